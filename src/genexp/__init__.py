@@ -1,0 +1,14 @@
+"""Image-generation experiments with PyTorch Lightning, Hydra and Weights & Biases."""
+
+from typing import Any
+
+__all__ = ["load_run"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import lazily: `import genexp` costs nothing until something is used."""
+    if name == "load_run":
+        from genexp.runs.load import load_run
+
+        return load_run
+    raise AttributeError(f"module 'genexp' has no attribute {name!r}")

@@ -1,0 +1,74 @@
+"""The command line: `genexp <command> [overrides]`. Imports no torch before a command needs it."""
+
+import importlib
+import os
+import sys
+
+COMMANDS = {
+    "train": ("genexp.commands.train", "fit a model; leaves a run folder"),
+    "sample": ("genexp.commands.sample", "draw images from a run: grid, single PNGs, interpolation, denoising strip"),
+    "stylize": ("genexp.commands.stylize", "paint one photograph in the style of another"),
+    "validate": ("genexp.commands.validate", "check configurations against the code without building anything"),
+    "info": ("genexp.commands.info", "versions, devices, and where data and outputs are"),
+}
+
+HELP = """genexp: image-generation experiments with PyTorch Lightning, Hydra and Weights & Biases
+
+usage: genexp <command> [key=value ...] [group=choice ...]
+
+commands
+{commands}
+
+examples
+  genexp train                                     diffusion on real handwritten digits, about two minutes on a laptop
+  genexp train model=gan                           model=gan | vae | style; data=digits | shapes | toy2d | cifar10 | ...
+  genexp train model.network.width=64 seed=1       any value of the configuration
+  genexp train -m seed=0,1,2 model=vae,gan         a sweep
+  genexp train resume=auto                         continue the newest unfinished run of this configuration
+  genexp sample run=outputs/<run> num=64 seed=0    pictures from a trained model
+
+  genexp <command> --help                          the groups and values of a command
+  genexp <command> --cfg job                       the configuration it would run with
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Dispatch to a command.
+
+    Returns:
+        The exit status: 0, or 2 when no such command exists.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(HELP.format(commands="\n".join(f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items())), end="")
+        return 0
+    name = arguments[0]
+    if name in ("-V", "--version"):
+        from importlib.metadata import version
+
+        print(f"genexp {version('genexp')}")
+        return 0
+    if name not in COMMANDS:
+        import difflib
+
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        print(f"genexp: command must be one of {', '.join(COMMANDS)}, got {name!r}{hint}", file=sys.stderr)
+        return 2
+    return _run(name, arguments[1:])
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    os.environ.setdefault("HYDRA_FULL_ERROR", "0")
+    module = importlib.import_module(COMMANDS[name][0])
+    own = getattr(module, "main", None)
+    if own is not None:
+        return own(arguments)
+    from genexp.runs.launch import launch
+
+    launch(name, getattr(module, name), arguments)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

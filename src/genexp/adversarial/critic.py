@@ -1,0 +1,98 @@
+"""The critic: the one object that plays against a generator, in every family that has an adversarial term."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from genexp.adversarial.statistics import couples_samples
+from genexp.contracts import Objective, Penalty
+
+Constraint = Callable[[nn.Module], None]
+
+
+class Critic(nn.Module):
+    """A discriminator together with what it is trained for.
+
+    Args:
+        discriminator: Maps images (B, C, H, W) and labels (B,) or None to scores (B,).
+        objective: Losses of both players as functions of the scores.
+        penalties: Regularisers added to the critic's loss, by the name they are logged under.
+        constraints: Applied to the discriminator by `constrain`, after every critic step.
+        concatenate: Whether real and fake images share one forward pass. That changes nothing but speed unless the
+            discriminator has batch norm, where it mixes their statistics. By default they share it unless it does.
+
+    Raises:
+        ValueError: there are penalties and the discriminator has batch norm.
+    """
+
+    def __init__(
+        self,
+        discriminator: nn.Module,
+        objective: Objective,
+        penalties: Mapping[str, Penalty] | None = None,
+        constraints: Mapping[str, Constraint] | None = None,
+        concatenate: bool | None = None,
+    ) -> None:
+        super().__init__()
+        coupled = couples_samples(discriminator)
+        if penalties and coupled:
+            raise ValueError(
+                f"discriminator must have no batch norm under the penalties {sorted(penalties)}, which differentiate "
+                f"the score of each sample alone, got {type(discriminator).__name__} with batch norm"
+            )
+        self.discriminator = discriminator
+        self.objective = objective
+        self.penalties = dict(penalties or {})
+        self.constraints = dict(constraints or {})
+        self.concatenate = not coupled if concatenate is None else concatenate
+
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """Scores (B,) in float32, high for images taken for real."""
+        return self.discriminator(image, label).float()
+
+    def loss(
+        self, real: Tensor, fake: Tensor, label: Tensor | None = None, mix: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Per-sample terms of a critic step; no gradient reaches the generator of `fake`.
+
+        Args:
+            real: Images (B, C, H, W).
+            fake: As many generated images, with the same labels.
+            label: Classes (B,) of both, or None.
+            mix: Uniform draws (B,) in [0, 1] for penalties between real and fake; drawn here when absent.
+
+        Returns:
+            `loss`; the scores `real` and `fake`; `balance`, the share of pairs (real i, fake i) in the right order
+            (1/2 at equilibrium, 1 when the critic wins every time); and `penalty/<name>` of every penalty.
+        """
+        fake = fake.detach()
+        real_score, fake_score = self._scores(real, fake, label)
+        # The bare discriminator, because a compiled module has no second derivative.
+        penalties = {
+            f"penalty/{name}": penalty(self.discriminator, real, fake, label, mix)
+            for name, penalty in self.penalties.items()
+        }
+        return {
+            "loss": self.objective.critic(real_score, fake_score) + sum(penalties.values()),
+            "real": real_score,
+            "fake": fake_score,
+            "balance": (1 + torch.sign(real_score - fake_score)) / 2,
+            **penalties,
+        }
+
+    def generator_loss(self, fake: Tensor, label: Tensor | None = None) -> Tensor:
+        """Per-sample loss (B,) of the generator that made `fake`."""
+        return self.objective.generator(self(fake, label))
+
+    def constrain(self) -> None:
+        """Project the discriminator's weights; call it after every critic step."""
+        for constraint in self.constraints.values():
+            constraint(self.discriminator)
+
+    def _scores(self, real: Tensor, fake: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:
+        if not self.concatenate:
+            return self(real, label), self(fake, label)
+        labels = None if label is None else torch.cat([label, label])
+        real_score, fake_score = self(torch.cat([real, fake]), labels).split([len(real), len(fake)])
+        return real_score, fake_score

@@ -1,0 +1,34 @@
+"""Buffers that networks write while they compute, and how the player who waits keeps its own unchanged."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+from torch.nn.utils.parametrize import ParametrizationList
+
+
+@contextmanager
+def frozen_statistics(network: nn.Module) -> Iterator[None]:
+    """Let `network` compute as in training without writing its buffers.
+
+    Batch norm still normalises with the statistics of the batch but does not add them to its running averages;
+    spectral norm divides by its current estimate without another power iteration.
+    """
+    norms = [module for module in network.modules() if getattr(module, "track_running_stats", False)]
+    weights = [module for module in network.modules() if isinstance(module, ParametrizationList) and module.training]
+    for module in norms:
+        module.track_running_stats = False
+    for module in weights:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module in norms:
+            module.track_running_stats = True
+        for module in weights:
+            module.train()
+
+
+def couples_samples(network: nn.Module) -> bool:
+    """Whether the output for one sample depends on the others of its batch, that is, on batch norm."""
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())

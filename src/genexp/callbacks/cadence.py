@@ -1,0 +1,85 @@
+"""When things happen, counted in images: the end of training and the lines of the log."""
+
+from typing import Any
+
+from lightning import Callback, Trainer
+
+from genexp.contracts import Trainee
+
+
+def crossed(before: int, now: int, every: int) -> bool:
+    """Whether a multiple of `every` lies in (before, now]."""
+    return before // every != now // every
+
+
+class StopAfter(Callback):
+    """End training with the batch in which `images` images have been seen, whatever the number of optimiser steps.
+
+    Args:
+        images: Length of training in images, over all processes.
+    """
+
+    def __init__(self, images: int) -> None:
+        if images <= 0:
+            raise ValueError(f"images must be a positive number, got {images}")
+        self.images = images
+
+    def on_train_start(self, trainer: Trainer, pl_module: Trainee) -> None:
+        """Do nothing more when a resumed run has already seen them all."""
+        trainer.should_stop = trainer.should_stop or pl_module.images_seen >= self.images
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: Any) -> None:
+        """Stop once the images are seen; Lightning then runs a last evaluation."""
+        if pl_module.images_seen >= self.images:
+            trainer.should_stop = True
+
+
+class LogTerms(Callback):
+    """Send the mean of every loss term to the loggers every `every` images, and validation means after validation.
+
+    Args:
+        every: Images between two lines.
+    """
+
+    def __init__(self, every: int) -> None:
+        if every <= 0:
+            raise ValueError(f"every must be a positive number of images, got {every}")
+        self.every = every
+        self.latest: dict[str, float] = {}
+        self._logged_at = 0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Trainee) -> None:
+        """Count the interval from where training starts."""
+        self._logged_at = pl_module.images_seen
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: Any) -> None:
+        """Log on the interval, and before training stops."""
+        now = pl_module.images_seen
+        if crossed(self._logged_at, now, self.every) or trainer.should_stop:
+            self._logged_at = now
+            self._publish(trainer, now, pl_module.reduced(pl_module.terms.flush()) | pl_module.learning_rates())
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Trainee) -> None:
+        """Log the held-out means and offer them to early stopping."""
+        means = pl_module.validation_means()
+        if means and not trainer.sanity_checking:
+            self._publish(trainer, pl_module.images_seen, means)
+
+    def _publish(self, trainer: Trainer, images_seen: int, values: dict[str, float]) -> None:
+        if not values:
+            return
+        self.latest |= values
+        publish(trainer, images_seen, values)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the interval is counted in images seen."""
+        return {}
+
+
+def publish(trainer: Trainer, images_seen: int, values: dict[str, float]) -> None:
+    """Hand values to every logger and to whatever monitors them, on the one x-axis of images seen."""
+    import torch
+
+    trainer.callback_metrics.update({name: torch.tensor(value) for name, value in values.items()})
+    for logger in trainer.loggers:
+        logger.log_metrics(values, step=images_seen)

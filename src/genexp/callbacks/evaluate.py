@@ -1,0 +1,164 @@
+"""Metrics during training: the same noise at every evaluation, the same code as for a finished run."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from lightning import Callback, Trainer
+from torch import Tensor, nn
+
+from genexp.callbacks.averaging import Averaging
+from genexp.callbacks.cadence import publish
+from genexp.contracts import FeatureExtractor, Sampler
+from genexp.evaluation.cache import StatisticsCache
+from genexp.evaluation.evaluator import Evaluator, ImageSet, Reference, Score, Summary
+from genexp.evaluation.generation import draw, shares
+from genexp.evaluation.metrics.base import Metric, Value
+from genexp.evaluation.protocol import describe
+
+
+class Evaluate(Callback):
+    """Generate `num` images at every validation and compare them with the real ones.
+
+    Real images are summarised before training starts, so that bad input is found then. Every process draws a share of
+    the samples and rank zero computes the values: they do not depend on the number of processes. Each value is
+    published under the key of its protocol beside its floor, the value that the held-out split reaches. Averaged
+    weights are in place during validation, and are what is measured.
+
+    Args:
+        sampler: How images are drawn.
+        extractor: The features that metrics compare in.
+        metrics: The metrics by name; none means that nothing is done.
+        num: Generated images of an evaluation.
+        batch_size: Images drawn at a time.
+        seed: Seed of the noise.
+        reference: Split of the real images.
+        floor: Split that the floor is measured on, or None for no floor.
+        num_classes: Number of classes of a conditional model, or None; labels follow the reference's class shares.
+        cache: Folder for summaries of real images, or None to keep none.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        extractor: FeatureExtractor,
+        metrics: Mapping[str, Metric],
+        num: int = 1000,
+        batch_size: int = 250,
+        seed: int = 0,
+        reference: str = "train",
+        floor: str | None = "test",
+        num_classes: int | None = None,
+        cache: str | None = None,
+    ) -> None:
+        if num < 2:
+            raise ValueError(f"num must be at least 2 images, got {num}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1 image, got {batch_size}")
+        self.sampler, self.num, self.batch_size, self.seed = sampler, num, batch_size, seed
+        self.reference, self.floor, self.num_classes = reference, floor, num_classes
+        self.evaluator = Evaluator(extractor, metrics, StatisticsCache(cache) if cache else None)
+        self.latest: dict[str, float] = {}
+        self.scores: list[Score] = []
+        self._real: Reference | None = None
+        self._floor: dict[str, Value] = {}
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Look at the real images before training, so that what is wrong with them is said then."""
+        if self.evaluator.metrics and trainer.is_global_zero:
+            self._look(trainer)
+
+    def _look(self, trainer: Trainer) -> None:
+        device = trainer.strategy.root_device
+        self._real = self.evaluator.reference(image_set(trainer.datamodule, self.reference, device))
+        if self.floor is not None:
+            held_out = self.evaluator.reference(image_set(trainer.datamodule, self.floor, device))
+            self._floor = self.evaluator.values(held_out.summary, self._real)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Measure the model as it stands and publish the values on every rank."""
+        if trainer.sanity_checking or not self.evaluator.metrics:
+            return
+        summary = merged(trainer, self.generate(trainer, pl_module))
+        if trainer.is_global_zero:
+            if self._real is None:
+                self._look(trainer)
+            self.scores = self._score(summary, weights_in_use(trainer, pl_module))
+        values = {score.protocol.key: score.value.value for score in self.scores}
+        values |= {score.protocol.floor_key: score.floor.value for score in self.scores if score.floor}
+        self.latest = trainer.strategy.broadcast(values)
+        publish(trainer, pl_module.images_seen, self.latest)
+
+    def generate(self, trainer: Trainer, pl_module: Any) -> Summary:
+        """Draw and summarise this process's share of the samples, in evaluation mode."""
+        counts = None if self.num_classes is None else trainer.datamodule.label_counts(self.reference)
+        mine = shares(self.num, self.batch_size, trainer.global_rank, trainer.world_size)
+        with evaluating(pl_module):
+            source = pl_module.source()
+            return self.evaluator.summarise(
+                draw(source, self.sampler, indices, self.seed, counts, pl_module.device) for indices in mine
+            )
+
+    def _score(self, summary: Summary, weights: str) -> list[Score]:
+        return [
+            Score(
+                self.evaluator.protocol(name, self._real, self.num, self.seed, weights, describe(self.sampler)),
+                value,
+                self._floor.get(name),
+            )
+            for name, value in self.evaluator.values(summary, self._real).items()
+        ]
+
+
+def weights_in_use(trainer: Trainer, pl_module: Any) -> str:
+    """Which weights validation looks at: `averaged` or `raw`."""
+    for callback in trainer.callbacks:
+        if isinstance(callback, Averaging) and (callback.modules or pl_module.averaged_modules):
+            return "averaged"
+    return "raw"
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Within, a module is in evaluation mode; after, every sub-module is in the mode that it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def image_set(datamodule: Any, split: str, device: Any) -> ImageSet:
+    """A split of a data module as the evaluator reads it, on the device that the features are computed on."""
+    return ImageSet(
+        name=split,
+        digest=datamodule.digest(split),
+        count=datamodule.split_size(split),
+        shape=tuple(datamodule.shape),
+        images=partial(_batches, datamodule, split, device),
+    )
+
+
+def _batches(datamodule: Any, split: str, device: Any) -> Any:
+    return (images.to(device) for images in datamodule.reference(split))
+
+
+def merged(trainer: Trainer, summary: Summary) -> Summary:
+    """The summaries of all processes in one, joined in the order of their ranks; the same on every process."""
+    if trainer.world_size == 1:
+        return summary
+    joined = {}
+    for slot, statistic in summary.items():
+        gathered = {key: _gather(trainer, tensor) for key, tensor in statistic.state().items()}
+        ranks = [type(statistic).from_state({k: v[i] for k, v in gathered.items()}) for i in range(trainer.world_size)]
+        joined[slot] = ranks[0]
+        for other in ranks[1:]:
+            joined[slot].merge(other)
+    return joined
+
+
+def _gather(trainer: Trainer, tensor: Tensor) -> Tensor:
+    return trainer.strategy.all_gather(tensor.to(trainer.strategy.root_device)).cpu()

@@ -1,0 +1,118 @@
+"""What the terminal shows while a model trains: images, speed, time left; plain lines where there is no terminal."""
+
+import sys
+import time
+from typing import Any
+
+from lightning import Callback, Trainer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from genexp.contracts import Trainee
+from genexp.terminal import duration
+
+
+class ImageProgress(Callback):
+    """A progress bar over images seen, with images per second; one line every `plain_every` seconds without a terminal.
+
+    The display is refreshed at most every `refresh` seconds, so that it costs nothing a step.
+
+    Args:
+        images: Length of training in images.
+        refresh: Seconds between two updates of the bar.
+        plain_every: Seconds between two lines where output is not a terminal.
+    """
+
+    def __init__(self, images: int, refresh: float = 0.25, plain_every: float = 10.0) -> None:
+        self.images = images
+        self.refresh, self.plain_every = refresh, plain_every
+        self.images_per_second = 0.0
+        self.seconds_training = 0.0
+        self._progress: Progress | None = None
+        self._next = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: Trainee) -> None:
+        """Open the bar on rank zero."""
+        self._first, self._begun, self._paused = pl_module.images_seen, time.monotonic(), 0.0
+        self._next = self._begun + (self.refresh if self._terminal() else self.plain_every)
+        if not trainer.is_global_zero:
+            return
+        if self._terminal():
+            self._progress = Progress(
+                TextColumn("[bold]train"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TextColumn("{task.completed:,.0f} / {task.total:,.0f} images"),
+                TextColumn("{task.fields[speed]}"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=Console(file=sys.stderr),
+                transient=True,
+                auto_refresh=False,
+            )
+            self._progress.start()
+            self._task = self._progress.add_task("train", total=self.images, speed="", note="")
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: Any) -> None:
+        """Refresh when it is time."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._measure(pl_module, now)
+        if trainer.is_global_zero:
+            self._show(trainer, pl_module)
+        self._next = now + (self.refresh if self._progress else self.plain_every)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: Trainee) -> None:
+        """Keep the time of evaluations out of the training speed."""
+        self._evaluating_since = time.monotonic()
+        if self._progress:
+            self._progress.update(self._task, note="evaluating", refresh=True)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Trainee) -> None:
+        """Resume the clock; print the evaluation's values where there is no bar."""
+        if trainer.sanity_checking:
+            return
+        self._paused += time.monotonic() - self._evaluating_since
+        self._measure(pl_module, time.monotonic())
+        if trainer.is_global_zero:
+            self._show(trainer, pl_module)
+            values = {k: float(v) for k, v in trainer.callback_metrics.items() if not k.startswith("train/")}
+            line = "  ".join(f"{name} {value:.4g}" for name, value in sorted(values.items()))
+            self._say(f"evaluation at {pl_module.images_seen:,} images  {line}")
+
+    def _measure(self, pl_module: Trainee, now: float) -> None:
+        self.seconds_training = max(now - self._begun - self._paused, 1e-9)
+        self.images_per_second = (pl_module.images_seen - self._first) / self.seconds_training
+
+    def _show(self, trainer: Trainer, pl_module: Trainee) -> None:
+        seen, speed = pl_module.images_seen, self.images_per_second
+        if self._progress:
+            self._progress.update(self._task, completed=seen, speed=f"{speed:,.0f} images/s", note="", refresh=True)
+            return
+        left = (self.images - seen) / speed if speed else float("inf")
+        self._say(f"train  {seen:,} / {self.images:,} images  {speed:,.0f} images/s  {duration(left)} left")
+
+    def _say(self, line: str) -> None:
+        if self._progress:
+            self._progress.console.print(line, highlight=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def on_train_end(self, trainer: Trainer, pl_module: Trainee) -> None:
+        """Close the bar."""
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: Trainee, exception: BaseException) -> None:
+        """Close the bar, so that the error stands on a clean line."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._progress:
+            self._progress.stop()
+            self._progress = None
+
+    @staticmethod
+    def _terminal() -> bool:
+        return sys.stderr.isatty()

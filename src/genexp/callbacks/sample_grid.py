@@ -1,0 +1,69 @@
+"""Pictures during training: the same noise and the same labels at every evaluation, under one fixed key."""
+
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+from torch import Tensor
+
+from genexp.contracts import Sampler, Trainee
+from genexp.tensors import IndexedNoise
+
+
+class SampleGrid(Callback):
+    """Draw one grid of samples after every validation and hand it to the loggers that take pictures.
+
+    The first `num` sample indices of `seed` are drawn every time, so the slider over training and two runs side by side
+    show the same noise. Labels run through the classes. Averaged weights are in place during validation.
+
+    Args:
+        sampler: How the samples are drawn.
+        num: Samples in the grid.
+        columns: Samples a row; by default ten for ten classes, else a square.
+        seed: Seed of the noise.
+        num_classes: Number of classes of a conditional model, or None.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        num: int = 64,
+        columns: int | None = None,
+        seed: int = 0,
+        num_classes: int | None = None,
+    ) -> None:
+        if num < 1:
+            raise ValueError(f"num must be at least 1 sample, got {num}")
+        self.sampler, self.num, self.columns = sampler, num, columns
+        self.seed, self.num_classes = seed, num_classes
+
+    @torch.no_grad()
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Trainee) -> None:
+        """Draw on rank zero alone; nothing here depends on the other ranks."""
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        batch = next(iter(trainer.datamodule.eval_loader("val")))
+        batch = {name: value[: self.num].to(pl_module.device) for name, value in batch.items()}
+        caption = f"{pl_module.images_seen} images seen, seed {self.seed}"
+        for key, (images, columns) in self.grids(pl_module, batch).items():
+            for logger in trainer.loggers:
+                if hasattr(logger, "log_picture"):
+                    logger.log_picture(key, images, columns, step=pl_module.images_seen, caption=caption)
+
+    def grids(self, model: Trainee, batch: dict[str, Tensor]) -> dict[str, tuple[Tensor, int | None]]:
+        """The pictures of a model in its present state: `samples` and whatever the family adds."""
+        noise = IndexedNoise(self.seed, range(self.num), model.device)
+        shown: dict[str, tuple[Tensor, int | None]] = {"samples": (self._samples(model, batch, noise), self.columns)}
+        extra: Any = getattr(model, "extra_grids", None)
+        if extra is not None:
+            shown |= extra(batch, IndexedNoise(self.seed, range(len(next(iter(batch.values())))), model.device))
+        return shown
+
+    def _samples(self, model: Trainee, batch: dict[str, Tensor], noise: IndexedNoise) -> Tensor:
+        source = model.source()
+        if hasattr(source, "render"):
+            return self.sampler.run(source, batch, noise)
+        label = None
+        if self.num_classes is not None:
+            label = torch.arange(self.num, device=model.device) % self.num_classes
+        return self.sampler.run(source, self.sampler.start(source, noise), noise, label)

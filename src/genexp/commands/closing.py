@@ -1,0 +1,91 @@
+"""What a run says when it ends: a table of values, where everything is, and what to type next; or what went wrong."""
+
+import json
+import sys
+import time
+from typing import Any
+
+from genexp.callbacks.checkpoint import load_checkpoint
+from genexp.families.terms import NonFiniteLoss
+from genexp.runs.folder import RunFolder
+from genexp.terminal import duration, print_table, shown_path
+
+
+def close_run(folder: RunFolder, experiment: Any, seconds: float) -> float | None:
+    """Write the closing values, end the W&B run, print the table.
+
+    Everything is read back from the folder: under a strategy that forks, training happened in other processes.
+
+    Returns:
+        The best monitored value, or None.
+    """
+    model, progress = experiment.model, experiment.callbacks.get("progress")
+    if folder.last.is_file():
+        counters = load_checkpoint(folder.last)["counters"]
+    else:
+        counters = {"images_seen": model.images_seen, "batches": model.batches, "steps": model.steps}
+    best_file = folder.checkpoints / "best.json"
+    closing = {
+        **counters,
+        "seconds": round(seconds, 2),
+        "images_per_second": round(getattr(progress, "images_per_second", 0.0), 1),
+        "best": json.loads(best_file.read_text()) if best_file.is_file() else None,
+        "values": last_values(folder),
+        "protocols": getattr(experiment.callbacks.get("evaluate"), "protocols", {}),
+    }
+    folder.write_metrics(closing)
+    folder.update_record(state="finished", finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+    sync = close_loggers(experiment.loggers, closing["values"])
+    print_table(_rows(folder, closing, sync))
+    return closing["best"]["value"] if closing["best"] else None
+
+
+def last_values(folder: RunFolder) -> dict[str, float]:
+    """The newest value of everything that evaluations measured."""
+    values: dict[str, float] = {}
+    for row in folder.history():
+        values |= {k: v for k, v in row.items() if not k.startswith("train/") and k not in ("images_seen", "seconds")}
+    return values
+
+
+def report_failure(folder: RunFolder, experiment: Any, error: BaseException) -> None:
+    """Record how a run ended early, and say where it can be continued."""
+    stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+    state = "interrupted" if stopped else "failed"
+    folder.update_record(state=state, error=f"{type(error).__name__}: {error}"[:2000])
+    close_loggers(experiment.loggers, {}, exit_code=1)
+    last = folder.last if folder.last.is_file() else None
+    if isinstance(error, NonFiniteLoss):
+        good = f"the last good checkpoint is {last}" if last else "no checkpoint had been written yet"
+        error.args = (f"{error.args[0]}; {good}; nothing was overwritten",)
+    print(f"\nthe run {'was interrupted' if stopped else 'failed'}: {shown_path(folder.path)}", file=sys.stderr)
+    if last:
+        print(f"continue it with  genexp train resume={shown_path(folder.path)}", file=sys.stderr)
+
+
+def close_loggers(loggers: dict[str, Any], values: dict[str, float], exit_code: int = 0) -> str | None:
+    """Finish every logger that has to be finished; returns the command that uploads an offline W&B run."""
+    sync = None
+    for logger in loggers.values():
+        if hasattr(logger, "close"):
+            logger.close(values, exit_code)
+            sync = logger.sync_command() or sync
+    return sync
+
+
+def _rows(folder: RunFolder, closing: dict[str, Any], sync: str | None) -> list[tuple[str, str]]:
+    shown = shown_path(folder.path)
+    rows = [(name, f"{value:.4g}") for name, value in sorted(closing["values"].items())]
+    if closing["best"]:
+        best = closing["best"]
+        rows.append(("best", f"{best['metric']} {best['value']:.4g} at {best['images_seen']:,} images"))
+    speed = f", {closing['images_per_second']:,.0f} images/s" if closing["images_per_second"] else ""
+    rows.append(("trained", f"{closing['images_seen']:,} images in {duration(closing['seconds'])}{speed}"))
+    rows.append(("run folder", shown))
+    rows.append(("pictures", f"{shown}/samples"))
+    rows.append(("draw more", f"genexp sample run={shown} num=64"))
+    longer = 2 * closing["images_seen"]
+    rows.append(("train longer", f"genexp train resume={shown} training.max_images={longer}"))
+    if sync:
+        rows.append(("upload to W&B", sync))
+    return rows

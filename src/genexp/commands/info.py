@@ -1,0 +1,47 @@
+"""genexp info: what this installation is and what it found."""
+
+import os
+from pathlib import Path
+
+from genexp.terminal import print_table
+
+
+def main(arguments: list[str]) -> int:
+    """Print versions, devices and folders.
+
+    Raises:
+        ValueError: an argument was given; the command takes none.
+    """
+    if arguments:
+        print("usage: genexp info\nversions, devices, and where configuration, data and outputs are")
+        return 0 if arguments[0] in ("-h", "--help") else 2
+    import torch
+
+    from genexp.runs.config import compose, conf_dir
+    from genexp.runs.provenance import cpu_features, devices, git_state, versions
+
+    cpu, git, paths = cpu_features(), git_state(), compose("train").paths
+    units = [label for key, label in _UNITS if cpu[key]] or ["none that PyTorch uses"]
+    rows = [(name, number) for name, number in versions().items()]
+    state = "{commit:.10} on {branch}, {changed_files} files changed".format(**git) if git else "no checkout"
+    rows.append(("git", state))
+    rows.append(("processor", f"{cpu['name']}, {cpu['cores']} cores, {torch.get_num_threads()} threads"))
+    rows.append(("bf16 units", ", ".join(units)))
+    rows.append(("precision", "bf16-mixed" if _fast_bf16(cpu) else "32-true"))
+    rows += [("gpu", f"{each['name']}, {each.get('memory_gib', '?')} GiB") for each in devices()] or [("gpu", "none")]
+    rows.append(("configuration", str(conf_dir())))
+    for key in ("outputs", "data", "cache"):
+        path = Path(paths[key]).expanduser().resolve()
+        rows.append((key, f"{path}{'' if path.exists() else ' (not there yet)'}"))
+    rows.append(("W&B mode", os.environ.get("WANDB_MODE", "offline")))
+    print_table(rows)
+    return 0
+
+
+_UNITS = (("amx_bf16", "AMX"), ("avx512_bf16", "AVX512-bf16"))
+
+
+def _fast_bf16(cpu: dict[str, object]) -> bool:
+    import torch
+
+    return torch.cuda.is_bf16_supported() if torch.cuda.is_available() else bool(cpu["amx_bf16"])

@@ -1,0 +1,105 @@
+"""genexp sample: pictures from a trained run."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+
+def sample(config: DictConfig) -> None:
+    """Draw the images that `config` asks for and write them as PNG, with a record of how they were drawn.
+
+    Raises:
+        ValueError: an option is out of range or does not fit the model.
+        FileNotFoundError: there is no such run or checkpoint.
+    """
+    from genexp.runs.drawing import Drawing
+    from genexp.runs.load import load_run
+    from genexp.runs.validation import require_valid
+
+    _require_ranges(config)
+    run = load_run(config.run, config.weights, config.checkpoint)
+    node = sampler_node(run.config, config.get("sampler"))
+    require_valid(OmegaConf.create({"sampler": OmegaConf.to_container(node, resolve=True)}), "sample")
+    drawing = Drawing(run, node, config.device, config.seed, config.batch_size, config.label)
+    folder = Path(config.out) if config.out else _default_folder(run, node, config)
+    folder.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    images = drawing.images(config.num)
+    seconds = time.monotonic() - begun
+    written = _write(drawing, images, config, folder)
+    record = {
+        "run": run.folder.record["id"],
+        "checkpoint": run.checkpoint.name,
+        "weights": config.weights,
+        "images_seen": run.model.images_seen,
+        "sampler": OmegaConf.to_container(node, resolve=True),
+        "seed": config.seed,
+        "num": len(images),
+        "label": config.label,
+        "seconds": round(seconds, 3),
+    }
+    (folder / "sample.json").write_text(json.dumps(record, indent=2) + "\n")
+    _report(folder, written, len(images), seconds)
+
+
+def sampler_node(trained: DictConfig, given: DictConfig | None) -> DictConfig:
+    """The sampler to use: the one given, or the run's own with the given values changed."""
+    own = OmegaConf.create(OmegaConf.to_container(trained.sampler, resolve=True))
+    if given is None:
+        return own
+    return given if "_target_" in given else OmegaConf.merge(own, given)
+
+
+def _require_ranges(config: DictConfig) -> None:
+    for key, least in (("num", 1), ("batch_size", 1), ("rows", 1), ("interpolate", 0), ("frames", 0)):
+        if config[key] < least:
+            raise ValueError(f"{key} must be at least {least}, got {config[key]}")
+    for key in ("interpolate", "frames"):
+        if config[key] == 1:
+            raise ValueError(f"{key} must be 0 (none) or at least 2, got 1")
+
+
+def _default_folder(run: Any, node: DictConfig, config: DictConfig) -> Path:
+    name = node["_target_"].rsplit(".", 1)[-1].lower()
+    steps = f"{node.steps}" if node.get("steps") else ""
+    return run.folder.samples / f"seed{config.seed}_{name}{steps}_{config.weights}"
+
+
+def _write(drawing: Any, images: Any, config: DictConfig, folder: Path) -> list[Path]:
+    from genexp.runs.loggers import save_png
+    from genexp.tensors import picture, to_uint8
+
+    columns = config.columns or (drawing.num_classes if drawing.num_classes and drawing.num_classes <= 20 else None)
+    pictures = {"grid.png": picture(images, columns)}
+    if config.interpolate and drawing.has_start:
+        pictures["interpolation.png"] = picture(drawing.interpolation(config.rows, config.interpolate), config.interpolate)
+    if config.frames and drawing.has_trajectory:
+        strip, width = drawing.strip(config.rows, config.frames)
+        pictures["denoising.png"] = picture(strip, width)
+    written = []
+    for name, image in pictures.items():
+        save_png(image, folder / name)
+        written.append(folder / name)
+    if config.singles and images.ndim == 4:
+        (folder / "images").mkdir(exist_ok=True)
+        for i, image in enumerate(to_uint8(images)):
+            save_png(image, folder / "images" / f"{i:06d}.png")
+        written.append(folder / "images")
+    if images.ndim == 2:
+        lines = [",".join(f"{value:.6g}" for value in point) for point in images.tolist()]
+        (folder / "points.csv").write_text("\n".join(lines) + "\n")
+        written.append(folder / "points.csv")
+    return written
+
+
+def _report(folder: Path, written: list[Path], count: int, seconds: float) -> None:
+    from genexp.terminal import duration, print_table, shown_path
+
+    rows = [("drawn", f"{count} images in {duration(seconds)}, {count / max(seconds, 1e-9):,.1f} images/s")]
+    rows += [(path.stem, shown_path(path)) for path in written]
+    print_table([*rows, ("record", shown_path(folder / "sample.json"))])
+    sys.stdout.flush()

@@ -1,0 +1,116 @@
+"""genexp validate: every name in the configuration checked against the code, without building anything."""
+
+import fnmatch
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from genexp.runs.config import compose, conf_dir
+
+PRIMARIES = ("train", "sample", "stylize")
+HELP = """usage: genexp validate [experiment=glob(*)] [key=value ...]
+
+without arguments   every primary configuration and every option of every group, one at a time
+experiment=glob(P)  the experiments whose name matches P
+other overrides     the training configuration that these overrides compose
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Check configurations and print every problem.
+
+    Returns:
+        0 when all are valid, else 1.
+    """
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(HELP, end="")
+        return 0
+    checked, wrong = 0, 0
+    for name, overrides in _selected(arguments):
+        checked += 1
+        problems = problems_of(name, overrides)
+        if problems:
+            wrong += 1
+            print(f"genexp {' '.join([name, *overrides])}")
+            print("\n".join(f"  {problem}" for problem in problems))
+    print(f"{checked} configurations checked, {wrong} with problems", file=sys.stderr if wrong else sys.stdout)
+    return 1 if wrong else 0
+
+
+def problems_of(name: str, overrides: list[str]) -> list[str]:
+    """What is wrong with one composition, composition errors included."""
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from genexp.runs.origin import Origins
+    from genexp.runs.validation import find_problems
+
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        try:
+            config = compose(name, overrides)
+            origins = Origins.of_composition(name, overrides)
+        except (HydraException, OmegaConfBaseException) as error:
+            return [" ".join(str(error).split())]
+        return [str(problem) for problem in find_problems(config, name, origins)]
+
+
+def _selected(arguments: list[str]) -> Iterator[tuple[str, list[str]]]:
+    pattern = next((a.split("=", 1)[1] for a in arguments if a.startswith("experiment=glob(")), None)
+    if pattern is not None:
+        rest = [a for a in arguments if not a.startswith("experiment=")]
+        wanted = pattern.removeprefix("glob(").removesuffix(")")
+        for name in options("experiment"):
+            if fnmatch.fnmatch(name, wanted):
+                yield "train", [f"experiment={name}", *rest]
+        return
+    if arguments:
+        yield "train", arguments
+        return
+    yield from every_composition()
+
+
+def every_composition() -> Iterator[tuple[str, list[str]]]:
+    """A set of compositions in which every YAML file of conf/ takes part at least once."""
+    for name in PRIMARIES:
+        if (conf_dir() / f"{name}.yaml").is_file():
+            yield name, []
+    for group in ("data", "model", "sampler", "extractor", "metrics", "training", "logger", "trainer", "debug"):
+        for choice in options(group):
+            if "/" not in choice:
+                yield "train", [f"{group}={choice}"]
+    for experiment in options("experiment"):
+        yield "train", [f"experiment={experiment}"]
+    for override in nested_choices():
+        yield "train", override
+
+
+def options(group: str) -> list[str]:
+    """The choices of a group, nested ones as `folder/name`."""
+    root = conf_dir() / group
+    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
+
+
+def nested_choices() -> Iterator[list[str]]:
+    """For every YAML file in a nested group, the overrides of a model (or default) that has this group."""
+    owners = {path.stem: _groups_of(path.stem) for path in sorted((conf_dir() / "model").glob("*.yaml"))}
+    for path in sorted(conf_dir().rglob("*.yaml")):
+        parts = path.relative_to(conf_dir()).with_suffix("").parts
+        if len(parts) < 3 or parts[0] == "experiment":
+            continue
+        group, choice = "/".join(parts[:-1]), parts[-1]
+        model = next((name for name, groups in owners.items() if group in groups), None)
+        if model is not None:
+            yield [f"model={model}", f"{group}={choice}"]
+
+
+def _groups_of(model: str) -> set[str]:
+    """The groups that take part when this model is chosen, without their packages."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
+
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        chosen = loader.compute_defaults_list(config_name="train", overrides=[f"model={model}"], run_mode=RunMode.RUN)
+    return {str(Path(d.config_path).parent) for d in chosen.defaults if d.config_path}

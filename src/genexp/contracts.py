@@ -1,0 +1,168 @@
+"""The interfaces by which the layers know each other. Nothing here computes."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypedDict, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from genexp.tensors import IndexedNoise
+
+
+class Batch(TypedDict, total=False):
+    """What every data source yields: named tensors with the batch on axis 0."""
+
+    image: Tensor  # (B, C, H, W) float in [-1, 1]; (B, 2) for point data
+    label: Tensor  # (B,) int64 in [0, num_classes)
+    index: Tensor  # (B,) int64, the position of each sample in its split
+    content: Tensor  # (B, 3, H, W), style transfer
+    style: Tensor  # (B, 3, H, W), style transfer
+    low_res: Tensor  # (B, C, h, w), super-resolution
+
+
+class Schedule(Protocol):
+    """Signal and noise levels of x_t = alpha x + sigma eps as functions of time, from clean data at 0 to `last`.
+
+    `last` is an int where only integer times exist. Of a schedule samplers use nothing but these levels.
+    """
+
+    @property
+    def last(self) -> int | float:
+        """The time of the most noise."""
+        ...
+
+    def __call__(self, t: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+        """Times (B,) to (alpha, sigma), each (B,), on the device of `t`."""
+        ...
+
+
+@runtime_checkable
+class Denoiser(Protocol):
+    """The posterior mean E[x | x_t] of a diffusion process, whatever its network predicts.
+
+    Times are those of `schedule`: 0 is clean data (alpha = 1, sigma = 0), `schedule.last` almost pure noise; a discrete
+    process of T steps has the integer times 0 .. T, and its network is evaluated at 1 .. T. A call without labels is the
+    unconditional mean.
+    """
+
+    image_shape: tuple[int, ...]
+    num_classes: int | None
+    schedule: Schedule
+
+    def __call__(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class LatentDecoder(Protocol):
+    """A model that turns a latent with a standard normal prior into an image in one pass."""
+
+    latent_shape: tuple[int, ...]
+
+    def decode(self, latent: Tensor, label: Tensor | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class ImageMap(Protocol):
+    """A model that turns given images into other images: style transfer, super-resolution."""
+
+    def render(self, batch: Batch) -> Tensor: ...
+
+
+class Density(Protocol):
+    """A model with a tractable log-likelihood in nats, shape (B,)."""
+
+    def log_prob(self, image: Tensor, label: Tensor | None = None) -> Tensor: ...
+
+
+Progress = Callable[[int, int], None]
+"""Called as progress(done, total) after every step of a sampler."""
+
+
+class Sampler(Protocol):
+    """How images are drawn from a trained model. Knows the model by protocol only; never holds it."""
+
+    def start(self, model: object, noise: IndexedNoise) -> Tensor:
+        """The initial noise or latent, one row a sample; what an interpolation interpolates."""
+        ...
+
+    def run(
+        self,
+        model: object,
+        start: Tensor,
+        noise: IndexedNoise,
+        label: Tensor | None = None,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Images (B, C, H, W) in [-1, 1] grown from `start`."""
+        ...
+
+
+class Trainee(Protocol):
+    """What the callbacks see of a family in training, beside Lightning's own members."""
+
+    images_seen: int
+    averaged_modules: tuple[str, ...]
+    device: torch.device
+    terms: Any
+
+    def source(self) -> Any:
+        """The object a sampler draws from."""
+        ...
+
+    def steps_of(self, module: str) -> int:
+        """Optimiser steps taken so far by the update that owns the sub-module `module`."""
+        ...
+
+    def get_submodule(self, target: str) -> torch.nn.Module:
+        """The sub-module of a dotted name."""
+        ...
+
+    def validation_means(self) -> dict[str, float]:
+        """Held-out means since the last call."""
+        ...
+
+    def learning_rates(self) -> dict[str, float]:
+        """The current learning rates, named for the log."""
+        ...
+
+    def reduced(self, means: dict[str, float]) -> dict[str, float]:
+        """Host values averaged over the ranks."""
+        ...
+
+
+class FeatureExtractor(Protocol):
+    """Images to feature vectors, with a name and a digest of its weights that identify it in every reported number.
+
+    `dimensions` is the length D of a feature vector; `resize` names how images are brought to the network's size.
+    """
+
+    name: str
+    digest: str
+    dimensions: int
+    resize: str
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Float images (B, C, H, W) in [-1, 1] to features (B, D)."""
+        ...
+
+
+class Codec(Protocol):
+    """An invertible-enough map between images and the space a diffusion runs in (identity, or an autoencoder)."""
+
+    def encode(self, image: Tensor) -> Tensor: ...
+
+    def decode(self, code: Tensor) -> Tensor: ...
+
+
+class Objective(Protocol):
+    """An adversarial objective: per-sample losses from critic scores. Shapes (B,) in, (B,) out."""
+
+    def critic(self, real: Tensor, fake: Tensor) -> Tensor: ...
+
+    def generator(self, fake: Tensor) -> Tensor: ...
+
+
+class Penalty(Protocol):
+    """A regulariser of a critic: per-sample values (B,), already weighted."""
+
+    def __call__(self, critic: torch.nn.Module, real: Tensor, fake: Tensor, label: Tensor | None = None) -> Tensor: ...

@@ -1,0 +1,174 @@
+"""Pairs of a content and a style picture for style transfer."""
+
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from genexp.data import pictures
+from genexp.data.folder import Folder, ImageFiles, OnBadImage
+from genexp.data.pictures import Preparation, open_picture, to_tensor, with_channels
+from genexp.data.source import Split, fingerprint, require_split
+from genexp.data.store import Subset, survey
+from genexp.tensors import mix_seed
+
+Crop = Literal["random", "centre"]
+EMBEDDED = ("china.jpg", "flower.jpg")
+
+
+class Photographs:
+    """RGB pictures of any size that crops are taken from.
+
+    Args:
+        root: A folder of pictures, one picture file, or `china.jpg` or `flower.jpg` for the photograph of that name
+            in scikit-learn. A single picture serves as train, val and test.
+        val_share: Share of a folder's pictures held out as val where there is no val folder.
+        test_share: Share of a folder's pictures held out as test where there is no test folder.
+        on_bad_image: `error` stops at a picture that cannot be used, `skip` leaves it out and reports it.
+        max_pixels: Largest width times height that is decoded.
+        cache_dir: Folder in which the survey of the pictures is kept; null keeps none.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        val_share: float = 0.05,
+        test_share: float = 0.05,
+        on_bad_image: OnBadImage = "error",
+        max_pixels: int = 50_000_000,
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        self.folder = Folder(root, 1, 3, "crop", None, "bilinear", val_share, test_share, on_bad_image, max_pixels)
+        self.max_pixels, self.skip, self.cache_dir = max_pixels, on_bad_image == "skip", cache_dir
+
+    def files(self, split: Split, image_size: int) -> tuple[list[str], str]:
+        """Usable picture files of a split, and the digest of their central squares at `image_size` pixels."""
+        files = self._listed(split)
+        stored = survey(ImageFiles(files, None, Preparation(image_size), self.max_pixels, self.skip), self.cache_dir)
+        if isinstance(stored.examples, Subset):
+            files = [files[row] for row in stored.examples.rows.tolist()]
+        return files, stored.digest
+
+    def _listed(self, split: Split) -> list[str]:
+        root = self.folder.root
+        if root.is_file():
+            return [str(root)]
+        if str(root) in EMBEDDED:
+            return [str(resources.files("sklearn.datasets.images") / str(root))]
+        return self.folder.split(split).files
+
+
+class ContentStyle:
+    """Endless pairs of crops for training, and fixed pairs for validation; columns `content` and `style`, no labels.
+
+    Train pair i shows random crops (or whole central squares) that depend on i alone. Val and test pairs go through all
+    combinations of the pictures, cut to their central squares.
+
+    Args:
+        content: Content pictures.
+        style: Style pictures.
+        image_size: Pixels a side of both.
+        resize: Pixels of the shorter side before a random crop is taken.
+        crop: `random`, or `centre` for the largest central square, always the same for one pair.
+        train_pairs: Pairs until crops repeat.
+        eval_pairs: Largest number of val, and of test, pairs.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    classes = None
+
+    def __init__(
+        self,
+        content: Photographs,
+        style: Photographs,
+        image_size: int,
+        resize: int,
+        crop: Crop = "random",
+        train_pairs: int = 100_000,
+        eval_pairs: int = 16,
+    ) -> None:
+        if not 1 <= image_size <= resize:
+            raise ValueError(f"image_size must lie in [1, resize={resize}], got {image_size}")
+        if crop not in get_args(Crop):
+            raise ValueError(f"crop must be random or centre, got {crop!r}")
+        if min(train_pairs, eval_pairs) < 1:
+            raise ValueError(f"train_pairs and eval_pairs must be at least 1, got {train_pairs} and {eval_pairs}")
+        self.content, self.style, self.image_size, self.resize = content, style, image_size, resize
+        self.crop, self.train_pairs, self.eval_pairs = crop, train_pairs, eval_pairs
+
+    def split(self, name: Split) -> "PairExamples":
+        """The pairs of one split; every picture is checked first."""
+        require_split(name)
+        return PairExamples(self, name)
+
+
+class PairExamples:
+    """Pairs of one split, cropped when they are read."""
+
+    generated = True
+
+    def __init__(self, source: ContentStyle, name: Split) -> None:
+        self.source, self.random = source, name == "train" and source.crop == "random"
+        self.content, content_digest = source.content.files(name, source.resize)
+        self.style, style_digest = source.style.files(name, source.resize)
+        combinations = len(self.content) * len(self.style)
+        self.count = source.train_pairs if name == "train" else min(source.eval_pairs, combinations)
+        self.fingerprint = fingerprint(
+            __file__,
+            pictures.__file__,
+            content=content_digest,
+            style=style_digest,
+            image_size=source.image_size,
+            resize=source.resize if self.random else None,
+            count=self.count,
+        )
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, rows: Tensor) -> dict[str, Tensor]:
+        """Content and style images (B, 3, H, W) uint8."""
+        pairs = [self._random_pair(row) if self.random else self._fixed_pair(row) for row in rows.tolist()]
+        content, style = zip(*pairs, strict=True)
+        return {"content": torch.stack(content), "style": torch.stack(style)}
+
+    def _fixed_pair(self, row: int) -> tuple[Tensor, Tensor]:
+        content = self.content[row % len(self.content)]
+        style = self.style[row // len(self.content) % len(self.style)]
+        return self._centre(content, self.source.content), self._centre(style, self.source.style)
+
+    def _centre(self, path: str, photographs: Photographs) -> Tensor:
+        return _central_square(path, self.source.image_size, photographs.max_pixels)
+
+    def _random_pair(self, row: int) -> tuple[Tensor, Tensor]:
+        draws = torch.rand(6, generator=torch.Generator().manual_seed(mix_seed(row)), dtype=torch.float64).tolist()
+        content = self._random_crop(self.content, self.source.content, *draws[:3])
+        return content, self._random_crop(self.style, self.source.style, *draws[3:])
+
+    def _random_crop(
+        self, files: list[str], photographs: Photographs, which: float, down: float, right: float
+    ) -> Tensor:
+        """The crop at a position given by three numbers in [0, 1)."""
+        picture = _resized(files[int(which * len(files))], self.source.resize, photographs.max_pixels)
+        size, (height, width) = self.source.image_size, picture.shape[1:]
+        top, left = int(down * (height - size + 1)), int(right * (width - size + 1))
+        return picture[:, top : top + size, left : left + size]
+
+
+@lru_cache(maxsize=128)
+def _resized(path: str, resize: int, max_pixels: int) -> Tensor:
+    picture = with_channels(open_picture(path, max_pixels), 3)
+    scale = resize / min(picture.size)
+    width, height = (max(resize, round(side * scale)) for side in picture.size)
+    return to_tensor(picture.resize((width, height), Image.Resampling.BILINEAR))
+
+
+@lru_cache(maxsize=128)
+def _central_square(path: str, image_size: int, max_pixels: int) -> Tensor:
+    return Preparation(image_size)(open_picture(path, max_pixels))

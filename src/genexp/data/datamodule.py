@@ -1,0 +1,210 @@
+"""The one datamodule: any source as training, held-out and reference batches."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from torch import Tensor, nn
+
+from genexp.contracts import Batch
+from genexp.data.augment import Augmentation
+from genexp.data.source import Source, Split, require_split
+from genexp.data.store import Stored, load_in_memory, survey
+from genexp.data.stream import EvalLoader, Stream, TrainLoader, as_float
+
+
+class ImageData(LightningDataModule):
+    """Batches of a source, with declared shape and classes that are checked before training starts.
+
+    The training order is a pure function of (seed, position). The position is the number of training batches that
+    reached the model; it is saved in the checkpoint, so a resumed run continues with the very next image.
+
+    Args:
+        source: Where the examples come from.
+        shape: Shape of one example: [C, H, W], or [2] for points.
+        num_classes: Number of classes; null leaves the labels out.
+        batch_size: Training images a batch, over all ranks.
+        image_size: Pixels a side; null for points.
+        channels: 1 (grey) or 3 (RGB); null for points.
+        eval_batch_size: Images a batch on each rank when validating or collecting reference statistics.
+        in_memory: Decode once and keep every image as uint8 in memory; otherwise images are read when needed.
+        workers: Processes that read ahead when not `in_memory`; 0 reads in the main process.
+        augment: torchvision v2 transforms of training images (uint8), drawn anew for every image.
+        limit: Train on the first `limit` images only (debugging, studies of data efficiency); null for all.
+        seed: Seed of order and augmentation.
+        cache_dir: Folder of decoded copies; null keeps none.
+
+    Raises:
+        ValueError: an argument is out of range, or does not fit the source.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        shape: Sequence[int],
+        num_classes: int | None,
+        batch_size: int,
+        image_size: int | None = None,
+        channels: int | None = None,
+        eval_batch_size: int = 256,
+        in_memory: bool = True,
+        workers: int = 0,
+        augment: Sequence[nn.Module] = (),
+        limit: int | None = None,
+        seed: int = 0,
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size), ("limit", limit)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if workers < 0:
+            raise ValueError(f"workers must be at least 0, got {workers}")
+        if image_size is not None and list(shape) != [channels, image_size, image_size]:
+            raise ValueError(f"shape must be [channels, image_size, image_size], got {list(shape)}")
+        self.source, self.shape, self.num_classes = source, tuple(shape), num_classes
+        self.batch_size, self.image_size, self.channels = batch_size, image_size, channels
+        self.eval_batch_size, self.in_memory, self.workers = eval_batch_size, in_memory, workers
+        self.augmentation = Augmentation(augment, seed)
+        self.limit, self.seed, self.cache_dir = limit, seed, cache_dir
+        self.batches = 0
+        self._splits: dict[str, Stored] = {}
+
+    # Before training
+
+    def prepare_data(self) -> None:
+        """Download and decode on one process, so that the others find the result on disk."""
+        self.setup()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load and check the train and val splits, and the share of a rank."""
+        self.stored("train")
+        self.stored("val")
+        world_size = self._world_size()
+        if self.batch_size % world_size:
+            raise ValueError(
+                f"batch_size must be a multiple of the {world_size} ranks that share it, got {self.batch_size}"
+            )
+
+    def stored(self, split: Split) -> Stored:
+        """The checked examples of a split with their digest; loaded at first use."""
+        require_split(split)
+        if split not in self._splits:
+            load = load_in_memory if self.in_memory else survey
+            found = load(self.source.split(split), self.cache_dir)
+            self._check(split, found)
+            self._splits[split] = found
+        return self._splits[split]
+
+    def _check(self, split: str, found: Stored) -> None:
+        example = found.examples.read(torch.zeros(1, dtype=torch.int64))
+        pictures = [name for name in ("image", "content", "style") if name in example]
+        for name in pictures:
+            if tuple(example[name].shape[1:]) != self.shape:
+                got = list(example[name].shape[1:])
+                raise ValueError(f"shape must be that of the source's {name}, {got}, got {list(self.shape)}")
+        if self.augmentation and (pictures != ["image"] or example["image"].dtype != torch.uint8):
+            raise ValueError(f"augment needs a source of images, got one of {sorted(example)}")
+        if self.num_classes is None:
+            return
+        classes = self.source.classes
+        if classes is None or "label" not in example:
+            raise ValueError(f"num_classes must be null for a source without labels, got {self.num_classes}")
+        outside = [label for label in found.labels or () if not 0 <= label < self.num_classes]
+        if outside:
+            raise ValueError(f"every label of {split} must lie in [0, {self.num_classes}), got {outside[0]}")
+        if len(classes) != self.num_classes:
+            raise ValueError(
+                f"num_classes must be {len(classes)}, the number of classes of the source, got {self.num_classes}"
+            )
+
+    # Training
+
+    def train_dataloader(self) -> TrainLoader:
+        """Endless training batches from the current position on: uint8 images, made float on the device."""
+        examples = self.stored("train").examples
+        size = min(len(examples), self.limit or len(examples))
+        stream = Stream(size, self.batch_size, self.seed)
+        rank, world_size = self._rank(), self._world_size()
+        return TrainLoader(examples, stream, lambda: self.batches, rank, world_size, self._labelled, self._workers)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augment and count training batches; make images float in [-1, 1] on the device."""
+        if self.trainer is not None and self.trainer.training:
+            if self.augmentation:
+                first = self.batches * self.batch_size + self._rank()
+                batch = {**batch, "image": self.augmentation(batch["image"], first, self._world_size())}
+            self.batches += 1
+        return as_float(batch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position: training batches that reached the model."""
+        return {"batches": self.batches}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a saved position."""
+        self.batches = state_dict["batches"]
+
+    # Held-out data
+
+    def val_dataloader(self) -> EvalLoader:
+        """The val split in order, each rank its share."""
+        return self.eval_loader("val")
+
+    def eval_loader(self, split: Split) -> EvalLoader:
+        """A whole split in order, every image once over all ranks, floats in [-1, 1]."""
+        examples = self.stored(split).examples
+        rank, world_size = self._rank(), self._world_size()
+        return EvalLoader(examples, self.eval_batch_size, rank, world_size, self._labelled, self._workers)
+
+    def reference(self, split: Split) -> Iterator[Tensor]:
+        """Float images of a whole split in batches, the same on every rank: what reference statistics are made of."""
+        examples = self.stored(split).examples
+        columns = examples.read(torch.zeros(1, dtype=torch.int64))
+        if "image" not in columns:
+            raise ValueError(f"reference statistics need a source of single images, got one of {sorted(columns)}")
+        return (batch["image"] for batch in EvalLoader(examples, self.eval_batch_size, workers=self._workers))
+
+    def digest(self, split: Split) -> str:
+        """Sha256 of the decoded content of a split."""
+        return self.stored(split).digest
+
+    def split_size(self, split: Split) -> int:
+        """Number of usable examples of a split."""
+        return len(self.stored(split).examples)
+
+    def label_counts(self, split: Split) -> list[int]:
+        """Number of examples of every class of a split.
+
+        Raises:
+            ValueError: the data are used without labels.
+        """
+        if self.num_classes is None:
+            raise ValueError(f"label_counts of {split} need labels, got num_classes=None")
+        stored = self.stored(split)
+        if stored.labels is None:
+            loader = EvalLoader(stored.examples, self.eval_batch_size, workers=self._workers)
+            stored.labels = dict(Counter(label for batch in loader for label in batch["label"].tolist()))
+        return [stored.labels.get(label, 0) for label in range(self.num_classes)]
+
+    @property
+    def classes(self) -> Sequence[str] | None:
+        """Names of the classes, None for unlabelled data."""
+        return self.source.classes if self._labelled else None
+
+    @property
+    def _labelled(self) -> bool:
+        return self.num_classes is not None
+
+    @property
+    def _workers(self) -> int:
+        return 0 if self.in_memory else self.workers
+
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer is not None else 0
+
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer is not None else 1

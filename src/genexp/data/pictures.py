@@ -1,0 +1,143 @@
+"""From a picture file to a uint8 tensor: bounded decoding, then one stated way of cutting and resizing."""
+
+import struct
+import warnings
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from genexp.data.source import BadImage
+
+Fit = Literal["crop", "pad", "stretch"]
+EXTENSIONS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+_RESAMPLING = {name: Image.Resampling[name.upper()] for name in ("nearest", "box", "bilinear", "bicubic", "lanczos")}
+_EIGHT_BIT = {"1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV", "LAB", "RGBX"}
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a decoded picture becomes an image of fixed size.
+
+    Args:
+        image_size: Pixels a side of the result.
+        channels: 1 converts to grey (ITU-R 601 luma), 3 to RGB; transparent parts show a white ground.
+        fit: `crop` cuts the largest central square, `pad` shows the whole picture on black and never enlarges it,
+            `stretch` ignores the aspect ratio.
+        crop: Cut a central square of so many pixels first; null cuts nothing.
+        interpolation: nearest, box, bilinear, bicubic or lanczos, antialiased (Pillow's filters).
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    image_size: int
+    channels: int = 3
+    fit: Fit = "crop"
+    crop: int | None = None
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        for name, value in (("image_size", self.image_size), ("crop", self.crop)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1 pixel, got {value}")
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels must be 1 (grey) or 3 (RGB), got {self.channels}")
+        if self.fit not in get_args(Fit):
+            raise ValueError(f"fit must be one of {', '.join(get_args(Fit))}, got {self.fit!r}")
+        if self.interpolation not in _RESAMPLING:
+            raise ValueError(f"interpolation must be one of {', '.join(_RESAMPLING)}, got {self.interpolation!r}")
+
+    def __call__(self, picture: Image.Image) -> Tensor:
+        """Convert a picture to uint8 (C, image_size, image_size).
+
+        Raises:
+            ValueError: the picture is smaller than `crop`, or has no 8-bit channels.
+        """
+        picture = with_channels(picture, self.channels)
+        if self.crop is not None:
+            picture = _central(picture, self.crop)
+        size = (self.image_size, self.image_size)
+        if self.fit == "crop":
+            side = min(picture.size)
+            left, top = (picture.width - side) / 2, (picture.height - side) / 2
+            picture = self._resized(picture, size, (left, top, left + side, top + side))
+        elif self.fit == "stretch":
+            picture = self._resized(picture, size, (0, 0, *picture.size))
+        else:
+            picture = self._padded(picture)
+        return to_tensor(picture)
+
+    def _resized(
+        self, picture: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]
+    ) -> Image.Image:
+        if picture.size == size:
+            return picture
+        return picture.resize(size, _RESAMPLING[self.interpolation], box=box)
+
+    def _padded(self, picture: Image.Image) -> Image.Image:
+        scale = min(1.0, self.image_size / max(picture.size))
+        width, height = (max(1, round(side * scale)) for side in picture.size)
+        shrunk = self._resized(picture, (width, height), (0, 0, *picture.size))
+        canvas = Image.new(picture.mode, (self.image_size, self.image_size))
+        canvas.paste(shrunk, ((self.image_size - width) // 2, (self.image_size - height) // 2))
+        return canvas
+
+
+def open_picture(path: str, max_pixels: int, skip: bool = False) -> Image.Image:
+    """Decode one picture file, upright, after its header has shown that it is not too large.
+
+    Args:
+        path: The file.
+        max_pixels: Largest width times height that is decoded.
+        skip: Passed on with the error: whether the source asked to go on without bad images.
+
+    Raises:
+        BadImage: the file is unreadable, truncated, or larger than `max_pixels`.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours
+            picture = Image.open(path)
+        with picture:
+            width, height = picture.size
+            if width * height > max_pixels:
+                raise ValueError(f"it has {width} x {height} pixels, more than max_pixels={max_pixels}")
+            picture.load()
+            return ImageOps.exif_transpose(picture)
+    except DECODE_ERRORS as error:
+        raise BadImage(path, str(error), skip) from error
+
+
+def with_channels(picture: Image.Image, channels: int) -> Image.Image:
+    """Convert to grey (1) or RGB (3); transparency is laid on white.
+
+    Raises:
+        ValueError: the picture's values are not 8 bits a channel.
+    """
+    mode = {1: "L", 3: "RGB"}[channels]
+    if picture.mode == mode and "transparency" not in picture.info:
+        return picture
+    if picture.has_transparency_data:
+        clear = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    if picture.mode not in _EIGHT_BIT:
+        raise ValueError(f"its mode is {picture.mode}, not 8 bits a channel")
+    return picture.convert(mode)
+
+
+def to_tensor(picture: Image.Image) -> Tensor:
+    """Uint8 tensor (C, H, W) of a grey or RGB picture."""
+    array = np.array(picture)
+    return torch.from_numpy(array[None] if array.ndim == 2 else array.transpose(2, 0, 1)).contiguous()
+
+
+def _central(picture: Image.Image, side: int) -> Image.Image:
+    if min(picture.size) < side:
+        raise ValueError(f"it has {picture.width} x {picture.height} pixels, less than crop={side}")
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return picture.crop((left, top, left + side, top + side))

@@ -1,0 +1,79 @@
+"""What the network of a diffusion model predicts, and how that becomes the clean image.
+
+All tensors have the shape of the images; `alpha` and `sigma` broadcast against them.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Prediction(Protocol):
+    """One of the equivalent targets of a denoising network."""
+
+    def target(self, x: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """The value that the network should give for alpha x + sigma noise."""
+        ...
+
+    def to_sample(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """The clean image that the network's output stands for."""
+        ...
+
+    def scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """The error of the clean image over the error of the output."""
+        ...
+
+
+class Epsilon:
+    """The noise: x = (x_t - sigma eps) / alpha.
+
+    Reference: Ho et al., "Denoising Diffusion Probabilistic Models" (2020).
+    """
+
+    def target(self, x: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """The noise itself."""
+        return noise
+
+    def to_sample(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """(x_t - sigma eps) / alpha."""
+        return (x_t - sigma * output) / alpha
+
+    def scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """sigma / alpha."""
+        return sigma / alpha
+
+
+class Sample:
+    """The clean image itself."""
+
+    def target(self, x: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """The clean image."""
+        return x
+
+    def to_sample(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """The output."""
+        return output
+
+    def scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """One."""
+        return torch.ones_like(alpha)
+
+
+class Velocity:
+    """v = alpha eps - sigma x, under alpha^2 + sigma^2 = 1: x = alpha x_t - sigma v.
+
+    Reference: Salimans and Ho, "Progressive Distillation for Fast Sampling of Diffusion Models" (2022).
+    """
+
+    def target(self, x: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """alpha eps - sigma x."""
+        return alpha * noise - sigma * x
+
+    def to_sample(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """alpha x_t - sigma v."""
+        return alpha * x_t - sigma * output
+
+    def scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """sigma."""
+        return sigma

@@ -1,0 +1,185 @@
+"""One pass of features over a set of images feeds every metric; values come with their protocol and their floor."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genexp.contracts import FeatureExtractor
+from genexp.evaluation.cache import StatisticsCache
+from genexp.evaluation.metrics.base import Metric, Value
+from genexp.evaluation.protocol import Protocol
+from genexp.evaluation.statistics import Statistic
+from genexp.tensors import to_float, to_uint8
+
+Summary = dict[str, Statistic]
+"""What an evaluation keeps of a set of images: one statistic for every extractor and kind of statistic in use."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A set of real images, such as a split of a data set.
+
+    Args:
+        name: What to call it, such as `train`.
+        digest: Digest of its content.
+        count: Number of images.
+        shape: Shape of an image (C, H, W), or (D,) of a point.
+        images: Opens it: batches (B, *shape) in [-1, 1].
+    """
+
+    name: str
+    digest: str
+    count: int
+    shape: tuple[int, ...]
+    images: Callable[[], Iterable[Tensor]]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Real images as the metrics see them: their summary, and what each metric has computed from it once."""
+
+    real: ImageSet
+    summary: Summary
+    prepared: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric's value, the value that held-out real images reach, and the protocol of both."""
+
+    protocol: Protocol
+    value: Value
+    floor: Value | None
+
+
+class Evaluator:
+    """Compares generated with real images by features.
+
+    Images pass through uint8 on their way to the features, as if they had been saved and read again: a number taken
+    during training equals that of the files on disk. Points (B, D) are left as they are.
+
+    Args:
+        extractor: The features of all metrics that do not bring their own.
+        metrics: The metrics by name.
+        cache: Where summaries of real images are kept between runs, or None.
+    """
+
+    def __init__(
+        self, extractor: FeatureExtractor, metrics: Mapping[str, Metric], cache: StatisticsCache | None = None
+    ) -> None:
+        self.metrics, self.cache = dict(metrics), cache
+        self._extractors = {name: metric.extractor or extractor for name, metric in self.metrics.items()}
+
+    def empty(self) -> Summary:
+        """A summary of no images."""
+        return {
+            self._slot(name): metric.statistic(self._extractors[name].dimensions)
+            for name, metric in self.metrics.items()
+        }
+
+    def summarise(self, images: Iterable[Tensor]) -> Summary:
+        """One pass over batches of images in [-1, 1].
+
+        Raises:
+            ValueError: an extractor refuses the images, or returns something else than finite vectors.
+        """
+        summary = self.empty()
+        for batch in images:
+            self.add(summary, batch)
+        return summary
+
+    @torch.no_grad()
+    def add(self, summary: Summary, images: Tensor) -> None:
+        """Add one batch of images in [-1, 1] to a summary."""
+        seen = quantised(images)
+        features: dict[str, Tensor] = {}
+        done: set[str] = set()
+        for name in self.metrics:
+            extractor, slot = self._extractors[name], self._slot(name)
+            if slot in done:
+                continue
+            source = f"{extractor.name}@{extractor.digest}"
+            if source not in features:
+                with torch.autocast(images.device.type, enabled=False):
+                    features[source] = extractor(seen)
+            summary[slot].update(features[source])
+            done.add(slot)
+
+    def reference(self, real: ImageSet) -> Reference:
+        """Summarise real images, or take their summary from the cache.
+
+        Raises:
+            ValueError: there are fewer images than a metric needs, or another number than the set declares.
+        """
+        summary = self._cached(real)
+        prepared = {name: metric.prepare(summary[self._slot(name)]) for name, metric in self.metrics.items()}
+        return Reference(real, summary, prepared)
+
+    def values(self, summary: Summary, reference: Reference) -> dict[str, Value]:
+        """The value of every metric for a summarised set of images."""
+        return {
+            name: metric.compute(summary[self._slot(name)], reference.prepared[name])
+            for name, metric in self.metrics.items()
+        }
+
+    def protocol(
+        self, name: str, reference: Reference, n_generated: int, seed: int, weights: str, sampler: str
+    ) -> Protocol:
+        """The protocol of the metric `name`."""
+        extractor = self._extractors[name]
+        return Protocol(
+            metric=self.metrics[name].name,
+            extractor=extractor.name,
+            extractor_digest=extractor.digest,
+            resize=extractor.resize,
+            quantiser=quantiser(reference.real.shape),
+            reference=reference.real.name,
+            reference_digest=reference.real.digest,
+            n_reference=reference.real.count,
+            n_generated=n_generated,
+            seed=seed,
+            weights=weights,
+            sampler=sampler,
+        )
+
+    def _cached(self, real: ImageSet) -> Summary:
+        keys = {slot: self._key(slot, real) for slot in self.empty()}
+        if self.cache:
+            stored = {slot: self.cache.load(key) for slot, key in keys.items()}
+            if all(state is not None for state in stored.values()):
+                return {slot: type(empty).from_state(stored[slot]) for slot, empty in self.empty().items()}
+        summary = self.summarise(real.images())
+        for slot, statistic in summary.items():
+            if statistic.count != real.count:
+                raise ValueError(f"{real.name} must hold {real.count} images as declared, got {statistic.count}")
+            if self.cache:
+                self.cache.store(keys[slot], statistic.state())
+        return summary
+
+    def _slot(self, name: str) -> str:
+        extractor = self._extractors[name]
+        return f"{extractor.name}@{extractor.digest}/{self.metrics[name].statistic.__name__}"
+
+    def _key(self, slot: str, real: ImageSet) -> dict[str, str | int]:
+        resize = next(self._extractors[name].resize for name in self.metrics if self._slot(name) == slot)
+        return {
+            "version": 1,
+            "features": slot,
+            "resize": resize,
+            "quantiser": quantiser(real.shape),
+            "content": real.digest,
+            "count": real.count,
+        }
+
+
+def quantiser(shape: tuple[int, ...]) -> str:
+    """The quantiser of samples of a shape: `uint8` for images (C, H, W), `none` for points (D,)."""
+    return "uint8" if len(shape) == 3 else "none"
+
+
+def quantised(images: Tensor) -> Tensor:
+    """Images (B, C, H, W) at the nearest of 256 levels, as files hold them; points (B, D) as they are."""
+    return to_float(to_uint8(images)) if quantiser(images.shape[1:]) == "uint8" else images

@@ -1,0 +1,257 @@
+"""What all generator families share: optimiser steps, counters in images, named terms, and seeds a resumed run repeats."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+
+from genexp.contracts import Batch
+from genexp.families.terms import TermLog
+from genexp.ramps import Constant, Ramp
+from genexp.tensors import mix_seed
+
+Terms = dict[str, Tensor]
+
+
+@dataclass
+class Update:
+    """How one set of parameters is updated.
+
+    Args:
+        optimizer: Builds the optimiser from its parameters (a partial of a `torch.optim` class).
+        parameters: Builds the list of parameters; called when the optimiser is made.
+        learning_rate: Factor on the optimiser's own learning rate, as a function of images seen.
+        clip: Largest global gradient norm, or None. Applied to unscaled gradients in every precision.
+    """
+
+    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+    parameters: Callable[[], list[nn.Parameter]]
+    learning_rate: Ramp = Constant()
+    clip: float | None = None
+
+
+class Family(LightningModule):
+    """A generator family: subclasses register their updates and implement `train_batch`.
+
+    Optimisation is manual in every family, so that gradient accumulation, clipping and learning-rate ramps are one
+    piece of code. `images_seen` and `batches` count data, never optimiser steps: Lightning's `global_step` advances
+    once per optimiser and is not used.
+
+    Args:
+        accumulate: Micro-batches that every batch is split into; the optimiser still steps once a batch.
+        compile: Compile the networks with `torch.compile`.
+        channels_last: Keep convolution weights and images in channels-last memory order.
+    """
+
+    averaged_modules: tuple[str, ...] = ("network",)
+    """Names of the sub-modules whose averaged weights are worth sampling from."""
+
+    def __init__(self, accumulate: int = 1, compile: bool = False, channels_last: bool = False) -> None:
+        super().__init__()
+        if accumulate < 1:
+            raise ValueError(f"accumulate must be at least 1 micro-batch, got {accumulate}")
+        self.automatic_optimization = False
+        self.accumulate = accumulate
+        self.compile_networks = compile
+        self.channels_last = channels_last
+        self.images_seen = 0
+        self.batches = 0
+        self.seed = 0
+        self.steps: dict[str, int] = {}
+        self.terms = TermLog()
+        self._updates: dict[str, Update] = {}
+        self._validation: dict[str, Tensor] = {}
+        self._validation_count = 0
+
+    # What a family provides
+
+    def train_batch(self, batch: Batch) -> Terms:
+        """Update the networks on one batch and return its named terms, scalars under `train/`."""
+        raise TypeError(f"{type(self).__name__} must define train_batch")
+
+    def validate_batch(self, batch: Batch) -> Terms:
+        """Named terms of one held-out batch, scalars under `val/` averaged over the batch; none by default."""
+        return {}
+
+    def source(self) -> Any:
+        """The object a sampler draws from: a Denoiser, a LatentDecoder or an ImageMap."""
+        return self
+
+    # Optimisation
+
+    def register_update(self, name: str, update: Update) -> None:
+        """Declare a set of parameters with an optimiser of its own; `name` is its key in `update` and in logs."""
+        self._updates[name] = update
+        self.steps[name] = 0
+
+    def steps_of(self, module: str) -> int:
+        """Optimiser steps taken so far by the update that owns the sub-module `module`."""
+        parameter = next(self.get_submodule(module).parameters())
+        for name, update in self._updates.items():
+            if any(parameter is own for own in update.parameters()):
+                return self.steps[name]
+        raise ValueError(f"module must belong to a registered update, got {module!r}")
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """One optimiser for every registered update, in the order of registration."""
+        return [update.optimizer(update.parameters()) for update in self._updates.values()]
+
+    def update(self, name: str, batch: Batch, loss: Callable[[Batch], Terms]) -> Terms:
+        """One optimiser step of the update `name` on the mean of `loss(part)["loss"]` over the micro-batches.
+
+        All randomness of the loss must already be in `batch` as per-sample tensors: then splitting changes nothing
+        but memory. Parameters of the other updates receive no gradient. L-BFGS with a line search evaluates `loss`
+        several times in its step.
+
+        Returns:
+            The terms of the last evaluation of `loss`, detached and averaged over the micro-batches.
+        """
+        optimizer = self.optimizer(name)
+        self._set_learning_rate(name, optimizer)
+        means: Terms = {}
+
+        def evaluate() -> Tensor:
+            means.clear()
+            optimizer.zero_grad()
+            for part, share in split(batch, self.accumulate):
+                terms = loss(part)
+                self.manual_backward(terms["loss"] * share)
+                for key, value in terms.items():
+                    means[key] = means.get(key, 0) + value.detach() * share
+            return means["loss"]
+
+        with _only(self._updates, name):
+            optimizer.step(evaluate)
+        self.steps[name] += 1
+        return means
+
+    def optimizer(self, name: str) -> Any:
+        """The optimiser of the update `name`, wrapped by Lightning."""
+        made = self.optimizers()
+        return made[list(self._updates).index(name)] if isinstance(made, list) else made
+
+    def _set_learning_rate(self, name: str, optimizer: Any) -> None:
+        factor = self._updates[name].learning_rate(self.images_seen)
+        for group in optimizer.param_groups:
+            group.setdefault("base_lr", group["lr"])
+            group["lr"] = group["base_lr"] * factor
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip gradients here: Lightning calls this after fp16 gradients were unscaled."""
+        made = [getattr(o, "optimizer", o) for o in _as_list(self.optimizers())]
+        update = list(self._updates.values())[made.index(optimizer)]
+        if update.clip is not None:
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, update.clip)
+
+    # The loop
+
+    def configure_model(self) -> None:
+        """Apply memory format and compilation once, after the strategy has chosen the device."""
+        if self.channels_last:
+            self.to(memory_format=torch.channels_last)
+        if self.compile_networks:
+            for module in self.children():
+                module.compile()
+
+    def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
+        """Seed this batch: noise depends on (seed, rank, batch) alone, so a resumed run repeats it."""
+        torch.manual_seed(mix_seed(self.seed, self.global_rank, self.batches))
+
+    def training_step(self, batch: Batch, batch_index: int) -> None:
+        """Train on one batch, then count it."""
+        batch = self._arranged(batch)
+        self.terms.add(self.train_batch(batch), self.batches)
+        self.images_seen += batch_size(batch) * self.trainer.world_size
+        self.batches += 1
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Add one held-out batch, weighted by its size; its noise depends on the batch number alone."""
+        batch = self._arranged(batch)
+        count = batch_size(batch)
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(mix_seed(self.seed, self.global_rank, batch_index, 1))
+            terms = self.validate_batch(batch)
+        for name, value in terms.items():
+            total = value.detach().double().cpu() * count
+            self._validation[name] = self._validation.get(name, 0) + total
+        self._validation_count += count
+
+    def validation_means(self) -> dict[str, float]:
+        """Means of the terms over the held-out images of all ranks since the last call; forgets them."""
+        names, totals = list(self._validation), list(self._validation.values())
+        if not names:
+            return {}
+        sums = torch.stack([*totals, torch.tensor(float(self._validation_count)).double()]).to(self.device)
+        sums = self.trainer.strategy.reduce(sums, reduce_op="sum").cpu()
+        self._validation, self._validation_count = {}, 0
+        return {name: float(total / sums[-1]) for name, total in zip(names, sums[:-1], strict=True)}
+
+    def reduced(self, means: dict[str, float]) -> dict[str, float]:
+        """Average host values over the ranks; every rank must call this with the same names."""
+        if self.trainer.world_size == 1 or not means:
+            return means
+        values = torch.tensor(list(means.values()), dtype=torch.float64, device=self.device)
+        values = self.trainer.strategy.reduce(values, reduce_op="mean").tolist()
+        return dict(zip(means, values, strict=True))
+
+    def learning_rates(self) -> dict[str, float]:
+        """The current learning rate of every update, named for the log."""
+        rates = [optimizer.param_groups[0]["lr"] for optimizer in _as_list(self.optimizers())]
+        if len(rates) == 1:
+            return {"train/learning_rate": rates[0]}
+        return {f"train/{name}/learning_rate": rate for name, rate in zip(self._updates, rates, strict=True)}
+
+    def _arranged(self, batch: Batch) -> Batch:
+        if not self.channels_last:
+            return batch
+        return {k: v.to(memory_format=torch.channels_last) if v.ndim == 4 else v for k, v in batch.items()}
+
+    # Checkpoints: counters are ours
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the counters as plain integers."""
+        checkpoint["counters"] = {"images_seen": self.images_seen, "batches": self.batches, "steps": dict(self.steps)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the counters."""
+        counters = checkpoint["counters"]
+        self.images_seen, self.batches = counters["images_seen"], counters["batches"]
+        self.steps = dict(counters["steps"])
+
+
+def batch_size(batch: Batch) -> int:
+    """Number of samples in a batch."""
+    return len(next(iter(batch.values())))
+
+
+def split(batch: Batch, parts: int) -> list[tuple[Batch, float]]:
+    """Split a batch into at most `parts` micro-batches, each with its share of the samples."""
+    size = batch_size(batch)
+    chunks = {name: value.chunk(parts) for name, value in batch.items()}
+    count = len(next(iter(chunks.values())))
+    cut = [{name: pieces[i] for name, pieces in chunks.items()} for i in range(count)]
+    return [(part, batch_size(part) / size) for part in cut]
+
+
+class _only:
+    """Let gradients flow to the parameters of one update alone."""
+
+    def __init__(self, updates: dict[str, Update], name: str) -> None:
+        self._others = [p for other, update in updates.items() if other != name for p in update.parameters()]
+
+    def __enter__(self) -> None:
+        self._frozen = [p for p in self._others if p.requires_grad]
+        for parameter in self._frozen:
+            parameter.requires_grad_(False)
+
+    def __exit__(self, *_: object) -> None:
+        for parameter in self._frozen:
+            parameter.requires_grad_(True)
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

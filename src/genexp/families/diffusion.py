@@ -1,0 +1,110 @@
+"""Diffusion models: a network that denoises images at every noise level."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from genexp.contracts import Batch, Schedule
+from genexp.diffusion.denoiser import NetworkDenoiser
+from genexp.diffusion.prediction import Prediction
+from genexp.diffusion.weighting import Weighting
+from genexp.families.base import Family, Terms, Update
+from genexp.ramps import Constant, Ramp
+
+QUARTERS = 4
+
+
+class Diffusion(Family):
+    """Train a denoiser on times drawn uniformly; its labels are left out at random for classifier-free guidance.
+
+    Reference: Ho et al., "Denoising Diffusion Probabilistic Models" (2020); Ho and Salimans, "Classifier-Free Diffusion
+    Guidance" (2022) for the labels.
+
+    Args:
+        network: Module of noisy images (B, C, H, W), times (B,) and labels (B,) or None.
+        schedule: Signal and noise levels at integer times.
+        prediction: What the network predicts.
+        weighting: Weight of the squared error of the clean image.
+        optimizer: Builds the optimiser from the network's parameters.
+        image_shape: Shape of one image (C, H, W).
+        learning_rate: Factor on the optimiser's learning rate as a function of images seen.
+        clip: Largest global gradient norm of the loss averaged over pixels, or None.
+        num_classes: Number of classes, or None for an unconditional model.
+        label_dropout: Share of training labels replaced by "no class", in [0, 1).
+        accumulate: Micro-batches a batch.
+        compile: Compile the network.
+        channels_last: Keep convolutions in channels-last memory order.
+
+    Raises:
+        ValueError: `label_dropout` lies outside [0, 1).
+    """
+
+    averaged_modules = ("network",)
+
+    def __init__(
+        self,
+        network: nn.Module,
+        schedule: Schedule,
+        prediction: Prediction,
+        weighting: Weighting,
+        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+        image_shape: Sequence[int],
+        learning_rate: Ramp = Constant(),
+        clip: float | None = 1.0,
+        num_classes: int | None = None,
+        label_dropout: float = 0.1,
+        accumulate: int = 1,
+        compile: bool = False,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__(accumulate=accumulate, compile=compile, channels_last=channels_last)
+        if not 0 <= label_dropout < 1:
+            raise ValueError(f"label_dropout must lie in [0, 1), got {label_dropout}")
+        self.network = network
+        self.denoiser = NetworkDenoiser(network, schedule, prediction, weighting, image_shape, num_classes)
+        self.label_dropout = label_dropout
+        self.register_update(
+            "network", Update(optimizer, lambda: list(self.network.parameters()), learning_rate, clip)
+        )
+
+    def source(self) -> NetworkDenoiser:
+        """The denoiser."""
+        return self.denoiser
+
+    def train_batch(self, batch: Batch) -> Terms:
+        """One step on the loss at one random time an image."""
+        image, label = batch["image"], self._label(batch)
+        place = torch.rand(len(image), device=image.device)
+        drawn = {"image": image, "noise": torch.randn_like(image), "time": self._times(place)}
+        if label is not None:
+            dropped = torch.rand(len(image), device=image.device) < self.label_dropout
+            drawn["label"] = label.masked_fill(dropped, self.denoiser.null_label)
+        terms = self.update("network", drawn, lambda part: {"loss": self._loss(part).mean()})
+        return {"train/loss": terms["loss"]}
+
+    def validate_batch(self, batch: Batch) -> Terms:
+        """The loss at one random time in each quarter of the schedule, and its mean; no label is left out."""
+        image, label = batch["image"], self._label(batch)
+        labelled = {} if label is None else {"label": label}
+        terms = {}
+        for quarter in range(QUARTERS):
+            place = (quarter + torch.rand(len(image), device=image.device)) / QUARTERS
+            drawn = {"image": image, "noise": torch.randn_like(image), "time": self._times(place), **labelled}
+            terms[f"val/loss_quarter{quarter + 1}"] = self._loss(drawn).mean()
+        return {"val/loss": torch.stack(list(terms.values())).mean(), **terms}
+
+    def _loss(self, part: Batch) -> Tensor:
+        return self.denoiser.loss(part["image"], part["time"], part["noise"], part.get("label"))
+
+    def _times(self, place: Tensor) -> Tensor:
+        """Integer times 1 .. T from places (B,) in [0, 1)."""
+        last = self.denoiser.schedule.last
+        return (place.double() * last).long().clamp(max=last - 1) + 1
+
+    def _label(self, batch: Batch) -> Tensor | None:
+        if self.denoiser.num_classes is None:
+            return None
+        if "label" not in batch:
+            raise ValueError(f"batch must have labels for {self.denoiser.num_classes} classes, got {list(batch)}")
+        return batch["label"]

@@ -1,0 +1,116 @@
+"""Style transfer by a network: one decoder for any content and any style, in a single pass."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genexp.contracts import Batch
+from genexp.families.base import Family, Terms, Update
+from genexp.families.style import keep_frozen_on_every_rank, require_same_encoder, rows
+from genexp.losses.style import StyleLoss, StyleObjective
+from genexp.ramps import Constant, Ramp
+
+
+class StyleNetwork(Family):
+    """Train a stylizer, which gives the features of a content image the statistics of a style and decodes them.
+
+    The content target is the stylizer's own target t = AdaIN(F(content), F(style)), not the content image's features:
+    the decoder learns to invert the encoder at t, and the style term asks for the style's statistics at every layer.
+
+    Reference: Huang and Belongie, "Arbitrary Style Transfer in Real-Time with Adaptive Instance Normalization" (2017).
+
+    Args:
+        vgg: Frozen encoder: (images, layers) to feature maps by layer; `digest` identifies its weights.
+        stylizer: `transfer(content_features, style_features)` gives the target, calling it decodes features to images.
+        style_loss: The style loss of one layer.
+        optimizer: Builds the optimiser of the stylizer.
+        layer: The encoder layer that the stylizer decodes.
+        style_layers: Layers whose statistics the result shares with the style image.
+        content_weight: Weight of the content term.
+        style_weight: Weight of the style term, a sum over layers.
+        tv_weight: Weight of the total variation of the result.
+        alpha: Strength of the style in rendered images: 0 reconstructs the content, 1 is full style.
+        learning_rate: Factor on the optimiser's learning rate over images seen.
+        clip: Largest gradient norm, or None.
+    """
+
+    def __init__(
+        self,
+        vgg: nn.Module,
+        stylizer: nn.Module,
+        style_loss: StyleLoss,
+        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+        layer: str,
+        style_layers: Sequence[str],
+        content_weight: float = 1.0,
+        style_weight: float = 10.0,
+        tv_weight: float = 0.0,
+        alpha: float = 1.0,
+        learning_rate: Ramp = Constant(),
+        clip: float | None = None,
+        accumulate: int = 1,
+        compile: bool = False,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__(accumulate, compile, channels_last)
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"alpha must lie in [0, 1], got {alpha}")
+        self.objective = StyleObjective(vgg, style_loss, [layer], style_layers, content_weight, style_weight, tv_weight)
+        self.stylizer = stylizer
+        self.layer, self.alpha = layer, alpha
+        keep_frozen_on_every_rank(self)
+        self.register_update(
+            "stylizer", Update(optimizer, lambda: list(self.stylizer.parameters()), learning_rate, clip)
+        )
+
+    def train_batch(self, batch: Batch) -> Terms:
+        """One step of the stylizer on pairs of `content` and `style`."""
+        terms = self.update("stylizer", batch, self._evaluate)
+        return {f"train/{name}": value for name, value in terms.items()}
+
+    def validate_batch(self, batch: Batch) -> Terms:
+        """The same terms on held-out pairs."""
+        return {f"val/{name}": value for name, value in self._evaluate(batch).items()}
+
+    def render(self, batch: Batch) -> Tensor:
+        """The contents in their styles (B, 3, H, W) in [-1, 1]; sides are cut to multiples of the encoder's stride."""
+        return self.stylize(batch["content"], batch["style"], self.alpha)
+
+    def stylize(self, content: Tensor, style: Tensor, alpha: float) -> Tensor:
+        """`content` (B, 3, H, W) in the style of `style` (B, 3, h, w), with the strength `alpha` of [0, 1]."""
+        features, target = self._target(content, style)
+        return self.stylizer(torch.lerp(features, target, alpha)).clamp(-1, 1)
+
+    def extra_grids(self, batch: Batch, noise: Any) -> dict[str, tuple[Tensor, int]]:
+        """Contents, styles and results in rows; and the first pairs with the strength going from 0 to 1."""
+        content, style = batch["content"][:8], batch["style"][:8]
+        strengths = (0.0, 0.25, 0.5, 0.75, 1.0)
+        sweep = torch.stack([self.stylize(content[:4], style[:4], alpha) for alpha in strengths], dim=1)
+        return {
+            "transfer": rows(content, style, self.stylize(content, style, self.alpha)),
+            "strength": (sweep.flatten(0, 1), len(strengths)),
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the digest of the encoder, whose weights stay outside."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["encoder"] = self.objective.vgg.digest
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the counters; the encoder must be the one the run began with."""
+        super().on_load_checkpoint(checkpoint)
+        require_same_encoder(self.objective.vgg, checkpoint["encoder"])
+
+    def _target(self, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            features = self.objective.content_of(content)[self.layer]
+            return features, self.stylizer.transfer(features, self.objective.content_of(style)[self.layer])
+
+    def _evaluate(self, batch: Batch) -> Terms:
+        _, target = self._target(batch["content"], batch["style"])
+        with torch.no_grad():
+            style = self.objective.style_of(batch["style"])
+        terms = self.objective(self.stylizer(target), {self.layer: target}, style)
+        return {name: value.mean() for name, value in terms.items()}

@@ -1,0 +1,72 @@
+"""Named loss terms, averaged between two log lines without waiting for the device, and watched for NaN and infinity."""
+
+import torch
+from torch import Tensor
+
+
+class NonFiniteLoss(FloatingPointError):
+    """A loss term became NaN or infinite; carries the term and the batch that produced it."""
+
+    def __init__(self, term: str, batch: int, value: float) -> None:
+        super().__init__(f"{term} must stay finite, got {value} at batch {batch}")
+        self.term, self.batch, self.value = term, batch, value
+
+
+class TermLog:
+    """Running means of named scalars.
+
+    Terms that arrive together are stacked once, so a step costs three small kernels and no synchronisation; values
+    reach the host only in `flush`. The first non-finite value of every term is remembered with its batch.
+    """
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[str, ...], _Group] = {}
+
+    def add(self, terms: dict[str, Tensor], batch: int) -> None:
+        """Add one batch's scalars; `batch` is the zero-based number of that batch, for the error message."""
+        names = tuple(terms)
+        values = torch.stack([value.detach().float().reshape(()) for value in terms.values()])
+        group = self._groups.get(names)
+        if group is None:
+            group = self._groups[names] = _Group(values)
+        group.add(values, batch)
+
+    def flush(self) -> dict[str, float]:
+        """Means since the last flush, on the host; forgets them.
+
+        Raises:
+            NonFiniteLoss: a term was NaN or infinite in any batch since the last flush.
+        """
+        means: dict[str, float] = {}
+        groups, self._groups = self._groups, {}
+        for names, group in groups.items():
+            group.require_finite(names)
+            means |= dict(zip(names, (group.total / group.count).tolist(), strict=True))
+        return means
+
+    def require_finite(self) -> None:
+        """Raise `NonFiniteLoss` if any term since the last flush was not finite; called before weights are saved."""
+        for names, group in self._groups.items():
+            group.require_finite(names)
+
+
+class _Group:
+    def __init__(self, like: Tensor) -> None:
+        self.total = torch.zeros_like(like)
+        self.count = 0
+        self.bad_batch = torch.full_like(like, -1)
+        self.bad_value = torch.zeros_like(like)
+
+    def add(self, values: Tensor, batch: int) -> None:
+        self.total += values
+        self.count += 1
+        new = ~torch.isfinite(values) & (self.bad_batch < 0)
+        self.bad_batch.masked_fill_(new, batch)
+        self.bad_value = torch.where(new, values, self.bad_value)
+
+    def require_finite(self, names: tuple[str, ...]) -> None:
+        batches = self.bad_batch.tolist()
+        found = [(batch, i) for i, batch in enumerate(batches) if batch >= 0]
+        if found:
+            batch, i = min(found)
+            raise NonFiniteLoss(names[i], int(batch), float(self.bad_value[i]))

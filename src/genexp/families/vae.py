@@ -1,0 +1,198 @@
+"""The variational autoencoder: one evidence lower bound, exact in nats, for any encoder, decoder and likelihood."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from genexp.contracts import Batch
+from genexp.families.base import Family, Terms, Update
+from genexp.latents.gaussian import DiagonalGaussian, UnitActivity
+from genexp.losses.reconstruction import Likelihood
+from genexp.ramps import Constant, Ramp
+from genexp.tensors import IndexedNoise
+
+GRID_COLUMNS = 8
+TRAVERSED_UNITS = 10
+TRAVERSAL = (-3.0, -2.25, -1.5, -0.75, 0.0, 0.75, 1.5, 2.25, 3.0)
+"""Standard deviations of the prior at which a traversal shows a unit."""
+
+
+class VAE(Family):
+    """A decoder p(x | z) with prior N(0, I), trained together with an encoder q(z | x) on the evidence lower bound.
+
+    loss = -log p(x | z) + beta KL(q(z | x) || N(0, I)), z ~ q(z | x), summed over pixels and units, averaged over the
+    batch. Whatever beta is, `elbo` has beta = 1.
+
+    References: Kingma and Welling, "Auto-Encoding Variational Bayes" (2014); Higgins et al., "beta-VAE: Learning Basic
+    Visual Concepts with a Constrained Variational Framework" (2017); Kingma et al., "Improved Variational Inference
+    with Inverse Autoregressive Flow" (2016), for free bits.
+
+    Args:
+        encoder: Maps (image, label) to 2 * latent_size posterior parameters.
+        decoder: Maps (latent, label) to raw values of the image's shape.
+        likelihood: What the raw values mean.
+        latent_size: Units of the latent.
+        optimizer: Builds the one optimiser of encoder, decoder and likelihood.
+        beta: Weight of the KL divergence as a function of images seen.
+        free_bits: Nats below which the KL of one unit for one sample is not reduced any further, or None.
+        learning_rate: Factor on the optimiser's learning rate as a function of images seen.
+        clip: Largest global gradient norm, or None.
+        num_classes: Number of labels the networks are conditioned on, or None.
+        accumulate: Micro-batches of a batch.
+        compile: Compile the networks.
+        channels_last: Keep images in channels-last memory order.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        latent_size: int,
+        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+        beta: Ramp = Constant(),
+        free_bits: float | None = None,
+        learning_rate: Ramp = Constant(),
+        clip: float | None = None,
+        num_classes: int | None = None,
+        accumulate: int = 1,
+        compile: bool = False,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__(accumulate, compile, channels_last)
+        if latent_size < 1:
+            raise ValueError(f"latent_size must be at least 1, got {latent_size}")
+        if free_bits is not None and free_bits < 0:
+            raise ValueError(f"free_bits must not be negative, got {free_bits}")
+        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
+        self.latent_shape = (latent_size,)
+        self.beta, self.free_bits, self.num_classes = beta, free_bits, num_classes
+        learned = any(True for _ in likelihood.parameters())
+        self.averaged_modules = ("encoder", "decoder", "likelihood") if learned else ("encoder", "decoder")
+        self._activity = UnitActivity()
+        self.register_update(
+            "autoencoder",
+            Update(optimizer, parameters=lambda: list(self.parameters()), learning_rate=learning_rate, clip=clip),
+        )
+
+    # Training and validation
+
+    def train_batch(self, batch: Batch) -> Terms:
+        """One step on the weighted bound."""
+        beta = self.beta(self.images_seen)
+        terms = self.update("autoencoder", self._observed(batch), lambda part: self._loss(part, beta))
+        return {f"train/{name}": value for name, value in terms.items()}
+
+    def validate_batch(self, batch: Batch) -> Terms:
+        """The bound with beta = 1 from one latent an image, and bits per dimension where the data are discrete."""
+        batch = self._observed(batch)
+        posterior = self.posterior(batch["image"], self._label(batch))
+        self._activity.add(posterior.mean)
+        terms = self._bound(batch, posterior)
+        if self.likelihood.discrete:
+            dimensions = batch["image"][0].numel()
+            terms["bits_per_dim"] = -terms["elbo"] / (dimensions * math.log(2))
+        return {f"val/{name}": value.mean() for name, value in terms.items()}
+
+    def validation_means(self) -> dict[str, float]:
+        """The means of the base class, and the latent units in use over the whole held-out set."""
+        means = super().validation_means()
+        activity, self._activity = self._activity, UnitActivity()
+        if means and activity.moments is not None:
+            activity.moments = self.trainer.strategy.reduce(activity.moments, reduce_op="sum")
+            means["val/active_units"] = float(activity.active_units())
+        return means
+
+    def _observed(self, batch: Batch) -> Batch:
+        """The batch as the likelihood sees it, with the noise of the latents: all randomness of a step."""
+        image = self.likelihood.observe(batch["image"], torch.rand_like(batch["image"]))
+        noise = torch.randn(len(image), *self.latent_shape, dtype=image.dtype, device=image.device)
+        return {**batch, "image": image, "noise": noise}
+
+    def _loss(self, batch: Batch, beta: float) -> Terms:
+        posterior = self.posterior(batch["image"], self._label(batch))
+        terms = self._bound(batch, posterior)
+        penalised = terms["kl"]
+        if self.free_bits is not None:
+            penalised = posterior.kl_per_unit().clamp(min=self.free_bits).sum(1)
+        terms["loss"] = terms["reconstruction"] + beta * penalised
+        terms["beta"] = torch.full_like(penalised, beta)
+        return {name: value.mean() for name, value in (terms | self.likelihood.terms()).items()}
+
+    def _bound(self, batch: Batch, posterior: DiagonalGaussian) -> Terms:
+        raw = self.decoder(posterior.rsample(batch["noise"]), self._label(batch))
+        reconstruction, kl = self.likelihood(raw, batch["image"]), posterior.kl()
+        return {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
+
+    def _label(self, batch: Batch) -> Tensor | None:
+        return None if self.num_classes is None else batch["label"]
+
+    # Using a trained model
+
+    def posterior(self, image: Tensor, label: Tensor | None = None) -> DiagonalGaussian:
+        """The approximate posterior q(z | x) of images (B, C, H, W) as the likelihood observes them.
+
+        Raises:
+            ValueError: The encoder does not return 2 * latent_size numbers an image.
+        """
+        parameters = self.encoder(image, label)
+        if parameters.shape[1:] != (2 * self.latent_shape[0],):
+            rule = f"encoder must return 2 * latent_size = {2 * self.latent_shape[0]} values an image"
+            raise ValueError(f"{rule}, got shape {tuple(parameters.shape[1:])}")
+        return DiagonalGaussian.from_parameters(parameters)
+
+    def encode(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """Posterior means (B, latent_size)."""
+        return self.posterior(image, label).mean
+
+    def decode(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        """Mean images (B, C, H, W) in [-1, 1] of latents (B, latent_size)."""
+        return self.likelihood.mean(self.decoder(latent, label))
+
+    def reconstruct(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """Mean images of the posterior means."""
+        return self.decode(self.encode(image, label), label)
+
+    def traversal(self, latent: Tensor, unit: int, values: Sequence[float], label: Tensor | None = None) -> Tensor:
+        """Mean images of one latent while a single unit takes other values.
+
+        Args:
+            latent: Where to start, shape (latent_size,): a posterior mean, or zeros for the centre of the prior.
+            unit: The unit that changes.
+            values: What it takes, in standard deviations of the prior.
+            label: The label of all images, shape (), or None.
+
+        Returns:
+            One image for each value (len(values), C, H, W).
+        """
+        if not 0 <= unit < len(latent):
+            raise ValueError(f"unit must lie in [0, {len(latent)}), got {unit}")
+        latents = latent.repeat(len(values), 1)
+        latents[:, unit] = latents.new_tensor(values)
+        return self.decode(latents, None if label is None else label.expand(len(values)))
+
+    @torch.no_grad()
+    def extra_grids(self, batch: Batch, noise: IndexedNoise) -> dict[str, tuple[Tensor, int]]:
+        """Pictures beside the samples: reconstructions under their originals, and the most active units traversed.
+
+        Args:
+            batch: Held-out samples.
+            noise: Noise for data that are binarised at random, one row a sample.
+        """
+        if batch["image"].ndim != 4:
+            return {}
+        uniform = torch.special.ndtr(noise.normal(*batch["image"].shape[1:]))
+        image, label = self.likelihood.observe(batch["image"], uniform), self._label(batch)
+        latent = self.encode(image, label)
+        columns = min(GRID_COLUMNS, len(image))
+        shown = len(image) // columns * columns
+        pairs = torch.stack([image, self.decode(latent, label)])[:, :shown].unflatten(1, (-1, columns))
+        first = None if label is None else label[0]
+        units = latent.var(0, unbiased=False).argsort(descending=True)[:TRAVERSED_UNITS].tolist()
+        rows = [self.traversal(latent[0], unit, TRAVERSAL, first) for unit in units]
+        return {
+            "reconstruction": (pairs.transpose(0, 1).flatten(0, 2), columns),
+            "traversal": (torch.cat(rows), len(TRAVERSAL)),
+        }

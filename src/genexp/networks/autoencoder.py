@@ -1,0 +1,191 @@
+"""Encoders from an image to the parameters of its latent's distribution, and decoders from a latent to raw pixels.
+
+Every encoder returns 2 * latent_size numbers (means, then log-variances); every decoder returns unbounded values of the
+image's shape, which a likelihood interprets. Normalisation is per sample, so no image depends on its batch.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+CHANNELS_PER_GROUP = 8
+MAX_WIDENING = 4
+"""Feature maps double at every halving of the image, up to this many times `width`."""
+
+
+class LabelBias(nn.Module):
+    """Adds a learned vector of the label to hidden features (B, width, ...); the identity without classes.
+
+    Args:
+        num_classes: Number of labels, or None for an unconditional network.
+        width: Size of the features on axis 1.
+    """
+
+    def __init__(self, num_classes: int | None, width: int) -> None:
+        super().__init__()
+        self.table = None if num_classes is None else nn.Embedding(num_classes, width)
+
+    def forward(self, hidden: Tensor, label: Tensor | None) -> Tensor:
+        """Features plus the vectors of labels (B,).
+
+        Raises:
+            ValueError: A label is missing, or given to a network without classes.
+        """
+        if (self.table is None) != (label is None):
+            rule = "None without num_classes" if self.table is None else "given with num_classes"
+            raise ValueError(f"label must be {rule}, got {None if label is None else tuple(label.shape)}")
+        if self.table is None or label is None:
+            return hidden
+        bias = self.table(label)
+        return hidden + bias.reshape(*bias.shape, *([1] * (hidden.ndim - 2)))
+
+
+class MLPEncoder(nn.Module):
+    """A fully connected encoder for data of any shape.
+
+    Args:
+        shape: Shape of one sample, (C, H, W) or (2,) for points.
+        latent_size: Units of the latent.
+        width: Hidden units of a layer.
+        depth: Hidden layers.
+        num_classes: Number of labels, or None for an unconditional network.
+    """
+
+    def __init__(
+        self, shape: Sequence[int], latent_size: int, width: int = 256, depth: int = 2, num_classes: int | None = None
+    ) -> None:
+        super().__init__()
+        _require_positive(latent_size=latent_size, width=width, depth=depth)
+        self.stem = nn.Linear(math.prod(shape), width)
+        self.label = LabelBias(num_classes, width)
+        self.body = _dense_layers(width, depth)
+        self.head = nn.Linear(width, 2 * latent_size)
+
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """Samples (B, *shape) to posterior parameters (B, 2 * latent_size)."""
+        return self.head(self.body(self.label(self.stem(image.flatten(1)), label)))
+
+
+class MLPDecoder(nn.Module):
+    """A fully connected decoder to data of any shape; the mirror image of `MLPEncoder`, with the same arguments.
+
+    Args:
+        shape: Shape of one sample, (C, H, W) or (2,) for points.
+        latent_size: Units of the latent.
+        width: Hidden units of a layer.
+        depth: Hidden layers.
+        num_classes: Number of labels, or None for an unconditional network.
+    """
+
+    def __init__(
+        self, shape: Sequence[int], latent_size: int, width: int = 256, depth: int = 2, num_classes: int | None = None
+    ) -> None:
+        super().__init__()
+        _require_positive(latent_size=latent_size, width=width, depth=depth)
+        self.shape = tuple(shape)
+        self.stem = nn.Linear(latent_size, width)
+        self.label = LabelBias(num_classes, width)
+        self.body = _dense_layers(width, depth)
+        self.head = nn.Linear(width, math.prod(shape))
+
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        """Latents (B, latent_size) to raw values (B, *shape)."""
+        return self.head(self.body(self.label(self.stem(latent), label))).unflatten(1, self.shape)
+
+
+class ConvEncoder(nn.Module):
+    """A convolutional encoder: halve the image down to 4x4 while the feature maps widen, then one linear layer.
+
+    Args:
+        channels: Image channels.
+        image_size: Side of the square image, a power of two from 8 to 64.
+        latent_size: Units of the latent.
+        width: Feature maps at full resolution, a multiple of 8.
+        num_classes: Number of labels, or None for an unconditional network.
+    """
+
+    def __init__(
+        self, channels: int, image_size: int, latent_size: int, width: int = 32, num_classes: int | None = None
+    ) -> None:
+        super().__init__()
+        _require_positive(channels=channels, latent_size=latent_size)
+        widths = _level_widths(image_size, width)
+        self.stem = nn.Conv2d(channels, width, 3, padding=1)
+        self.label = LabelBias(num_classes, width)
+        levels = [_conv_level(i, o, nn.Conv2d(i, o, 3, 2, 1)) for i, o in pairwise(widths)]
+        self.body = nn.Sequential(nn.SiLU(), *levels, nn.Flatten())
+        self.head = nn.Linear(widths[-1] * 16, 2 * latent_size)
+
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) to posterior parameters (B, 2 * latent_size)."""
+        return self.head(self.body(self.label(self.stem(image), label)))
+
+
+class ConvDecoder(nn.Module):
+    """A convolutional decoder: from a 4x4 map, repeat pixels and convolve until the image size is reached.
+
+    Nearest-neighbour growth followed by a convolution leaves no checkerboard.
+
+    Reference: Odena, Dumoulin and Olah, "Deconvolution and Checkerboard Artifacts" (2016).
+
+    Args:
+        channels: Image channels.
+        image_size: Side of the square image, a power of two from 8 to 64.
+        latent_size: Units of the latent.
+        width: Feature maps at full resolution, a multiple of 8.
+        num_classes: Number of labels, or None for an unconditional network.
+    """
+
+    def __init__(
+        self, channels: int, image_size: int, latent_size: int, width: int = 32, num_classes: int | None = None
+    ) -> None:
+        super().__init__()
+        _require_positive(channels=channels, latent_size=latent_size)
+        widths = _level_widths(image_size, width)[::-1]
+        self.stem = nn.Sequential(nn.Linear(latent_size, widths[0] * 16), nn.Unflatten(1, (widths[0], 4, 4)))
+        self.label = LabelBias(num_classes, widths[0])
+        levels = [
+            _conv_level(i, o, nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(i, o, 3, padding=1)))
+            for i, o in pairwise(widths)
+        ]
+        self.body = nn.Sequential(nn.SiLU(), *levels)
+        self.head = nn.Conv2d(width, channels, 3, padding=1)
+
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        """Latents (B, latent_size) to raw values (B, C, H, W)."""
+        return self.head(self.body(self.label(self.stem(latent), label)))
+
+
+def _require_positive(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}")
+
+
+def _dense_layers(width: int, depth: int) -> nn.Sequential:
+    """The activation of the stem, then `depth - 1` further hidden layers."""
+    return nn.Sequential(nn.SiLU(), *[m for _ in range(depth - 1) for m in (nn.Linear(width, width), nn.SiLU())])
+
+
+def _level_widths(image_size: int, width: int) -> list[int]:
+    """Feature maps at every resolution from `image_size` down to 4."""
+    if image_size not in (8, 16, 32, 64):
+        raise ValueError(f"image_size must be a power of two from 8 to 64, got {image_size}")
+    if width < 1 or width % CHANNELS_PER_GROUP:
+        raise ValueError(f"width must be a positive multiple of {CHANNELS_PER_GROUP}, got {width}")
+    halvings = int(math.log2(image_size)) - 2
+    return [width * min(2**level, MAX_WIDENING) for level in range(halvings + 1)]
+
+
+def _conv_level(inputs: int, outputs: int, resample: nn.Module) -> nn.Sequential:
+    """A change of resolution and a convolution, each normalised and activated."""
+    return nn.Sequential(
+        resample,
+        nn.GroupNorm(outputs // CHANNELS_PER_GROUP, outputs),
+        nn.SiLU(),
+        nn.Conv2d(outputs, outputs, 3, padding=1),
+        nn.GroupNorm(outputs // CHANNELS_PER_GROUP, outputs),
+        nn.SiLU(),
+    )

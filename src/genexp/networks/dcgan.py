@@ -1,0 +1,179 @@
+"""The deep convolutional generator and discriminator of the DCGAN, for square images of 8 to 64 pixels.
+
+Reference: Radford, Metz and Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative
+Adversarial Networks" (2016).
+"""
+
+from itertools import pairwise
+from math import log2
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from genexp.networks.labels import require_label
+
+NORMS = ("batch", "spectral", "none")
+CONDITIONINGS = ("latent", "norm")
+
+
+class DCGANGenerator(nn.Module):
+    """Latents to images: a 4x4 seed, then one strided transposed convolution for every doubling of the size.
+
+    Args:
+        image_size: Side of the square images in pixels, a power of two from 8 to 64.
+        channels: Channels of the images.
+        latent_size: Size of the latent.
+        width: Channels at half the image size; twice as many at every size below.
+        norm: `batch`, `spectral` or `none`.
+        num_classes: Number of classes; None for an unconditional generator.
+        conditioning: Where the class enters: `latent` concatenates an embedding to the latent, `norm` gives every
+            batch norm a gain and bias of the class (see `ClassBatchNorm`). Without effect if there are no classes.
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        channels: int,
+        latent_size: int = 64,
+        width: int = 64,
+        norm: str = "batch",
+        num_classes: int | None = None,
+        conditioning: str = "latent",
+    ) -> None:
+        super().__init__()
+        _require("norm", norm, NORMS)
+        _require("conditioning", conditioning, CONDITIONINGS)
+        if num_classes and conditioning == "norm" and norm != "batch":
+            raise ValueError(f"norm must be batch for conditioning=norm, got {norm!r}")
+        sizes = _doublings(image_size)
+        self.latent_shape = (latent_size,)
+        self.num_classes = num_classes
+        joined = bool(num_classes) and conditioning == "latent"
+        self.embedding = nn.Embedding(num_classes, latent_size) if joined else None
+        normed_classes = None if joined else num_classes
+        widths = [width * 2**i for i in reversed(range(sizes))]
+        inputs = latent_size * (2 if joined else 1)
+        self.seed = _normal(nn.ConvTranspose2d(inputs, widths[0], 4, bias=norm != "batch"), norm)
+        self.growths = nn.ModuleList(
+            _normal(nn.ConvTranspose2d(before, after, 4, 2, 1, bias=norm != "batch"), norm)
+            for before, after in pairwise(widths)
+        )
+        self.norms = nn.ModuleList(_batch_norm(count, norm, normed_classes) for count in widths)
+        self.output = _normal(nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), norm)
+
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        """Latents (B, latent_size) and labels (B,) to images (B, C, H, W) in [-1, 1]."""
+        require_label(label, self.num_classes)
+        if self.embedding is not None:
+            latent = torch.cat([latent, self.embedding(label)], 1)
+        hidden = self.seed(latent[:, :, None, None])
+        for norm, growth in zip(self.norms, [*self.growths, self.output], strict=True):
+            hidden = growth(norm(hidden, label).relu())
+        return hidden.tanh()
+
+
+class DCGANDiscriminator(nn.Module):
+    """Images to scores: one strided convolution for every halving down to 4x4, then a linear map of all features.
+
+    With classes the score is the projection w . phi(x) + b + e(label) . phi(x) over the flattened 4x4 features.
+
+    Reference: Miyato and Koyama, "cGANs with Projection Discriminator" (2018).
+
+    Args:
+        image_size: Side of the square images in pixels, a power of two from 8 to 64.
+        channels: Channels of the images.
+        width: Channels at half the image size; twice as many at every size below.
+        norm: `batch` (not after the first convolution), `spectral` (all weights, the class embedding included) or
+            `none`.
+        num_classes: Number of classes; None for an unconditional discriminator.
+    """
+
+    def __init__(
+        self, image_size: int, channels: int, width: int = 64, norm: str = "spectral", num_classes: int | None = None
+    ) -> None:
+        super().__init__()
+        _require("norm", norm, NORMS)
+        self.num_classes = num_classes
+        widths = [width * 2**i for i in range(_doublings(image_size))]
+        layers: list[nn.Module] = []
+        for i, (before, after) in enumerate(zip([channels, *widths[:-1]], widths, strict=True)):
+            normed = norm == "batch" and i > 0
+            layers.append(_normal(nn.Conv2d(before, after, 4, 2, 1, bias=not normed), norm))
+            if normed:
+                layers.append(_gain(nn.BatchNorm2d(after)))
+            layers.append(nn.LeakyReLU(0.2))
+        self.body = nn.Sequential(*layers, nn.Flatten())
+        features = widths[-1] * 4 * 4
+        self.output = _normal(nn.Linear(features, 1), norm)
+        self.embedding = _normal(nn.Embedding(num_classes, features), norm) if num_classes else None
+
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) and labels (B,) to scores (B,)."""
+        require_label(label, self.num_classes)
+        features = self.body(image)
+        score = self.output(features).squeeze(1)
+        return score if self.embedding is None else score + (self.embedding(label) * features).sum(1)
+
+
+class ClassBatchNorm(nn.Module):
+    """Batch norm whose gain 1 + g(label) and bias b(label) belong to a class, or are shared when there are none.
+
+    Reference: Dumoulin, Shlens and Kudlur, "A Learned Representation for Artistic Style" (2017); for generators
+    Miyato and Koyama, "cGANs with Projection Discriminator" (2018).
+
+    Args:
+        count: Number of channels.
+        num_classes: Number of classes; None for one gain and bias.
+    """
+
+    def __init__(self, count: int, num_classes: int | None = None) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(count, affine=not num_classes)
+        self.gain = nn.Embedding(num_classes, count) if num_classes else None
+        self.bias = nn.Embedding(num_classes, count) if num_classes else None
+        if self.gain is None:
+            _gain(self.norm)
+        else:
+            nn.init.normal_(self.gain.weight, 0.0, 0.02)
+            nn.init.zeros_(self.bias.weight)
+
+    def forward(self, hidden: Tensor, label: Tensor | None) -> Tensor:
+        """Features (B, C, H, W) of classes (B,), normalised over the batch."""
+        hidden = self.norm(hidden)
+        if self.gain is None:
+            return hidden
+        return hidden * (1 + self.gain(label))[:, :, None, None] + self.bias(label)[:, :, None, None]
+
+
+class _NoNorm(nn.Module):
+    def forward(self, hidden: Tensor, label: Tensor | None) -> Tensor:
+        return hidden
+
+
+def _batch_norm(count: int, norm: str, num_classes: int | None) -> nn.Module:
+    return ClassBatchNorm(count, num_classes) if norm == "batch" else _NoNorm()
+
+
+def _normal(layer: nn.Module, norm: str) -> nn.Module:
+    """Weights from N(0, 0.02), biases zero; then spectral norm if asked for, which starts from these weights."""
+    nn.init.normal_(layer.weight, 0.0, 0.02)
+    if getattr(layer, "bias", None) is not None:
+        nn.init.zeros_(layer.bias)
+    return spectral_norm(layer) if norm == "spectral" else layer
+
+
+def _gain(layer: nn.BatchNorm2d) -> nn.BatchNorm2d:
+    nn.init.normal_(layer.weight, 1.0, 0.02)
+    return layer
+
+
+def _doublings(image_size: int) -> int:
+    if image_size not in (8, 16, 32, 64):
+        raise ValueError(f"image_size must be a power of two from 8 to 64, got {image_size}")
+    return int(log2(image_size // 4))
+
+
+def _require(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")

@@ -1,0 +1,54 @@
+"""Embeddings of diffusion times."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def sinusoidal(t: Tensor, width: int, longest_period: float = 10_000.0) -> Tensor:
+    """Sines and cosines of a time at geometrically spaced frequencies: [sin(t w_0), ..., cos(t w_0), ...].
+
+    w_i = longest_period^(-i / (half - 1)) for i = 0 .. half - 1 and half = width / 2, so both ends of the range
+    of frequencies are reached. Computed in float32 whatever the precision of the network.
+
+    Reference: Vaswani et al., "Attention Is All You Need" (2017); this order of halves and divisor as in Ho et al.,
+    "Denoising Diffusion Probabilistic Models" (2020).
+
+    Args:
+        t: Times (B,).
+        width: Size of the embedding, even and at least 4.
+        longest_period: Period of the slowest wave over 2 pi.
+
+    Returns:
+        Embeddings (B, width), float32.
+
+    Raises:
+        ValueError: `width` is odd or below 4.
+    """
+    if width < 4 or width % 2:
+        raise ValueError(f"width must be even and at least 4, got {width}")
+    half = width // 2
+    exponents = torch.arange(half, dtype=torch.float32, device=t.device) * (-math.log(longest_period) / (half - 1))
+    angles = t.float()[:, None] * exponents.exp()
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class TimeEmbedding(nn.Module):
+    """Sinusoids of the time through two linear layers.
+
+    Args:
+        width: Size of the sinusoidal embedding.
+        features: Size of the result.
+    """
+
+    def __init__(self, width: int, features: int) -> None:
+        super().__init__()
+        self.width = width
+        self.first = nn.Linear(width, features)
+        self.second = nn.Linear(features, features)
+
+    def forward(self, t: Tensor) -> Tensor:
+        """Times (B,) to embeddings (B, features)."""
+        waves = sinusoidal(t, self.width).to(self.first.weight.dtype)
+        return self.second(nn.functional.silu(self.first(waves)))

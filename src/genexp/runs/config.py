@@ -1,0 +1,81 @@
+"""Where the configuration lives, how it is composed, and what identifies it. This file imports no torch."""
+
+import hashlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+VOLATILE = ("resume", "run_dir", "paths", "logger", "notes", "tags")
+"""Top-level keys that do not change what a run computes, left out of its identity."""
+
+
+def conf_dir() -> Path:
+    """The folder of the YAML files: beside the package in a wheel, at the top of a checkout.
+
+    Raises:
+        FileNotFoundError: neither exists.
+    """
+    package = Path(__file__).resolve().parents[1]
+    packaged, checkout = package / "conf", package.parents[1] / "conf"
+    if packaged.is_dir():
+        return packaged
+    if (package.parents[1] / "pyproject.toml").is_file() and checkout.is_dir():
+        return checkout
+    raise FileNotFoundError(f"conf/ must be at {packaged} or {checkout}, and is at neither")
+
+
+def compose(name: str = "train", overrides: list[str] | None = None, with_hydra: bool = False) -> DictConfig:
+    """Compose a primary configuration as the command line does.
+
+    Args:
+        name: Primary config: `train`, `sample`, ...
+        overrides: Hydra overrides, as typed after the command.
+        with_hydra: Keep Hydra's own node, which names the chosen groups.
+    """
+    import hydra
+
+    with _initialised():
+        return hydra.compose(config_name=name, overrides=overrides or [], return_hydra_config=with_hydra)
+
+
+@contextmanager
+def _initialised():
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    if GlobalHydra.instance().is_initialized():
+        yield
+        return
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        yield
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain containers with every interpolation carried out."""
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    plain.pop("hydra", None)
+    return plain
+
+
+def config_digest(plain: dict[str, Any]) -> str:
+    """Twelve hexadecimal digits that two runs share exactly when they compute the same."""
+    kept = {key: value for key, value in plain.items() if key not in VOLATILE}
+    text = OmegaConf.to_yaml(OmegaConf.create(kept), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def load_config(path: Path) -> DictConfig:
+    """Read a run's `config.yaml`.
+
+    Raises:
+        ValueError: the file is not a YAML mapping.
+    """
+    try:
+        config = OmegaConf.load(path)
+    except Exception as error:
+        raise ValueError(f"config.yaml must be readable YAML, got {path}: {error}") from error
+    if not isinstance(config, DictConfig):
+        raise ValueError(f"config.yaml must be a YAML mapping, got {type(config).__name__} in {path}")
+    return config

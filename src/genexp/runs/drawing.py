@@ -1,0 +1,135 @@
+"""Drawing images from a loaded run, batch by batch, with a progress display."""
+
+import sys
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from rich.progress import Progress as RichProgress
+from torch import Tensor
+
+from genexp.contracts import ImageMap
+from genexp.runs.build import build
+from genexp.runs.load import Run
+from genexp.sampling.interpolation import path
+from genexp.tensors import IndexedNoise
+
+
+class Drawing:
+    """A run's model and a sampler, ready to draw.
+
+    Args:
+        run: The loaded run.
+        sampler: Configuration of the sampler.
+        device: `auto`, `cpu` or `cuda`.
+        seed: Seed of the noise.
+        batch_size: Images drawn at a time.
+        label: One class for every image, or None for all classes in turn.
+
+    Raises:
+        ValueError: `label` is given for a model without classes, or lies outside them.
+    """
+
+    def __init__(
+        self, run: Run, sampler: DictConfig, device: str, seed: int, batch_size: int, label: int | None
+    ) -> None:
+        wanted = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        self.run, self.model, self.sampler = run, run.model.to(wanted), build(sampler)
+        self.source = self.model.source()
+        self.device, self.seed, self.batch_size, self.label = torch.device(wanted), seed, batch_size, label
+        self.num_classes: int | None = run.config.model.get("num_classes")
+        if label is not None and self.num_classes is None:
+            raise ValueError(f"label must be null for a model without classes, got {label}")
+        if label is not None and not 0 <= label < self.num_classes:
+            raise ValueError(f"label must lie in [0, {self.num_classes}), got {label}")
+
+    @property
+    def has_start(self) -> bool:
+        """Whether images grow from noise, so that noises can be interpolated."""
+        return not isinstance(self.source, ImageMap)
+
+    @property
+    def has_trajectory(self) -> bool:
+        """Whether the sampler takes steps that can be shown."""
+        return hasattr(self.sampler, "trajectory")
+
+    def images(self, num: int) -> Tensor:
+        """The images of the sample indices 0 .. num - 1, on the CPU: (num, C, H, W), or points (num, 2)."""
+        if not self.has_start:
+            return self._rendered(num)
+        parts = []
+        with _display(num) as advance:
+            for first in range(0, num, self.batch_size):
+                indices = range(first, min(first + self.batch_size, num))
+                noise = IndexedNoise(self.seed, indices, self.device)
+                start = self.sampler.start(self.source, noise)
+                parts.append(self._run(start, noise, self._labels(indices), advance))
+        return torch.cat(parts)
+
+    def interpolation(self, rows: int, count: int) -> Tensor:
+        """`rows` arcs of `count` images each between the noises of the samples 2i and 2i + 1: (rows * count, ...)."""
+        pairs = [IndexedNoise(self.seed, range(side, 2 * rows, 2), self.device) for side in (0, 1)]
+        starts = path(*(self.sampler.start(self.source, noise) for noise in pairs), count).flatten(0, 1)
+        indices = [2 * row for row in range(rows) for _ in range(count)]
+        labels = self._labels(indices)
+        parts = []
+        for first in range(0, len(starts), self.batch_size):
+            some = slice(first, first + self.batch_size)
+            noise = IndexedNoise(self.seed, indices[some], self.device)
+            self.sampler.start(self.source, noise)  # steps draw on from where the start left off
+            parts.append(self._run(starts[some], noise, None if labels is None else labels[some]))
+        return torch.cat(parts)
+
+    def strip(self, rows: int, frames: int) -> tuple[Tensor, int]:
+        """Moments of denoising: for every sample a row of noisy images above a row of the clean images they stand for.
+
+        Returns:
+            The images row by row, and how many stand in a row.
+        """
+        noise = IndexedNoise(self.seed, range(rows), self.device)
+        start = self.sampler.start(self.source, noise)
+        moments = self.sampler.trajectory(self.source, start, noise, self._labels(range(rows)), frames)
+        noisy = torch.stack([moment.x_t for moment in moments], dim=1).cpu()
+        clean = torch.stack([moment.x_0 for moment in moments], dim=1).cpu()
+        return torch.stack([noisy, clean], dim=1).flatten(0, 2), len(moments)
+
+    def _run(self, start: Tensor, noise: IndexedNoise, label: Tensor | None, advance: Any = None) -> Tensor:
+        def progress(done: int, total: int) -> None:
+            if advance is not None:
+                advance(len(start) / total)
+
+        return self.sampler.run(self.source, start, noise, label, progress).cpu()
+
+    def _labels(self, indices: Any) -> Tensor | None:
+        if self.num_classes is None:
+            return None
+        labels = [i % self.num_classes if self.label is None else self.label for i in indices]
+        return torch.tensor(labels, device=self.device)
+
+    def _rendered(self, num: int) -> Tensor:
+        data = build(self.run.config.data)
+        data.setup()
+        parts, count = [], 0
+        for batch in data.eval_loader("val"):
+            batch = {name: value.to(self.device) for name, value in batch.items()}
+            parts.append(self.sampler.run(self.source, batch, IndexedNoise(self.seed, [], self.device)).cpu())
+            count += len(parts[-1])
+            if count >= num:
+                break
+        return torch.cat(parts)[:num]
+
+
+class _display:
+    """A progress bar over images, shown on a terminal only."""
+
+    def __init__(self, total: int) -> None:
+        self._bar = RichProgress(transient=True, disable=not sys.stderr.isatty())
+        self._total = total
+
+    def __enter__(self) -> Any:
+        self._bar.start()
+        task = self._bar.add_task("sample", total=self._total)
+        return lambda images: self._bar.update(task, advance=images)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()

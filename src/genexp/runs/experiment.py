@@ -1,0 +1,118 @@
+"""A composed configuration made into a live experiment: data, model, sampler, callbacks, loggers, trainer."""
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning import Callback, LightningDataModule, Trainer, seed_everything
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from genexp.families.base import Family
+from genexp.runs.build import build, build_dict, quiet_lightning
+from genexp.runs.folder import RunFolder
+from genexp.runs.loggers import Journal
+from genexp.runs.provenance import cpu_features
+
+MANUAL_DDP = "ddp_find_unused_parameters_true"
+
+
+@dataclass
+class Experiment:
+    """The live objects of one run."""
+
+    data: LightningDataModule
+    model: Family
+    callbacks: dict[str, Callback]
+    loggers: dict[str, Any]
+    trainer: Trainer
+
+
+def settle_hardware(config: DictConfig) -> None:
+    """Replace every `auto` that depends on the machine, so that the saved configuration says what was used.
+
+    `precision: auto` is bf16-mixed on GPUs that have bf16 and on CPUs with AMX, where it is faster and safe (float32
+    weights, and losses outside autocast); elsewhere it is 32-true.
+    """
+    trainer = config.trainer
+    gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
+    with open_dict(trainer):
+        if trainer.get("precision") == "auto":
+            fast = torch.cuda.is_bf16_supported() if gpu else cpu_features()["amx_bf16"]
+            trainer.precision = "bf16-mixed" if fast else "32-true"
+        if trainer.get("accelerator") == "auto":
+            mps = torch.backends.mps.is_available()
+            trainer.accelerator = "gpu" if gpu else "mps" if mps else "cpu"
+
+
+def assemble(config: DictConfig, folder: RunFolder, resume_at: int = 0) -> Experiment:
+    """Build everything a run needs, seeded; nothing is trained yet.
+
+    Args:
+        config: The resolved training configuration.
+        folder: The run's folder.
+        resume_at: Images seen by the checkpoint that training continues from; 0 for a new run.
+    """
+    with quiet_lightning():
+        seed_everything(config.seed, verbose=False)
+    data = build(config.data)
+    model = build(config.model)
+    model.seed = config.seed
+    callbacks = build_dict(_with_paths(config.callbacks, folder))
+    loggers = {"journal": Journal(folder.path, resume_at), **build_dict(_logger_nodes(config, folder))}
+    trainer = _trainer(config, folder, list(callbacks.values()), list(loggers.values()))
+    return Experiment(data, model, callbacks, loggers, trainer)
+
+
+def _with_paths(callbacks: DictConfig, folder: RunFolder) -> DictConfig:
+    callbacks = callbacks.copy()
+    if callbacks.get("checkpoints") is not None:
+        callbacks.checkpoints.directory = str(folder.path / callbacks.checkpoints.directory)
+    return callbacks
+
+
+def _logger_nodes(config: DictConfig, folder: RunFolder) -> DictConfig:
+    nodes = (config.get("logger") or OmegaConf.create({})).copy()
+    for node in nodes.values():
+        for key, value in (("directory", folder.path), ("save_dir", folder.path), ("run_id", folder.record["id"])):
+            if key in node and OmegaConf.is_missing(node, key):
+                node[key] = str(value)
+        if "run_id" in node and node.get("name") is None:
+            node.name = f"{folder.record['name']}-{folder.record['id']}"
+    return nodes
+
+
+def _trainer(config: DictConfig, folder: RunFolder, callbacks: list[Callback], loggers: list[Any]) -> Trainer:
+    node = config.trainer.copy()
+    if node.get("val_check_interval") is None:
+        node.val_check_interval = max(1, math.ceil(config.training.evaluate_every / config.data.batch_size))
+    profiler = node.get("profiler")
+    if profiler is not None and OmegaConf.is_missing(profiler, "dirpath"):
+        profiler.dirpath = str(folder.path)
+    _require_safe_strategy(node.get("strategy", "auto"), node.devices)
+    with quiet_lightning(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        return build(
+            node,
+            callbacks=callbacks,
+            logger=loggers,
+            default_root_dir=str(folder.path),
+            enable_checkpointing=any(type(c).__name__ == "Checkpoints" for c in callbacks),
+        )
+
+
+def _require_safe_strategy(strategy: Any, devices: Any) -> None:
+    if strategy == "ddp":
+        raise ValueError(
+            f"strategy must be {MANUAL_DDP} (networks that take turns leave parameters without a gradient), got ddp"
+        )
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    multirun = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if multirun and str(strategy).startswith("ddp") and "fork" not in str(strategy):
+        raise ValueError(
+            f"strategy must start its processes by fork inside a multirun (use trainer=ddp_cpu), got {strategy}: "
+            "each process would run the whole sweep again"
+        )

@@ -1,0 +1,49 @@
+"""Hydra behind a command: composes the configuration, then calls the command with it. Imports no torch."""
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from genexp.runs.config import conf_dir
+from genexp.runs.folder import CONFIG, RunFolder
+
+
+def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]) -> None:
+    """Run a command on the configuration that `arguments` ask for.
+
+    Lightning's process launcher repeats the whole command line for every further rank, so `sys.argv` is the full one
+    whenever the command itself runs; only Hydra sees it without the command's name.
+    """
+    import hydra
+
+    typed = list(sys.argv)
+    directory, primary, overrides = _source(name, arguments)
+
+    @functools.wraps(command)
+    def task(config: DictConfig) -> Any:
+        sys.argv = typed
+        return command(config)
+
+    sys.argv = [typed[0], *overrides]
+    try:
+        hydra.main(version_base="1.3", config_path=str(directory), config_name=primary)(task)()
+    finally:
+        sys.argv = typed
+
+
+def _source(name: str, arguments: list[str]) -> tuple[Path, str, list[str]]:
+    """Where the configuration comes from: our conf/, or for `train resume=<run>` the run's own saved configuration."""
+    if name == "sample" and not any(a.startswith("sampler=") for a in arguments):
+        arguments = [f"++{a}" if a.startswith("sampler.") else a for a in arguments]  # change the run's own sampler
+    given = [a.split("=", 1)[1] for a in arguments if a.startswith("resume=")] if name == "train" else []
+    if not given or given[-1] in ("auto", "null"):
+        return conf_dir(), name, arguments
+    folder = RunFolder.open(given[-1])
+    return folder.path, CONFIG.removesuffix(".yaml"), [*_QUIET, f"hydra.run.dir={folder.path.parent}", *arguments]
+
+
+_QUIET = ("hydra.output_subdir=null", "hydra/job_logging=none")

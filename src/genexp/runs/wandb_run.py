@@ -1,0 +1,162 @@
+"""Weights & Biases: one run, created on rank zero, on one x-axis, finished with its job."""
+
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import Tensor
+
+from genexp.tensors import picture
+
+AXIS = "images_seen"
+
+
+class WandbRun(Logger):
+    """The W&B run of one run folder.
+
+    Every value is plotted against `images_seen`. Evaluations (`fd/`, `val/`) also write flat `best/...` keys, the
+    smallest value so far, which tables and sweeps can use by name. A resumed run continues the same W&B run.
+
+    Args:
+        directory: The run folder; W&B's files go to its `wandb/`.
+        run_id: W&B id, the run's own id.
+        project: W&B project.
+        name: Name shown in the dashboard.
+        mode: `offline`, `online` or `disabled`.
+        entity: W&B user or team, or None for the account's own.
+        group: Runs that belong together: an experiment, a sweep, an ablation.
+        job_type: Role of the run in its group.
+        tags: Labels to filter by.
+        notes: Free text.
+        largest: Prefixes of evaluation values for which larger is better.
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        run_id: str,
+        project: str = "genexp",
+        name: str | None = None,
+        mode: str = "offline",
+        entity: str | None = None,
+        group: str | None = None,
+        job_type: str | None = "train",
+        tags: list[str] | None = None,
+        notes: str | None = None,
+        largest: list[str] | None = None,
+    ) -> None:
+        super().__init__()
+        if mode not in ("offline", "online", "disabled"):
+            raise ValueError(f"mode must be offline, online or disabled, got {mode!r}")
+        self.directory = Path(directory)
+        self.largest = tuple(largest or ())
+        self._settings = {
+            "id": run_id,
+            "project": project,
+            "name": name,
+            "mode": mode,
+            "entity": entity,
+            "group": group,
+            "job_type": job_type,
+            "tags": tags or [],
+            "notes": notes,
+        }
+        self._config: dict[str, Any] = {}
+        self._best: dict[str, float] = {}
+        self._run: Any = None
+
+    @property
+    def name(self) -> str:
+        """The project."""
+        return self._settings["project"]
+
+    @property
+    def version(self) -> str:
+        """The run id."""
+        return self._settings["id"]
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The live W&B run, created at first use on rank zero alone."""
+        if self._run is None:
+            import wandb
+
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._run = wandb.init(
+                    **self._settings,
+                    dir=str(self.directory),
+                    config=self._config,
+                    resume="allow",
+                    settings=wandb.Settings(console="off", silent=True, x_disable_stats=_stats_off()),
+                )
+            self._run.define_metric(AXIS, hidden=True)
+            self._run.define_metric("*", step_metric=AXIS)
+        return self._run
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Mapping[str, Any], *_: Any, **__: Any) -> None:
+        """Store the configuration and whatever describes the run."""
+        self._config |= dict(params)
+        if self._run is not None:
+            self._run.config.update(dict(params), allow_val_change=True)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log one row at `step` images seen."""
+        row = {name: float(value) for name, value in metrics.items()}
+        self.experiment.log({AXIS: step, **row, **self._update_best(row)})
+
+    @rank_zero_only
+    def log_picture(self, key: str, images: Tensor, columns: int | None, step: int, caption: str) -> None:
+        """Log one grid under its fixed key."""
+        import wandb
+        from PIL import Image
+
+        array = picture(images, columns).movedim(0, -1).contiguous().numpy()
+        self.experiment.log({AXIS: step, f"pictures/{key}": wandb.Image(Image.fromarray(array), caption=caption)})
+
+    def _update_best(self, row: dict[str, float]) -> dict[str, float]:
+        improved = {}
+        for name, value in row.items():
+            if name.startswith("train/") or "floor" in name or value != value:
+                continue
+            known = self._best.get(name)
+            larger = bool(self.largest) and name.startswith(self.largest)
+            if known is None or (value > known if larger else value < known):
+                self._best[name] = improved[f"best/{name}"] = value
+        return improved
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Leave the run open: `close` ends it once the closing values are in."""
+
+    @rank_zero_only
+    def close(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
+        """Write the summary and finish the run."""
+        if self._run is not None:
+            self._run.summary.update(dict(summary))
+            self._run.finish(exit_code=exit_code)
+            self._run = None
+
+    def sync_command(self) -> str | None:
+        """The command that uploads this run, when it was recorded offline."""
+        if self._settings["mode"] != "offline":
+            return None
+        recorded = sorted((self.directory / "wandb").glob(f"offline-run-*-{self.version}"))
+        return f"wandb sync {' '.join(str(path) for path in recorded)}" if recorded else None
+
+
+def tag(text: str) -> str:
+    """A W&B tag: at most 64 characters, none of them a control character."""
+    return re.sub(r"[\x00-\x1f]", " ", text)[:64]
+
+
+def _stats_off() -> bool:
+    return os.environ.get("GENEXP_NO_SYSTEM_STATS", "") not in ("", "0")

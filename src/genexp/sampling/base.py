@@ -1,0 +1,142 @@
+"""What all diffusion samplers share: the time grid, clipping, guidance, the loop and its snapshots."""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from genexp.contracts import Denoiser, Progress, Schedule
+from genexp.sampling.guidance import ClassifierFreeGuidance
+from genexp.sampling.times import require_spacing, time_grid
+from genexp.tensors import IndexedNoise
+
+
+class Level(NamedTuple):
+    """One point of the time grid with its signal and noise levels, from float64."""
+
+    time: float
+    alpha: float
+    sigma: float
+
+
+class Snapshot(NamedTuple):
+    """A moment of sampling: the images at `time` and what the denoiser took them for, each (B, *image_shape)."""
+
+    time: float
+    x_t: Tensor
+    x_0: Tensor
+
+
+class DiffusionSampler:
+    """Draws from a `Denoiser` step by step; subclasses implement `step`.
+
+    Args:
+        steps: Evaluations of the denoiser; None for every integer time of the schedule.
+        spacing: Which times: `leading`, `trailing`, `linspace`, `quadratic`, or a list of times.
+        clip: Clip the denoiser's image to [-1, 1] before it is used; not for points or latents.
+        guidance: Scale of classifier-free guidance; 1 is the conditional model itself, 0 the unconditional one.
+
+    Raises:
+        ValueError: `spacing` has an unknown name.
+    """
+
+    def __init__(
+        self,
+        steps: int | None = 50,
+        spacing: str | Sequence[float] = "trailing",
+        clip: bool = True,
+        guidance: float = 1.0,
+    ) -> None:
+        require_spacing(spacing)
+        self.steps, self.spacing, self.clip, self.guidance = steps, spacing, clip, guidance
+
+    def step(self, denoise: "Denoise", x_t: Tensor, t: Level, s: Level, noise: IndexedNoise) -> Tensor:
+        """The images at the earlier time `s` from those at `t`; `denoise(x, level)` is the clean image."""
+        raise TypeError(f"{type(self).__name__} must define step")
+
+    def levels(self, schedule: Schedule) -> list[Level]:
+        """The grid from the noisiest level down to clean data."""
+        times = time_grid(self.steps, schedule.last, self.spacing)
+        alpha, sigma = schedule(torch.tensor(times), torch.float64)
+        return [Level(*point) for point in zip(times, alpha.tolist(), sigma.tolist(), strict=True)]
+
+    def start(self, model: Denoiser, noise: IndexedNoise) -> Tensor:
+        """Standard normal noise (B, *image_shape).
+
+        Raises:
+            TypeError: `model` is not a denoiser.
+        """
+        if not isinstance(model, Denoiser):
+            raise TypeError(f"{type(self).__name__} draws from a Denoiser, got {type(model).__name__}")
+        return noise.normal(*model.image_shape)
+
+    @torch.no_grad()
+    def run(
+        self,
+        model: Denoiser,
+        start: Tensor,
+        noise: IndexedNoise,
+        label: Tensor | None = None,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Images (B, *image_shape) grown from the noise `start`."""
+        total = len(self.levels(model.schedule)) - 1
+        for done, snapshot in enumerate(self.walk(model, start, noise, label)):
+            if progress is not None and done > 0:
+                progress(done, total)
+        return snapshot.x_t
+
+    @torch.no_grad()
+    def trajectory(
+        self, model: Denoiser, start: Tensor, noise: IndexedNoise, label: Tensor | None = None, frames: int = 8
+    ) -> list[Snapshot]:
+        """At most `frames` moments of `run`, evenly spaced over its steps, from the start to the final images.
+
+        Raises:
+            ValueError: `frames` is below 2.
+        """
+        if frames < 2:
+            raise ValueError(f"frames must be at least 2, the start and the end, got {frames}")
+        total = len(self.levels(model.schedule)) - 1
+        shown = {round(i * total / (frames - 1)) for i in range(frames)}
+        return [snapshot for i, snapshot in enumerate(self.walk(model, start, noise, label)) if i in shown]
+
+    def walk(
+        self, model: Denoiser, start: Tensor, noise: IndexedNoise, label: Tensor | None = None
+    ) -> Iterator[Snapshot]:
+        """All moments of sampling: one before every step, then the final images at time 0."""
+        denoise = Denoise(model if self.guidance == 1 else ClassifierFreeGuidance(model, self.guidance), label, self.clip)
+        levels = self.levels(model.schedule)
+        x_t = start * math.hypot(levels[0].alpha, levels[0].sigma)
+        for t, s in pairwise(levels):
+            x_s = self.step(denoise, x_t, t, s, noise)
+            yield Snapshot(t.time, x_t, denoise.latest)
+            x_t = x_s
+        yield Snapshot(levels[-1].time, x_t, x_t)
+
+
+class Denoise:
+    """The denoiser as a step sees it: conditioned, guided and clipped."""
+
+    def __init__(self, model: Denoiser, label: Tensor | None, clip: bool) -> None:
+        self.model, self.label, self.clip = model, label, clip
+        self.latest: Tensor
+
+    def __call__(self, x_t: Tensor, level: Level) -> Tensor:
+        """The clean image (B, *image_shape) that `x_t` stands for at `level`; the last one stays in `latest`."""
+        x_0 = self.model(x_t, torch.full((len(x_t),), level.time, device=x_t.device), self.label)
+        self.latest = x_0.clamp(-1, 1) if self.clip else x_0
+        return self.latest
+
+
+def step_variance(t: Level, s: Level) -> float:
+    """Variance of x_t given x_s for s < t: sigma_t^2 - (alpha_t / alpha_s)^2 sigma_s^2; beta_t between neighbours."""
+    return t.sigma**2 - (t.alpha / s.alpha) ** 2 * s.sigma**2
+
+
+def posterior_variance(t: Level, s: Level) -> float:
+    """Variance of x_s given x_t and the clean image, for s < t: step variance times sigma_s^2 / sigma_t^2."""
+    return step_variance(t, s) * s.sigma**2 / t.sigma**2

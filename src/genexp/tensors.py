@@ -1,0 +1,124 @@
+"""Tensor conventions shared by every layer: image range, broadcasting, grids, and noise keyed by sample index."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def expand_to(values: Tensor, image: Tensor) -> Tensor:
+    """Append singleton axes to per-sample `values` of shape (B,) so that they broadcast against `image` (B, ...)."""
+    return values.reshape(values.shape[0], *([1] * (image.ndim - 1)))
+
+
+def to_float(image: Tensor) -> Tensor:
+    """Map uint8 levels 0..255 to float32 in [-1, 1]; the inverse of `to_uint8` on all 256 levels.
+
+    Raises:
+        TypeError: `image` is not uint8.
+    """
+    if image.dtype != torch.uint8:
+        raise TypeError(f"to_float takes a uint8 image, got {image.dtype}")
+    return image.float().mul_(2 / 255).sub_(1)
+
+
+def to_uint8(image: Tensor) -> Tensor:
+    """Map float images in [-1, 1] to the nearest uint8 level; values outside the range are clipped.
+
+    Raises:
+        TypeError: `image` is not floating point.
+    """
+    if not image.is_floating_point():
+        raise TypeError(f"to_uint8 takes a float image in [-1, 1], got {image.dtype}")
+    return image.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def image_grid(images: Tensor, columns: int | None = None, padding: int = 2) -> Tensor:
+    """Tile float images (B, C, H, W) in [-1, 1] into one uint8 picture (3, rows * H, columns * W) on a white ground.
+
+    Args:
+        images: One- or three-channel images; other channel counts are refused.
+        columns: Images a row; by default the smallest square that holds them all.
+        padding: White pixels around every image.
+    """
+    count, channels, height, width = images.shape
+    if channels not in (1, 3):
+        raise ValueError(f"a grid shows images of 1 or 3 channels, got {channels}")
+    columns = columns or max(1, round(count**0.5 + 0.499))
+    rows = -(-count // columns)
+    tiles = to_uint8(images.detach().cpu()).expand(-1, 3, -1, -1)
+    canvas = torch.full((3, rows * (height + padding) + padding, columns * (width + padding) + padding), 255).byte()
+    for i, tile in enumerate(tiles):
+        top = (i // columns) * (height + padding) + padding
+        left = (i % columns) * (width + padding) + padding
+        canvas[:, top : top + height, left : left + width] = tile
+    return canvas
+
+
+def picture(samples: Tensor, columns: int | None = None, smallest: int = 32) -> Tensor:
+    """One uint8 picture (3, H, W) of samples: images as a grid, points (B, 2) as a scatter plot over [-1.5, 1.5]^2.
+
+    Images smaller than `smallest` pixels are enlarged by whole factors so that a person can see them.
+    """
+    if samples.ndim == 2:
+        return _scatter(samples.detach().float().cpu())
+    factor = max(1, -(-smallest // samples.shape[-1]))
+    enlarged = samples.detach().float().repeat_interleave(factor, dim=-1).repeat_interleave(factor, dim=-2)
+    return image_grid(enlarged, columns)
+
+
+def _scatter(points: Tensor, size: int = 384, limit: float = 1.5) -> Tensor:
+    canvas = torch.full((3, size, size), 255, dtype=torch.uint8)
+    pixels = ((points.clamp(-limit, limit) + limit) / (2 * limit) * (size - 3)).round().long() + 1
+    ink = torch.tensor([31, 91, 163], dtype=torch.uint8)[:, None]
+    for dx, dy in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)):
+        canvas[:, size - 1 - pixels[:, 1] - dy, pixels[:, 0] + dx] = ink
+    return canvas
+
+
+class IndexedNoise:
+    """Standard normal noise in which row `i` depends on `seed` and `indices[i]` alone.
+
+    Every row owns a generator, so sample `indices[i]` is the same image for any batch size and any number of processes.
+    Successive calls of `normal` continue each row's stream. Values are drawn on the CPU, whatever the
+    device.
+
+    Args:
+        seed: The seed of the whole set of samples.
+        indices: The index of every sample in that set, one a row.
+        device: Where the drawn noise is put.
+    """
+
+    def __init__(self, seed: int, indices: Sequence[int], device: torch.device | str = "cpu") -> None:
+        self.indices = [int(i) for i in indices]
+        self.device = torch.device(device)
+        self._rows = [torch.Generator().manual_seed(mix_seed(seed, i)) for i in self.indices]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Draw (B, *shape) standard normal float32 values, one row from each sample's own stream."""
+        drawn = torch.empty(len(self._rows), *shape)
+        for row, generator in zip(drawn, self._rows, strict=True):
+            row.normal_(generator=generator)
+        return drawn.to(self.device)
+
+    def integers(self, high: int) -> Tensor:
+        """Draw (B,) integers uniform in [0, high), one from each sample's own stream."""
+        drawn = [torch.randint(high, (1,), generator=generator) for generator in self._rows]
+        return torch.cat(drawn).to(self.device)
+
+
+def mix_seed(*parts: int) -> int:
+    """Hash integers into one well-spread 63-bit seed (splitmix64 finaliser over a running sum)."""
+    state = 0
+    for part in parts:
+        state = (state + (part & _MASK) + 0x9E3779B97F4A7C15) & _MASK
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+        state ^= state >> 31
+    return state >> 1
+
+
+_MASK = (1 << 64) - 1

@@ -1,0 +1,75 @@
+"""The command line as a stranger meets it: fast help, clear refusals, no torch before it is needed."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+def genexp(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "genexp", *arguments], cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+
+
+def modules_loaded_by(*arguments):
+    code = (
+        "import sys, runpy; sys.argv = ['genexp', *{!r}]\n"
+        "try: runpy.run_module('genexp', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print('LOADED', *sorted(name for name in sys.modules if '.' not in name))"
+    ).format(list(arguments))
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    return set(out.split("LOADED ")[1].split())
+
+
+def test_help_names_every_command_and_loads_nothing_heavy():
+    from genexp.__main__ import COMMANDS
+
+    done = genexp("--help")
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in COMMANDS)
+    assert not modules_loaded_by("--help") & {"torch", "lightning", "hydra", "omegaconf", "wandb"}
+
+
+def test_showing_the_configuration_imports_no_torch():
+    done = genexp("train", "--cfg", "job")
+    assert done.returncode == 0, done.stderr
+    assert "max_images" in done.stdout
+    assert not modules_loaded_by("train", "--cfg", "job") & {"torch", "lightning", "torchvision", "wandb"}
+
+
+def test_an_unknown_command_is_refused_with_the_nearest_one():
+    done = genexp("tarin")
+    assert done.returncode == 2
+    assert "got 'tarin'; did you mean train?" in done.stderr
+
+
+def test_a_wrong_choice_lists_the_right_ones(tmp_path):
+    done = genexp("train", "model=difusion", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "diffusion" in done.stderr
+    assert "gan" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_typo_on_the_command_line_fails_before_anything_is_made(tmp_path):
+    done = genexp("train", "+training.max_image=5", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "training.max_image" in done.stderr
+    assert "did you mean max_images?" in done.stderr
+    assert "the command line" in done.stderr
+
+
+@pytest.mark.slow
+def test_help_and_config_answer_at_once():
+    for arguments, limit in ((("--help",), 1.0), (("train", "--cfg", "job"), 2.5)):
+        fastest = min(_seconds(*arguments) for _ in range(3))
+        assert fastest < limit
+
+
+def _seconds(*arguments):
+    begun = time.monotonic()
+    genexp(*arguments)
+    return time.monotonic() - begun

@@ -1,0 +1,142 @@
+"""A run that was killed and resumed is the run that was not: weights, averages, optimisers, counters, data, metrics."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import tiny
+
+from genexp.callbacks.cadence import StopAfter
+from genexp.families.base import Family
+
+STATE = ("state_dict", "averaged", "optimizer_states", "counters", "ImageData")
+
+
+class Killed(RuntimeError):
+    """Stands for a process that is gone."""
+
+
+@pytest.fixture
+def kill_after(monkeypatch):
+    """Make training die once, right after batch `n`."""
+
+    def arrange(n):
+        original = StopAfter.on_train_batch_end
+        alive = {"killed": False}
+
+        def on_train_batch_end(self, trainer, pl_module, *rest):
+            if pl_module.batches == n and not alive["killed"]:
+                alive["killed"] = True
+                raise Killed
+            original(self, trainer, pl_module, *rest)
+
+        monkeypatch.setattr(StopAfter, "on_train_batch_end", on_train_batch_end)
+
+    return arrange
+
+
+def rows(folder):
+    """The evaluation lines of a run, without the times."""
+    lines = [{k: v for k, v in row.items() if k != "seconds"} for row in folder.history()]
+    return [row for row in lines if not any(k.startswith("train/") for k in row)]
+
+
+# batches after which a kill falls inside an epoch, right after an evaluation, and in the second epoch
+@pytest.mark.parametrize("kill", [2, 4, 7])
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_killed_and_resumed_equals_straight(family, kill, kill_after, tmp_path):
+    overrides = tiny.overrides_for(family)
+    straight = tiny.run([*overrides, f"paths.outputs={tmp_path / 'straight'}"])
+    resumed_at = [*overrides, f"paths.outputs={tmp_path / 'resumed'}", "resume=auto"]
+    kill_after(kill)
+    with pytest.raises(Killed):
+        tiny.run(resumed_at)
+    died = tiny.newest(tmp_path / "resumed")
+    assert died.record["state"] == "failed"
+    resumed = tiny.run(resumed_at)
+    assert resumed.path == died.path
+    expected, got = tiny.checkpoint(straight), tiny.checkpoint(resumed)
+    for part in STATE:
+        assert tiny.differences(expected.get(part), got.get(part), part) == []
+    assert rows(resumed) == rows(straight)
+    assert resumed.record["resumed"] == (1 if kill > 2 or died.last.is_file() else 1)
+
+
+def test_a_finished_run_is_extended_exactly(tmp_path):
+    overrides = tiny.overrides_for("diffusion")
+    straight = tiny.run([*overrides, f"paths.outputs={tmp_path / 'straight'}", "training.max_images=640"])
+    short = tiny.run([*overrides, f"paths.outputs={tmp_path / 'short'}"])
+    longer = tiny.run(
+        [*overrides, f"paths.outputs={tmp_path / 'short'}", "training.max_images=640", f"resume={short.path}"]
+    )
+    assert longer.path == short.path
+    expected, got = tiny.checkpoint(straight), tiny.checkpoint(longer)
+    for part in STATE:
+        assert tiny.differences(expected[part], got[part], part) == []
+
+
+def test_resume_auto_starts_anew_for_another_configuration_and_after_the_end(tmp_path):
+    overrides = [*tiny.overrides_for("vae"), f"paths.outputs={tmp_path}", "resume=auto"]
+    first = tiny.run(overrides)
+    second = tiny.run(overrides)
+    assert first.path != second.path
+
+
+def test_resuming_nothing_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="resume|run must be"):
+        tiny.run([*tiny.overrides_for("vae"), f"resume={tmp_path}"])
+
+
+def test_noise_depends_on_the_batch_not_on_what_ran_before(tmp_path, monkeypatch):
+    """Evaluations in between must not disturb training."""
+    overrides = [*tiny.overrides_for("gan"), "training.checkpoint_every=10000"]
+    often = tiny.run([*overrides, f"paths.outputs={tmp_path / 'often'}", "training.evaluate_every=32"])
+    once = tiny.run([*overrides, f"paths.outputs={tmp_path / 'once'}", "training.evaluate_every=320"])
+    expected, got = tiny.checkpoint(once), tiny.checkpoint(often)
+    assert tiny.differences(expected["state_dict"], got["state_dict"]) == []
+
+
+def test_kill_minus_nine_leaves_a_checkpoint_that_loads_and_continues(tmp_path):
+    """A real process, really killed, many checkpoints a second."""
+    arguments = [*tiny.overrides_for("vae"), "training.max_images=100000000", "training.checkpoint_every=32",
+                 "training.evaluate_every=100000000", f"paths.outputs={tmp_path}", "resume=auto"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "genexp", "train", *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.rglob("last.ckpt")):
+        assert process.poll() is None, process.stderr.read().decode()[-2000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.7)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    folder = tiny.newest(tmp_path)
+    seen = tiny.checkpoint(folder)["counters"]["images_seen"]
+    assert seen >= 32
+    resumed = tiny.run([*arguments, "training.max_images=100000000"][:0] or
+                       [*tiny.overrides_for("vae"), f"paths.outputs={tmp_path}", f"resume={folder.path}",
+                        f"training.max_images={seen + 64}", "training.checkpoint_every=32"])
+    assert resumed.path == folder.path
+    assert tiny.checkpoint(resumed)["counters"]["images_seen"] == seen + 64
+
+
+def test_training_noise_is_seeded_by_batch_and_rank():
+    import torch
+
+    drawn = {}
+    for rank, batch in ((0, 0), (0, 1), (1, 0)):
+        model = type("Stub", (Family,), {"global_rank": rank})()
+        model.batches = batch
+        model.on_train_batch_start({}, 0)
+        drawn[rank, batch] = torch.randn(4)
+    assert not torch.equal(drawn[0, 0], drawn[0, 1])
+    assert not torch.equal(drawn[0, 0], drawn[1, 0])

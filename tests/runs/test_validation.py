@@ -1,0 +1,109 @@
+"""Typos anywhere in the YAML are found, named with their file, and corrected."""
+
+import hydra
+import pytest
+from omegaconf import OmegaConf
+
+from genexp.commands import validate
+from genexp.runs.build import build, require_allowed
+from genexp.runs.config import conf_dir
+from genexp.runs.origin import Origins
+from genexp.runs.validation import InvalidConfig, accepted_parameters, find_problems, locate, require_valid
+
+
+def problems(text, name="train"):
+    return [str(p) for p in find_problems(OmegaConf.create(text), name, Origins())]
+
+
+def test_an_unknown_argument_is_named_with_the_nearest():
+    found = problems("{trainer: {_target_: genexp.ramps.Constant, valu: 1}}")
+    assert found == ["trainer.valu: is not an argument of genexp.ramps.Constant; did you mean value?"]
+
+
+def test_a_missing_argument_is_named():
+    assert problems("{trainer: {_target_: genexp.ramps.Linear, start: 0, end: 1}}") == [
+        "trainer.images: is required by genexp.ramps.Linear and is not set"
+    ]
+    assert problems("{trainer: {_target_: genexp.ramps.Linear, _partial_: true, start: 0}}") == []
+
+
+def test_an_unreachable_target_is_named():
+    assert "did you mean Linear?" in problems("{trainer: {_target_: genexp.ramps.Lineer}}")[0]
+    assert "no module" in problems("{trainer: {_target_: genexp.nowhere.Thing}}")[0] or "does not exist" in problems(
+        "{trainer: {_target_: genexp.nowhere.Thing}}"
+    )[0]
+
+
+def test_a_broken_interpolation_is_named():
+    assert problems("{seed: '${sede}'}")[0].startswith("seed: Interpolation key 'sede' not found")
+
+
+def test_an_unknown_top_level_key_is_named():
+    assert problems("{sead: 1}") == ["sead: is not a key of train; did you mean seed?"]
+
+
+def test_targets_outside_the_project_are_refused():
+    with pytest.raises(ValueError, match="must begin with one of"):
+        build({"_target_": "os.system", "command": "true"})
+    with pytest.raises(ValueError, match=r"model\.network\._target_ must begin"):
+        require_allowed("subprocess.run", "model.network")
+    with pytest.raises(ValueError, match="must begin"):
+        build({"_target_": "genexp.runs.folder.write_atomically", "path": "x", "text": "y"})
+    assert "must begin with one of" in problems("{trainer: {_target_: os.system}}")[0]
+
+
+def test_own_packages_can_be_trusted(monkeypatch):
+    monkeypatch.setenv("GENEXP_TRUST", "collections.,fractions.")
+    assert build({"_target_": "fractions.Fraction", "numerator": 1, "denominator": 2}) == 0.5
+
+
+def test_keywords_of_base_classes_count_and_true_catch_alls_are_left_alone():
+    class Base:
+        def __init__(self, known=1):
+            pass
+
+    class Child(Base):
+        def __init__(self, own, **rest):
+            super().__init__(**rest)
+
+    assert accepted_parameters(Child) == ({"own", "rest", "known"} - {"rest"}, {"own"})
+    assert accepted_parameters(dict) is None
+    assert locate("genexp.ramps.Linear").__name__ == "Linear"
+
+
+def test_the_file_that_set_a_wrong_key_is_named(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment/mine.yaml").write_text("# @package _global_\ntrainer:\n  precison: 32-true\n")
+    search = f"hydra.searchpath=[file://{tmp_path}]"
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        overrides = ["+experiment=mine", search] if False else ["experiment=mine", search]
+        config = hydra.compose("train", overrides)
+        origins = Origins.of_composition("train", overrides)
+        with pytest.raises(InvalidConfig, match=r"trainer\.precison: .*did you mean precision\?.*experiment/mine\.yaml"):
+            require_valid(config, "train", origins)
+
+
+def test_every_yaml_file_takes_part_in_a_validated_composition():
+    seen = set()
+    for name, overrides in validate.every_composition():
+        assert validate.problems_of(name, overrides) == [], (name, overrides)
+        seen |= composed_files(name, overrides)
+    every = {str(p.relative_to(conf_dir()).with_suffix("")) for p in conf_dir().rglob("*.yaml")}
+    assert every - seen == set()
+
+
+def composed_files(name, overrides):
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
+
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        chosen = loader.compute_defaults_list(config_name=name, overrides=overrides, run_mode=RunMode.RUN)
+    return {d.config_path for d in chosen.defaults if d.config_path}
+
+
+def test_validate_prints_problems_and_fails(capsys):
+    assert validate.main(["model=gan", "+model.critic_stepz=2"]) == 1
+    out = capsys.readouterr().out
+    assert "model.critic_stepz" in out
+    assert "did you mean critic_steps?" in out

@@ -1,0 +1,101 @@
+"""The house has floors: a file imports only from rows above its own (see CONTRIBUTING)."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src/genexp"
+ROOTS = {"contracts", "tensors", "ramps", "terminal"}
+BELOW = {  # package -> packages of ours that it may import beside layer 0 and itself
+    "data": set(),
+    "networks": set(),
+    "losses": set(),
+    "latents": {"data", "networks", "losses"},
+    "adversarial": {"data", "networks", "losses"},
+    "diffusion": {"data", "networks", "losses"},
+    "families": {"losses", "latents", "adversarial", "diffusion"},
+    "sampling": {"diffusion"},
+    "evaluation": {"data", "networks", "losses"},
+    "callbacks": {"sampling", "evaluation"},
+    "runs": None,  # everything
+    "commands": None,
+    "__main__": None,
+    "__init__": None,
+}
+HEAVY_FREE = [
+    "__main__",
+    "runs/folder",
+    "runs/config",
+    "runs/claim",
+    "runs/launch",
+    "runs/provenance",
+    "runs/origin",
+    "commands/train",
+    "terminal",
+]
+ONLY_IN_RUNS = {"hydra", "omegaconf", "wandb"}
+
+
+def imports(path, top_level_only=False):
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if top_level_only else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} must use absolute imports"
+            yield node.module
+
+
+def files():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def place(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: "/".join(place(path)))
+def test_a_file_imports_only_from_the_floors_below(path):
+    own = place(path)[0]
+    allowed = BELOW.get(own, set())
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "genexp" or allowed is None:
+            continue
+        target = parts[1] if len(parts) > 1 else "__init__"
+        assert target == own or target in ROOTS or target in allowed, f"{own} may not import {name}"
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: "/".join(place(path)))
+def test_hydra_and_wandb_stay_in_runs_and_commands(path):
+    if place(path)[0] not in ("runs", "commands", "__main__"):
+        assert not {name.split(".")[0] for name in imports(path)} & ONLY_IN_RUNS
+
+
+def test_families_know_no_concrete_network_sampler_or_dataset():
+    for path in (PACKAGE / "families").glob("*.py"):
+        assert not {name.split(".")[1] for name in imports(path) if name.startswith("genexp.")} & {
+            "networks",
+            "sampling",
+            "data",
+        }
+
+
+@pytest.mark.parametrize("name", HEAVY_FREE)
+def test_what_runs_before_a_model_is_needed_imports_no_torch(name):
+    heavy = {"torch", "lightning", "torchvision", "torchmetrics", "wandb", "sklearn"}
+    for module in imports(PACKAGE / f"{name}.py", top_level_only=True):
+        assert module.split(".")[0] not in heavy
+
+
+def test_files_and_functions_keep_to_a_readable_size():
+    long_files = {"/".join(place(p)): n for p in files() if (n := len(p.read_text().splitlines())) > 300}
+    assert not long_files
+    for path in files():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+                assert lines <= 45, f"{path.name}:{node.name} has {lines} lines"
