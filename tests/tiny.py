@@ -12,9 +12,19 @@ SMALL = {
     "diffusion": ["model.network.width=16"],
     "gan": ["model.generator.width=8", "model.critic.discriminator.width=8"],
     "vae": [],
-    "style": ["data.image_size=32", "training.max_images=8", "training.evaluate_every=4", "training.checkpoint_every=3"],
+    "style": [
+        "data.image_size=32",
+        "training.max_images=8",
+        "training.evaluate_every=4",
+        "training.checkpoint_every=3",
+    ],
 }
-LENGTH = ["data.batch_size=32", "training.max_images=320", "training.evaluate_every=128", "training.checkpoint_every=96"]
+LENGTH = [
+    "data.batch_size=32",
+    "training.max_images=320",
+    "training.evaluate_every=128",
+    "training.checkpoint_every=96",
+]
 COMMON = [
     "trainer=cpu",
     "logger=none",

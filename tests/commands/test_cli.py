@@ -15,11 +15,11 @@ def genexp(*arguments, cwd=None):
 
 def modules_loaded_by(*arguments):
     code = (
-        "import sys, runpy; sys.argv = ['genexp', *{!r}]\n"
+        f"import sys, runpy; sys.argv = ['genexp', *{list(arguments)!r}]\n"
         "try: runpy.run_module('genexp', run_name='__main__')\n"
         "except SystemExit: pass\n"
         "print('LOADED', *sorted(name for name in sys.modules if '.' not in name))"
-    ).format(list(arguments))
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     return set(out.split("LOADED ")[1].split())
 

@@ -57,6 +57,24 @@ def test_flips_are_mirrors_with_the_given_probability():
         assert abs(mirrored.float().mean() - 0.3) < 0.03
 
 
+@pytest.mark.parametrize("mode", ["constant", "reflect"])
+def test_shifts_are_uniform_windows_of_the_padded_image(mode):
+    image = _images(1, size=4)
+    padded = v2.functional.pad(image, [1] * 4, padding_mode=mode)[0]
+    windows = [padded[:, top : top + 4, left : left + 4] for top in range(3) for left in range(3)]
+    transform = v2.RandomCrop(4, padding=1, padding_mode=mode)
+    changed = Augmentation([transform], seed=0)(image.expand(4500, -1, -1, -1), first=0)
+    counts = [int((changed == window).flatten(1).all(1).sum()) for window in windows]
+    assert sum(counts) == 4500
+    assert min(counts) > 420
+    assert max(counts) < 580
+
+
+def test_a_shift_larger_than_the_image_is_refused():
+    with pytest.raises(ValueError, match="size must be at most that of the padded image, 8 x 8, got"):
+        Augmentation([v2.RandomCrop(9)], seed=0)(_images(2), first=0)
+
+
 def test_certain_flips():
     image = _images(6)
     assert torch.equal(Augmentation([v2.RandomHorizontalFlip(1.0)], 0)(image, 0), image.flip(-1))

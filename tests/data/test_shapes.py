@@ -71,7 +71,7 @@ def test_edges_are_antialiased_and_insides_have_the_exact_colours():
     image = draw_shapes(_mode(shape="circle", **_PLAIN), 32)[0]
     assert image[:, 16, 16].tolist() == [220, 40, 40]
     assert image[:, 0, 0].tolist() == [0, 0, 0]
-    assert len(image[0].unique()) > 10
+    assert len(image[0].unique()) > 4
 
 
 def test_the_position_is_where_the_name_says():
@@ -89,9 +89,10 @@ def test_the_triangle_points_up():
 
 
 def test_shapes_stay_inside_the_picture():
-    ground = draw_shapes(torch.arange(MODES), 32, torch.full((MODES, 2), 0.05), torch.full((MODES,), 0.05))
-    corners = factor_levels(torch.arange(MODES))["position"]
-    assert (ground[corners == 0][:, :, 0] == ground[corners == 0][:, :, 0, :1]).all()
+    for shift in (-0.05, 0.05):
+        image = draw_shapes(torch.arange(MODES), 64, torch.full((MODES, 2), shift), torch.full((MODES,), 0.05))
+        border = torch.cat([image[:, :, 0], image[:, :, -1], image[..., 0], image[..., -1]], 2)
+        assert torch.equal(border, border[..., :1].expand_as(border))
 
 
 def test_captions_factors_and_labels_agree():
@@ -99,7 +100,9 @@ def test_captions_factors_and_labels_agree():
     examples = source.split("test")
     for index in (0, 5, 1919):
         factors = source.factors(index, "test")
-        assert source.classes[examples.read(torch.tensor([index]))["label"]] == f"{factors['colour']} {factors['shape']}"
+        assert (
+            source.classes[examples.read(torch.tensor([index]))["label"]] == f"{factors['colour']} {factors['shape']}"
+        )
         for word in (factors["colour"], factors["shape"], factors["size"], factors["background"]):
             assert f" {word} " in source.caption(index, "test")
     assert len(source.classes) == len(set(source.classes)) == 24

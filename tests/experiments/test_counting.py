@@ -1,6 +1,7 @@
 """Length is counted in images, whatever the number of optimiser steps Lightning sees."""
 
 import pytest
+
 import tiny
 
 

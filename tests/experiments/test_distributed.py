@@ -1,9 +1,9 @@
-"""Two processes on the CPU (gloo): every family trains, the ranks agree, and evaluation does not depend on their number."""
+"""Two processes on the CPU (gloo): every family trains, the ranks agree, evaluation does not depend on their number."""
 
 import pytest
-import tiny
 import torch
 
+import tiny
 from genexp.callbacks.checkpoint import Checkpoints
 from genexp.families.base import Family
 
@@ -51,8 +51,14 @@ def test_an_evaluation_gives_the_same_value_for_any_world_size(tmp_path):
     """The first evaluation of an untrained model: same weights, same sample indices, different numbers of processes."""
     values = []
     for trainer, outputs in (([], "one"), (TWO, "two")):
-        overrides = [*tiny.overrides_for("vae"), *trainer, f"paths.outputs={tmp_path / outputs}",
-                     "model.optimizer.lr=0.0", "callbacks.evaluate.num=50", "callbacks.averaging=null"]
+        overrides = [
+            *tiny.overrides_for("vae"),
+            *trainer,
+            f"paths.outputs={tmp_path / outputs}",
+            "model.optimizer.lr=0.0",
+            "callbacks.evaluate.num=50",
+            "callbacks.averaging=null",
+        ]
         folder = tiny.run(overrides)
         values.append(next(v for row in folder.history() for k, v in row.items() if k.startswith("fd/")))
     assert values[0] == pytest.approx(values[1], rel=1e-10)

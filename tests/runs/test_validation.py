@@ -29,9 +29,7 @@ def test_a_missing_argument_is_named():
 
 def test_an_unreachable_target_is_named():
     assert "did you mean Linear?" in problems("{trainer: {_target_: genexp.ramps.Lineer}}")[0]
-    assert "no module" in problems("{trainer: {_target_: genexp.nowhere.Thing}}")[0] or "does not exist" in problems(
-        "{trainer: {_target_: genexp.nowhere.Thing}}"
-    )[0]
+    assert "genexp.nowhere.Thing does not exist" in problems("{trainer: {_target_: genexp.nowhere.Thing}}")[0]
 
 
 def test_a_broken_interpolation_is_named():
@@ -66,7 +64,7 @@ def test_keywords_of_base_classes_count_and_true_catch_alls_are_left_alone():
         def __init__(self, own, **rest):
             super().__init__(**rest)
 
-    assert accepted_parameters(Child) == ({"own", "rest", "known"} - {"rest"}, {"own"})
+    assert accepted_parameters(Child) == ({"own", "known"}, {"own"})
     assert accepted_parameters(dict) is None
     assert locate("genexp.ramps.Linear").__name__ == "Linear"
 
@@ -76,10 +74,12 @@ def test_the_file_that_set_a_wrong_key_is_named(tmp_path):
     (tmp_path / "experiment/mine.yaml").write_text("# @package _global_\ntrainer:\n  precison: 32-true\n")
     search = f"hydra.searchpath=[file://{tmp_path}]"
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        overrides = ["+experiment=mine", search] if False else ["experiment=mine", search]
+        overrides = ["experiment=mine", search]
         config = hydra.compose("train", overrides)
         origins = Origins.of_composition("train", overrides)
-        with pytest.raises(InvalidConfig, match=r"trainer\.precison: .*did you mean precision\?.*experiment/mine\.yaml"):
+        with pytest.raises(
+            InvalidConfig, match=r"trainer\.precison: .*did you mean precision\?.*experiment/mine\.yaml"
+        ):
             require_valid(config, "train", origins)
 
 

@@ -76,7 +76,8 @@ def _write(drawing: Any, images: Any, config: DictConfig, folder: Path) -> list[
     columns = config.columns or (drawing.num_classes if drawing.num_classes and drawing.num_classes <= 20 else None)
     pictures = {"grid.png": picture(images, columns)}
     if config.interpolate and drawing.has_start:
-        pictures["interpolation.png"] = picture(drawing.interpolation(config.rows, config.interpolate), config.interpolate)
+        arcs = drawing.interpolation(config.rows, config.interpolate)
+        pictures["interpolation.png"] = picture(arcs, config.interpolate)
     if config.frames and drawing.has_trajectory:
         strip, width = drawing.strip(config.rows, config.frames)
         pictures["denoising.png"] = picture(strip, width)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torchvision.transforms.v2 import RandomHorizontalFlip, RandomVerticalFlip
+from torchvision.transforms.v2 import RandomCrop, RandomHorizontalFlip, RandomVerticalFlip
+from torchvision.transforms.v2.functional import pad
 
 from genexp.tensors import mix_seed
 
@@ -14,8 +15,8 @@ _FLIPS = {RandomHorizontalFlip: -1, RandomVerticalFlip: -2}
 class Augmentation:
     """Applies transforms to uint8 images, each image with its own draw.
 
-    A v2 transform called on a batch draws once for the whole batch, so transforms run image by image; flips, the common
-    case, are one vectorised step. The draws of an image depend on (seed, stream position) alone: they are the same
+    A v2 transform called on a batch draws once for the whole batch, so transforms run image by image; flips and shifts
+    (`RandomCrop` with padding), the common cases, are one vectorised step. The draws of an image depend on (seed, stream position) alone: they are the same
     for every number of ranks and after a resume, and the global random state is left as it was.
 
     Args:
@@ -53,11 +54,10 @@ class Augmentation:
 
 
 def _apply(transform: nn.Module, image: Tensor, seeds: list[int]) -> Tensor:
-    axis = _FLIPS.get(type(transform))
-    if axis is not None:
-        # 53 bits of the seed itself are the uniform draw: no generator an image
-        flipped = torch.tensor([(seed >> 10) / 2**53 < transform.p for seed in seeds], device=image.device)
-        return torch.where(flipped.reshape(-1, 1, 1, 1), image.flip(axis), image)
+    if type(transform) in _FLIPS:
+        return _flip(image, transform.p, _FLIPS[type(transform)], seeds)
+    if type(transform) is RandomCrop and not transform.pad_if_needed:
+        return _shift(transform, image, seeds)
     changed = []
     for one, seed in zip(image, seeds, strict=True):
         torch.manual_seed(seed)
@@ -65,6 +65,32 @@ def _apply(transform: nn.Module, image: Tensor, seeds: list[int]) -> Tensor:
     if any(one.shape != image.shape[1:] for one in changed):
         return changed[0]
     return torch.stack(changed)
+
+
+def _flip(image: Tensor, probability: float, axis: int, seeds: list[int]) -> Tensor:
+    flipped = _uniform(seeds).to(image.device) < probability
+    return torch.where(flipped.reshape(-1, 1, 1, 1), image.flip(axis), image)
+
+
+def _shift(transform: RandomCrop, image: Tensor, seeds: list[int]) -> Tensor:
+    """Pad the batch as the transform says, then cut every image at its own place with one indexing step."""
+    if transform.padding is not None:
+        image = pad(image, transform.padding, fill=transform.fill, padding_mode=transform.padding_mode)
+    count, channels, height, width = image.shape
+    if height < transform.size[0] or width < transform.size[1]:
+        raise ValueError(f"size must be at most that of the padded image, {height} x {width}, got {transform.size}")
+    places = []
+    for number, (whole, part) in enumerate(((height, transform.size[0]), (width, transform.size[1]))):
+        first = (_uniform([mix_seed(seed, number) for seed in seeds]) * (whole - part + 1)).long()
+        places.append((first[:, None] + torch.arange(part)).to(image.device))
+    sample = torch.arange(count, device=image.device).reshape(-1, 1, 1, 1)
+    channel = torch.arange(channels, device=image.device).reshape(1, -1, 1, 1)
+    return image[sample, channel, places[0][:, None, :, None], places[1][:, None, None, :]]
+
+
+def _uniform(seeds: list[int]) -> Tensor:
+    """Numbers (B,) in [0, 1) made of the top 53 bits of well-spread 63-bit seeds: no generator an image."""
+    return torch.tensor([(seed >> 10) / 2**53 for seed in seeds], dtype=torch.float64)
 
 
 def _kept(before: Tensor, after: Tensor, transform: nn.Module) -> Tensor:

@@ -64,7 +64,7 @@ class Preparation:
         size = (self.image_size, self.image_size)
         if self.fit == "crop":
             side = min(picture.size)
-            left, top = (picture.width - side) / 2, (picture.height - side) / 2
+            left, top = (picture.width - side) // 2, (picture.height - side) // 2  # whole pixels: no needless blur
             picture = self._resized(picture, size, (left, top, left + side, top + side))
         elif self.fit == "stretch":
             picture = self._resized(picture, size, (0, 0, *picture.size))

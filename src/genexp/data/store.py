@@ -127,7 +127,7 @@ def _readable(examples: Examples, skipped: list[str]) -> Iterator[tuple[Batch, T
     from tqdm import tqdm
 
     chunks = torch.arange(len(examples)).split(CHUNK)
-    for chunk in tqdm(chunks, desc="reading images", unit_scale=CHUNK, unit="image", disable=len(chunks) < 50):
+    for chunk in tqdm(chunks, desc="reading images", unit_scale=CHUNK, unit="image", delay=2):
         try:
             yield examples.read(chunk), chunk
         except BadImage:

@@ -177,13 +177,22 @@ class TorchvisionExamples:
         return columns if self.source.classes is None else {**columns, "label": torch.tensor(labels)}
 
     def _example(self, row: int) -> tuple[Tensor, int]:
-        path = f"{row} of {self.source.dataset} in {self.source.folder}"
         try:
             picture, target = self.dataset[row]
-            path = getattr(picture, "filename", "") or path
             return self.source.preparation(picture), self._label(target)
         except DECODE_ERRORS as error:
-            raise BadImage(path, str(error), self.source.skip) from error
+            raise BadImage(self._path(row), str(error), self.source.skip) from error
+
+    def _path(self, row: int) -> str:
+        """Where torchvision keeps an image: a file if the dataset lists its files, else its number in the archive."""
+        for listing in ("filename", "_image_files", "_samples", "samples"):
+            if hasattr(self.dataset, listing):
+                entry = getattr(self.dataset, listing)[row]
+                name = Path(str(entry[0] if isinstance(entry, tuple) else entry)).name
+                found = next(self.source.folder.rglob(name), None)
+                if found is not None:
+                    return str(found)
+        return f"{row} of {self.source.dataset} in {self.source.folder}"
 
     def _label(self, target: Any) -> int:
         if self.source.classes is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from torch.nn.utils import skip_init
 
 from genexp.evaluation.assets import ASSETS, load_asset
 from genexp.networks.classifier import ConvClassifier
@@ -77,7 +78,7 @@ class RandomFeatures:
         generator = torch.Generator().manual_seed(seed)
         inputs = channels
         for stage in range(3):
-            convolution = nn.Conv2d(inputs, width, 3, padding=1, padding_mode="reflect")
+            convolution = skip_init(nn.Conv2d, inputs, width, 3, padding=1, padding_mode="reflect")
             bound = (6 / (inputs * 9)) ** 0.5
             for parameter in convolution.parameters():
                 parameter.data = (2 * torch.rand(parameter.shape, generator=generator) - 1) * bound
@@ -111,8 +112,9 @@ class ClassifierFeatures:
     def __init__(self, asset: str, folder: str | Path = ASSETS) -> None:
         state, self.card = load_asset(asset, Path(folder))
         self.name, self.digest = asset, self.card["sha256"]
-        self.network = ConvClassifier(**self.card["network"])
-        self.network.load_state_dict(state)
+        with torch.device("meta"):
+            self.network = ConvClassifier(**self.card["network"])
+        self.network.load_state_dict(state, assign=True)
         self.channels, self.image_size, _ = self.network.image_shape
         self.dimensions = self.network.projection.out_features
         frozen(self.network)

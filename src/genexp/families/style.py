@@ -39,6 +39,8 @@ class StyleOptimisation(Family):
         learning_rate: Factor on the optimiser's learning rate over images seen (here: steps).
     """
 
+    averaged_modules = ()
+
     def __init__(
         self,
         vgg: nn.Module,
@@ -74,6 +76,7 @@ class StyleOptimisation(Family):
 
     def train_batch(self, batch: Batch) -> Terms:
         """One optimiser step on the pixels; `train/evaluations` counts the forward and backward passes it took."""
+        require_pair(batch)
         if self.batches == 0:
             self._begin(batch)
         else:
@@ -136,6 +139,16 @@ class StyleOptimisation(Family):
         self.evaluations += 1
         content, style = self._targets
         return {name: value.mean() for name, value in self.objective(self.image[None], content, style).items()}
+
+
+def require_pair(batch: Batch) -> None:
+    """Refuse data without a content and a style image.
+
+    Raises:
+        ValueError: one of the two is missing.
+    """
+    if "content" not in batch or "style" not in batch:
+        raise ValueError(f"data must give content and style images (data=content_style), got {', '.join(batch)}")
 
 
 def require_same_encoder(vgg: nn.Module, digest: str) -> None:

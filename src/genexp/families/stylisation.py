@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update
-from genexp.families.style import keep_frozen_on_every_rank, require_same_encoder, rows
+from genexp.families.style import keep_frozen_on_every_rank, require_pair, require_same_encoder, rows
 from genexp.losses.style import StyleLoss, StyleObjective
 from genexp.ramps import Constant, Ramp
 
@@ -35,6 +35,8 @@ class StyleNetwork(Family):
         learning_rate: Factor on the optimiser's learning rate over images seen.
         clip: Largest gradient norm, or None.
     """
+
+    averaged_modules = ("stylizer",)
 
     def __init__(
         self,
@@ -109,6 +111,7 @@ class StyleNetwork(Family):
             return features, self.stylizer.transfer(features, self.objective.content_of(style)[self.layer])
 
     def _evaluate(self, batch: Batch) -> Terms:
+        require_pair(batch)
         _, target = self._target(batch["content"], batch["style"])
         with torch.no_grad():
             style = self.objective.style_of(batch["style"])

@@ -13,7 +13,7 @@ from genexp.losses.reconstruction import Likelihood
 from genexp.ramps import Constant, Ramp
 from genexp.tensors import IndexedNoise
 
-GRID_COLUMNS = 8
+GRID_COLUMNS = 10
 TRAVERSED_UNITS = 10
 TRAVERSAL = (-3.0, -2.25, -1.5, -0.75, 0.0, 0.75, 1.5, 2.25, 3.0)
 """Standard deviations of the prior at which a traversal shows a unit."""

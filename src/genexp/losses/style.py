@@ -117,6 +117,8 @@ class StyleObjective(nn.Module):
         for name, weight in self.weights.items():
             if weight < 0:
                 raise ValueError(f"{name}_weight must be at least 0, got {weight}")
+        if not any(self.weights.values()):
+            raise ValueError("content, style and tv weights must not all be 0")
 
     def content_of(self, image: Tensor) -> dict[str, Tensor]:
         """The features of the content layers of `image` (B, 3, H, W), by layer."""

@@ -6,8 +6,13 @@ from torch.nn import functional as F
 
 
 def group_norm(channels: int, groups: int = 32) -> nn.GroupNorm:
-    """Group normalisation in the largest number of groups up to `groups` that divides `channels`; epsilon 1e-6."""
-    count = next(n for n in range(min(groups, channels), 0, -1) if channels % n == 0)
+    """Group normalisation, epsilon 1e-6, in the largest number of groups up to `groups` that divides `channels` and
+    leaves at least four channels a group.
+
+    A group of a single channel would subtract whatever an embedding has added to that channel.
+    """
+    largest = max(1, min(groups, channels // 4))
+    count = next(n for n in range(largest, 0, -1) if channels % n == 0)
     return nn.GroupNorm(count, channels, eps=1e-6)
 
 

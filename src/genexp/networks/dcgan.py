@@ -18,7 +18,7 @@ CONDITIONINGS = ("latent", "norm")
 
 
 class DCGANGenerator(nn.Module):
-    """Latents to images: a 4x4 seed, then one strided transposed convolution for every doubling of the size.
+    """Latents to images: a small seed, then one strided transposed convolution for every doubling of the size.
 
     Args:
         image_size: Side of the square images in pixels, a power of two from 8 to 64.
@@ -29,6 +29,7 @@ class DCGANGenerator(nn.Module):
         num_classes: Number of classes; None for an unconditional generator.
         conditioning: Where the class enters: `latent` concatenates an embedding to the latent, `norm` gives every
             batch norm a gain and bias of the class (see `ClassBatchNorm`). Without effect if there are no classes.
+        base_size: Side of the seed, 2 or 4.
     """
 
     def __init__(
@@ -40,13 +41,14 @@ class DCGANGenerator(nn.Module):
         norm: str = "batch",
         num_classes: int | None = None,
         conditioning: str = "latent",
+        base_size: int = 4,
     ) -> None:
         super().__init__()
         _require("norm", norm, NORMS)
         _require("conditioning", conditioning, CONDITIONINGS)
         if num_classes and conditioning == "norm" and norm != "batch":
             raise ValueError(f"norm must be batch for conditioning=norm, got {norm!r}")
-        sizes = _doublings(image_size)
+        sizes = _doublings(image_size, base_size)
         self.latent_shape = (latent_size,)
         self.num_classes = num_classes
         joined = bool(num_classes) and conditioning == "latent"
@@ -54,7 +56,7 @@ class DCGANGenerator(nn.Module):
         normed_classes = None if joined else num_classes
         widths = [width * 2**i for i in reversed(range(sizes))]
         inputs = latent_size * (2 if joined else 1)
-        self.seed = _normal(nn.ConvTranspose2d(inputs, widths[0], 4, bias=norm != "batch"), norm)
+        self.seed = _normal(nn.ConvTranspose2d(inputs, widths[0], base_size, bias=norm != "batch"), norm)
         self.growths = nn.ModuleList(
             _normal(nn.ConvTranspose2d(before, after, 4, 2, 1, bias=norm != "batch"), norm)
             for before, after in pairwise(widths)
@@ -74,9 +76,9 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Images to scores: one strided convolution for every halving down to 4x4, then a linear map of all features.
+    """Images to scores: one strided convolution for every halving of the size, then a linear map of all features.
 
-    With classes the score is the projection w . phi(x) + b + e(label) . phi(x) over the flattened 4x4 features.
+    With classes the score is the projection w . phi(x) + b + e(label) . phi(x) over the flattened features.
 
     Reference: Miyato and Koyama, "cGANs with Projection Discriminator" (2018).
 
@@ -87,15 +89,22 @@ class DCGANDiscriminator(nn.Module):
         norm: `batch` (not after the first convolution), `spectral` (all weights, the class embedding included) or
             `none`.
         num_classes: Number of classes; None for an unconditional discriminator.
+        base_size: Side of the last features, 2 or 4.
     """
 
     def __init__(
-        self, image_size: int, channels: int, width: int = 64, norm: str = "spectral", num_classes: int | None = None
+        self,
+        image_size: int,
+        channels: int,
+        width: int = 64,
+        norm: str = "spectral",
+        num_classes: int | None = None,
+        base_size: int = 4,
     ) -> None:
         super().__init__()
         _require("norm", norm, NORMS)
         self.num_classes = num_classes
-        widths = [width * 2**i for i in range(_doublings(image_size))]
+        widths = [width * 2**i for i in range(_doublings(image_size, base_size))]
         layers: list[nn.Module] = []
         for i, (before, after) in enumerate(zip([channels, *widths[:-1]], widths, strict=True)):
             normed = norm == "batch" and i > 0
@@ -104,7 +113,7 @@ class DCGANDiscriminator(nn.Module):
                 layers.append(_gain(nn.BatchNorm2d(after)))
             layers.append(nn.LeakyReLU(0.2))
         self.body = nn.Sequential(*layers, nn.Flatten())
-        features = widths[-1] * 4 * 4
+        features = widths[-1] * base_size**2
         self.output = _normal(nn.Linear(features, 1), norm)
         self.embedding = _normal(nn.Embedding(num_classes, features), norm) if num_classes else None
 
@@ -168,10 +177,12 @@ def _gain(layer: nn.BatchNorm2d) -> nn.BatchNorm2d:
     return layer
 
 
-def _doublings(image_size: int) -> int:
+def _doublings(image_size: int, base_size: int) -> int:
     if image_size not in (8, 16, 32, 64):
         raise ValueError(f"image_size must be a power of two from 8 to 64, got {image_size}")
-    return int(log2(image_size // 4))
+    if base_size not in (2, 4):
+        raise ValueError(f"base_size must be 2 or 4, got {base_size}")
+    return int(log2(image_size // base_size))
 
 
 def _require(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -29,8 +29,8 @@ def sinusoidal(t: Tensor, width: int, longest_period: float = 10_000.0) -> Tenso
     if width < 4 or width % 2:
         raise ValueError(f"width must be even and at least 4, got {width}")
     half = width // 2
-    exponents = torch.arange(half, dtype=torch.float32, device=t.device) * (-math.log(longest_period) / (half - 1))
-    angles = t.float()[:, None] * exponents.exp()
+    places = torch.arange(half, dtype=torch.float32, device=t.device)
+    angles = t.float()[:, None] * (-math.log(longest_period) * places / (half - 1)).exp()
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 

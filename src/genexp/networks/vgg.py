@@ -7,6 +7,8 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -122,10 +124,10 @@ class VGG(nn.Module):
     def _weights(self, depth: int, seed: int) -> Iterator[tuple[str, Tensor]]:
         if self.weights == "random":
             log.warning(
-                f"VGG-{depth} has RANDOM weights (seed {seed}): they carry over colours and simple textures, far from the "
-                f"papers' quality; set vgg.weights to torchvision, or to the path of a torchvision VGG-{depth} state dict"
+                f"VGG-{depth} has RANDOM weights (seed {seed}): they carry over colours and simple textures, short of "
+                f"the papers' quality; set vgg.weights=torchvision, or the path of a torchvision VGG-{depth} state dict"
             )
-            state = _random_state(depth, seed)
+            state = _random_state(depth, seed, self.names)
         elif self.weights == "torchvision":
             state = _torchvision_state(depth)
         else:
@@ -164,10 +166,10 @@ def convolutions(depth: int) -> list[tuple[str, int, tuple[int, int, int, int]]]
     return found
 
 
-def _random_state(depth: int, seed: int) -> dict[str, Tensor]:
+def _random_state(depth: int, seed: int, names: Sequence[str]) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     state = {}
-    for _, index, shape in convolutions(depth):
+    for _, index, shape in (layer for layer in convolutions(depth) if layer[0] in names):
         scale = (2 / (shape[1] * 9)) ** 0.5  # variance 2 / fan-in: rectification halves the second moment
         state[f"features.{index}.weight"] = torch.randn(shape, generator=generator) * scale
         state[f"features.{index}.bias"] = torch.zeros(shape[0])
@@ -193,11 +195,9 @@ def _file_state(path: Path) -> dict[str, Tensor]:
         raise FileNotFoundError(f"vgg.weights must be torchvision, random or the path of a file, got {path}")
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
         raise ValueError(f"weights must be a torchvision state dict, could not read {path}: {error}") from error
     if not isinstance(state, dict):
         raise ValueError(f"weights must be a torchvision state dict, got a {type(state).__name__} in {path}")

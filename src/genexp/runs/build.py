@@ -91,7 +91,10 @@ def quiet_lightning() -> Any:
     for name in names:
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning on torch 2.15
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # data are in memory
+            yield
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)

@@ -1,7 +1,6 @@
 """A composed configuration made into a live experiment: data, model, sampler, callbacks, loggers, trainer."""
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +75,7 @@ def _logger_nodes(config: DictConfig, folder: RunFolder) -> DictConfig:
     nodes = (config.get("logger") or OmegaConf.create({})).copy()
     for node in nodes.values():
         for key, value in (("directory", folder.path), ("save_dir", folder.path), ("run_id", folder.record["id"])):
-            if key in node and OmegaConf.is_missing(node, key):
+            if key in node and node[key] is None:
                 node[key] = str(value)
         if "run_id" in node and node.get("name") is None:
             node.name = f"{folder.record['name']}-{folder.record['id']}"
@@ -88,11 +87,10 @@ def _trainer(config: DictConfig, folder: RunFolder, callbacks: list[Callback], l
     if node.get("val_check_interval") is None:
         node.val_check_interval = max(1, math.ceil(config.training.evaluate_every / config.data.batch_size))
     profiler = node.get("profiler")
-    if profiler is not None and OmegaConf.is_missing(profiler, "dirpath"):
+    if OmegaConf.is_dict(profiler) and profiler.get("dirpath") is None:
         profiler.dirpath = str(folder.path)
     _require_safe_strategy(node.get("strategy", "auto"), node.devices)
-    with quiet_lightning(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    with quiet_lightning():
         return build(
             node,
             callbacks=callbacks,

@@ -34,16 +34,14 @@ class Origins:
 
         loader = GlobalHydra.instance().config_loader()
         chosen = loader.compute_defaults_list(config_name=name, overrides=overrides, run_mode=RunMode.RUN)
-        sources = [source for source in loader.get_sources() if source.provider == "main" or source.scheme() == "file"]
+        _, repository = loader._parse_overrides_and_create_caching_repo(config_name=name, overrides=overrides)
         files = []
         for default in chosen.defaults:
             if default.config_path is None or default.config_path.startswith("hydra"):
                 continue
-            for source in sources:
-                if source.is_config(default.config_path):
-                    content = source.load_config(default.config_path).config
-                    files.append((f"conf/{default.config_path}.yaml", default.package or "", content))
-                    break
+            found = repository.load_config(default.config_path)
+            folder = "conf" if found.provider == "main" else found.path.removeprefix("file://")
+            files.append((f"{folder}/{default.config_path}.yaml", default.package or "", found.config))
         return cls(files, overrides)
 
     def of(self, key: str) -> str | None:

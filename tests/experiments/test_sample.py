@@ -1,0 +1,127 @@
+"""`genexp sample`: the pictures a person asked for, and the same image for the same index whatever else changes."""
+
+import json
+
+import pytest
+from PIL import Image
+
+import genexp
+import tiny
+from genexp.commands.sample import sample
+from genexp.runs.config import compose
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    outputs = tmp_path_factory.mktemp("runs")
+    length = ["training.max_images=64", "training.evaluate_every=64"]
+    return {
+        "diffusion": tiny.run(
+            [
+                *tiny.overrides_for("diffusion"),
+                *length,
+                f"paths.outputs={outputs / 'd'}",
+                "sampler.steps=7",
+                "model.num_classes=10",
+            ]
+        ),
+        "gan": tiny.run([*tiny.overrides_for("gan"), *length, f"paths.outputs={outputs / 'g'}"]),
+        "vae": tiny.run([*tiny.overrides_for("vae"), *length, f"paths.outputs={outputs / 'v'}"]),
+        "style": tiny.run([*tiny.overrides_for("style"), f"paths.outputs={outputs / 's'}"]),
+    }
+
+
+def draw(folder, out, *overrides):
+    sample(compose("sample", [f"run={folder.path}", f"out={out}", *overrides]))
+    return out
+
+
+def singles(out):
+    return {path.name: Image.open(path).tobytes() for path in sorted((out / "images").glob("*.png"))}
+
+
+@pytest.mark.parametrize("family", ["gan", "vae", "diffusion"])
+def test_image_i_is_the_same_for_any_number_and_batch_size(family, runs, tmp_path):
+    few = singles(draw(runs[family], tmp_path / "few", "num=3", "batch_size=2"))
+    many = singles(draw(runs[family], tmp_path / "many", "num=11", "batch_size=11"))
+    other = singles(draw(runs[family], tmp_path / "other", "num=3", "seed=1"))
+    assert len(many) == 11
+    assert all(many[name] == image for name, image in few.items())
+    assert other != few
+
+
+def test_the_record_says_how_the_images_were_drawn(runs, tmp_path):
+    out = draw(runs["diffusion"], tmp_path, "num=2", "++sampler.steps=3", "weights=raw", "checkpoint=last", "label=4")
+    record = json.loads((out / "sample.json").read_text())
+    assert record["sampler"]["steps"] == 3
+    assert record["sampler"]["_target_"] == "genexp.sampling.ddim.DDIM"
+    assert (record["weights"], record["checkpoint"], record["label"]) == ("raw", "last.ckpt", 4)
+    assert record["images_seen"] == 64
+
+
+def test_another_sampler_can_be_named(runs, tmp_path):
+    out = draw(runs["diffusion"], tmp_path, "num=2", "sampler=ddpm", "sampler.steps=4", "frames=3", "rows=2")
+    assert json.loads((out / "sample.json").read_text())["sampler"]["_target_"].endswith("DDPM")
+    width, height = Image.open(out / "denoising.png").size
+    assert (width, height) == (3 * 34 + 2, 2 * 2 * 34 + 2)
+
+
+def test_interpolation_begins_and_ends_at_the_samples(runs, tmp_path):
+    from genexp.runs.drawing import Drawing
+    from genexp.runs.load import load_run
+
+    run = load_run(runs["diffusion"].path)
+    drawing = Drawing(run, run.config.sampler, "cpu", seed=0, batch_size=5, label=2)
+    images, arcs = drawing.images(4), drawing.interpolation(rows=2, count=3)
+    assert (arcs[0] - images[0]).abs().max() < 1e-5
+    assert (arcs[2] - images[1]).abs().max() < 1e-5
+    assert (arcs[3] - images[2]).abs().max() < 1e-5
+
+
+def test_style_renders_its_picture(runs, tmp_path):
+    out = draw(runs["style"], tmp_path, "num=1")
+    assert (out / "grid.png").is_file()
+    assert not (out / "interpolation.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["num=0"], "num must be at least 1, got 0"),
+        (["frames=1"], "frames must be 0"),
+        (["label=10"], r"label must lie in \[0, 10\), got 10"),
+        (["checkpoint=worst"], "checkpoint must be best, last or a file"),
+        (["weights=ema"], "weights must be averaged or raw, got 'ema'"),
+        (["++sampler.stepz=3"], "did you mean steps?"),
+    ],
+)
+def test_bad_options_are_refused(overrides, message, runs, tmp_path):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        draw(runs["diffusion"], tmp_path, *overrides)
+
+
+def test_a_label_needs_a_conditional_model(runs, tmp_path):
+    with pytest.raises(ValueError, match="label must be null for a model without classes, got 3"):
+        draw(runs["gan"], tmp_path, "label=3")
+
+
+def test_load_run_gives_a_notebook_everything(runs):
+    run = genexp.load_run(runs["vae"].path)
+    assert run.config.model._target_.endswith("VAE")
+    assert run.metrics["images_seen"] == 64
+    assert run.history[-1]["images_seen"] == 64
+    assert not run.model.training
+    assert run.pictures
+    with pytest.raises(FileNotFoundError, match=r"no run\.json"):
+        genexp.load_run(runs["vae"].path.parent)
+
+
+def test_a_config_from_a_run_folder_builds_only_what_is_allowed(runs, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(runs["vae"].path, copy)
+    text = (copy / "config.yaml").read_text().replace("genexp.families.vae.VAE", "os.system")
+    (copy / "config.yaml").write_text(text)
+    with pytest.raises(ValueError, match="must begin with one of"):
+        _ = genexp.load_run(copy).model

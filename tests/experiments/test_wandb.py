@@ -1,0 +1,132 @@
+"""What W&B stored is read back from the offline run file, with W&B's own tool."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tiny
+
+WANDB = Path(sys.executable).with_name("wandb")
+
+
+def records(folder):
+    files = sorted((folder.path / "wandb").glob("offline-run-*/*.wandb"))
+    out = []
+    for file in files:
+        done = subprocess.run(
+            [WANDB, "leet", "inspect", "--json", str(file)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        out += [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
+    return out
+
+
+def history(found):
+    return [record["history"]["item"] for record in found if record["type"] == "history"]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    outputs = tmp_path_factory.mktemp("wandb")
+    overrides = [
+        *tiny.overrides_for("vae"),
+        "logger=wandb",
+        f"paths.outputs={outputs}",
+        "group=mine",
+        "tags=[a,b]",
+        "notes=why",
+        "logger.wandb.project=testing",
+    ]
+    folder = tiny.run(overrides)
+    return folder, records(folder)
+
+
+def flat(item):
+    if isinstance(item, dict):
+        return item
+    return {entry.get("key") or ".".join(entry["nested_key"]): entry.get("value_json") for entry in item}
+
+
+def test_the_run_has_the_folders_id_and_its_labels(stored):
+    folder, found = stored
+    run = next(record["run"] for record in found if record["type"] == "run")
+    text = json.dumps(run)
+    assert run["run_id"] == folder.record["id"]
+    assert run["project"] == "testing"
+    assert all(word in text for word in ("mine", '"a"', '"b"', "why"))
+
+
+def test_the_configuration_is_complete(stored):
+    _, found = stored
+    text = json.dumps([record for record in found if record["type"] in ("run", "config")])
+    for word in ("genexp.families.vae.VAE", "max_images", "config_digest", "parameters", "data_digest", "commit"):
+        assert word in text
+
+
+def test_history_has_one_axis_and_named_terms(stored):
+    _, found = stored
+    rows = [flat(item) for item in history(found)]
+    names = set().union(*rows)
+    assert all("images_seen" in row for row in rows)
+    assert {"train/loss", "val/elbo"} <= names
+    assert any(name.startswith("fd/") for name in names)
+    assert any(name.startswith("best/fd/") for name in names)
+    assert not [name for name in names if "global_step" in name]
+    axis = [float(row["images_seen"]) for row in rows]
+    assert axis == sorted(axis)
+    assert axis[-1] == 320
+    definitions = json.dumps([record for record in found if record["type"] == "metric"])
+    assert "images_seen" in definitions
+
+
+def test_one_picture_an_evaluation_under_one_key(stored):
+    _, found = stored
+    names = [name for item in history(found) for name in flat(item) if name.startswith("pictures/samples")]
+    assert names
+    assert len({name.split(".")[0] for name in names}) == 1
+    media = [f["path"] for r in found if r["type"] == "files" for f in r["files"]["files"]]
+    assert len([path for path in media if path.startswith("media/images/pictures/samples")]) == 3
+
+
+def test_the_summary_and_the_exit_are_there(stored):
+    folder, found = stored
+    assert any(record["type"] == "exit" for record in found)
+    summary = json.dumps([record for record in found if record["type"] == "summary"])
+    assert "val/elbo" in summary
+    assert len(list((folder.path / "wandb").glob("offline-run-*"))) == 1
+
+
+def test_a_resumed_run_continues_the_same_wandb_run(tmp_path):
+    overrides = [*tiny.overrides_for("vae"), "logger=wandb", f"paths.outputs={tmp_path}"]
+    first = tiny.run(overrides)
+    again = tiny.run([*overrides, f"resume={first.path}", "training.max_images=640"])
+    ids = {record["run"]["run_id"] for record in records(again) if record["type"] == "run"}
+    assert ids == {first.record["id"]}
+    assert max(float(flat(item)["images_seen"]) for item in history(records(again))) == 640
+
+
+def test_sequential_runs_in_one_process_do_not_share_a_wandb_run(tmp_path):
+    overrides = [*tiny.overrides_for("vae"), "logger=wandb", "training.max_images=32"]
+    one = tiny.run([*overrides, f"paths.outputs={tmp_path / 'a'}"])
+    two = tiny.run([*overrides, f"paths.outputs={tmp_path / 'b'}", "seed=1"])
+    ids = [next(r["run"]["run_id"] for r in records(f) if r["type"] == "run") for f in (one, two)]
+    assert ids == [one.record["id"], two.record["id"]]
+
+
+def test_two_processes_write_one_complete_run(tmp_path):
+    overrides = [*tiny.overrides_for("vae"), "logger=wandb", "trainer=ddp_cpu", f"paths.outputs={tmp_path}"]
+    folder = tiny.run(overrides)
+    found = records(folder)
+    assert len([record for record in found if record["type"] == "run"]) == 1
+    assert {320.0} <= {float(flat(item)["images_seen"]) for item in history(found)}
+
+
+def test_an_impossible_mode_is_refused(tmp_path):
+    with pytest.raises(Exception, match="mode must be offline, online or disabled, got 'ofline'"):
+        tiny.run([*tiny.overrides_for("vae"), "logger=wandb", "logger.wandb.mode=ofline", f"paths.outputs={tmp_path}"])

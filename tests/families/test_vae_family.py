@@ -1,0 +1,336 @@
+"""The evidence lower bound is exact where it has a closed form, and every option of the family does what it says."""
+
+import itertools
+import math
+from functools import partial
+
+import pytest
+import torch
+from lightning import Callback, Trainer
+from torch import nn
+from torch.utils.data import DataLoader
+
+from genexp.contracts import LatentDecoder
+from genexp.families.vae import TRAVERSAL, VAE
+from genexp.losses.reconstruction import Bernoulli, ContinuousBernoulli, Gaussian
+from genexp.networks.autoencoder import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+from genexp.ramps import Constant, Linear
+from genexp.tensors import IndexedNoise
+
+LATENT = 3
+SGD = partial(torch.optim.SGD, lr=1e-3)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def small(likelihood=None, num_classes=None, optimizer=SGD, **options):
+    torch.manual_seed(0)
+    sizes = {"shape": (1, 8, 8), "latent_size": LATENT, "width": 16, "num_classes": num_classes}
+    networks = {"encoder": MLPEncoder(**sizes), "decoder": MLPDecoder(**sizes)}
+    arguments = {"likelihood": likelihood or Gaussian(0.5), "latent_size": LATENT, "num_classes": num_classes}
+    return VAE(**networks | arguments | {"optimizer": optimizer} | options)
+
+
+def batches(count, size=8):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(count, size, 1, 8, 8, generator=generator) * 2 - 1
+    return [{"image": image, "label": torch.arange(size) % 10} for image in images]
+
+
+class Recorder(Callback):
+    """Keeps the logged terms of every batch and the held-out means."""
+
+    def __init__(self):
+        self.train, self.validation = [], []
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        self.train.append(pl_module.terms.flush())
+
+    def on_validation_epoch_end(self, trainer, pl_module):
+        self.validation.append(pl_module.validation_means())
+
+
+def fit(model, data, validation=None):
+    recorder = Recorder()
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    quiet |= {"enable_model_summary": False, "num_sanity_val_steps": 0}
+    trainer = Trainer(accelerator="cpu", max_epochs=1, callbacks=[recorder], **quiet)
+    loaders = [None if batches is None else DataLoader(batches, batch_size=None) for batches in (data, validation)]
+    trainer.fit(model, *loaders)
+    return recorder
+
+
+# The bound
+
+
+class LinearEncoder(nn.Module):
+    """The exact posterior of x = W z + std e with orthogonal columns of W: a linear mean and a constant variance."""
+
+    def __init__(self, weight, std):
+        super().__init__()
+        precision = 1 + weight.square().sum(0) / std**2
+        self.mean = weight / std**2 / precision
+        self.log_variance = -precision.log()
+
+    def forward(self, image, label=None):
+        mean = image.flatten(1) @ self.mean
+        return torch.cat([mean, self.log_variance.expand_as(mean)], dim=1)
+
+
+class LinearDecoder(nn.Module):
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, latent, label=None):
+        return (latent @ self.weight.T).unflatten(1, (1, 2, 3))
+
+
+def linear_gaussian(std=0.7):
+    weight = torch.linalg.qr(torch.randn(6, LATENT).double())[0] * torch.tensor([2.0, 1.0, 0.3]).double()
+    model = VAE(LinearEncoder(weight, std), LinearDecoder(weight), Gaussian(std).double(), LATENT, SGD)
+    covariance = weight @ weight.T + std**2 * torch.eye(6).double()
+    return model, torch.distributions.MultivariateNormal(torch.zeros(6).double(), covariance)
+
+
+def exact_bound(model, image):
+    """The expectation over the latent, exact for a linear Gaussian model: all sign vectors have its second moments."""
+    signs = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=LATENT))).double()
+    posterior = model.posterior(image)
+    bounds = [model._bound({"image": image, "noise": noise.expand(len(image), -1)}, posterior) for noise in signs]
+    return torch.stack([bound["elbo"] for bound in bounds]).mean(0)
+
+
+def test_the_bound_with_the_exact_posterior_is_the_log_likelihood():
+    model, evidence = linear_gaussian()
+    image = torch.randn(5, 1, 2, 3).double()
+    torch.testing.assert_close(exact_bound(model, image), evidence.log_prob(image.flatten(1)), rtol=0, atol=1e-6)
+
+
+def test_any_other_posterior_falls_short_by_its_kl_divergence():
+    model, evidence = linear_gaussian()
+    image = torch.randn(5, 1, 2, 3).double()
+    model.encoder.log_variance = model.encoder.log_variance + 0.5
+    gap = LATENT * (math.exp(0.5) - 1 - 0.5) / 2
+    expected = evidence.log_prob(image.flatten(1)) - gap
+    torch.testing.assert_close(exact_bound(model, image), expected, rtol=0, atol=1e-6)
+
+
+def test_nats_grow_with_the_image_and_beta_keeps_its_meaning():
+    """A mean over pixels anywhere would weight the KL divergence with the number of pixels."""
+
+    class Blank(nn.Module):
+        def forward(self, latent, label=None):
+            return latent.new_zeros(len(latent), 1, self.size, self.size)
+
+    class Fixed(nn.Module):
+        def forward(self, image, label=None):
+            return torch.tensor([[1.0, 0.0]]).expand(len(image), 2)
+
+    decoder = Blank()
+    model = VAE(Fixed(), decoder, Gaussian(1.0), 1, SGD, beta=Constant(3.0))
+    for decoder.size in (4, 8):
+        terms = model._loss({"image": torch.ones(2, 1, decoder.size, decoder.size), "noise": torch.zeros(2, 1)}, 3.0)
+        reconstruction = decoder.size**2 * (0.5 + math.log(2 * math.pi) / 2)
+        assert terms["reconstruction"].item() == pytest.approx(reconstruction, rel=1e-6)
+        assert terms["kl"].item() == 0.5
+        assert terms["loss"].item() == pytest.approx(reconstruction + 3 * 0.5, rel=1e-6)
+        assert terms["elbo"].item() == pytest.approx(-reconstruction - 0.5, rel=1e-6)
+
+
+# Training
+
+
+def test_named_terms_of_a_batch():
+    (terms,) = fit(small(Gaussian(0.5, learned=True), beta=Constant(2.0)), batches(1)).train
+    names = ["loss", "reconstruction", "kl", "beta", "elbo", "std"]
+    assert set(terms) == {f"train/{name}" for name in names}
+    assert terms["train/loss"] == pytest.approx(terms["train/reconstruction"] + 2 * terms["train/kl"], rel=1e-5)
+    assert terms["train/elbo"] == pytest.approx(-terms["train/reconstruction"] - terms["train/kl"], rel=1e-5)
+    assert terms["train/std"] == pytest.approx(0.5)
+
+
+def test_warm_up_follows_the_images_seen():
+    recorder = fit(small(beta=Linear(0.0, 1.0, images=32)), batches(6, size=8))
+    assert [terms["train/beta"] for terms in recorder.train] == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("likelihood", [lambda: Bernoulli("dynamic"), lambda: Gaussian(0.5, learned=True)])
+def test_accumulation_changes_nothing(likelihood):
+    models = [small(likelihood(), free_bits=0.1, clip=5.0, accumulate=parts) for parts in (1, 4)]
+    recorders = [fit(model, batches(3)) for model in models]
+    for whole, parts in zip(models[0].parameters(), models[1].parameters()):
+        torch.testing.assert_close(whole, parts, atol=1e-6, rtol=1e-5)
+    assert recorders[0].train[-1] == pytest.approx(recorders[1].train[-1], rel=1e-5)
+
+
+def test_the_first_step_moves_every_parameter_of_all_three_parts():
+    model = small(Gaussian(0.5, learned=True), optimizer=torch.optim.Adam)
+    before = [p.detach().clone() for p in model.parameters()]
+    fit(model, batches(1))
+    assert all(not old.equal(new) for old, new in zip(before, model.parameters()))
+    assert model.steps == {"autoencoder": 1}
+    assert model.images_seen == 8
+
+
+def test_training_raises_the_bound():
+    # The same batch again and again, drawn as a smooth pattern that a few latents can describe.
+    angle = torch.rand(32, 1, 1, 1) * 6.28
+    image = torch.sin(angle + torch.arange(64).reshape(1, 1, 8, 8) / 5)
+    model = small(Gaussian(0.3), optimizer=partial(torch.optim.Adam, lr=5e-3))
+    terms = fit(model, [{"image": image}] * 200).train
+    assert terms[-1]["train/elbo"] > terms[0]["train/elbo"] + 50
+    assert terms[-1]["train/kl"] > 1
+
+
+def test_free_bits_leave_small_divergences_alone():
+    model = small(free_bits=100.0, beta=Constant(0.5))
+    part = {"image": torch.zeros(4, 1, 8, 8), "noise": torch.randn(4, LATENT)}
+    terms = model._loss(part, 0.5)
+    assert terms["loss"].item() == pytest.approx(terms["reconstruction"].item() + 0.5 * 100 * LATENT, rel=1e-6)
+    assert terms["kl"].item() < 100
+    reported = small(beta=Constant(0.5))._loss(part, 0.5)
+    torch.testing.assert_close(terms["elbo"], reported["elbo"])
+
+
+def test_a_label_free_batch_trains_an_unconditional_model_only():
+    data = [{"image": torch.zeros(4, 1, 8, 8)}]
+    assert len(fit(small(), data).train) == 1
+    with pytest.raises(KeyError, match="label"):
+        fit(small(num_classes=10), data)
+
+
+def test_grey_images_stop_a_bernoulli_before_the_first_step():
+    model = small(Bernoulli())
+    with pytest.raises(ValueError, match="image must be binary"):
+        fit(model, batches(1))
+    assert model.images_seen == 0
+
+
+# Validation
+
+
+def test_held_out_terms_ignore_beta_and_repeat():
+    data, held_out = batches(1), batches(3, size=5)
+    plain, weighted = (
+        fit(small(beta=Constant(b), optimizer=partial(torch.optim.SGD, lr=0.0)), data, held_out) for b in (1.0, 9.0)
+    )
+    assert plain.validation == weighted.validation
+    (means,) = plain.validation
+    assert set(means) == {"val/elbo", "val/reconstruction", "val/kl", "val/active_units"}
+    assert means["val/elbo"] == pytest.approx(-means["val/reconstruction"] - means["val/kl"], rel=1e-6)
+
+
+def test_bits_per_dim_are_reported_for_discrete_data_only():
+    (means,) = fit(small(Bernoulli("dynamic")), batches(1), batches(2)).validation
+    assert means["val/bits_per_dim"] == pytest.approx(-means["val/elbo"] / (64 * math.log(2)), rel=1e-6)
+    assert "val/bits_per_dim" not in fit(small(ContinuousBernoulli()), batches(1), batches(2)).validation[0]
+
+
+def test_active_units_are_counted_over_the_whole_held_out_set():
+    class Positions(nn.Module):
+        """Means: the pixel (constant in a batch, varying between batches), a tenth of that, and nothing."""
+
+        def forward(self, image, label=None):
+            first = image[:, 0, 0, :1]
+            return torch.cat([first, first * 0.01, 0 * first, torch.zeros(len(image), LATENT)], dim=1)
+
+    model = small(encoder=Positions())
+    held_out = [{"image": torch.full((4, 1, 8, 8), value)} for value in (-1.0, 0.0, 1.0)]
+    (means,) = fit(model, batches(1), held_out).validation
+    assert means["val/active_units"] == 1.0
+    assert model._activity.moments is None
+
+
+# Use
+
+
+def test_the_family_is_a_latent_decoder_with_images_in_range():
+    model = small().eval()
+    nn.init.constant_(model.decoder.head.bias, 7.0)
+    assert isinstance(model.source(), LatentDecoder)
+    assert model.latent_shape == (LATENT,)
+    images = model.decode(torch.randn(4, LATENT))
+    assert images.shape == (4, 1, 8, 8)
+    assert images.max() == 1.0
+
+
+def test_encode_returns_posterior_means_and_reconstruct_decodes_them():
+    model, image = small().eval(), batches(1)[0]["image"]
+    assert model.encode(image).equal(model.posterior(image).mean)
+    assert model.reconstruct(image).equal(model.decode(model.encode(image)))
+
+
+def test_a_traversal_moves_one_unit():
+    model = small().eval()
+    start = torch.randn(LATENT)
+    images = model.traversal(start, unit=1, values=[-2.0, float(start[1]), 2.0])
+    assert images.shape == (3, 1, 8, 8)
+    torch.testing.assert_close(images[1], model.decode(start[None])[0])
+    moved = start.clone()
+    moved[1] = 2.0
+    torch.testing.assert_close(images[2], model.decode(moved[None])[0])
+    with pytest.raises(ValueError, match=r"unit must lie in \[0, 3\), got 3"):
+        model.traversal(start, 3, [0.0])
+
+
+@pytest.mark.parametrize(("count", "columns"), [(23, 10), (4, 4)])
+def test_grids_alternate_originals_and_reconstructions(count, columns):
+    model = small(num_classes=10).eval()
+    (batch,) = batches(1, size=count)
+    grids = model.extra_grids(batch, IndexedNoise(0, range(count)))
+    images, width = grids["reconstruction"]
+    shown = count // columns * columns
+    assert (width, len(images)) == (columns, 2 * shown)
+    rows = images.unflatten(0, (-1, 2, columns)).detach()
+    assert rows[:, 0].flatten(0, 1).equal(batch["image"][:shown])
+    torch.testing.assert_close(rows[:, 1].flatten(0, 1), model.reconstruct(batch["image"], batch["label"])[:shown])
+    traversed, width = grids["traversal"]
+    assert (width, len(traversed)) == (len(TRAVERSAL), LATENT * len(TRAVERSAL))
+
+
+def test_grids_show_binarised_originals_that_depend_on_the_noise_alone():
+    model = small(Bernoulli("dynamic")).eval()
+    (batch,) = batches(1, size=4)
+    first, again, other = (model.extra_grids(batch, IndexedNoise(s, range(4)))["reconstruction"][0] for s in (0, 0, 1))
+    assert set(first[:4].unique().tolist()) == {-1.0, 1.0}
+    assert first.equal(again)
+    assert not first[:4].equal(other[:4])
+
+
+def test_points_have_no_pictures():
+    networks = MLPEncoder((2,), LATENT), MLPDecoder((2,), LATENT)
+    model = VAE(*networks, Gaussian(0.1), LATENT, SGD)
+    batch = {"image": torch.randn(4, 2)}
+    assert len(fit(model, [batch]).train) == 1
+    assert model.extra_grids(batch, IndexedNoise(0, range(4))) == {}
+
+
+def test_convolutional_parts_make_a_conditional_model():
+    sizes = {"channels": 1, "image_size": 8, "latent_size": LATENT, "width": 8, "num_classes": 10}
+    model = VAE(ConvEncoder(**sizes), ConvDecoder(**sizes), ContinuousBernoulli(), LATENT, SGD, num_classes=10)
+    fit(model, batches(1))
+    latent = torch.zeros(2, LATENT)
+    first, second = model.decode(latent, torch.tensor([3, 7]))
+    assert not first.equal(second)
+
+
+def test_averaged_modules_hold_all_learned_weights_and_nothing_else():
+    for model in (small(), small(Gaussian(0.5, learned=True)), small(Bernoulli())):
+        averaged = {id(p) for name in model.averaged_modules for p in model.get_submodule(name).parameters()}
+        assert averaged == {id(p) for p in model.parameters()}
+        assert all(any(True for _ in model.get_submodule(name).parameters()) for name in model.averaged_modules)
+
+
+def test_arguments_are_checked():
+    with pytest.raises(ValueError, match="latent_size must be at least 1, got 0"):
+        small(latent_size=0)
+    with pytest.raises(ValueError, match=r"free_bits must not be negative, got -0\.1"):
+        small(free_bits=-0.1)
+    with pytest.raises(
+        ValueError, match=r"encoder must return 2 \* latent_size = 10 values an image, got shape \(6,\)"
+    ):
+        small(latent_size=5).encode(torch.zeros(1, 1, 8, 8))

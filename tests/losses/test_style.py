@@ -1,0 +1,115 @@
+import pytest
+import torch
+from torch import nn
+
+from genexp.losses.style import GramLoss, StatisticsLoss, StyleObjective, content_loss, total_variation
+
+
+def maps(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_content_loss_is_the_mean_square_of_each_sample():
+    a, b = maps(3, 4, 5, 6), maps(3, 4, 5, 6, seed=1)
+    expected = torch.stack([((x - y) ** 2).mean() for x, y in zip(a, b)])
+    torch.testing.assert_close(content_loss(a, b), expected)
+
+
+def test_gram_closed_form():
+    features = torch.tensor([[[[1.0, 2.0], [0.0, 1.0]], [[3.0, 0.0], [1.0, -1.0]]]])
+    products = torch.tensor([[[6.0, 2.0], [2.0, 11.0]]])
+    torch.testing.assert_close(GramLoss("spatial").describe(features), products / 4)
+    torch.testing.assert_close(GramLoss("elements").describe(features), products / 8)
+    loss = GramLoss("spatial")(features, torch.zeros(1, 2, 2))
+    torch.testing.assert_close(loss, (products / 4).square().mean((1, 2)))
+
+
+def test_dividing_by_elements_weighs_a_layer_by_one_over_channels_squared():
+    a, b = maps(2, 8, 4, 4), maps(2, 8, 4, 4, seed=1)
+    spatial, elements = GramLoss("spatial"), GramLoss("elements")
+    torch.testing.assert_close(elements(a, elements.describe(b)), spatial(a, spatial.describe(b)) / 64)
+
+
+@pytest.mark.parametrize("loss", [GramLoss("spatial"), GramLoss("elements"), StatisticsLoss()])
+def test_style_does_not_change_when_the_style_picture_is_tiled(loss):
+    image, style = maps(1, 6, 5, 7), maps(1, 6, 4, 3, seed=1)
+    torch.testing.assert_close(loss.describe(style.tile(1, 1, 3, 2)), loss.describe(style))
+    once, tiled = loss(image, loss.describe(style)), loss(image, loss.describe(style.tile(1, 1, 3, 2)))
+    assert once.shape == (1,)
+    assert once > 1e-3
+    torch.testing.assert_close(once, tiled)
+
+
+@pytest.mark.parametrize("loss", [GramLoss("spatial"), StatisticsLoss()])
+def test_style_forgets_positions_and_keeps_samples_apart(loss):
+    features = maps(3, 6, 4, 4)
+    shuffled = features.flatten(2)[..., torch.randperm(16)].reshape(3, 6, 4, 4)
+    assert loss(shuffled, loss.describe(features)).abs().max() < 1e-10
+    mixed = loss(torch.cat([features[:1], maps(2, 6, 4, 4, seed=1)]), loss.describe(features))
+    assert mixed[0] == 0
+    assert (mixed[1:] > 0).all()
+
+
+def test_gram_is_float32_under_autocast():
+    features = maps(1, 64, 16, 16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        under = GramLoss().describe(features.bfloat16())
+    assert under.dtype == torch.float32
+    torch.testing.assert_close(under, GramLoss().describe(features.bfloat16().float()), rtol=0, atol=0)
+
+
+def test_statistics_closed_form_with_the_biased_deviation():
+    features = torch.tensor([1.0, 3.0, 5.0, 7.0]).reshape(1, 1, 2, 2)
+    loss = StatisticsLoss(eps=0.0)
+    torch.testing.assert_close(loss.describe(features), torch.tensor([[[4.0], [5.0**0.5]]]))
+    torch.testing.assert_close(loss(features, torch.zeros(1, 2, 1)), torch.tensor([16.0 + 5.0]))
+
+
+def test_statistics_of_a_single_position_have_a_finite_gradient():
+    features = maps(2, 4, 1, 1).requires_grad_()
+    loss = StatisticsLoss()
+    loss(features, loss.describe(maps(2, 4, 3, 3, seed=1))).sum().backward()
+    assert torch.isfinite(features.grad).all()
+
+
+def test_total_variation_of_a_ramp_is_its_slope_at_every_size():
+    for height, width in ((8, 8), (16, 32), (5, 64)):
+        down, across = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
+        ramp = (0.25 * down - 0.5 * across).expand(2, 3, -1, -1)
+        torch.testing.assert_close(total_variation(ramp), torch.full((2,), 0.75))
+
+
+def test_total_variation_scales_with_contrast_and_ignores_brightness():
+    image = maps(2, 3, 9, 7)
+    torch.testing.assert_close(total_variation(3 * image + 0.5), 3 * total_variation(image))
+    assert (total_variation(torch.full((2, 3, 4, 4), 0.7)) == 0).all()
+
+
+class Pyramid(nn.Module):
+    """Stands for an encoder: the image itself, and its mean over pairs of pixels."""
+
+    def forward(self, image, layers):
+        found = {"fine": image, "coarse": nn.functional.avg_pool2d(image, 2)}
+        return {layer: found[layer] for layer in layers}
+
+
+def test_objective_is_the_weighted_sum_over_layers_of_each_sample():
+    gram = GramLoss()
+    objective = StyleObjective(Pyramid(), gram, ["coarse"], ["fine", "coarse"], 2.0, 3.0, 0.5)
+    image, content, style = maps(2, 3, 8, 8), maps(2, 3, 8, 8, seed=1), maps(2, 3, 4, 4, seed=2)
+    terms = objective(image, objective.content_of(content), objective.style_of(style))
+    pool = nn.functional.avg_pool2d
+    expected_style = gram(image, gram.describe(style)) + gram(pool(image, 2), gram.describe(pool(style, 2)))
+    torch.testing.assert_close(terms["content"], content_loss(pool(image, 2), pool(content, 2)))
+    torch.testing.assert_close(terms["style"], expected_style)
+    torch.testing.assert_close(terms["loss"], 2 * terms["content"] + 3 * terms["style"] + 0.5 * terms["tv"])
+    assert {value.shape for value in terms.values()} == {(2,)}
+
+
+def test_wrong_options_are_named():
+    with pytest.raises(ValueError, match="normalise must be spatial or elements, got channels"):
+        GramLoss("channels")
+    with pytest.raises(ValueError, match="style_weight must be at least 0, got -1"):
+        StyleObjective(Pyramid(), GramLoss(), ["fine"], ["fine"], style_weight=-1)
+    with pytest.raises(ValueError, match="weights must not all be 0"):
+        StyleObjective(Pyramid(), GramLoss(), ["fine"], ["fine"], 0, 0, 0)

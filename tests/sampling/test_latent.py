@@ -1,0 +1,105 @@
+"""Samplers of one pass, and paths between latents."""
+
+import pytest
+import torch
+
+from genexp.contracts import Sampler
+from genexp.sampling.ddim import DDIM
+from genexp.sampling.interpolation import path, slerp
+from genexp.sampling.latent import Latent, truncate
+from genexp.sampling.mapping import Mapping
+from genexp.tensors import IndexedNoise
+
+
+class Decoder:
+    latent_shape = (5,)
+
+    def decode(self, latent, label=None):
+        return latent if label is None else latent + label[:, None]
+
+
+class Negative:
+    def render(self, batch):
+        return -batch["image"]
+
+
+def test_latents_are_indexed_noise_through_the_decoder():
+    sampler, calls = Latent(), []
+    noise = IndexedNoise(3, range(4))
+    start = sampler.start(Decoder(), noise)
+    images = sampler.run(Decoder(), start, noise, torch.arange(4), lambda *call: calls.append(call))
+    expected = IndexedNoise(3, range(4)).normal(5)
+    assert torch.equal(start, expected)
+    assert torch.equal(images, expected + torch.arange(4)[:, None])
+    assert calls == [(1, 1)]
+
+
+def test_truncated_latents_follow_the_cut_normal_distribution():
+    z = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
+    cut = truncate(z, 0.7)
+    kept = z[z.abs() <= 0.7]
+    levels = torch.linspace(0.02, 0.98, 25)
+    torch.testing.assert_close(cut.quantile(levels), kept.quantile(levels), rtol=0, atol=0.01)
+    assert cut.abs().max() <= 0.7
+    assert (cut[z.argsort()].diff() >= 0).all()
+    torch.testing.assert_close(truncate(z[:1000], 8.0), z[:1000], rtol=0, atol=1e-4)
+    assert truncate(torch.tensor([-40.0, 40.0]), 0.7).tolist() == pytest.approx([-0.7, 0.7])
+
+
+def test_truncation_is_applied_when_decoding_not_when_drawing():
+    sampler, noise = Latent(truncation=0.5), IndexedNoise(0, range(50))
+    start = sampler.start(Decoder(), noise)
+    assert start.abs().max() > 1
+    assert sampler.run(Decoder(), start, noise).abs().max() <= 0.5
+
+
+def test_an_image_map_renders_the_batch_it_is_given():
+    batch, noise = {"image": torch.rand(2, 1, 4, 4)}, IndexedNoise(0, range(2))
+    assert torch.equal(Mapping().run(Negative(), batch, noise), -batch["image"])
+
+
+def test_models_of_the_wrong_kind_are_refused():
+    noise = IndexedNoise(0, [0])
+    with pytest.raises(TypeError, match="Latent draws from a LatentDecoder, got Negative"):
+        Latent().start(Negative(), noise)
+    with pytest.raises(TypeError, match="Mapping renders with an ImageMap, got Decoder"):
+        Mapping().run(Decoder(), {}, noise)
+    with pytest.raises(TypeError, match="Mapping starts from a batch of given images"):
+        Mapping().start(Negative(), noise)
+    with pytest.raises(ValueError, match="truncation must be positive or null, got 0"):
+        Latent(truncation=0)
+
+
+def test_all_samplers_keep_the_protocol():
+    samplers: list[Sampler] = [Latent(), DDIM(), Mapping()]
+    assert all(callable(sampler.start) and callable(sampler.run) for sampler in samplers)
+
+
+def test_the_arc_begins_and_ends_at_its_ends_and_keeps_the_norm():
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(3, 2, 64, 64, generator=generator), torch.randn(3, 2, 64, 64, generator=generator)
+    torch.testing.assert_close(slerp(a, b, 0.0), a)
+    torch.testing.assert_close(slerp(a, b, 1.0), b)
+    middle = slerp(a, b, torch.tensor([0.25, 0.5, 0.75]))
+    torch.testing.assert_close(middle.std(dim=(1, 2, 3)), torch.ones(3), rtol=0, atol=0.03)
+    torch.testing.assert_close(slerp(a, b, 0.3), slerp(b, a, 0.7))
+
+
+def test_the_arc_on_a_circle_goes_at_constant_speed():
+    a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    points = path(a, b, 4)[0]
+    angles = torch.arange(4) * torch.pi / 6
+    torch.testing.assert_close(points, torch.stack([angles.cos(), angles.sin()], dim=1))
+
+
+def test_parallel_rows_go_along_the_line():
+    a = torch.randn(1, 10)
+    torch.testing.assert_close(slerp(a, a, 0.3), a)
+    torch.testing.assert_close(slerp(a, 2 * a, 0.5), 1.5 * a)
+
+
+def test_impossible_paths_are_refused():
+    with pytest.raises(ValueError, match=r"second must have the shape \(2, 3\) of first, got \(2, 4\)"):
+        slerp(torch.zeros(2, 3), torch.zeros(2, 4), 0.5)
+    with pytest.raises(ValueError, match="count must be at least 2 points, got 1"):
+        path(torch.zeros(2, 3), torch.zeros(2, 3), 1)
