@@ -5,7 +5,7 @@ from torch.nn.functional import avg_pool2d
 from genexp.data.datamodule import ImageData
 from genexp.data.digits import Digits
 from genexp.evaluation.cache import StatisticsCache
-from genexp.evaluation.evaluator import Evaluator, ImageSet, quantised
+from genexp.evaluation.evaluator import Evaluator, Generated, ImageSet, quantised
 from genexp.evaluation.extractors import ClassifierFeatures, Coordinates, Pixels
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.tensors import to_float
@@ -89,7 +89,7 @@ def test_points_are_compared_by_their_coordinates():
     reference = evaluator.reference(image_set(points))
     shifted = points + torch.tensor([3.0, 4.0])
     assert value(evaluator, shifted, reference) == pytest.approx(25, rel=1e-5)
-    assert evaluator.protocol("fd", reference, 500, 0, "raw", "none").quantiser == "none"
+    assert evaluator.protocol("fd", reference, Generated(500, 0, "raw", "none")).quantiser == "none"
 
 
 def test_metrics_share_one_pass_of_features_unless_they_bring_their_own():
@@ -100,7 +100,7 @@ def test_metrics_share_one_pass_of_features_unless_they_bring_their_own():
     values = evaluator.values(evaluator.summarise(noise(seed=1).split(50)), reference)
     assert (shared.seen, own.seen) == (400, 400)
     assert values["a"] == values["b"] == values["c"]
-    assert evaluator.protocol("c", reference, 200, 0, "raw", "none").key == "fd/own@cccccccc"
+    assert evaluator.protocol("c", reference, Generated(200, 0, "raw", "none")).key == "fd/own@cccccccc"
 
 
 def test_real_images_are_looked_at_once_for_all_runs(tmp_path):
@@ -138,7 +138,7 @@ def test_a_damaged_cache_is_rebuilt_with_a_notice(tmp_path, caplog):
 def test_a_value_carries_its_protocol():
     evaluator = Evaluator(Counted(), {"fd": FrechetDistance()})
     reference = evaluator.reference(image_set(noise()))
-    record = evaluator.protocol("fd", reference, 1000, 7, "averaged", "DDIM(steps=20)").record()
+    record = evaluator.protocol("fd", reference, Generated(1000, 7, "averaged", "DDIM(steps=20)")).record()
     assert record == {
         "metric": "fd",
         "extractor": "counted",

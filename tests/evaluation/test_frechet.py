@@ -89,9 +89,9 @@ def test_a_set_is_at_no_distance_from_itself(count):
 def test_a_law_without_spread_is_a_point():
     found = distance(law([0.0, 0.0], torch.zeros(2, 2)), law([3.0, 0.0], torch.diag(torch.tensor([1.0, 4.0]))))
     assert found.value == pytest.approx(9 + 5)
-    assert distance(law([3.0, 0.0], torch.diag(torch.tensor([1.0, 4.0]))), law([0.0, 0.0], torch.zeros(2, 2))).value == (
-        pytest.approx(14)
-    )
+    assert distance(
+        law([3.0, 0.0], torch.diag(torch.tensor([1.0, 4.0]))), law([0.0, 0.0], torch.zeros(2, 2))
+    ).value == (pytest.approx(14))
 
 
 def test_scaling_all_features_scales_the_distance_by_its_square():

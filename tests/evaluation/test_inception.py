@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from genexp.evaluation.evaluator import Evaluator, ImageSet
+from genexp.evaluation.evaluator import Evaluator, Generated, ImageSet
 from genexp.evaluation.inception import InceptionFeatures
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.tensors import to_float
@@ -39,7 +39,7 @@ def test_the_distance_is_that_of_torchmetrics_on_the_same_weights(weights):
     reference = evaluator.reference(ImageSet("test", "x", 10, (3, 32, 32), lambda: [to_float(real)]))
     ours = evaluator.values(evaluator.summarise([to_float(fake)]), reference)["fid"].value
     assert ours == pytest.approx(float(theirs.compute()), rel=1e-4)
-    assert evaluator.protocol("fid", reference, 10, 0, "raw", "none").key.startswith("fd/inception64@")
+    assert evaluator.protocol("fid", reference, Generated(10, 0, "raw", "none")).key.startswith("fd/inception64@")
 
 
 def test_grey_images_are_repeated_and_other_channels_refused(weights):

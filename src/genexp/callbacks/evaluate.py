@@ -12,7 +12,7 @@ from genexp.callbacks.averaging import Averaging
 from genexp.callbacks.cadence import publish
 from genexp.contracts import FeatureExtractor, Sampler
 from genexp.evaluation.cache import StatisticsCache
-from genexp.evaluation.evaluator import Evaluator, ImageSet, Reference, Score, Summary
+from genexp.evaluation.evaluator import Evaluator, Generated, ImageSet, Reference, Summary
 from genexp.evaluation.generation import draw, shares
 from genexp.evaluation.metrics.base import Metric, Value
 from genexp.evaluation.protocol import describe
@@ -60,7 +60,7 @@ class Evaluate(Callback):
         self.reference, self.floor, self.num_classes = reference, floor, num_classes
         self.evaluator = Evaluator(extractor, metrics, StatisticsCache(cache) if cache else None)
         self.latest: dict[str, float] = {}
-        self.scores: list[Score] = []
+        self.protocols: dict[str, dict[str, str | int]] = {}
         self._real: Reference | None = None
         self._floor: dict[str, Value] = {}
 
@@ -81,12 +81,11 @@ class Evaluate(Callback):
         if trainer.sanity_checking or not self.evaluator.metrics:
             return
         summary = merged(trainer, self.generate(trainer, pl_module))
+        values: dict[str, float] = {}
         if trainer.is_global_zero:
             if self._real is None:
                 self._look(trainer)
-            self.scores = self._score(summary, weights_in_use(trainer, pl_module))
-        values = {score.protocol.key: score.value.value for score in self.scores}
-        values |= {score.protocol.floor_key: score.floor.value for score in self.scores if score.floor}
+            values = self._values(summary, weights_in_use(trainer, pl_module))
         self.latest = trainer.strategy.broadcast(values)
         publish(trainer, pl_module.images_seen, self.latest)
 
@@ -100,15 +99,16 @@ class Evaluate(Callback):
                 draw(source, self.sampler, indices, self.seed, counts, pl_module.device) for indices in mine
             )
 
-    def _score(self, summary: Summary, weights: str) -> list[Score]:
-        return [
-            Score(
-                self.evaluator.protocol(name, self._real, self.num, self.seed, weights, describe(self.sampler)),
-                value,
-                self._floor.get(name),
-            )
-            for name, value in self.evaluator.values(summary, self._real).items()
-        ]
+    def _values(self, summary: Summary, weights: str) -> dict[str, float]:
+        generated = Generated(self.num, self.seed, weights, describe(self.sampler))
+        values = {}
+        for name, value in self.evaluator.values(summary, self._real).items():
+            protocol = self.evaluator.protocol(name, self._real, generated)
+            values[protocol.key] = value.value
+            self.protocols[protocol.key] = protocol.record()
+            if name in self._floor:
+                values[protocol.floor_key] = self._floor[name].value
+        return values
 
 
 def weights_in_use(trainer: Trainer, pl_module: Any) -> str:

@@ -16,8 +16,9 @@ class Augmentation:
     """Applies transforms to uint8 images, each image with its own draw.
 
     A v2 transform called on a batch draws once for the whole batch, so transforms run image by image; flips and shifts
-    (`RandomCrop` with padding), the common cases, are one vectorised step. The draws of an image depend on (seed, stream position) alone: they are the same
-    for every number of ranks and after a resume, and the global random state is left as it was.
+    (`RandomCrop` with padding), the common cases, are one vectorised step. The draws of an image depend on
+    (seed, stream position) alone: they are the same for every number of ranks and after a resume, and the global random
+    state is left as it was.
 
     Args:
         transforms: torchvision v2 transforms in order; they must keep uint8 and the image's shape.

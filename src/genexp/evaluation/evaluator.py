@@ -1,7 +1,7 @@
 """One pass of features over a set of images feeds every metric; values come with their protocol and their floor."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -38,21 +38,29 @@ class ImageSet:
 
 
 @dataclass(frozen=True)
+class Generated:
+    """Where compared images come from: the part of a protocol that says how they were drawn.
+
+    Args:
+        n_generated: Number of images.
+        seed: Seed of their noise.
+        weights: `averaged` or `raw`; `none` for real images.
+        sampler: The sampler and its settings, or the split of held-out real images.
+    """
+
+    n_generated: int
+    seed: int
+    weights: str
+    sampler: str
+
+
+@dataclass(frozen=True)
 class Reference:
     """Real images as the metrics see them: their summary, and what each metric has computed from it once."""
 
     real: ImageSet
     summary: Summary
     prepared: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Score:
-    """A metric's value, the value that held-out real images reach, and the protocol of both."""
-
-    protocol: Protocol
-    value: Value
-    floor: Value | None
 
 
 class Evaluator:
@@ -125,24 +133,19 @@ class Evaluator:
             for name, metric in self.metrics.items()
         }
 
-    def protocol(
-        self, name: str, reference: Reference, n_generated: int, seed: int, weights: str, sampler: str
-    ) -> Protocol:
-        """The protocol of the metric `name`."""
-        extractor = self._extractors[name]
+    def protocol(self, name: str, reference: Reference, generated: Generated) -> Protocol:
+        """The protocol of the metric `name` for generated images against a reference."""
+        extractor, real = self._extractors[name], reference.real
         return Protocol(
             metric=self.metrics[name].name,
             extractor=extractor.name,
             extractor_digest=extractor.digest,
             resize=extractor.resize,
-            quantiser=quantiser(reference.real.shape),
-            reference=reference.real.name,
-            reference_digest=reference.real.digest,
-            n_reference=reference.real.count,
-            n_generated=n_generated,
-            seed=seed,
-            weights=weights,
-            sampler=sampler,
+            quantiser=quantiser(real.shape),
+            reference=real.name,
+            reference_digest=real.digest,
+            n_reference=real.count,
+            **asdict(generated),
         )
 
     def _cached(self, real: ImageSet) -> Summary:

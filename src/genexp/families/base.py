@@ -182,11 +182,12 @@ class Family(LightningModule):
 
     def validation_means(self) -> dict[str, float]:
         """Means of the terms over the held-out images of all ranks since the last call; forgets them."""
-        names, totals = list(self._validation), list(self._validation.values())
+        names = self.trainer.strategy.broadcast(list(self._validation))  # a rank may have had no images at all
         if not names:
             return {}
-        sums = torch.stack([*totals, torch.tensor(float(self._validation_count)).double()]).to(self.device)
-        sums = self.trainer.strategy.reduce(sums, reduce_op="sum").cpu()
+        zero = torch.zeros((), dtype=torch.float64)
+        sums = [self._validation.get(name, zero) for name in names] + [zero + self._validation_count]
+        sums = self.trainer.strategy.reduce(torch.stack(sums).to(self.device), reduce_op="sum").cpu()
         self._validation, self._validation_count = {}, 0
         return {name: float(total / sums[-1]) for name, total in zip(names, sums[:-1], strict=True)}
 

@@ -100,7 +100,7 @@ class Diffusion(Family):
     def _times(self, place: Tensor) -> Tensor:
         """Integer times 1 .. T from places (B,) in [0, 1)."""
         last = self.denoiser.schedule.last
-        return (place.double() * last).long().clamp(max=last - 1) + 1
+        return (place * last).long().clamp(max=last - 1) + 1
 
     def _label(self, batch: Batch) -> Tensor | None:
         if self.denoiser.num_classes is None:

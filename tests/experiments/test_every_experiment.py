@@ -1,0 +1,45 @@
+"""Every recipe under conf/experiment takes a training step and an evaluation, on tiny data of its own kind."""
+
+import pytest
+import tiny
+import torch
+
+from genexp.commands.validate import options
+from genexp.runs.config import compose
+
+EMBEDDED = {"digits", "shapes", "toy2d", "stacked_digits", "content_style"}
+ONE_STEP = [
+    "trainer=cpu",
+    "trainer.precision=32-true",
+    "logger=none",
+    "callbacks.sample_grid.num=2",
+    "callbacks.sample_grid.columns=null",
+    "trainer.limit_val_batches=1",
+]
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_one_step(experiment, tmp_path):
+    overrides = [f"experiment={experiment}", *ONE_STEP, f"paths.outputs={tmp_path}"]
+    config = compose("train", overrides)
+    if not (source_name(config) & EMBEDDED):
+        stand_in = ["data=shapes", f"data.image_size={config.data.image_size}", f"data.channels={config.data.channels}"]
+        overrides += [*stand_in, "extractor=random"]
+        config = compose("train", overrides)
+    batch = min(4, config.data.batch_size)
+    overrides += [f"data.batch_size={batch}", f"training.max_images={batch}", f"training.evaluate_every={batch}"]
+    if config.callbacks.get("evaluate") is not None:
+        overrides += ["callbacks.evaluate.num=2"]
+    if config.sampler.get("steps") is not None:
+        overrides += ["sampler.steps=2"]
+    elif "steps" in config.sampler:
+        overrides += ["sampler.steps=2"]
+    folder = tiny.run(overrides)
+    state = tiny.checkpoint(folder)
+    assert state["counters"]["batches"] == 1
+    assert any(count == 1 for count in state["counters"]["steps"].values())
+    assert all(torch.isfinite(v).all() for v in state["state_dict"].values() if v.is_floating_point())
+
+
+def source_name(config):
+    return {config.data.source._target_.split(".")[2]}
