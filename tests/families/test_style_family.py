@@ -166,7 +166,7 @@ def test_render_repeats_the_one_picture_and_grids_show_the_pair(vgg):
     fit(model, 2)
     assert model.render({"content": torch.zeros(3, 3, 8, 8)}).shape == (3, 3, 16, 16)
     grid, columns = model.extra_grids(PAIR, None)["transfer"]
-    assert (tuple(grid.shape), columns) == ((3, 3, 16, 16), 1)
+    assert (tuple(grid.shape), columns) == ((3, 3, 16, 16), 3)
     assert torch.equal(grid[0], PAIR["content"][0])
     assert torch.equal(grid[2], model.render(PAIR)[0])
 

@@ -98,7 +98,8 @@ class StyleOptimisation(Family):
 
     def extra_grids(self, batch: Batch, noise: Any) -> dict[str, tuple[Tensor, int]]:
         """One row: the content, the style and the picture as it stands."""
-        return {"transfer": rows(self.content, self.style, self.render({"content": self.content}))}
+        shown, _ = rows(self.content, self.style, self.render({"content": self.content}))
+        return {"transfer": (shown, len(shown))}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the number of evaluations and the digest of the encoder, whose weights stay outside."""

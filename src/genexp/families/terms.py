@@ -37,12 +37,15 @@ class TermLog:
         Raises:
             NonFiniteLoss: a term was NaN or infinite in any batch since the last flush.
         """
-        means: dict[str, float] = {}
+        totals: dict[str, float] = {}
+        counts: dict[str, int] = {}
         groups, self._groups = self._groups, {}
         for names, group in groups.items():
             group.require_finite(names)
-            means |= dict(zip(names, (group.total / group.count).tolist(), strict=True))
-        return means
+            for name, total in zip(names, group.total.tolist(), strict=True):
+                totals[name] = totals.get(name, 0.0) + total
+                counts[name] = counts.get(name, 0) + group.count
+        return {name: total / counts[name] for name, total in totals.items()}
 
     def require_finite(self) -> None:
         """Raise `NonFiniteLoss` if any term since the last flush was not finite; called before weights are saved."""

@@ -1,0 +1,171 @@
+"""What a training step costs inside Lightning, against a bare loop over the same modules and the same maths.
+
+The bare loop is plain PyTorch: no Trainer, no hooks, no logging. Both are timed in turn in one process; the ratio is
+the median over the turns. The Lightning side is the real thing: data module, averaged weights, loss terms, journal.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from lightning import Callback
+from omegaconf import OmegaConf
+
+from genexp.runs.build import build, quiet_lightning
+from genexp.runs.config import compose, resolved
+from genexp.runs.experiment import assemble
+from genexp.runs.folder import RunFolder
+
+CASES = {
+    "diffusion 32x32": ["model=diffusion", "model/network=unet_small", "data=shapes", "data.batch_size=16"],
+    "gan 32x32": ["model=gan", "data=shapes", "data.batch_size=64"],
+    "vae 32x32": ["model=vae", "data=shapes", "data.batch_size=64", "model/encoder=conv", "model/decoder=conv"],
+    "vae 8x8 (smallest)": ["model=vae", "model/encoder=mlp", "model/decoder=mlp", "data.batch_size=32"],
+}
+
+
+class Clock(Callback):
+    """Seconds a batch, from batch `first` to the end."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self.first, self.last = first, last
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        if pl_module.batches == self.first:
+            self.begun = time.perf_counter()
+        elif pl_module.batches == self.last:
+            self.seconds = (time.perf_counter() - self.begun) / (self.last - self.first)
+
+
+def inside_lightning(overrides, batches, warm_up):
+    """Seconds a batch of a real run without its evaluation."""
+    with tempfile.TemporaryDirectory() as folder:
+        length = [f"training.max_images={10**9}", "training.monitor=null", "trainer.limit_val_batches=0"]
+        config = compose(
+            "train",
+            [
+                *overrides,
+                *length,
+                "trainer=cpu",
+                "trainer.precision=32-true",
+                "logger=none",
+                "metrics=none",
+                f"paths.outputs={folder}",
+                "training.checkpoint_every=1000000000",
+            ],
+        )
+        plain = resolved(config)
+        run = RunFolder.claim(Path(folder) / "run", {"id": "benchmark", "name": "benchmark"})
+        experiment = assemble(OmegaConf.create(plain), run)
+        clock = Clock(warm_up, warm_up + batches)
+        trainer = experiment.trainer
+        trainer.callbacks.append(clock)
+        experiment.callbacks["stop"].images = (warm_up + batches) * plain["data"]["batch_size"]
+        with quiet_lightning():
+            trainer.fit(experiment.model, datamodule=experiment.data)
+        return clock.seconds
+
+
+def bare(overrides, batches, warm_up):
+    """Seconds a batch of a plain loop: batches cut from a tensor, loss, backward, clip, step."""
+    config = compose("train", [*overrides, "trainer=cpu"])
+    torch.manual_seed(0)
+    model, data = build(config.model), build(config.data)
+    data.setup()
+    images = torch.cat(list(data.reference("train")))
+    size = config.data.batch_size
+    step = BARE[config.model._target_.rsplit(".", 1)[-1]](model, config)
+    for i in range(warm_up + batches):
+        if i == warm_up:
+            begun = time.perf_counter()
+        first = (i * size) % (len(images) - size)
+        step(images[first : first + size])
+    return (time.perf_counter() - begun) / batches
+
+
+def bare_diffusion(model, config):
+    """Noise a batch at random times, step on the denoising loss."""
+    optimizer = build(config.model.optimizer)(model.network.parameters())
+    denoiser = model.denoiser
+
+    def step(image):
+        t = torch.randint(1, denoiser.schedule.last + 1, (len(image),))
+        loss = denoiser.loss(image, t, torch.randn_like(image), None).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.network.parameters(), config.model.clip)
+        optimizer.step()
+
+    return step
+
+
+def bare_vae(model, config):
+    """One ELBO step with the family's own networks, likelihood and posterior."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = build(config.model.optimizer)(parameters)
+
+    def step(image):
+        image = model.likelihood.observe(image, torch.rand_like(image))
+        posterior = model.posterior(image)
+        raw = model.decoder(posterior.rsample(torch.randn_like(posterior.mean)), None)
+        loss = (model.likelihood(raw, image) + posterior.kl()).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        if config.model.clip is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, config.model.clip)
+        optimizer.step()
+
+    return step
+
+
+def bare_gan(model, config):
+    """One critic step and one generator step."""
+    generator, critic = model.generator, model.critic
+    generator_optimizer = build(config.model.generator_optimizer)(generator.parameters())
+    critic_optimizer = build(config.model.critic_optimizer)(critic.parameters())
+
+    def step(image):
+        with torch.no_grad():
+            fake = generator(torch.randn(len(image), *model.latent_shape), None)
+        critic_optimizer.zero_grad()
+        critic.loss(image, fake, None, torch.rand(len(image)))["loss"].mean().backward()
+        critic_optimizer.step()
+        critic.constrain()
+        critic.requires_grad_(False)
+        generator_optimizer.zero_grad()
+        critic.generator_loss(generator(torch.randn(len(image), *model.latent_shape), None)).mean().backward()
+        generator_optimizer.step()
+        critic.requires_grad_(True)
+
+    return step
+
+
+BARE = {"Diffusion": bare_diffusion, "VAE": bare_vae, "GAN": bare_gan}
+
+
+def main():
+    """Print one row a case."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batches", type=int, default=150)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    print(f"{'case':<22}{'bare ms':>10}{'Lightning ms':>14}{'ratio':>8}{'fixed ms':>10}")
+    for name, overrides in CASES.items():
+        batches = given.batches * (4 if "smallest" in name else 1)
+        pairs = [
+            (bare(overrides, batches, 20) * 1e3, inside_lightning(overrides, batches, 20) * 1e3)
+            for _ in range(given.turns)
+        ]
+        ratio = statistics.median(b / a for a, b in pairs)
+        fixed = statistics.median(b - a for a, b in pairs)
+        plain, lightning = (statistics.median(side) for side in zip(*pairs, strict=True))
+        print(f"{name:<22}{plain:>10.2f}{lightning:>14.2f}{ratio:>8.3f}{fixed:>10.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
