@@ -31,6 +31,7 @@ HEAVY_FREE = [
     "runs/launch",
     "runs/provenance",
     "runs/origin",
+    "runs/problems",
     "commands/train",
     "terminal",
 ]

@@ -43,13 +43,16 @@ def example(count=16, dtype=torch.float64):
     return x, torch.linspace(1, 1000, count).long(), noise
 
 
-def clean_denoiser(prediction, weighting=UniformEpsilon(), schedule=Linear()):
+LINEAR, SIMPLE = Linear(), UniformEpsilon()
+
+
+def clean_denoiser(prediction, weighting=SIMPLE, schedule=LINEAR):
     return NetworkDenoiser(CleanNetwork(prediction, schedule), schedule, prediction, weighting, SHAPE)
 
 
 @pytest.mark.parametrize("schedule", [Linear(), Cosine()])
 def test_all_predictions_give_the_same_denoiser(schedule):
-    x, t, noise = example()
+    x, t, _ = example()
     results = [clean_denoiser(prediction, schedule=schedule)(x, t) for prediction in PREDICTIONS]
     for result in results:
         torch.testing.assert_close(result, torch.tanh(0.3 * x), rtol=0, atol=1e-7)
@@ -146,7 +149,8 @@ def test_half_precision_stays_inside_the_network():
     """Under autocast and for half images the noisy image and the loss are still float32."""
     network = nn.Conv2d(1, 1, 1, bias=False)
     call = Recorder()
-    denoiser = NetworkDenoiser(lambda x, t, label: network(call(x, t, label) + x), Linear(), Velocity(), MinSNR(), SHAPE)
+    half = lambda x, t, label: network(call(x, t, label) + x)  # noqa: E731
+    denoiser = NetworkDenoiser(half, Linear(), Velocity(), MinSNR(), SHAPE)
     x, t, noise = example(4, torch.float32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert denoiser.loss(x.bfloat16(), t, noise.bfloat16()).dtype == torch.float32

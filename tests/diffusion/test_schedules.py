@@ -67,7 +67,7 @@ def test_linear_noise_ends_alike_for_any_number_of_steps():
 def test_float64_matters_for_posterior_variances():
     """The reason for the tables' precision: in float32 the variances of the first steps err by 1e-4."""
     schedule = Linear()
-    alpha, sigma = levels(schedule)
+    _, sigma = levels(schedule)
     kept = (1 - schedule.betas.float()).cumprod(0)
     coarse = (1 - kept[:-1]) / (1 - kept[1:]) * schedule.betas.float()[1:]
     exact = schedule.betas[1:] * (sigma[1:-1] / sigma[2:]) ** 2

@@ -181,7 +181,7 @@ def test_resizing_pads_right_and_bottom_only():
     down = Downsample(1)
     torch.nn.init.constant_(down.conv.weight, 1.0)
     torch.nn.init.zeros_(down.conv.bias)
-    expected = torch.tensor([[[[9.0, 6], [6, 4]]]])  # windows of ones that lose a column, a row or both at the far edges
+    expected = torch.tensor([[[[9.0, 6], [6, 4]]]])  # the windows at the far edges lose a column, a row or both
     torch.testing.assert_close(down(torch.ones(1, 1, 4, 4)), expected)
     assert Upsample(1)(torch.ones(1, 1, 4, 4)).shape == (1, 1, 8, 8)
 

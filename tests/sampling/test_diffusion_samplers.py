@@ -1,5 +1,7 @@
 """DDPM and DDIM: exact on a Gaussian, equal to diffusers, independent of batch size."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
@@ -218,7 +220,7 @@ def test_variances_are_those_of_the_visited_times():
     assert step_variance(levels[0], levels[1]) == pytest.approx(float(1 - (alpha[1] / alpha[0]) ** 2), rel=1e-9)
     assert posterior_variance(levels[-2], levels[-1]) == 0
     neighbours = DDPM(1000).levels(Linear())
-    betas = [step_variance(t, s) for t, s in zip(neighbours[:-1], neighbours[1:])]
+    betas = [step_variance(t, s) for t, s in pairwise(neighbours)]
     torch.testing.assert_close(torch.tensor(betas[::-1], dtype=torch.float64), Linear().betas, rtol=1e-9, atol=1e-13)
 
 
@@ -249,7 +251,7 @@ def test_wrong_arguments_are_refused():
         DDIM(eta=1.5)
     with pytest.raises(ValueError, match="variance must be one of fixed_small, fixed_large, got 'learned'"):
         DDPM(variance="learned")
-    with pytest.raises(ValueError, match="spacing must be one of leading, .*, got 'karras'"):
+    with pytest.raises(ValueError, match=r"spacing must be one of leading, .*, got 'karras'"):
         DDIM(spacing="karras")
     with pytest.raises(TypeError, match="DDIM draws from a Denoiser, got Linear"):
         DDIM().start(torch.nn.Linear(1, 1), IndexedNoise(0, [0]))

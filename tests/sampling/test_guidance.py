@@ -62,8 +62,8 @@ def test_a_sampler_guides_and_then_clips():
 
 
 def test_guidance_needs_classes_and_labels():
-    with pytest.raises(ValueError, match="guidance must be 1 for a denoiser without classes, got 2.0"):
+    with pytest.raises(ValueError, match=r"guidance must be 1 for a denoiser without classes, got 2\.0"):
         ClassifierFreeGuidance(ClassDenoiser(num_classes=None), 2.0)
     x_t, t, _ = example()
-    with pytest.raises(ValueError, match="label must be given for guidance 2.0, got None"):
+    with pytest.raises(ValueError, match=r"label must be given for guidance 2\.0, got None"):
         ClassifierFreeGuidance(ClassDenoiser(), 2.0)(x_t, t)

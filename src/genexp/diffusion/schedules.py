@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class VariancePreserving:
-    """A schedule with alpha^2 + sigma^2 = 1 on integer times 0 .. T, given by the variances beta_1 .. beta_T of its steps.
+    """A schedule with alpha^2 + sigma^2 = 1 on integer times 0 .. T, given by the variances beta_1 .. beta_T of steps.
 
     x_t = alpha_t x + sigma_t eps with alpha_t^2 = prod_{i <= t} (1 - beta_i). Time 0 is the data: alpha = 1, sigma = 0.
     Time t carries the index of the papers, which count from 1. The products are taken, and the tables kept, in float64:
@@ -86,7 +86,9 @@ class Linear(VariancePreserving):
 
 
 class Cosine(VariancePreserving):
-    """alpha_t falls on a quarter of a cosine: alpha_t^2 = f(t) / f(0), f(t) = cos^2((t / T + offset) / (1 + offset) pi / 2).
+    """alpha_t falls on a quarter of a cosine.
+
+    alpha_t^2 = f(t) / f(0) with f(t) = cos^2((t / T + offset) / (1 + offset) pi / 2).
 
     Variances are capped at `largest_beta`, because alpha_T would be 0.
 

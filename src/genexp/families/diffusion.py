@@ -64,9 +64,7 @@ class Diffusion(Family):
         self.network = network
         self.denoiser = NetworkDenoiser(network, schedule, prediction, weighting, image_shape, num_classes)
         self.label_dropout = label_dropout
-        self.register_update(
-            "network", Update(optimizer, lambda: list(self.network.parameters()), learning_rate, clip)
-        )
+        self.register_update("network", Update(optimizer, lambda: list(self.network.parameters()), learning_rate, clip))
 
     def source(self) -> NetworkDenoiser:
         """The denoiser."""

@@ -44,9 +44,7 @@ class ResidualBlock(nn.Module):
         groups: Largest number of normalisation groups.
     """
 
-    def __init__(
-        self, channels: int, out_channels: int, features: int, dropout: float = 0.0, groups: int = 32
-    ) -> None:
+    def __init__(self, channels: int, out_channels: int, features: int, dropout: float = 0.0, groups: int = 32) -> None:
         super().__init__()
         self.norm1 = group_norm(channels, groups)
         self.conv1 = nn.Conv2d(channels, out_channels, 3, padding=1)

@@ -13,12 +13,12 @@ from genexp.networks.labels import require_label
 
 
 class UNet(nn.Module):
-    """Residual blocks down to the smallest resolution and up again, joined by skips, under an embedding of time and class.
+    """Residual blocks down to the smallest resolution and up again, joined by skips, told the time and the class.
 
-    Level i has `width` * `multipliers[i]` channels at `image_size` / 2^i pixels. Every level has `blocks` residual blocks
-    on the way down and one more on the way up, with self-attention after each at the resolutions of `attention`; the
-    middle is a residual block, self-attention and a residual block. The last convolution of every residual branch starts at
-    almost zero.
+    Level i has `width` * `multipliers[i]` channels at `image_size` / 2^i pixels. Every level has `blocks` residual
+    blocks on the way down and one more on the way up, with self-attention after each at the resolutions of
+    `attention`; the middle is a residual block, self-attention and a residual block. The last layer of every residual
+    branch starts at almost zero.
 
     Reference: Ho et al., "Denoising Diffusion Probabilistic Models" (2020); Ronneberger et al., "U-Net" (2015).
 

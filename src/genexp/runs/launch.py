@@ -1,6 +1,7 @@
 """Hydra behind a command: composes the configuration, then calls the command with it. Imports no torch."""
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from genexp.runs.config import conf_dir
-from genexp.runs.folder import CONFIG, RunFolder
+from genexp.runs.folder import CONFIG, DamagedRun, RunFolder
+from genexp.runs.problems import InvalidConfig
 
 
 def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]) -> None:
@@ -26,13 +28,30 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
     @functools.wraps(command)
     def task(config: DictConfig) -> Any:
         sys.argv = typed
-        return command(config)
+        try:
+            return command(config)
+        except _FOR_THE_USER as error:
+            if _one_of_many() or os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0"):
+                raise
+            print(f"genexp {name}: {error}", file=sys.stderr)
+            sys.exit(1)
 
     sys.argv = [typed[0], *overrides]
     try:
         hydra.main(version_base="1.3", config_path=str(directory), config_name=primary)(task)()
     finally:
         sys.argv = typed
+
+
+_FOR_THE_USER = (InvalidConfig, DamagedRun, FileExistsError, FileNotFoundError, FloatingPointError)
+"""Errors whose message says all that a person needs; HYDRA_FULL_ERROR=1 shows where they were raised."""
+
+
+def _one_of_many() -> bool:
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def _source(name: str, arguments: list[str]) -> tuple[Path, str, list[str]]:

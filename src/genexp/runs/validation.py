@@ -4,7 +4,6 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +13,9 @@ from omegaconf.errors import OmegaConfBaseException
 from genexp.runs.build import require_allowed
 from genexp.runs.config import conf_dir
 from genexp.runs.origin import Origins
+from genexp.runs.problems import InvalidConfig, Problem
 
 _RESERVED = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong: the dotted key, what is wrong with it, and where it was set."""
-
-    key: str
-    message: str
-    origin: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.key}: {self.message}" + (f" (set in {self.origin})" if self.origin else "")
-
-
-class InvalidConfig(ValueError):
-    """A configuration that names things the code does not have."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("the configuration is not valid:\n" + "\n".join(f"  {problem}" for problem in problems))
-        self.problems = problems
 
 
 def require_valid(config: DictConfig, name: str = "train", origins: Origins | None = None) -> None:

@@ -85,9 +85,10 @@ class DiffusionSampler:
         """Images (B, *image_shape) grown from the noise `start`."""
         total = len(self.levels(model.schedule)) - 1
         for done, snapshot in enumerate(self.walk(model, start, noise, label)):
+            images = snapshot.x_t
             if progress is not None and done > 0:
                 progress(done, total)
-        return snapshot.x_t
+        return images
 
     @torch.no_grad()
     def trajectory(
@@ -108,7 +109,8 @@ class DiffusionSampler:
         self, model: Denoiser, start: Tensor, noise: IndexedNoise, label: Tensor | None = None
     ) -> Iterator[Snapshot]:
         """All moments of sampling: one before every step, then the final images at time 0."""
-        denoise = Denoise(model if self.guidance == 1 else ClassifierFreeGuidance(model, self.guidance), label, self.clip)
+        guided = model if self.guidance == 1 else ClassifierFreeGuidance(model, self.guidance)
+        denoise = Denoise(guided, label, self.clip)
         levels = self.levels(model.schedule)
         x_t = start * math.hypot(levels[0].alpha, levels[0].sigma)
         for t, s in pairwise(levels):

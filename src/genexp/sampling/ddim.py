@@ -11,8 +11,8 @@ from genexp.tensors import IndexedNoise
 class DDIM(DiffusionSampler):
     """Keep the noise direction of x_t, at the noise level of s: x_s = alpha_s x_0 + sqrt(sigma_s^2 - r^2) eps + r z.
 
-    eps = (x_t - alpha_t x_0) / sigma_t is taken from the clipped image, and r = eta times the deviation of x_s given x_t
-    and x_0. With `eta` 0 the images are a deterministic function of the starting noise.
+    eps = (x_t - alpha_t x_0) / sigma_t is taken from the clipped image, and r = eta times the deviation of x_s given
+    x_t and x_0. With `eta` 0 the images are a deterministic function of the starting noise.
 
     Reference: Song et al., "Denoising Diffusion Implicit Models" (2021), equations 12 and 16.
 
