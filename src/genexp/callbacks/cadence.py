@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from lightning import Callback, Trainer
 
 from genexp.contracts import Trainee
@@ -78,8 +79,7 @@ class LogTerms(Callback):
 
 def publish(trainer: Trainer, images_seen: int, values: dict[str, float]) -> None:
     """Hand values to every logger and to whatever monitors them, on the one x-axis of images seen."""
-    import torch
 
-    trainer.callback_metrics.update({name: torch.tensor(value) for name, value in values.items()})
+    trainer.callback_metrics.update({name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()})
     for logger in trainer.loggers:
         logger.log_metrics(values, step=images_seen)

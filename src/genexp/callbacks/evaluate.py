@@ -110,6 +110,14 @@ class Evaluate(Callback):
                 values[protocol.floor_key] = self._floor[name].value
         return values
 
+    def state_dict(self) -> dict[str, Any]:
+        """The protocol of every value, so that a checkpoint says what its numbers are."""
+        return {"protocols": self.protocols}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the protocols."""
+        self.protocols = dict(state_dict["protocols"])
+
 
 def weights_in_use(trainer: Trainer, pl_module: Any) -> str:
     """Which weights validation looks at: `averaged` or `raw`."""

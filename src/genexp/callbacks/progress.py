@@ -21,11 +21,21 @@ class ImageProgress(Callback):
         images: Length of training in images.
         refresh: Seconds between two updates of the bar.
         plain_every: Seconds between two lines where output is not a terminal.
+        name: What is going on.
+        unit: What an image seen is called.
     """
 
-    def __init__(self, images: int, refresh: float = 0.25, plain_every: float = 10.0) -> None:
+    def __init__(
+        self,
+        images: int,
+        refresh: float = 0.25,
+        plain_every: float = 10.0,
+        name: str = "train",
+        unit: str = "images",
+    ) -> None:
         self.images = images
         self.refresh, self.plain_every = refresh, plain_every
+        self.name, self.unit = name, unit
         self.images_per_second = 0.0
         self.seconds_training = 0.0
         self._progress: Progress | None = None
@@ -39,10 +49,10 @@ class ImageProgress(Callback):
             return
         if self._terminal():
             self._progress = Progress(
-                TextColumn("[bold]train"),
+                TextColumn(f"[bold]{self.name}"),
                 BarColumn(),
                 TaskProgressColumn(),
-                TextColumn("{task.completed:,.0f} / {task.total:,.0f} images"),
+                TextColumn(f"{{task.completed:,.0f}} / {{task.total:,.0f}} {self.unit}"),
                 TextColumn("{task.fields[speed]}"),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
@@ -52,7 +62,7 @@ class ImageProgress(Callback):
                 auto_refresh=False,
             )
             self._progress.start()
-            self._task = self._progress.add_task("train", total=self.images, speed="", note="")
+            self._task = self._progress.add_task(self.name, total=self.images, speed="", note="")
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: Any) -> None:
         """Refresh when it is time."""

@@ -20,18 +20,16 @@ def close_run(folder: RunFolder, experiment: Any, seconds: float) -> float | Non
         The best monitored value, or None.
     """
     model, progress = experiment.model, experiment.callbacks.get("progress")
-    if folder.last.is_file():
-        counters = load_checkpoint(folder.last)["counters"]
-    else:
-        counters = {"images_seen": model.images_seen, "batches": model.batches, "steps": model.steps}
+    checkpoint = load_checkpoint(folder.last) if folder.last.is_file() else {}
+    own = {"images_seen": model.images_seen, "batches": model.batches, "steps": model.steps}
     best_file = folder.checkpoints / "best.json"
     closing = {
-        **counters,
+        **checkpoint.get("counters", own),
         "seconds": round(seconds, 2),
         "images_per_second": round(getattr(progress, "images_per_second", 0.0), 1),
         "best": json.loads(best_file.read_text()) if best_file.is_file() else None,
         "values": last_values(folder),
-        "protocols": getattr(experiment.callbacks.get("evaluate"), "protocols", {}),
+        "protocols": checkpoint.get("callbacks", {}).get("Evaluate", {}).get("protocols", {}),
     }
     folder.write_metrics(closing)
     folder.update_record(state="finished", finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"))

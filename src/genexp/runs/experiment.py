@@ -53,6 +53,7 @@ def assemble(config: DictConfig, folder: RunFolder, resume_at: int = 0) -> Exper
         folder: The run's folder.
         resume_at: Images seen by the checkpoint that training continues from; 0 for a new run.
     """
+    _require_monitor(config)
     with quiet_lightning():
         seed_everything(config.seed, verbose=False)
     data = build(config.data)
@@ -62,6 +63,14 @@ def assemble(config: DictConfig, folder: RunFolder, resume_at: int = 0) -> Exper
     loggers = {"journal": Journal(folder.path, resume_at), **build_dict(_logger_nodes(config, folder))}
     trainer = _trainer(config, folder, list(callbacks.values()), list(loggers.values()))
     return Experiment(data, model, callbacks, loggers, trainer)
+
+
+def _require_monitor(config: DictConfig) -> None:
+    monitor, metrics = config.training.monitor, [str(name) for name in config.get("metrics") or {}]
+    if monitor is not None and config.callbacks.get("checkpoints") is not None:
+        if str(monitor).split("/")[0] not in ("val", "best", *metrics):
+            known = ", ".join(["null", "val/<term>", *metrics])
+            raise ValueError(f"training.monitor must be one of {known}, got {monitor!r}")
 
 
 def _with_paths(callbacks: DictConfig, folder: RunFolder) -> DictConfig:
