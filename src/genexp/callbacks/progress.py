@@ -98,11 +98,12 @@ class ImageProgress(Callback):
 
     def _show(self, trainer: Trainer, pl_module: Trainee) -> None:
         seen, speed = pl_module.images_seen, self.images_per_second
+        rate = f"{speed:,.{0 if speed >= 10 else 1}f} {self.unit}/s"
         if self._progress:
-            self._progress.update(self._task, completed=seen, speed=f"{speed:,.0f} images/s", note="", refresh=True)
+            self._progress.update(self._task, completed=seen, speed=rate, note="", refresh=True)
             return
         left = (self.images - seen) / speed if speed else float("inf")
-        self._say(f"train  {seen:,} / {self.images:,} images  {speed:,.0f} images/s  {duration(left)} left")
+        self._say(f"{self.name}  {seen:,} / {self.images:,} {self.unit}  {rate}  {duration(left)} left")
 
     def _say(self, line: str) -> None:
         if self._progress:

@@ -49,10 +49,11 @@ def problems_of(name: str, overrides: list[str]) -> list[str]:
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         try:
             config = compose(name, overrides)
-            origins = Origins.of_composition(name, overrides)
         except (HydraException, OmegaConfBaseException) as error:
             return [" ".join(str(error).split())]
-        return [str(problem) for problem in find_problems(config, name, origins)]
+        if not find_problems(config, name, Origins()):
+            return []
+        return [str(problem) for problem in find_problems(config, name, Origins.of_composition(name, overrides))]
 
 
 def _selected(arguments: list[str]) -> Iterator[tuple[str, list[str]]]:

@@ -1,0 +1,160 @@
+"""genexp stylize: paint one photograph in the style of another."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+MAX_PIXELS = 50_000_000
+STRIDE = 8
+
+
+def stylize(config: DictConfig) -> None:
+    """Make the picture that `config` asks for, write it as PNG, and say where it is and how long it took.
+
+    Raises:
+        ValueError: an option is out of range, or a picture cannot be used.
+        FileNotFoundError: a picture, a run or a file of weights does not exist.
+    """
+    from genexp.runs.loggers import save_png
+    from genexp.runs.validation import require_valid
+    from genexp.tensors import to_uint8
+
+    _require_options(config)
+    require_valid(config, "stylize")
+    files = {name: _picture_file(name, config[name]) for name in ("content", "style")}
+    out = _result_file(config.out, files)
+    images = {
+        "content": _read(files["content"], config.size),
+        "style": _read(files["style"], config.style_size or config.size),
+    }
+    begun = time.monotonic()
+    image, how = (_optimised if config.method == "gatys" else _mapped)(config, images)
+    save_png(to_uint8(image[0]), out)
+    _report(out, image, how, time.monotonic() - begun)
+
+
+def _require_options(config: DictConfig) -> None:
+    for name in ("content", "style"):
+        if OmegaConf.is_missing(config, name):
+            raise ValueError(f"{name} must name a picture: genexp stylize content=a.jpg style=b.jpg")
+    if config.method not in ("gatys", "adain"):
+        raise ValueError(f"method must be gatys or adain, got {config.method!r}")
+    if config.device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device must be auto, cpu or cuda, got {config.device!r}")
+    for name in ("size", "style_size"):
+        if config[name] is not None and config[name] < 16:
+            raise ValueError(f"{name} must be at least 16 pixels, got {config[name]}")
+    if config.steps < 1:
+        raise ValueError(f"steps must be at least 1, got {config.steps}")
+    if config.alpha is not None and not 0 <= config.alpha <= 1:
+        raise ValueError(f"alpha must lie in [0, 1], got {config.alpha}")
+    if config.method == "adain" and config.run is None:
+        raise ValueError("run must name a run of model=adain for method=adain: genexp train model=adain makes one")
+    if config.method == "gatys" and (config.run is not None or config.alpha is not None):
+        raise ValueError("run and alpha belong to method=adain; for method=gatys change model.style_weight")
+
+
+def _picture_file(name: str, given: str) -> Path:
+    """The file of a picture; the photographs that ship with scikit-learn are known by name."""
+    from genexp.data.content_style import EMBEDDED
+
+    path = Path(given).expanduser()
+    if path.is_file():
+        return path
+    if given in EMBEDDED:
+        import sklearn.datasets
+
+        return Path(sklearn.datasets.__file__).parent / "images" / given
+    raise FileNotFoundError(f"{name} must be a picture file (or {' or '.join(EMBEDDED)}), got {given}")
+
+
+def _result_file(given: str | None, files: dict[str, Path]) -> Path:
+    out = Path(given or f"{files['content'].stem}_as_{files['style'].stem}.png").expanduser()
+    if out.suffix.lower() != ".png":
+        raise ValueError(f"out must end in .png, got {out}")
+    for name, path in files.items():
+        if out.resolve() == path.resolve():
+            raise ValueError(f"out must not be the {name} picture itself, got {out}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def _read(path: Path, size: int) -> Any:
+    """A picture as floats (1, 3, H, W) whose longer side is about `size`; both sides are multiples of the stride."""
+    from PIL import Image
+
+    from genexp.data.pictures import open_picture, to_tensor, with_channels
+    from genexp.tensors import to_float
+
+    picture = with_channels(open_picture(str(path), MAX_PIXELS), 3)
+    scale = size / max(picture.size)
+    sides = [max(2, round(side * scale / STRIDE)) * STRIDE for side in picture.size]
+    return to_float(to_tensor(picture.resize(sides, Image.Resampling.LANCZOS)))[None]
+
+
+def _optimised(config: DictConfig, images: dict[str, Any]) -> tuple[Any, str]:
+    """Optimise the pixels with the family that `train model=style` trains, on the one pair."""
+    import warnings
+
+    from lightning import Trainer, seed_everything
+    from torch.utils.data import DataLoader
+
+    from genexp.callbacks.progress import ImageProgress
+    from genexp.runs.build import build, quiet_lightning
+
+    if "image_shape" not in config.model:
+        raise ValueError(f"model must be style for method=gatys, got {config.model['_target_']}")
+    shapes = {f"{key}_shape": list(images[name].shape[1:]) for key, name in (("image", "content"), ("style", "style"))}
+    model = build(OmegaConf.merge(config.model, shapes))
+    model.seed = config.seed
+    with quiet_lightning(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*(val_dataloader|eval mode|does not have many workers).*")
+        seed_everything(config.seed, verbose=False)
+        trainer = Trainer(
+            accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[config.device],
+            devices=1,
+            max_epochs=1,
+            callbacks=[ImageProgress(config.steps, name="stylize", unit="steps")],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(model, DataLoader([images] * config.steps, batch_size=None))
+    model.terms.flush()  # a non-finite loss ends here, not in a picture
+    if trainer.interrupted:
+        print("interrupted; this is the picture so far", file=sys.stderr)
+    how = f"{model.steps['image']} steps, {model.evaluations} evaluations of the loss"
+    return model.render(images).detach().cpu(), how
+
+
+def _mapped(config: DictConfig, images: dict[str, Any]) -> tuple[Any, str]:
+    """One pass of a trained network."""
+    import torch
+
+    from genexp.runs.load import load_run
+
+    model = load_run(config.run).model
+    if not hasattr(model, "stylize"):
+        raise ValueError(f"run must be a run of model=adain, got one of {type(model).__name__}")
+    wanted = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
+    model, images = model.to(wanted), {name: image.to(wanted) for name, image in images.items()}
+    alpha = model.alpha if config.alpha is None else config.alpha
+    with torch.inference_mode():
+        return model.stylize(images["content"], images["style"], alpha).cpu(), f"one pass, strength {alpha:g}"
+
+
+def _report(out: Path, image: Any, how: str, seconds: float) -> None:
+    from genexp.terminal import duration, print_table, shown_path
+
+    height, width = image.shape[-2:]
+    print_table(
+        [
+            ("picture", shown_path(out)),
+            ("pixels", f"{width} x {height}"),
+            ("time", f"{duration(seconds)}, {how}"),
+        ]
+    )

@@ -1,0 +1,137 @@
+"""DCGAN networks: shapes at every size, the projection formula, class norms, initial weights, spectral norm."""
+
+import pytest
+import torch
+from torch import nn
+
+from genexp.networks.dcgan import ClassBatchNorm, DCGANDiscriminator, DCGANGenerator
+
+SIZES = (8, 16, 32, 64)
+
+
+@pytest.mark.parametrize("base_size", [2, 4])
+@pytest.mark.parametrize("image_size", SIZES)
+def test_generator_and_discriminator_meet_at_every_size(image_size, base_size):
+    generator = DCGANGenerator(image_size, 3, latent_size=5, width=2, base_size=base_size)
+    discriminator = DCGANDiscriminator(image_size, 3, width=2, base_size=base_size)
+    image = generator(torch.randn(4, *generator.latent_shape))
+    assert image.shape == (4, 3, image_size, image_size)
+    assert image.abs().max() <= 1
+    assert discriminator(image).shape == (4,)
+
+
+def test_the_widths_at_64_pixels_are_those_of_the_paper():
+    generator = DCGANGenerator(64, 3, latent_size=100, width=64)
+    layers = [generator.seed, *generator.growths, generator.output]
+    assert [layer.in_channels for layer in layers] == [100, 512, 256, 128, 64]
+    convolutions = [m for m in DCGANDiscriminator(64, 3, width=64, norm="none").modules() if isinstance(m, nn.Conv2d)]
+    assert [layer.out_channels for layer in convolutions] == [64, 128, 256, 512]
+
+
+@pytest.mark.parametrize("norm", ["batch", "spectral", "none"])
+@pytest.mark.parametrize("num_classes", [None, 3])
+def test_every_parameter_of_both_networks_gets_a_gradient(norm, num_classes):
+    torch.manual_seed(0)
+    generator = DCGANGenerator(16, 1, 4, width=4, norm=norm, num_classes=num_classes)
+    discriminator = DCGANDiscriminator(16, 1, width=4, norm=norm, num_classes=num_classes)
+    label = None if num_classes is None else torch.tensor([0, 1, 2, 0])
+    discriminator(generator(torch.randn(4, 4), label), label).square().sum().backward()
+    for network in (generator, discriminator):
+        for name, parameter in network.named_parameters():
+            assert parameter.grad is not None, name
+            assert torch.isfinite(parameter.grad).all(), name
+            assert parameter.grad.abs().sum() > 0, name
+
+
+def test_the_class_enters_the_score_as_a_projection():
+    torch.manual_seed(0)
+    discriminator = DCGANDiscriminator(16, 1, width=4, norm="none", num_classes=3)
+    image, label = torch.randn(5, 1, 16, 16), torch.tensor([0, 1, 2, 1, 0])
+    features = discriminator.body(image)
+    output, embedding = discriminator.output, discriminator.embedding.weight
+    expected = [(output.weight[0] + embedding[y]) @ phi + output.bias[0] for y, phi in zip(label, features)]
+    torch.testing.assert_close(discriminator(image, label), torch.stack(expected))
+
+
+@pytest.mark.parametrize("conditioning", ["latent", "norm"])
+def test_the_class_changes_the_image(conditioning):
+    torch.manual_seed(0)
+    generator = DCGANGenerator(8, 1, 4, width=4, num_classes=3, conditioning=conditioning).eval()
+    latent = torch.randn(1, 4).expand(3, 4)
+    images = generator(latent, torch.arange(3))
+    assert len({tuple(image.flatten().tolist()) for image in images}) == 3
+
+
+def test_class_batch_norm_is_batch_norm_with_gain_one_plus_g():
+    norm = ClassBatchNorm(4, num_classes=3)
+    hidden, label = torch.randn(8, 4, 2, 2), torch.arange(8) % 3
+    with torch.no_grad():
+        norm.gain.weight.zero_()
+        plain = nn.BatchNorm2d(4, affine=False)(hidden)
+        torch.testing.assert_close(norm(hidden, label), plain)
+        norm.gain.weight[1] = 2.0
+        norm.bias.weight[1] = 5.0
+        out = norm(hidden, label)
+    torch.testing.assert_close(out[label == 1], 3 * plain[label == 1] + 5)
+    torch.testing.assert_close(out[label == 0], plain[label == 0])
+
+
+def test_weights_start_at_a_standard_deviation_of_two_hundredths():
+    torch.manual_seed(0)
+    generator = DCGANGenerator(32, 3, 64, width=32)
+    discriminator = DCGANDiscriminator(32, 3, width=32, norm="batch")
+    for layer in [generator.seed, *generator.growths, *[m for m in discriminator.modules() if hasattr(m, "stride")]]:
+        assert float(layer.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
+    gains = [
+        m.weight.detach() for n in (generator, discriminator) for m in n.modules() if isinstance(m, nn.BatchNorm2d)
+    ]
+    assert float(torch.cat(gains).mean()) == pytest.approx(1, abs=0.01)
+    assert float(torch.cat(gains).std()) == pytest.approx(0.02, rel=0.3)
+
+
+def test_spectral_norm_brings_every_weight_to_singular_value_one():
+    torch.manual_seed(0)
+    discriminator = DCGANDiscriminator(16, 1, width=8, norm="spectral", num_classes=3)
+    label = torch.arange(4) % 3
+    for _ in range(50):
+        discriminator(torch.randn(4, 1, 16, 16), label)
+    layers = [m for m in discriminator.modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.Embedding)]
+    assert len(layers) == 4
+    for layer in layers:
+        assert float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)) == pytest.approx(1, abs=0.02)
+
+
+def test_singular_vectors_are_saved_and_change_in_training_only():
+    torch.manual_seed(0)
+    discriminator = DCGANDiscriminator(8, 1, width=4, norm="spectral")
+    vectors = {name: v.clone() for name, v in discriminator.state_dict().items() if name.endswith(("_u", "_v"))}
+    assert len(vectors) == 4  # of one convolution and the output
+    image = torch.randn(2, 1, 8, 8)
+    discriminator.eval()(image)
+    state = discriminator.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in vectors.items())
+    discriminator.train()(image)
+    assert not all(torch.equal(discriminator.state_dict()[name], value) for name, value in vectors.items())
+
+
+@pytest.mark.parametrize("network", [DCGANGenerator, DCGANDiscriminator])
+def test_wrong_arguments_are_refused(network):
+    with pytest.raises(ValueError, match="image_size must be a power of two from 8 to 64, got 48"):
+        network(48, 1)
+    with pytest.raises(ValueError, match="base_size must be 2 or 4, got 3"):
+        network(32, 1, base_size=3)
+    with pytest.raises(ValueError, match="norm must be one of batch, spectral, none, got 'layer'"):
+        network(32, 1, norm="layer")
+
+
+def test_class_norms_need_batch_norm():
+    with pytest.raises(ValueError, match="norm must be batch for conditioning=norm, got 'none'"):
+        DCGANGenerator(8, 1, norm="none", num_classes=3, conditioning="norm")
+
+
+def test_labels_are_required_exactly_when_there_are_classes():
+    latent, label = torch.randn(2, 64), torch.zeros(2, dtype=torch.int64)
+    with pytest.raises(ValueError, match="label must be given to a network of 3 classes"):
+        DCGANGenerator(8, 1, width=2, num_classes=3)(latent)
+    with pytest.raises(ValueError, match="label must be None for a network built without num_classes"):
+        DCGANGenerator(8, 1, width=2)(latent, label)
