@@ -41,8 +41,8 @@ class Denoiser(Protocol):
     """The posterior mean E[x | x_t] of a diffusion process, whatever its network predicts.
 
     Times are those of `schedule`: 0 is clean data (alpha = 1, sigma = 0), `schedule.last` almost pure noise; a discrete
-    process of T steps has the integer times 0 .. T, and its network is evaluated at 1 .. T. A call without labels is the
-    unconditional mean.
+    process of T steps has the integer times 0 .. T, and its network is evaluated at 1 .. T. A call without labels is
+    the unconditional mean.
     """
 
     image_shape: tuple[int, ...]

@@ -197,12 +197,9 @@ def test_dropout_acts_in_training_only():
     assert not torch.equal(block(x, embedding), block(x, embedding))
 
 
-def test_it_compiles_as_one_graph_and_keeps_its_output_in_channels_last_order(small):
+def test_memory_order_does_not_change_the_output(small):
     x, t, label = torch.randn(2, 1, 8, 8), torch.tensor([3, 900]), torch.tensor([0, 3])
+    last = copy.deepcopy(small).to(memory_format=torch.channels_last)
     with torch.no_grad():
-        expected = small(x, t, label)
-        compiled = torch.compile(small, fullgraph=True, backend="eager")
-        torch.testing.assert_close(compiled(x, t, label), expected)
-        last = copy.deepcopy(small).to(memory_format=torch.channels_last)
         got = last(x.to(memory_format=torch.channels_last), t, label)
-    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(got, small(x, t, label), rtol=1e-4, atol=1e-5)

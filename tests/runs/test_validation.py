@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 from genexp.commands import validate
 from genexp.runs.build import build, require_allowed
-from genexp.runs.config import conf_dir
+from genexp.runs.config import compose, conf_dir, initialised
 from genexp.runs.origin import Origins
 from genexp.runs.validation import InvalidConfig, accepted_parameters, find_problems, locate, require_valid
 
@@ -84,22 +84,15 @@ def test_the_file_that_set_a_wrong_key_is_named(tmp_path):
 
 
 def test_every_yaml_file_takes_part_in_a_validated_composition():
-    seen = set()
-    for name, overrides in validate.every_composition():
-        assert validate.problems_of(name, overrides) == [], (name, overrides)
-        seen |= composed_files(name, overrides)
+    seen = set(validate.PRIMARIES)
+    with initialised():
+        for name, overrides in validate.every_composition():
+            config = compose(name, overrides, with_hydra=True)
+            assert [str(p) for p in find_problems(config, name, Origins())] == [], (name, overrides)
+            chosen = config.hydra.runtime.choices.items()
+            seen |= {f"{group.split('@')[0]}/{choice}" for group, choice in chosen if choice}
     every = {str(p.relative_to(conf_dir()).with_suffix("")) for p in conf_dir().rglob("*.yaml")}
     assert every - seen == set()
-
-
-def composed_files(name, overrides):
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.types import RunMode
-
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        chosen = loader.compute_defaults_list(config_name=name, overrides=overrides, run_mode=RunMode.RUN)
-    return {d.config_path for d in chosen.defaults if d.config_path}
 
 
 def test_validate_prints_problems_and_fails(capsys):

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from genexp.runs.config import compose, conf_dir
+from genexp.runs.config import compose, conf_dir, initialised
 
 PRIMARIES = ("train", "sample", "stylize")
 HELP = """usage: genexp validate [experiment=glob(*)] [key=value ...]
@@ -39,14 +39,13 @@ def main(arguments: list[str]) -> int:
 
 def problems_of(name: str, overrides: list[str]) -> list[str]:
     """What is wrong with one composition, composition errors included."""
-    import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     from genexp.runs.origin import Origins
     from genexp.runs.validation import find_problems
 
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialised():
         try:
             config = compose(name, overrides)
         except (HydraException, OmegaConfBaseException) as error:
@@ -93,25 +92,30 @@ def options(group: str) -> list[str]:
 
 
 def nested_choices() -> Iterator[list[str]]:
-    """For every YAML file in a nested group, the overrides of a model (or default) that has this group."""
-    owners = {path.stem: _groups_of(path.stem) for path in sorted((conf_dir() / "model").glob("*.yaml"))}
-    for path in sorted(conf_dir().rglob("*.yaml")):
-        parts = path.relative_to(conf_dir()).with_suffix("").parts
-        if len(parts) < 3 or parts[0] == "experiment":
-            continue
-        group, choice = "/".join(parts[:-1]), parts[-1]
-        model = next((name for name, groups in owners.items() if group in groups), None)
-        if model is not None:
-            yield [f"model={model}", f"{group}={choice}"]
+    """For every YAML file of a model's parts, the overrides that choose it in a model which has the part."""
+    slots = {}
+    for path in sorted((conf_dir() / "model").glob("*.yaml")):
+        for group, key in part_groups(path.stem).items():
+            slots.setdefault(group, (path.stem, key))
+    for group, (model, key) in sorted(slots.items()):
+        for choice in options(group):
+            if "/" not in choice:
+                yield [f"model={model}", f"{key}={choice}"]
 
 
-def _groups_of(model: str) -> set[str]:
-    """The groups that take part when this model is chosen, without their packages."""
-    import hydra
+def part_groups(model: str) -> dict[str, str]:
+    """The groups below the primary config that take part with this model, and the override key of each."""
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialised():
         loader = GlobalHydra.instance().config_loader()
         chosen = loader.compute_defaults_list(config_name="train", overrides=[f"model={model}"], run_mode=RunMode.RUN)
-    return {str(Path(d.config_path).parent) for d in chosen.defaults if d.config_path}
+    found = {}
+    for default in chosen.defaults:
+        group = str(Path(default.config_path or "").parent)
+        package = default.package or ""
+        if group == "." or group.startswith("hydra") or "." not in package:
+            continue
+        found[group] = group if package == group.replace("/", ".") else f"{group}@{package}"
+    return found

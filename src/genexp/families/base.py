@@ -1,4 +1,4 @@
-"""What all generator families share: optimiser steps, counters in images, named terms, and seeds a resumed run repeats."""
+"""What all generator families share: optimiser steps, counters in images, named terms, and repeatable seeds."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

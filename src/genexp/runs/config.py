@@ -1,6 +1,7 @@
 """Where the configuration lives, how it is composed, and what identifies it. This file imports no torch."""
 
 import hashlib
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,13 @@ def compose(name: str = "train", overrides: list[str] | None = None, with_hydra:
     """
     import hydra
 
-    with _initialised():
+    with initialised():
         return hydra.compose(config_name=name, overrides=overrides or [], return_hydra_config=with_hydra)
 
 
 @contextmanager
-def _initialised():
+def initialised() -> Iterator[None]:
+    """Hydra ready to compose from our conf/, unless it already is."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 

@@ -67,10 +67,11 @@ def assemble(config: DictConfig, folder: RunFolder, resume_at: int = 0) -> Exper
 
 def _require_monitor(config: DictConfig) -> None:
     monitor, metrics = config.training.monitor, [str(name) for name in config.get("metrics") or {}]
-    if monitor is not None and config.callbacks.get("checkpoints") is not None:
-        if str(monitor).split("/")[0] not in ("val", "best", *metrics):
-            known = ", ".join(["null", "val/<term>", *metrics])
-            raise ValueError(f"training.monitor must be one of {known}, got {monitor!r}")
+    if monitor is None or config.callbacks.get("checkpoints") is None:
+        return
+    if str(monitor).split("/")[0] not in ("val", *metrics):
+        known = ", ".join(["null", "val/<term>", *metrics])
+        raise ValueError(f"training.monitor must be one of {known}, got {monitor!r}")
 
 
 def _with_paths(callbacks: DictConfig, folder: RunFolder) -> DictConfig:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from genexp.runs.build import require_allowed
@@ -34,16 +34,18 @@ def find_problems(config: DictConfig, name: str = "train", origins: Origins | No
         origins: Knows which file set a key; by default asked from the running Hydra.
     """
     origins = origins or Origins.of_running_hydra()
+    config = config.copy()
+    with open_dict(config):
+        config.pop("hydra", None)
     problems = list(_interpolations(config))
     if not problems:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
-        plain.pop("hydra", None)
         problems = [*_top_level(plain, name), *_nodes(plain, "")]
     return [Problem(p.key, p.message, p.origin or origins.of(p.key)) for p in problems]
 
 
 def _interpolations(node: Any, path: str = "") -> Iterator[Problem]:
-    keys = range(len(node)) if OmegaConf.is_list(node) else [k for k in node if k != "hydra" or path]
+    keys = range(len(node)) if OmegaConf.is_list(node) else list(node)
     for key in keys:
         here = f"{path}[{key}]" if OmegaConf.is_list(node) else f"{path}.{key}" if path else str(key)
         if OmegaConf.is_missing(node, key):

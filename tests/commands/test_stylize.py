@@ -1,0 +1,136 @@
+"""genexp stylize: two pictures in, one PNG out, and clear refusals before any work."""
+
+import pytest
+import torch
+from PIL import Image
+
+import tiny
+from genexp.commands.stylize import stylize
+from genexp.data.source import BadImage
+from genexp.families.terms import NonFiniteLoss
+from genexp.runs.config import compose
+
+FAST = ["size=32", "steps=3", "device=cpu"]
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    """A wide content and a tall style picture, with the test's folder as the working folder."""
+    monkeypatch.chdir(tmp_path)
+    noise = torch.randint(256, (60, 100, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8).numpy()
+    Image.fromarray(noise).save("content.png")
+    Image.new("L", (40, 80), 90).save("style.jpg")
+    return ["content=content.png", "style=style.jpg"]
+
+
+def run(*overrides):
+    stylize(compose("stylize", [*FAST, *overrides]))
+
+
+def test_a_picture_keeps_the_contents_shape_and_is_reported(pictures, tmp_path, capsys):
+    run(*pictures)
+    made = Image.open(tmp_path / "content_as_style.png")
+    assert (made.size, made.mode) == ((32, 16), "RGB")  # 32 x 19.2, to the nearest multiples of 8
+    shown = capsys.readouterr().out
+    assert "content_as_style.png" in shown
+    assert "32 x 16" in shown
+    assert "3 steps" in shown
+
+
+def test_the_same_command_makes_the_same_picture(pictures, tmp_path):
+    for name in ("a", "b"):
+        run(*pictures, f"out=made/{name}.png", "model.init=noise")
+    run(*pictures, "out=made/c.png", "model.init=noise", "seed=1")
+    a, b, c = ((tmp_path / "made" / f"{name}.png").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_without_style_the_content_comes_back(pictures, tmp_path):
+    run(*pictures, "out=same.png", "model.style_weight=0", "model.tv_weight=0", "size=100")
+    original = Image.open(tmp_path / "content.png").resize((104, 64), Image.Resampling.LANCZOS)
+    assert Image.open(tmp_path / "same.png").tobytes() == original.tobytes()
+
+
+def test_the_photographs_of_scikit_learn_are_known_by_name(pictures, tmp_path):
+    run("content=china.jpg", "style=flower.jpg", "steps=1")
+    assert Image.open(tmp_path / "china_as_flower.png").size == (32, 24)
+
+
+def test_recipes_of_the_style_family_work_here(pictures, tmp_path):
+    run(*pictures, "experiment=gatys/statistics", "out=statistics.png")
+    run(*pictures, "experiment=gatys/adam", "out=adam.png")
+    run(*pictures, "out=gram.png")
+    made = {name: (tmp_path / f"{name}.png").read_bytes() for name in ("statistics", "adam", "gram")}
+    assert len(set(made.values())) == 3
+
+
+def test_a_trained_network_stylizes_in_one_pass(pictures, tmp_path):
+    length = ["training.max_images=4", "training.evaluate_every=4", "training.checkpoint_every=4"]
+    folder = tiny.run(["model=adain", *tiny.COMMON, *length, "data.image_size=16", "data.batch_size=2"])
+    adain = [*pictures, "method=adain", f"run={folder.path}"]
+    run(*adain, "out=full.png")
+    run(*adain, "out=none.png", "alpha=0")
+    assert Image.open(tmp_path / "full.png").size == (32, 16)
+    assert (tmp_path / "full.png").read_bytes() != (tmp_path / "none.png").read_bytes()
+
+
+def test_a_run_of_another_family_is_refused(pictures):
+    folder = tiny.run([*tiny.overrides_for("style"), "training.max_images=2"])
+    with pytest.raises(ValueError, match="run must be a run of model=adain, got one of StyleOptimisation"):
+        run(*pictures, "method=adain", f"run={folder.path}")
+
+
+def test_a_diverging_loss_makes_no_picture(pictures, tmp_path):
+    with pytest.raises(NonFiniteLoss, match="must stay finite"):
+        run(
+            *pictures,
+            "model.style_weight=1e38",
+            "model.content_weight=1e38",
+            "model.tv_weight=1e38",
+            "model.init=noise",
+        )
+    assert not (tmp_path / "content_as_style.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["size=8"], "size must be at least 16 pixels, got 8"),
+        (["style_size=4"], "style_size must be at least 16 pixels, got 4"),
+        (["steps=0"], "steps must be at least 1, got 0"),
+        (["method=magic"], "method must be gatys or adain, got 'magic'"),
+        (["method=adain"], "run must name a run of model=adain"),
+        (["method=adain", "run=x", "alpha=2"], r"alpha must lie in \[0, 1\], got 2"),
+        (["alpha=0.5"], "run and alpha belong to method=adain"),
+        (["device=abacus"], "device must be auto, cpu or cuda, got 'abacus'"),
+        (["out=picture.jpg"], "out must end in .png, got picture.jpg"),
+        (["out=content.png"], "out must not be the content picture itself, got content.png"),
+        (["model=vae"], r"model must be style for method=gatys, got genexp.families.vae.VAE"),
+        (["+model.style_wight=1"], "did you mean style_weight?"),
+    ],
+)
+def test_wrong_options_are_refused(overrides, message, pictures, tmp_path):
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ValueError, match=message):
+        run(*pictures, *overrides)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_pictures_are_checked_first(pictures, tmp_path):
+    with pytest.raises(ValueError, match="style must name a picture: genexp stylize content=a.jpg style=b.jpg"):
+        run("content=content.png")
+    with pytest.raises(FileNotFoundError, match="style must be a picture file .* got nothing.png"):
+        run("content=content.png", "style=nothing.png")
+    (tmp_path / "broken.png").write_bytes((tmp_path / "content.png").read_bytes()[:200])
+    with pytest.raises(BadImage, match="cannot use image broken.png"):
+        run("content=broken.png", "style=style.jpg")
+    with pytest.raises(FileNotFoundError, match="run must be a run folder"):
+        run(*pictures, "method=adain", "run=nowhere")
+
+
+def test_a_decompression_bomb_is_refused_by_its_header(pictures, tmp_path):
+    Image.new("1", (10_000, 10_000)).save(tmp_path / "bomb.png")
+    assert (tmp_path / "bomb.png").stat().st_size < 50_000
+    with pytest.raises(BadImage, match="10000 x 10000 pixels, more than max_pixels"):
+        run("content=bomb.png", "style=style.jpg")
