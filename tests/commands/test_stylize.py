@@ -47,8 +47,8 @@ def test_the_same_command_makes_the_same_picture(pictures, tmp_path):
 
 
 def test_without_style_the_content_comes_back(pictures, tmp_path):
-    run(*pictures, "out=same.png", "model.style_weight=0", "model.tv_weight=0", "size=100")
-    original = Image.open(tmp_path / "content.png").resize((104, 64), Image.Resampling.LANCZOS)
+    run(*pictures, "out=same.png", "model.style_weight=0", "model.tv_weight=0", "size=80")
+    original = Image.open(tmp_path / "content.png").resize((80, 48), Image.Resampling.LANCZOS)
     assert Image.open(tmp_path / "same.png").tobytes() == original.tobytes()
 
 
@@ -118,12 +118,12 @@ def test_wrong_options_are_refused(overrides, message, pictures, tmp_path):
 
 
 def test_pictures_are_checked_first(pictures, tmp_path):
-    with pytest.raises(ValueError, match="style must name a picture: genexp stylize content=a.jpg style=b.jpg"):
+    with pytest.raises(ValueError, match="style must name a picture: genexp stylize content="):
         run("content=content.png")
-    with pytest.raises(FileNotFoundError, match="style must be a picture file .* got nothing.png"):
+    with pytest.raises(FileNotFoundError, match=r"style must be a picture file .* got nothing\.png"):
         run("content=content.png", "style=nothing.png")
     (tmp_path / "broken.png").write_bytes((tmp_path / "content.png").read_bytes()[:200])
-    with pytest.raises(BadImage, match="cannot use image broken.png"):
+    with pytest.raises(BadImage, match=r"cannot use image broken\.png"):
         run("content=broken.png", "style=style.jpg")
     with pytest.raises(FileNotFoundError, match="run must be a run folder"):
         run(*pictures, "method=adain", "run=nowhere")

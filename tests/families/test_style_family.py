@@ -1,4 +1,5 @@
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ LBFGS = partial(
     tolerance_grad=0.0,
     tolerance_change=0.0,
 )
+ADAM = partial(torch.optim.Adam, lr=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def optimisation(vgg, optimizer=LBFGS, **options):
     return StyleOptimisation(vgg, GramLoss(), optimizer, **(defaults | options))
 
 
-def network(vgg, optimizer=partial(torch.optim.Adam, lr=1e-3), **options):
+def network(vgg, optimizer=ADAM, **options):
     torch.manual_seed(0)
     stylizer = AdaINStylizer(channels=[128, 16], convolutions=[1, 1])
     return StyleNetwork(vgg, stylizer, StatisticsLoss(), optimizer, "relu2_1", ["relu1_1", "relu2_1"], **options)
@@ -89,7 +91,7 @@ def test_lbfgs_falls_monotonically_and_counts_its_evaluations(vgg):
     content = PAIR["content"]
     first = model.objective(content, model.objective.content_of(content), model.objective.style_of(PAIR["style"]))
     assert losses[-1] < 0.3 * float(first["loss"])
-    assert all(after <= before * (1 + 1e-4) for before, after in zip(losses, losses[1:]))
+    assert all(after <= before * (1 + 1e-4) for before, after in pairwise(losses))
     assert model.steps["image"] == model.images_seen == model.batches == 25
     assert all(row["train/evaluations"] >= 2 for row in rows)
     assert sum(row["train/evaluations"] for row in rows) == model.evaluations

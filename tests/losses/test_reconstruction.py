@@ -144,6 +144,10 @@ def test_mean_images_stay_in_range(likelihood):
     assert mean.sort().values.equal(mean)
 
 
+def test_points_are_not_clipped():
+    assert Gaussian(clip=False).mean(torch.tensor([1.5, -3.0])).tolist() == [1.5, -3.0]
+
+
 @pytest.mark.parametrize("likelihood", EVERY, ids=lambda likelihood: type(likelihood).__name__)
 def test_shapes_must_agree(likelihood):
     with pytest.raises(ValueError, match=r"raw must have the shape of image \(2, 1, 4, 4\), got \(2, 1, 1, 4\)"):

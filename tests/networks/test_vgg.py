@@ -136,7 +136,7 @@ def test_weights_load_from_a_path_in_two_formats_with_one_digest(weights, tmp_pa
 
 
 def test_files_without_such_weights_are_refused(weights, tmp_path):
-    with pytest.raises(FileNotFoundError, match="vgg.weights must be torchvision, random or the path of a file, got "):
+    with pytest.raises(FileNotFoundError, match="must be torchvision, random or the path of a file, got "):
         VGG(str(tmp_path / "none.pth"))
     (tmp_path / "text.pth").write_text("not weights")
     with pytest.raises(ValueError, match="weights must be a torchvision state dict, could not read"):

@@ -59,10 +59,18 @@ def _fit(config: DictConfig, folder: Any, checkpoint: Path | None) -> float | No
     return close_run(folder, experiment, time.monotonic() - begun) if trainer.is_global_zero else None
 
 
+def _parameter_counts(model: Any) -> dict[str, int]:
+    """Trainable and frozen parameters of every network and of what stands beside the networks; none twice."""
+    counts: dict[str, int] = {}
+    for name, parameter in model.named_parameters():
+        part = name.split(".")[0]
+        counts[part] = counts.get(part, 0) + parameter.numel()
+    return counts
+
+
 def _announce(config: DictConfig, folder: Any, experiment: Any, resume_at: int) -> None:
     """Say what is about to happen and give the loggers everything they should keep."""
-    counts = {name: sum(p.numel() for p in module.parameters()) for name, module in experiment.model.named_children()}
-    counts = {name: count for name, count in counts.items() if count}
+    counts = _parameter_counts(experiment.model)
     digest = experiment.data.digest("train")
     folder.update_record(parameters=counts, data_digest=digest, precision=config.trainer.precision)
     described = OmegaConf.to_container(config) | {"run": folder.record, "parameters": counts, "data_digest": digest}

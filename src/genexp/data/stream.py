@@ -105,6 +105,9 @@ class TrainLoader:
 class EvalLoader:
     """One ordered pass over a split; rank r of w takes rows r, r + w, ... Images come as floats in [-1, 1].
 
+    Every rank must take part in an evaluation: where a split has fewer examples than ranks, those left without one look
+    at an example that another rank has too.
+
     Args:
         examples: What is read.
         batch_size: Examples a batch on each rank; the last batch may be smaller.
@@ -124,7 +127,7 @@ class EvalLoader:
         workers: int = 0,
     ) -> None:
         self.reader = _Reader(examples, labelled)
-        self.rows = torch.arange(rank, len(examples), world_size).split(batch_size) if rank < len(examples) else ()
+        self.rows = torch.arange(rank % len(examples), len(examples), world_size).split(batch_size)
         self.workers = workers
 
     def __len__(self) -> int:

@@ -133,15 +133,16 @@ class Gaussian(Likelihood):
     Args:
         std: Standard deviation in image units (the image range is 2); the initial one if `learned`.
         learned: Whether it is a parameter of the model.
+        clip: Whether mean images are clipped to [-1, 1], which a fit leaves by a little; not for points.
     """
 
-    def __init__(self, std: float = 1.0, learned: bool = False) -> None:
+    def __init__(self, std: float = 1.0, learned: bool = False, clip: bool = True) -> None:
         super().__init__()
         if learned and std <= MINIMUM_STD:
             raise ValueError(f"std must start above {MINIMUM_STD:.4f} to be learned, got {std}")
         if std <= 0:
             raise ValueError(f"std must be positive, got {std}")
-        self.learned = learned
+        self.learned, self.clip = learned, clip
         if learned:
             self.raw_std = nn.Parameter(torch.tensor(math.log(math.expm1(std - MINIMUM_STD))))
         else:
@@ -157,8 +158,8 @@ class Gaussian(Likelihood):
         return ((image - raw) / self.std).square() / 2 + self.std.log() + math.log(2 * math.pi) / 2
 
     def mean(self, raw: Tensor) -> Tensor:
-        """The mean itself, clipped to [-1, 1]: a fit may leave the image range by a little."""
-        return raw.clamp(-1, 1)
+        """The mean itself, clipped to the image range if `clip`."""
+        return raw.clamp(-1, 1) if self.clip else raw
 
     def terms(self) -> dict[str, Tensor]:
         """The standard deviation, if it is learned."""

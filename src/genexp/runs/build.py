@@ -86,7 +86,7 @@ def quiet_lightning() -> Any:
     """Silence Lightning's start-up lines that say nothing about the run; warnings stay."""
     import logging
 
-    names = ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero")
+    names = ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities")
     levels = {name: logging.getLogger(name).level for name in names}
     for name in names:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -94,6 +94,7 @@ def quiet_lightning() -> Any:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning on torch 2.15
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # data are in memory
+            warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # frozen features
             yield
     finally:
         for name, level in levels.items():
