@@ -165,8 +165,19 @@ class Family(LightningModule):
         """Train on one batch, then count it."""
         batch = self._arranged(batch)
         self.terms.add(self.train_batch(batch), self.batches)
+        if self.trainer.world_size > 1:
+            self._agree_on_buffers()
         self.images_seen += batch_size(batch) * self.trainer.world_size
         self.batches += 1
+
+    def _agree_on_buffers(self) -> None:
+        """Give every rank the mean of the running statistics that each gathered from its share of the batch."""
+        buffers = [buffer for buffer in self.buffers() if buffer.is_floating_point()]
+        if not buffers:
+            return
+        means = self.trainer.strategy.reduce(torch.cat([b.reshape(-1) for b in buffers]), reduce_op="mean")
+        for buffer, mean in zip(buffers, means.split([b.numel() for b in buffers]), strict=True):
+            buffer.copy_(mean.view_as(buffer))
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Add one held-out batch, weighted by its size; its noise depends on the batch number alone."""
