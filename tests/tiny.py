@@ -28,6 +28,7 @@ LENGTH = [
 COMMON = [
     "trainer=cpu",
     "logger=none",
+    "threads=1",
     "trainer.precision=32-true",
     "callbacks.sample_grid.num=2",
     "callbacks.sample_grid.columns=null",

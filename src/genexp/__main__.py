@@ -20,7 +20,7 @@ commands
 {commands}
 
 examples
-  genexp train                                     diffusion on real handwritten digits, about two minutes on a laptop
+  genexp train                                     experiment=quickstart: diffusion on real digits, two minutes on a CPU
   genexp train model=gan                           model=gan | vae | style; data=digits | shapes | toy2d | cifar10 | ...
   genexp train model.network.width=64 seed=1       any value of the configuration
   genexp train -m seed=0,1,2 model=vae,gan         a sweep

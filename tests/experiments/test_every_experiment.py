@@ -10,6 +10,7 @@ from genexp.runs.config import compose
 EMBEDDED = {"digits", "shapes", "toy2d", "stacked_digits", "content_style"}
 ONE_STEP = [
     "trainer=cpu",
+    "threads=1",
     "trainer.precision=32-true",
     "logger=none",
     "callbacks.sample_grid.num=2",

@@ -1,3 +1,4 @@
+from copy import deepcopy
 from functools import partial
 from itertools import pairwise
 
@@ -95,7 +96,7 @@ def test_lbfgs_falls_monotonically_and_counts_its_evaluations(vgg):
     assert model.steps["image"] == model.images_seen == model.batches == 25
     assert all(row["train/evaluations"] >= 2 for row in rows)
     assert sum(row["train/evaluations"] for row in rows) == model.evaluations
-    assert set(rows[0]) == {f"train/{name}" for name in ("content", "style", "tv", "loss", "evaluations")}
+    assert set(rows[0]) == {f"train/{name}" for name in ("content", "style", "tv", "range", "loss", "evaluations")}
 
 
 def test_one_step_without_a_line_search_is_one_evaluation(vgg):
@@ -138,6 +139,15 @@ def test_style_alone_from_the_style_image_keeps_it(vgg):
     assert torch.equal(model.render(pair), pair["style"])
 
 
+def test_the_range_term_pulls_pixels_back_that_lbfgs_must_not_clamp(vgg):
+    overshoots = []
+    for weight in (0.0, 1e3):
+        model = optimisation(vgg, style_weight=100.0, tv_weight=0.0, range_weight=weight)
+        rows = fit(model, 15, {"content": torch.ones(1, 3, 16, 16), "style": 2 * images(24, seed=1)})
+        overshoots.append(rows[-1]["train/range"])
+    assert overshoots[1] < 0.2 * overshoots[0]
+
+
 def test_pixels_are_clamped_after_adam_and_left_alone_under_lbfgs(vgg):
     white = {"content": torch.ones(1, 3, 16, 16), "style": 2 * images(24, seed=1)}
     model = optimisation(vgg, partial(torch.optim.Adam, lr=0.5))
@@ -147,6 +157,13 @@ def test_pixels_are_clamped_after_adam_and_left_alone_under_lbfgs(vgg):
     fit(model, 8, white)
     assert model.image.abs().max() > 1
     assert model.render(white).abs().max() == 1
+
+
+def test_memory_order_changes_rounding_only(vgg):
+    plain, last = optimisation(vgg), optimisation(deepcopy(vgg), channels_last=True)
+    fit(plain, 3)
+    fit(last, 3)
+    torch.testing.assert_close(last.image, plain.image, rtol=1e-3, atol=1e-3)
 
 
 def test_noise_starts_alike_on_every_rank_and_differs_by_seed(vgg):
@@ -255,6 +272,6 @@ def test_strength_goes_from_the_content_to_the_style(vgg):
 def test_held_out_terms_are_the_training_terms(vgg):
     model = network(vgg)
     terms = model.validate_batch(pairs())
-    assert set(terms) == {f"val/{name}" for name in ("content", "style", "tv", "loss")}
+    assert set(terms) == {f"val/{name}" for name in ("content", "style", "tv", "range", "loss")}
     expected = model.objective.weights["content"] * terms["val/content"] + 10 * terms["val/style"]
     torch.testing.assert_close(terms["val/loss"], expected)

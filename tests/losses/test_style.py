@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from genexp.losses.style import GramLoss, StatisticsLoss, StyleObjective, content_loss, total_variation
+from genexp.losses.style import GramLoss, StatisticsLoss, StyleObjective, content_loss, overshoot, total_variation
 
 
 def maps(*shape, seed=0):
@@ -85,6 +85,11 @@ def test_total_variation_scales_with_contrast_and_ignores_brightness():
     assert (total_variation(torch.full((2, 3, 4, 4), 0.7)) == 0).all()
 
 
+def test_overshoot_is_the_squared_distance_from_the_range():
+    image = torch.tensor([[-3.0, -1.0, 0.5, 1.5], [-1.0, 1.0, 0.0, 0.9]]).reshape(2, 1, 2, 2)
+    torch.testing.assert_close(overshoot(image), torch.tensor([(4 + 0.25) / 4, 0.0]))
+
+
 class Pyramid(nn.Module):
     """Stands for an encoder: the image itself, and its mean over pairs of pixels."""
 
@@ -95,14 +100,15 @@ class Pyramid(nn.Module):
 
 def test_objective_is_the_weighted_sum_over_layers_of_each_sample():
     gram = GramLoss()
-    objective = StyleObjective(Pyramid(), gram, ["coarse"], ["fine", "coarse"], 2.0, 3.0, 0.5)
+    objective = StyleObjective(Pyramid(), gram, ["coarse"], ["fine", "coarse"], 2.0, 3.0, 0.5, 7.0)
     image, content, style = maps(2, 3, 8, 8), maps(2, 3, 8, 8, seed=1), maps(2, 3, 4, 4, seed=2)
     terms = objective(image, objective.content_of(content), objective.style_of(style))
     pool = nn.functional.avg_pool2d
     expected_style = gram(image, gram.describe(style)) + gram(pool(image, 2), gram.describe(pool(style, 2)))
     torch.testing.assert_close(terms["content"], content_loss(pool(image, 2), pool(content, 2)))
     torch.testing.assert_close(terms["style"], expected_style)
-    torch.testing.assert_close(terms["loss"], 2 * terms["content"] + 3 * terms["style"] + 0.5 * terms["tv"])
+    weighted = 2 * terms["content"] + 3 * terms["style"] + 0.5 * terms["tv"] + 7 * terms["range"]
+    torch.testing.assert_close(terms["loss"], weighted)
     assert {value.shape for value in terms.values()} == {(2,)}
 
 
@@ -111,5 +117,5 @@ def test_wrong_options_are_named():
         GramLoss("channels")
     with pytest.raises(ValueError, match="style_weight must be at least 0, got -1"):
         StyleObjective(Pyramid(), GramLoss(), ["fine"], ["fine"], style_weight=-1)
-    with pytest.raises(ValueError, match="weights must not all be 0"):
+    with pytest.raises(ValueError, match="content, style, tv, range weights must not all be 0"):
         StyleObjective(Pyramid(), GramLoss(), ["fine"], ["fine"], 0, 0, 0)

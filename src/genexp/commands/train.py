@@ -17,7 +17,7 @@ def train(config: DictConfig) -> float | None:
     Returns:
         The best monitored value, for sweeps; None when nothing is monitored.
     """
-    from genexp.runs.config import resolved
+    from genexp.runs.config import load_config, resolved
     from genexp.runs.experiment import settle_hardware
     from genexp.runs.validation import require_valid
 
@@ -25,6 +25,7 @@ def train(config: DictConfig) -> float | None:
     settle_hardware(config)
     plain = resolved(config)
     folder, checkpoint = claim_folder(plain)
+    plain["threads"] = load_config(folder.config_path).threads  # a resumed run keeps its number, and so its rounding
     os.environ["GENEXP_RUN_DIR"] = str(folder.path)
     try:
         return _fit(OmegaConf.create(plain), folder, checkpoint)
@@ -80,6 +81,7 @@ def _announce(config: DictConfig, folder: Any, experiment: Any, resume_at: int) 
     sizes = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     print(f"run         {folder.path}", file=sys.stderr)
     print(f"parameters  {sizes}", file=sys.stderr)
-    print(f"hardware    {config.trainer.accelerator}, {config.trainer.precision}", file=sys.stderr)
+    threads = f", {config.threads} threads" if config.trainer.accelerator == "cpu" else ""
+    print(f"hardware    {config.trainer.accelerator}, {config.trainer.precision}{threads}", file=sys.stderr)
     if resume_at:
         print(f"resuming    after {resume_at:,} images", file=sys.stderr)

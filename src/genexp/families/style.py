@@ -35,6 +35,7 @@ class StyleOptimisation(Family):
         content_weight: Weight of the content term, a sum over layers.
         style_weight: Weight of the style term, a sum over layers.
         tv_weight: Weight of the total variation of the result.
+        range_weight: Weight of the mean squared overshoot of pixels beyond [-1, 1].
         init: What the picture starts from: "content", "style" (resized) or "noise" (standard deviation 0.5).
         learning_rate: Factor on the optimiser's learning rate over images seen (here: steps).
     """
@@ -53,6 +54,7 @@ class StyleOptimisation(Family):
         content_weight: float = 1.0,
         style_weight: float = 1.0,
         tv_weight: float = 0.0,
+        range_weight: float = 0.0,
         init: str = "content",
         learning_rate: Ramp = Constant(),
         accumulate: int = 1,
@@ -63,7 +65,7 @@ class StyleOptimisation(Family):
         if init not in ("content", "style", "noise"):
             raise ValueError(f"init must be content, style or noise, got {init}")
         self.objective = StyleObjective(
-            vgg, style_loss, content_layers, style_layers, content_weight, style_weight, tv_weight
+            vgg, style_loss, content_layers, style_layers, content_weight, style_weight, tv_weight, range_weight
         )
         self.init = init
         self.image = nn.Parameter(torch.zeros(*image_shape))

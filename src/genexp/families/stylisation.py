@@ -31,6 +31,7 @@ class StyleNetwork(Family):
         content_weight: Weight of the content term.
         style_weight: Weight of the style term, a sum over layers.
         tv_weight: Weight of the total variation of the result.
+        range_weight: Weight of the mean squared overshoot of pixels beyond [-1, 1].
         alpha: Strength of the style in rendered images: 0 reconstructs the content, 1 is full style.
         learning_rate: Factor on the optimiser's learning rate over images seen.
         clip: Largest gradient norm, or None.
@@ -49,6 +50,7 @@ class StyleNetwork(Family):
         content_weight: float = 1.0,
         style_weight: float = 10.0,
         tv_weight: float = 0.0,
+        range_weight: float = 0.0,
         alpha: float = 1.0,
         learning_rate: Ramp = Constant(),
         clip: float | None = None,
@@ -59,7 +61,9 @@ class StyleNetwork(Family):
         super().__init__(accumulate, compile, channels_last)
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha must lie in [0, 1], got {alpha}")
-        self.objective = StyleObjective(vgg, style_loss, [layer], style_layers, content_weight, style_weight, tv_weight)
+        self.objective = StyleObjective(
+            vgg, style_loss, [layer], style_layers, content_weight, style_weight, tv_weight, range_weight
+        )
         self.stylizer = stylizer
         self.layer, self.alpha = layer, alpha
         keep_frozen_on_every_rank(self)

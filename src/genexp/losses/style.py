@@ -1,4 +1,4 @@
-"""How far an image is from another's content and from another's style, read from feature maps; and total variation.
+"""How far an image is from another's content and from another's style, read from feature maps, and from a natural one.
 
 Every loss is per sample, shape (B,), and a mean over positions, so that it does not grow with the image.
 """
@@ -83,9 +83,9 @@ class StatisticsLoss:
 
 
 class StyleObjective(nn.Module):
-    """The weighted sum of a content, a style and a total-variation term of an image.
+    """The weighted sum of a content, a style, a total-variation and a range term of an image.
 
-        loss = content_weight sum_l content_l + style_weight sum_l style_l + tv_weight TV
+        loss = content_weight sum_l content_l + style_weight sum_l style_l + tv_weight TV + range_weight overshoot
 
     Reference: Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks" (2016).
 
@@ -97,6 +97,7 @@ class StyleObjective(nn.Module):
         content_weight: Weight of the content term, at least 0.
         style_weight: Weight of the style term, at least 0.
         tv_weight: Weight of the total variation, at least 0.
+        range_weight: Weight of the overshoot beyond [-1, 1], at least 0.
     """
 
     def __init__(
@@ -108,17 +109,18 @@ class StyleObjective(nn.Module):
         content_weight: float = 1.0,
         style_weight: float = 1.0,
         tv_weight: float = 0.0,
+        range_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.vgg = vgg
         self.style_loss = style_loss
         self.content_layers, self.style_layers = tuple(content_layers), tuple(style_layers)
-        self.weights = {"content": content_weight, "style": style_weight, "tv": tv_weight}
+        self.weights = {"content": content_weight, "style": style_weight, "tv": tv_weight, "range": range_weight}
         for name, weight in self.weights.items():
             if weight < 0:
                 raise ValueError(f"{name}_weight must be at least 0, got {weight}")
         if not any(self.weights.values()):
-            raise ValueError("content, style and tv weights must not all be 0")
+            raise ValueError(f"{', '.join(self.weights)} weights must not all be 0")
 
     def content_of(self, image: Tensor) -> dict[str, Tensor]:
         """The features of the content layers of `image` (B, 3, H, W), by layer."""
@@ -130,10 +132,10 @@ class StyleObjective(nn.Module):
         return {layer: self.style_loss.describe(map_) for layer, map_ in features.items()}
 
     def forward(self, image: Tensor, content: dict[str, Tensor], style: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Per-sample terms (B,) `content`, `style`, `tv` and their weighted sum `loss` of `image` (B, 3, H, W).
+        """Per-sample terms (B,) `content`, `style`, `tv`, `range` and their weighted sum `loss`.
 
         Args:
-            image: The image that is judged.
+            image: The images (B, 3, H, W) that are judged.
             content: Target features by content layer.
             style: Target descriptions by style layer.
         """
@@ -142,6 +144,7 @@ class StyleObjective(nn.Module):
             "content": sum(content_loss(found[layer], target) for layer, target in content.items()),
             "style": sum(self.style_loss(found[layer], target) for layer, target in style.items()),
             "tv": total_variation(image),
+            "range": overshoot(image),
         }
         return terms | {"loss": sum(weight * terms[name] for name, weight in self.weights.items() if weight)}
 
@@ -156,3 +159,11 @@ def total_variation(image: Tensor) -> Tensor:
     down = (image[..., 1:, :] - image[..., :-1, :]).abs().flatten(1).mean(1)
     across = (image[..., :, 1:] - image[..., :, :-1]).abs().flatten(1).mean(1)
     return down + across
+
+
+def overshoot(image: Tensor) -> Tensor:
+    """Mean squared distance of the pixels from [-1, 1], per sample (B,).
+
+    It keeps an image that is optimised without clamping in the range in which it will be shown.
+    """
+    return (image.abs() - 1).clamp(min=0).square().flatten(1).mean(1)

@@ -1,6 +1,7 @@
 """A composed configuration made into a live experiment: data, model, sampler, callbacks, loggers, trainer."""
 
 import math
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from genexp.families.base import Family
 from genexp.runs.build import build, build_dict, quiet_lightning
 from genexp.runs.folder import RunFolder
 from genexp.runs.loggers import Journal
-from genexp.runs.provenance import cpu_features
+from genexp.runs.provenance import cpu_features, idle_cores
 
 MANUAL_DDP = "ddp_find_unused_parameters_true"
 
@@ -34,6 +35,8 @@ def settle_hardware(config: DictConfig) -> None:
     `precision: auto` is bf16-mixed on GPUs that have bf16 and on CPUs with AMX, where it is faster and safe (float32
     weights, and losses outside autocast); elsewhere it is 32-true.
     """
+    if config.threads == "auto":
+        config.threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or idle_cores()
     trainer = config.trainer
     gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
     with open_dict(trainer):
@@ -54,6 +57,7 @@ def assemble(config: DictConfig, folder: RunFolder, resume_at: int = 0) -> Exper
         resume_at: Images seen by the checkpoint that training continues from; 0 for a new run.
     """
     _require_monitor(config)
+    torch.set_num_threads(config.threads)
     with quiet_lightning():
         seed_everything(config.seed, verbose=False)
     data = build(config.data)

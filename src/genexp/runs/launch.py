@@ -43,6 +43,9 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
         sys.argv = typed
 
 
+_CHOICES = ("experiment", "model", "data", "resume")
+"""Any of these says what to train; without one, `genexp train` is `experiment=quickstart`."""
+
 _FOR_THE_USER = (InvalidConfig, DamagedRun, FileExistsError, FileNotFoundError, FloatingPointError)
 """Errors whose message says all that a person needs; HYDRA_FULL_ERROR=1 shows where they were raised."""
 
@@ -58,6 +61,8 @@ def _source(name: str, arguments: list[str]) -> tuple[Path, str, list[str]]:
     """Where the configuration comes from: our conf/, or for `train resume=<run>` the run's own saved configuration."""
     if name == "sample" and not any(a.startswith("sampler=") for a in arguments):
         arguments = [f"++{a}" if a.startswith("sampler.") else a for a in arguments]  # change the run's own sampler
+    if name == "train" and not any(a.split("=")[0] in _CHOICES for a in arguments):
+        arguments = ["experiment=quickstart", *arguments]
     given = [a.split("=", 1)[1] for a in arguments if a.startswith("resume=")] if name == "train" else []
     if not given or given[-1] in ("auto", "null"):
         return conf_dir(), name, arguments
