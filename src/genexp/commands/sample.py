@@ -8,6 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from genexp.runs.provenance import chosen_threads
+
 
 def sample(config: DictConfig) -> None:
     """Draw the images that `config` asks for and write them as PNG, with a record of how they were drawn.
@@ -16,11 +18,14 @@ def sample(config: DictConfig) -> None:
         ValueError: an option is out of range or does not fit the model.
         FileNotFoundError: there is no such run or checkpoint.
     """
+    import torch
+
     from genexp.runs.drawing import Drawing
     from genexp.runs.load import load_run
     from genexp.runs.validation import require_valid
 
     _require_ranges(config)
+    torch.set_num_threads(chosen_threads(config.threads))
     run = load_run(config.run, config.weights, config.checkpoint)
     node = sampler_node(run.config, config.get("sampler"))
     require_valid(OmegaConf.create({"sampler": OmegaConf.to_container(node, resolve=True)}), "sample")

@@ -18,10 +18,14 @@ def stylize(config: DictConfig) -> None:
         ValueError: an option is out of range, or a picture cannot be used.
         FileNotFoundError: a picture, a run or a file of weights does not exist.
     """
+    import torch
+
     from genexp.runs.loggers import save_png
+    from genexp.runs.provenance import chosen_threads
     from genexp.runs.validation import require_valid
     from genexp.tensors import to_uint8
 
+    torch.set_num_threads(chosen_threads(config.threads))
     _require_options(config)
     require_valid(config, "stylize")
     files = {name: _picture_file(name, config[name]) for name in ("content", "style")}

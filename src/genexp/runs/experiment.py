@@ -1,7 +1,6 @@
 """A composed configuration made into a live experiment: data, model, sampler, callbacks, loggers, trainer."""
 
 import math
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from genexp.families.base import Family
 from genexp.runs.build import build, build_dict, quiet_lightning
 from genexp.runs.folder import RunFolder
 from genexp.runs.loggers import Journal
-from genexp.runs.provenance import cpu_features, idle_cores
+from genexp.runs.provenance import chosen_threads, cpu_features
 
 MANUAL_DDP = "ddp_find_unused_parameters_true"
 
@@ -35,8 +34,7 @@ def settle_hardware(config: DictConfig) -> None:
     `precision: auto` is bf16-mixed on GPUs that have bf16 and on CPUs with AMX, where it is faster and safe (float32
     weights, and losses outside autocast); elsewhere it is 32-true.
     """
-    if config.threads == "auto":
-        config.threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or idle_cores()
+    config.threads = chosen_threads(config.threads)
     trainer = config.trainer
     gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
     with open_dict(trainer):

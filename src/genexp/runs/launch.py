@@ -10,8 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from genexp.runs.config import conf_dir
-from genexp.runs.folder import CONFIG, DamagedRun, RunFolder
-from genexp.runs.problems import InvalidConfig
+from genexp.runs.folder import CONFIG, RunFolder
 
 
 def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]) -> None:
@@ -46,7 +45,7 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
 _CHOICES = ("experiment", "model", "data", "resume")
 """Any of these says what to train; without one, `genexp train` is `experiment=quickstart`."""
 
-_FOR_THE_USER = (InvalidConfig, DamagedRun, FileExistsError, FileNotFoundError, FloatingPointError)
+_FOR_THE_USER = (ValueError, FileExistsError, FileNotFoundError, ConnectionError, FloatingPointError)
 """Errors whose message says all that a person needs; HYDRA_FULL_ERROR=1 shows where they were raised."""
 
 

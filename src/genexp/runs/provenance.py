@@ -57,15 +57,17 @@ def cpu_features() -> dict[str, Any]:
     }
 
 
-def idle_cores() -> int:
-    """Cores that the last minute's load leaves free, at least one.
+def chosen_threads(wanted: int | str) -> int:
+    """CPU threads for PyTorch: the number given, or for `auto` OMP_NUM_THREADS or the cores that are idle now.
 
-    Threads that wait for a core they share with another process cost far more than they bring: a small UNet's step takes
-    several times as long with two threads on a busy two-core machine as with one.
+    Threads that share a core with another process cost far more than they bring: on a busy two-core machine the step of
+    a small UNet took five times as long with two threads as with one.
     """
+    if wanted != "auto":
+        return int(wanted)
     cores = cpu_features()["cores"]
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return max(1, cores - round(busy))
+    return int(os.environ.get("OMP_NUM_THREADS", 0)) or max(1, cores - round(busy))
 
 
 def _cpuinfo() -> tuple[set[str], str]:
