@@ -1,7 +1,7 @@
 """Write the resolved environment into pyproject.toml's constraint-dependencies and constraints.txt.
 
 Run after changing a dependency:  python .ci/pin.py        (with --check, only say whether they agree)
-uv.lock is not committed: it would hold registry addresses. uv reads the list in pyproject.toml; pip reads constraints.txt.
+uv.lock is not committed: it would hold addresses. uv reads the list in pyproject.toml; pip reads constraints.txt.
 """
 
 import re

@@ -163,6 +163,16 @@ class Objective(Protocol):
 
 
 class Penalty(Protocol):
-    """A regulariser of a critic: per-sample values (B,), already weighted."""
+    """A regulariser of a critic: per-sample values (B,), already weighted.
 
-    def __call__(self, critic: torch.nn.Module, real: Tensor, fake: Tensor, label: Tensor | None = None) -> Tensor: ...
+    `mix` (B,) holds one uniform draw in [0, 1] a sample, for penalties at points between real and fake.
+    """
+
+    def __call__(
+        self,
+        critic: torch.nn.Module,
+        real: Tensor,
+        fake: Tensor,
+        label: Tensor | None = None,
+        mix: Tensor | None = None,
+    ) -> Tensor: ...

@@ -43,6 +43,8 @@ class Linear:
 class Cosine:
     """Warm up linearly from 0 to 1 over `warmup` images, then fall to `floor` on a half cosine that ends at `images`.
 
+    A run that is shorter than the warm-up, such as a quick check, ends in it.
+
     Reference: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017), without restarts.
     """
 
@@ -52,13 +54,13 @@ class Cosine:
 
     def __post_init__(self) -> None:
         _require_positive("images", self.images)
-        if not 0 <= self.warmup < self.images:
-            raise ValueError(f"warmup must lie in [0, images={self.images}), got {self.warmup}")
+        if self.warmup < 0:
+            raise ValueError(f"warmup must be at least 0 images, got {self.warmup}")
 
     def __call__(self, images_seen: int) -> float:
         if images_seen < self.warmup:
             return images_seen / self.warmup
-        done = min((images_seen - self.warmup) / (self.images - self.warmup), 1.0)
+        done = min((images_seen - self.warmup) / max(self.images - self.warmup, 1), 1.0)
         return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * done)) / 2
 
 

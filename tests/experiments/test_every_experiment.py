@@ -13,9 +13,8 @@ ONE_STEP = [
     "threads=1",
     "trainer.precision=32-true",
     "logger=none",
-    "callbacks.sample_grid.num=2",
-    "callbacks.sample_grid.columns=null",
     "trainer.limit_val_batches=1",
+    "data.eval_batch_size=4",
 ]
 
 
@@ -25,12 +24,14 @@ def test_one_step(experiment, tmp_path):
     config = compose("train", overrides)
     if not (source_name(config) & EMBEDDED):
         stand_in = ["data=shapes", f"data.image_size={config.data.image_size}", f"data.channels={config.data.channels}"]
-        overrides += [*stand_in, "extractor=random"]
+        overrides += [*stand_in, "extractor=random", "data.source.train_images=960", "data.source.test_images=960"]
         config = compose("train", overrides)
     batch = min(4, config.data.batch_size)
     overrides += [f"data.batch_size={batch}", f"training.max_images={batch}", f"training.evaluate_every={batch}"]
     if "vgg" in config.model:
-        overrides += ["model.vgg.weights=random"]
+        overrides += ["model.vgg.weights=random", "data.image_size=64"]
+    if config.callbacks.get("sample_grid") is not None:
+        overrides += ["callbacks.sample_grid.num=2", "callbacks.sample_grid.columns=null"]
     if config.callbacks.get("evaluate") is not None:
         overrides += ["callbacks.evaluate.num=2"]
     if "steps" in config.sampler:

@@ -66,7 +66,7 @@ def test_killed_and_resumed_equals_straight(family, kill, kill_after, tmp_path):
 
 
 def test_a_finished_run_is_extended_exactly(tmp_path):
-    overrides = tiny.overrides_for("diffusion")
+    overrides = [*tiny.overrides_for("diffusion"), "ramp@model.learning_rate=constant"]
     straight = tiny.run([*overrides, f"paths.outputs={tmp_path / 'straight'}", "training.max_images=640"])
     short = tiny.run([*overrides, f"paths.outputs={tmp_path / 'short'}"])
     longer = tiny.run(
@@ -76,6 +76,29 @@ def test_a_finished_run_is_extended_exactly(tmp_path):
     expected, got = tiny.checkpoint(straight), tiny.checkpoint(longer)
     for part in STATE:
         assert tiny.differences(expected[part], got[part], part) == []
+
+
+def test_the_command_line_extends_a_run_and_everything_that_depends_on_its_length(tmp_path, monkeypatch):
+    """`resume=<run>` starts from the overrides of the run: lengths, ramps and callbacks follow the new value."""
+    import sys
+
+    from genexp.__main__ import main
+
+    def genexp(*arguments):
+        monkeypatch.setattr(sys, "argv", ["genexp", *arguments])
+        assert main() == 0
+
+    genexp("train", *tiny.overrides_for("diffusion"), f"paths.outputs={tmp_path}")
+    folder = tiny.newest(tmp_path)
+    genexp("train", f"resume={folder.path}", "training.max_images=512")
+    assert tiny.newest(tmp_path).path == folder.path
+    assert tiny.checkpoint(folder)["counters"]["images_seen"] == 512
+    assert folder.record["changed"]["training.max_images"] == [320, 512]
+    assert folder.record["changed"]["model.learning_rate.images"] == [320, 512]
+    rates = {row["images_seen"]: row["train/learning_rate"] for row in folder.history() if "train/learning_rate" in row}
+    assert 0 < rates[384] < rates[64]
+    genexp("train", f"resume={folder.path}", "training.max_images=576")
+    assert tiny.checkpoint(folder)["counters"]["images_seen"] == 576
 
 
 def test_resume_auto_starts_anew_for_another_configuration_and_after_the_end(tmp_path):

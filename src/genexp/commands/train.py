@@ -17,7 +17,7 @@ def train(config: DictConfig) -> float | None:
     Returns:
         The best monitored value, for sweeps; None when nothing is monitored.
     """
-    from genexp.runs.config import load_config, resolved
+    from genexp.runs.config import resolved
     from genexp.runs.experiment import settle_hardware
     from genexp.runs.validation import require_valid
 
@@ -25,7 +25,6 @@ def train(config: DictConfig) -> float | None:
     settle_hardware(config)
     plain = resolved(config)
     folder, checkpoint = claim_folder(plain)
-    plain["threads"] = load_config(folder.config_path).threads  # a resumed run keeps its number, and so its rounding
     os.environ["GENEXP_RUN_DIR"] = str(folder.path)
     try:
         return _fit(OmegaConf.create(plain), folder, checkpoint)

@@ -1,14 +1,15 @@
 """Which folder a training run writes to: a new one of its own, or the one it continues. Imports no torch."""
 
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from genexp.runs.config import config_digest
-from genexp.runs.folder import RunFolder, new_run_id, newest_unfinished, run_path, write_atomically
+from genexp.runs.config import VOLATILE, config_digest, flat, load_config
+from genexp.runs.folder import OVERRIDES, RunFolder, new_run_id, newest_unfinished, run_path, write_atomically
 from genexp.runs.provenance import command_line, provenance
 
 
@@ -35,8 +36,26 @@ def claim_folder(plain: dict[str, Any]) -> tuple[RunFolder, Path | None]:
     checkpoint = _checkpoint_of(folder, resume)
     if checkpoint is None and resume != "auto":
         raise FileNotFoundError(f"resume must name a run with a checkpoint, got {resume} ({folder.last} is missing)")
-    folder.update_record(state="running", resumed=folder.record.get("resumed", 0) + 1)
+    _take_up(folder, plain)
     return folder, checkpoint
+
+
+def _take_up(folder: RunFolder, plain: dict[str, Any]) -> None:
+    """Record that a run is continued, and with which values other than before."""
+    plain["threads"] = load_config(folder.config_path).threads  # as before, and so the same rounding
+    before = flat(OmegaConf.to_container(load_config(folder.config_path)))
+    now = flat(plain)
+    changed = {
+        key: [before.get(key), now.get(key)]
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and key.split(".")[0] not in VOLATILE
+    }
+    for key, (old, new) in changed.items():
+        print(f"changed     {key}: {old} -> {new}", file=sys.stderr)
+    folder.update_record(state="running", resumed=folder.record.get("resumed", 0) + 1, changed=changed)
+    write_atomically(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(plain)))
+    if _overrides():
+        write_atomically(folder.path / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(_overrides())))
 
 
 def _checkpoint_of(folder: RunFolder, resume: str | None) -> Path | None:
@@ -65,7 +84,7 @@ def _new_folder(plain: dict[str, Any], outputs: Path) -> RunFolder:
     }
     folder = RunFolder.claim(_place(plain, outputs, name, run_id), record)
     write_atomically(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(plain)))
-    write_atomically(folder.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(_overrides())))
+    write_atomically(folder.path / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(_overrides())))
     return folder
 
 

@@ -81,3 +81,13 @@ def load_config(path: Path) -> DictConfig:
     if not isinstance(config, DictConfig):
         raise ValueError(f"config.yaml must be a YAML mapping, got {type(config).__name__} in {path}")
     return config
+
+
+def flat(plain: Any, path: str = "") -> dict[str, Any]:
+    """Nested containers as one dictionary from dotted keys to leaves; a list counts as a leaf."""
+    if not isinstance(plain, dict):
+        return {path: plain}
+    found: dict[str, Any] = {}
+    for key, value in plain.items():
+        found |= flat(value, f"{path}.{key}" if path else str(key))
+    return found

@@ -4,13 +4,12 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from genexp.runs.config import conf_dir
-from genexp.runs.folder import CONFIG, RunFolder
+from genexp.runs.config import conf_dir, load_config
+from genexp.runs.folder import OVERRIDES, RunFolder
 
 
 def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]) -> None:
@@ -22,7 +21,7 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
     import hydra
 
     typed = list(sys.argv)
-    directory, primary, overrides = _source(name, arguments)
+    overrides = _source(name, arguments)
 
     @functools.wraps(command)
     def task(config: DictConfig) -> Any:
@@ -37,7 +36,7 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
 
     sys.argv = [typed[0], *overrides]
     try:
-        hydra.main(version_base="1.3", config_path=str(directory), config_name=primary)(task)()
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
     finally:
         sys.argv = typed
 
@@ -56,17 +55,23 @@ def _one_of_many() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def _source(name: str, arguments: list[str]) -> tuple[Path, str, list[str]]:
-    """Where the configuration comes from: our conf/, or for `train resume=<run>` the run's own saved configuration."""
+def _source(name: str, arguments: list[str]) -> list[str]:
+    """The overrides that the command runs with: those typed, and what they stand for."""
     if name == "sample" and not any(a.startswith("sampler=") for a in arguments):
-        arguments = [f"++{a}" if a.startswith("sampler.") else a for a in arguments]  # change the run's own sampler
-    if name == "train" and not any(a.split("=")[0] in _CHOICES for a in arguments):
-        arguments = ["experiment=quickstart", *arguments]
-    given = [a.split("=", 1)[1] for a in arguments if a.startswith("resume=")] if name == "train" else []
-    if not given or given[-1] in ("auto", "null"):
-        return conf_dir(), name, arguments
-    folder = RunFolder.open(given[-1])
-    return folder.path, CONFIG.removesuffix(".yaml"), [*_QUIET, f"hydra.run.dir={folder.path.parent}", *arguments]
+        return [f"++{a}" if a.startswith("sampler.") else a for a in arguments]  # change the run's own sampler
+    if name != "train":
+        return arguments
+    resume = [a.split("=", 1)[1] for a in arguments if a.startswith("resume=")]
+    if resume and resume[-1] not in ("auto", "null"):
+        return [*_started_with(RunFolder.open(resume[-1])), *arguments]
+    if not any(a.split("=")[0] in _CHOICES for a in arguments):
+        return ["experiment=quickstart", *arguments]
+    return arguments
 
 
-_QUIET = ("hydra.output_subdir=null", "hydra/job_logging=none")
+def _started_with(folder: RunFolder) -> list[str]:
+    """The overrides of a run, and what was settled for it by the machine that it started on."""
+    saved = load_config(folder.config_path)
+    typed = [str(a) for a in OmegaConf.load(folder.path / OVERRIDES) if not str(a).startswith(("resume=", "run_dir="))]
+    outputs = str(saved.paths.outputs).replace("'", "\\'")
+    return [*typed, f"trainer.precision={saved.trainer.precision}", f"paths.outputs='{outputs}'"]
