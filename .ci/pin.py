@@ -14,11 +14,13 @@ EXPORT = "uv export --frozen --format requirements-txt --no-hashes --no-header -
 
 
 def resolved() -> list[str]:
-    """Every pinned package of the lock file, markers included."""
+    """Every pinned package of the lock file; markers only where a package has several versions."""
     subprocess.run(["uv", "lock", "--quiet"], cwd=ROOT, check=True)
     command = [*EXPORT.split(), "--all-groups", "--all-extras"]
     out = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    return [line.replace('"', "'") for line in out.splitlines() if line and not line.startswith(("#", "-"))]
+    lines = [line.replace('"', "'") for line in out.splitlines() if line and not line.startswith(("#", "-"))]
+    names = [line.split("==")[0] for line in lines]
+    return [line if names.count(name) > 1 else line.split(" ;")[0] for name, line in zip(names, lines, strict=True)]
 
 
 def main() -> int:
