@@ -1,0 +1,41 @@
+from genexp.commands import info
+from genexp.runs.provenance import chosen_threads, cpu_features, git_state, versions
+
+
+def test_info_says_versions_devices_and_places(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("GENEXP_OUTPUTS", str(tmp_path))
+    assert info.main([]) == 0
+    out = capsys.readouterr().out
+    for word in (
+        "torch",
+        "lightning",
+        "hydra-core",
+        "processor",
+        "bf16 units",
+        "precision",
+        "configuration",
+        str(tmp_path),
+    ):
+        assert word in out
+    assert "not there yet" in out
+
+
+def test_info_takes_no_arguments(capsys):
+    assert info.main(["verbose=true"]) == 2
+    assert "usage: genexp info" in capsys.readouterr().out
+
+
+def test_threads_are_what_was_asked_for_else_what_is_idle(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    cores = cpu_features()["cores"]
+    assert chosen_threads(3) == 3
+    for load, expected in ((0.0, cores), (100.0, 1)):
+        monkeypatch.setattr("os.getloadavg", lambda load=load: (load, load, load))
+        assert chosen_threads("auto") == expected
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert chosen_threads("auto") == 5
+
+
+def test_provenance_outside_a_checkout_has_no_git_state(tmp_path):
+    assert git_state(tmp_path) is None
+    assert versions()["torch"]
