@@ -50,6 +50,7 @@ def inside_lightning(overrides, batches, warm_up):
                 *overrides,
                 *length,
                 "trainer=cpu",
+                f"threads={torch.get_num_threads()}",
                 "trainer.precision=32-true",
                 "logger=none",
                 "metrics=none",

@@ -122,5 +122,4 @@ def _sweep_folder() -> Path | None:
 
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return None
-    sweep = HydraConfig.get().sweep
-    return Path(sweep.dir).resolve() / str(sweep.subdir)
+    return Path(HydraConfig.get().sweep.dir).resolve() / str(HydraConfig.get().job.num)
