@@ -153,13 +153,17 @@ def main():
     parser.add_argument("--batches", type=int, default=150)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--warm-up", type=int, default=20, help="batches before the clock starts")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     print(f"{'case':<22}{'bare ms':>10}{'Lightning ms':>14}{'ratio':>8}{'fixed ms':>10}")
     for name, overrides in CASES.items():
+        if given.only not in name:
+            continue
         batches = given.batches * (4 if "smallest" in name else 1)
         pairs = [
-            (bare(overrides, batches, 20) * 1e3, inside_lightning(overrides, batches, 20) * 1e3)
+            (bare(overrides, batches, given.warm_up) * 1e3, inside_lightning(overrides, batches, given.warm_up) * 1e3)
             for _ in range(given.turns)
         ]
         ratio = statistics.median(b / a for a, b in pairs)
