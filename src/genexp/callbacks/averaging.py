@@ -1,7 +1,6 @@
 """Averaged weights: an exponential moving average over named sub-modules, counted in images."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -89,18 +88,6 @@ class Averaging(Callback):
         """Put the weights back when validation was interrupted."""
         if self._swapped:
             self._swap(pl_module)
-
-    @contextmanager
-    def raw_weights(self, pl_module: Trainee) -> Iterator[None]:
-        """Within validation, look at the raw weights instead of the average."""
-        swapped = self._swapped
-        if swapped:
-            self._swap(pl_module)
-        try:
-            yield
-        finally:
-            if swapped:
-                self._swap(pl_module)
 
     def _swap(self, pl_module: Trainee) -> None:
         for name, averages in self._averages.items():

@@ -46,7 +46,6 @@ class LogTerms(Callback):
         if every <= 0:
             raise ValueError(f"every must be a positive number of images, got {every}")
         self.every = every
-        self.latest: dict[str, float] = {}
         self._logged_at = 0
 
     def on_fit_start(self, trainer: Trainer, pl_module: Trainee) -> None:
@@ -58,28 +57,18 @@ class LogTerms(Callback):
         now = pl_module.images_seen
         if crossed(self._logged_at, now, self.every) or trainer.should_stop:
             self._logged_at = now
-            self._publish(trainer, now, pl_module.reduced(pl_module.terms.flush()) | pl_module.learning_rates())
+            values = pl_module.reduced(pl_module.terms.flush()) | pl_module.learning_rates()
+            publish(trainer, now, values)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Trainee) -> None:
         """Log the held-out means and offer them to early stopping."""
         means = pl_module.validation_means()
         if means and not trainer.sanity_checking:
-            self._publish(trainer, pl_module.images_seen, means)
-
-    def _publish(self, trainer: Trainer, images_seen: int, values: dict[str, float]) -> None:
-        if not values:
-            return
-        self.latest |= values
-        publish(trainer, images_seen, values)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: the interval is counted in images seen."""
-        return {}
+            publish(trainer, pl_module.images_seen, means)
 
 
 def publish(trainer: Trainer, images_seen: int, values: dict[str, float]) -> None:
     """Hand values to every logger and to whatever monitors them, on the one x-axis of images seen."""
-
     trainer.callback_metrics.update({name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()})
     for logger in trainer.loggers:
         logger.log_metrics(values, step=images_seen)
