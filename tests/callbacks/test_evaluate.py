@@ -36,7 +36,7 @@ class Images(LightningDataModule):
         return DataLoader([{"image": self.images["val"]}], batch_size=None)
 
     def reference(self, split):
-        return iter(self.images[split].split(20))
+        return ({"image": part} for part in self.images[split].split(20))
 
     def digest(self, split):
         return f"digest of {split}"
@@ -146,8 +146,8 @@ def test_the_value_is_that_of_the_drawn_images():
     callback = evaluate()
     model, _, _ = fit(callback)
     images = torch.cat([draw_one(model, i) for i in range(100)])
-    summary = callback.evaluator.summarise([images])
-    expected = callback.evaluator.values(summary, callback._real)["fd"].value
+    summary = callback.evaluator.summarise([{"image": images}])
+    expected = callback.evaluator.values(summary, callback._real)["fd"]["fd"].value
     assert value(callback.latest) == pytest.approx(expected, rel=1e-5)
 
 

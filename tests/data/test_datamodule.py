@@ -128,7 +128,7 @@ def test_digits_end_to_end(tmp_path):
     data = ImageData(Digits(), [1, 8, 8], 10, 128, image_size=8, channels=1, cache_dir=tmp_path)
     data.setup()
     assert [data.split_size(name) for name in ("train", "val", "test")] == [1197, 200, 400]
-    images = torch.cat(list(data.reference("train")))
+    images = torch.cat([batch["image"] for batch in data.reference("train")])
     assert images.shape == (1197, 1, 8, 8)
     assert images.min() == -1
     assert images.max() == 1

@@ -24,9 +24,13 @@ class Counted:
         return image.flatten(1)
 
 
+def batches(images, batch_size=64):
+    return [{"image": part} for part in images.split(batch_size)]
+
+
 def image_set(images, name="train", batch_size=64):
     shape = tuple(images.shape[1:])
-    return ImageSet(name, f"digest of {name}", len(images), shape, lambda: images.split(batch_size))
+    return ImageSet(name, f"digest of {name}", len(images), shape, lambda: batches(images, batch_size))
 
 
 def noise(count=200, seed=0):
@@ -34,13 +38,13 @@ def noise(count=200, seed=0):
 
 
 def value(evaluator, images, reference, batch_size=64):
-    return evaluator.values(evaluator.summarise(images.split(batch_size)), reference)["fd"].value
+    return evaluator.values(evaluator.summarise(batches(images, batch_size)), reference)["fd"]["fd"].value
 
 
 @pytest.fixture(scope="module")
 def digits():
     data = ImageData(Digits(), shape=[1, 8, 8], num_classes=10, batch_size=64)
-    images = {split: torch.cat(list(data.reference(split))) for split in ("train", "test")}
+    images = {split: torch.cat([batch["image"] for batch in data.reference(split)]) for split in ("train", "test")}
     label = torch.cat([batch["label"] for batch in data.eval_loader("test")])
     return images["train"], images["test"], label
 
@@ -89,7 +93,7 @@ def test_points_are_compared_by_their_coordinates():
     reference = evaluator.reference(image_set(points))
     shifted = points + torch.tensor([3.0, 4.0])
     assert value(evaluator, shifted, reference) == pytest.approx(25, rel=1e-5)
-    assert evaluator.protocol("fd", reference, Generated(500, 0, "raw", "none")).quantiser == "none"
+    assert evaluator.protocol("fd", "fd", reference, Generated(500, 0, "raw", "none")).quantiser == "none"
 
 
 def test_metrics_share_one_pass_of_features_unless_they_bring_their_own():
@@ -97,10 +101,10 @@ def test_metrics_share_one_pass_of_features_unless_they_bring_their_own():
     own.name = "own"
     evaluator = Evaluator(shared, {"a": FrechetDistance(), "b": FrechetDistance(), "c": FrechetDistance(own)})
     reference = evaluator.reference(image_set(noise()))
-    values = evaluator.values(evaluator.summarise(noise(seed=1).split(50)), reference)
+    values = evaluator.values(evaluator.summarise(batches(noise(seed=1), 50)), reference)
     assert (shared.seen, own.seen) == (400, 400)
-    assert values["a"] == values["b"] == values["c"]
-    assert evaluator.protocol("c", reference, Generated(200, 0, "raw", "none")).key == "fd/own@cccccccc"
+    assert values["a"]["fd"] == values["b"]["fd"] == values["c"]["fd"]
+    assert evaluator.protocol("c", "fd", reference, Generated(200, 0, "raw", "none")).key == "fd/own@cccccccc"
 
 
 def test_real_images_are_looked_at_once_for_all_runs(tmp_path):
@@ -118,7 +122,7 @@ def test_cached_statistics_are_used_only_for_the_same_content_count_and_weights(
     extractor, images = Counted(), noise()[: change.get("count", 200)]
     extractor.digest = change.get("extractor", extractor.digest)
     real = image_set(images)
-    real = ImageSet(real.name, change.get("digest", real.digest), real.count, real.shape, real.images)
+    real = ImageSet(real.name, change.get("digest", real.digest), real.count, real.shape, real.batches)
     Evaluator(extractor, {"fd": FrechetDistance()}, StatisticsCache(tmp_path)).reference(real)
     assert extractor.seen == len(images)
 
@@ -138,9 +142,10 @@ def test_a_damaged_cache_is_rebuilt_with_a_notice(tmp_path, caplog):
 def test_a_value_carries_its_protocol():
     evaluator = Evaluator(Counted(), {"fd": FrechetDistance()})
     reference = evaluator.reference(image_set(noise()))
-    record = evaluator.protocol("fd", reference, Generated(1000, 7, "averaged", "DDIM(steps=20)")).record()
+    record = evaluator.protocol("fd", "fd", reference, Generated(1000, 7, "averaged", "DDIM(steps=20)")).record()
     assert record == {
         "metric": "fd",
+        "settings": "FrechetDistance()",
         "extractor": "counted",
         "extractor_digest": "c" * 64,
         "resize": "none",
@@ -160,8 +165,8 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="at least 2 images, got 1"):
         evaluator.reference(image_set(noise(1)))
     with pytest.raises(ValueError, match="train must hold 5 images as declared, got 4"):
-        evaluator.reference(ImageSet("train", "x", 5, (1, 4, 4), lambda: [noise(4)]))
+        evaluator.reference(ImageSet("train", "x", 5, (1, 4, 4), lambda: [{"image": noise(4)}]))
     with pytest.raises(ValueError, match=r"features must have shape \(N, 16\), got \(3, 64\)"):
-        evaluator.summarise([torch.zeros(3, 1, 8, 8)])
+        evaluator.summarise([{"image": torch.zeros(3, 1, 8, 8)}])
     with pytest.raises(ValueError, match="features must be finite"):
-        Evaluator(Coordinates(2), {"fd": FrechetDistance()}).summarise([torch.full((3, 2), float("nan"))])
+        Evaluator(Coordinates(2), {"fd": FrechetDistance()}).summarise([{"image": torch.full((3, 2), float("nan"))}])

@@ -8,9 +8,9 @@ import torch
 from genexp.data.datamodule import ImageData
 from genexp.data.digits import Digits
 from genexp.data.shapes import Shapes
-from genexp.evaluation.assets import ASSETS, WrongDigest, load_asset, save_asset
 from genexp.evaluation.extractors import ClassifierFeatures, Coordinates, Pixels, RandomFeatures
 from genexp.networks.classifier import ConvClassifier
+from genexp.shipped import ASSETS, WrongDigest, load_asset, save_asset
 
 
 def accuracy(extractor, data):

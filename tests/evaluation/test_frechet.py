@@ -4,16 +4,15 @@ import pytest
 import torch
 
 from genexp.evaluation.frechet import Gaussian, frechet_distance
-from genexp.evaluation.statistics import Moments
+from genexp.evaluation.moments import Moments
 
 
 def law(mean, covariance, count=1001):
     """Moments with exactly this mean and covariance."""
-    moments = Moments(len(mean))
-    moments.count = count
-    moments.mean = torch.as_tensor(mean, dtype=torch.float64)
-    moments.scatter = torch.as_tensor(covariance, dtype=torch.float64) * (count - 1)
-    return moments
+    scatter = torch.as_tensor(covariance, dtype=torch.float64) * (count - 1)
+    centre = torch.as_tensor(mean, dtype=torch.float64)
+    none = torch.empty(0, len(mean))
+    return Moments.from_state({"count": torch.tensor([count]), "mean": centre, "scatter": scatter, "rows": none})
 
 
 def distance(one, other):

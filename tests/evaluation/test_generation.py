@@ -22,10 +22,10 @@ def test_processes_share_all_samples_in_batches_that_do_not_depend_on_their_numb
 
 
 def test_a_sample_is_the_same_in_any_batch():
-    whole = draw(None, Echo(), range(12), seed=3)
-    parts = torch.cat([draw(None, Echo(), batch, seed=3) for batch in shares(12, 5)])
+    whole = draw(None, Echo(), range(12), seed=3)["image"]
+    parts = torch.cat([draw(None, Echo(), batch, seed=3)["image"] for batch in shares(12, 5)])
     assert torch.equal(whole, parts)
-    assert not torch.equal(whole, draw(None, Echo(), range(12), seed=4))
+    assert not torch.equal(whole, draw(None, Echo(), range(12), seed=4)["image"])
 
 
 def test_labels_follow_the_counts_and_depend_on_the_index_alone():
@@ -38,8 +38,10 @@ def test_labels_follow_the_counts_and_depend_on_the_index_alone():
 
 
 def test_a_conditional_model_receives_its_labels():
-    images = draw(None, Echo(), range(6), seed=0, counts=[0, 0, 5])
-    assert (images == 2).all()
+    batch = draw(None, Echo(), range(3, 9), seed=0, counts=[0, 0, 5])
+    assert (batch["image"] == 2).all()
+    assert batch["label"].tolist() == [2] * 6
+    assert batch["index"].tolist() == [3, 4, 5, 6, 7, 8]
 
 
 def test_a_reference_without_labels_is_refused():

@@ -36,10 +36,10 @@ def test_the_distance_is_that_of_torchmetrics_on_the_same_weights(weights):
     theirs.update(real, real=True)
     theirs.update(fake, real=False)
     evaluator = Evaluator(InceptionFeatures(str(weights), 64), {"fid": FrechetDistance()})
-    reference = evaluator.reference(ImageSet("test", "x", 10, (3, 32, 32), lambda: [to_float(real)]))
-    ours = evaluator.values(evaluator.summarise([to_float(fake)]), reference)["fid"].value
+    reference = evaluator.reference(ImageSet("test", "x", 10, (3, 32, 32), lambda: [{"image": to_float(real)}]))
+    ours = evaluator.values(evaluator.summarise([{"image": to_float(fake)}]), reference)["fid"]["fd"].value
     assert ours == pytest.approx(float(theirs.compute()), rel=1e-4)
-    assert evaluator.protocol("fid", reference, Generated(10, 0, "raw", "none")).key.startswith("fd/inception64@")
+    assert evaluator.protocol("fid", "fd", reference, Generated(10, 0, "raw", "none")).key.startswith("fd/inception64@")
 
 
 def test_grey_images_are_repeated_and_other_channels_refused(weights):

@@ -1,10 +1,13 @@
 import dataclasses
 import json
 
-from genexp.evaluation.protocol import OFFICIAL_INCEPTION, Protocol, describe
+import pytest
+
+from genexp.evaluation.protocol import IMAGES, OFFICIAL_INCEPTION, MixedProtocols, Protocol, describe, require_same
 
 PROTOCOL = Protocol(
     metric="fd",
+    settings="FrechetDistance()",
     extractor="digits_classifier",
     extractor_digest="0123456789abcdef",
     resize="torch_antialias",
@@ -34,7 +37,29 @@ def test_only_the_official_inception_gives_an_fid():
 
 
 def test_a_protocol_is_plain_json():
-    assert Protocol(**json.loads(json.dumps(PROTOCOL.record()))) == PROTOCOL
+    assert Protocol.read(json.loads(json.dumps(PROTOCOL.record()))) == PROTOCOL
+    with pytest.raises(ValueError, match="fields of a protocol, got one that differs in colour, seed"):
+        Protocol.read({k: v for k, v in PROTOCOL.record().items() if k != "seed"} | {"colour": 1})
+
+
+def test_a_value_of_the_images_themselves_has_no_suffix():
+    assert dataclasses.replace(PROTOCOL, metric="psnr", extractor=IMAGES).key == "psnr"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("reference_digest", "beef"), ("n_generated", 999), ("resize", "none"), ("settings", "KernelDistance(degree=2)")],
+)
+def test_values_that_were_measured_differently_do_not_share_a_column(field, value):
+    other = dataclasses.replace(PROTOCOL, **{field: value})
+    ours = getattr(PROTOCOL, field)
+    with pytest.raises(MixedProtocols) as error:
+        require_same({"ours": PROTOCOL, "theirs": other})
+    assert str(error.value).endswith(f"{field} is {ours} for ours and {value} for theirs")
+
+
+def test_values_of_other_samples_measured_alike_share_a_column():
+    require_same({"a": PROTOCOL, "b": dataclasses.replace(PROTOCOL, seed=3, weights="raw", sampler="DDPM()")})
 
 
 def test_a_sampler_is_described_by_its_plain_settings():

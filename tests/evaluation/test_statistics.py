@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from genexp.evaluation.statistics import Moments
+from genexp.evaluation.moments import Moments
 
 
 def features(count=500, dimensions=7, mean=0.0, seed=0):
@@ -20,7 +20,7 @@ def moments(*parts):
 def assert_same(one, other):
     assert one.count == other.count
     torch.testing.assert_close(one.mean, other.mean, rtol=1e-13, atol=1e-13)
-    torch.testing.assert_close(one.scatter, other.scatter, rtol=1e-12, atol=1e-9)
+    torch.testing.assert_close(one.covariance, other.covariance, rtol=1e-12, atol=1e-9)
 
 
 def test_mean_and_covariance_are_those_of_all_vectors():

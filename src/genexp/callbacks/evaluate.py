@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import torch
 from lightning import Callback, Trainer
 from torch import Tensor, nn
 
@@ -12,9 +13,9 @@ from genexp.callbacks.averaging import Averaging
 from genexp.callbacks.cadence import publish
 from genexp.contracts import FeatureExtractor, Sampler
 from genexp.evaluation.cache import StatisticsCache
-from genexp.evaluation.evaluator import Evaluator, Generated, ImageSet, Reference, Summary
+from genexp.evaluation.evaluator import Evaluator, Generated, ImageSet, Reference, Score, Summary
 from genexp.evaluation.generation import draw, shares
-from genexp.evaluation.metrics.base import Metric, Value
+from genexp.evaluation.metrics.base import Metric
 from genexp.evaluation.protocol import describe
 
 
@@ -62,7 +63,7 @@ class Evaluate(Callback):
         self.latest: dict[str, float] = {}
         self.protocols: dict[str, dict[str, str | int]] = {}
         self._real: Reference | None = None
-        self._floor: dict[str, Value] = {}
+        self._floor: dict[str, Score] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Look at the real images before training, so that what is wrong with them is said then."""
@@ -74,7 +75,7 @@ class Evaluate(Callback):
         self._real = self.evaluator.reference(image_set(trainer.datamodule, self.reference, device))
         if self.floor is not None:
             held_out = self.evaluator.reference(image_set(trainer.datamodule, self.floor, device))
-            self._floor = self.evaluator.values(held_out.summary, self._real)
+            self._floor = self.evaluator.scores(held_out.summary, self._real, self._generated("none"))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Measure the model as it stands and publish the values on every rank."""
@@ -100,15 +101,16 @@ class Evaluate(Callback):
             )
 
     def _values(self, summary: Summary, weights: str) -> dict[str, float]:
-        generated = Generated(self.num, self.seed, weights, describe(self.sampler))
         values = {}
-        for name, value in self.evaluator.values(summary, self._real).items():
-            protocol = self.evaluator.protocol(name, self._real, generated)
-            values[protocol.key] = value.value
-            self.protocols[protocol.key] = protocol.record()
-            if name in self._floor:
-                values[protocol.floor_key] = self._floor[name].value
+        for key, score in self.evaluator.scores(summary, self._real, self._generated(weights)).items():
+            values[key] = score.value.value
+            self.protocols[key] = score.protocol.record()
+            if key in self._floor:
+                values[score.protocol.floor_key] = self._floor[key].value.value
         return values
+
+    def _generated(self, weights: str) -> Generated:
+        return Generated(self.num, self.seed, weights, describe(self.sampler))
 
     def state_dict(self) -> dict[str, Any]:
         """The protocol of every value, so that a checkpoint says what its numbers are."""
@@ -146,12 +148,13 @@ def image_set(datamodule: Any, split: str, device: Any) -> ImageSet:
         digest=datamodule.digest(split),
         count=datamodule.split_size(split),
         shape=tuple(datamodule.shape),
-        images=partial(_batches, datamodule, split, device),
+        batches=partial(_batches, datamodule, split, device),
     )
 
 
 def _batches(datamodule: Any, split: str, device: Any) -> Any:
-    return (images.to(device) for images in datamodule.reference(split))
+    moved = ("image", "label")
+    return ({name: batch[name].to(device) for name in moved if name in batch} for batch in datamodule.reference(split))
 
 
 def merged(trainer: Trainer, summary: Summary) -> Summary:
@@ -168,5 +171,11 @@ def merged(trainer: Trainer, summary: Summary) -> Summary:
     return joined
 
 
-def _gather(trainer: Trainer, tensor: Tensor) -> Tensor:
-    return trainer.strategy.all_gather(tensor.to(trainer.strategy.root_device)).cpu()
+def _gather(trainer: Trainer, tensor: Tensor) -> list[Tensor]:
+    """The tensor of every process; they may differ in the length of the first axis."""
+    strategy = trainer.strategy
+    tensor = tensor.to(strategy.root_device)
+    lengths = strategy.all_gather(torch.tensor([len(tensor)], device=strategy.root_device)).flatten().tolist()
+    padded = torch.cat([tensor, tensor.new_zeros(max(lengths) - len(tensor), *tensor.shape[1:])])
+    gathered = strategy.all_gather(padded).cpu()
+    return [gathered[rank, :length] for rank, length in enumerate(lengths)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from lightning import LightningDataModule
-from torch import Tensor, nn
+from torch import nn
 
 from genexp.contracts import Batch
 from genexp.data.augment import Augmentation
@@ -160,13 +160,13 @@ class ImageData(LightningDataModule):
         rank, world_size = self._rank(), self._world_size()
         return EvalLoader(examples, self.eval_batch_size, rank, world_size, self._labelled, self._workers)
 
-    def reference(self, split: Split) -> Iterator[Tensor]:
-        """Float images of a whole split in batches, the same on every rank: what reference statistics are made of."""
+    def reference(self, split: Split) -> Iterator[Batch]:
+        """A whole split in batches, floats in [-1, 1], the same on every rank: what images are compared with."""
         examples = self.stored(split).examples
         columns = examples.read(torch.zeros(1, dtype=torch.int64))
         if "image" not in columns:
             raise ValueError(f"reference statistics need a source of single images, got one of {sorted(columns)}")
-        return (batch["image"] for batch in EvalLoader(examples, self.eval_batch_size, workers=self._workers))
+        return iter(EvalLoader(examples, self.eval_batch_size, labelled=self._labelled, workers=self._workers))
 
     def digest(self, split: Split) -> str:
         """Sha256 of the decoded content of a split."""

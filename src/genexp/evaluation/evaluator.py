@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genexp.contracts import FeatureExtractor
+from genexp.contracts import Batch, FeatureExtractor
 from genexp.evaluation.cache import StatisticsCache
-from genexp.evaluation.metrics.base import Metric, Value
-from genexp.evaluation.protocol import Protocol
+from genexp.evaluation.metrics.base import Better, Metric, Value
+from genexp.evaluation.protocol import Protocol, describe
 from genexp.evaluation.statistics import Statistic
 from genexp.tensors import to_float, to_uint8
 
@@ -27,14 +27,14 @@ class ImageSet:
         digest: Digest of its content.
         count: Number of images.
         shape: Shape of an image (C, H, W), or (D,) of a point.
-        images: Opens it: batches (B, *shape) in [-1, 1].
+        batches: Opens it: batches with `image` (B, *shape) in [-1, 1], and `label` where there are classes.
     """
 
     name: str
     digest: str
     count: int
     shape: tuple[int, ...]
-    images: Callable[[], Iterable[Tensor]]
+    batches: Callable[[], Iterable[Batch]]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,21 @@ class Reference:
     prepared: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Score:
+    """A value with the protocol that says what it is.
+
+    Args:
+        protocol: How it came about.
+        value: The number with its uncertainty.
+        better: Whether smaller or larger is better.
+    """
+
+    protocol: Protocol
+    value: Value
+    better: Better
+
+
 class Evaluator:
     """Compares generated with real images by features.
 
@@ -88,20 +103,23 @@ class Evaluator:
             for name, metric in self.metrics.items()
         }
 
-    def summarise(self, images: Iterable[Tensor]) -> Summary:
-        """One pass over batches of images in [-1, 1].
+    def summarise(self, batches: Iterable[Batch]) -> Summary:
+        """One pass over batches of images in [-1, 1]; images without an `index` are counted from 0.
 
         Raises:
             ValueError: an extractor refuses the images, or returns something else than finite vectors.
         """
-        summary = self.empty()
-        for batch in images:
-            self.add(summary, batch)
+        summary, seen = self.empty(), 0
+        for batch in batches:
+            count = len(batch["image"])
+            self.add(summary, {"index": torch.arange(seen, seen + count), **batch})
+            seen += count
         return summary
 
     @torch.no_grad()
-    def add(self, summary: Summary, images: Tensor) -> None:
-        """Add one batch of images in [-1, 1] to a summary."""
+    def add(self, summary: Summary, batch: Batch) -> None:
+        """Add one batch to a summary: `image` (B, *shape) in [-1, 1], `index` (B,), and `label` (B,) where known."""
+        images = batch["image"]
         seen = quantised(images)
         features: dict[str, Tensor] = {}
         done: set[str] = set()
@@ -113,31 +131,45 @@ class Evaluator:
             if source not in features:
                 with torch.autocast(images.device.type, enabled=False):
                     features[source] = extractor(seen)
-            summary[slot].update(features[source])
+            summary[slot].update(features[source], batch["index"], batch.get("label"))
             done.add(slot)
 
     def reference(self, real: ImageSet) -> Reference:
         """Summarise real images, or take their summary from the cache.
 
         Raises:
-            ValueError: there are fewer images than a metric needs, or another number than the set declares.
+            ValueError: there are fewer images than a metric needs, or another number than the set declares, or a metric
+                cannot work with its extractor.
         """
         summary = self._cached(real)
-        prepared = {name: metric.prepare(summary[self._slot(name)]) for name, metric in self.metrics.items()}
+        prepared = {
+            name: metric.prepare(summary[self._slot(name)], self._extractors[name])
+            for name, metric in self.metrics.items()
+        }
         return Reference(real, summary, prepared)
 
-    def values(self, summary: Summary, reference: Reference) -> dict[str, Value]:
-        """The value of every metric for a summarised set of images."""
+    def values(self, summary: Summary, reference: Reference) -> dict[str, dict[str, Value]]:
+        """The values of every metric for a summarised set of images, by the names that the metric gives them."""
         return {
             name: metric.compute(summary[self._slot(name)], reference.prepared[name])
             for name, metric in self.metrics.items()
         }
 
-    def protocol(self, name: str, reference: Reference, generated: Generated) -> Protocol:
-        """The protocol of the metric `name` for generated images against a reference."""
+    def scores(self, summary: Summary, reference: Reference, generated: Generated) -> dict[str, "Score"]:
+        """All values of a summarised set of images under the keys of their protocols."""
+        scores = {}
+        for name, values in self.values(summary, reference).items():
+            for value_name, better in self.metrics[name].values.items():
+                protocol = self.protocol(name, value_name, reference, generated)
+                scores[protocol.key] = Score(protocol, values[value_name], better)
+        return scores
+
+    def protocol(self, name: str, value_name: str, reference: Reference, generated: Generated) -> Protocol:
+        """The protocol of the value `value_name` of the metric `name`."""
         extractor, real = self._extractors[name], reference.real
         return Protocol(
-            metric=self.metrics[name].name,
+            metric=value_name,
+            settings=describe(self.metrics[name]),
             extractor=extractor.name,
             extractor_digest=extractor.digest,
             resize=extractor.resize,
@@ -154,10 +186,12 @@ class Evaluator:
             stored = {slot: self.cache.load(key) for slot, key in keys.items()}
             if all(state is not None for state in stored.values()):
                 return {slot: type(empty).from_state(stored[slot]) for slot, empty in self.empty().items()}
-        summary = self.summarise(real.images())
-        for slot, statistic in summary.items():
+        summary = self.summarise(real.batches())
+        for statistic in summary.values():
             if statistic.count != real.count:
                 raise ValueError(f"{real.name} must hold {real.count} images as declared, got {statistic.count}")
+        summary = {slot: statistic.condensed() for slot, statistic in summary.items()}
+        for slot, statistic in summary.items():
             if self.cache:
                 self.cache.store(keys[slot], statistic.state())
         return summary
@@ -169,7 +203,7 @@ class Evaluator:
     def _key(self, slot: str, real: ImageSet) -> dict[str, str | int]:
         resize = next(self._extractors[name].resize for name in self.metrics if self._slot(name) == slot)
         return {
-            "version": 1,
+            "version": 2,
             "features": slot,
             "resize": resize,
             "quantiser": quantiser(real.shape),

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.nn.utils import skip_init
 
-from genexp.evaluation.assets import ASSETS, load_asset
 from genexp.networks.classifier import ConvClassifier
+from genexp.shipped import ASSETS, load_asset
 
 
 class Pixels:

@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from genexp.evaluation.statistics import Moments
+from genexp.evaluation.moments import Moments
 
 
 @dataclass(frozen=True)
@@ -15,13 +15,11 @@ class Gaussian:
 
     Args:
         mean: The mean (D,).
-        covariance: The covariance (D, D).
-        root: A factor R (D, r) with R R^T = covariance, r being its numerical rank.
+        root: A factor R (D, r) of the covariance R R^T, with as few columns as it has rank, or as there were samples.
         count: Number of samples that it was fitted to.
     """
 
     mean: Tensor
-    covariance: Tensor
     root: Tensor
     count: int
 
@@ -32,10 +30,16 @@ class Gaussian:
         Raises:
             ValueError: the moments are of fewer than two samples.
         """
-        covariance = moments.covariance
-        values, vectors = torch.linalg.eigh(covariance)
+        if moments.factor is not None:
+            return cls(moments.mean, moments.factor, moments.count)
+        values, vectors = torch.linalg.eigh(moments.covariance)
         kept = values > values[-1].clamp(min=0) * len(values) * torch.finfo(values.dtype).eps
-        return cls(moments.mean, covariance, vectors[:, kept] * values[kept].sqrt(), moments.count)
+        return cls(moments.mean, vectors[:, kept] * values[kept].sqrt(), moments.count)
+
+    @property
+    def trace(self) -> Tensor:
+        """The trace of the covariance."""
+        return self.root.square().sum()
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,12 @@ def frechet_distance(moments: Moments, reference: Gaussian) -> Distance:
 
     |m - m_r|^2 + tr S + tr S_r - 2 tr (R^T S R)^{1/2} with S_r = R R^T. The matrix under the root is symmetric and
     positive semi-definite whatever the ranks, so its eigenvalues are real and the root is a sum of square roots. With
-    fewer samples than dimensions the value is well defined too, though strongly biased upwards.
+    fewer samples than dimensions S = F F^T, and the smaller of (F^T R)(F^T R)^T and (F^T R)^T (F^T R) has the same
+    eigenvalues; the value is well defined then too, though strongly biased upwards.
 
-    Reference: Dowson and Landau, "The Fréchet Distance between Multivariate Normal Distributions" (1982); used on
+    References: Dowson and Landau, "The Fréchet Distance between Multivariate Normal Distributions" (1982); used on
     network features by Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
-    Equilibrium" (2017).
+    Equilibrium" (2017); the Gram form by Mathiasen and Hvilshøj, "Fast Fréchet Inception Distance" (2020).
 
     Args:
         moments: Moments of the features of generated images.
@@ -75,12 +80,17 @@ def frechet_distance(moments: Moments, reference: Gaussian) -> Distance:
     """
     if moments.dimensions != len(reference.mean):
         raise ValueError(f"moments must have {len(reference.mean)} dimensions, got {moments.dimensions}")
-    covariance = moments.covariance
-    inner = reference.root.mT @ covariance @ reference.root
+    factor = moments.factor
+    if factor is None:
+        covariance = moments.covariance
+        trace, inner = covariance.trace(), reference.root.mT @ covariance @ reference.root
+    else:
+        cross = factor.mT @ reference.root
+        trace, inner = factor.square().sum(), cross @ cross.mT if len(cross) < cross.shape[1] else cross.mT @ cross
     eigenvalues = torch.linalg.eigvalsh((inner + inner.mT) / 2)
     overlap = eigenvalues.clamp(min=0).sqrt().sum()
     clipped = (-eigenvalues).clamp(min=0).sqrt().sum()
     gap = (moments.mean - reference.mean).square().sum()
-    value = gap + covariance.trace() + reference.covariance.trace() - 2 * overlap
+    value = gap + trace + reference.trace - 2 * overlap
     residual = 2 * clipped + (-value).clamp(min=0)
     return Distance(float(value.clamp(min=0)), float(residual))

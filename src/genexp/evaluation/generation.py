@@ -6,7 +6,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from genexp.contracts import Sampler
+from genexp.contracts import Batch, Sampler
 from genexp.tensors import IndexedNoise
 
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -51,8 +51,8 @@ def draw(
     seed: int,
     counts: Sequence[int] | None = None,
     device: torch.device | str = "cpu",
-) -> Tensor:
-    """The images (B, C, H, W) in [-1, 1] of the samples `indices`.
+) -> Batch:
+    """The samples `indices`: `image` (B, C, H, W) in [-1, 1], `index` (B,), and `label` (B,) for a conditional model.
 
     Args:
         model: What the sampler draws from.
@@ -64,4 +64,6 @@ def draw(
     """
     noise = IndexedNoise(seed, indices, device)
     label = None if counts is None else labels_of(indices, counts).to(device)
-    return sampler.run(model, sampler.start(model, noise), noise, label)
+    batch: Batch = {"image": sampler.run(model, sampler.start(model, noise), noise, label)}
+    batch["index"] = torch.tensor(list(indices), dtype=torch.int64)
+    return batch if label is None else batch | {"label": label}

@@ -1,9 +1,18 @@
 """What a number means: everything that has to be equal before two values may stand in one column."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Self
 
 OFFICIAL_INCEPTION = "6726825d"
 """First digits of the SHA-256 of the Inception weights of 2015-12-05 in torch-fidelity's format."""
+
+IMAGES = "images"
+"""Name of the extractor that hands the images themselves to a metric."""
+
+
+class MixedProtocols(ValueError):
+    """Values of different protocols were about to be compared."""
 
 
 @dataclass(frozen=True)
@@ -11,7 +20,8 @@ class Protocol:
     """How a metric's value came about.
 
     Args:
-        metric: The metric's name.
+        metric: Name of the value, such as `fd` or `recall`.
+        settings: The metric's settings in one line, such as `PrecisionRecall(k=5)`.
         extractor: Name of the feature extractor.
         extractor_digest: SHA-256 of its weights, or of its definition when it has none.
         resize: How images reach the extractor's size: `none`, `torch_antialias` or `tf1_legacy`.
@@ -26,6 +36,7 @@ class Protocol:
     """
 
     metric: str
+    settings: str
     extractor: str
     extractor_digest: str
     resize: str
@@ -40,10 +51,16 @@ class Protocol:
 
     @property
     def key(self) -> str:
-        """Name of a value under this protocol: `fid`, or `<metric>/<extractor>@<eight digits of its digest>`."""
+        """Name of a value under this protocol: `<metric>/<extractor>@<eight digits of its digest>`.
+
+        A Fréchet distance over the official Inception weights, resized as in TensorFlow 1, is `fid`. A value taken from
+        the images themselves has no suffix.
+        """
         official = self.extractor == "inception" and self.extractor_digest.startswith(OFFICIAL_INCEPTION)
         if self.metric == "fd" and official and self.resize == "tf1_legacy":
             return "fid"
+        if self.extractor == IMAGES:
+            return self.metric
         return f"{self.metric}/{self.extractor}@{self.extractor_digest[:8]}"
 
     @property
@@ -55,6 +72,42 @@ class Protocol:
     def record(self) -> dict[str, str | int]:
         """All fields as plain values, for JSON."""
         return asdict(self)
+
+    @classmethod
+    def read(cls, record: dict[str, str | int]) -> Self:
+        """The protocol of a record.
+
+        Raises:
+            ValueError: a field is missing or unknown.
+        """
+        known = {field.name for field in fields(cls)}
+        if set(record) != known:
+            odd = ", ".join(sorted(set(record) ^ known))
+            raise ValueError(f"a record must hold the {len(known)} fields of a protocol, got one that differs in {odd}")
+        return cls(**record)
+
+
+def require_same(protocols: Mapping[str, Protocol], may_differ: Iterable[str] = ("seed", "weights", "sampler")) -> None:
+    """Check that values may stand in one column.
+
+    Args:
+        protocols: A protocol for every row.
+        may_differ: Fields that say which images were made, not how they were measured.
+
+    Raises:
+        MixedProtocols: two rows differ in how they were measured; the field and both values are named.
+    """
+    rows = list(protocols.items())
+    free = set(may_differ)
+    for name, protocol in rows[1:]:
+        first_name, first = rows[0]
+        for field in fields(Protocol):
+            ours, theirs = getattr(first, field.name), getattr(protocol, field.name)
+            if field.name not in free and ours != theirs:
+                raise MixedProtocols(
+                    f"values in one column must share a protocol: {field.name} is {ours} for {first_name} and {theirs} "
+                    f"for {name}"
+                )
 
 
 def describe(part: object) -> str:

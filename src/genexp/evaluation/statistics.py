@@ -1,77 +1,169 @@
 """Summaries of feature vectors, gathered in pieces: the same numbers for any batch size, order or process count."""
 
+from collections.abc import Iterator, Sequence
 from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
+from genexp.evaluation.moments import Moments, joined, require_features
+
+GROUPS = 20
+"""Parts that compared images are dealt into by index, for the jackknife."""
+
 
 class Statistic(Protocol):
-    """A summary of feature vectors (N, D) that grows by `update`, joins others by `merge` and is stored as tensors."""
-
-    count: int
+    """A summary of feature vectors that grows by `update`, joins others by `merge` and is stored as tensors."""
 
     def __init__(self, dimensions: int) -> None: ...
 
-    def update(self, features: Tensor) -> None: ...
+    @property
+    def count(self) -> int:
+        """Number of vectors seen."""
+        ...
 
-    def merge(self, other: Self) -> None: ...
+    def update(self, features: Tensor, index: Tensor, label: Tensor | None = None) -> None:
+        """Add vectors (N, D) of the samples `index` (N,), with their classes (N,) where there are any."""
+        ...
 
-    def state(self) -> dict[str, Tensor]: ...
+    def merge(self, other: Self) -> None:
+        """Add all that `other` has seen."""
+        ...
+
+    def condensed(self) -> Self:
+        """All that a reference needs: what is kept on disk for real images."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """The summary as tensors of at least one axis, to be stored or sent to another process."""
+        ...
 
     @classmethod
-    def from_state(cls, state: dict[str, Tensor]) -> Self: ...
+    def from_state(cls, state: dict[str, Tensor]) -> Self:
+        """Rebuild a summary from `state`."""
+        ...
 
 
-class Moments:
-    r"""Count, mean and centred second moment of feature vectors, in float64 on the CPU.
+class GroupedMoments:
+    """Moments of feature vectors that are dealt into groups by the samples' index, so that groups can be left out.
 
-    Two summaries of n_a and n_b vectors with means m_a, m_b and scatters S = \sum (x - m)(x - m)^T join to
-    m = m_a + (n_b / n) d and S = S_a + S_b + (n_a n_b / n) d d^T with d = m_b - m_a and n = n_a + n_b. Nothing large is
-    subtracted, so features far from zero lose no precision.
+    Args:
+        dimensions: Length D of a feature vector.
+        groups: Number of groups; sample i belongs to group i mod `groups`.
+    """
 
-    Reference: Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances"
-    (1979).
+    def __init__(self, dimensions: int, groups: int = GROUPS) -> None:
+        self.groups = [Moments(dimensions) for _ in range(groups)]
+
+    @property
+    def dimensions(self) -> int:
+        """Length D of a feature vector."""
+        return self.groups[0].dimensions
+
+    @property
+    def count(self) -> int:
+        """Number of vectors seen."""
+        return sum(group.count for group in self.groups)
+
+    @property
+    def total(self) -> Moments:
+        """The moments of all groups together."""
+        return joined(self.groups)
+
+    def without_each(self) -> Iterator[Moments]:
+        """The moments of all vectors but those of one group, for every group, one at a time."""
+        total = self.total
+        for number, group in enumerate(self.groups):
+            few = total.count < 2 * self.dimensions
+            yield joined(self.groups[:number] + self.groups[number + 1 :]) if few else total.without(group)
+
+    def update(self, features: Tensor, index: Tensor, label: Tensor | None = None) -> None:
+        """Add vectors (N, D) of the samples `index` (N,).
+
+        Raises:
+            ValueError: the shape is wrong or a value is not finite.
+        """
+        require_features(features, self.dimensions)
+        group = index.to(features.device) % len(self.groups)
+        for number, moments in enumerate(self.groups):
+            moments.update(features[group == number])
+
+    def merge(self, other: Self) -> None:
+        """Add all vectors that `other` has seen.
+
+        Raises:
+            ValueError: the two have different dimensions or numbers of groups.
+        """
+        if len(other.groups) != len(self.groups):
+            raise ValueError(f"merged moments must have {len(self.groups)} groups, got {len(other.groups)}")
+        for own, added in zip(self.groups, other.groups, strict=True):
+            own.merge(added)
+
+    def condensed(self) -> Self:
+        """The same moments in a single group."""
+        single = type(self)(self.dimensions, groups=1)
+        single.groups = [self.total]
+        return single
+
+    def state(self) -> dict[str, Tensor]:
+        """The moments of every group."""
+        return {f"{i}.{name}": tensor for i, group in enumerate(self.groups) for name, tensor in group.state().items()}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Tensor]) -> Self:
+        """Rebuild the groups from `state`."""
+        parts: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in state.items():
+            number, name = key.split(".")
+            parts.setdefault(int(number), {})[name] = tensor
+        groups = [Moments.from_state(parts[number]) for number in range(len(parts))]
+        statistic = cls(groups[0].dimensions, len(groups))
+        statistic.groups = groups
+        return statistic
+
+
+class FeatureStore:
+    """The feature vectors themselves, in the order of the samples' indices, in float32 on the CPU.
+
+    Memory: 4 N D bytes.
 
     Args:
         dimensions: Length D of a feature vector.
     """
 
     def __init__(self, dimensions: int) -> None:
-        if dimensions < 1:
-            raise ValueError(f"dimensions must be at least 1, got {dimensions}")
-        self.count = 0
-        self.mean = torch.zeros(dimensions, dtype=torch.float64)
-        self.scatter = torch.zeros(dimensions, dimensions, dtype=torch.float64)
+        self.dimensions = dimensions
+        self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
 
     @property
-    def dimensions(self) -> int:
-        """Length D of a feature vector."""
-        return len(self.mean)
+    def count(self) -> int:
+        """Number of vectors seen."""
+        return sum(len(index) for _, index, _ in self._parts)
 
     @property
-    def covariance(self) -> Tensor:
-        """The unbiased covariance (D, D).
+    def features(self) -> Tensor:
+        """The vectors (N, D) in the order of their indices."""
+        return self._sorted()[0]
 
-        Raises:
-            ValueError: fewer than two vectors were seen.
-        """
-        if self.count < 2:
-            raise ValueError(f"a covariance needs at least 2 images, got {self.count}")
-        return self.scatter / (self.count - 1)
+    @property
+    def index(self) -> Tensor:
+        """The indices (N,) in ascending order."""
+        return self._sorted()[1]
 
-    def update(self, features: Tensor) -> None:
-        """Add feature vectors (N, D).
+    @property
+    def label(self) -> Tensor:
+        """The classes (N,) in the order of the indices; -1 where a sample has none."""
+        return self._sorted()[2]
+
+    def update(self, features: Tensor, index: Tensor, label: Tensor | None = None) -> None:
+        """Add vectors (N, D) of the samples `index` (N,) with their classes (N,), if any.
 
         Raises:
             ValueError: the shape is wrong or a value is not finite.
         """
         require_features(features, self.dimensions)
-        values = features.detach().cpu().double()
-        if len(values):
-            mean = values.mean(0)
-            centred = values - mean
-            self._join(len(values), mean, centred.mT @ centred)
+        classes = torch.full_like(index, -1) if label is None else label
+        self._parts.append((features.detach().float().cpu(), index.cpu().long(), classes.cpu().long()))
 
     def merge(self, other: Self) -> None:
         """Add all vectors that `other` has seen.
@@ -80,38 +172,40 @@ class Moments:
             ValueError: the two have different dimensions.
         """
         if other.dimensions != self.dimensions:
-            raise ValueError(f"merged moments must have {self.dimensions} dimensions, got {other.dimensions}")
-        if other.count:
-            self._join(other.count, other.mean, other.scatter)
+            raise ValueError(f"merged features must have {self.dimensions} dimensions, got {other.dimensions}")
+        self._parts += other._parts
 
-    def _join(self, count: int, mean: Tensor, scatter: Tensor) -> None:
-        total = self.count + count
-        gap = mean - self.mean
-        self.scatter = self.scatter + scatter + torch.outer(gap, gap) * (self.count * count / total)
-        self.mean = self.mean + gap * (count / total)
-        self.count = total
+    def condensed(self) -> Self:
+        """The store itself."""
+        return self
 
     def state(self) -> dict[str, Tensor]:
-        """The summary as tensors, to be stored or sent to another process."""
-        return {"count": torch.tensor(self.count), "mean": self.mean, "scatter": self.scatter}
+        """Vectors, indices and classes."""
+        features, index, label = self._sorted()
+        return {"features": features, "index": index, "label": label}
 
     @classmethod
     def from_state(cls, state: dict[str, Tensor]) -> Self:
-        """Rebuild a summary from `state`."""
-        moments = cls(len(state["mean"]))
-        moments.count = int(state["count"])
-        moments.mean, moments.scatter = state["mean"].cpu().double(), state["scatter"].cpu().double()
-        return moments
+        """Rebuild a store from `state`."""
+        store = cls(state["features"].shape[1])
+        store._parts = [(state["features"], state["index"], state["label"])]
+        return store
+
+    def _sorted(self) -> tuple[Tensor, Tensor, Tensor]:
+        if not self._parts:
+            none = torch.empty(0, dtype=torch.int64)
+            return torch.empty(0, self.dimensions), none, none
+        if len(self._parts) > 1 or not _ascending(self._parts[0][1]):
+            features, index, label = (torch.cat(column) for column in zip(*self._parts, strict=True))
+            order = index.argsort(stable=True)
+            self._parts = [(features[order], index[order], label[order])]
+        return self._parts[0]
 
 
-def require_features(features: Tensor, dimensions: int) -> None:
-    """Check that an extractor returned finite vectors of the shape it declares.
+def _ascending(index: Tensor) -> bool:
+    return bool((index[1:] >= index[:-1]).all())
 
-    Raises:
-        ValueError: the shape is not (N, `dimensions`), or a value is NaN or infinite.
-    """
-    if features.ndim != 2 or features.shape[1] != dimensions:
-        raise ValueError(f"features must have shape (N, {dimensions}), got {tuple(features.shape)}")
-    if not torch.isfinite(features).all():
-        bad = int((~torch.isfinite(features)).any(1).sum())
-        raise ValueError(f"features must be finite, got NaN or infinity in {bad} of {len(features)} images")
+
+def groups_of(index: Tensor, groups: int = GROUPS) -> Sequence[Tensor]:
+    """Positions of the samples of every group, by the rule of `GroupedMoments`."""
+    return [(index % groups == number).nonzero().flatten() for number in range(groups)]

@@ -1,35 +1,56 @@
-"""What a metric is: a name, the statistic of features that it needs, and a number from two of them."""
+"""What a metric is: named values, the statistic of features that they need, and how two of them become numbers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.statistics import Statistic
 
+Better = Literal["lower", "higher", "reference"]
+"""Whether smaller or larger is better, or neither: then the value of real images is the aim."""
+
 
 @dataclass(frozen=True)
 class Value:
-    """A number with whatever its metric reports beside it."""
+    """A number with its uncertainty and whatever its metric reports beside it.
+
+    Args:
+        value: The number.
+        draws: Pseudo-values of the jackknife over groups of samples: their mean is the number without its bias of order
+            1 / n, and they give the interval. Empty where the metric has none or there are too few samples.
+        details: Further numbers by name.
+    """
 
     value: float
+    draws: tuple[float, ...] = ()
     details: dict[str, float] = field(default_factory=dict)
 
 
 class Metric(Protocol):
     """A comparison of generated with real images through their features.
 
-    `name` begins the metric's key (`fd`); `statistic` is what it needs to know of a set of features: metrics with the
-    same statistic share one pass; `extractor` is the metric's own, or None for the evaluation's.
+    `values` names what it computes and says which direction is better; `statistic` is what it needs to know of a set of
+    features: metrics with the same statistic share one pass; `extractor` is the metric's own, or None for the
+    evaluation's. Plain public attributes are its settings and part of the protocol.
     """
 
-    name: str
+    values: Mapping[str, Better]
     statistic: type[Statistic]
     extractor: FeatureExtractor | None
 
-    def prepare(self, reference: Any) -> Any:
-        """Whatever can be computed from the real side once; handed to every `compute`."""
+    def prepare(self, reference: Any, extractor: FeatureExtractor) -> Any:
+        """Whatever can be computed from the real side once; handed to every `compute`.
+
+        Raises:
+            ValueError: the reference or the extractor does not serve; said before anything is generated.
+        """
         ...
 
-    def compute(self, generated: Any, prepared: Any) -> Value:
-        """The value of a set of generated images."""
+    def compute(self, generated: Any, prepared: Any) -> dict[str, Value]:
+        """The values of a set of generated images, by the names in `values`.
+
+        Raises:
+            ValueError: there are fewer images than the metric needs.
+        """
         ...

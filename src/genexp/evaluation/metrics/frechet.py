@@ -1,39 +1,51 @@
 """The Fréchet distance between the features of generated and of real images."""
 
+from typing import ClassVar
+
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.frechet import Gaussian, frechet_distance
-from genexp.evaluation.metrics.base import Value
-from genexp.evaluation.statistics import Moments
+from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.statistics import GroupedMoments
+from genexp.evaluation.uncertainty import pseudo_values
+
+ENOUGH = 4
+"""Samples a dimension from which the bias is close enough to c / n for the jackknife to remove it."""
 
 
 class FrechetDistance:
-    """Squared Fréchet distance of features; smaller is better, and finite samples bias it upwards.
+    """Squared Fréchet distance of features; finite samples bias it upwards by about c / n.
 
-    It is called FID only over the official Inception weights; over any other features its key names them.
+    It is called FID only over the official Inception weights; over any other features its key names them. The jackknife
+    takes the reference as given: its pseudo-values estimate the distance of the model itself, infinitely many samples,
+    from this set of real images.
 
     Args:
         extractor: Features of its own, or None for those of the evaluation.
     """
 
-    name = "fd"
-    statistic = Moments
+    values: ClassVar[dict[str, Better]] = {"fd": "lower"}
+    statistic = GroupedMoments
 
     def __init__(self, extractor: FeatureExtractor | None = None) -> None:
         self.extractor = extractor
 
-    def prepare(self, reference: Moments) -> Gaussian:
+    def prepare(self, reference: GroupedMoments, extractor: FeatureExtractor) -> Gaussian:
         """Factor the real side's covariance.
 
         Raises:
             ValueError: fewer than two real images.
         """
-        return Gaussian.fit(reference)
+        return Gaussian.fit(reference.total)
 
-    def compute(self, generated: Moments, prepared: Gaussian) -> Value:
+    def compute(self, generated: GroupedMoments, prepared: Gaussian) -> dict[str, Value]:
         """The distance, with the part that rounding may account for as `residual`.
 
         Raises:
             ValueError: fewer than two generated images.
         """
-        distance = frechet_distance(generated, prepared)
-        return Value(distance.value, {"residual": distance.residual})
+        distance = frechet_distance(generated.total, prepared)
+        draws: list[float] = []
+        if len(generated.groups) > 1 and generated.count >= ENOUGH * generated.dimensions:
+            without = [frechet_distance(rest, prepared).value for rest in generated.without_each()]
+            draws = pseudo_values(distance.value, without)
+        return {"fd": Value(distance.value, tuple(draws), {"residual": distance.residual})}

@@ -1,0 +1,119 @@
+import pytest
+import torch
+
+from genexp.evaluation.frechet import Gaussian
+from genexp.evaluation.metrics.frechet import FrechetDistance
+from genexp.evaluation.statistics import GroupedMoments
+from genexp.evaluation.uncertainty import interval, over_seeds, paired, pseudo_values
+
+
+def generator(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def grouped(rows, groups=20):
+    statistic = GroupedMoments(rows.shape[1], groups)
+    statistic.update(rows, torch.arange(len(rows)))
+    return statistic
+
+
+def true_distance(mean, deviation, reference):
+    """Of N(mean, diag(deviation^2)) from a fitted reference, in closed form."""
+    covariance = torch.diag(deviation**2)
+    inner = reference.root.mT @ covariance @ reference.root
+    overlap = torch.linalg.eigvalsh(inner).clamp(min=0).sqrt().sum()
+    gap = (mean - reference.mean).square().sum()
+    return float(gap + covariance.trace() + reference.trace - 2 * overlap)
+
+
+@pytest.mark.parametrize(("shift", "scale"), [(0.0, 1.0), (0.2, 1.0), (0.0, 1.1), (1.0, 1.5)])
+def test_the_interval_of_a_frechet_distance_covers_the_truth_and_the_value_itself_does_not(shift, scale):
+    dimensions, count, repeats = 16, 400, 100
+    draw = generator(int(10 * shift + 100 * scale))
+    spectrum = torch.linspace(1, 0.1, dimensions).double()
+    metric = FrechetDistance()
+    real = grouped(torch.randn(5000, dimensions, generator=draw).double() * spectrum, groups=1)
+    prepared = metric.prepare(real, None)
+    mean = torch.zeros(dimensions).double()
+    mean[0] = shift
+    truth = true_distance(mean, spectrum * scale, prepared)
+    hits, corrected, plain = 0, 0.0, 0.0
+    for _ in range(repeats):
+        rows = torch.randn(count, dimensions, generator=draw).double() * spectrum * scale + mean
+        value = metric.compute(grouped(rows), prepared)["fd"]
+        found = interval(value.draws)
+        hits += found.low <= truth <= found.high
+        corrected += found.value / repeats
+        plain += value.value / repeats
+    assert 0.88 <= hits / repeats <= 1.0
+    assert abs(corrected - truth) < 0.25 * abs(plain - truth)
+
+
+def test_over_all_cases_the_coverage_of_95_percent_intervals_is_near_its_name():
+    draw, hits, cases = generator(0), 0, 400
+    metric, spectrum = FrechetDistance(), torch.linspace(1, 0.2, 8).double()
+    prepared = metric.prepare(grouped(torch.randn(3000, 8, generator=draw).double() * spectrum, groups=1), None)
+    for case in range(cases):
+        mean, scale = torch.zeros(8).double(), 1 + 0.1 * (case % 5)
+        mean[1] = 0.1 * (case % 7)
+        truth = true_distance(mean, spectrum * scale, prepared)
+        rows = torch.randn(300, 8, generator=draw).double() * spectrum * scale + mean
+        found = interval(metric.compute(grouped(rows), prepared)["fd"].draws)
+        hits += found.low <= truth <= found.high
+    assert 0.88 <= hits / cases <= 0.99
+
+
+def test_too_few_samples_give_a_value_but_no_interval():
+    metric = FrechetDistance()
+    prepared = Gaussian.fit(grouped(torch.randn(500, 16, generator=generator(0)), groups=1).total)
+    assert metric.compute(grouped(torch.randn(40, 16, generator=generator(1))), prepared)["fd"].draws == ()
+    assert len(metric.compute(grouped(torch.randn(400, 16, generator=generator(1))), prepared)["fd"].draws) == 20
+
+
+def test_the_jackknife_of_a_mean_is_the_mean_and_it_removes_the_bias_of_a_variance():
+    values = torch.randn(40, generator=generator(0)).double()
+    groups = values.reshape(10, 4)
+    without = [float(torch.cat([groups[:i], groups[i + 1 :]]).mean()) for i in range(10)]
+    draws = pseudo_values(float(values.mean()), without)
+    assert draws == pytest.approx(groups.mean(1).tolist())
+    singles = [values[torch.arange(40) != i] for i in range(40)]
+    biased = [float(rest.var(correction=0)) for rest in singles]
+    assert interval(pseudo_values(float(values.var(correction=0)), biased)).value == pytest.approx(float(values.var()))
+
+
+def test_an_interval_is_student_s():
+    found = interval([1.0, 2.0, 3.0, 4.0])
+    assert found.value == 2.5
+    assert found.error == pytest.approx(0.6454972)
+    assert (found.low, found.high) == pytest.approx((0.4457397, 4.5542603), abs=1e-6)
+
+
+def test_a_paired_test_finds_a_small_difference_under_large_common_noise():
+    noise = torch.randn(20, generator=generator(0)).double() * 10
+    jitter = torch.randn(20, generator=generator(1)).double() * 0.1
+    found = paired((noise + 0.5 + jitter).tolist(), noise.tolist())
+    assert found.difference.low < 0.5 < found.difference.high
+    assert found.p_value < 1e-6
+    assert paired([1.0, 2.0], [1.0, 2.0]).p_value == 1.0
+
+
+def test_a_paired_test_of_equal_runs_rejects_as_often_as_it_says():
+    draw, repeats = generator(2), 1000
+    samples = torch.randn(repeats, 2, 12, generator=draw).tolist()
+    rejected = sum(paired(first, second).p_value < 0.05 for first, second in samples)
+    assert 0.03 < rejected / repeats < 0.07
+
+
+def test_seeds_are_summed_up_by_mean_deviation_and_number():
+    assert over_seeds([1.0, 2.0, 3.0]) == {"mean": 2.0, "std": 1.0, "n": 3}
+
+
+def test_too_few_values_are_refused():
+    for call, text in (
+        (lambda: interval([1.0]), "draws must hold at least 2 values for an interval, got 1"),
+        (lambda: pseudo_values(1.0, [1.0]), "without must hold at least 2 values, got 1"),
+        (lambda: paired([1.0], [1.0, 2.0]), "first and second must be pairs, got 1 and 2 values"),
+        (lambda: over_seeds([]), "values must hold at least one seed, got none"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            call()
