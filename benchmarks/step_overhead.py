@@ -23,6 +23,7 @@ CASES = {
     "diffusion 32x32": ["model=diffusion", "model/network=unet_small", "data=shapes", "data.batch_size=16"],
     "gan 32x32": ["model=gan", "data=shapes", "data.batch_size=64"],
     "vae 32x32": ["model=vae", "data=shapes", "data.batch_size=64", "model/encoder=conv", "model/decoder=conv"],
+    "style 32x32": ["model=style", "data.image_size=32"],
     "vae 8x8 (smallest)": ["model=vae", "model/encoder=mlp", "model/decoder=mlp", "data.batch_size=32"],
 }
 
@@ -71,20 +72,31 @@ def inside_lightning(overrides, batches, warm_up):
 
 
 def bare(overrides, batches, warm_up):
-    """Seconds a batch of a plain loop: batches cut from a tensor, loss, backward, clip, step."""
+    """Seconds a batch of a plain loop: batches cut from tensors, loss, backward, clip, step."""
     config = compose("train", [*overrides, "trainer=cpu"])
     torch.manual_seed(0)
     model, data = build(config.model), build(config.data)
     data.setup()
-    images = torch.cat(list(data.reference("train")))
     size = config.data.batch_size
+    examples = joined(data.eval_loader("train"), size * 64)
     step = BARE[config.model._target_.rsplit(".", 1)[-1]](model, config)
     for i in range(warm_up + batches):
         if i == warm_up:
             begun = time.perf_counter()
-        first = (i * size) % (len(images) - size)
-        step(images[first : first + size])
+        first = i * size % (len(next(iter(examples.values()))) - size + 1)
+        step({name: values[first : first + size] for name, values in examples.items()})
     return (time.perf_counter() - begun) / batches
+
+
+def joined(batches, count):
+    """The first `count` examples, or a few more, as one batch."""
+    found, total = [], 0
+    for batch in batches:
+        found.append(batch)
+        total += len(next(iter(batch.values())))
+        if total >= count:
+            break
+    return {name: torch.cat([batch[name] for batch in found]) for name in found[0]}
 
 
 def bare_diffusion(model, config):
@@ -92,7 +104,8 @@ def bare_diffusion(model, config):
     optimizer = build(config.model.optimizer)(model.network.parameters())
     denoiser = model.denoiser
 
-    def step(image):
+    def step(batch):
+        image = batch["image"]
         t = torch.randint(1, denoiser.schedule.last + 1, (len(image),))
         loss = denoiser.loss(image, t, torch.randn_like(image), None).mean()
         optimizer.zero_grad()
@@ -108,7 +121,8 @@ def bare_vae(model, config):
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = build(config.model.optimizer)(parameters)
 
-    def step(image):
+    def step(batch):
+        image = batch["image"]
         image = model.likelihood.observe(image, torch.rand_like(image))
         posterior = model.posterior(image)
         raw = model.decoder(posterior.rsample(torch.randn_like(posterior.mean)), None)
@@ -128,7 +142,8 @@ def bare_gan(model, config):
     generator_optimizer = build(config.model.generator_optimizer)(generator.parameters())
     critic_optimizer = build(config.model.critic_optimizer)(critic.parameters())
 
-    def step(image):
+    def step(batch):
+        image = batch["image"]
         with torch.no_grad():
             fake = generator(torch.randn(len(image), *model.latent_shape), None)
         critic_optimizer.zero_grad()
@@ -144,7 +159,28 @@ def bare_gan(model, config):
     return step
 
 
-BARE = {"Diffusion": bare_diffusion, "VAE": bare_vae, "GAN": bare_gan}
+def bare_style(model, config):
+    """One L-BFGS iteration on the pixels of one picture, with targets computed once."""
+    picture, targets = torch.nn.Parameter(torch.zeros(*config.model.image_shape)), []
+    optimizer = build(config.model.optimizer)([picture])
+
+    def evaluate():
+        optimizer.zero_grad()
+        loss = model.objective(picture[None], *targets)["loss"].mean()
+        loss.backward()
+        return loss
+
+    def step(batch):
+        if not targets:
+            with torch.no_grad():
+                picture.copy_(batch["content"][0])
+                targets.extend([model.objective.content_of(batch["content"]), model.objective.style_of(batch["style"])])
+        optimizer.step(evaluate)
+
+    return step
+
+
+BARE = {"Diffusion": bare_diffusion, "VAE": bare_vae, "GAN": bare_gan, "StyleOptimisation": bare_style}
 
 
 def main():

@@ -7,6 +7,7 @@ import sys
 COMMANDS = {
     "train": ("genexp.commands.train", "fit a model; leaves a run folder"),
     "sample": ("genexp.commands.sample", "draw images from a run: grid, single PNGs, interpolation, denoising strip"),
+    "evaluate": ("genexp.commands.evaluate", "measure a run or a folder of images; every value with its protocol"),
     "stylize": ("genexp.commands.stylize", "paint one photograph in the style of another"),
     "validate": ("genexp.commands.validate", "check configurations against the code without building anything"),
     "info": ("genexp.commands.info", "versions, devices, and where data and outputs are"),
@@ -26,6 +27,8 @@ examples
   genexp train -m seed=0,1,2 model=vae,gan         a sweep
   genexp train resume=auto                         continue the newest unfinished run of this configuration
   genexp sample run=outputs/<run> num=64 seed=0    pictures from a trained model
+
+  genexp evaluate run=outputs/<run> metrics=[fd,kid]  values with intervals beside what real images reach
 
   genexp <command> --help                          the groups and values of a command
   genexp <command> --cfg job                       the configuration it would run with

@@ -1,6 +1,9 @@
 """What the terminal shows: times in words and tables that stay readable in a log file. Imports nothing heavy."""
 
 import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -42,3 +45,54 @@ def print_table(rows: list[tuple[str, str]]) -> None:
     for name, value in rows:
         table.add_row(name, Text(value))
     Console().print(table)
+
+
+def print_columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table with headers on standard output; aligned plain lines when not a terminal."""
+    if not sys.stdout.isatty():
+        widths = [max(len(line[i]) for line in (headers, *rows)) for i in range(len(headers))]
+        for line in (headers, *rows):
+            print("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+        return
+    from rich.box import SIMPLE_HEAVY
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAVY, padding=(0, 1))
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+@contextmanager
+def progress(title: str, total: int, every: float = 10.0) -> Iterator[Callable[[float], None]]:
+    """Progress over `total` images on standard error: a bar in a terminal, else a line every so many seconds.
+
+    Yields:
+        A function to be called with the number of images that have just been done.
+    """
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(title, total=total)
+            yield lambda count: bar.advance(task, count)
+        return
+    begun = shown = time.monotonic()
+    done = 0.0
+
+    def advance(count: float) -> None:
+        nonlocal done, shown
+        done += count
+        now = time.monotonic()
+        if now - shown >= every:
+            shown = now
+            left = duration((now - begun) / done * (total - done)) if done else "unknown time"
+            print(f"{title}  {done:,.0f} / {total:,} images  {left} left", file=sys.stderr, flush=True)
+
+    yield advance

@@ -1,14 +1,14 @@
 import pytest
 import torch
 
-from genexp.evaluation.cache import StatisticsCache
+from genexp.evaluation.cache import TensorCache
 
 KEY = {"content": "abc", "count": 3}
 
 
 @pytest.fixture
 def cache(tmp_path):
-    return StatisticsCache(tmp_path / "statistics")
+    return TensorCache(tmp_path / "statistics")
 
 
 @pytest.fixture

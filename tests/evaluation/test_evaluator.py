@@ -4,7 +4,7 @@ from torch.nn.functional import avg_pool2d
 
 from genexp.data.datamodule import ImageData
 from genexp.data.digits import Digits
-from genexp.evaluation.cache import StatisticsCache
+from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.evaluator import Evaluator, Generated, ImageSet, quantised
 from genexp.evaluation.extractors import ClassifierFeatures, Coordinates, Pixels
 from genexp.evaluation.metrics.frechet import FrechetDistance
@@ -109,8 +109,8 @@ def test_metrics_share_one_pass_of_features_unless_they_bring_their_own():
 
 def test_real_images_are_looked_at_once_for_all_runs(tmp_path):
     first, second = Counted(), Counted()
-    expected = Evaluator(first, {"fd": FrechetDistance()}, StatisticsCache(tmp_path)).reference(image_set(noise()))
-    evaluator = Evaluator(second, {"fd": FrechetDistance()}, StatisticsCache(tmp_path))
+    expected = Evaluator(first, {"fd": FrechetDistance()}, TensorCache(tmp_path)).reference(image_set(noise()))
+    evaluator = Evaluator(second, {"fd": FrechetDistance()}, TensorCache(tmp_path))
     found = evaluator.reference(image_set(noise()))
     assert (first.seen, second.seen) == (200, 0)
     assert value(evaluator, noise(seed=1), found) == value(evaluator, noise(seed=1), expected)
@@ -118,24 +118,24 @@ def test_real_images_are_looked_at_once_for_all_runs(tmp_path):
 
 @pytest.mark.parametrize("change", [{"digest": "other"}, {"count": 199}, {"extractor": "d" * 64}])
 def test_cached_statistics_are_used_only_for_the_same_content_count_and_weights(tmp_path, change):
-    Evaluator(Counted(), {"fd": FrechetDistance()}, StatisticsCache(tmp_path)).reference(image_set(noise()))
+    Evaluator(Counted(), {"fd": FrechetDistance()}, TensorCache(tmp_path)).reference(image_set(noise()))
     extractor, images = Counted(), noise()[: change.get("count", 200)]
     extractor.digest = change.get("extractor", extractor.digest)
     real = image_set(images)
     real = ImageSet(real.name, change.get("digest", real.digest), real.count, real.shape, real.batches)
-    Evaluator(extractor, {"fd": FrechetDistance()}, StatisticsCache(tmp_path)).reference(real)
+    Evaluator(extractor, {"fd": FrechetDistance()}, TensorCache(tmp_path)).reference(real)
     assert extractor.seen == len(images)
 
 
 def test_a_damaged_cache_is_rebuilt_with_a_notice(tmp_path, caplog):
-    evaluator = Evaluator(Counted(), {"fd": FrechetDistance()}, StatisticsCache(tmp_path))
+    evaluator = Evaluator(Counted(), {"fd": FrechetDistance()}, TensorCache(tmp_path))
     evaluator.reference(image_set(noise()))
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:100])
     evaluator.reference(image_set(noise()))
     assert "computing them anew" in caplog.text
     fresh = Counted()
-    Evaluator(fresh, {"fd": FrechetDistance()}, StatisticsCache(tmp_path)).reference(image_set(noise()))
+    Evaluator(fresh, {"fd": FrechetDistance()}, TensorCache(tmp_path)).reference(image_set(noise()))
     assert fresh.seen == 0
 
 

@@ -108,7 +108,17 @@ def test_a_resumed_run_continues_the_same_wandb_run(tmp_path):
     again = tiny.run([*overrides, f"resume={first.path}", "training.max_images=640"])
     ids = {record["run"]["run_id"] for record in records(again) if record["type"] == "run"}
     assert ids == {first.record["id"]}
-    assert max(float(flat(item)["images_seen"]) for item in history(records(again))) == 640
+    rows = [flat(item) for item in history(records(again))]
+    assert max(float(row["images_seen"]) for row in rows) == 640
+    rows.sort(key=lambda row: float(row["images_seen"]))
+    worse = set()
+    for key in {name for row in rows for name in row if name.startswith("best/")}:
+        bests = [float(row[key]) for row in rows if key in row]
+        values = [float(row[key.removeprefix("best/")]) for row in rows if key.removeprefix("best/") in row]
+        assert bests == sorted(set(bests), reverse=True), key
+        assert bests[-1] == min(values)
+        worse |= {key} if min(values[len(values) // 2 :]) > bests[-1] else set()
+    assert worse  # something was never as good again as before the resume, so a best that began anew would show
 
 
 def test_sequential_runs_in_one_process_do_not_share_a_wandb_run(tmp_path):

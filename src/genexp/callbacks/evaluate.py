@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from genexp.callbacks.averaging import Averaging
 from genexp.callbacks.cadence import publish
 from genexp.contracts import FeatureExtractor, Sampler
-from genexp.evaluation.cache import StatisticsCache
+from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.evaluator import Evaluator, Generated, ImageSet, Reference, Score, Summary
 from genexp.evaluation.generation import draw, shares
 from genexp.evaluation.metrics.base import Metric
@@ -59,7 +59,7 @@ class Evaluate(Callback):
             raise ValueError(f"batch_size must be at least 1 image, got {batch_size}")
         self.sampler, self.num, self.batch_size, self.seed = sampler, num, batch_size, seed
         self.reference, self.floor, self.num_classes = reference, floor, num_classes
-        self.evaluator = Evaluator(extractor, metrics, StatisticsCache(cache) if cache else None)
+        self.evaluator = Evaluator(extractor, metrics, TensorCache(cache) if cache else None)
         self.latest: dict[str, float] = {}
         self.protocols: dict[str, dict[str, str | int]] = {}
         self._real: Reference | None = None

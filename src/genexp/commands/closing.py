@@ -29,6 +29,7 @@ def close_run(folder: RunFolder, experiment: Any, seconds: float) -> float | Non
         "images_per_second": round(getattr(progress, "images_per_second", 0.0), 1),
         "best": json.loads(best_file.read_text()) if best_file.is_file() else None,
         "values": last_values(folder),
+        "evaluations": folder.metrics.get("evaluations", []),
         "protocols": checkpoint.get("callbacks", {}).get("Evaluate", {}).get("protocols", {}),
     }
     folder.write_metrics(closing)

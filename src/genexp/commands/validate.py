@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genexp.runs.config import compose, conf_dir, initialised
+from genexp.runs.refusals import options
 
-PRIMARIES = ("train", "sample", "stylize")
+PRIMARIES = ("train", "sample", "evaluate", "stylize")
 HELP = """usage: genexp validate [experiment=glob(*)] [key=value ...]
 
 without arguments   every primary configuration and every option of every group, one at a time
@@ -43,13 +44,14 @@ def problems_of(name: str, overrides: list[str]) -> list[str]:
     from omegaconf.errors import OmegaConfBaseException
 
     from genexp.runs.origin import Origins
+    from genexp.runs.refusals import refusal
     from genexp.runs.validation import find_problems
 
     with initialised():
         try:
             config = compose(name, overrides)
         except (HydraException, OmegaConfBaseException) as error:
-            return [" ".join(str(error).split())]
+            return [refusal(error, overrides)]
         if not find_problems(config, name, Origins()):
             return []
         return [str(problem) for problem in find_problems(config, name, Origins.of_composition(name, overrides))]
@@ -78,29 +80,37 @@ def every_composition() -> Iterator[tuple[str, list[str]]]:
     for group in ("data", "model", "sampler", "extractor", "metrics", "training", "logger", "trainer", "debug"):
         for choice in options(group):
             if "/" not in choice:
-                yield "train", [f"{group}={choice}"]
+                yield "train", _fitting([[f"{group}={choice}", *data] for data in _data_for(group)])
     for experiment in options("experiment"):
         yield "train", [f"experiment={experiment}"]
     for override in nested_choices():
         yield "train", override
 
 
-def options(group: str) -> list[str]:
-    """The choices of a group, nested ones as `folder/name`."""
-    root = conf_dir() / group
-    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
-
-
 def nested_choices() -> Iterator[list[str]]:
-    """For every YAML file of a model's parts, the overrides that choose it in a model which has the part."""
-    slots = {}
+    """For every YAML file of a model's parts, the overrides that choose it in a model which it fits.
+
+    Models may share a group without sharing its choices: a network that denoises does not classify. A choice that fits
+    none is shown in the first.
+    """
+    slots: dict[str, list[tuple[str, str]]] = {}
     for path in sorted((conf_dir() / "model").glob("*.yaml")):
         for group, key in part_groups(path.stem).items():
-            slots.setdefault(group, (path.stem, key))
-    for group, (model, key) in sorted(slots.items()):
+            slots.setdefault(group, []).append((path.stem, key))
+    for group, places in sorted(slots.items()):
         for choice in options(group):
             if "/" not in choice:
-                yield [f"model={model}", f"{key}={choice}"]
+                yield _fitting([[f"model={model}", f"{key}={choice}"] for model, key in places])
+
+
+def _data_for(group: str) -> list[list[str]]:
+    """Overrides of the data to try a choice with: the default data, and for what measures data, every other."""
+    return [[], *([f"data={name}"] for name in options("data"))] if group in ("extractor", "metrics") else [[]]
+
+
+def _fitting(tried: list[list[str]]) -> list[str]:
+    """The first overrides without problems, or the first of all."""
+    return tried[0] if len(tried) == 1 else next((each for each in tried if not problems_of("train", each)), tried[0])
 
 
 def part_groups(model: str) -> dict[str, str]:

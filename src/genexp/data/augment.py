@@ -1,10 +1,11 @@
 """Random changes of training images: torchvision v2 transforms, drawn anew for every image."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torchvision.transforms.v2 import RandomCrop, RandomHorizontalFlip, RandomVerticalFlip
+from torchvision.transforms.v2 import RandomCrop, RandomErasing, RandomHorizontalFlip, RandomVerticalFlip
 from torchvision.transforms.v2.functional import pad
 
 from genexp.tensors import mix_seed
@@ -15,8 +16,8 @@ _FLIPS = {RandomHorizontalFlip: -1, RandomVerticalFlip: -2}
 class Augmentation:
     """Applies transforms to uint8 images, each image with its own draw.
 
-    A v2 transform called on a batch draws once for the whole batch, so transforms run image by image; flips and shifts
-    (`RandomCrop` with padding), the common cases, are one vectorised step. The draws of an image depend on
+    A v2 transform called on a batch draws once for the whole batch, so transforms run image by image; the common cases,
+    flips, shifts (`RandomCrop` with padding) and small erased rectangles, are one vectorised step. The draws of an image depend on
     (seed, stream position) alone: they are the same for every number of ranks and after a resume, and the global random
     state is left as it was.
 
@@ -59,6 +60,8 @@ def _apply(transform: nn.Module, image: Tensor, seeds: list[int]) -> Tensor:
         return _flip(image, transform.p, _FLIPS[type(transform)], seeds)
     if type(transform) is RandomCrop and not transform.pad_if_needed:
         return _shift(transform, image, seeds)
+    if type(transform) is RandomErasing and _always_fits(transform):
+        return _erase(transform, image, seeds)
     changed = []
     for one, seed in zip(image, seeds, strict=True):
         torch.manual_seed(seed)
@@ -87,6 +90,29 @@ def _shift(transform: RandomCrop, image: Tensor, seeds: list[int]) -> Tensor:
     sample = torch.arange(count, device=image.device).reshape(-1, 1, 1, 1)
     channel = torch.arange(channels, device=image.device).reshape(1, -1, 1, 1)
     return image[sample, channel, places[0][:, None, :, None], places[1][:, None, None, :]]
+
+
+def _always_fits(transform: RandomErasing) -> bool:
+    """Whether every rectangle that may be drawn is smaller than the image, so that none is ever drawn again."""
+    longest = max(transform.ratio[1], 1 / transform.ratio[0])
+    return transform.scale[1] * longest < 0.9 and isinstance(transform.value, int | float)
+
+
+def _erase(transform: RandomErasing, image: Tensor, seeds: list[int]) -> Tensor:
+    """Set a rectangle of every chosen image to `value`: area uniform in `scale`, aspect log-uniform in `ratio`."""
+    height, width = image.shape[-2:]
+    chosen, area, aspect, top, left = (_uniform([mix_seed(seed, number) for seed in seeds]) for number in range(5))
+    low, high = transform.scale
+    area = (low + area * (high - low)) * height * width
+    low, high = (math.log(bound) for bound in transform.ratio)
+    aspect = (low + aspect * (high - low)).exp()
+    tall, wide = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
+    first_row, first_column = (top * (height - tall + 1)).floor(), (left * (width - wide + 1)).floor()
+    rows, columns = torch.arange(height), torch.arange(width)
+    in_rows = (rows >= first_row[:, None]) & (rows < (first_row + tall)[:, None])
+    in_columns = (columns >= first_column[:, None]) & (columns < (first_column + wide)[:, None])
+    hidden = in_rows[:, None, :, None] & in_columns[:, None, None, :] & (chosen < transform.p).reshape(-1, 1, 1, 1)
+    return image.masked_fill(hidden.to(image.device), transform.value)
 
 
 def _uniform(seeds: list[int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Statistics of real images on disk, so that a data set is looked at once; never trusted when stale or damaged."""
+"""Tensors on disk that were costly to compute, such as statistics of real images; never used stale or damaged."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from torch import Tensor
 log = logging.getLogger(__name__)
 
 
-class StatisticsCache:
+class TensorCache:
     """A folder of tensors under keys that name all they depend on.
 
     A file carries its full key and a SHA-256 of its tensors. It appears under its name only when complete; one that
@@ -37,10 +37,10 @@ class StatisticsCache:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            log.warning("reference statistics %s cannot be read (%s): computing them anew", path, error)
+            log.warning("stored tensors %s cannot be read (%s): computing them anew", path, error)
             return None
         if metadata != _metadata(key, tensors):
-            log.warning("reference statistics %s do not match their checksum: computing them anew", path)
+            log.warning("stored tensors %s do not match their checksum: computing them anew", path)
             return None
         return tensors
 

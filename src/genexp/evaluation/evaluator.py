@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Batch, FeatureExtractor
-from genexp.evaluation.cache import StatisticsCache
+from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.metrics.base import Better, Metric, Value
 from genexp.evaluation.protocol import Protocol, describe
 from genexp.evaluation.statistics import Statistic
@@ -91,7 +91,7 @@ class Evaluator:
     """
 
     def __init__(
-        self, extractor: FeatureExtractor, metrics: Mapping[str, Metric], cache: StatisticsCache | None = None
+        self, extractor: FeatureExtractor, metrics: Mapping[str, Metric], cache: TensorCache | None = None
     ) -> None:
         self.metrics, self.cache = dict(metrics), cache
         self._extractors = {name: metric.extractor or extractor for name, metric in self.metrics.items()}
@@ -99,7 +99,7 @@ class Evaluator:
     def empty(self) -> Summary:
         """A summary of no images."""
         return {
-            self._slot(name): metric.statistic(self._extractors[name].dimensions)
+            self.slot(name): metric.statistic(self._extractors[name].dimensions)
             for name, metric in self.metrics.items()
         }
 
@@ -124,7 +124,7 @@ class Evaluator:
         features: dict[str, Tensor] = {}
         done: set[str] = set()
         for name in self.metrics:
-            extractor, slot = self._extractors[name], self._slot(name)
+            extractor, slot = self._extractors[name], self.slot(name)
             if slot in done:
                 continue
             source = f"{extractor.name}@{extractor.digest}"
@@ -143,7 +143,7 @@ class Evaluator:
         """
         summary = self._cached(real)
         prepared = {
-            name: metric.prepare(summary[self._slot(name)], self._extractors[name])
+            name: metric.prepare(summary[self.slot(name)], self._extractors[name])
             for name, metric in self.metrics.items()
         }
         return Reference(real, summary, prepared)
@@ -151,7 +151,7 @@ class Evaluator:
     def values(self, summary: Summary, reference: Reference) -> dict[str, dict[str, Value]]:
         """The values of every metric for a summarised set of images, by the names that the metric gives them."""
         return {
-            name: metric.compute(summary[self._slot(name)], reference.prepared[name])
+            name: metric.compute(summary[self.slot(name)], reference.prepared[name])
             for name, metric in self.metrics.items()
         }
 
@@ -196,12 +196,13 @@ class Evaluator:
                 self.cache.store(keys[slot], statistic.state())
         return summary
 
-    def _slot(self, name: str) -> str:
+    def slot(self, name: str) -> str:
+        """Where a summary keeps the statistic of the metric `name`."""
         extractor = self._extractors[name]
         return f"{extractor.name}@{extractor.digest}/{self.metrics[name].statistic.__name__}"
 
     def _key(self, slot: str, real: ImageSet) -> dict[str, str | int]:
-        resize = next(self._extractors[name].resize for name in self.metrics if self._slot(name) == slot)
+        resize = next(self._extractors[name].resize for name in self.metrics if self.slot(name) == slot)
         return {
             "version": 2,
             "features": slot,

@@ -1,6 +1,7 @@
 """Images to feature vectors. Extractors are frozen, live outside the trained model, and carry their weights' digest."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.nn.utils import skip_init
 
+from genexp.contracts import FeatureExtractor
 from genexp.networks.classifier import ConvClassifier
 from genexp.shipped import ASSETS, load_asset
 
@@ -123,6 +125,65 @@ class ClassifierFeatures:
         """Features (B, dimensions); images of another size are brought to the classifier's first."""
         require_channels(self.name, image, self.channels)
         return self.network.to(image.device).features(resized(image, self.image_size))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Class logits (B, num_classes) of feature vectors (B, dimensions)."""
+        return self.network.to(features.device).head(features)
+
+
+class StackedDigits:
+    """The digits classifier on each of three channels, for `data=stacked_digits`: 3 x 64 features, 1,000 classes.
+
+    Class 100 a + 10 b + c means that red, green and blue show the digits a, b and c, as the data set labels them; its
+    probability is the product of the three.
+
+    Args:
+        asset: Name of the shipped weights of a one-channel classifier with ten classes.
+        folder: Where they lie.
+
+    Raises:
+        FileNotFoundError: there is no such asset.
+        WrongDigest: the weights are not those of their card.
+        ValueError: it is no one-channel classifier with ten classes.
+    """
+
+    name = "stacked_digits"
+    channels = 3
+
+    def __init__(self, asset: str = "digits_classifier", folder: str | Path = ASSETS) -> None:
+        self.digits = ClassifierFeatures(asset, folder)
+        shape = (self.digits.channels, self.digits.card["network"]["num_classes"])
+        if shape != (1, 10):
+            raise ValueError(f"asset must classify 1 channel into 10 classes, got {shape[0]} into {shape[1]}")
+        self.resize = self.digits.resize
+        self.dimensions = self.channels * self.digits.dimensions
+        self.digest = hashlib.sha256(f"{self.name} {self.digits.digest}".encode()).hexdigest()
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Features (B, 3 * 64): those of the red, the green and the blue digit."""
+        require_channels(self.name, image, self.channels)
+        return self.digits(image.flatten(0, 1)[:, None]).reshape(len(image), self.dimensions)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logarithms of the class probabilities (B, 1000) of feature vectors (B, 3 * 64)."""
+        single = self.digits.logits(features.reshape(-1, self.digits.dimensions)).log_softmax(1)
+        red, green, blue = single.reshape(len(features), self.channels, -1).unbind(1)
+        return (red[:, :, None, None] + green[:, None, :, None] + blue[:, None, None, :]).flatten(1)
+
+
+def classifier_of(extractor: FeatureExtractor) -> Callable[[Tensor], Tensor]:
+    """The map from an extractor's features (B, D) to class logits (B, num_classes).
+
+    Raises:
+        ValueError: the extractor does not classify.
+    """
+    logits = getattr(extractor, "logits", None)
+    if logits is None:
+        raise ValueError(
+            f"extractor must classify (have a method `logits`), got {extractor.name}: take a classifier such as "
+            "extractor=digits_classifier, or Inception with features=2048"
+        )
+    return logits
 
 
 def frozen(network: nn.Module) -> nn.Module:

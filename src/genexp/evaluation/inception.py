@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
 
@@ -60,6 +61,20 @@ class InceptionFeatures:
         if image.ndim != 4 or image.shape[1] not in (1, 3):
             raise ValueError(f"extractor {self.name} takes images (B, 1 or 3, H, W), got {tuple(image.shape)}")
         return self.network.to(image.device)(to_uint8(image).expand(-1, 3, -1, -1))
+
+    @property
+    def logits(self) -> Callable[[Tensor], Tensor]:
+        """The map from features (B, 2048) to the logits (B, 1008) without bias that the Inception score takes.
+
+        Raises:
+            AttributeError: this layer is not the one that the classes are read from.
+        """
+        if self.dimensions != 2048:
+            raise AttributeError(f"logits need 2048 features, got {self.dimensions}")
+        return self._logits
+
+    def _logits(self, features: Tensor) -> Tensor:
+        return features @ self.network.fc.weight.to(features).mT
 
 
 def official_weights() -> Path:

@@ -1,7 +1,6 @@
 """What all generator families share: optimiser steps, counters in images, named terms, and repeatable seeds."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,28 +8,12 @@ from lightning import LightningModule
 from torch import Tensor, nn
 
 from genexp.contracts import Batch
+from genexp.families.held_out import HeldOutMeans
 from genexp.families.terms import TermLog
-from genexp.ramps import Constant, Ramp
+from genexp.families.updates import Update, gradients_only_to
 from genexp.tensors import mix_seed
 
 Terms = dict[str, Tensor]
-
-
-@dataclass
-class Update:
-    """How one set of parameters is updated.
-
-    Args:
-        optimizer: Builds the optimiser from its parameters (a partial of a `torch.optim` class).
-        parameters: Builds the list of parameters; called when the optimiser is made.
-        learning_rate: Factor on the optimiser's own learning rate, as a function of images seen.
-        clip: Largest global gradient norm, or None. Applied to unscaled gradients in every precision.
-    """
-
-    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
-    parameters: Callable[[], list[nn.Parameter]]
-    learning_rate: Ramp = Constant()
-    clip: float | None = None
 
 
 class Family(LightningModule):
@@ -63,8 +46,7 @@ class Family(LightningModule):
         self.steps: dict[str, int] = {}
         self.terms = TermLog()
         self._updates: dict[str, Update] = {}
-        self._validation: dict[str, Tensor] = {}
-        self._validation_count = 0
+        self._held_out = HeldOutMeans()
 
     # What a family provides
 
@@ -123,7 +105,7 @@ class Family(LightningModule):
                     means[key] = means.get(key, 0) + value.detach() * share
             return means["loss"]
 
-        with _only(self._updates, name):
+        with gradients_only_to(name, self._updates):
             optimizer.step(evaluate)
         self.steps[name] += 1
         return means
@@ -182,25 +164,14 @@ class Family(LightningModule):
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Add one held-out batch, weighted by its size; its noise depends on the batch number alone."""
         batch = self._arranged(batch)
-        count = batch_size(batch)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(mix_seed(self.seed, self.global_rank, batch_index, 1))
             terms = self.validate_batch(batch)
-        for name, value in terms.items():
-            total = value.detach().double().cpu() * count
-            self._validation[name] = self._validation.get(name, 0) + total
-        self._validation_count += count
+        self._held_out.add(terms, batch_size(batch))
 
     def validation_means(self) -> dict[str, float]:
         """Means of the terms over the held-out images of all ranks since the last call; forgets them."""
-        names = self.trainer.strategy.broadcast(list(self._validation))  # a rank may have had no images at all
-        if not names:
-            return {}
-        zero = torch.zeros((), dtype=torch.float64)
-        sums = [self._validation.get(name, zero) for name in names] + [zero + self._validation_count]
-        sums = self.trainer.strategy.reduce(torch.stack(sums).to(self.device), reduce_op="sum").cpu()
-        self._validation, self._validation_count = {}, 0
-        return {name: float(total / sums[-1]) for name, total in zip(names, sums[:-1], strict=True)}
+        return self._held_out.flush(self.trainer.strategy, self.device)
 
     def reduced(self, means: dict[str, float]) -> dict[str, float]:
         """Average host values over the ranks; every rank must call this with the same names."""
@@ -247,22 +218,6 @@ def split(batch: Batch, parts: int) -> list[tuple[Batch, float]]:
     count = len(next(iter(chunks.values())))
     cut = [{name: pieces[i] for name, pieces in chunks.items()} for i in range(count)]
     return [(part, batch_size(part) / size) for part in cut]
-
-
-class _only:
-    """Let gradients flow to the parameters of one update alone."""
-
-    def __init__(self, updates: dict[str, Update], name: str) -> None:
-        self._others = [p for other, update in updates.items() if other != name for p in update.parameters()]
-
-    def __enter__(self) -> None:
-        self._frozen = [p for p in self._others if p.requires_grad]
-        for parameter in self._frozen:
-            parameter.requires_grad_(False)
-
-    def __exit__(self, *_: object) -> None:
-        for parameter in self._frozen:
-            parameter.requires_grad_(True)
 
 
 def _as_list(value: Any) -> list[Any]:

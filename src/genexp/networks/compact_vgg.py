@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-WIDTHS = ((32, 32), (64, 128), (256, 256, 256), (256,))
+WIDTHS = ((64,), (128, 256), (256, 256), (256,))
 
 
 class CompactVGG(nn.Module):

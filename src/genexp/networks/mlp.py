@@ -1,12 +1,14 @@
-"""Fully connected generator and discriminator, for points and tiny images."""
+"""Fully connected generator, discriminator and denoiser, for points and tiny images."""
 
 from collections.abc import Sequence
 from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from genexp.networks.embeddings import TimeEmbedding
 from genexp.networks.labels import require_label
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "tanh": nn.Tanh}
@@ -97,6 +99,70 @@ class MLPDiscriminator(nn.Module):
         features = self.body(image.flatten(1))
         score = self.output(features).squeeze(1)
         return score if self.embedding is None else score + (self.embedding(label) * features).sum(1)
+
+
+class MLPDenoiser(nn.Module):
+    """Noisy samples of any shape, told the time and the class, to outputs of the same shape.
+
+    Every block adds to its input h: h + outer(silu(inner(silu(h)) + linear(silu(embedding)))), where the embedding is
+    that of the time plus that of the class. The sums have no normalisation: it would take away how far out a point is.
+
+    Reference: the residual block of He et al., "Identity Mappings in Deep Residual Networks" (2016), without
+    normalisation.
+
+    Args:
+        shape: Shape of one sample.
+        width: Units of every layer; even and at least 4.
+        depth: Number of residual blocks, at least 1.
+        num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
+            has an embedding of its own.
+
+    Raises:
+        ValueError: `depth` is below 1, or `width` is odd or below 4.
+    """
+
+    def __init__(self, shape: Sequence[int], width: int = 128, depth: int = 3, num_classes: int | None = None) -> None:
+        super().__init__()
+        if depth < 1:
+            raise ValueError(f"depth must be at least 1 residual block, got {depth}")
+        if width < 4 or width % 2:
+            raise ValueError(f"width must be even and at least 4, got {width}")
+        self.shape, self.num_classes = tuple(shape), num_classes
+        self.time = TimeEmbedding(width, width)
+        self.label = None if num_classes is None else nn.Embedding(num_classes + 1, width)
+        self.stem = nn.Linear(prod(self.shape), width)
+        self.blocks = nn.ModuleList(_DenoiserBlock(width) for _ in range(depth))
+        self.head = nn.Linear(width, prod(self.shape))
+
+    def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """Noisy samples (B, *shape), times (B,) and labels (B,) to outputs (B, *shape).
+
+        Raises:
+            ValueError: the samples have another shape, or labels are given or missing against `num_classes`.
+        """
+        require_label(label, self.num_classes)
+        if tuple(x_t.shape[1:]) != self.shape:
+            raise ValueError(f"x_t must hold samples of shape {self.shape}, got {tuple(x_t.shape[1:])}")
+        embedding = self.time(t)
+        if self.label is not None:
+            embedding = embedding + self.label(label)
+        h = self.stem(x_t.flatten(1))
+        for block in self.blocks:
+            h = block(h, embedding)
+        return self.head(F.silu(h)).unflatten(1, self.shape)
+
+
+class _DenoiserBlock(nn.Module):
+    """Two linear layers around a shortcut, with an embedding added between them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(width, width)
+        self.embedding = nn.Linear(width, width)
+        self.outer = nn.Linear(width, width)
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        return h + self.outer(F.silu(self.inner(F.silu(h)) + self.embedding(F.silu(embedding))))
 
 
 def hidden_layers(inputs: int, width: int, depth: int, activation: str) -> list[nn.Module]:

@@ -61,6 +61,16 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     return plain
 
 
+SPLITS = ("train", "val", "test")
+
+
+def data_name(text: str) -> str | None:
+    """The data configuration that a text such as `cifar10:test` or `digits` names; None if it names none."""
+    name, _, split = text.partition(":")
+    known = (conf_dir() / "data" / f"{name}.yaml").is_file() and "/" not in name
+    return name if known and split in ("", *SPLITS) else None
+
+
 def config_digest(plain: dict[str, Any]) -> str:
     """Twelve hexadecimal digits that two runs share exactly when they compute the same."""
     kept = {key: value for key, value in plain.items() if key not in VOLATILE}

@@ -1,11 +1,9 @@
 """Drawing images from a loaded run, batch by batch, with a progress display."""
 
-import sys
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from rich.progress import Progress as RichProgress
 from torch import Tensor
 
 from genexp.contracts import ImageMap
@@ -13,6 +11,7 @@ from genexp.runs.build import build
 from genexp.runs.load import Run
 from genexp.sampling.interpolation import path
 from genexp.tensors import IndexedNoise
+from genexp.terminal import progress
 
 
 class Drawing:
@@ -58,7 +57,7 @@ class Drawing:
         if not self.has_start:
             return self._rendered(num)
         parts = []
-        with _display(num) as advance:
+        with progress("sample", num) as advance:
             for first in range(0, num, self.batch_size):
                 indices = range(first, min(first + self.batch_size, num))
                 noise = IndexedNoise(self.seed, indices, self.device)
@@ -94,11 +93,11 @@ class Drawing:
         return torch.stack([noisy, clean], dim=1).flatten(0, 2), len(moments)
 
     def _run(self, start: Tensor, noise: IndexedNoise, label: Tensor | None, advance: Any = None) -> Tensor:
-        def progress(done: int, total: int) -> None:
+        def step(done: int, total: int) -> None:
             if advance is not None:
                 advance(len(start) / total)
 
-        return self.sampler.run(self.source, start, noise, label, progress).cpu()
+        return self.sampler.run(self.source, start, noise, label, step).cpu()
 
     def _labels(self, indices: Any) -> Tensor | None:
         if self.num_classes is None:
@@ -117,19 +116,3 @@ class Drawing:
             if count >= num:
                 break
         return torch.cat(parts)[:num]
-
-
-class _display:
-    """A progress bar over images, shown on a terminal only."""
-
-    def __init__(self, total: int) -> None:
-        self._bar = RichProgress(transient=True, disable=not sys.stderr.isatty())
-        self._total = total
-
-    def __enter__(self) -> Any:
-        self._bar.start()
-        task = self._bar.add_task("sample", total=self._total)
-        return lambda images: self._bar.update(task, advance=images)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()

@@ -55,6 +55,7 @@ def assemble(config: DictConfig, folder: RunFolder, resume_at: int = 0) -> Exper
         resume_at: Images seen by the checkpoint that training continues from; 0 for a new run.
     """
     _require_monitor(config)
+    _require_classes_for_guidance(config)
     torch.set_num_threads(config.threads)
     with quiet_lightning():
         seed_everything(config.seed, verbose=False)
@@ -62,7 +63,9 @@ def assemble(config: DictConfig, folder: RunFolder, resume_at: int = 0) -> Exper
     model = build(config.model)
     model.seed = config.seed
     callbacks = build_dict(_with_paths(config.callbacks, folder))
-    loggers = {"journal": Journal(folder.path, resume_at), **build_dict(_logger_nodes(config, folder))}
+    loggers = {"journal": Journal(folder.path, resume_at), **build_dict(logger_nodes(config, folder))}
+    if resume_at:
+        _remember(loggers, [row for row in folder.history() if row["images_seen"] <= resume_at])
     trainer = _trainer(config, folder, list(callbacks.values()), list(loggers.values()))
     return Experiment(data, model, callbacks, loggers, trainer)
 
@@ -76,6 +79,15 @@ def _require_monitor(config: DictConfig) -> None:
         raise ValueError(f"training.monitor must be one of {known}, got {monitor!r}")
 
 
+def _require_classes_for_guidance(config: DictConfig) -> None:
+    guidance = (config.get("sampler") or {}).get("guidance", 1)
+    if guidance != 1 and config.model.get("num_classes") is None:
+        raise ValueError(
+            f"sampler.guidance must be 1 for a model without classes, got {guidance}: "
+            "model.num_classes=${data.num_classes} gives it classes"
+        )
+
+
 def _with_paths(callbacks: DictConfig, folder: RunFolder) -> DictConfig:
     callbacks = callbacks.copy()
     if callbacks.get("checkpoints") is not None:
@@ -83,7 +95,8 @@ def _with_paths(callbacks: DictConfig, folder: RunFolder) -> DictConfig:
     return callbacks
 
 
-def _logger_nodes(config: DictConfig, folder: RunFolder) -> DictConfig:
+def logger_nodes(config: DictConfig, folder: RunFolder) -> DictConfig:
+    """The loggers of a configuration, with the folder, id and name of the run filled in."""
     nodes = (config.get("logger") or OmegaConf.create({})).copy()
     for node in nodes.values():
         for key, value in (("directory", folder.path), ("save_dir", folder.path), ("run_id", folder.record["id"])):
@@ -92,6 +105,12 @@ def _logger_nodes(config: DictConfig, folder: RunFolder) -> DictConfig:
         if "run_id" in node and node.get("name") is None:
             node.name = f"{folder.record['name']}-{folder.record['id']}"
     return nodes
+
+
+def _remember(loggers: dict[str, Any], rows: list[dict[str, float]]) -> None:
+    for logger in loggers.values():
+        if hasattr(logger, "remember"):
+            logger.remember(rows)
 
 
 def _trainer(config: DictConfig, folder: RunFolder, callbacks: list[Callback], loggers: list[Any]) -> Trainer:

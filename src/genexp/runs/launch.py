@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from genexp.runs.config import conf_dir, load_config
+from genexp.runs.config import conf_dir, data_name, load_config
 from genexp.runs.folder import OVERRIDES, RunFolder
 
 
@@ -16,29 +16,41 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
     """Run a command on the configuration that `arguments` ask for.
 
     Lightning's process launcher repeats the whole command line for every further rank, so `sys.argv` is the full one
-    whenever the command itself runs; only Hydra sees it without the command's name.
+    whenever the command itself runs; only Hydra sees it without the command's name. Until then Hydra is also asked for
+    full errors, by which it raises what does not compose instead of printing it.
     """
     import hydra
+    from hydra.errors import HydraException
 
-    typed = list(sys.argv)
+    typed, traced = list(sys.argv), os.environ.get(_TRACE, "0")
     overrides = _source(name, arguments)
 
     @functools.wraps(command)
     def task(config: DictConfig) -> Any:
-        sys.argv = typed
+        sys.argv, os.environ[_TRACE] = typed, traced
         try:
             return command(config)
         except _FOR_THE_USER as error:
-            if _one_of_many() or os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0"):
+            if _one_of_many() or traced not in ("", "0"):
                 raise
             print(f"genexp {name}: {error}", file=sys.stderr)
             sys.exit(1)
 
-    sys.argv = [typed[0], *overrides]
+    sys.argv, os.environ[_TRACE] = [typed[0], *overrides], "1"
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
+    except HydraException as error:
+        if traced not in ("", "0"):
+            raise
+        from genexp.runs.refusals import refusal
+
+        print(f"genexp {name}: {refusal(error, overrides)}", file=sys.stderr)
+        sys.exit(1)
     finally:
-        sys.argv = typed
+        sys.argv, os.environ[_TRACE] = typed, traced
+
+
+_TRACE = "HYDRA_FULL_ERROR"
 
 
 _CHOICES = ("experiment", "model", "data", "resume")
@@ -57,16 +69,25 @@ def _one_of_many() -> bool:
 
 def _source(name: str, arguments: list[str]) -> list[str]:
     """The overrides that the command runs with: those typed, and what they stand for."""
-    if name == "sample" and not any(a.startswith("sampler=") for a in arguments):
-        return [f"++{a}" if a.startswith("sampler.") else a for a in arguments]  # change the run's own sampler
+    if name in ("sample", "evaluate") and not any(a.startswith("sampler=") for a in arguments):
+        arguments = [f"++{a}" if a.startswith("sampler.") else a for a in arguments]  # change the run's own sampler
+    if name == "evaluate" and not any(a.startswith("data=") for a in arguments):
+        named = [data_name(a.split("=", 1)[1]) for a in arguments if a.startswith("reference=")]
+        return _before_overrides(arguments, [f"data={named[-1]}"]) if named and named[-1] else arguments
     if name != "train":
         return arguments
     resume = [a.split("=", 1)[1] for a in arguments if a.startswith("resume=")]
     if resume and resume[-1] not in ("auto", "null"):
-        return [*_started_with(RunFolder.open(resume[-1])), *arguments]
+        return _before_overrides(arguments, _started_with(RunFolder.open(resume[-1])))
     if not any(a.split("=")[0] in _CHOICES for a in arguments):
-        return ["experiment=quickstart", *arguments]
+        return _before_overrides(arguments, ["experiment=quickstart"])
     return arguments
+
+
+def _before_overrides(arguments: list[str], further: list[str]) -> list[str]:
+    """`arguments` with `further` overrides ahead of the others; the parser wants all overrides side by side."""
+    place = next((i for i, a in enumerate(arguments) if "=" in a and not a.startswith("-")), 0)
+    return [*arguments[:place], *further, *arguments[place:]]
 
 
 def _started_with(folder: RunFolder) -> list[str]:

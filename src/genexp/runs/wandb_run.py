@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ class WandbRun(Logger):
     """The W&B run of one run folder.
 
     Every value is plotted against `images_seen`. Evaluations (`fd/`, `val/`) also write flat `best/...` keys, the
-    smallest value so far, which tables and sweeps can use by name. A resumed run continues the same W&B run.
+    smallest value so far, which tables and sweeps can use by name. A resumed run continues the same W&B run, and its
+    bests after `remember`.
 
     Args:
         directory: The run folder; W&B's files go to its `wandb/`.
@@ -121,6 +122,11 @@ class WandbRun(Logger):
 
         array = picture(images, columns).movedim(0, -1).contiguous().numpy()
         self.experiment.log({AXIS: step, f"pictures/{key}": wandb.Image(Image.fromarray(array), caption=caption)})
+
+    def remember(self, rows: Iterable[Mapping[str, float]]) -> None:
+        """Count the evaluations of the journal's lines as seen, so that `best/...` goes on where a resumed run was."""
+        for row in rows:
+            self._update_best({name: value for name, value in row.items() if name not in (AXIS, "seconds")})
 
     def _update_best(self, row: dict[str, float]) -> dict[str, float]:
         improved = {}

@@ -17,13 +17,20 @@ class FrechetDistance:
 
     It is called FID only over the official Inception weights; over any other features its key names them. The jackknife
     takes the reference as given: its pseudo-values estimate the distance of the model itself, infinitely many samples,
-    from this set of real images.
+    from this set of real images. Copies of the training images are the best that it can see: it cannot tell them from
+    new ones.
 
     Args:
         extractor: Features of its own, or None for those of the evaluation.
     """
 
     values: ClassVar[dict[str, Better]] = {"fd": "lower"}
+    reacts: ClassVar[dict[str, str]] = {
+        "collapse": "worse",
+        "missing_class": "worse",
+        "noise": "worse",
+        "blur": "worse",
+    }
     statistic = GroupedMoments
 
     def __init__(self, extractor: FeatureExtractor | None = None) -> None:

@@ -1,0 +1,188 @@
+"""genexp evaluate: how good a run's images are, with what every number means."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig
+
+from genexp.runs.provenance import chosen_threads
+
+
+def evaluate(config: DictConfig) -> None:
+    """Measure what `config` names and leave values, protocols and pictures.
+
+    Raises:
+        ValueError: an option is out of range, images do not fit, or a metric needs more of them.
+        FileNotFoundError: there is no such run, checkpoint or folder.
+    """
+    import torch
+
+    from genexp.runs.load import load_run
+    from genexp.runs.measuring import device_of, prepare
+
+    _require_options(config)
+    torch.set_num_threads(chosen_threads(config.threads))
+    device = device_of(config.device)
+    if config.self_check:
+        from genexp.commands.self_check import self_check
+
+        self_check(config, device)
+        return
+    runs = [] if config.run is None else [load_run(config.run, name, config.checkpoint) for name in _weights(config)]
+    measuring = prepare(config, runs[0] if runs else None, device)
+    begun = time.monotonic()
+    if runs:
+        results = [_measure_run(config, run, measuring, device) for run in runs]
+    else:
+        results = [_measure_folder(config, measuring, device)]
+    _report(results, time.monotonic() - begun)
+
+
+def _require_options(config: DictConfig) -> None:
+    for key, least in (("batch_size", 1), ("pictures", 0)):
+        if config[key] < least:
+            raise ValueError(f"{key} must be at least {least}, got {config[key]}")
+    if config.num is not None and config.num < 2:
+        raise ValueError(f"num must be at least 2 images, got {config.num}")
+    if config.self_check:
+        return
+    given = [key for key in ("run", "generated") if config[key] is not None]
+    if len(given) != 1:
+        raise ValueError(f"one of run and generated must be given, got {' and '.join(given) or 'neither'}")
+
+
+def _weights(config: DictConfig) -> list[str]:
+    return [str(name) for name in config.weights] if isinstance(config.weights, ListConfig) else [str(config.weights)]
+
+
+def _measure_run(config: DictConfig, run: Any, measuring: Any, device: Any) -> dict[str, Any]:
+    from genexp.commands.sample import sampler_node
+    from genexp.evaluation.evaluator import Generated
+    from genexp.evaluation.protocol import describe
+    from genexp.runs.samples import Samples, default_num
+    from genexp.terminal import progress
+
+    node = sampler_node(run.config, config.get("sampler"))
+    num = config.num or default_num(run)
+    samples = Samples(run, node, num, config.seed, config.batch_size, device, measuring.side.counts)
+    with progress(f"{run.weights} samples", num) as advance:
+        summary = measuring.evaluator.summarise(samples.batches(advance))
+    generated = Generated(num, config.seed, run.weights, describe(samples.sampler))
+    scores = measuring.scores(summary, generated)
+    name = f"seed{config.seed}_{node['_target_'].rsplit('.', 1)[-1].lower()}{node.get('steps') or ''}_{run.weights}"
+    folder = Path(config.out) / run.weights if config.out else run.folder.path / "evaluations" / name
+    subject = {"run": run.folder.record["id"], "checkpoint": run.checkpoint.name, "images_seen": run.model.images_seen}
+    result = _written(config, measuring, scores, summary, samples.batches, folder, subject)
+    _keep_in_run(run, result)
+    return result | {
+        "title": f"{run.folder.record['name']}, {run.weights} weights",
+        "sync": _to_wandb(config, run, result),
+    }
+
+
+def _measure_folder(config: DictConfig, measuring: Any, device: Any) -> dict[str, Any]:
+    from genexp.evaluation.evaluator import Generated
+    from genexp.runs.measuring import require_same_shape
+    from genexp.runs.sides import open_side, tracked
+
+    side = open_side(str(config.generated), {}, device, config.num)
+    require_same_shape(side, measuring.side)
+    if config.num is not None and side.images.count != config.num:
+        raise ValueError(f"num must be the {side.images.count} images of {config.generated}, got {config.num}")
+    summary = measuring.evaluator.summarise(tracked(side.images, "features of").batches())
+    generated = Generated(side.images.count, 0, "none", f"images {side.images.digest[:16]}")
+    scores = measuring.scores(summary, generated)
+    folder = Path(config.out or f"{config.paths.outputs}/evaluations/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
+    subject = {"generated": str(config.generated), "digest": side.images.digest}
+    result = _written(config, measuring, scores, summary, side.images.batches, folder, subject)
+    return result | {"title": str(config.generated)}
+
+
+def _written(
+    config: DictConfig, measuring: Any, scores: Any, summary: Any, batches: Any, folder: Path, subject: dict[str, Any]
+) -> dict[str, Any]:
+    """Write pictures and values; returns all that is reported."""
+    from genexp.runs.exhibits import write_pictures
+    from genexp.runs.folder import write_atomically
+    from genexp.runs.measuring import record
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = write_pictures(measuring, summary, batches, folder, config.pictures)
+    values = {key: record(score, measuring.floor.get(key)) for key, score in scores.items()}
+    result = {**subject, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "values": values}
+    write_atomically(folder / "metrics.json", json.dumps(result, indent=2) + "\n")
+    return {"result": result, "scores": scores, "folder": folder, "pictures": pictures}
+
+
+def _keep_in_run(run: Any, measured: dict[str, Any]) -> None:
+    """Add the values to the run's metrics.json in place of earlier ones of the same checkpoint and protocol."""
+    result = measured["result"]
+    metrics = run.folder.metrics
+    new = [{**{k: v for k, v in result.items() if k != "values"}, "key": k, **v} for k, v in result["values"].items()]
+    same = {(row["key"], row["images_seen"], json.dumps(row["protocol"], sort_keys=True)) for row in new}
+    kept = [
+        row
+        for row in metrics.get("evaluations", [])
+        if (row["key"], row["images_seen"], json.dumps(row["protocol"], sort_keys=True)) not in same
+    ]
+    run.folder.write_metrics({**metrics, "evaluations": kept + new})
+
+
+def _to_wandb(config: DictConfig, run: Any, measured: dict[str, Any]) -> str | None:
+    from genexp.runs.build import build
+    from genexp.runs.experiment import logger_nodes
+
+    node = logger_nodes(run.config, run.folder).get("wandb")
+    if not config.wandb or node is None:
+        return None
+    logger = build(node)
+    _ = logger.experiment
+    logger.close({f"evaluate/{run.weights}/{k}": v["value"] for k, v in measured["result"]["values"].items()})
+    return logger.sync_command()
+
+
+def _report(results: list[dict[str, Any]], seconds: float) -> None:
+    from genexp.terminal import duration, print_columns, print_table, shown_path
+
+    for measured in results:
+        rows = [_row(key, value) for key, value in measured["result"]["values"].items()]
+        first = next(iter(measured["scores"].values())).protocol
+        print(f"\n{measured['title']}: {first.n_generated:,} images against {first.n_reference:,} of {first.reference}")
+        print_columns(("metric", "value", "without bias", "95 % interval", "real images", "better"), rows)
+        lines = [("values", shown_path(measured["folder"] / "metrics.json"))]
+        lines += [(path.stem, shown_path(path)) for path in measured["pictures"]]
+        lines += [("upload to W&B", measured["sync"])] if measured.get("sync") else []
+        print_table(lines)
+    if len(results) == 2:
+        _compare(*results)
+    print(f"measured in {duration(seconds)}")
+    sys.stdout.flush()
+
+
+def _row(key: str, value: dict[str, Any]) -> tuple[str, ...]:
+    reach = f"{value['low']:.4g} to {value['high']:.4g}" if "low" in value else "-"
+    plain = f"{value['extrapolated']:.4g}" if "extrapolated" in value else "-"
+    floor = f"{value['floor']:.4g}" if "floor" in value else "-"
+    return key, f"{value['value']:.4g}", plain, reach, floor, value["better"]
+
+
+def _compare(first: dict[str, Any], second: dict[str, Any]) -> None:
+    """The paired test between two results over the same noise."""
+    from genexp.evaluation.protocol import require_same
+    from genexp.evaluation.uncertainty import paired
+    from genexp.terminal import print_columns
+
+    rows = []
+    for key, one in first["scores"].items():
+        other = second["scores"][key]
+        require_same({first["title"]: one.protocol, second["title"]: other.protocol})
+        if one.value.draws and other.value.draws:
+            found = paired(one.value.draws, other.value.draws)
+            reach = f"{found.difference.low:.4g} to {found.difference.high:.4g}"
+            rows.append((key, f"{found.difference.value:.4g}", reach, f"{found.p_value:.2g}"))
+    if rows:
+        print(f"\n{first['title']} minus {second['title']}, paired over the same noise")
+        print_columns(("metric", "difference", "95 % interval", "p"), rows)

@@ -1,0 +1,49 @@
+"""The pictures of an evaluation: suspicious pairs, the most and the least typical samples, or the cloud of points."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from genexp.contracts import Batch
+from genexp.evaluation.evaluator import ImageSet, Summary
+from genexp.evaluation.gallery import Choice, pick
+from genexp.runs.loggers import save_png
+from genexp.runs.measuring import GALLERY, Measuring
+from genexp.tensors import picture
+
+
+def write_pictures(
+    measuring: Measuring, summary: Summary, batches: Callable[[], Iterable[Batch]], folder: Path, count: int
+) -> list[Path]:
+    """Write `nearest.png`, `best.png` and `worst.png`: a row a sample, itself first, its nearest real images after it.
+
+    Args:
+        measuring: What measured the images.
+        summary: Their summary.
+        batches: Opens them again.
+        folder: Where the pictures go.
+        count: Samples a picture; 0 writes nothing.
+
+    Returns:
+        The files.
+    """
+    if measuring.gallery is None or count == 0:
+        return []
+    slot = measuring.evaluator.slot(GALLERY)
+    generated, real = summary[slot], measuring.reference.prepared[GALLERY]
+    written = []
+    images = replace(measuring.side.images, batches=batches, name="generated", count=generated.count)
+    for name, choice in measuring.gallery.choose(generated, real, count).items():
+        path = folder / f"{name}.png"
+        save_png(picture(_rows(choice, images, measuring.side.images), 1 + choice.neighbours.shape[1]), path)
+        written.append(path)
+    return written
+
+
+def _rows(choice: Choice, generated: ImageSet, real: ImageSet) -> Tensor:
+    samples = pick(generated, choice.samples)
+    neighbours = pick(real, choice.neighbours.flatten()).unflatten(0, choice.neighbours.shape)
+    return torch.cat([samples[:, None], neighbours], dim=1).flatten(0, 1)

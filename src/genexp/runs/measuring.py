@@ -1,0 +1,154 @@
+"""An evaluation made ready: real images summarised, metrics and features built, before anything is generated."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from genexp.evaluation.cache import TensorCache
+from genexp.evaluation.evaluator import Evaluator, Generated, Reference, Score, Summary
+from genexp.evaluation.gallery import Gallery
+from genexp.evaluation.uncertainty import interval
+from genexp.runs.build import build, build_dict
+from genexp.runs.config import SPLITS, data_name
+from genexp.runs.load import Run
+from genexp.runs.sides import Side, open_side, tracked
+from genexp.runs.validation import require_valid
+
+GALLERY = "gallery"
+
+
+@dataclass
+class Measuring:
+    """What measures a set of images: the evaluator, the reference as it sees it, and the floor.
+
+    Args:
+        evaluator: The metrics and their features; with a `Gallery` under the name `gallery` if pictures are wanted.
+        side: The reference images.
+        reference: The reference as the metrics see it.
+        floor_side: Real images that are compared with the reference in the same way, or None.
+        floor: Their scores by key.
+    """
+
+    evaluator: Evaluator
+    side: Side
+    reference: Reference
+    floor_side: Side | None
+    floor: dict[str, Score]
+
+    @property
+    def gallery(self) -> Gallery | None:
+        """What chooses pictures, if they are wanted."""
+        return self.evaluator.metrics.get(GALLERY)
+
+    def scores(self, summary: Summary, generated: Generated) -> dict[str, Score]:
+        """All values of a summarised set under their keys."""
+        return self.evaluator.scores(summary, self.reference, generated)
+
+
+def prepare(config: DictConfig, run: Run | None, device: Any) -> Measuring:
+    """Open the reference and the floor, build extractor and metrics, and summarise the real images.
+
+    Args:
+        config: The configuration of `genexp evaluate`; its `data` and `extractor` are filled in.
+        run: The run that is measured, or None.
+        device: Where features are computed.
+
+    Raises:
+        ValueError: bad images, or too few for a metric; an unknown key; an extractor that does not serve.
+    """
+    known = _known(config, run)
+    side = open_side(reference_text(config, run), known, device)
+    with open_dict(config):
+        config.data = side.data
+        config.extractor = config.get("extractor") or _own_extractor(run, side)
+    nodes = {name: OmegaConf.to_container(config[name], resolve=True) for name in ("extractor", "metrics")}
+    require_valid(OmegaConf.create(nodes), "evaluate")
+    metrics = build_dict(OmegaConf.create(nodes["metrics"]))
+    if not metrics:
+        raise ValueError("metrics must name at least one metric, got none")
+    if config.pictures and len(side.images.shape) == 3:
+        metrics[GALLERY] = Gallery()
+    cache = TensorCache(config.cache) if config.cache else None
+    evaluator = Evaluator(build(OmegaConf.create(nodes["extractor"])), metrics, cache)
+    reference = evaluator.reference(tracked(side.images, "features of"))
+    floor_text = _floor_text(config, run)
+    floor_side = None if floor_text is None else open_side(floor_text, known, device)
+    floor: dict[str, Score] = {}
+    if floor_side is not None:
+        require_same_shape(floor_side, side)
+        held_out = evaluator.reference(tracked(floor_side.images, "features of"))
+        generated = Generated(floor_side.images.count, 0, "none", floor_side.images.name)
+        floor = evaluator.scores(held_out.summary, reference, generated)
+    return Measuring(evaluator, side, reference, floor_side, floor)
+
+
+def reference_text(config: DictConfig, run: Run | None) -> str:
+    """What names the reference images; the training split of a run's data unless told otherwise.
+
+    Raises:
+        ValueError: neither a reference nor a run is given.
+    """
+    if config.reference is None and run is None:
+        raise ValueError("reference must name real images (a folder, or a data set as in digits:test), got null")
+    return str(config.reference) if config.reference is not None else "train"
+
+
+def require_same_shape(one: Side, reference: Side) -> None:
+    """Raise ValueError unless images have the size and colour mode of the reference."""
+    if one.images.shape != reference.images.shape:
+        raise ValueError(
+            f"images must have the shape of the reference, {reference.images.shape} (channels, height, width), got "
+            f"{one.images.shape} of {one.images.name}"
+        )
+
+
+def record(score: Score, floor: Score | None) -> dict[str, Any]:
+    """A score as plain values for JSON: value, its interval without the bias of order 1 / n, floor and protocol."""
+    found: dict[str, Any] = {"value": score.value.value, "better": score.better}
+    if score.value.draws:
+        without_bias = interval(score.value.draws)
+        found |= {
+            "extrapolated": without_bias.value,
+            "error": without_bias.error,
+            "low": without_bias.low,
+            "high": without_bias.high,
+            "draws": list(score.value.draws),
+        }
+    if floor is not None:
+        found["floor"] = floor.value.value
+    return found | {"details": score.value.details, "protocol": score.protocol.record()}
+
+
+def device_of(name: str) -> torch.device:
+    """The device that `auto`, `cpu` or `cuda` stands for."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def _known(config: DictConfig, run: Run | None) -> dict[str, DictConfig]:
+    known: dict[str, DictConfig] = {}
+    name = data_name(str(config.reference)) if config.reference is not None else None
+    if name is not None and config.get("data") is not None:
+        known[name] = known[""] = config.data
+    if run is not None:
+        known[""] = run.config.data
+    return known
+
+
+def _own_extractor(run: Run | None, side: Side) -> DictConfig:
+    """The run's own features, or for images without a configuration those that fit their colours."""
+    if run is not None:
+        return OmegaConf.create(OmegaConf.to_container(run.config.extractor, resolve=True))
+    random = "genexp.evaluation.extractors.RandomFeatures"
+    return OmegaConf.create({"_target_": random, "channels": side.images.shape[0], "width": 32, "seed": 0})
+
+
+def _floor_text(config: DictConfig, run: Run | None) -> str | None:
+    if config.floor != "auto":
+        return None if config.floor is None else str(config.floor)
+    text = reference_text(config, run)
+    if text in SPLITS:
+        return "test" if text != "test" else None
+    name = data_name(text)
+    return f"{name}:test" if name is not None and not text.endswith(":test") else None

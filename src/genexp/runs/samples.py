@@ -1,0 +1,92 @@
+"""The generated images of an evaluation: drawn batch by batch, kept on disk, and read back when it is repeated."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from genexp.contracts import Batch
+from genexp.evaluation.cache import TensorCache
+from genexp.evaluation.generation import draw, shares
+from genexp.runs.build import build
+from genexp.runs.load import Run
+from genexp.tensors import IndexedNoise, to_float, to_uint8
+
+
+class Samples:
+    """The samples 0 to `num` - 1 of a run, in order.
+
+    Every batch is kept as 8-bit images under a key that names weights, sampler, seed and labels, so that an interrupted
+    evaluation continues where it stopped, and another metric needs no new images.
+
+    Args:
+        run: The loaded run.
+        sampler: Configuration of the sampler.
+        num: Number of images.
+        seed: Seed of their noise.
+        batch_size: Images drawn at a time.
+        device: Where they are drawn.
+        counts: How often every class occurs in the reference, for a conditional model.
+
+    Raises:
+        ValueError: the model does not draw images from noise.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        sampler: DictConfig,
+        num: int,
+        seed: int,
+        batch_size: int,
+        device: Any,
+        counts: Sequence[int] | None,
+    ) -> None:
+        self.num, self.seed, self.batch_size, self.device = num, seed, batch_size, device
+        conditional = run.config.model.get("num_classes") is not None
+        self.counts = counts if conditional else None
+        if conditional and counts is None:
+            raise ValueError("reference must have classes for a class-conditional model, got one without labels")
+        self.source = run.model.to(device).source()
+        self.sampler = build(sampler)
+        try:
+            self.sampler.start(self.source, IndexedNoise(seed, [0], device))
+        except TypeError as error:
+            name = type(run.model).__name__
+            raise ValueError(f"run must be of a model that draws images from noise, got {name}: {error}") from error
+        self.cache = TensorCache(run.folder.path / "evaluations" / "images")
+        self._key = {
+            "checkpoint": hashlib.sha256(run.checkpoint.read_bytes()).hexdigest(),
+            "weights": run.weights,
+            "sampler": json.dumps(OmegaConf.to_container(sampler, resolve=True), sort_keys=True),
+            "seed": seed,
+            "counts": json.dumps(self.counts),
+        }
+
+    def batches(self, advance: Callable[[float], None] = lambda count: None) -> Iterator[Batch]:
+        """The samples with `image`, `index` and, for a conditional model, `label`."""
+        for indices in shares(self.num, self.batch_size):
+            yield self._batch(indices)
+            advance(len(indices))
+
+    def _batch(self, indices: range) -> Batch:
+        key = self._key | {"first": indices.start, "last": indices[-1]}
+        stored = self.cache.load(key)
+        if stored is None:
+            batch = draw(self.source, self.sampler, indices, self.seed, self.counts, self.device)
+            images = batch["image"]
+            kept = {"image": to_uint8(images) if images.ndim == 4 else images, "index": batch["index"]}
+            stored = {name: value.cpu() for name, value in (batch | kept).items()}
+            self.cache.store(key, stored)
+        image = stored["image"]
+        found = {**stored, "image": to_float(image) if image.dtype == torch.uint8 else image}
+        return {name: value.to(self.device) for name, value in found.items()}
+
+
+def default_num(run: Run) -> int:
+    """As many images as the run's own evaluations compared."""
+    evaluate = run.config.callbacks.get("evaluate")
+    return 1000 if evaluate is None else int(evaluate.num)

@@ -1,0 +1,129 @@
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from torchmetrics.image.inception import InceptionScore
+
+from genexp.evaluation.extractors import ClassifierFeatures, Coordinates, RandomFeatures, StackedDigits
+from genexp.evaluation.inception import InceptionFeatures
+from genexp.evaluation.metrics.classifier_score import ClassifierScore
+from genexp.evaluation.statistics import FeatureStore
+from genexp.tensors import to_float
+
+
+class Believing:
+    """An extractor whose features are the logits themselves."""
+
+    name = "believing"
+
+    @staticmethod
+    def logits(features):
+        return features
+
+
+def store(features):
+    found = FeatureStore(features.shape[1])
+    found.update(features, torch.arange(len(features)))
+    return found
+
+
+def score(features, real=None, splits=1, extractor=Believing):
+    metric = ClassifierScore(splits)
+    prepared = metric.prepare(store(features if real is None else real), extractor)
+    return metric.compute(store(features), prepared)["classifier_score"]
+
+
+def test_certain_beliefs_score_the_effective_number_of_classes():
+    certain = torch.eye(10)[torch.arange(48) % 4] * 1e4
+    assert score(certain).value == pytest.approx(4, rel=1e-12)
+    uneven = torch.eye(2)[(torch.arange(40) < 10).long()] * 1e4
+    expected = math.exp(-0.25 * math.log(0.25) - 0.75 * math.log(0.75))
+    assert score(uneven).value == pytest.approx(expected, rel=1e-12)
+
+
+def test_equal_beliefs_score_one_however_uncertain():
+    logits = torch.randn(1, 10, generator=torch.Generator().manual_seed(0)).expand(30, -1)
+    assert score(logits).value == pytest.approx(1, abs=1e-12)
+
+
+def test_it_is_the_definition():
+    logits = torch.randn(40, 7, generator=torch.Generator().manual_seed(0)) * 3
+    p = logits.double().softmax(1)
+    expected = (p * (p / p.mean(0)).log()).sum(1).mean().exp()
+    assert score(logits).value == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_splits_are_averaged_with_their_spread():
+    logits = torch.randn(43, 7, generator=torch.Generator().manual_seed(0)) * 3
+    ends = [number * 43 // 4 for number in range(5)]
+    parts = torch.tensor([score(logits[a:b]).value for a, b in pairwise(ends)])
+    found = score(logits, splits=4)
+    assert found.value == pytest.approx(float(parts.mean()), rel=1e-6)
+    assert found.details["split_std"] == pytest.approx(float(parts.std(correction=0)), rel=1e-5)
+    assert found.draws == ()
+
+
+def test_the_real_images_own_score_stands_beside_it():
+    generated, real = torch.eye(10)[torch.arange(50) % 4] * 1e4, torch.eye(10)[torch.arange(50) % 10] * 1e4
+    assert score(generated, real).details["real"] == pytest.approx(10, rel=1e-9)
+
+
+def test_parity_with_torchmetrics_on_quantised_images():
+    extractor = ClassifierFeatures("digits_classifier")
+    levels = torch.randint(0, 256, (60, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+    class Network(torch.nn.Module):
+        def forward(self, image):
+            return extractor.network(to_float(image))
+
+    theirs = InceptionScore(feature=Network(), splits=1)
+    theirs.update(levels)
+    found = score(extractor(to_float(levels)), extractor=extractor).value
+    assert found == pytest.approx(float(theirs.compute()[0]), rel=1e-5)
+
+
+def test_logits_of_features_are_the_networks_own():
+    extractor = ClassifierFeatures("digits_classifier")
+    image = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    torch.testing.assert_close(extractor.logits(extractor(image)), extractor.network(image))
+
+
+def test_stacked_digits_have_the_products_of_three_probabilities():
+    extractor, single = StackedDigits(), ClassifierFeatures("digits_classifier")
+    image = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    features = extractor(image)
+    assert features.shape == (4, extractor.dimensions) == (4, 192)
+    found = extractor.logits(features).exp()
+    assert found.shape == (4, 1000)
+    torch.testing.assert_close(found.sum(1), torch.ones(4))
+    red, green, blue = (single.network(image[:, [channel]]).softmax(1) for channel in range(3))
+    torch.testing.assert_close(found[:, 407], red[:, 4] * green[:, 0] * blue[:, 7])
+    assert extractor.digest != single.digest
+
+
+def test_features_that_do_not_classify_are_refused_before_anything_is_generated():
+    metric = ClassifierScore()
+    for extractor in (RandomFeatures(1), Coordinates(2)):
+        with pytest.raises(ValueError, match=f"extractor must classify .* got {extractor.name}: .*digits_classifier"):
+            metric.prepare(store(torch.randn(10, 4)), extractor)
+
+
+def test_only_the_last_layer_of_inception_classifies():
+    extractor = InceptionFeatures.__new__(InceptionFeatures)
+    extractor.dimensions, extractor.name = 64, "inception64"
+    with pytest.raises(ValueError, match=r"extractor must classify .* got inception64: .*features=2048"):
+        ClassifierScore().prepare(store(torch.randn(10, 4)), extractor)
+    with pytest.raises(AttributeError, match="logits need 2048 features, got 64"):
+        _ = extractor.logits
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match="splits must be at least 1, got 0"):
+        ClassifierScore(0)
+    with pytest.raises(ValueError, match="a score of 10 splits needs as many images, got 9"):
+        score(torch.randn(9, 4), splits=10)
+    with pytest.raises(ValueError, match="asset must classify 1 channel into 10 classes, got 3 into 24"):
+        StackedDigits("shapes_classifier")
+    with pytest.raises(ValueError, match="extractor stacked_digits takes images"):
+        StackedDigits()(torch.zeros(2, 1, 8, 8))

@@ -1,0 +1,84 @@
+import pytest
+import torch
+from PIL import Image
+
+from genexp.data.source import BadImage
+from genexp.evaluation.folder import PictureFolder
+
+
+def save(path, size=(6, 4), mode="RGB", colour=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, colour).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for i in range(5):
+        save(tmp_path / f"{i}.png", mode="L", colour=50 * i)
+    return tmp_path
+
+
+def images(folder, batch_size=2):
+    return torch.cat([batch["image"] for batch in folder.image_set(batch_size).batches()])
+
+
+def test_pictures_are_taken_as_they_are_in_the_order_of_their_names(folder):
+    found = PictureFolder(folder)
+    assert found.shape == (1, 4, 6)
+    levels = ((images(found)[:, 0, 0, 0] + 1) * 127.5).round().tolist()
+    assert levels == [0, 50, 100, 150, 200]
+    assert len(images(PictureFolder(folder, num=3))) == 3
+
+
+def test_the_digest_is_that_of_the_files_and_not_of_their_place(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    for path in folder.iterdir():
+        (elsewhere / path.name).write_bytes(path.read_bytes())
+    digest = PictureFolder(folder).image_set().digest
+    assert PictureFolder(elsewhere).image_set().digest == digest
+    save(elsewhere / "4.png", mode="L", colour=201)
+    assert PictureFolder(elsewhere).image_set().digest != digest
+
+
+def test_subfolders_are_classes(tmp_path):
+    for name in ("cat/0", "cat/1", "dog/0"):
+        save(tmp_path / f"{name}.png")
+    found = PictureFolder(tmp_path)
+    assert found.label_counts() == [2, 1]
+    (batch,) = found.image_set().batches()
+    assert batch["label"].tolist() == [0, 0, 1]
+
+
+def test_a_picture_turned_by_its_header_counts_upright(tmp_path):
+    save(tmp_path / "a.png", size=(4, 6))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (6, 4)).save(tmp_path / "b.jpg", exif=exif)
+    assert PictureFolder(tmp_path).shape == (3, 6, 4)
+    assert images(PictureFolder(tmp_path)).shape == (2, 3, 6, 4)
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "text"),
+    [((5, 4), "L", "grey, 6 x 4 pixels, x.png is grey, 5 x 4 pixels"), ((6, 4), "RGB", "x.png is colour, 6 x 4")],
+)
+def test_mixed_sizes_and_colour_modes_are_refused_with_both_files(folder, size, mode, text):
+    save(folder / "x.png", size=size, mode=mode)
+    with pytest.raises(ValueError, match=f"must share size and colour mode: 0.png is .*{text}"):
+        PictureFolder(folder)
+
+
+def test_folders_that_hold_too_little_are_refused(tmp_path, folder):
+    with pytest.raises(FileNotFoundError, match=r"a folder of images must exist, got .*nowhere"):
+        PictureFolder(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="must hold at least 2 images, got 0"):
+        PictureFolder(tmp_path / "empty")
+    with pytest.raises(ValueError, match="must hold at least 9 images, got 5"):
+        PictureFolder(folder, num=9)
+
+
+def test_a_file_that_is_no_picture_is_named(folder):
+    (folder / "broken.png").write_bytes(b"not a picture")
+    with pytest.raises(BadImage, match=r"broken\.png"):
+        PictureFolder(folder)
