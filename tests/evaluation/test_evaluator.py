@@ -7,7 +7,9 @@ from genexp.data.digits import Digits
 from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.evaluator import Evaluator, Generated, ImageSet, quantised
 from genexp.evaluation.extractors import ClassifierFeatures, Coordinates, Pixels
+from genexp.evaluation.metrics.base import Value
 from genexp.evaluation.metrics.frechet import FrechetDistance
+from genexp.evaluation.statistics import FeatureStore
 from genexp.tensors import to_float
 
 
@@ -168,5 +170,41 @@ def test_bad_input_is_refused():
         evaluator.reference(ImageSet("train", "x", 5, (1, 4, 4), lambda: [{"image": noise(4)}]))
     with pytest.raises(ValueError, match=r"features must have shape \(N, 16\), got \(3, 64\)"):
         evaluator.summarise([{"image": torch.zeros(3, 1, 8, 8)}])
-    with pytest.raises(ValueError, match="features must be finite"):
-        Evaluator(Coordinates(2), {"fd": FrechetDistance()}).summarise([{"image": torch.full((3, 2), float("nan"))}])
+    broken = noise(5)
+    broken[1, 0, 2, 2], broken[3] = float("nan"), float("inf")
+    with pytest.raises(ValueError, match="images must be finite, got NaN or infinity in 2 of 5"):
+        evaluator.summarise([{"image": broken}])
+    dividing = Counted()
+    dividing.__class__ = type("Dividing", (Counted,), {"__call__": lambda self, image: image.flatten(1) / 0})
+    with pytest.raises(ValueError, match="features must be finite, got NaN or infinity in 5 of 5 images"):
+        Evaluator(dividing, {"fd": FrechetDistance()}).summarise([{"image": noise(5)}])
+
+
+class Paired:
+    """A metric that compares image i with image i."""
+
+    values, reacts, statistic, extractor, paired = {"gap": "lower"}, {}, FeatureStore, None, True
+
+    def prepare(self, reference, extractor):
+        return reference
+
+    def compute(self, generated, prepared):
+        return {"gap": Value(float((generated.features - prepared.features).abs().mean()))}
+
+
+def test_a_metric_of_pairs_has_no_floor_and_is_told_the_number_it_needs():
+    evaluator = Evaluator(Counted(), {"gap": Paired(), "fd": FrechetDistance()})
+    with pytest.raises(ValueError, match="gap compares image i with image i: num must be 200, got 100"):
+        evaluator.reference(image_set(noise()), num=100)
+    reference = evaluator.reference(image_set(noise()), num=200)
+    assert list(evaluator.floor(image_set(noise(150, seed=1), "test"), reference)) == ["fd/counted@cccccccc"]
+    assert evaluator.values(evaluator.summarise(batches(noise(), 70)), reference)["gap"]["gap"].value == 0
+
+
+def test_extractors_that_resize_differently_do_not_share_features():
+    one, other = Counted(), Counted()
+    other.resize = "pil_clean"
+    evaluator = Evaluator(one, {"a": FrechetDistance(), "b": FrechetDistance(other)})
+    evaluator.summarise(batches(noise()))
+    assert (one.seen, other.seen) == (200, 200)
+    assert evaluator.slot("a") != evaluator.slot("b")

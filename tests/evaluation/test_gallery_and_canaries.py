@@ -3,7 +3,8 @@ import torch
 
 from genexp.evaluation.canaries import CANARIES, RealImages, moved
 from genexp.evaluation.evaluator import ImageSet
-from genexp.evaluation.gallery import Gallery, nearest, pick
+from genexp.evaluation.gallery import Gallery, pick
+from genexp.evaluation.neighbours import nearest_few
 from genexp.evaluation.statistics import FeatureStore
 
 
@@ -31,11 +32,11 @@ def test_a_copy_is_found_with_the_image_that_it_copies():
 
 def test_nearest_is_brute_force():
     queries, points = normal(50, 4), normal(70, 4, seed=1)
-    distances, positions = nearest(queries, points, 2)
+    distances, positions = nearest_few(queries, points, 2)
     brute = (queries[:, None] - points).norm(dim=2).sort(1)
     torch.testing.assert_close(distances, brute.values[:, :2])
     assert torch.equal(positions, brute.indices[:, :2])
-    assert nearest(queries, points[:1], 5)[0].shape == (50, 1)
+    assert nearest_few(queries, points[:1], 5)[0].shape == (50, 1)
 
 
 def test_picked_images_come_in_the_order_asked_for_with_repeats():

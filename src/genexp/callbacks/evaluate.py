@@ -72,10 +72,9 @@ class Evaluate(Callback):
 
     def _look(self, trainer: Trainer) -> None:
         device = trainer.strategy.root_device
-        self._real = self.evaluator.reference(image_set(trainer.datamodule, self.reference, device))
+        self._real = self.evaluator.reference(image_set(trainer.datamodule, self.reference, device), self.num)
         if self.floor is not None:
-            held_out = self.evaluator.reference(image_set(trainer.datamodule, self.floor, device))
-            self._floor = self.evaluator.scores(held_out.summary, self._real, self._generated("none"))
+            self._floor = self.evaluator.floor(image_set(trainer.datamodule, self.floor, device), self._real)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Measure the model as it stands and publish the values on every rank."""

@@ -20,11 +20,14 @@ def self_check(config: DictConfig, device: Any) -> None:
     import torch
 
     from genexp.evaluation.canaries import CANARIES, RealImages
-    from genexp.evaluation.evaluator import Generated
+    from genexp.evaluation.evaluator import Generated, compares_pairs
     from genexp.runs.measuring import prepare
 
     config.pictures = 0
     measuring = prepare(config, None, device)
+    pairs = [name for name, metric in measuring.evaluator.metrics.items() if compares_pairs(metric)]
+    if pairs:
+        raise ValueError(f"metrics of a self-check must compare sets of images, got {', '.join(pairs)}")
     reference = RealImages.gathered(measuring.side.images.batches())
     held_out = RealImages.gathered((measuring.floor_side or measuring.side).images.batches())
     if measuring.floor_side is None:  # one set only: its two halves are compared

@@ -17,9 +17,9 @@ class Augmentation:
     """Applies transforms to uint8 images, each image with its own draw.
 
     A v2 transform called on a batch draws once for the whole batch, so transforms run image by image; the common cases,
-    flips, shifts (`RandomCrop` with padding) and small erased rectangles, are one vectorised step. The draws of an image depend on
-    (seed, stream position) alone: they are the same for every number of ranks and after a resume, and the global random
-    state is left as it was.
+    flips, shifts (`RandomCrop` with padding) and small erased rectangles, are one vectorised step. What an image gets
+    depends on (seed, stream position) alone: it is the same for every number of ranks and after a resume, and the
+    global random state is left as it was.
 
     Args:
         transforms: torchvision v2 transforms in order; they must keep uint8 and the image's shape.

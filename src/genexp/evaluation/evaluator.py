@@ -127,21 +127,49 @@ class Evaluator:
             extractor, slot = self._extractors[name], self.slot(name)
             if slot in done:
                 continue
-            source = f"{extractor.name}@{extractor.digest}"
+            source = identity(extractor)
             if source not in features:
                 with torch.autocast(images.device.type, enabled=False):
                     features[source] = extractor(seen)
             summary[slot].update(features[source], batch["index"], batch.get("label"))
             done.add(slot)
 
-    def reference(self, real: ImageSet) -> Reference:
-        """Summarise real images, or take their summary from the cache.
+    def summary_of(self, real: ImageSet) -> Summary:
+        """The summary of real images, from the cache where it is there.
+
+        Raises:
+            ValueError: the set holds another number of images than it declares.
+        """
+        keys = {slot: self._key(slot, real) for slot in self.empty()}
+        if self.cache:
+            stored = {slot: self.cache.load(key) for slot, key in keys.items()}
+            if all(state is not None for state in stored.values()):
+                return {slot: type(empty).from_state(stored[slot]) for slot, empty in self.empty().items()}
+        summary = self.summarise(real.batches())
+        for statistic in summary.values():
+            if statistic.count != real.count:
+                raise ValueError(f"{real.name} must hold {real.count} images as declared, got {statistic.count}")
+        summary = {slot: statistic.condensed() for slot, statistic in summary.items()}
+        for slot, statistic in summary.items():
+            if self.cache:
+                self.cache.store(keys[slot], statistic.state())
+        return summary
+
+    def reference(self, real: ImageSet, num: int | None = None) -> Reference:
+        """Summarise real images, or take their summary from the cache, and let the metrics prepare.
+
+        Args:
+            real: The real images.
+            num: Number of images that will be compared with them, where it is known.
 
         Raises:
             ValueError: there are fewer images than a metric needs, or another number than the set declares, or a metric
-                cannot work with its extractor.
+                cannot work with its extractor, or compares pairs and `num` is another number.
         """
-        summary = self._cached(real)
+        for name, metric in self.metrics.items():
+            if compares_pairs(metric) and num not in (None, real.count):
+                raise ValueError(f"{name} compares image i with image i: num must be {real.count}, got {num}")
+        summary = self.summary_of(real)
         prepared = {
             name: metric.prepare(summary[self.slot(name)], self._extractors[name])
             for name, metric in self.metrics.items()
@@ -155,13 +183,33 @@ class Evaluator:
             for name, metric in self.metrics.items()
         }
 
+    def floor(self, held_out: ImageSet, reference: Reference) -> dict[str, "Score"]:
+        """What other real images score, under the keys of the values; metrics that compare pairs have no floor."""
+        sets = {name: metric for name, metric in self.metrics.items() if not compares_pairs(metric)}
+        if not sets:
+            return {}
+        summary = self.summary_of(held_out)
+        generated = Generated(held_out.count, 0, "none", held_out.name)
+        scores = {}
+        for name, metric in sets.items():
+            values = metric.compute(summary[self.slot(name)], reference.prepared[name])
+            scores |= self._scored(name, values, reference, generated)
+        return scores
+
     def scores(self, summary: Summary, reference: Reference, generated: Generated) -> dict[str, "Score"]:
         """All values of a summarised set of images under the keys of their protocols."""
         scores = {}
         for name, values in self.values(summary, reference).items():
-            for value_name, better in self.metrics[name].values.items():
-                protocol = self.protocol(name, value_name, reference, generated)
-                scores[protocol.key] = Score(protocol, values[value_name], better)
+            scores |= self._scored(name, values, reference, generated)
+        return scores
+
+    def _scored(
+        self, name: str, values: dict[str, Value], reference: Reference, generated: Generated
+    ) -> dict[str, "Score"]:
+        scores = {}
+        for value_name, better in self.metrics[name].values.items():
+            protocol = self.protocol(name, value_name, reference, generated)
+            scores[protocol.key] = Score(protocol, values[value_name], better)
         return scores
 
     def protocol(self, name: str, value_name: str, reference: Reference, generated: Generated) -> Protocol:
@@ -180,37 +228,29 @@ class Evaluator:
             **asdict(generated),
         )
 
-    def _cached(self, real: ImageSet) -> Summary:
-        keys = {slot: self._key(slot, real) for slot in self.empty()}
-        if self.cache:
-            stored = {slot: self.cache.load(key) for slot, key in keys.items()}
-            if all(state is not None for state in stored.values()):
-                return {slot: type(empty).from_state(stored[slot]) for slot, empty in self.empty().items()}
-        summary = self.summarise(real.batches())
-        for statistic in summary.values():
-            if statistic.count != real.count:
-                raise ValueError(f"{real.name} must hold {real.count} images as declared, got {statistic.count}")
-        summary = {slot: statistic.condensed() for slot, statistic in summary.items()}
-        for slot, statistic in summary.items():
-            if self.cache:
-                self.cache.store(keys[slot], statistic.state())
-        return summary
-
     def slot(self, name: str) -> str:
         """Where a summary keeps the statistic of the metric `name`."""
         extractor = self._extractors[name]
-        return f"{extractor.name}@{extractor.digest}/{self.metrics[name].statistic.__name__}"
+        return f"{identity(extractor)}/{self.metrics[name].statistic.__name__}"
 
     def _key(self, slot: str, real: ImageSet) -> dict[str, str | int]:
-        resize = next(self._extractors[name].resize for name in self.metrics if self.slot(name) == slot)
         return {
-            "version": 2,
+            "version": 3,
             "features": slot,
-            "resize": resize,
             "quantiser": quantiser(real.shape),
             "content": real.digest,
             "count": real.count,
         }
+
+
+def identity(extractor: FeatureExtractor) -> str:
+    """What two extractors share exactly when they give the same features."""
+    return f"{extractor.name}@{extractor.digest}@{extractor.resize}"
+
+
+def compares_pairs(metric: Metric) -> bool:
+    """Whether a metric compares image i with image i, and not a set with a set."""
+    return getattr(metric, "paired", False)
 
 
 def quantiser(shape: tuple[int, ...]) -> str:
@@ -219,5 +259,12 @@ def quantiser(shape: tuple[int, ...]) -> str:
 
 
 def quantised(images: Tensor) -> Tensor:
-    """Images (B, C, H, W) at the nearest of 256 levels, as files hold them; points (B, D) as they are."""
+    """Images (B, C, H, W) at the nearest of 256 levels, as files hold them; points (B, D) as they are.
+
+    Raises:
+        ValueError: a value is NaN or infinite, which no level stands for.
+    """
+    finite = torch.isfinite(images).flatten(1).all(1)
+    if not finite.all():
+        raise ValueError(f"images must be finite, got NaN or infinity in {int((~finite).sum())} of {len(images)}")
     return to_float(to_uint8(images)) if quantiser(images.shape[1:]) == "uint8" else images

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 from torch.nn.utils import skip_init
 
 from genexp.contracts import FeatureExtractor
+from genexp.evaluation.resizing import resized
 from genexp.networks.classifier import ConvClassifier
 from genexp.shipped import ASSETS, load_asset
 
@@ -36,7 +36,7 @@ class Pixels:
     def __call__(self, image: Tensor) -> Tensor:
         """Features (B, channels * image_size^2)."""
         require_channels(self.name, image, self.channels)
-        return resized(image, self.image_size).flatten(1)
+        return resized(image, self.image_size, self.resize).flatten(1)
 
 
 class Coordinates:
@@ -124,7 +124,7 @@ class ClassifierFeatures:
     def __call__(self, image: Tensor) -> Tensor:
         """Features (B, dimensions); images of another size are brought to the classifier's first."""
         require_channels(self.name, image, self.channels)
-        return self.network.to(image.device).features(resized(image, self.image_size))
+        return self.network.to(image.device).features(resized(image, self.image_size, self.resize))
 
     def logits(self, features: Tensor) -> Tensor:
         """Class logits (B, num_classes) of feature vectors (B, dimensions)."""
@@ -189,13 +189,6 @@ def classifier_of(extractor: FeatureExtractor) -> Callable[[Tensor], Tensor]:
 def frozen(network: nn.Module) -> nn.Module:
     """Put a network into evaluation mode for good, without gradients."""
     return network.eval().requires_grad_(False)
-
-
-def resized(image: Tensor, size: int) -> Tensor:
-    """Bring images (B, C, H, W) to `size` x `size` pixels by antialiased bilinear interpolation."""
-    if image.shape[2:] == (size, size):
-        return image
-    return interpolate(image, (size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
 def require_channels(name: str, image: Tensor, channels: int) -> None:

@@ -9,9 +9,8 @@ from torch import Tensor
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.evaluator import ImageSet
 from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.neighbours import nearest_few
 from genexp.evaluation.statistics import FeatureStore
-
-CHUNK = 1024
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Gallery:
         `nearest` have the smallest distance to a single real image, `best` the smallest and `worst` the largest mean
         distance to their nearest real images.
         """
-        distances, neighbours = nearest(generated.features, reference.features, self.neighbours)
+        distances, neighbours = nearest_few(generated.features, reference.features, self.neighbours)
         orders = {
             "nearest": distances[:, 0].argsort(stable=True),
             "best": distances.mean(1).argsort(stable=True),
@@ -74,14 +73,6 @@ class Gallery:
             )
             for name, order in orders.items()
         }
-
-
-def nearest(queries: Tensor, points: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Euclidean distances and positions, (Q, `count`) each, of the `points` (P, D) nearest to `queries` (Q, D)."""
-    count = min(count, len(points))
-    found = [torch.cdist(part, points, compute_mode="donot_use_mm_for_euclid_dist") for part in queries.split(CHUNK)]
-    smallest = [part.topk(count, largest=False) for part in found]
-    return torch.cat([part.values for part in smallest]), torch.cat([part.indices for part in smallest])
 
 
 def pick(images: ImageSet, indices: Tensor) -> Tensor:

@@ -62,6 +62,19 @@ def smallest_distances(rows: Tensor, columns: Tensor, k: int, own: Tensor | None
     return found
 
 
+def nearest_few(rows: Tensor, columns: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Distances (M, k) and numbers (M, k) of the k nearest columns, nearest first; all columns if there are fewer."""
+    width = min(k, len(columns))
+    values = torch.full((len(rows), width), torch.inf)
+    numbers = torch.zeros(len(rows), width, dtype=torch.int64)
+    for down, across, distance in blocks(rows, columns):
+        inside = torch.arange(across.start, across.start + distance.shape[1]).expand(len(distance), -1)
+        joined, owners = torch.cat([values[down], distance], 1), torch.cat([numbers[down], inside], 1)
+        order = joined.topk(width, dim=1, largest=False, sorted=True)
+        values[down], numbers[down] = order.values, owners.gather(1, order.indices)
+    return values, numbers
+
+
 def nearest(rows: Tensor, columns: Tensor, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Distance (M,) and number (M,) of the nearest column; the first one where several are equally near.
 

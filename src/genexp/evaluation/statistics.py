@@ -123,9 +123,9 @@ class GroupedMoments:
 
 
 class FeatureStore:
-    """The feature vectors themselves, in the order of the samples' indices, in float32 on the CPU.
+    """The feature vectors themselves, in the order of the samples' indices, in float32 or as 8-bit images on the CPU.
 
-    Memory: 4 N D bytes.
+    Memory: 4 N D bytes, or N D of images.
 
     Args:
         dimensions: Length D of a feature vector.
@@ -163,7 +163,9 @@ class FeatureStore:
         """
         require_features(features, self.dimensions)
         classes = torch.full_like(index, -1) if label is None else label
-        self._parts.append((features.detach().float().cpu(), index.cpu().long(), classes.cpu().long()))
+        kept = features.detach().cpu()
+        kept = kept if kept.dtype == torch.uint8 else kept.float()
+        self._parts.append((kept, index.cpu().long(), classes.cpu().long()))
 
     def merge(self, other: Self) -> None:
         """Add all vectors that `other` has seen.

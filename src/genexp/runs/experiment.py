@@ -12,6 +12,7 @@ from genexp.families.base import Family
 from genexp.runs.build import build, build_dict, quiet_lightning
 from genexp.runs.folder import RunFolder
 from genexp.runs.loggers import Journal
+from genexp.runs.monitor import value_directions
 from genexp.runs.provenance import chosen_threads, cpu_features
 
 MANUAL_DDP = "ddp_find_unused_parameters_true"
@@ -54,7 +55,6 @@ def assemble(config: DictConfig, folder: RunFolder, resume_at: int = 0) -> Exper
         folder: The run's folder.
         resume_at: Images seen by the checkpoint that training continues from; 0 for a new run.
     """
-    _require_monitor(config)
     _require_classes_for_guidance(config)
     torch.set_num_threads(config.threads)
     with quiet_lightning():
@@ -68,15 +68,6 @@ def assemble(config: DictConfig, folder: RunFolder, resume_at: int = 0) -> Exper
         _remember(loggers, [row for row in folder.history() if row["images_seen"] <= resume_at])
     trainer = _trainer(config, folder, list(callbacks.values()), list(loggers.values()))
     return Experiment(data, model, callbacks, loggers, trainer)
-
-
-def _require_monitor(config: DictConfig) -> None:
-    monitor, metrics = config.training.monitor, [str(name) for name in config.get("metrics") or {}]
-    if monitor is None or config.callbacks.get("checkpoints") is None:
-        return
-    if str(monitor).split("/")[0] not in ("val", *metrics):
-        known = ", ".join(["null", "val/<term>", *metrics])
-        raise ValueError(f"training.monitor must be one of {known}, got {monitor!r}")
 
 
 def _require_classes_for_guidance(config: DictConfig) -> None:
@@ -98,7 +89,10 @@ def _with_paths(callbacks: DictConfig, folder: RunFolder) -> DictConfig:
 def logger_nodes(config: DictConfig, folder: RunFolder) -> DictConfig:
     """The loggers of a configuration, with the folder, id and name of the run filled in."""
     nodes = (config.get("logger") or OmegaConf.create({})).copy()
+    largest = [name for name, better in value_directions(config.get("metrics")).items() if better == "higher"]
     for node in nodes.values():
+        if "largest" in node:
+            node.largest = [*node.largest, *largest]
         for key, value in (("directory", folder.path), ("save_dir", folder.path), ("run_id", folder.record["id"])):
             if key in node and node[key] is None:
                 node[key] = str(value)

@@ -78,9 +78,7 @@ def prepare(config: DictConfig, run: Run | None, device: Any) -> Measuring:
     floor: dict[str, Score] = {}
     if floor_side is not None:
         require_same_shape(floor_side, side)
-        held_out = evaluator.reference(tracked(floor_side.images, "features of"))
-        generated = Generated(floor_side.images.count, 0, "none", floor_side.images.name)
-        floor = evaluator.scores(held_out.summary, reference, generated)
+        floor = evaluator.floor(tracked(floor_side.images, "features of"), reference)
     return Measuring(evaluator, side, reference, floor_side, floor)
 
 
@@ -117,7 +115,7 @@ def record(score: Score, floor: Score | None) -> dict[str, Any]:
             "draws": list(score.value.draws),
         }
     if floor is not None:
-        found["floor"] = floor.value.value
+        found |= {"floor": floor.value.value, "floor_images": floor.protocol.n_generated}
     return found | {"details": score.value.details, "protocol": score.protocol.record()}
 
 

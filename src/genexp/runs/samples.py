@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genexp.contracts import Batch
 from genexp.evaluation.cache import TensorCache
+from genexp.evaluation.evaluator import quantised
 from genexp.evaluation.generation import draw, shares
 from genexp.runs.build import build
 from genexp.runs.load import Run
@@ -77,8 +78,8 @@ class Samples:
         stored = self.cache.load(key)
         if stored is None:
             batch = draw(self.source, self.sampler, indices, self.seed, self.counts, self.device)
-            images = batch["image"]
-            kept = {"image": to_uint8(images) if images.ndim == 4 else images, "index": batch["index"]}
+            images = quantised(batch["image"])
+            kept = {"image": to_uint8(images) if images.ndim == 4 else images}
             stored = {name: value.cpu() for name, value in (batch | kept).items()}
             self.cache.store(key, stored)
         image = stored["image"]

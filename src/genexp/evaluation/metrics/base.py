@@ -32,7 +32,9 @@ class Metric(Protocol):
 
     `values` names what it computes and says which direction is better; `statistic` is what it needs to know of a set of
     features: metrics with the same statistic share one pass; `extractor` is the metric's own, or None for the
-    evaluation's. `reacts` says how it must move on the images with known faults of `canaries`. Plain public attributes are its settings and part of the protocol.
+    evaluation's. `reacts` says how it must move on the images with known faults of `canaries`. A metric that compares
+    image i with image i, and not a set with a set, says so by an attribute `paired = True`. Plain public attributes are
+    its settings and part of the protocol.
     """
 
     values: Mapping[str, Better]

@@ -1,0 +1,119 @@
+"""Weights of published networks: from a file, or downloaded with a notice; identified by their SHA-256."""
+
+import hashlib
+import logging
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from torchvision.models import get_model_weights
+
+from genexp.shipped import WrongDigest
+
+log = logging.getLogger(__name__)
+
+
+def torchvision_file(model: str, weights: str | None) -> Path:
+    """The file of a model's weights: `weights`, or torchvision's own, downloaded with a notice if it is not there.
+
+    Args:
+        model: Name of the model in torchvision, such as `vgg16`.
+        weights: Path of a state dict, or None for torchvision's ImageNet weights.
+
+    Raises:
+        FileNotFoundError: `weights` names no file.
+        ConnectionError: torchvision's file is needed and cannot be downloaded.
+    """
+    if weights is not None:
+        return existing(weights, f"a torchvision state dict of {model}")
+    return downloaded(get_model_weights(model).IMAGENET1K_V1.url, check_hash=True)
+
+
+def existing(weights: str, kind: str) -> Path:
+    """The path of a file that must be there.
+
+    Raises:
+        FileNotFoundError: it is not.
+    """
+    path = Path(weights)
+    if not path.is_file():
+        raise FileNotFoundError(f"weights must be a file with {kind}, got {path}")
+    return path
+
+
+def downloaded(address: str, check_hash: bool = False) -> Path:
+    """A file in PyTorch's hub folder; downloaded with a notice if it is not there.
+
+    Args:
+        address: Where it comes from.
+        check_hash: Whether the first digits of its SHA-256 stand at the end of its name.
+
+    Raises:
+        ConnectionError: it cannot be downloaded.
+    """
+    name = address.rsplit("/", 1)[1]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if not path.is_file():
+        log.warning("downloading %s to %s", address, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        prefix = name.rsplit("-", 1)[1].split(".")[0] if check_hash else None
+        try:
+            torch.hub.download_url_to_file(address, str(path), hash_prefix=prefix)
+        except OSError as error:
+            raise ConnectionError(
+                f"{address} cannot be reached ({error}); put {name} at {path}, or name a file with weights=<file>"
+            ) from error
+    return path
+
+
+def checked_digest(path: Path, digest: str | None) -> str:
+    """SHA-256 of a file.
+
+    Args:
+        path: The file.
+        digest: First digits that it must have, at least eight, or None for any.
+
+    Raises:
+        ValueError: `digest` is too short.
+        WrongDigest: the file has another one.
+    """
+    if digest is not None and len(digest) < 8:
+        raise ValueError(f"digest must give at least 8 digits of a SHA-256, got {digest!r}")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest is not None and not found.startswith(digest.lower()):
+        raise WrongDigest(f"{path} must have a SHA-256 that begins with {digest}, got {found[:16]}...")
+    return found
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """A state dict (`.pth`, `.pt`, `.safetensors`) read without running any code in it.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        raise ValueError(f"weights must be a state dict, could not read {path}: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"weights must be a state dict, got something else in {path}")
+    return state
+
+
+def require_tensors(path: Path, wanted: dict[str, Tensor], found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of `wanted` out of a state dict, in float32.
+
+    Raises:
+        ValueError: one is missing or has another shape.
+    """
+    for name, tensor in wanted.items():
+        if name not in found or found[name].shape != tensor.shape:
+            held = tuple(found[name].shape) if name in found else "missing"
+            raise ValueError(f"weights must hold {name} of shape {tuple(tensor.shape)}, which is {held} in {path}")
+    return {name: found[name].float() for name in wanted}
