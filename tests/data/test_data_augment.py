@@ -15,6 +15,7 @@ _TRANSFORMS = {
     "crop": lambda: v2.RandomCrop(8, padding=2),
     "colour": lambda: v2.ColorJitter(brightness=0.5, hue=0.2),
     "rotation": lambda: v2.RandomRotation(30),
+    "erasing": lambda: v2.RandomErasing(1.0, scale=(0.1, 0.3), value=7),
 }
 
 
@@ -68,6 +69,32 @@ def test_shifts_are_uniform_windows_of_the_padded_image(mode):
     assert sum(counts) == 4500
     assert min(counts) > 420
     assert max(counts) < 580
+
+
+def test_erased_rectangles_have_the_law_of_torchvision():
+    image = torch.zeros(3000, 1, 32, 32, dtype=torch.uint8)
+    transform = v2.RandomErasing(0.4, scale=(0.05, 0.15), ratio=(0.5, 2.0), value=128)
+    torch.manual_seed(0)
+    found = [Augmentation([transform], seed=0)(image, first=0), torch.stack([transform(one) for one in image])]
+    erased, heights, corners = [], [], []
+    for changed in found:
+        assert set(changed.unique().tolist()) == {0, 128}
+        hidden = (changed == 128)[:, 0]
+        some = hidden.flatten(1).any(1)
+        erased.append(float(some.float().mean()))
+        tall, wide = hidden[some].any(2).sum(1), hidden[some].any(1).sum(1)
+        assert torch.equal(tall * wide, hidden[some].flatten(1).sum(1))  # a full rectangle
+        heights.append([float((tall * wide).float().mean()), float(tall.float().mean()), float(tall.float().std())])
+        corners.append([float(hidden[:, 0, 0].float().mean()), float(hidden[:, 16, 16].float().mean())])
+    assert erased == [pytest.approx(0.4, abs=0.03)] * 2
+    assert heights[0] == pytest.approx(heights[1], rel=0.04)
+    assert corners[0] == pytest.approx(corners[1], abs=0.012)
+
+
+def test_a_rectangle_that_might_not_fit_is_left_to_torchvision():
+    wild = v2.RandomErasing(1.0, scale=(0.5, 1.0), ratio=(0.1, 10.0), value=1)
+    changed = Augmentation([wild], seed=0)(torch.zeros(50, 1, 8, 8, dtype=torch.uint8), first=0)
+    assert 0 < float(changed.float().mean()) <= 1
 
 
 def test_a_shift_larger_than_the_image_is_refused():

@@ -18,7 +18,6 @@ from genexp.evaluation.metrics.ms_ssim import MsSsimDiversity
 from genexp.evaluation.metrics.reconstruction import Reconstruction
 from genexp.evaluation.pairing import seeded_pairs
 from genexp.evaluation.statistics import FeatureStore
-from genexp.tensors import to_uint8
 from genexp.evaluation.structural_similarity import (
     SCALE_WEIGHTS,
     fitting_scales,
@@ -27,6 +26,7 @@ from genexp.evaluation.structural_similarity import (
     structural_similarity,
 )
 from genexp.evaluation.uncertainty import interval
+from genexp.tensors import to_uint8
 
 
 def noise(count, *shape, seed=0):

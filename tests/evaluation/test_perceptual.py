@@ -1,5 +1,3 @@
-import json
-
 import pytest
 import torch
 import torchvision
@@ -10,11 +8,11 @@ from genexp.evaluation.evaluator import Evaluator, Generated, ImageSet
 from genexp.evaluation.extractors import Pixels
 from genexp.evaluation.image_extractor import Images
 from genexp.evaluation.metrics.perceptual import Lpips, LpipsDiversity, PerceptualDistance, PerceptualDiversity
-from genexp.evaluation.perceptual_networks import BACKBONES, LpipsDistance, MapDistance, shipped_vgg
+from genexp.evaluation.perceptual_networks import BACKBONES, LpipsDistance, MapDistance
 from genexp.evaluation.statistics import FeatureStore
-from genexp.tensors import to_uint8
 from genexp.networks.compact_vgg import CompactVGG
-from genexp.shipped import WrongDigest, save_asset
+from genexp.shipped import WrongDigest
+from genexp.tensors import to_uint8
 
 
 def noise(count, *shape, seed=0):
@@ -187,12 +185,3 @@ def test_perceptual_diversity_is_lost_when_few_images_repeat(vgg):
         PerceptualDiversity(Images([3, 16, 16]), vgg, ["fc"]).prepare(stored(real), Images([3, 16, 16]))
     with pytest.raises(ValueError, match="PerceptualDiversity needs the extractor Images, got Pixels"):
         metric.prepare(stored(real), Pixels(3, 4))
-
-
-def test_a_shipped_network_is_read_with_its_card(tmp_path, vgg):
-    save_asset("small", vgg, {"network": vgg.settings}, tmp_path)
-    network = shipped_vgg("small", tmp_path)
-    assert json.loads((tmp_path / "small.json").read_text())["network"] == vgg.settings
-    image = noise(2, 3, 16, 16)
-    torch.testing.assert_close(network.maps(image, ["relu2_1"]), vgg.maps(image, ["relu2_1"]), rtol=1e-2, atol=1e-2)
-    assert not any(parameter.requires_grad for parameter in network.parameters())

@@ -10,8 +10,8 @@ from torch.nn.utils import skip_init
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.resizing import resized
-from genexp.networks.classifier import ConvClassifier
-from genexp.shipped import ASSETS, load_asset
+from genexp.networks.trained import trained_with_card
+from genexp.shipped import ASSETS
 
 
 class Pixels:
@@ -101,7 +101,7 @@ class ClassifierFeatures:
     """The penultimate layer of a classifier that this project trained and ships.
 
     Args:
-        asset: Name of the shipped weights: `digits_classifier` or `shapes_classifier`.
+        asset: Name of the shipped weights: `digits_classifier`, `shapes_classifier` or `cifar_vgg`.
         folder: Where they lie.
 
     Raises:
@@ -112,14 +112,10 @@ class ClassifierFeatures:
     resize = "torch_antialias"
 
     def __init__(self, asset: str, folder: str | Path = ASSETS) -> None:
-        state, self.card = load_asset(asset, Path(folder))
+        self.network, self.card = trained_with_card(asset, folder)
         self.name, self.digest = asset, self.card["sha256"]
-        with torch.device("meta"):
-            self.network = ConvClassifier(**self.card["network"])
-        self.network.load_state_dict(state, assign=True)
-        self.channels, self.image_size, _ = self.network.image_shape
-        self.dimensions = self.network.projection.out_features
-        frozen(self.network)
+        self.channels, self.image_size = self.network.channels, self.card["image_size"]
+        self.dimensions = self.network.num_features
 
     def __call__(self, image: Tensor) -> Tensor:
         """Features (B, dimensions); images of another size are brought to the classifier's first."""

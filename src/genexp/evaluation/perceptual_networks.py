@@ -13,8 +13,6 @@ from torchmetrics.functional.image import lpips
 from genexp.evaluation.extractors import digest_of, frozen
 from genexp.evaluation.image_extractor import in_colour
 from genexp.evaluation.weights_files import checked_digest, read_state, require_tensors, torchvision_file
-from genexp.networks.compact_vgg import CompactVGG
-from genexp.shipped import ASSETS, load_asset
 
 BACKBONES = {"alex": ("alexnet", 31), "vgg": ("vgg16", 16), "squeeze": ("squeezenet1_1", 17)}
 """LPIPS networks: the backbone's name in torchvision, and the smallest side that it can look at."""
@@ -109,20 +107,6 @@ class MapDistance:
             a, b = unit.split(len(first))
             total = total + (a - b).square().sum(1).mean((1, 2))
         return total / len(maps)
-
-
-def shipped_vgg(asset: str = "cifar_vgg", folder: str | Path = ASSETS) -> CompactVGG:
-    """The shipped network of this kind, frozen.
-
-    Raises:
-        FileNotFoundError: there is no such asset.
-        WrongDigest: the weights are not those of their card.
-    """
-    state, card = load_asset(asset, Path(folder))
-    with torch.device("meta"):
-        network = CompactVGG(**card["network"])
-    network.load_state_dict(state, assign=True)
-    return frozen(network)
 
 
 def _lpips_state(network: nn.Module, net: str, path: Path) -> dict[str, Tensor]:

@@ -41,6 +41,7 @@ class ConvClassifier(nn.Module):
                 f"widths must name at least {halvings} stages for image_size={image_size}, got {len(widths)}"
             )
         self.image_shape = (channels, image_size, image_size)
+        self.channels, self.num_features = channels, num_features
         layers: list[nn.Module] = []
         for stage, width in enumerate(widths):
             layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]

@@ -1,0 +1,96 @@
+"""Networks that this project trained and ships: built from their card, frozen."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genexp.networks.classifier import ConvClassifier
+from genexp.networks.compact_vgg import CompactVGG
+from genexp.shipped import ASSETS, load_asset
+
+ARCHITECTURES = {"ConvClassifier": ConvClassifier, "CompactVGG": CompactVGG}
+
+
+def trained_network(asset: str, folder: str | Path = ASSETS) -> nn.Module:
+    """A shipped network in evaluation mode, without gradients.
+
+    Args:
+        asset: Name of the shipped weights.
+        folder: Where they and their card lie.
+
+    Raises:
+        FileNotFoundError: there is no such asset.
+        WrongDigest: the weights are not those of their card.
+        ValueError: the card names an architecture that is not known.
+    """
+    return trained_with_card(asset, folder)[0]
+
+
+def trained_with_card(asset: str, folder: str | Path = ASSETS) -> tuple[nn.Module, dict[str, Any]]:
+    """As `trained_network`, with the card."""
+    state, card = load_asset(asset, Path(folder))
+    if card.get("architecture") not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise ValueError(f"the card of {asset} must name one of {known}, got {card.get('architecture')!r}")
+    with torch.device("meta"):
+        network = ARCHITECTURES[card["architecture"]](**card["network"])
+    network.load_state_dict(state, assign=True)
+    return network.eval().requires_grad_(False), card
+
+
+class TrainedEncoder(nn.Module):
+    """The named feature maps of a shipped `CompactVGG`, for style transfer without a download.
+
+    Its weights are buffers outside the state dict: they follow the module to its device and enter neither an optimiser
+    nor a checkpoint; `digest` identifies them. The encoder stays in evaluation mode.
+
+    Args:
+        asset: Name of the shipped weights.
+        last: The deepest layer that is offered; None for all.
+        folder: Where they lie.
+
+    Attributes:
+        names: All layers, from the image to `last`.
+        digest: SHA-256 of the weights file.
+
+    Raises:
+        ValueError: the asset has no named maps, or no layer `last`.
+    """
+
+    def __init__(self, asset: str = "cifar_vgg", last: str | None = None, folder: str | Path = ASSETS) -> None:
+        super().__init__()
+        network, card = trained_with_card(asset, folder)
+        if not isinstance(network, CompactVGG):
+            raise ValueError(f"asset must be a network with named maps, got {asset}, a {type(network).__name__}")
+        if last is not None and last not in network.names:
+            raise ValueError(f"last must be one of {', '.join(network.names)}, got {last}")
+        self.names = network.names[: None if last is None else network.names.index(last) + 1]
+        self.digest = card["sha256"]
+        self.network = _with_buffers_for_parameters(network)
+        self.eval()
+
+    def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Feature maps of `layers` of images (B, 3, H, W) in [-1, 1], as `CompactVGG.maps` gives them.
+
+        Raises:
+            ValueError: an unknown layer, or another number of channels.
+        """
+        for layer in layers:
+            if layer not in self.names:
+                raise ValueError(f"layers must be one of {', '.join(self.names)}, got {layer}")
+        return self.network.maps(image, layers)
+
+    def train(self, mode: bool = True) -> "TrainedEncoder":
+        """Stay in evaluation mode, whatever `mode` the parent module enters."""
+        return super().train(False)
+
+
+def _with_buffers_for_parameters(network: nn.Module) -> nn.Module:
+    for module in network.modules():
+        for name in list(module._parameters):
+            parameter = module._parameters.pop(name)
+            module.register_buffer(name, parameter.data, persistent=False)
+    return network
