@@ -109,11 +109,22 @@ def test_averaged_and_raw_weights_are_compared_in_pairs(trained, tmp_path, capsy
     options = [f"run={trained.path}", f"out={tmp_path}", "num=300", "wandb=false", "weights=[averaged,raw]"]
     evaluate(compose("evaluate", options))
     shown = capsys.readouterr().out
-    assert "averaged weights minus run, raw weights, paired over the same noise" in shown
+    assert f"averaged weights minus run {trained.record['id']}, raw weights, paired over the same noise" in shown
     raw, averaged = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("raw", "averaged"))
     assert raw["values"][KEY]["protocol"]["weights"] == "raw"
     assert len(averaged["values"][KEY]["draws"]) == 20
     assert averaged["values"][KEY]["low"] < averaged["values"][KEY]["extrapolated"] < averaged["values"][KEY]["high"]
+
+
+def test_two_runs_are_compared_in_pairs_over_the_same_noise(trained, tmp_path, capsys):
+    other = type(trained)(tmp_path / "other")
+    shutil.copytree(trained.path, other.path)
+    runs = f"run=[{trained.path},{other.path}]"
+    evaluate(compose("evaluate", [runs, f"out={tmp_path / 'out'}", "num=300", "wandb=false"]))
+    shown = capsys.readouterr().out
+    assert shown.count("300 images against 1,197 of train") == 2
+    (line,) = [line for line in shown.splitlines() if line.startswith(KEY) and line.split()[1] == "0"]
+    assert line.split() == [KEY, "0", "0", "to", "0", "1"]  # no difference, no width, p = 1
 
 
 def test_saved_pictures_score_as_the_run_that_drew_them(trained, tmp_path):

@@ -31,7 +31,9 @@ def evaluate(config: DictConfig) -> None:
 
         self_check(config, device)
         return
-    runs = [] if config.run is None else [load_run(config.run, name, config.checkpoint) for name in _weights(config)]
+    runs = [
+        load_run(path, name, config.checkpoint) for path in _several(config.run) for name in _several(config.weights)
+    ]
     measuring = prepare(config, runs[0] if runs else None, device)
     begun = time.monotonic()
     if runs:
@@ -54,8 +56,10 @@ def _require_options(config: DictConfig) -> None:
         raise ValueError(f"one of run and generated must be given, got {' and '.join(given) or 'neither'}")
 
 
-def _weights(config: DictConfig) -> list[str]:
-    return [str(name) for name in config.weights] if isinstance(config.weights, ListConfig) else [str(config.weights)]
+def _several(value: Any) -> list[str]:
+    """One value, a list of them, or none."""
+    given = [] if value is None else value if isinstance(value, ListConfig) else [value]
+    return [str(one) for one in given]
 
 
 def _measure_run(config: DictConfig, run: Any, measuring: Any, device: Any) -> dict[str, Any]:
@@ -73,14 +77,18 @@ def _measure_run(config: DictConfig, run: Any, measuring: Any, device: Any) -> d
     generated = Generated(num, config.seed, run.weights, describe(samples.sampler))
     scores = measuring.scores(summary, generated)
     name = f"seed{config.seed}_{node['_target_'].rsplit('.', 1)[-1].lower()}{node.get('steps') or ''}_{run.weights}"
-    folder = Path(config.out) / run.weights if config.out else run.folder.path / "evaluations" / name
+    folder = _folder(config, run) if config.out else run.folder.path / "evaluations" / name
     subject = {"run": run.folder.record["id"], "checkpoint": run.checkpoint.name, "images_seen": run.model.images_seen}
     result = _written(config, measuring, scores, summary, samples.batches, folder, subject)
     _keep_in_run(run, result)
-    return result | {
-        "title": f"{run.folder.record['name']}, {run.weights} weights",
-        "sync": _to_wandb(config, run, result),
-    }
+    title = f"{run.folder.record['name']} {run.folder.record['id']}, {run.weights} weights"
+    return result | {"title": title, "sync": _to_wandb(config, run, result)}
+
+
+def _folder(config: DictConfig, run: Any) -> Path:
+    """Where the results of one run go below the folder that was asked for."""
+    several = len(_several(config.run)) > 1
+    return Path(config.out) / (f"{run.folder.record['id']}_{run.weights}" if several else run.weights)
 
 
 def _measure_folder(config: DictConfig, measuring: Any, device: Any) -> dict[str, Any]:
@@ -156,8 +164,8 @@ def _report(results: list[dict[str, Any]], seconds: float) -> None:
         lines += [(path.stem, shown_path(path)) for path in measured["pictures"]]
         lines += [("upload to W&B", measured["sync"])] if measured.get("sync") else []
         print_table(lines)
-    if len(results) == 2:
-        _compare(*results)
+    for other in results[1:]:
+        _compare(results[0], other)
     print(f"measured in {duration(seconds)}")
     sys.stdout.flush()
 
