@@ -133,12 +133,14 @@ class Trainee(Protocol):
 class FeatureExtractor(Protocol):
     """Images to feature vectors, with a name and a digest of its weights that identify it in every reported number.
 
-    `dimensions` is the length D of a feature vector; `resize` names how images are brought to the network's size.
+    `dimensions` is the length D of a feature vector; `image_size` is the side in pixels that images are brought to, None
+    if they are left as they are, and `resize` names how.
     """
 
     name: str
     digest: str
     dimensions: int
+    image_size: int | None
     resize: str
 
     def __call__(self, image: Tensor) -> Tensor:

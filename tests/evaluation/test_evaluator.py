@@ -16,7 +16,7 @@ from genexp.tensors import to_float
 class Counted:
     """Pixels that count how many images they looked at."""
 
-    name, digest, dimensions, resize = "counted", "c" * 64, 16, "none"
+    name, digest, dimensions, image_size, resize = "counted", "c" * 64, 16, None, "none"
 
     def __init__(self):
         self.seen = 0
@@ -150,6 +150,7 @@ def test_a_value_carries_its_protocol():
         "settings": "FrechetDistance()",
         "extractor": "counted",
         "extractor_digest": "c" * 64,
+        "input_size": 0,
         "resize": "none",
         "quantiser": "uint8",
         "reference": "train",

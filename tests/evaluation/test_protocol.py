@@ -10,6 +10,7 @@ PROTOCOL = Protocol(
     settings="FrechetDistance()",
     extractor="digits_classifier",
     extractor_digest="0123456789abcdef",
+    input_size=8,
     resize="torch_antialias",
     quantiser="uint8",
     reference="train",

@@ -220,6 +220,7 @@ class Evaluator:
             settings=describe(self.metrics[name]),
             extractor=extractor.name,
             extractor_digest=extractor.digest,
+            input_size=extractor.image_size or 0,
             resize=extractor.resize,
             quantiser=quantiser(real.shape),
             reference=real.name,

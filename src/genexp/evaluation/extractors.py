@@ -47,6 +47,7 @@ class Coordinates:
     """
 
     name = "coordinates"
+    image_size = None
     resize = "none"
 
     def __init__(self, dimensions: int = 2) -> None:
@@ -72,6 +73,7 @@ class RandomFeatures:
     """
 
     name = "random"
+    image_size = None
     resize = "none"
 
     def __init__(self, channels: int, width: int = 32, seed: int = 0) -> None:
@@ -151,7 +153,7 @@ class StackedDigits:
         shape = (self.digits.channels, self.digits.card["network"]["num_classes"])
         if shape != (1, 10):
             raise ValueError(f"asset must classify 1 channel into 10 classes, got {shape[0]} into {shape[1]}")
-        self.resize = self.digits.resize
+        self.image_size, self.resize = self.digits.image_size, self.digits.resize
         self.dimensions = self.channels * self.digits.dimensions
         self.digest = hashlib.sha256(f"{self.name} {self.digits.digest}".encode()).hexdigest()
 

@@ -20,6 +20,7 @@ class Images:
     """
 
     name = IMAGES
+    image_size = None
     resize = "none"
 
     def __init__(self, shape: Sequence[int]) -> None:

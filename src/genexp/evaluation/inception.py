@@ -37,6 +37,7 @@ class InceptionFeatures:
         ValueError: the file is not a plain state dict of this network, or `features` is not one of the four.
     """
 
+    image_size = 299
     resize = "tf1_legacy"
 
     def __init__(self, weights: str | None = None, features: int = 2048) -> None:

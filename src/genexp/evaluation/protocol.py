@@ -24,6 +24,7 @@ class Protocol:
         settings: The metric's settings in one line, such as `PrecisionRecall(k=5)`.
         extractor: Name of the feature extractor.
         extractor_digest: SHA-256 of its weights, or of its definition when it has none.
+        input_size: Side in pixels that images are brought to for the extractor; 0 if they are left as they are.
         resize: How images reach the extractor's size: `none`, `torch_antialias`, `pil_clean` or `tf1_legacy`.
         quantiser: `uint8` when images pass through 256 levels before features are taken, else `none`.
         reference: The real images: a split's name.
@@ -39,6 +40,7 @@ class Protocol:
     settings: str
     extractor: str
     extractor_digest: str
+    input_size: int
     resize: str
     quantiser: str
     reference: str

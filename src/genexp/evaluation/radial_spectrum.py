@@ -26,6 +26,7 @@ class RadialSpectrum:
     """
 
     name = "radial_spectrum"
+    image_size = None
     resize = "none"
 
     def __init__(self, shape: Sequence[int]) -> None:

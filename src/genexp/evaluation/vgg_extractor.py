@@ -39,7 +39,7 @@ class VggFeatures:
         WrongDigest: the file has another digest.
     """
 
-    dimensions = 4096
+    dimensions, image_size = 4096, IMAGE_SIZE
 
     def __init__(
         self, depth: int = 16, weights: str | None = None, digest: str | None = None, resize: str = "torch_antialias"
@@ -61,7 +61,7 @@ class VggFeatures:
         Raises:
             ValueError: the images have another number of channels.
         """
-        image = resized(in_colour(image, 3), IMAGE_SIZE, self.resize)
+        image = resized(in_colour(image, 3), self.image_size, self.resize)
         return self.network.to(image.device)(standardised(image, IMAGENET_MEAN, IMAGENET_STD))
 
 
