@@ -5,8 +5,9 @@ from torch.nn.functional import avg_pool2d
 from genexp.data.datamodule import ImageData
 from genexp.data.digits import Digits
 from genexp.evaluation.cache import TensorCache
-from genexp.evaluation.evaluator import Evaluator, Generated, ImageSet, quantised
+from genexp.evaluation.evaluator import Evaluator, Generated
 from genexp.evaluation.extractors import ClassifierFeatures, Coordinates, Pixels
+from genexp.evaluation.images import ImageSet, quantised
 from genexp.evaluation.metrics.base import Value
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.statistics import FeatureStore

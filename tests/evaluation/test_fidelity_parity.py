@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from genexp.evaluation.evaluator import Evaluator, ImageSet
+from genexp.evaluation.evaluator import Evaluator
+from genexp.evaluation.images import ImageSet
 from genexp.evaluation.inception import InceptionFeatures
 from genexp.evaluation.metrics.classifier_score import ClassifierScore
 from genexp.evaluation.metrics.frechet import FrechetDistance

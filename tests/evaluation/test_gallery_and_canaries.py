@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from genexp.evaluation.canaries import CANARIES, RealImages, moved
-from genexp.evaluation.evaluator import ImageSet
 from genexp.evaluation.gallery import Gallery, pick
+from genexp.evaluation.images import ImageSet
 from genexp.evaluation.neighbours import nearest_few
 from genexp.evaluation.statistics import FeatureStore
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torchvision.datasets import CIFAR10
 
-from genexp.evaluation.evaluator import Evaluator, Generated, ImageSet, Score
+from genexp.evaluation.evaluator import Evaluator, Generated, Score
+from genexp.evaluation.images import ImageSet
 from genexp.evaluation.inception import InceptionFeatures
 from genexp.evaluation.metrics.classifier_score import ClassifierScore
 from genexp.evaluation.metrics.frechet import FrechetDistance

@@ -3,9 +3,10 @@ import pytest
 from genexp.data.datamodule import ImageData
 from genexp.data.digits import Digits
 from genexp.evaluation.canaries import CANARIES, RealImages, moved
-from genexp.evaluation.evaluator import Evaluator, ImageSet
+from genexp.evaluation.evaluator import Evaluator
 from genexp.evaluation.extractors import ClassifierFeatures
 from genexp.evaluation.image_extractor import Images
+from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.classifier_accuracy import ClassifierAccuracy
 from genexp.evaluation.metrics.ms_ssim import MsSsimDiversity
 from genexp.evaluation.metrics.spectrum import Spectrum

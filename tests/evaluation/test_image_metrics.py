@@ -11,9 +11,10 @@ from torchmetrics.functional.image import (
 
 from genexp.data.datamodule import ImageData
 from genexp.data.digits import Digits
-from genexp.evaluation.evaluator import Evaluator, Generated, ImageSet, quantised
+from genexp.evaluation.evaluator import Evaluator, Generated
 from genexp.evaluation.extractors import Pixels
 from genexp.evaluation.image_extractor import Images, in_colour
+from genexp.evaluation.images import ImageSet, quantised
 from genexp.evaluation.metrics.ms_ssim import MsSsimDiversity
 from genexp.evaluation.metrics.reconstruction import Reconstruction
 from genexp.evaluation.pairing import seeded_pairs

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from genexp.evaluation.evaluator import Evaluator, Generated, ImageSet
+from genexp.evaluation.evaluator import Evaluator, Generated
+from genexp.evaluation.images import ImageSet
 from genexp.evaluation.inception import InceptionFeatures
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.tensors import to_float

@@ -10,8 +10,9 @@ from genexp.data.shapes import Shapes
 from genexp.evaluation.captions import ClassCaptions, IndexCaptions
 from genexp.evaluation.clip_extractor import ClipFeatures
 from genexp.evaluation.dino_extractor import DinoFeatures
-from genexp.evaluation.evaluator import Evaluator, Generated, ImageSet
+from genexp.evaluation.evaluator import Evaluator, Generated
 from genexp.evaluation.extractors import Pixels
+from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.clip_score import ClipScore
 from genexp.evaluation.resizing import resized
 from genexp.evaluation.statistics import FeatureStore

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d
 
-from genexp.evaluation.evaluator import Evaluator, Generated, ImageSet
+from genexp.evaluation.evaluator import Evaluator, Generated
 from genexp.evaluation.extractors import Pixels
+from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.spectrum import Spectrum
 from genexp.evaluation.radial_spectrum import ROUNDING, RadialSpectrum
 from genexp.evaluation.statistics import GroupedMoments

@@ -13,8 +13,9 @@ from genexp.callbacks.averaging import Averaging
 from genexp.callbacks.cadence import publish
 from genexp.contracts import FeatureExtractor, Sampler
 from genexp.evaluation.cache import TensorCache
-from genexp.evaluation.evaluator import Evaluator, Generated, ImageSet, Reference, Score, Summary
+from genexp.evaluation.evaluator import Evaluator, Generated, Reference, Score, Summary
 from genexp.evaluation.generation import draw, shares
+from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.base import Metric
 from genexp.evaluation.protocol import describe
 

@@ -1,6 +1,6 @@
 """One pass of features over a set of images feeds every metric; values come with their protocol and their floor."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,32 +9,13 @@ from torch import Tensor
 
 from genexp.contracts import Batch, FeatureExtractor
 from genexp.evaluation.cache import TensorCache
+from genexp.evaluation.images import ImageSet, quantised, quantiser
 from genexp.evaluation.metrics.base import Better, Metric, Value
 from genexp.evaluation.protocol import Protocol, describe
 from genexp.evaluation.statistics import Statistic
-from genexp.tensors import to_float, to_uint8
 
 Summary = dict[str, Statistic]
 """What an evaluation keeps of a set of images: one statistic for every extractor and kind of statistic in use."""
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """A set of real images, such as a split of a data set.
-
-    Args:
-        name: What to call it, such as `train`.
-        digest: Digest of its content.
-        count: Number of images.
-        shape: Shape of an image (C, H, W), or (D,) of a point.
-        batches: Opens it: batches with `image` (B, *shape) in [-1, 1], and `label` where there are classes.
-    """
-
-    name: str
-    digest: str
-    count: int
-    shape: tuple[int, ...]
-    batches: Callable[[], Iterable[Batch]]
 
 
 @dataclass(frozen=True)
@@ -252,20 +233,3 @@ def identity(extractor: FeatureExtractor) -> str:
 def compares_pairs(metric: Metric) -> bool:
     """Whether a metric compares image i with image i, and not a set with a set."""
     return getattr(metric, "paired", False)
-
-
-def quantiser(shape: tuple[int, ...]) -> str:
-    """The quantiser of samples of a shape: `uint8` for images (C, H, W), `none` for points (D,)."""
-    return "uint8" if len(shape) == 3 else "none"
-
-
-def quantised(images: Tensor) -> Tensor:
-    """Images (B, C, H, W) at the nearest of 256 levels, as files hold them; points (B, D) as they are.
-
-    Raises:
-        ValueError: a value is NaN or infinite, which no level stands for.
-    """
-    finite = torch.isfinite(images).flatten(1).all(1)
-    if not finite.all():
-        raise ValueError(f"images must be finite, got NaN or infinity in {int((~finite).sum())} of {len(images)}")
-    return to_float(to_uint8(images)) if quantiser(images.shape[1:]) == "uint8" else images

@@ -12,7 +12,7 @@ from torch import Tensor
 from genexp.contracts import Batch
 from genexp.data.folder import Picture, find_pictures
 from genexp.data.pictures import open_picture, to_tensor, with_channels
-from genexp.evaluation.evaluator import ImageSet
+from genexp.evaluation.images import ImageSet
 from genexp.tensors import to_float
 
 MAX_PIXELS = 50_000_000

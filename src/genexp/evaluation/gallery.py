@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.evaluator import ImageSet
+from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.base import Better, Value
 from genexp.evaluation.neighbours import nearest_few
 from genexp.evaluation.statistics import FeatureStore

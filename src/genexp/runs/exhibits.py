@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Batch
-from genexp.evaluation.evaluator import ImageSet, Summary
+from genexp.evaluation.evaluator import Summary
 from genexp.evaluation.gallery import Choice, pick
+from genexp.evaluation.images import ImageSet
 from genexp.runs.loggers import save_png
 from genexp.runs.measuring import GALLERY, Measuring
 from genexp.tensors import picture

@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from genexp.contracts import Batch
 from genexp.evaluation.cache import TensorCache
-from genexp.evaluation.evaluator import quantised
 from genexp.evaluation.generation import draw, shares
+from genexp.evaluation.images import quantised
 from genexp.runs.build import build
 from genexp.runs.load import Run
 from genexp.tensors import IndexedNoise, to_float, to_uint8

@@ -9,8 +9,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.callbacks.evaluate import image_set
-from genexp.evaluation.evaluator import ImageSet
 from genexp.evaluation.folder import PictureFolder
+from genexp.evaluation.images import ImageSet
 from genexp.runs.build import build
 from genexp.runs.config import SPLITS, compose, conf_dir, data_name
 from genexp.terminal import progress
