@@ -18,7 +18,9 @@ BELOW = {  # package -> packages of ours that it may import beside layer 0 and i
     "sampling": {"diffusion"},
     "evaluation": {"data", "networks", "losses"},
     "callbacks": {"sampling", "evaluation"},
+    "reports": {"runs"},  # of runs the folder alone, see below
     "runs": None,  # everything
+    "sweeps": None,
     "commands": None,
     "__main__": None,
     "__init__": None,
@@ -32,8 +34,10 @@ HEAVY_FREE = [
     "runs/provenance",
     "runs/origin",
     "runs/problems",
+    "commands/compare",
     "commands/train",
     "terminal",
+    *(f"sweeps/{path.stem}" for path in sorted((PACKAGE / "sweeps").glob("*.py"))),
 ]
 ONLY_IN_RUNS = {"hydra", "omegaconf", "wandb"}
 
@@ -71,7 +75,7 @@ def test_a_file_imports_only_from_the_floors_below(path):
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: "/".join(place(path)))
 def test_hydra_and_wandb_stay_in_runs_and_commands(path):
-    if place(path)[0] not in ("runs", "commands", "__main__"):
+    if place(path)[0] not in ("runs", "sweeps", "commands", "__main__"):
         assert not {name.split(".")[0] for name in imports(path)} & ONLY_IN_RUNS
 
 
@@ -82,6 +86,14 @@ def test_families_know_no_concrete_network_sampler_or_dataset():
             "sampling",
             "data",
         }
+
+
+def test_reports_read_run_folders_and_import_nothing_heavy():
+    for path in (PACKAGE / "reports").glob("*.py"):
+        for name in imports(path):
+            assert name.split(".")[0] not in {"torch", "lightning", "hydra", "omegaconf", "numpy"}
+            if name.startswith("genexp."):
+                assert name.split(".")[1] in ("reports", "terminal") or name == "genexp.runs.folder"
 
 
 @pytest.mark.parametrize("name", HEAVY_FREE)

@@ -35,7 +35,7 @@ def close_run(folder: RunFolder, experiment: Any, seconds: float) -> float | Non
     folder.write_metrics(closing)
     folder.update_record(state="finished", finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     sync = close_loggers(experiment.loggers, closing["values"])
-    print_table(_rows(folder, closing, sync))
+    print_table(_rows(folder, closing, sync, experiment.callbacks))
     return closing["best"]["value"] if closing["best"] else None
 
 
@@ -72,7 +72,9 @@ def close_loggers(loggers: dict[str, Any], values: dict[str, float], exit_code: 
     return sync
 
 
-def _rows(folder: RunFolder, closing: dict[str, Any], sync: str | None) -> list[tuple[str, str]]:
+def _rows(
+    folder: RunFolder, closing: dict[str, Any], sync: str | None, callbacks: dict[str, Any]
+) -> list[tuple[str, str]]:
     shown = shown_path(folder.path)
     rows = [(name, f"{value:.4g}") for name, value in sorted(closing["values"].items())]
     if closing["best"]:
@@ -81,8 +83,11 @@ def _rows(folder: RunFolder, closing: dict[str, Any], sync: str | None) -> list[
     speed = f", {closing['images_per_second']:,.0f} images/s" if closing["images_per_second"] else ""
     rows.append(("trained", f"{closing['images_seen']:,} images in {duration(closing['seconds'])}{speed}"))
     rows.append(("run folder", shown))
-    rows.append(("pictures", f"{shown}/samples"))
-    rows.append(("draw more", f"genexp sample run={shown} num=64"))
+    if "sample_grid" in callbacks:
+        rows.append(("pictures", f"{shown}/samples"))
+        rows.append(("draw more", f"genexp sample run={shown} num=64"))
+    if "evaluate" in callbacks and callbacks["evaluate"].evaluator.metrics:
+        rows.append(("measure", f"genexp evaluate run={shown} metrics=[fd,kid,precision_recall]"))
     longer = 2 * closing["images_seen"]
     rows.append(("train longer", f"genexp train resume={shown} training.max_images={longer}"))
     if sync:

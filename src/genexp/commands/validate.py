@@ -8,7 +8,7 @@ from pathlib import Path
 from genexp.runs.config import compose, conf_dir, initialised
 from genexp.runs.refusals import options
 
-PRIMARIES = ("train", "sample", "evaluate", "stylize")
+PRIMARIES = ("train", "sample", "evaluate", "compare", "stylize")
 HELP = """usage: genexp validate [experiment=glob(*)] [key=value ...]
 
 without arguments   every primary configuration and every option of every group, one at a time

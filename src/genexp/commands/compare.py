@@ -1,0 +1,106 @@
+"""genexp compare: what differs between runs and what came of it, as a table, files and a page. Imports no torch."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; `metrics=` stands for `values=`, since Hydra takes `metrics` for the group of that name."""
+    from genexp.runs.launch import launch
+
+    launch("compare", compare, [f"values={a[8:]}" if a.startswith("metrics=") else a for a in arguments])
+    return 0
+
+
+def compare(config: DictConfig) -> None:
+    """Compare the runs that `config` names; print the table and write the files.
+
+    Raises:
+        ValueError: an option is out of range or names what no run has, or values of different protocols would share a
+            column.
+        FileNotFoundError: there are no such folders, or no runs in them.
+    """
+    from genexp.reports.comparison import compare_runs
+    from genexp.reports.exports import write_tables
+    from genexp.reports.finding import find_run_folders
+    from genexp.reports.reading import read_runs
+
+    begun = time.monotonic()
+    _require_options(config)
+    patterns = _names(config.runs)
+    folders = find_run_folders(patterns)
+    runs, damaged = read_runs(folders)
+    wanted = set(_names(config.tags))
+    runs = [run for run in runs if config.group in (None, run.record.get("group"))]
+    runs = [run for run in runs if wanted <= set(run.record.get("tags") or [])]
+    if not runs and not damaged:
+        raise FileNotFoundError(f"runs must lead to at least one run, got {', '.join(patterns)}")
+    comparison = compare_runs(
+        runs,
+        damaged,
+        metrics=None if config["values"] is None else _names(config["values"]),
+        by=_names(config.by),
+        sort=config.sort,
+        settings=None if config.settings is None else _names(config.settings),
+        source=config.source,
+        split=config.protocols == "split",
+    )
+    out = Path(config.out)
+    paths = write_tables(comparison, out)
+    if config.page:
+        from genexp.reports.page import write_page
+
+        paths.append(write_page(comparison, out / "compare.html", round(config.pictures * 1_000_000)))
+    _report(comparison, paths, time.monotonic() - begun)
+
+
+_ROWS = 60
+"""Rows that the terminal shows."""
+
+
+def _require_options(config: DictConfig) -> None:
+    for key, known in (("source", ("auto", "training", "evaluate")), ("protocols", ("refuse", "split"))):
+        if config[key] not in known:
+            raise ValueError(f"{key} must be one of {', '.join(known)}, got {config[key]}")
+    if config.pictures < 0:
+        raise ValueError(f"pictures must be at least 0 megabytes, got {config.pictures}")
+
+
+def _names(node: Any) -> list[str]:
+    if node is None:
+        return []
+    return [str(each) for each in node] if isinstance(node, ListConfig) else [str(node)]
+
+
+def _report(comparison: Any, paths: list[Path], seconds: float) -> None:
+    from genexp.reports.formatting import text_table
+    from genexp.terminal import print_columns, print_table, shown_path
+
+    headers, rows = text_table(comparison)
+    if comparison.runs:
+        print_columns(headers, rows[:_ROWS])
+    if len(rows) > _ROWS:
+        print(f"and {len(rows) - _ROWS} more rows in the files")
+    for each in comparison.settings:
+        if each.followers:
+            some = ", ".join(each.followers[:3]) + (", ..." if len(each.followers) > 3 else "")
+            print(f"{len(each.followers)} more settings change with {each.key}: {some}")
+    for note in comparison.notes:
+        print(f"note: {note}")
+    for each in comparison.damaged:
+        print(f"damaged: {shown_path(each.path)}: {each.reason}")
+    states = [run.state for run in comparison.runs]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    damaged = f", {len(comparison.damaged)} damaged" if comparison.damaged else ""
+    print_table(
+        [
+            ("runs", f"{len(states)} in {len(comparison.rows)} rows ({counts}{damaged}), compared in {seconds:.1f} s"),
+            ("best", "marked by *, among finished runs; ± is the standard deviation over seeds"),
+            *((path.suffix[1:], shown_path(path.resolve())) for path in paths),
+        ]
+    )
+    sys.stdout.flush()

@@ -1,0 +1,58 @@
+"""Which direction of a value is better, where a run's files do not say so themselves."""
+
+METRICS = {
+    "authenticity": "reference",
+    "cas": "higher",
+    "classifier_score": "higher",
+    "clip_score": "higher",
+    "coverage": "higher",
+    "ct": "reference",
+    "density": "higher",
+    "fd": "lower",
+    "fid": "lower",
+    "kid": "lower",
+    "lpips": "lower",
+    "lpips_diversity": "higher",
+    "mode_kl": "lower",
+    "mode_quality": "higher",
+    "modes": "higher",
+    "ms_ssim": "lower",
+    "nearest_ratio": "reference",
+    "perceptual": "lower",
+    "perceptual_diversity": "higher",
+    "precision": "higher",
+    "psnr": "higher",
+    "recall": "higher",
+    "spectrum": "lower",
+    "ssim": "higher",
+    "vendi": "reference",
+}
+"""`lower`, `higher`, or `reference`: then the value of real images is the aim."""
+
+_TERMS = {"loss": "lower", "bits_per_dim": "lower", "accuracy": "higher", "elbo": "higher"}
+_MODES = {"min": "lower", "max": "higher"}
+
+
+def metric_name(key: str) -> str:
+    """The metric of a value's key: `fd` of `fd/inception@6726825d`; a term such as `val/loss` names itself."""
+    return key if key.startswith(("val/", "train/", "test/")) else key.split("/", 1)[0]
+
+
+def direction(key: str, recorded: str | None, monitors: dict[str, str]) -> str | None:
+    """Which direction of a value is better.
+
+    Args:
+        key: The value's key.
+        recorded: What an evaluation wrote beside the value.
+        monitors: Monitored values with `min` or `max`, as configured.
+
+    Returns:
+        `lower`, `higher`, `reference` (the value of real images is the aim), or None where nothing says it.
+    """
+    if recorded is not None:
+        return recorded
+    name = metric_name(key)
+    for monitored in (key, name):
+        if monitors.get(monitored) in _MODES:
+            return _MODES[monitors[monitored]]
+    return METRICS.get(name) or (_TERMS.get(name.rsplit("/", 1)[-1]) if name == key else None)

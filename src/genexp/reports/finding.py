@@ -1,0 +1,53 @@
+"""Which folders are runs: patterns and folders become run folders, and every one that looks like a run is named."""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from genexp.runs.folder import CONFIG, RECORD
+
+
+def find_run_folders(patterns: Iterable[str]) -> list[Path]:
+    """All run folders that the patterns lead to, each once, in order of their path.
+
+    Args:
+        patterns: Run folders, folders that hold runs at any depth, or glob patterns of either; `outputs/**` is all that
+            lies below `outputs`.
+
+    Raises:
+        FileNotFoundError: a pattern matches nothing that exists.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        for start in _starts(pattern):
+            found |= dict.fromkeys(_below(start))
+    return sorted(found)
+
+
+def looks_like_a_run(names: Iterable[str]) -> bool:
+    """Whether a folder with these entries is a run: it has a record, or a configuration beside checkpoints."""
+    present = set(names)
+    return RECORD in present or {CONFIG, "checkpoints"} <= present
+
+
+def _starts(pattern: str) -> list[Path]:
+    text = os.path.expanduser(str(pattern))
+    plain = text.removesuffix("/**").removesuffix("/**/*")
+    if not glob.has_magic(plain):
+        starts = [Path(plain)] if os.path.exists(plain) else []
+    else:
+        starts = [Path(match) for match in sorted(glob.glob(plain, recursive=True))]
+    if not starts:
+        raise FileNotFoundError(f"runs must name folders that exist, got {pattern}")
+    return [start.resolve() if start.is_dir() else start.resolve().parent for start in starts]
+
+
+def _below(start: Path) -> Iterator[Path]:
+    """Runs in and below a folder; nothing is looked for inside a run."""
+    for folder, inner, files in os.walk(start):
+        if looks_like_a_run([*inner, *files]):
+            inner.clear()
+            yield Path(folder)
+        else:
+            inner[:] = sorted(name for name in inner if not name.startswith("."))
