@@ -203,6 +203,17 @@ def test_a_metric_of_pairs_has_no_floor_and_is_told_the_number_it_needs():
     assert evaluator.values(evaluator.summarise(batches(noise(), 70)), reference)["gap"]["gap"].value == 0
 
 
+def test_the_floor_takes_as_many_images_as_it_stands_beside_spread_over_the_set():
+    evaluator = Evaluator(Counted(), {"fd": FrechetDistance()})
+    reference, held_out = evaluator.reference(image_set(noise())), image_set(noise(100, seed=1), "test", 13)
+    (score,) = evaluator.floor(held_out, reference, num=40).values()
+    assert score.protocol.n_generated == 40
+    every = noise(100, seed=1)[torch.arange(40) * 100 // 40]
+    assert score.value.value == pytest.approx(value(evaluator, every, reference), rel=1e-9)
+    (whole,) = evaluator.floor(held_out, reference, num=400).values()
+    assert whole.protocol.n_generated == 100
+
+
 def test_extractors_that_resize_differently_do_not_share_features():
     one, other = Counted(), Counted()
     other.resize = "pil_clean"

@@ -75,7 +75,8 @@ class Evaluate(Callback):
         device = trainer.strategy.root_device
         self._real = self.evaluator.reference(image_set(trainer.datamodule, self.reference, device), self.num)
         if self.floor is not None:
-            self._floor = self.evaluator.floor(image_set(trainer.datamodule, self.floor, device), self._real)
+            held_out = image_set(trainer.datamodule, self.floor, device)
+            self._floor = self.evaluator.floor(held_out, self._real, self.num)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Measure the model as it stands and publish the values on every rank."""

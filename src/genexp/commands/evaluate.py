@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
+from genexp.commands.sample import sampler_node
 from genexp.runs.provenance import chosen_threads
 
 
@@ -21,7 +22,9 @@ def evaluate(config: DictConfig) -> None:
     import torch
 
     from genexp.runs.load import load_run
-    from genexp.runs.measuring import device_of, prepare
+    from genexp.runs.measuring import device_of, prepare, reference_text
+    from genexp.runs.samples import default_num, require_drawable
+    from genexp.runs.sides import open_side
 
     _require_options(config)
     torch.set_num_threads(chosen_threads(config.threads))
@@ -34,12 +37,19 @@ def evaluate(config: DictConfig) -> None:
     runs = [
         load_run(path, name, config.checkpoint) for path in _several(config.run) for name in _several(config.weights)
     ]
-    measuring = prepare(config, runs[0] if runs else None, device)
+    reference_text(config, runs[0] if runs else None)
+    side = None if runs else open_side(str(config.generated), {}, device, config.num)
+    for run in runs:
+        require_drawable(run, sampler_node(run.config, config.get("sampler")))
+    num = side.images.count if side else config.num or default_num(runs[0])
+    if config.num not in (None, num):
+        raise ValueError(f"num must be the {num} images of {config.generated}, got {config.num}")
+    measuring = prepare(config, runs[0] if runs else None, device, num, side)
     begun = time.monotonic()
-    if runs:
-        results = [_measure_run(config, run, measuring, device) for run in runs]
+    if side is None:
+        results = [_measure_run(config, run, measuring, num, device) for run in runs]
     else:
-        results = [_measure_folder(config, measuring, device)]
+        results = [_measure_side(config, side, measuring)]
     _report(results, time.monotonic() - begun)
 
 
@@ -62,15 +72,13 @@ def _several(value: Any) -> list[str]:
     return [str(one) for one in given]
 
 
-def _measure_run(config: DictConfig, run: Any, measuring: Any, device: Any) -> dict[str, Any]:
-    from genexp.commands.sample import sampler_node
+def _measure_run(config: DictConfig, run: Any, measuring: Any, num: int, device: Any) -> dict[str, Any]:
     from genexp.evaluation.evaluator import Generated
     from genexp.evaluation.protocol import describe
-    from genexp.runs.samples import Samples, default_num
+    from genexp.runs.samples import Samples
     from genexp.terminal import progress
 
     node = sampler_node(run.config, config.get("sampler"))
-    num = config.num or default_num(run)
     samples = Samples(run, node, num, config.seed, config.batch_size, device, measuring.side.counts)
     with progress(f"{run.weights} samples", num) as advance:
         summary = measuring.evaluator.summarise(samples.batches(advance))
@@ -91,15 +99,10 @@ def _folder(config: DictConfig, run: Any) -> Path:
     return Path(config.out) / (f"{run.folder.record['id']}_{run.weights}" if several else run.weights)
 
 
-def _measure_folder(config: DictConfig, measuring: Any, device: Any) -> dict[str, Any]:
+def _measure_side(config: DictConfig, side: Any, measuring: Any) -> dict[str, Any]:
     from genexp.evaluation.evaluator import Generated
-    from genexp.runs.measuring import require_same_shape
-    from genexp.runs.sides import open_side, tracked
+    from genexp.runs.sides import tracked
 
-    side = open_side(str(config.generated), {}, device, config.num)
-    require_same_shape(side, measuring.side)
-    if config.num is not None and side.images.count != config.num:
-        raise ValueError(f"num must be the {side.images.count} images of {config.generated}, got {config.num}")
     summary = measuring.evaluator.summarise(tracked(side.images, "features of").batches())
     generated = Generated(side.images.count, 0, "none", f"images {side.images.digest[:16]}")
     scores = measuring.scores(summary, generated)

@@ -164,11 +164,18 @@ class Evaluator:
             for name, metric in self.metrics.items()
         }
 
-    def floor(self, held_out: ImageSet, reference: Reference) -> dict[str, "Score"]:
-        """What other real images score, under the keys of the values; metrics that compare pairs have no floor."""
+    def floor(self, held_out: ImageSet, reference: Reference, num: int | None = None) -> dict[str, "Score"]:
+        """What other real images score, under the keys of the values; metrics that compare pairs have no floor.
+
+        Args:
+            held_out: Real images that are not among those of the reference.
+            reference: The reference.
+            num: Number of generated images that the floor stands beside: of more held-out ones, so many are taken.
+        """
         sets = {name: metric for name, metric in self.metrics.items() if not compares_pairs(metric)}
         if not sets:
             return {}
+        held_out = held_out if num is None else held_out.spread(num)
         summary = self.summary_of(held_out)
         generated = Generated(held_out.count, 0, "none", held_out.name)
         scores = {}

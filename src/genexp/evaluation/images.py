@@ -1,6 +1,6 @@
 """The images that an evaluation looks at: sets that can be opened again and again, at the levels that files hold."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +27,23 @@ class ImageSet:
     count: int
     shape: tuple[int, ...]
     batches: Callable[[], Iterable[Batch]]
+
+    def spread(self, num: int) -> "ImageSet":
+        """So many of the images, evenly spread over the set; the set itself if it has no more."""
+        if num >= self.count:
+            return self
+        chosen = torch.arange(num) * self.count // num
+
+        def batches() -> Iterator[Batch]:
+            seen = 0
+            for batch in self.batches():
+                end = seen + len(batch["image"])
+                mine = chosen[(chosen >= seen) & (chosen < end)] - seen
+                seen = end
+                if len(mine):
+                    yield {name: value[mine.to(value.device)] for name, value in batch.items()}
+
+        return ImageSet(self.name, f"{self.digest}, {num} of {self.count}", num, self.shape, batches)
 
 
 def quantiser(shape: tuple[int, ...]) -> str:

@@ -47,19 +47,25 @@ class Measuring:
         return self.evaluator.scores(summary, self.reference, generated)
 
 
-def prepare(config: DictConfig, run: Run | None, device: Any) -> Measuring:
+def prepare(
+    config: DictConfig, run: Run | None, device: Any, num: int | None = None, other: Side | None = None
+) -> Measuring:
     """Open the reference and the floor, build extractor and metrics, and summarise the real images.
 
     Args:
         config: The configuration of `genexp evaluate`; its `data` and `extractor` are filled in.
         run: The run that is measured, or None.
         device: Where features are computed.
+        num: Number of images that will be compared, where it is known.
+        other: These images, where they exist already.
 
     Raises:
         ValueError: bad images, or too few for a metric; an unknown key; an extractor that does not serve.
     """
     known = _known(config, run)
     side = open_side(reference_text(config, run), known, device)
+    if other is not None:
+        require_same_shape(other, side)
     with open_dict(config):
         config.data = side.data
         config.extractor = config.get("extractor") or _own_extractor(run, side)
@@ -72,13 +78,13 @@ def prepare(config: DictConfig, run: Run | None, device: Any) -> Measuring:
         metrics[GALLERY] = Gallery()
     cache = TensorCache(config.cache) if config.cache else None
     evaluator = Evaluator(build(OmegaConf.create(nodes["extractor"])), metrics, cache)
-    reference = evaluator.reference(tracked(side.images, "features of"))
+    reference = evaluator.reference(tracked(side.images, "features of"), num)
     floor_text = _floor_text(config, run)
     floor_side = None if floor_text is None else open_side(floor_text, known, device)
     floor: dict[str, Score] = {}
     if floor_side is not None:
         require_same_shape(floor_side, side)
-        floor = evaluator.floor(tracked(floor_side.images, "features of"), reference)
+        floor = evaluator.floor(tracked(floor_side.images, "features of"), reference, num)
     return Measuring(evaluator, side, reference, floor_side, floor)
 
 

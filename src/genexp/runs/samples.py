@@ -33,7 +33,7 @@ class Samples:
         counts: How often every class occurs in the reference, for a conditional model.
 
     Raises:
-        ValueError: the model does not draw images from noise.
+        ValueError: the model is class-conditional and `counts` is None.
     """
 
     def __init__(
@@ -53,11 +53,6 @@ class Samples:
             raise ValueError("reference must have classes for a class-conditional model, got one without labels")
         self.source = run.model.to(device).source()
         self.sampler = build(sampler)
-        try:
-            self.sampler.start(self.source, IndexedNoise(seed, [0], device))
-        except TypeError as error:
-            name = type(run.model).__name__
-            raise ValueError(f"run must be of a model that draws images from noise, got {name}: {error}") from error
         self.cache = TensorCache(run.folder.path / "evaluations" / "images")
         self._key = {
             "checkpoint": hashlib.sha256(run.checkpoint.read_bytes()).hexdigest(),
@@ -85,6 +80,19 @@ class Samples:
         image = stored["image"]
         found = {**stored, "image": to_float(image) if image.dtype == torch.uint8 else image}
         return {name: value.to(self.device) for name, value in found.items()}
+
+
+def require_drawable(run: Run, sampler: DictConfig) -> None:
+    """Check that a run's model draws images from noise with this sampler.
+
+    Raises:
+        ValueError: it does not.
+    """
+    try:
+        build(sampler).start(run.model.source(), IndexedNoise(0, [0]))
+    except TypeError as error:
+        name = type(run.model).__name__
+        raise ValueError(f"run must be of a model that draws images from noise, got {name}: {error}") from error
 
 
 def default_num(run: Run) -> int:
