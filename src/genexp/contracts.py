@@ -133,8 +133,8 @@ class Trainee(Protocol):
 class FeatureExtractor(Protocol):
     """Images to feature vectors, with a name and a digest of its weights that identify it in every reported number.
 
-    `dimensions` is the length D of a feature vector; `image_size` is the side in pixels that images are brought to, None
-    if they are left as they are, and `resize` names how.
+    `dimensions` is the length D of a feature vector; `image_size` is the side in pixels that images are brought to, or
+    None, and `resize` names how.
     """
 
     name: str
