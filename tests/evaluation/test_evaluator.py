@@ -10,6 +10,7 @@ from genexp.evaluation.extractors import ClassifierFeatures, Coordinates, Pixels
 from genexp.evaluation.images import ImageSet, quantised
 from genexp.evaluation.metrics.base import Value
 from genexp.evaluation.metrics.frechet import FrechetDistance
+from genexp.evaluation.metrics.kernel import KernelDistance
 from genexp.evaluation.statistics import FeatureStore
 from genexp.tensors import to_float
 
@@ -102,11 +103,12 @@ def test_points_are_compared_by_their_coordinates():
 def test_metrics_share_one_pass_of_features_unless_they_bring_their_own():
     shared, own = Counted(), Counted()
     own.name = "own"
-    evaluator = Evaluator(shared, {"a": FrechetDistance(), "b": FrechetDistance(), "c": FrechetDistance(own)})
+    evaluator = Evaluator(shared, {"a": FrechetDistance(), "b": KernelDistance(), "c": FrechetDistance(own)})
     reference = evaluator.reference(image_set(noise()))
     values = evaluator.values(evaluator.summarise(batches(noise(seed=1), 50)), reference)
     assert (shared.seen, own.seen) == (400, 400)
-    assert values["a"]["fd"] == values["b"]["fd"] == values["c"]["fd"]
+    assert values["a"]["fd"] == values["c"]["fd"]
+    assert set(values["b"]) == {"kid"}
     assert evaluator.protocol("c", "fd", reference, Generated(200, 0, "raw", "none")).key == "fd/own@cccccccc"
 
 
@@ -212,6 +214,11 @@ def test_the_floor_takes_as_many_images_as_it_stands_beside_spread_over_the_set(
     assert score.value.value == pytest.approx(value(evaluator, every, reference), rel=1e-9)
     (whole,) = evaluator.floor(held_out, reference, num=400).values()
     assert whole.protocol.n_generated == 100
+
+
+def test_two_metrics_that_give_one_value_over_the_same_features_are_refused():
+    with pytest.raises(ValueError, match="every value over the same features once, got fd from a and b"):
+        Evaluator(Counted(), {"a": FrechetDistance(), "b": FrechetDistance()})
 
 
 def test_extractors_that_resize_differently_do_not_share_features():

@@ -91,6 +91,8 @@ def test_groups_hold_every_sample_once_by_its_index():
 
 
 def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="leaving groups out needs at least 2 groups, got 1"):
+        list(GroupedMoments(7, groups=1).without_each())
     with pytest.raises(ValueError, match="merged moments must have 20 groups, got 3"):
         GroupedMoments(7).merge(GroupedMoments(7, groups=3))
     with pytest.raises(ValueError, match="merged features must have 7 dimensions, got 8"):

@@ -84,7 +84,8 @@ def _measure_run(config: DictConfig, run: Any, measuring: Any, num: int, device:
         summary = measuring.evaluator.summarise(samples.batches(advance))
     generated = Generated(num, config.seed, run.weights, describe(samples.sampler))
     scores = measuring.scores(summary, generated)
-    name = f"seed{config.seed}_{node['_target_'].rsplit('.', 1)[-1].lower()}{node.get('steps') or ''}_{run.weights}"
+    drawn_by = f"{node['_target_'].rsplit('.', 1)[-1].lower()}{node.get('steps') or ''}"
+    name = f"{run.checkpoint.stem}_{num}_seed{config.seed}_{drawn_by}_{run.weights}"
     folder = _folder(config, run) if config.out else run.folder.path / "evaluations" / name
     subject = {"run": run.folder.record["id"], "checkpoint": run.checkpoint.name, "images_seen": run.model.images_seen}
     result = _written(config, measuring, scores, summary, samples.batches, folder, subject)

@@ -69,6 +69,9 @@ class Evaluator:
         extractor: The features of all metrics that do not bring their own.
         metrics: The metrics by name.
         cache: Where summaries of real images are kept between runs, or None.
+
+    Raises:
+        ValueError: two metrics give a value of the same name over the same features.
     """
 
     def __init__(
@@ -76,6 +79,19 @@ class Evaluator:
     ) -> None:
         self.metrics, self.cache = dict(metrics), cache
         self._extractors = {name: metric.extractor or extractor for name, metric in self.metrics.items()}
+        self._require_distinct_values()
+
+    def _require_distinct_values(self) -> None:
+        owners: dict[tuple[str, str], str] = {}
+        for name, metric in self.metrics.items():
+            for value in metric.values:
+                key = (value, identity(self._extractors[name]))
+                if key in owners:
+                    raise ValueError(
+                        f"metrics must give every value over the same features once, got {value} from {owners[key]} "
+                        f"and {name}: evaluate them one after the other"
+                    )
+                owners[key] = name
 
     def empty(self) -> Summary:
         """A summary of no images."""

@@ -71,7 +71,13 @@ class GroupedMoments:
         return joined(self.groups)
 
     def without_each(self) -> Iterator[Moments]:
-        """The moments of all vectors but those of one group, for every group, one at a time."""
+        """The moments of all vectors but those of one group, for every group, one at a time.
+
+        Raises:
+            ValueError: there is a single group, as in a condensed reference.
+        """
+        if len(self.groups) < 2:
+            raise ValueError("leaving groups out needs at least 2 groups, got 1: real images are kept in a single one")
         total = self.total
         for number, group in enumerate(self.groups):
             few = total.count < 2 * self.dimensions

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import InterpolationKeyError
 
 from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.evaluator import Evaluator, Generated, Reference, Score, Summary
@@ -69,7 +70,7 @@ def prepare(
     with open_dict(config):
         config.data = side.data
         config.extractor = config.get("extractor") or _own_extractor(run, side)
-    nodes = {name: OmegaConf.to_container(config[name], resolve=True) for name in ("extractor", "metrics")}
+    nodes = {name: _resolved(config, name) for name in ("extractor", "metrics")}
     require_valid(OmegaConf.create(nodes), "evaluate")
     metrics = build_dict(OmegaConf.create(nodes["metrics"]))
     if not metrics:
@@ -128,6 +129,17 @@ def record(score: Score, floor: Score | None) -> dict[str, Any]:
 def device_of(name: str) -> torch.device:
     """The device that `auto`, `cpu` or `cuda` stands for."""
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def _resolved(config: DictConfig, name: str) -> Any:
+    try:
+        return OmegaConf.to_container(config[name], resolve=True)
+    except InterpolationKeyError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{name} refer to more than a folder of images has ({', '.join(config.data)}): {reason}; name a data set "
+            "instead, as in reference=digits"
+        ) from error
 
 
 def _known(config: DictConfig, run: Run | None) -> dict[str, DictConfig]:
