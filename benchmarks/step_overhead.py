@@ -18,6 +18,7 @@ from genexp.runs.build import build, quiet_lightning
 from genexp.runs.config import compose, resolved
 from genexp.runs.experiment import assemble
 from genexp.runs.folder import RunFolder
+from genexp.runs.monitor import settle_monitor
 
 CASES = {
     "diffusion 32x32": ["model=diffusion", "model/network=unet_small", "data=shapes", "data.batch_size=16"],
@@ -59,6 +60,7 @@ def inside_lightning(overrides, batches, warm_up):
                 "training.checkpoint_every=1000000000",
             ],
         )
+        settle_monitor(config)
         plain = resolved(config)
         run = RunFolder.claim(Path(folder) / "run", {"id": "benchmark", "name": "benchmark"})
         experiment = assemble(OmegaConf.create(plain), run)

@@ -156,6 +156,9 @@ def _own_extractor(run: Run | None, side: Side) -> DictConfig:
     """The run's own features, or for images without a configuration those that fit their colours."""
     if run is not None:
         return OmegaConf.create(OmegaConf.to_container(run.config.extractor, resolve=True))
+    if side.images.shape[0] == 3 and len(side.images.shape) == 3:
+        trained = "genexp.evaluation.extractors.ClassifierFeatures"
+        return OmegaConf.create({"_target_": trained, "asset": "cifar_vgg"})
     random = "genexp.evaluation.extractors.RandomFeatures"
     return OmegaConf.create({"_target_": random, "channels": side.images.shape[0], "width": 32, "seed": 0})
 
