@@ -6,6 +6,7 @@ import tiny
 from genexp.runs.config import compose
 from genexp.runs.experiment import assemble
 from genexp.runs.folder import RunFolder
+from genexp.runs.monitor import settle_monitor
 
 
 @pytest.mark.parametrize("guidance", [0.0, 2.0])
@@ -19,7 +20,9 @@ def test_guidance_needs_classes(guidance, tmp_path):
 @pytest.mark.parametrize("further", [["sampler.guidance=1.0"], ["model.num_classes=10", "sampler.guidance=2.0"]])
 def test_guidance_that_fits_is_accepted(further, tmp_path):
     folder = RunFolder.claim(tmp_path / "run", {"id": "test", "name": "test"})
-    experiment = assemble(compose("train", [*tiny.overrides_for("diffusion"), *further]), folder)
+    config = compose("train", [*tiny.overrides_for("diffusion"), *further])
+    settle_monitor(config)
+    experiment = assemble(config, folder)
     assert experiment.model.images_seen == 0
 
 

@@ -133,9 +133,11 @@ def _require_safe_strategy(strategy: Any, devices: Any) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    multirun = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    if multirun and str(strategy).startswith("ddp") and "fork" not in str(strategy):
+    alone = str(devices) == "1" and str(strategy) in ("auto", "single_device")
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN and not alone:
+        launcher = str(HydraConfig.get().launcher.get("_target_"))
         raise ValueError(
-            f"strategy must start its processes by fork inside a multirun (use trainer=ddp_cpu), got {strategy}: "
-            "each process would run the whole sweep again"
+            f"several processes a run in a sweep must use hydra/launcher=pool, got {launcher.rpartition('.')[2]} with "
+            f"strategy={strategy} and devices={devices}: one process for all jobs keeps the ranks of the first for the "
+            "next, and its ranks repeat the whole sweep"
         )

@@ -4,12 +4,15 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.runs.config import conf_dir, data_name, load_config
-from genexp.runs.folder import OVERRIDES, RunFolder
+from genexp.runs.folder import OVERRIDES, RunFolder, new_run_id
+from genexp.sweeps.errors import JobFailed
+from genexp.sweeps.paths import quoted, unquoted
 
 
 def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]) -> None:
@@ -22,8 +25,10 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
     import hydra
     from hydra.errors import HydraException
 
+    global _typed_trace
     typed, traced = list(sys.argv), os.environ.get(_TRACE, "0")
-    overrides = _source(name, arguments)
+    _typed_trace = traced
+    os.environ[_SWEEP_ID] = new_run_id()
 
     @functools.wraps(command)
     def task(config: DictConfig) -> Any:
@@ -35,9 +40,14 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
                 raise
             print(f"genexp {name}: {error}", file=sys.stderr)
             sys.exit(1)
+        finally:
+            if _one_of_many():
+                os.environ[_TRACE] = "1"
 
-    sys.argv, os.environ[_TRACE] = [typed[0], *overrides], "1"
+    overrides = arguments
     try:
+        overrides = _source(name, arguments)
+        sys.argv, os.environ[_TRACE] = [typed[0], *overrides], "1"
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
     except HydraException as error:
         if traced not in ("", "0"):
@@ -46,12 +56,27 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
 
         print(f"genexp {name}: {refusal(error, overrides)}", file=sys.stderr)
         sys.exit(1)
+    except (JobFailed, *_FOR_THE_USER) as error:  # from the launcher of a sweep; a run has already said its own
+        if traced not in ("", "0"):
+            raise
+        print(f"genexp {name}: {error}", file=sys.stderr)
+        sys.exit(1)
     finally:
         sys.argv, os.environ[_TRACE] = typed, traced
+        os.environ.pop(_SWEEP_ID, None)
 
 
 _TRACE = "HYDRA_FULL_ERROR"
+_SWEEP_ID = "GENEXP_SWEEP_ID"
+_typed_trace = "0"
 
+
+def typed_environment() -> dict[str, str]:
+    """The environment as it was before this command asked Hydra for full errors; what other processes start with."""
+    return {**os.environ, _TRACE: _typed_trace}
+
+
+_RESUME_SWEEP = "sweep.resume="
 
 _CHOICES = ("experiment", "model", "data", "resume")
 """Any of these says what to train; without one, `genexp train` is `experiment=quickstart`."""
@@ -76,12 +101,33 @@ def _source(name: str, arguments: list[str]) -> list[str]:
         return _before_overrides(arguments, [f"data={named[-1]}"]) if named and named[-1] else arguments
     if name != "train":
         return arguments
+    if any(a.startswith(_RESUME_SWEEP) for a in arguments):
+        return _continued_sweep(arguments)
     resume = [a.split("=", 1)[1] for a in arguments if a.startswith("resume=")]
     if resume and resume[-1] not in ("auto", "null"):
-        return _before_overrides(arguments, _started_with(RunFolder.open(resume[-1])))
+        return _before_overrides(arguments, _started_with(RunFolder.open(unquoted(resume[-1]))))
     if not any(a.split("=")[0] in _CHOICES for a in arguments):
         return _before_overrides(arguments, ["experiment=quickstart"])
     return arguments
+
+
+def _continued_sweep(arguments: list[str]) -> list[str]:
+    """The command of a sweep with what tells its launcher to continue it.
+
+    The command is the one that is typed now, or, where nothing is typed beside Hydra's own keys, the recorded one.
+    """
+    from genexp.sweeps.record import read_record
+
+    given = [a.removeprefix(_RESUME_SWEEP) for a in arguments if a.startswith(_RESUME_SWEEP)][-1]
+    typed = [a for a in arguments if not a.startswith(_RESUME_SWEEP)]
+    folder = Path(unquoted(given)).expanduser().resolve()
+    recorded = read_record(folder)["command"]
+    if any("=" in a and not a.startswith(("-", "hydra.", "hydra/")) for a in typed):
+        command = _source("train", typed)
+    else:
+        command = [*recorded, *(a for a in typed if a not in recorded)]
+    flags = [] if {"-m", "--multirun"} & set(command) else ["-m"]
+    return [*flags, *command, f"hydra.sweep.dir={quoted(folder)}", "hydra.launcher.resume=true"]
 
 
 def _before_overrides(arguments: list[str], further: list[str]) -> list[str]:

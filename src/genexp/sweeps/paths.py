@@ -1,0 +1,20 @@
+"""Paths as values of overrides, which have rules of their own for quotes."""
+
+import re
+from pathlib import Path
+
+
+def quoted(path: Path) -> str:
+    """A path as the value of an override, whatever characters it has."""
+    text = str(path)
+    if re.fullmatch(r"[\w/.~+-]+", text, re.ASCII):
+        return text
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + (r"\'" if found[2] else ""), text)
+    return f"'{escaped}'"
+
+
+def unquoted(value: str) -> str:
+    """A path from the value of an override, quoted or not."""
+    if len(value) < 2 or value[0] != value[-1] or value[0] not in "'\"":
+        return value
+    return re.sub(rf"(\\+)({value[0]}|$)", lambda found: found[1][: len(found[1]) // 2] + found[2], value[1:-1])

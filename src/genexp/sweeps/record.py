@@ -1,0 +1,182 @@
+"""A sweep folder: what every job is, where it runs, and what came of it. Imports no torch."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from genexp.runs.folder import DamagedRun, RunFolder, write_atomically
+from genexp.sweeps.paths import quoted
+
+SWEEP, LOCK = "sweep.json", ".lock"
+
+
+@dataclass
+class Job:
+    """One job of a sweep.
+
+    Args:
+        number: Its number in the sweep, which names its folder.
+        overrides: What it is run with.
+        folder: Its run folder, relative to the sweep's.
+        state: `waiting`, `running`, `finished`, `failed`, `timeout`, `interrupted`.
+        value: Its best monitored value.
+        seconds: Its wall time, of all attempts.
+        cpu_seconds: Its CPU time, of all attempts.
+        attempts: How often it was started.
+    """
+
+    number: int
+    overrides: list[str]
+    folder: str
+    state: str = "waiting"
+    value: float | None = None
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    attempts: int = 0
+
+
+class SweepFolder:
+    """The folder of one sweep, held by one process at a time.
+
+    Args:
+        path: The folder.
+        command: The command line as Hydra was given it, kept for `sweep.resume`.
+        further: What every job is started with beside its overrides: Hydra's own flags and keys.
+        resume: Whether an earlier sweep is continued; else the folder must hold none.
+
+    Raises:
+        FileExistsError: the folder holds a sweep and `resume` is false.
+        FileNotFoundError: the folder holds no sweep and `resume` is true.
+        ValueError: the sweep is still running, or its record is damaged.
+    """
+
+    def __init__(
+        self, path: Path, command: Sequence[str] = (), further: Sequence[str] = (), resume: bool = False
+    ) -> None:
+        self.path, self.further = path, list(further)
+        self.jobs: list[Job] = []
+        if resume:
+            record = read_record(path)
+            self.lock = self._locked()
+            self.id = record["id"]
+            self.jobs = [Job(**fields) for fields in record["jobs"]]
+            self.started = record["started"]
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+            self._claim()
+            self.lock = self._locked()
+            self.id = path.name
+            self.started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        self.command = [each for each in command if not each.startswith(("hydra.sweep.dir=", "hydra.launcher.resume="))]
+        self.earlier = [job.number for job in self.jobs]
+        self.save()
+
+    def _claim(self) -> None:
+        try:
+            os.close(os.open(self.path / SWEEP, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        except FileExistsError as error:
+            raise FileExistsError(
+                f"hydra.sweep.dir must be a folder without a sweep, got {self.path}; "
+                f"continue that sweep with sweep.resume={self.path}"
+            ) from error
+
+    def _locked(self, patience: float = 30.0) -> int:
+        """Hold the sweep; the jobs of one that was killed need a moment to end."""
+        import fcntl
+
+        descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return descriptor
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    os.close(descriptor)
+                    raise ValueError(f"sweep.resume must name a sweep that has ended, got {self.path}") from None
+                time.sleep(0.1)
+
+    def release(self) -> None:
+        """Let another process continue the sweep."""
+        os.close(self.lock)
+
+    def save(self) -> None:
+        """Write the record in one atomic step."""
+        record = {
+            "id": self.id,
+            "started": self.started,
+            "command": self.command,
+            "jobs": [asdict(job) for job in self.jobs],
+        }
+        write_atomically(self.path / SWEEP, json.dumps(record, indent=1) + "\n")
+
+    def job_for(self, overrides: Sequence[str]) -> Job:
+        """The job with these overrides: one that an earlier command has begun, each once, or else a new one."""
+        for job in self.jobs:
+            if job.number in self.earlier and sorted(job.overrides) == sorted(overrides):
+                self.earlier.remove(job.number)
+                return job
+        number = len(self.jobs)
+        job = Job(number, list(overrides), f"{number:03d}")
+        self.jobs.append(job)
+        return job
+
+    def run_folder(self, job: Job) -> RunFolder:
+        """Where the job's run is, or will be."""
+        return RunFolder(self.path / job.folder)
+
+    def log(self, job: Job) -> Path:
+        """The job's standard output and standard error."""
+        return self.path / job.folder / "job.log"
+
+    def finished(self, job: Job) -> bool:
+        """Whether the job's own folder says that it is done, whatever the record of the sweep says."""
+        folder = self.run_folder(job)
+        try:
+            return folder.record.get("state") == "finished" and bool(folder.metrics)
+        except DamagedRun:
+            return False
+
+    def value(self, job: Job) -> float | None:
+        """The best monitored value of a finished job."""
+        best = self.run_folder(job).metrics.get("best")
+        return best["value"] if best else None
+
+    def arguments(self, job: Job) -> list[str]:
+        """The command that starts the job, or continues it from its checkpoint; without one it starts elsewhere."""
+        folder = self.run_folder(job)
+        if folder.last.is_file():
+            return ["train", *self.further, f"resume={quoted(folder.path)}"]
+        attempt = 1
+        while (self.path / job.folder / "run.json").exists():
+            attempt += 1
+            job.folder = f"{job.number:03d}_attempt{attempt}"
+        return ["train", *self.further, *job.overrides, f"run_dir={quoted(self.path / job.folder)}"]
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """What `sweep.json` says.
+
+    Raises:
+        FileNotFoundError: no sweep is there.
+        ValueError: the record cannot be read.
+    """
+    if not (path / SWEEP).is_file():
+        raise FileNotFoundError(f"sweep.resume must name the folder of a sweep, got {path} (no {SWEEP} there)")
+    try:
+        return json.loads((path / SWEEP).read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(f"sweep.json of the sweep {path} cannot be read: {error}") from error
+
+
+def tail(path: Path, lines: int = 12) -> str:
+    """The last lines of a log."""
+    if not path.is_file():
+        return ""
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 16384))
+        return "\n".join(file.read().decode(errors="replace").rstrip().splitlines()[-lines:])

@@ -1,0 +1,281 @@
+"""The process that starts jobs: it has imported everything once, and forks; a job then costs no import of torch.
+
+It runs one thread, starts no CUDA context (devices are counted in a child of its own) and no OpenMP team, so a forked
+job may do all of this. It reads orders from standard input, a line of JSON each, and answers on standard output. When
+its input ends, because the sweep ended or was killed, it ends every job.
+
+Orders: `{"start": key, "arguments": [...], "environment": {...}, "log": path}`, `{"signal": number, "job": key}`.
+Answers: `{"ready": {"gpus": n, "cpu_seconds": s}}`, `{"started": key, "pid": p}`,
+`{"ended": key, "status": code, "cpu_seconds": s}`; a status below zero is the number of the signal that ended it.
+"""
+
+import atexit
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from genexp.sweeps.environment import THREAD_VARIABLES
+
+PRELOADED = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "torchmetrics",
+    "wandb",
+    "hydra.main",
+    "sklearn.datasets",
+    "rich.progress",
+    "PIL.Image",
+)
+OWN = ("adversarial", "callbacks", "data", "diffusion", "evaluation", "families", "latents", "losses", "networks")
+_PR_SET_PDEATHSIG = 1
+
+
+def preload() -> None:
+    """Import what jobs need, and put it beyond the reach of the garbage collector, which would copy its pages."""
+    gc.disable()  # nothing that is imported is garbage; looking for it takes a tenth of the time
+    for name in (*PRELOADED, "genexp.commands.train", "genexp.commands.closing", "genexp.runs.experiment"):
+        importlib.import_module(name)
+    for package in (*OWN, "sampling", "runs"):
+        path = importlib.import_module(f"genexp.{package}").__path__
+        for module in pkgutil.walk_packages(path, f"genexp.{package}."):
+            importlib.import_module(module.name)
+    _compose_once()
+    gc.freeze()
+    gc.enable()
+
+
+def _compose_once() -> None:
+    from genexp.runs.config import compose
+
+    compose("train")
+
+
+def count_gpus() -> int:
+    """GPUs of this machine, counted in a child: whoever asks CUDA can no longer fork."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            import torch
+
+            os.write(writing, str(torch.cuda.device_count()).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        count = answer.read()
+    os.waitpid(pid, 0)
+    if not count.isdigit():
+        raise RuntimeError(f"the number of GPUs must be found out before a sweep starts, got {count!r}")
+    return int(count)
+
+
+class Server:
+    """Starts, signals and buries jobs.
+
+    Args:
+        preloaded: Whether jobs are forks of this process; else each is a new interpreter.
+        grace: Seconds between asking jobs to end and killing them, when the sweep has gone.
+        answers: File descriptor to answer on.
+    """
+
+    def __init__(self, preloaded: bool, grace: float, answers: int) -> None:
+        self.preloaded, self.grace, self.answers = preloaded, grace, answers
+        self.jobs: dict[int, str] = {}
+        self.stopping = False
+        self._pending = b""
+        self._wake, wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def _stop(self, *_: Any) -> None:
+        self.stopping = True
+
+    def serve(self) -> dict[str, Any] | None:
+        """Follow orders until there are no more; in a forked job, return its order at once."""
+        while not self.stopping:
+            readable, _, _ = select.select([0, self._wake], [], [])
+            self._drain()
+            if 0 in readable:
+                text = os.read(0, 1 << 16)
+                if not text:
+                    break
+                *lines, self._pending = (self._pending + text).split(b"\n")
+                for line in lines:
+                    order = json.loads(line)
+                    if "signal" in order:
+                        self._signal(order["signal"], order["job"])
+                    elif self._start(order):
+                        return order
+            self._bury()
+        self._end_all()
+        return None
+
+    def _drain(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._wake, 512):
+                pass
+
+    def _answer(self, **fields: Any) -> None:
+        try:
+            os.write(self.answers, json.dumps(fields).encode() + b"\n")
+        except BrokenPipeError:
+            self.stopping = True
+
+    def _start(self, order: dict[str, Any]) -> bool:
+        pid = os.fork()
+        if pid == 0:
+            return True
+        self.jobs[pid] = order["start"]
+        self._answer(started=order["start"], pid=pid)
+        return False
+
+    def _signal(self, number: int, job: str) -> None:
+        for pid, key in self.jobs.items():
+            if key == job:
+                _signal_group(pid, number)
+
+    def _bury(self) -> None:
+        for pid in list(self.jobs):
+            ended, status, usage = os.wait4(pid, os.WNOHANG)
+            if ended == 0:
+                continue
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)  # what the job has left behind
+            self._answer(
+                ended=self.jobs.pop(pid),
+                status=os.waitstatus_to_exitcode(status),
+                cpu_seconds=round(usage.ru_utime + usage.ru_stime, 3),
+            )
+
+    def _end_all(self) -> None:
+        for pid in self.jobs:
+            _signal_group(pid, signal.SIGTERM)
+        deadline = time.monotonic() + self.grace
+        while self.jobs and time.monotonic() < deadline:
+            time.sleep(0.05)
+            self._bury()
+        for pid in self.jobs:
+            _signal_group(pid, signal.SIGKILL)
+        while self.jobs:
+            time.sleep(0.01)
+            self._bury()
+
+
+def _signal_group(pid: int, number: int) -> None:
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        os.kill(pid, number)  # a job that has not made its group yet; it is not buried, so the number is still its own
+
+
+def become(order: dict[str, Any], parent: int, preloaded: bool, lock: int) -> NoReturn:
+    """Turn a fork into a job: its own session, log, environment and command line; then run it."""
+    os.setsid()
+    _die_with(parent)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    for name in THREAD_VARIABLES:
+        os.environ.pop(name, None)
+    os.environ.update(order["environment"])
+    if not preloaded:
+        os.set_inheritable(lock, True)
+        os.execv(sys.executable, [sys.executable, "-m", "genexp", *order["arguments"]])
+    _run(order["arguments"])
+
+
+def _run(arguments: list[str]) -> NoReturn:
+    """What `python -m genexp <arguments>` does. Lightning repeats that command for the further ranks of a job.
+
+    It ends as forked processes do: everything registered for the exit runs, then the interpreter stops at once.
+    """
+    import threadpoolctl
+    import torch
+
+    import genexp.__main__ as command
+
+    threads = int(os.environ["OMP_NUM_THREADS"])
+    torch.set_num_threads(threads)
+    threadpoolctl.threadpool_limits(threads, user_api="blas")
+    sys.modules["__main__"] = command
+    sys.argv = ["genexp", *arguments]
+    status = 1
+    try:
+        status = _status(lambda: command.main(arguments))
+        threading._shutdown()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+def _status(call: Callable[[], int]) -> int:
+    """The exit status that the interpreter would end with."""
+    try:
+        return call()
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+    except KeyboardInterrupt:
+        sys.excepthook(*sys.exc_info())
+        return 128 + signal.SIGINT
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    return 1
+
+
+def _die_with(parent: int) -> None:
+    """Ask Linux to kill this process when the server is killed, so that no job outlives its sweep."""
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Serve one sweep: `preloaded` (0 or 1), `grace` in seconds, the descriptor of the sweep's lock."""
+    preloaded, grace, lock = arguments[0] == "1", float(arguments[1]), int(arguments[2])
+    os.set_inheritable(lock, False)  # jobs hold it, so that a sweep is taken while one lives; other programs do not
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    server, own = Server(preloaded, grace, answers), os.getpid()
+    if preloaded:
+        preload()
+    ready = {"gpus": count_gpus(), "cpu_seconds": round(time.process_time(), 2)}
+    if preloaded and sys.platform.startswith("linux") and len(os.listdir("/proc/self/task")) > 1:
+        raise RuntimeError("the server must run one thread to fork safely; hydra.launcher.preload=false starts afresh")
+    server._answer(ready=ready)
+    order = server.serve()
+    if order is None:
+        os._exit(0)  # nothing is left to tidy up, and what is frozen would be reported as leaked
+    os.close(answers)
+    become(order, own, preloaded, lock)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,31 @@
+"""What genexp gives to Hydra, which accepts launchers and sweepers from this namespace only. Imports almost nothing."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class PoolLauncher(Launcher):
+    """Runs every job of a sweep as a single run in a process of its own, on GPUs or shares of the CPU.
+
+    Args:
+        settings: The keys of `conf/hydra/launcher/pool.yaml`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.launching: Any = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Prepare for the batches of one sweep."""
+        from genexp.sweeps.launching import Launching
+
+        self.launching = Launching(hydra_context, config, **self.settings)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run one batch of jobs to its end; numbers come from the sweep's own record."""
+        return self.launching.launch(job_overrides)
