@@ -1,14 +1,22 @@
-"""Every test runs offline, on one thread, with outputs and caches in a temporary folder."""
+"""Every test runs offline, on one thread, with outputs and caches in a temporary folder, in one of a few processes."""
 
 import atexit
+import importlib.util
 import os
 import shutil
+import sys
 import tempfile
 
-_FOLDER = tempfile.mkdtemp(prefix="genexp-tests-")
-atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
+if "PYTEST_XDIST_WORKER" not in os.environ:  # one folder for all processes: what one has made the others read
+    _FOLDER = tempfile.mkdtemp(prefix="genexp-tests-")
+    atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
+    os.environ["GENEXP_CACHE"] = f"{_FOLDER}/cache"  # decoded images and reference statistics are made once a session
+    if sys.dont_write_bytecode and not os.path.exists(importlib.util.find_spec("torch").cached):
+        # nothing is compiled and nothing may be kept: each of some thirty processes would compile torch for itself
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = f"{_FOLDER}/bytecode"
+        sys.dont_write_bytecode = False
 
-os.environ["GENEXP_CACHE"] = f"{_FOLDER}/cache"  # decoded images and reference statistics are made once a session
 os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_SILENT"] = "true"
 os.environ["GENEXP_NO_SYSTEM_STATS"] = "1"
@@ -18,6 +26,30 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 torch.set_num_threads(1)
+
+MOST_PROCESSES = 4  # of more than 1 GB each; pytest -n 8 takes more, -n 0 one
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """A process a core for folders of tests; none beside this one where only files or single tests are named."""
+    if all(".py" in argument for argument in config.args):
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_PROCESSES) if cores > 1 else 0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests that share a fixture of their module (a trained run, a browser, a sweep) go to the same process."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None and _shares_a_fixture(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def _shares_a_fixture(item):
+    found = [each[-1] for each in item._fixtureinfo.name2fixturedefs.values()]
+    return any(each.scope != "function" and each.func.__module__ == item.module.__name__ for each in found)
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,7 @@ BELOW = {  # package -> packages of ours that it may import beside layer 0 and i
     "reports": {"runs"},  # of runs the folder alone, see below
     "runs": None,  # everything
     "sweeps": None,
+    "ablations": None,
     "commands": None,
     "__main__": None,
     "__init__": None,
@@ -37,6 +38,7 @@ HEAVY_FREE = [
     "commands/compare",
     "commands/train",
     "terminal",
+    *(f"ablations/{path.stem}" for path in sorted((PACKAGE / "ablations").glob("*.py"))),
     *(f"sweeps/{path.stem}" for path in sorted((PACKAGE / "sweeps").glob("*.py"))),
 ]
 ONLY_IN_RUNS = {"hydra", "omegaconf", "wandb"}

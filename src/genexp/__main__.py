@@ -8,8 +8,10 @@ COMMANDS = {
     "train": ("genexp.commands.train", "fit a model; leaves a run folder"),
     "sample": ("genexp.commands.sample", "draw images from a run: grid, single PNGs, interpolation, denoising strip"),
     "evaluate": ("genexp.commands.evaluate", "measure a run or a folder of images; every value with its protocol"),
+    "reproduce": ("genexp.commands.reproduce", "a paper's ablation run to its table, beside the paper's numbers"),
     "compare": ("genexp.commands.compare", "runs side by side: a table, files, and a page that opens from disk"),
     "stylize": ("genexp.commands.stylize", "paint one photograph in the style of another"),
+    "sweep": ("genexp.commands.sweep", "a question of conf/sweep as a W&B sweep, for agents on many machines"),
     "validate": ("genexp.commands.validate", "check configurations against the code without building anything"),
     "info": ("genexp.commands.info", "versions, devices, and where data and outputs are"),
 }
@@ -30,6 +32,7 @@ examples
   genexp sample run=outputs/<run> num=64 seed=0    pictures from a trained model
 
   genexp evaluate run=outputs/<run> metrics=[fd,kid]  values with intervals beside what real images reach
+  genexp reproduce ablation=ddim_table1 scale=cpu     a paper's table with error bars, its claims tested
   genexp compare runs='outputs/**'                    what differs and what came of it, mean and std over seeds
 
   genexp <command> --help                          the groups and values of a command

@@ -1,6 +1,6 @@
 """The interfaces by which the layers know each other. Nothing here computes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypedDict, runtime_checkable
 
 import torch
@@ -62,10 +62,45 @@ class LatentDecoder(Protocol):
 
 
 @runtime_checkable
+class LatentEncoder(Protocol):
+    """A latent decoder that can also say which latents stand for given images."""
+
+    latent_shape: tuple[int, ...]
+
+    def decode(self, latent: Tensor, label: Tensor | None = None) -> Tensor: ...
+
+    def latents(self, batch: Batch, noise: IndexedNoise) -> Tensor:
+        """A latent (B, *latent_shape) for every image of `batch`; what is random in it comes from `noise`."""
+        ...
+
+
+@runtime_checkable
 class ImageMap(Protocol):
     """A model that turns given images into other images: style transfer, super-resolution."""
 
     def render(self, batch: Batch) -> Tensor: ...
+
+
+@runtime_checkable
+class Stylizer(Protocol):
+    """A model that gives contents (B, 3, H, W) the style of other images, as strongly as `alpha` of [0, 1] says."""
+
+    def stylize(self, content: Tensor, style: Tensor, alpha: float) -> Tensor: ...
+
+
+@runtime_checkable
+class JudgedMap(Protocol):
+    """An image map that can say how far rendered images are from what they should be, on a scale without weights."""
+
+    def render(self, batch: Batch) -> Tensor: ...
+
+    def distances(self, images: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Named distances (B,) of `images` (B, C, H, W), rendered from `batch`; smaller is better."""
+        ...
+
+    def yardstick(self) -> tuple[str, str, str]:
+        """What the distances are measured with: their settings in one line, an encoder's name, and its digest."""
+        ...
 
 
 class Density(Protocol):
@@ -94,6 +129,19 @@ class Sampler(Protocol):
         progress: Progress | None = None,
     ) -> Tensor:
         """Images (B, C, H, W) in [-1, 1] grown from `start`."""
+        ...
+
+
+@runtime_checkable
+class FittedSampler(Protocol):
+    """A sampler that first learns from the training images how the latents of a model are distributed."""
+
+    def require(self, model: object) -> None:
+        """Raise TypeError unless it can be fitted to `model`."""
+        ...
+
+    def fit(self, model: object, batches: Iterable[Batch]) -> None:
+        """Learn from images (B, C, H, W) in a fixed order; replaces what was learned before."""
         ...
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
@@ -29,3 +30,47 @@ class PoolLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run one batch of jobs to its end; numbers come from the sweep's own record."""
         return self.launching.launch(job_overrides)
+
+
+class SubmititLauncher(Launcher):
+    """Hands every job of a sweep to SLURM, or to processes of this machine that stand for it.
+
+    Args:
+        settings: The keys of `conf/hydra/launcher/slurm.yaml`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.launching: Any = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Prepare for the batches of one sweep."""
+        from genexp.sweeps.submitting import Submitting
+
+        self.launching = Submitting(hydra_context, config, **self.settings)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Hand in one batch of jobs and wait for it; numbers come from the sweep's own record."""
+        return self.launching.launch(job_overrides)
+
+
+class OptunaSweeper(Sweeper):
+    """Chooses the values of a sweep's jobs with Optuna, and runs them in the pool.
+
+    Args:
+        settings: The keys of `conf/hydra/sweeper/optuna.yaml`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.search: Any = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Prepare the study."""
+        from genexp.sweeps.study.search import make_search
+
+        self.search = make_search(hydra_context, config, self.settings)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run the study to its total number of trials."""
+        return self.search.run(arguments)

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from genexp.adversarial.statistics import couples_samples, frozen_statistics
+from genexp.adversarial.statistics import coupling, frozen_statistics
+from genexp.networks.mlp import MLPDiscriminator
 
 
 def network():
@@ -49,6 +50,8 @@ def test_modes_are_as_before_even_after_an_error():
     assert not any(module.training for module in net.modules())
 
 
-def test_only_batch_norm_couples_samples():
-    assert couples_samples(network())
-    assert not couples_samples(nn.Sequential(nn.GroupNorm(1, 4), spectral_norm(nn.Linear(4, 4))))
+def test_batch_norm_and_packs_couple_samples_and_nothing_else():
+    assert coupling(network()) == "batch norm"
+    assert coupling(MLPDiscriminator((2,), pack=2)) == "packs"
+    assert coupling(MLPDiscriminator((2,))) is None
+    assert coupling(nn.Sequential(nn.GroupNorm(1, 4), spectral_norm(nn.Linear(4, 4)))) is None

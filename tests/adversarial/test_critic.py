@@ -11,6 +11,7 @@ from genexp.adversarial.critic import Critic
 from genexp.adversarial.objectives import Hinge, NonSaturating, Wasserstein
 from genexp.adversarial.penalties import R1, R2, GradientPenalty
 from genexp.networks.dcgan import DCGANDiscriminator
+from genexp.networks.mlp import MLPDiscriminator
 
 
 class Weight(nn.Module):
@@ -74,6 +75,18 @@ def test_with_batch_norm_real_and_fake_keep_their_own_statistics():
 def test_penalties_refuse_a_discriminator_with_batch_norm():
     with pytest.raises(ValueError, match=r"must have no batch norm under the penalties \['r1'\].*got DCGAN"):
         Critic(DCGANDiscriminator(16, 1, width=4, norm="batch"), Hinge(), {"r1": R1()})
+
+
+def test_packs_of_real_and_fake_never_mix():
+    discriminator = MLPDiscriminator((2,), width=8, pack=3)
+    critic, real, fake = Critic(discriminator, Hinge()), torch.randn(4, 2), torch.randn(4, 2)
+    terms = critic.loss(real, fake)
+    torch.testing.assert_close(terms["real"], discriminator(real))
+    torch.testing.assert_close(terms["fake"], discriminator(fake))
+    with pytest.raises(ValueError, match="concatenate must be false or null for a discriminator with packs, got true"):
+        Critic(discriminator, Hinge(), concatenate=True)
+    with pytest.raises(ValueError, match=r"must have no packs under the penalties \['r1'\].*got MLP.* with packs"):
+        Critic(discriminator, Hinge(), {"r1": R1()})
 
 
 def test_constraints_act_on_the_discriminator():

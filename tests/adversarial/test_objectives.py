@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from genexp.adversarial.objectives import Hinge, LeastSquares, NonSaturating, Wasserstein
+from genexp.adversarial.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 
-OBJECTIVES = [NonSaturating(), NonSaturating(label_smoothing=0.1), Hinge(), Wasserstein(), LeastSquares()]
+OBJECTIVES = [NonSaturating(), NonSaturating(label_smoothing=0.1), Minimax(), Hinge(), Wasserstein(), LeastSquares()]
 
 
 @pytest.fixture
@@ -22,6 +22,19 @@ def test_non_saturating_is_binary_cross_entropy_of_logits(scores):
     expected = entropy(real, torch.ones_like(real)) + entropy(fake, torch.zeros_like(fake))
     torch.testing.assert_close(NonSaturating().critic(real, fake), expected)
     torch.testing.assert_close(NonSaturating().generator(fake), entropy(fake, torch.ones_like(fake)))
+
+
+def test_minimax_is_the_game_in_which_the_generator_gains_what_the_critic_loses(scores):
+    real, fake = scores
+    probability = torch.sigmoid(fake)
+    torch.testing.assert_close(Minimax().critic(real, fake), NonSaturating().critic(real, fake))
+    torch.testing.assert_close(Minimax().generator(fake), (1 - probability).log())
+    certain = torch.tensor([-20.0], requires_grad=True)  # the critic is sure: one slope vanishes, the other is 1
+    slopes = [
+        torch.autograd.grad(objective.generator(certain).sum(), certain)[0]
+        for objective in (Minimax(), NonSaturating())
+    ]
+    assert [round(float(slope), 6) for slope in slopes] == [0.0, -1.0]
 
 
 def test_label_smoothing_lowers_the_target_of_real_images_only(scores):

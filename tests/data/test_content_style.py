@@ -120,3 +120,34 @@ def test_bad_pictures_are_named_or_skipped(tmp_path, capsys):
 def test_bad_arguments(options, message):
     with pytest.raises(ValueError, match=message):
         _embedded(**options)
+
+
+def test_the_first_pair_chooses_the_crops_of_a_single_pair():
+    stream = _embedded().split("train").read(torch.arange(4))
+    for first in range(4):
+        only = _embedded(train_pairs=1, first_pair=first).split("train")
+        assert torch.equal(only.read(torch.tensor([0]))["content"][0], stream["content"][first])
+        assert torch.equal(only.read(torch.tensor([0]))["style"][0], stream["style"][first])
+    prints = {_embedded(train_pairs=1, first_pair=first).split("train").fingerprint for first in range(4)}
+    assert len(prints) == 4
+
+
+def test_random_evaluation_crops_are_fixed_and_not_those_of_training():
+    train = _embedded().split("train").read(torch.arange(50))
+    held_out = {}
+    for name in ("val", "test"):
+        examples = _embedded(eval_crop="random", eval_pairs=20, first_pair=7).split(name)
+        assert len(examples) == 20
+        held_out[name] = examples.read(torch.arange(20))
+        assert torch.equal(held_out[name]["content"], examples.read(torch.arange(20))["content"])
+    assert not torch.equal(held_out["val"]["content"], held_out["test"]["content"])
+    for pairs in held_out.values():
+        assert not torch.equal(pairs["content"], train["content"][:20])
+    assert len(_embedded().split("val")) == 1
+
+
+def test_odd_crops_are_refused():
+    with pytest.raises(ValueError, match="eval_crop must be random or centre, got 'corner'"):
+        _embedded(eval_crop="corner")
+    with pytest.raises(ValueError, match="first_pair must not be negative, got -1"):
+        _embedded(first_pair=-1)

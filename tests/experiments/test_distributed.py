@@ -7,6 +7,7 @@ import tiny
 from genexp.callbacks.checkpoint import Checkpoints
 from genexp.families.base import Family
 
+pytestmark = pytest.mark.xdist_group("distributed")  # two processes a test: one test at a time
 TWO = ["trainer=ddp_cpu", "trainer.precision=32-true", "trainer.limit_val_batches=1"]
 
 

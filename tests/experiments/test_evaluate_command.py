@@ -92,6 +92,24 @@ def test_an_interrupted_evaluation_draws_only_what_is_missing(trained, tmp_path,
     assert len(drawn) == 8
 
 
+def test_the_time_of_an_image_is_told_by_fresh_images_alone(trained, tmp_path):
+    folder = type(trained)(tmp_path / "run")
+    shutil.copytree(trained.path, folder.path)
+    shutil.rmtree(folder.path / "evaluations", ignore_errors=True)
+
+    def told(name):
+        measured(folder, tmp_path / name, "batch_size=20", "threads=1", "pictures=0")
+        return json.loads((tmp_path / name / "averaged" / "metrics.json").read_text()).get("sampling")
+
+    first = told("a")
+    assert 0 < first.pop("sampling_seconds") < 1
+    settings = {"sampler": "Latent()", "weights": "averaged", "batch_size": 20, "device": "cpu", "threads": 1}
+    assert first == {"images": 60, **settings}
+    assert told("b") is None
+    next((folder.path / "evaluations" / "images").iterdir()).unlink()
+    assert told("c")["images"] == 20
+
+
 def test_the_run_keeps_one_row_for_every_protocol(trained, tmp_path):
     folder = type(trained)(tmp_path / "run")
     shutil.copytree(trained.path, folder.path)
@@ -160,11 +178,15 @@ def test_two_folders_of_one_set_of_pictures_are_at_no_distance(trained, tmp_path
 def test_a_self_check_finds_a_metric_that_does_not_move_as_it_says(tmp_path, capsys, monkeypatch):
     from genexp.evaluation.metrics.frechet import FrechetDistance
 
-    options = ["reference=digits", "data=digits", "self_check=true"]
+    options = ["reference=digits", "data=digits", "self_check=true", "metrics=[fd,precision_recall]"]
     evaluate(compose("evaluate", [*options, f"out={tmp_path / 'a'}"]))
     found = json.loads((tmp_path / "a" / "self_check.json").read_text())
     assert {row[KEY]["moved"] for name, row in found.items() if name in FrechetDistance.reacts} == {"worse"}
     assert found["real"][KEY]["value"] < found["noise"][KEY]["value"]
+    for value, collapsed, swapped in (("precision", 0.7, 0.3), ("recall", 0.2, 0.7)):
+        values = {name: row[KEY.replace("fd/", f"{value}/")]["value"] for name, row in found.items()}
+        assert (values["collapse"] > collapsed) == (value == "precision")
+        assert (values["swapped"] > swapped) == (value == "recall"), values
     monkeypatch.setattr(FrechetDistance, "reacts", {"blur": "better"})
     with pytest.raises(SystemExit) as stopped:
         evaluate(compose("evaluate", [*options, f"out={tmp_path / 'b'}"]))

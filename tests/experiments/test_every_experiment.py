@@ -28,6 +28,8 @@ def test_one_step(experiment, tmp_path):
         config = compose("train", overrides)
     batch = min(4, config.data.batch_size)
     overrides += [f"data.batch_size={batch}", f"training.max_images={batch}", f"training.evaluate_every={batch}"]
+    if "toy2d" in source_name(config):
+        overrides += ["data.eval_batch_size=1000"]  # the reference has 100,000 points
     if "vgg" in config.model:
         overrides += ["data.image_size=64"]
         overrides += ["model.vgg.weights=random"] if "weights" in config.model.vgg else []

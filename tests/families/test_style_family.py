@@ -7,6 +7,7 @@ import torch
 from lightning import Callback, Trainer
 from torch.utils.data import DataLoader
 
+from genexp.contracts import JudgedMap
 from genexp.families.style import StyleOptimisation
 from genexp.families.stylisation import StyleNetwork
 from genexp.losses.style import GramLoss, StatisticsLoss
@@ -272,6 +273,62 @@ def test_strength_goes_from_the_content_to_the_style(vgg):
 def test_held_out_terms_are_the_training_terms(vgg):
     model = network(vgg)
     terms = model.validate_batch(pairs())
-    assert set(terms) == {f"val/{name}" for name in ("content", "style", "tv", "range", "loss")}
+    names = ("content", "style", "tv", "range", "loss", "content_distance", "style_distance")
+    assert set(terms) == {f"val/{name}" for name in names}
     expected = model.objective.weights["content"] * terms["val/content"] + 10 * terms["val/style"]
     torch.testing.assert_close(terms["val/loss"], expected)
+
+
+@torch.no_grad()
+def test_held_out_distances_are_those_of_the_rendered_images(vgg):
+    batch = pairs()
+    values = []
+    for alpha in (0.0, 1.0):
+        model = network(vgg, alpha=alpha, measured_layers=["relu1_1"])
+        found = model.objective.distances(["relu1_1"], model.render(batch), batch["content"], batch["style"])
+        terms = model.validate_batch(batch)
+        assert {name: float(value.mean()) for name, value in found.items()} == pytest.approx(
+            {name: float(terms[f"val/{name}"]) for name in found}
+        )
+        values.append(terms)
+    assert values[0]["val/loss"] == values[1]["val/loss"]  # the training terms do not know the strength
+    assert values[0]["val/style_distance"] != values[1]["val/style_distance"]
+
+
+@torch.no_grad()
+def test_distances_of_a_cut_image_are_taken_from_the_same_part_of_its_content(vgg):
+    model, batch = network(vgg), {"content": images(17, seed=2), "style": images(24, seed=3)}
+    assert torch.equal(model.distances(batch["content"][..., :16, :16], batch)["content_distance"], torch.zeros(1))
+
+
+@pytest.mark.parametrize("weight", [1.0, 100.0])
+def test_an_optimised_picture_is_measured_on_a_scale_without_weights(vgg, weight):
+    model = optimisation(vgg, style_weight=weight, measured_layers=["relu1_1", "relu2_1"])
+    fit(model, 12)
+    with torch.no_grad():
+        terms = model.validate_batch({"content": torch.zeros(1, 3, 16, 16)})
+        layers = ["relu1_1", "relu2_1"]
+        expected = model.objective.distances(layers, model.render(PAIR), PAIR["content"], PAIR["style"])
+    assert {name.removeprefix("val/"): float(value) for name, value in terms.items()} == pytest.approx(
+        {name: float(value) for name, value in expected.items()}
+    )
+    assert 0 < terms["val/style_distance"] < 1
+    assert terms["val/content_distance"] > 0
+
+
+def test_more_style_weight_trades_content_for_style(vgg):
+    found = []
+    for weight in (0.1, 100.0):
+        model = optimisation(vgg, style_weight=weight)
+        fit(model, 12)
+        found.append(model.validate_batch(PAIR))
+    assert found[1]["val/style_distance"] < found[0]["val/style_distance"]
+    assert found[1]["val/content_distance"] > found[0]["val/content_distance"]
+
+
+def test_the_yardstick_is_named(vgg):
+    for model in (optimisation(vgg), network(vgg)):
+        settings, encoder, digest = model.yardstick()
+        assert settings.endswith("layers relu1_1 relu2_1")
+        assert (encoder, digest) == ("VGG", vgg.digest)
+        assert isinstance(model, JudgedMap)

@@ -119,3 +119,43 @@ def test_wrong_options_are_named():
         StyleObjective(Pyramid(), GramLoss(), ["fine"], ["fine"], style_weight=-1)
     with pytest.raises(ValueError, match="content, style, tv, range weights must not all be 0"):
         StyleObjective(Pyramid(), GramLoss(), ["fine"], ["fine"], 0, 0, 0)
+
+
+class Scaled(nn.Module):
+    """Two layers: the image itself, and three times the image."""
+
+    def forward(self, image, layers):
+        return {layer: image * {"one": 1.0, "three": 3.0}[layer] for layer in layers}
+
+
+@pytest.mark.parametrize("style_loss", [GramLoss(), StatisticsLoss()])
+def test_distances_are_anchored_at_the_content_and_at_the_style(style_loss):
+    objective = StyleObjective(Scaled(), style_loss, ["one"], ["one"], content_weight=7.0, style_weight=0.1)
+    content, style = maps(3, 3, 8, 8), 2 * maps(3, 3, 6, 6, seed=1) + 1
+    kept = objective.distances(["one", "three"], content, content, style)
+    assert torch.equal(kept["content_distance"], torch.zeros(3))
+    torch.testing.assert_close(kept["style_distance"], torch.ones(3))
+    flat = content.mean((2, 3), keepdim=True).expand_as(content)
+    torch.testing.assert_close(
+        objective.distances(["one", "three"], flat, content, style)["content_distance"], torch.ones(3)
+    )
+    tiled = style.tile(1, 1, 2, 2)[..., :12, :12]
+    other = objective.distances(["one", "three"], tiled, maps(3, 3, 12, 12), style)
+    torch.testing.assert_close(other["style_distance"], torch.zeros(3), atol=1e-5, rtol=0)
+
+
+def test_distances_do_not_change_with_weights_or_with_the_scale_of_a_layer():
+    image, content, style = maps(2, 3, 8, 8), maps(2, 3, 8, 8, seed=1), maps(2, 3, 8, 8, seed=2)
+    found = []
+    for weight, layers in ((1.0, ["one"]), (50.0, ["one"]), (1.0, ["three"])):
+        objective = StyleObjective(Scaled(), GramLoss(), ["one"], ["one"], style_weight=weight)
+        found.append(objective.distances(layers, image, content, style))
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0])
+
+
+def test_flat_contents_and_equal_pairs_have_finite_distances():
+    objective = StyleObjective(Scaled(), GramLoss(), ["one"], ["one"])
+    flat = torch.ones(1, 3, 4, 4)
+    found = objective.distances(["one"], flat, flat, flat)
+    assert found == {"content_distance": torch.zeros(1), "style_distance": torch.zeros(1)}

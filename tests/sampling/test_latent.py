@@ -58,6 +58,22 @@ def test_an_image_map_renders_the_batch_it_is_given():
     assert torch.equal(Mapping().run(Negative(), batch, noise), -batch["image"])
 
 
+class Blend(Negative):
+    def stylize(self, content, style, alpha):
+        return torch.lerp(content, style, alpha)
+
+
+def test_a_stylizer_is_told_the_strength_and_nobody_else():
+    batch = {"image": torch.rand(2, 3), "content": torch.zeros(2, 3), "style": torch.ones(2, 3)}
+    noise = IndexedNoise(0, range(2))
+    assert torch.equal(Mapping(alpha=0.25).run(Blend(), batch, noise), torch.full((2, 3), 0.25))
+    assert torch.equal(Mapping().run(Blend(), batch, noise), -batch["image"])
+    with pytest.raises(TypeError, match="alpha needs a Stylizer, got Negative: leave it null"):
+        Mapping(alpha=0.5).run(Negative(), batch, noise)
+    with pytest.raises(ValueError, match=r"alpha must lie in \[0, 1\] or be null, got 1.5"):
+        Mapping(alpha=1.5)
+
+
 def test_models_of_the_wrong_kind_are_refused():
     noise = IndexedNoise(0, [0])
     with pytest.raises(TypeError, match="Latent draws from a LatentDecoder, got Negative"):

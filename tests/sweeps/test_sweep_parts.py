@@ -117,7 +117,7 @@ def test_several_processes_a_run_are_refused_where_one_process_runs_all_jobs(in_
     _require_safe_strategy(strategy, devices)  # a single run
     in_a_sweep("basic")
     _require_safe_strategy("auto", 1)
-    with pytest.raises(ValueError, match="must use hydra/launcher=pool, got BasicLauncher with strategy="):
+    with pytest.raises(ValueError, match="must use launcher=pool or launcher=slurm, got BasicLauncher with strategy="):
         _require_safe_strategy(strategy, devices)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from genexp.adversarial.statistics import couples_samples
+from genexp.adversarial.statistics import coupling
 from genexp.contracts import Objective, Penalty
 
 Constraint = Callable[[nn.Module], None]
@@ -20,10 +20,12 @@ class Critic(nn.Module):
         penalties: Regularisers added to the critic's loss, by the name they are logged under.
         constraints: Applied to the discriminator by `constrain`, after every critic step.
         concatenate: Whether real and fake images share one forward pass. That changes nothing but speed unless the
-            discriminator has batch norm, where it mixes their statistics. By default they share it unless it does.
+            discriminator has batch norm, where it mixes their statistics, or packs, where it is refused. By default
+            they share it unless it has either.
 
     Raises:
-        ValueError: there are penalties and the discriminator has batch norm.
+        ValueError: the discriminator has batch norm or packs, and there are penalties; or it has packs of real and fake
+            images in one pass.
     """
 
     def __init__(
@@ -35,17 +37,19 @@ class Critic(nn.Module):
         concatenate: bool | None = None,
     ) -> None:
         super().__init__()
-        coupled = couples_samples(discriminator)
+        coupled = coupling(discriminator)
         if penalties and coupled:
             raise ValueError(
-                f"discriminator must have no batch norm under the penalties {sorted(penalties)}, which differentiate "
-                f"the score of each sample alone, got {type(discriminator).__name__} with batch norm"
+                f"discriminator must have no {coupled} under the penalties {sorted(penalties)}, which differentiate "
+                f"the score of each sample alone, got {type(discriminator).__name__} with {coupled}"
             )
+        if concatenate and coupled == "packs":
+            raise ValueError("concatenate must be false or null for a discriminator with packs, got true")
         self.discriminator = discriminator
         self.objective = objective
         self.penalties = dict(penalties or {})
         self.constraints = dict(constraints or {})
-        self.concatenate = not coupled if concatenate is None else concatenate
+        self.concatenate = coupled is None if concatenate is None else concatenate
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Scores (B,) in float32, high for images taken for real."""

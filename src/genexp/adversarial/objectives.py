@@ -38,6 +38,24 @@ class NonSaturating:
 
 
 @dataclass(frozen=True)
+class Minimax:
+    """Logistic classification of real against fake as a zero-sum game: the generator minimises log(1 - D).
+
+    Critic: softplus(-real) + softplus(fake). Generator: -softplus(fake), flat where the critic is sure of a fake.
+
+    Reference: Goodfellow et al., "Generative Adversarial Nets" (2014).
+    """
+
+    def critic(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Cross-entropy of real against 1 and of fake against 0."""
+        return softplus(-real) + softplus(fake)
+
+    def generator(self, fake: Tensor) -> Tensor:
+        """The negated cross-entropy of fake against 0."""
+        return -softplus(fake)
+
+
+@dataclass(frozen=True)
 class Hinge:
     """Scores are pushed past a margin of 1 on either side; the generator raises the score without bound.
 

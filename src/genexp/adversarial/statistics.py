@@ -29,6 +29,8 @@ def frozen_statistics(network: nn.Module) -> Iterator[None]:
             module.train()
 
 
-def couples_samples(network: nn.Module) -> bool:
-    """Whether the output for one sample depends on the others of its batch, that is, on batch norm."""
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+def coupling(network: nn.Module) -> str | None:
+    """What makes the output for one sample depend on the others of its batch: `batch norm`, `packs`, or None."""
+    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
+        return "batch norm"
+    return "packs" if any(getattr(module, "pack", 1) > 1 for module in network.modules()) else None

@@ -18,6 +18,7 @@ from genexp.evaluation.generation import draw, shares
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.base import Metric
 from genexp.evaluation.protocol import describe
+from genexp.sampling.density import fit_to_training_images
 
 
 class Evaluate(Callback):
@@ -97,6 +98,7 @@ class Evaluate(Callback):
         mine = shares(self.num, self.batch_size, trainer.global_rank, trainer.world_size)
         with evaluating(pl_module):
             source = pl_module.source()
+            fit_to_training_images(self.sampler, source, trainer.datamodule, pl_module.device)
             return self.evaluator.summarise(
                 draw(source, self.sampler, indices, self.seed, counts, pl_module.device) for indices in mine
             )

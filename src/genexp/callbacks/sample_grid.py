@@ -7,6 +7,7 @@ from lightning import Callback, Trainer
 from torch import Tensor
 
 from genexp.contracts import Sampler, Trainee
+from genexp.sampling.density import fit_to_training_images
 from genexp.tensors import IndexedNoise
 
 
@@ -44,6 +45,7 @@ class SampleGrid(Callback):
             return
         batch = next(iter(trainer.datamodule.eval_loader("val")))
         batch = {name: value[: self.num].to(pl_module.device) for name, value in batch.items()}
+        fit_to_training_images(self.sampler, pl_module.source(), trainer.datamodule, pl_module.device)
         caption = f"{pl_module.images_seen} images seen, seed {self.seed}"
         for key, (images, columns) in self.grids(pl_module, batch).items():
             for logger in trainer.loggers:

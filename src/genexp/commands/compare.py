@@ -9,11 +9,18 @@ from omegaconf import DictConfig, ListConfig
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command; `metrics=` stands for `values=`, since Hydra takes `metrics` for the group of that name."""
+    """Run the command; Hydra takes `metrics` and `ablation` for groups, so that `values=` and `ablations=` stand in."""
     from genexp.runs.launch import launch
 
-    launch("compare", compare, [f"values={a[8:]}" if a.startswith("metrics=") else a for a in arguments])
+    launch("compare", compare, [_typed(each) for each in arguments])
     return 0
+
+
+def _typed(argument: str) -> str:
+    for typed, meant in (("metrics=", "values="), ("ablation=", "ablations=")):
+        if argument.startswith(typed):
+            return meant + argument.removeprefix(typed)
+    return argument
 
 
 def compare(config: DictConfig) -> None:
@@ -31,7 +38,7 @@ def compare(config: DictConfig) -> None:
 
     begun = time.monotonic()
     _require_options(config)
-    patterns = _names(config.runs)
+    patterns = _names(config.runs) if config.ablations is None else [_runs_of_ablation(config)]
     folders = find_run_folders(patterns)
     runs, damaged = read_runs(folders)
     wanted = set(_names(config.tags))
@@ -56,6 +63,22 @@ def compare(config: DictConfig) -> None:
 
         paths.append(write_page(comparison, out / "compare.html", round(config.pictures * 1_000_000)))
     _report(comparison, paths, time.monotonic() - begun)
+    if config.wandb:
+        _show_in_wandb(comparison, config)
+
+
+def _runs_of_ablation(config: DictConfig) -> str:
+    """The folders of the runs of an ablation, at one scale as in `ddim_table1/cpu` or at all."""
+    name, _, scale = str(config.ablations).partition("/")
+    return f"{config.paths.outputs}/ablations/{name}/{scale or '*'}/runs/**"
+
+
+def _show_in_wandb(comparison: Any, config: DictConfig) -> None:
+    from genexp.runs.wandb_views import Place, show_in_wandb
+    from genexp.terminal import print_table
+
+    place = None if config.project is None else Place(config.project, config.entity)
+    print_table(show_in_wandb(comparison, Path(config.out), config.title, config.question, place))
 
 
 _ROWS = 60

@@ -3,6 +3,8 @@
 import json
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ def evaluate(config: DictConfig) -> None:
     """
     import torch
 
+    from genexp.commands.evaluate_pairs import evaluate_pairs, maps_images
     from genexp.runs.load import load_run
     from genexp.runs.measuring import device_of, prepare, reference_text
     from genexp.runs.samples import default_num, require_drawable
@@ -37,6 +40,10 @@ def evaluate(config: DictConfig) -> None:
     runs = [
         load_run(path, name, config.checkpoint) for path in _several(config.run) for name in _several(config.weights)
     ]
+    if any(maps_images(run) for run in runs):
+        begun = time.monotonic()
+        _report(evaluate_pairs(config, runs, device), time.monotonic() - begun)
+        return
     reference_text(config, runs[0] if runs else None)
     side = None if runs else open_side(str(config.generated), {}, device, config.num)
     for run in runs:
@@ -54,7 +61,7 @@ def evaluate(config: DictConfig) -> None:
 
 
 def _require_options(config: DictConfig) -> None:
-    for key, least in (("batch_size", 1), ("pictures", 0)):
+    for key, least in (("batch_size", 1), ("pictures", 0), ("grid", 0)):
         if config[key] < least:
             raise ValueError(f"{key} must be at least {least}, got {config[key]}")
     if config.num is not None and config.num < 2:
@@ -84,12 +91,31 @@ def _measure_run(config: DictConfig, run: Any, measuring: Any, num: int, device:
         summary = measuring.evaluator.summarise(samples.batches(advance))
     generated = Generated(num, config.seed, run.weights, describe(samples.sampler))
     scores = measuring.scores(summary, generated)
-    drawn_by = f"{node['_target_'].rsplit('.', 1)[-1].lower()}{node.get('steps') or ''}"
+    drawn_by = f"{node['_target_'].rsplit('.', 1)[-1].lower()}{node.get('steps') or node.get('components') or ''}"
     name = f"{run.checkpoint.stem}_{num}_seed{config.seed}_{drawn_by}_{run.weights}"
+    subject = subject_of(run) | ({"sampling": samples.sampling} if samples.sampling else {})
+    write = partial(_written, config, measuring, scores, summary, samples.batches, subject=subject)
+    return keep_results(config, run, name, write)
+
+
+def subject_of(run: Any) -> dict[str, Any]:
+    """What a measurement is of."""
+    return {"run": run.folder.record["id"], "checkpoint": run.checkpoint.name, "images_seen": run.model.images_seen}
+
+
+def keep_results(config: DictConfig, run: Any, name: str, write: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """Write a run's results, keep its values in the run, and say what is reported of them.
+
+    Args:
+        config: The configuration of `genexp evaluate`.
+        run: The run.
+        name: Folder of the results below the run's evaluations, unless another was asked for.
+        write: Writes values and pictures to a folder and returns them.
+    """
     folder = _folder(config, run) if config.out else run.folder.path / "evaluations" / name
-    subject = {"run": run.folder.record["id"], "checkpoint": run.checkpoint.name, "images_seen": run.model.images_seen}
-    result = _written(config, measuring, scores, summary, samples.batches, folder, subject)
-    _keep_in_run(run, result)
+    result = write(folder)
+    with run.folder.held():
+        _keep_in_run(run, result)
     title = f"{run.folder.record['name']} {run.folder.record['id']}, {run.weights} weights"
     return result | {"title": title, "sync": _to_wandb(config, run, result)}
 
@@ -117,12 +143,13 @@ def _written(
     config: DictConfig, measuring: Any, scores: Any, summary: Any, batches: Any, folder: Path, subject: dict[str, Any]
 ) -> dict[str, Any]:
     """Write pictures and values; returns all that is reported."""
-    from genexp.runs.exhibits import write_pictures
+    from genexp.runs.exhibits import write_pictures, write_samples
     from genexp.runs.folder import write_atomically
     from genexp.runs.measuring import record
 
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = write_pictures(measuring, summary, batches, folder, config.pictures)
+    grid = write_samples(batches, folder, config.grid)
+    pictures = ([grid] if grid else []) + write_pictures(measuring, summary, batches, folder, config.pictures)
     values = {key: record(score, measuring.floor.get(key)) for key, score in scores.items()}
     result = {**subject, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "values": values}
     write_atomically(folder / "metrics.json", json.dumps(result, indent=2) + "\n")

@@ -70,8 +70,8 @@ def _require_ranges(config: DictConfig) -> None:
 
 def _default_folder(run: Any, node: DictConfig, config: DictConfig) -> Path:
     name = node["_target_"].rsplit(".", 1)[-1].lower()
-    steps = f"{node.steps}" if node.get("steps") else ""
-    return run.folder.samples / f"seed{config.seed}_{name}{steps}_{config.weights}"
+    size = node.get("steps") or node.get("components") or ""
+    return run.folder.samples / f"seed{config.seed}_{name}{size}_{config.weights}"
 
 
 def _write(drawing: Any, images: Any, config: DictConfig, folder: Path) -> list[Path]:

@@ -19,8 +19,8 @@ def self_check(config: DictConfig, device: Any) -> None:
     """
     import torch
 
-    from genexp.evaluation.canaries import CANARIES, RealImages
-    from genexp.evaluation.evaluator import Generated, compares_pairs
+    from genexp.evaluation.canaries import RealImages
+    from genexp.evaluation.evaluator import compares_pairs
     from genexp.runs.measuring import prepare
 
     config.pictures = 0
@@ -33,27 +33,43 @@ def self_check(config: DictConfig, device: Any) -> None:
     if measuring.floor_side is None:  # one set only: its two halves are compared
         rows = torch.arange(len(held_out.image))
         held_out, reference = held_out.at(rows[rows % 2 == 1]), reference.at(rows[rows % 2 == 0])
-        images = replace(
-            measuring.side.images,
-            digest=f"{measuring.side.images.digest}, every second image",
-            count=len(reference.image),
-            batches=reference.batches,
-        )
-        measuring.reference = measuring.evaluator.reference(images)
-    values: dict[str, dict[str, Any]] = {}
-    for name, fault in {"real": lambda held_out, reference: held_out, **CANARIES}.items():
-        images = fault(held_out, reference)
-        if images is not None:
-            batches = [{k: v.to(device) for k, v in batch.items()} for batch in images.batches()]
-            summary = measuring.evaluator.summarise(batches)
-            generated = Generated(len(images.image), 0, "none", f"self-check: {name}")
-            values[name] = measuring.scores(summary, generated)
+        measuring.reference = _prepared(measuring, reference, "every second image")
+    values = _all_scores(measuring, held_out, reference, device)
     verdicts = {name: _verdicts(measuring, values["real"], scores) for name, scores in values.items()}
     folder = Path(config.out or f"{config.paths.outputs}/evaluations/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
     _write(folder, values, verdicts)
     _report(values, verdicts, folder)
     if any(not verdict["as_expected"] for row in verdicts.values() for verdict in row.values()):
         sys.exit(1)
+
+
+def _prepared(measuring: Any, images: Any, note: str) -> Any:
+    """Images as the reference of all metrics."""
+    side = measuring.side.images
+    digest = f"{side.digest}, {note}"
+    return measuring.evaluator.reference(replace(side, digest=digest, count=len(images.image), batches=images.batches))
+
+
+def _all_scores(measuring: Any, held_out: Any, reference: Any, device: Any) -> dict[str, dict[str, Any]]:
+    """Scores of the held-out images, of every canary, and of the held-out images against a faulty reference.
+
+    The last, `swapped`, is collapse with the sides exchanged: what asks whether images look real must see it, and what
+    asks whether all real images are found must not.
+    """
+    from genexp.evaluation.canaries import CANARIES, collapse
+    from genexp.evaluation.evaluator import Generated
+
+    values: dict[str, dict[str, Any]] = {}
+    for name, fault in {"real": lambda held_out, reference: held_out, **CANARIES, "swapped": None}.items():
+        images = held_out if fault is None else fault(held_out, reference)
+        if images is None:
+            continue
+        batches = [{k: v.to(device) for k, v in batch.items()} for batch in images.batches()]
+        summary = measuring.evaluator.summarise(batches)
+        generated = Generated(len(images.image), 0, "none", f"self-check: {name}")
+        against = _prepared(measuring, collapse(reference, reference), "collapsed") if fault is None else None
+        values[name] = measuring.evaluator.scores(summary, against or measuring.reference, generated)
+    return values
 
 
 def _verdicts(measuring: Any, real: Any, scores: Any) -> dict[str, dict[str, Any]]:

@@ -4,11 +4,13 @@ import fnmatch
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from genexp.runs.config import compose, conf_dir, initialised
 from genexp.runs.refusals import options
 
-PRIMARIES = ("train", "sample", "evaluate", "compare", "stylize")
+PRIMARIES = ("train", "sample", "evaluate", "compare", "reproduce", "stylize")
+GROUPS = ("data", "model", "sampler", "extractor", "metrics", "training", "logger", "trainer", "launcher", "debug")
 HELP = """usage: genexp validate [experiment=glob(*)] [key=value ...]
 
 without arguments   every primary configuration and every option of every group, one at a time
@@ -52,6 +54,8 @@ def problems_of(name: str, overrides: list[str]) -> list[str]:
             config = compose(name, overrides)
         except (HydraException, OmegaConfBaseException) as error:
             return [refusal(error, overrides)]
+        if config.get("sweep") is not None and (wrong := _wrong_question(config.sweep)):
+            return [wrong]
         if not find_problems(config, name, Origins()):
             return []
         return [str(problem) for problem in find_problems(config, name, Origins.of_composition(name, overrides))]
@@ -77,7 +81,7 @@ def every_composition() -> Iterator[tuple[str, list[str]]]:
     for name in PRIMARIES:
         if (conf_dir() / f"{name}.yaml").is_file():
             yield name, []
-    for group in ("data", "model", "sampler", "extractor", "metrics", "training", "logger", "trainer", "debug"):
+    for group in GROUPS:
         for choice in options(group):
             if "/" not in choice:
                 yield "train", _fitting([[f"{group}={choice}", *data] for data in _data_for(group)])
@@ -85,6 +89,8 @@ def every_composition() -> Iterator[tuple[str, list[str]]]:
         yield "train", [f"experiment={experiment}"]
     for override in nested_choices():
         yield "train", override
+    for name in options("sweep"):
+        yield from jobs_of_question(name)
 
 
 def nested_choices() -> Iterator[list[str]]:
@@ -101,6 +107,29 @@ def nested_choices() -> Iterator[list[str]]:
         for choice in options(group):
             if "/" not in choice:
                 yield _fitting([[f"model={model}", f"{key}={choice}"] for model, key in places])
+
+
+def jobs_of_question(name: str) -> Iterator[tuple[str, list[str]]]:
+    """A question, and jobs in which each of its choices takes part."""
+    from genexp.sweeps.question import read_question
+    from genexp.sweeps.study.plan import make_plan
+
+    yield "train", [f"sweep={name}"]
+    if not problems_of("train", [f"sweep={name}"]):
+        yield from (("train", job) for job in make_plan(read_question(name), []).examples())
+
+
+def _wrong_question(node: Any) -> str | None:
+    from omegaconf import OmegaConf
+
+    from genexp.sweeps.question import question_of
+    from genexp.sweeps.study.plan import make_plan
+
+    try:
+        make_plan(question_of("", OmegaConf.to_container(node, resolve=False)), [])
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _data_for(group: str) -> list[list[str]]:

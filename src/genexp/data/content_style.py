@@ -65,8 +65,8 @@ class Photographs:
 class ContentStyle:
     """Endless pairs of crops for training, and fixed pairs for validation; columns `content` and `style`, no labels.
 
-    Train pair i shows random crops (or whole central squares) that depend on i alone. Val and test pairs go through all
-    combinations of the pictures, cut to their central squares.
+    Train pair i shows random crops (or whole central squares) that depend on `first_pair` + i alone. Val and test pairs
+    go through all combinations of the pictures, cut to their central squares, or are random crops of their own.
 
     Args:
         content: Content pictures.
@@ -76,6 +76,9 @@ class ContentStyle:
         crop: `random`, or `centre` for the largest central square, always the same for one pair.
         train_pairs: Pairs until crops repeat.
         eval_pairs: Largest number of val, and of test, pairs.
+        eval_crop: `centre` for central squares, or `random` for `eval_pairs` pairs of random crops, other ones than in
+            training.
+        first_pair: Number of the first train pair: with `train_pairs` of 1, every number is another pair of crops.
 
     Raises:
         ValueError: an argument is out of range.
@@ -92,15 +95,21 @@ class ContentStyle:
         crop: Crop = "random",
         train_pairs: int = 100_000,
         eval_pairs: int = 16,
+        eval_crop: Crop = "centre",
+        first_pair: int = 0,
     ) -> None:
         if not 1 <= image_size <= resize:
             raise ValueError(f"image_size must lie in [1, resize={resize}], got {image_size}")
-        if crop not in get_args(Crop):
-            raise ValueError(f"crop must be random or centre, got {crop!r}")
+        for name, value in (("crop", crop), ("eval_crop", eval_crop)):
+            if value not in get_args(Crop):
+                raise ValueError(f"{name} must be random or centre, got {value!r}")
         if min(train_pairs, eval_pairs) < 1:
             raise ValueError(f"train_pairs and eval_pairs must be at least 1, got {train_pairs} and {eval_pairs}")
+        if first_pair < 0:
+            raise ValueError(f"first_pair must not be negative, got {first_pair}")
         self.content, self.style, self.image_size, self.resize = content, style, image_size, resize
         self.crop, self.train_pairs, self.eval_pairs = crop, train_pairs, eval_pairs
+        self.eval_crop, self.first_pair = eval_crop, first_pair
 
     def split(self, name: Split) -> "PairExamples":
         """The pairs of one split; every picture is checked first."""
@@ -114,11 +123,14 @@ class PairExamples:
     generated = True
 
     def __init__(self, source: ContentStyle, name: Split) -> None:
-        self.source, self.random = source, name == "train" and source.crop == "random"
+        training = name == "train"
+        self.source, self.random = source, (source.crop if training else source.eval_crop) == "random"
+        self.first = source.first_pair if training else 0
+        self.stream = () if training else (("val", "test").index(name) + 1,)
         self.content, content_digest = source.content.files(name, source.resize)
         self.style, style_digest = source.style.files(name, source.resize)
-        combinations = len(self.content) * len(self.style)
-        self.count = source.train_pairs if name == "train" else min(source.eval_pairs, combinations)
+        combinations = source.eval_pairs if self.random else len(self.content) * len(self.style)
+        self.count = source.train_pairs if training else min(source.eval_pairs, combinations)
         self.fingerprint = fingerprint(
             __file__,
             pictures.__file__,
@@ -126,6 +138,7 @@ class PairExamples:
             style=style_digest,
             image_size=source.image_size,
             resize=source.resize if self.random else None,
+            crops=[self.first, *self.stream] if self.random else None,
             count=self.count,
         )
 
@@ -147,7 +160,8 @@ class PairExamples:
         return _central_square(path, self.source.image_size, photographs.max_pixels)
 
     def _random_pair(self, row: int) -> tuple[Tensor, Tensor]:
-        draws = torch.rand(6, generator=torch.Generator().manual_seed(mix_seed(row)), dtype=torch.float64).tolist()
+        generator = torch.Generator().manual_seed(mix_seed(self.first + row, *self.stream))
+        draws = torch.rand(6, generator=generator, dtype=torch.float64).tolist()
         content = self._random_crop(self.content, self.source.content, *draws[:3])
         return content, self._random_crop(self.style, self.source.style, *draws[3:])
 

@@ -12,7 +12,7 @@ from torch import nn
 from genexp.contracts import Batch
 from genexp.data.augment import Augmentation
 from genexp.data.source import Source, Split, require_split
-from genexp.data.store import Stored, load_in_memory, survey
+from genexp.data.store import Stored, Subset, load_in_memory, survey
 from genexp.data.stream import EvalLoader, Stream, TrainLoader, as_float
 
 
@@ -166,6 +166,13 @@ class ImageData(LightningDataModule):
         columns = examples.read(torch.zeros(1, dtype=torch.int64))
         if "image" not in columns:
             raise ValueError(f"reference statistics need a source of single images, got one of {sorted(columns)}")
+        return iter(EvalLoader(examples, self.eval_batch_size, labelled=self._labelled, workers=self._workers))
+
+    def training_images(self) -> Iterator[Batch]:
+        """The images that training draws from, once, in order and without augmentation, floats in [-1, 1]."""
+        examples = self.stored("train").examples
+        if self.limit is not None and self.limit < len(examples):
+            examples = Subset(examples, torch.arange(self.limit))
         return iter(EvalLoader(examples, self.eval_batch_size, labelled=self._labelled, workers=self._workers))
 
     def digest(self, split: Split) -> str:

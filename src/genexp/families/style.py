@@ -37,6 +37,8 @@ class StyleOptimisation(Family):
         tv_weight: Weight of the total variation of the result.
         range_weight: Weight of the mean squared overshoot of pixels beyond [-1, 1].
         init: What the picture starts from: "content", "style" (resized) or "noise" (standard deviation 0.5).
+        measured_layers: Layers of `val/content_distance` and `val/style_distance`, see `StyleObjective.distances`; None
+            for `style_layers`. Pictures compare where encoder, style loss and these layers are the same.
         learning_rate: Factor on the optimiser's learning rate over images seen (here: steps).
     """
 
@@ -56,6 +58,7 @@ class StyleOptimisation(Family):
         tv_weight: float = 0.0,
         range_weight: float = 0.0,
         init: str = "content",
+        measured_layers: Sequence[str] | None = None,
         learning_rate: Ramp = Constant(),
         accumulate: int = 1,
         compile: bool = False,
@@ -68,6 +71,7 @@ class StyleOptimisation(Family):
             vgg, style_loss, content_layers, style_layers, content_weight, style_weight, tv_weight, range_weight
         )
         self.init = init
+        self.measured_layers = tuple(style_layers if measured_layers is None else measured_layers)
         self.image = nn.Parameter(torch.zeros(*image_shape))
         self.register_buffer("content", torch.zeros(1, *image_shape))
         self.register_buffer("style", torch.zeros(1, *style_shape))
@@ -94,13 +98,26 @@ class StyleOptimisation(Family):
         terms |= {"evaluations": torch.tensor(float(self.evaluations - before), device=self.device)}
         return {f"train/{name}": value for name, value in terms.items()}
 
+    def validate_batch(self, batch: Batch) -> Terms:
+        """How far the picture is from the pair that it is made of, on a scale without weights; `batch` is not used."""
+        return {f"val/{name}": value.mean() for name, value in self.distances(self.render(_one(self.content))).items()}
+
+    def distances(self, images: Tensor, batch: Batch | None = None) -> dict[str, Tensor]:
+        """`content_distance` and `style_distance` (B,) of `images` from the pair; `batch` is not used."""
+        pair = (each.expand(len(images), -1, -1, -1) for each in (self.content, self.style))
+        return self.objective.distances(self.measured_layers, images, *pair)
+
+    def yardstick(self) -> tuple[str, str, str]:
+        """What `distances` measure with."""
+        return yardstick(self.objective, self.measured_layers)
+
     def render(self, batch: Batch) -> Tensor:
         """The picture as it stands (B, 3, H, W) in [-1, 1], once for every sample of `batch`."""
         return self.image.clamp(-1, 1).expand(len(batch["content"]), -1, -1, -1)
 
     def extra_grids(self, batch: Batch, noise: Any) -> dict[str, tuple[Tensor, int]]:
         """One row: the content, the style and the picture as it stands."""
-        shown, _ = rows(self.content, self.style, self.render({"content": self.content}))
+        shown, _ = rows(self.content, self.style, self.render(_one(self.content)))
         return {"transfer": (shown, len(shown))}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -142,6 +159,15 @@ class StyleOptimisation(Family):
         self.evaluations += 1
         content, style = self._targets
         return {name: value.mean() for name, value in self.objective(self.image[None], content, style).items()}
+
+
+def _one(content: Tensor) -> Batch:
+    return {"content": content}
+
+
+def yardstick(objective: StyleObjective, layers: Sequence[str]) -> tuple[str, str, str]:
+    """What `objective.distances` of these layers measure with: style loss and layers, the encoder, and its digest."""
+    return f"{objective.style_loss}, layers {' '.join(layers)}", type(objective.vgg).__name__, objective.vgg.digest
 
 
 def require_pair(batch: Batch) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update
-from genexp.families.style import keep_frozen_on_every_rank, require_pair, require_same_encoder, rows
+from genexp.families.style import keep_frozen_on_every_rank, require_pair, require_same_encoder, rows, yardstick
 from genexp.losses.style import StyleLoss, StyleObjective
 from genexp.ramps import Constant, Ramp
 
@@ -33,6 +33,8 @@ class StyleNetwork(Family):
         tv_weight: Weight of the total variation of the result.
         range_weight: Weight of the mean squared overshoot of pixels beyond [-1, 1].
         alpha: Strength of the style in rendered images: 0 reconstructs the content, 1 is full style.
+        measured_layers: Layers of `val/content_distance` and `val/style_distance`, see `StyleObjective.distances`; None
+            for `style_layers`.
         learning_rate: Factor on the optimiser's learning rate over images seen.
         clip: Largest gradient norm, or None.
     """
@@ -52,6 +54,7 @@ class StyleNetwork(Family):
         tv_weight: float = 0.0,
         range_weight: float = 0.0,
         alpha: float = 1.0,
+        measured_layers: Sequence[str] | None = None,
         learning_rate: Ramp = Constant(),
         clip: float | None = None,
         accumulate: int = 1,
@@ -66,6 +69,7 @@ class StyleNetwork(Family):
         )
         self.stylizer = stylizer
         self.layer, self.alpha = layer, alpha
+        self.measured_layers = tuple(style_layers if measured_layers is None else measured_layers)
         keep_frozen_on_every_rank(self)
         self.register_update(
             "stylizer", Update(optimizer, lambda: list(self.stylizer.parameters()), learning_rate, clip)
@@ -77,8 +81,19 @@ class StyleNetwork(Family):
         return {f"train/{name}": value for name, value in terms.items()}
 
     def validate_batch(self, batch: Batch) -> Terms:
-        """The same terms on held-out pairs."""
-        return {f"val/{name}": value for name, value in self._evaluate(batch).items()}
+        """The same terms on held-out pairs at full strength, and the distances of what is rendered."""
+        distances = {name: value.mean() for name, value in self.distances(self.render(batch), batch).items()}
+        return {f"val/{name}": value for name, value in (self._evaluate(batch) | distances).items()}
+
+    def distances(self, images: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """`content_distance` and `style_distance` (B,) of images (B, 3, H, W) rendered from the pairs of `batch`."""
+        height, width = images.shape[-2:]
+        content = batch["content"][..., :height, :width]
+        return self.objective.distances(self.measured_layers, images, content, batch["style"])
+
+    def yardstick(self) -> tuple[str, str, str]:
+        """What `distances` measure with."""
+        return yardstick(self.objective, self.measured_layers)
 
     def render(self, batch: Batch) -> Tensor:
         """The contents in their styles (B, 3, H, W) in [-1, 1]; sides are cut to multiples of the encoder's stride."""

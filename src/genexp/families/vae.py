@@ -147,6 +147,12 @@ class VAE(Family):
         """Posterior means (B, latent_size)."""
         return self.posterior(image, label).mean
 
+    def latents(self, batch: Batch, noise: IndexedNoise) -> Tensor:
+        """One draw (B, latent_size) from the posterior of every image, as the likelihood observes it."""
+        uniform = torch.special.ndtr(noise.normal(*batch["image"].shape[1:]))
+        image = self.likelihood.observe(batch["image"], uniform)
+        return self.posterior(image, self._label(batch)).rsample(noise.normal(*self.latent_shape))
+
     def decode(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """Mean images (B, C, H, W) in [-1, 1] of latents (B, latent_size)."""
         return self.likelihood.mean(self.decoder(latent, label))

@@ -131,6 +131,33 @@ class StyleObjective(nn.Module):
         features = self.vgg(image, self.style_layers)
         return {layer: self.style_loss.describe(map_) for layer, map_ in features.items()}
 
+    def distances(self, layers: Sequence[str], image: Tensor, content: Tensor, style: Tensor) -> dict[str, Tensor]:
+        """How far images are from their content and from their style: means over `layers`, each on a scale of its own.
+
+        `content_distance` is the squared difference of the features in units of their variance over the positions of
+        the content image: 0 for the content image, 1 for maps that have nothing but its channel means.
+        `style_distance` is the style loss in units of that of the content image: 1 for the content image, 0 for an
+        image with the style's own description. No weight enters, so images made with different weights compare.
+
+        Args:
+            layers: Layers of the encoder.
+            image: The images (B, 3, H, W) that are judged.
+            content: Their content images of the same shape.
+            style: Their style images (B, 3, h, w).
+
+        Returns:
+            `content_distance` and `style_distance`, each (B,).
+        """
+        found, kept, wanted = (self.vgg(each, layers) for each in (image, content, style))
+        terms: dict[str, list[Tensor]] = {"content_distance": [], "style_distance": []}
+        for layer in layers:
+            spread = kept[layer].float().var((2, 3), correction=0).mean(1)
+            target = self.style_loss.describe(wanted[layer])
+            terms["content_distance"].append(content_loss(found[layer], kept[layer]) / spread.clamp(min=_TINY))
+            whole = self.style_loss(kept[layer], target).clamp(min=_TINY)
+            terms["style_distance"].append(self.style_loss(found[layer], target) / whole)
+        return {name: torch.stack(values).mean(0) for name, values in terms.items()}
+
     def forward(self, image: Tensor, content: dict[str, Tensor], style: dict[str, Tensor]) -> dict[str, Tensor]:
         """Per-sample terms (B,) `content`, `style`, `tv`, `range` and their weighted sum `loss`.
 
@@ -147,6 +174,9 @@ class StyleObjective(nn.Module):
             "range": overshoot(image),
         }
         return terms | {"loss": sum(weight * terms[name] for name, weight in self.weights.items() if weight)}
+
+
+_TINY = 1e-12
 
 
 def total_variation(image: Tensor) -> Tensor:

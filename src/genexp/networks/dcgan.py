@@ -9,11 +9,13 @@ from math import log2
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from genexp.networks.labels import require_label
+from genexp.networks.packing import packed, require_pack, unpacked
 
 NORMS = ("batch", "spectral", "none")
+DISCRIMINATOR_NORMS = (*NORMS, "layer", "weight")
 CONDITIONINGS = ("latent", "norm")
 
 
@@ -80,16 +82,20 @@ class DCGANDiscriminator(nn.Module):
 
     With classes the score is the projection w . phi(x) + b + e(label) . phi(x) over the flattened features.
 
-    Reference: Miyato and Koyama, "cGANs with Projection Discriminator" (2018).
+    References: Miyato and Koyama, "cGANs with Projection Discriminator" (2018). Norms: Ioffe and Szegedy, "Batch
+    Normalization" (2015); Ba, Kiros and Hinton, "Layer Normalization" (2016); Salimans and Kingma, "Weight
+    Normalization" (2016); Miyato et al., "Spectral Normalization for Generative Adversarial Networks" (2018).
 
     Args:
         image_size: Side of the square images in pixels, a power of two from 8 to 64.
         channels: Channels of the images.
         width: Channels at half the image size; twice as many at every size below.
-        norm: `batch` (not after the first convolution), `spectral` (all weights, the class embedding included) or
-            `none`.
+        norm: Of features, not after the first convolution: `batch`, or `layer` (over all features of a sample, with a
+            gain and bias for every channel). Of weights, the class embedding included: `spectral`, or `weight` (every
+            output's weights are a learned length times a unit vector). Or `none`.
         num_classes: Number of classes; None for an unconditional discriminator.
         base_size: Side of the last features, 2 or 4.
+        pack: Images that are judged together, see `genexp.networks.packing`; more than 1 only without classes.
     """
 
     def __init__(
@@ -100,17 +106,19 @@ class DCGANDiscriminator(nn.Module):
         norm: str = "spectral",
         num_classes: int | None = None,
         base_size: int = 4,
+        pack: int = 1,
     ) -> None:
         super().__init__()
-        _require("norm", norm, NORMS)
-        self.num_classes = num_classes
+        _require("norm", norm, DISCRIMINATOR_NORMS)
+        require_pack(pack, num_classes)
+        self.num_classes, self.pack = num_classes, pack
         widths = [width * 2**i for i in range(_doublings(image_size, base_size))]
         layers: list[nn.Module] = []
-        for i, (before, after) in enumerate(zip([channels, *widths[:-1]], widths, strict=True)):
-            normed = norm == "batch" and i > 0
+        for i, (before, after) in enumerate(zip([pack * channels, *widths[:-1]], widths, strict=True)):
+            normed = norm in ("batch", "layer") and i > 0
             layers.append(_normal(nn.Conv2d(before, after, 4, 2, 1, bias=not normed), norm))
             if normed:
-                layers.append(_gain(nn.BatchNorm2d(after)))
+                layers.append(_gain(nn.BatchNorm2d(after) if norm == "batch" else nn.GroupNorm(1, after)))
             layers.append(nn.LeakyReLU(0.2))
         self.body = nn.Sequential(*layers, nn.Flatten())
         features = widths[-1] * base_size**2
@@ -120,8 +128,8 @@ class DCGANDiscriminator(nn.Module):
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Images (B, C, H, W) and labels (B,) to scores (B,)."""
         require_label(label, self.num_classes)
-        features = self.body(image)
-        score = self.output(features).squeeze(1)
+        features = self.body(packed(image, self.pack))
+        score = unpacked(self.output(features).squeeze(1), self.pack, len(image))
         return score if self.embedding is None else score + (self.embedding(label) * features).sum(1)
 
 
@@ -165,14 +173,16 @@ def _batch_norm(count: int, norm: str, num_classes: int | None) -> nn.Module:
 
 
 def _normal(layer: nn.Module, norm: str) -> nn.Module:
-    """Weights from N(0, 0.02), biases zero; then spectral norm if asked for, which starts from these weights."""
+    """Weights from N(0, 0.02), biases zero; then a norm of the weights if asked for, which starts from these."""
     nn.init.normal_(layer.weight, 0.0, 0.02)
     if getattr(layer, "bias", None) is not None:
         nn.init.zeros_(layer.bias)
+    if norm == "weight":
+        return weight_norm(layer)
     return spectral_norm(layer) if norm == "spectral" else layer
 
 
-def _gain(layer: nn.BatchNorm2d) -> nn.BatchNorm2d:
+def _gain(layer: nn.Module) -> nn.Module:
     nn.init.normal_(layer.weight, 1.0, 0.02)
     return layer
 

@@ -10,6 +10,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from genexp.networks.embeddings import TimeEmbedding
 from genexp.networks.labels import require_label
+from genexp.networks.packing import packed, require_pack, unpacked
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "tanh": nn.Tanh}
 
@@ -70,6 +71,7 @@ class MLPDiscriminator(nn.Module):
         activation: `relu`, `leaky_relu` or `tanh`.
         norm: `none`, or `spectral` to divide every weight by its largest singular value.
         num_classes: Number of classes; None for an unconditional discriminator.
+        pack: Samples that are judged together, see `genexp.networks.packing`; more than 1 only without classes.
     """
 
     def __init__(
@@ -80,12 +82,14 @@ class MLPDiscriminator(nn.Module):
         activation: str = "leaky_relu",
         norm: str = "none",
         num_classes: int | None = None,
+        pack: int = 1,
     ) -> None:
         super().__init__()
         if norm not in ("none", "spectral"):
             raise ValueError(f"norm must be one of none, spectral, got {norm!r}")
-        self.num_classes = num_classes
-        self.body = nn.Sequential(*hidden_layers(prod(shape), width, depth, activation))
+        require_pack(pack, num_classes)
+        self.num_classes, self.pack = num_classes, pack
+        self.body = nn.Sequential(*hidden_layers(pack * prod(shape), width, depth, activation))
         self.output = nn.Linear(width, 1)
         self.embedding = nn.Embedding(num_classes, width) if num_classes else None
         if norm == "spectral":
@@ -96,8 +100,8 @@ class MLPDiscriminator(nn.Module):
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Samples (B, *shape) and labels (B,) to scores (B,)."""
         require_label(label, self.num_classes)
-        features = self.body(image.flatten(1))
-        score = self.output(features).squeeze(1)
+        features = self.body(packed(image.flatten(1), self.pack))
+        score = unpacked(self.output(features).squeeze(1), self.pack, len(image))
         return score if self.embedding is None else score + (self.embedding(label) * features).sum(1)
 
 

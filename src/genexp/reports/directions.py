@@ -5,6 +5,7 @@ METRICS = {
     "cas": "higher",
     "classifier_score": "higher",
     "clip_score": "higher",
+    "content_distance": "lower",
     "coverage": "higher",
     "ct": "reference",
     "density": "higher",
@@ -23,13 +24,22 @@ METRICS = {
     "precision": "higher",
     "psnr": "higher",
     "recall": "higher",
+    "sampling_seconds": "lower",
     "spectrum": "lower",
     "ssim": "higher",
+    "style_distance": "lower",
     "vendi": "reference",
 }
 """`lower`, `higher`, or `reference`: then the value of real images is the aim."""
 
-_TERMS = {"loss": "lower", "bits_per_dim": "lower", "accuracy": "higher", "elbo": "higher"}
+_TERMS = {
+    "accuracy": "higher",
+    "bits_per_dim": "lower",
+    "content_distance": "lower",
+    "elbo": "higher",
+    "loss": "lower",
+    "style_distance": "lower",
+}
 _MODES = {"min": "lower", "max": "higher"}
 
 

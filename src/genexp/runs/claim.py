@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from genexp.runs.config import VOLATILE, config_digest, flat, load_config
-from genexp.runs.folder import OVERRIDES, RunFolder, new_run_id, newest_unfinished, run_path, write_atomically
+from genexp.runs.folder import OVERRIDES, RECORD, RunFolder, new_run_id, newest_unfinished, run_path, write_atomically
 from genexp.runs.provenance import command_line, provenance
 
 
@@ -21,23 +21,68 @@ def claim_folder(plain: dict[str, Any]) -> tuple[RunFolder, Path | None]:
 
     Raises:
         FileNotFoundError: `resume` names no run, or a run without a checkpoint.
-        FileExistsError: `run_dir` already holds a run.
+        FileExistsError: `run_dir` already holds a run, and `resume` is not auto.
+        ValueError: `run_dir` holds a run of another configuration, or further ranks do not know it.
     """
-    if os.environ.get("LOCAL_RANK", "0") != "0":  # a further rank of a run that rank zero has claimed
-        folder = RunFolder(Path(os.environ["GENEXP_RUN_DIR"]))
+    if is_further_rank():
+        folder = _folder_of_rank_zero(plain)
         return folder, _checkpoint_of(folder, plain["resume"])
     resume = plain["resume"]
     outputs = Path(plain["paths"]["outputs"]).expanduser().resolve()
     if resume is None:
         return _new_folder(plain, outputs), None
-    folder = newest_unfinished(outputs, config_digest(plain)) if resume == "auto" else RunFolder.open(resume)
+    folder = _unfinished(plain, outputs) if resume == "auto" else RunFolder.open(resume)
     if folder is None:
         return _new_folder(plain, outputs), None
     checkpoint = _checkpoint_of(folder, resume)
     if checkpoint is None and resume != "auto":
         raise FileNotFoundError(f"resume must name a run with a checkpoint, got {resume} ({folder.last} is missing)")
+    if checkpoint is None:
+        _forget(folder)
     _take_up(folder, plain)
     return folder, checkpoint
+
+
+RANKS = ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+"""Variables by which Lightning, torchrun and SLURM tell a process that it is not the first of its run."""
+
+
+def is_further_rank() -> bool:
+    """Whether another process of this run, rank zero, claims its folder."""
+    return any(os.environ.get(name, "0") != "0" for name in RANKS)
+
+
+def _folder_of_rank_zero(plain: dict[str, Any], patience: float = 600.0) -> RunFolder:
+    """The folder that rank zero has claimed; `run_dir` names it where Lightning does not start the ranks."""
+    given = os.environ.get("GENEXP_RUN_DIR") or plain["run_dir"]
+    if given is None:
+        raise ValueError("run_dir must name the run's folder where the ranks are started from outside, got null")
+    folder = RunFolder(Path(given).expanduser().resolve())
+    deadline = time.monotonic() + patience
+    while not (folder.path / RECORD).is_file():
+        if time.monotonic() > deadline:
+            raise FileNotFoundError(f"run_dir must be claimed by rank zero, got {folder.path} without {RECORD}")
+        time.sleep(0.1)
+    return folder
+
+
+def _unfinished(plain: dict[str, Any], outputs: Path) -> RunFolder | None:
+    """What `resume=auto` continues: the run in `run_dir` if that is given, else the newest of this configuration."""
+    digest = config_digest(plain)
+    if plain["run_dir"] is None:
+        return newest_unfinished(outputs, digest)
+    folder = RunFolder(Path(plain["run_dir"]).expanduser().resolve())
+    if not (folder.path / RECORD).is_file():
+        return None
+    if folder.record.get("config_digest") != digest:
+        raise ValueError(f"run_dir must hold a run of this configuration, got {folder.path}: another one is there")
+    return folder
+
+
+def _forget(folder: RunFolder) -> None:
+    """Remove what a run had logged that begins anew because it had not come to a checkpoint."""
+    for path in (folder.path / "metrics.jsonl", *folder.samples.rglob("*.png")):
+        path.unlink(missing_ok=True)
 
 
 def _take_up(folder: RunFolder, plain: dict[str, Any]) -> None:
@@ -52,7 +97,9 @@ def _take_up(folder: RunFolder, plain: dict[str, Any]) -> None:
     }
     for key, (old, new) in changed.items():
         print(f"changed     {key}: {old} -> {new}", file=sys.stderr)
-    folder.update_record(state="running", resumed=folder.record.get("resumed", 0) + 1, changed=changed)
+    plain["group"] = plain["group"] or folder.record.get("group")
+    resumed = folder.record.get("resumed", 0) + 1
+    folder.update_record(state="running", resumed=resumed, changed=changed, group=plain["group"], tags=plain["tags"])
     write_atomically(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(plain)))
     if _overrides():
         write_atomically(folder.path / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(_overrides())))
@@ -101,7 +148,8 @@ def _choices() -> dict[str, str]:
     if not HydraConfig.initialized():
         return {}
     chosen = HydraConfig.get().runtime.choices
-    return {str(key): str(value) for key, value in chosen.items() if value and not str(key).startswith("hydra/")}
+    kept = {str(key): str(value) for key, value in chosen.items() if value and key != "launcher"}
+    return {key: value for key, value in kept.items() if not key.startswith("hydra/")}
 
 
 def _overrides() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-VOLATILE = ("resume", "run_dir", "paths", "logger", "notes", "tags", "threads")
+VOLATILE = ("resume", "run_dir", "paths", "logger", "group", "job_type", "notes", "tags", "threads")
 """Top-level keys that do not change what a run computes, left out of its identity."""
 
 

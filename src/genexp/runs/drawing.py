@@ -6,9 +6,10 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from genexp.contracts import ImageMap
+from genexp.contracts import FittedSampler, ImageMap
 from genexp.runs.build import build
 from genexp.runs.load import Run
+from genexp.sampling.density import fit_to_training_images
 from genexp.sampling.interpolation import path
 from genexp.tensors import IndexedNoise
 from genexp.terminal import progress
@@ -35,6 +36,8 @@ class Drawing:
         wanted = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         self.run, self.model, self.sampler = run, run.model.to(wanted), build(sampler)
         self.source = self.model.source()
+        if isinstance(self.sampler, FittedSampler):
+            fit_to_training_images(self.sampler, self.source, build(run.config.data), wanted)
         self.device, self.seed, self.batch_size, self.label = torch.device(wanted), seed, batch_size, label
         self.num_classes: int | None = run.config.model.get("num_classes")
         if label is not None and self.num_classes is None:

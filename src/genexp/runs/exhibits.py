@@ -44,6 +44,33 @@ def write_pictures(
     return written
 
 
+def write_samples(batches: Callable[[], Iterable[Batch]], folder: Path, count: int) -> Path | None:
+    """Write `samples.png`: the first samples in order, twelve a row; of points a cloud.
+
+    Args:
+        batches: Opens the samples.
+        folder: Where the picture goes.
+        count: Images in the picture; 0 writes nothing. Of points, 2,500 are shown whatever the number.
+
+    Returns:
+        The file, or None.
+    """
+    if count == 0:
+        return None
+    shown: list[Tensor] = []
+    for batch in batches():
+        shown.append(batch["image"])
+        wanted = count if batch["image"].ndim > 2 else _POINTS
+        if sum(len(each) for each in shown) >= wanted:
+            break
+    path = folder / "samples.png"
+    save_png(picture(torch.cat(shown)[:wanted], _COLUMNS), path)
+    return path
+
+
+_COLUMNS, _POINTS = 12, 2500
+
+
 def _rows(choice: Choice, generated: ImageSet, real: ImageSet) -> Tensor:
     samples = pick(generated, choice.samples)
     neighbours = pick(real, choice.neighbours.flatten()).unflatten(0, choice.neighbours.shape)

@@ -93,12 +93,19 @@ def logger_nodes(config: DictConfig, folder: RunFolder) -> DictConfig:
     for node in nodes.values():
         if "largest" in node:
             node.largest = [*node.largest, *largest]
-        for key, value in (("directory", folder.path), ("save_dir", folder.path), ("run_id", folder.record["id"])):
+        for key, value in _told_by(folder).items():
             if key in node and node[key] is None:
-                node[key] = str(value)
+                node[key] = value
+        if "monitor" in node and node.monitor is None:
+            node.monitor = config.training.monitor
         if "run_id" in node and node.get("name") is None:
             node.name = f"{folder.record['name']}-{folder.record['id']}"
     return nodes
+
+
+def _told_by(folder: RunFolder) -> dict[str, str | None]:
+    place, record = str(folder.path), folder.record
+    return {"directory": place, "save_dir": place, "run_id": record["id"], "group": record.get("group")}
 
 
 def _remember(loggers: dict[str, Any], rows: list[dict[str, float]]) -> None:
@@ -137,7 +144,7 @@ def _require_safe_strategy(strategy: Any, devices: Any) -> None:
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN and not alone:
         launcher = str(HydraConfig.get().launcher.get("_target_"))
         raise ValueError(
-            f"several processes a run in a sweep must use hydra/launcher=pool, got {launcher.rpartition('.')[2]} with "
-            f"strategy={strategy} and devices={devices}: one process for all jobs keeps the ranks of the first for the "
-            "next, and its ranks repeat the whole sweep"
+            f"several processes a run in a sweep must use launcher=pool or launcher=slurm, got "
+            f"{launcher.rpartition('.')[2]} with strategy={strategy} and devices={devices}: one process for all jobs "
+            "keeps the ranks of the first for the next, and its ranks repeat the whole sweep"
         )

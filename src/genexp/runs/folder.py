@@ -4,7 +4,9 @@ import json
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -129,6 +131,18 @@ class RunFolder:
     def write_metrics(self, values: dict[str, Any]) -> None:
         """Write the closing values."""
         write_atomically(self.path / "metrics.json", json.dumps(values, indent=2) + "\n")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from changing the closing values meanwhile; where files cannot be locked, do nothing."""
+        if sys.platform == "win32":
+            yield
+            return
+        import fcntl
+
+        with open(self.path / ".lock", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _json(self, name: str) -> dict[str, Any]:
         try:

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.runs.config import conf_dir, data_name, load_config
-from genexp.runs.folder import OVERRIDES, RunFolder, new_run_id
+from genexp.runs.folder import CONFIG, OVERRIDES, RunFolder, new_run_id
 from genexp.sweeps.errors import JobFailed
 from genexp.sweeps.paths import quoted, unquoted
 
@@ -78,7 +78,7 @@ def typed_environment() -> dict[str, str]:
 
 _RESUME_SWEEP = "sweep.resume="
 
-_CHOICES = ("experiment", "model", "data", "resume")
+_CHOICES = ("experiment", "model", "data", "resume", "sweep")
 """Any of these says what to train; without one, `genexp train` is `experiment=quickstart`."""
 
 _FOR_THE_USER = (ValueError, FileExistsError, FileNotFoundError, ConnectionError, FloatingPointError)
@@ -103,7 +103,11 @@ def _source(name: str, arguments: list[str]) -> list[str]:
         return arguments
     if any(a.startswith(_RESUME_SWEEP) for a in arguments):
         return _continued_sweep(arguments)
+    if any(a.startswith("sweep=") and a != "sweep=null" for a in arguments):
+        arguments = _searching(arguments)
     resume = [a.split("=", 1)[1] for a in arguments if a.startswith("resume=")]
+    if resume[-1:] == ["auto"]:
+        return _before_overrides(arguments, _settled_before(arguments))
     if resume and resume[-1] not in ("auto", "null"):
         return _before_overrides(arguments, _started_with(RunFolder.open(unquoted(resume[-1]))))
     if not any(a.split("=")[0] in _CHOICES for a in arguments):
@@ -130,10 +134,24 @@ def _continued_sweep(arguments: list[str]) -> list[str]:
     return [*flags, *command, f"hydra.sweep.dir={quoted(folder)}", "hydra.launcher.resume=true"]
 
 
+def _searching(arguments: list[str]) -> list[str]:
+    """`sweep=<question>` alone asks it with Optuna."""
+    asked = [] if any(a.startswith("hydra/sweeper=") for a in arguments) else ["hydra/sweeper=optuna"]
+    several = [] if {"-m", "--multirun"} & set(arguments) else ["hydra.mode=MULTIRUN"]
+    return _before_overrides(arguments, [*asked, *several])
+
+
 def _before_overrides(arguments: list[str], further: list[str]) -> list[str]:
     """`arguments` with `further` overrides ahead of the others; the parser wants all overrides side by side."""
     place = next((i for i, a in enumerate(arguments) if "=" in a and not a.startswith("-")), 0)
     return [*arguments[:place], *further, *arguments[place:]]
+
+
+def _settled_before(arguments: list[str]) -> list[str]:
+    """What the machine settled that the run in `run_dir` began on, if there is one: another may continue it."""
+    named = [unquoted(a.split("=", 1)[1]) for a in arguments if a.startswith("run_dir=")]
+    path = Path(named[-1]).expanduser() / CONFIG if named else None
+    return [f"trainer.precision={load_config(path).trainer.precision}"] if path is not None and path.is_file() else []
 
 
 def _started_with(folder: RunFolder) -> list[str]:

@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
+from torch import Tensor
 
+from genexp.reports.directions import direction
+from genexp.reports.measurements import Measurement, measurements
+from genexp.reports.reading import read_run
 from genexp.runs.config import load_config
 from genexp.runs.folder import RunFolder
+from genexp.runs.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,44 @@ class Run:
         return self.folder.metrics
 
     @property
-    def history(self) -> list[dict[str, float]]:
+    def history(self) -> Rows:
         """Every logged line, each with `images_seen`."""
-        return self.folder.history()
+        return Rows(self.folder.history())
+
+    @property
+    def table(self) -> Rows:
+        """The newest values as a table, each with what it was measured with.
+
+        `metric`, `value`, `better` (lower, higher, or reference: that of real images is the aim), `real images` (what
+        held-out ones reach), `error` (standard error), `source` (the training run itself or a later `genexp evaluate`)
+        and, where images were drawn, `generated`, `reference`, `weights`, `sampler` and `seed`.
+        """
+        return Rows(_as_row(each) for each in measurements(read_run(self.folder.path)))
+
+    def samples(self, num: int, seed: int = 0, label: int | None = None, device: str = "cpu") -> Tensor:
+        """Draw images with the run's own sampler; image i is the one that `genexp sample` draws for this seed.
+
+        Args:
+            num: How many.
+            seed: Seed of the noise.
+            label: One class for every image; by default all classes in turn.
+            device: Where to draw: `cpu`, `cuda` or `auto`.
+
+        Returns:
+            Images (num, C, H, W) in [-1, 1], or points (num, 2), on the CPU.
+
+        Raises:
+            ValueError: `num` is below 1, `label` is none of the model's, or the model draws no images.
+        """
+        from genexp.runs.drawing import Drawing
+        from genexp.runs.samples import require_drawable
+
+        if num < 1:
+            raise ValueError(f"num must be at least 1, got {num}")
+        drawing = Drawing(self, self.config.sampler, device, seed, 256, label)
+        if drawing.has_start:
+            require_drawable(self, self.config.sampler)
+        return drawing.images(num)
 
     @property
     def pictures(self) -> list[Path]:
@@ -81,3 +121,11 @@ def load_run(path: Path | str, weights: str = "averaged", checkpoint: str | None
     if not file.is_file():
         raise FileNotFoundError(f"checkpoint must be best, last or a file of the run {folder.path}, got {checkpoint}")
     return Run(folder, weights, file)
+
+
+def _as_row(each: Measurement) -> dict[str, Any]:
+    protocol = each.protocol or {}
+    better = direction(each.key, each.better, {})
+    row = {"metric": each.key, "value": each.value, "better": better, "real images": each.floor, "error": each.error}
+    drawn = {"generated": protocol.get("n_generated"), "reference": protocol.get("reference")}
+    return row | {"source": each.source} | drawn | {name: protocol.get(name) for name in ("weights", "sampler", "seed")}

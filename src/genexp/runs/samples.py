@@ -2,18 +2,22 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
+from statistics import median
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from genexp.contracts import Batch
+from genexp.contracts import Batch, FittedSampler
 from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.generation import draw, shares
 from genexp.evaluation.images import quantised
+from genexp.evaluation.protocol import describe
 from genexp.runs.build import build
 from genexp.runs.load import Run
+from genexp.sampling.density import fit_to_training_images
 from genexp.tensors import IndexedNoise, to_float, to_uint8
 
 
@@ -53,6 +57,7 @@ class Samples:
             raise ValueError("reference must have classes for a class-conditional model, got one without labels")
         self.source = run.model.to(device).source()
         self.sampler = build(sampler)
+        self._data, self._fitted = run.config.data, False
         self.cache = TensorCache(run.folder.path / "evaluations" / "images")
         self._key = {
             "checkpoint": hashlib.sha256(run.checkpoint.read_bytes()).hexdigest(),
@@ -61,6 +66,28 @@ class Samples:
             "seed": seed,
             "counts": json.dumps(self.counts),
         }
+        self._seconds: list[float] = []
+        self._drawn = 0
+
+    @property
+    def sampling(self) -> dict[str, Any] | None:
+        """How fast images were drawn, or None if all of them came from the disk.
+
+        `sampling_seconds` is the wall time of an image: the median over the batches that were drawn anew, of a batch's
+        seconds divided by its images. Beside it stands what it depends on: sampler, weights, images a batch, device and
+        threads.
+        """
+        if not self._seconds:
+            return None
+        return {
+            "sampling_seconds": median(self._seconds),
+            "images": self._drawn,
+            "sampler": describe(self.sampler),
+            "weights": self._key["weights"],
+            "batch_size": self.batch_size,
+            "device": str(self.device),
+            "threads": torch.get_num_threads(),
+        }
 
     def batches(self, advance: Callable[[float], None] = lambda count: None) -> Iterator[Batch]:
         """The samples with `image`, `index` and, for a conditional model, `label`."""
@@ -68,14 +95,24 @@ class Samples:
             yield self._batch(indices)
             advance(len(indices))
 
+    def _fit_once(self) -> None:
+        """Fit a sampler that learns from the run's training images, when the first images are drawn."""
+        if isinstance(self.sampler, FittedSampler) and not self._fitted:
+            fit_to_training_images(self.sampler, self.source, build(self._data), self.device)
+            self._fitted = True
+
     def _batch(self, indices: range) -> Batch:
         key = self._key | {"first": indices.start, "last": indices[-1]}
         stored = self.cache.load(key)
         if stored is None:
+            self._fit_once()
+            begun = time.perf_counter()
             batch = draw(self.source, self.sampler, indices, self.seed, self.counts, self.device)
             images = quantised(batch["image"])
             kept = {"image": to_uint8(images) if images.ndim == 4 else images}
             stored = {name: value.cpu() for name, value in (batch | kept).items()}
+            self._seconds.append((time.perf_counter() - begun) / len(indices))
+            self._drawn += len(indices)
             self.cache.store(key, stored)
         image = stored["image"]
         found = {**stored, "image": to_float(image) if image.dtype == torch.uint8 else image}
@@ -88,8 +125,12 @@ def require_drawable(run: Run, sampler: DictConfig) -> None:
     Raises:
         ValueError: it does not.
     """
+    drawing, source = build(sampler), run.model.source()
     try:
-        build(sampler).start(run.model.source(), IndexedNoise(0, [0]))
+        if isinstance(drawing, FittedSampler):
+            drawing.require(source)
+        else:
+            drawing.start(source, IndexedNoise(0, [0]))
     except TypeError as error:
         name = type(run.model).__name__
         raise ValueError(f"run must be of a model that draws images from noise, got {name}: {error}") from error

@@ -34,12 +34,17 @@ def find_problems(config: DictConfig, name: str = "train", origins: Origins | No
         origins: Knows which file set a key; by default asked from the running Hydra.
     """
     origins = origins or Origins.of_running_hydra()
-    config = config.copy()
-    with open_dict(config):
-        config.pop("hydra", None)
-    problems = list(_interpolations(config))
-    if not problems:
+    if "hydra" in config:
+        config = config.copy()
+        with open_dict(config):
+            config.pop("hydra")
+    try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+    except OmegaConfBaseException:
+        problems = list(_interpolations(config))
+        if not problems:
+            raise
+    else:
         problems = [*_top_level(plain, name), *_nodes(plain, "")]
     return [Problem(p.key, p.message, p.origin or origins.of(p.key)) for p in problems]
 

@@ -20,8 +20,9 @@ class WandbRun(Logger):
     """The W&B run of one run folder.
 
     Every value is plotted against `images_seen`. Evaluations (`fd/`, `val/`) also write flat `best/...` keys, the
-    smallest value so far, which tables and sweeps can use by name. A resumed run continues the same W&B run, and its
-    bests after `remember`.
+    smallest value so far, which tables can use by name. The monitored value has one under the name that it is
+    monitored by (`best/fd`), whatever its protocol: what a W&B sweep looks at. A resumed run continues the same W&B
+    run, and its bests after `remember`.
 
     Args:
         directory: The run folder; W&B's files go to its `wandb/`.
@@ -35,6 +36,7 @@ class WandbRun(Logger):
         tags: Labels to filter by.
         notes: Free text.
         largest: Prefixes of evaluation values for which larger is better.
+        monitor: Name of the monitored value, or its part before the first slash; None for none.
     """
 
     def __init__(
@@ -50,12 +52,13 @@ class WandbRun(Logger):
         tags: list[str] | None = None,
         notes: str | None = None,
         largest: list[str] | None = None,
+        monitor: str | None = None,
     ) -> None:
         super().__init__()
         if mode not in ("offline", "online", "disabled"):
             raise ValueError(f"mode must be offline, online or disabled, got {mode!r}")
         self.directory = Path(directory)
-        self.largest = tuple(largest or ())
+        self.largest, self.monitor = tuple(largest or ()), monitor
         self._settings = {
             "id": run_id,
             "project": project,
@@ -64,7 +67,7 @@ class WandbRun(Logger):
             "entity": entity,
             "group": group,
             "job_type": job_type,
-            "tags": tags or [],
+            "tags": [tag(each) for each in tags or []],
             "notes": notes,
         }
         self._config: dict[str, Any] = {}
@@ -137,6 +140,9 @@ class WandbRun(Logger):
             larger = bool(self.largest) and name.startswith(self.largest)
             if known is None or (value > known if larger else value < known):
                 self._best[name] = improved[f"best/{name}"] = value
+        monitored = next((name for name in sorted(row) if name.split("/")[0] == self.monitor), None)
+        if f"best/{monitored}" in improved:
+            improved[f"best/{self.monitor}"] = improved[f"best/{monitored}"]
         return improved
 
     @rank_zero_only

@@ -3,12 +3,24 @@
 import torch
 from torch import Tensor
 
-from genexp.contracts import Batch, ImageMap, Progress
+from genexp.contracts import Batch, ImageMap, Progress, Stylizer
 from genexp.tensors import IndexedNoise
 
 
 class Mapping:
-    """The images that an `ImageMap` makes of a batch: style transfer, super-resolution. Nothing is random."""
+    """The images that an `ImageMap` makes of a batch: style transfer, super-resolution. Nothing is random.
+
+    Args:
+        alpha: Strength of the style in [0, 1], for a `Stylizer`; None renders as the model itself would.
+
+    Raises:
+        ValueError: `alpha` lies outside [0, 1].
+    """
+
+    def __init__(self, alpha: float | None = None) -> None:
+        if alpha is not None and not 0 <= alpha <= 1:
+            raise ValueError(f"alpha must lie in [0, 1] or be null, got {alpha}")
+        self.alpha = alpha
 
     def start(self, model: ImageMap, noise: IndexedNoise) -> Batch:
         """There is nothing to draw.
@@ -30,11 +42,16 @@ class Mapping:
         """Images (B, C, H, W) in [-1, 1] rendered from the batch `start`.
 
         Raises:
-            TypeError: `model` is not an image map.
+            TypeError: `model` is not an image map, or `alpha` is given and it is no stylizer.
         """
         if not isinstance(model, ImageMap):
             raise TypeError(f"Mapping renders with an ImageMap, got {type(model).__name__}")
-        images = model.render(start)
+        if self.alpha is None:
+            images = model.render(start)
+        elif isinstance(model, Stylizer):
+            images = model.stylize(start["content"], start["style"], self.alpha)
+        else:
+            raise TypeError(f"alpha needs a Stylizer, got {type(model).__name__}: leave it null")
         if progress is not None:
             progress(1, 1)
         return images

@@ -84,27 +84,30 @@ class Launching:
 
     def launch(self, batch: Sequence[Sequence[str]]) -> list[JobReturn]:
         """Run one batch of jobs; those that an earlier command has finished are not run again."""
-        configs = [self._composed(overrides) for overrides in batch]
-        for config in configs:
-            _require_own_folder(config)
-        if self.sweep is None:
-            path = Path(self.config.hydra.sweep.dir).resolve()
-            self.sweep = SweepFolder(path, sys.argv[1:], _for_every_job(self.config), self.resume)
-            print(f"sweep     {shown_path(self.sweep.path)}", file=sys.stderr)
+        configs = [self.composed(overrides) for overrides in batch]
+        self.open()
         jobs = [self.sweep.job_for(list(overrides)) for overrides in batch]
         self.sweep.save()
         done = [self._note_finished(job) for job in jobs]
         tasks = [
-            Task(job, name, need_of(config, 0), _images(config))
+            Task(job, name, need_of(config, 0), length_of(config))
             for job, name, config in zip(jobs, _names(jobs, self.sweep.jobs), configs, strict=True)
         ]
         try:
             self._run(tasks, done, configs)
         except SweepInterrupted:
-            self._say_how_to_go_on()
+            self.say_how_to_go_on()
             raise
         self._report(tasks)
         return self._returns(tasks, batch)
+
+    def open(self) -> SweepFolder:
+        """The sweep's folder, claimed at the first call."""
+        if self.sweep is None:
+            path = Path(self.config.hydra.sweep.dir).resolve()
+            self.sweep = SweepFolder(path, sys.argv[1:], _for_every_job(self.config), self.resume)
+            print(f"sweep     {shown_path(self.sweep.path)}", file=sys.stderr)
+        return self.sweep
 
     def _run(self, tasks: list[Task], done: list[bool], configs: list[DictConfig]) -> None:
         missing = [i for i, each in enumerate(done) if not each]
@@ -112,18 +115,21 @@ class Launching:
             print(f"finished  {len(tasks) - len(missing)} of {len(tasks)} jobs already", file=sys.stderr)
         if not missing:
             return
-        self._connect()
-        needs: list[Need] = []
+        self.connect()
         for i in missing:
             tasks[i].need = need_of(configs[i], len(self.gpus))
-            needs.append(tasks[i].need)
+        pool = self.pool([tasks[i].need for i in missing])
+        pool.run([tasks[i] for i in missing], [task for task, each in zip(tasks, done, strict=True) if each])
+
+    def pool(self, needs: Sequence[Need]) -> Pool:
+        """A pool with room for jobs of these needs; `connect` comes first."""
         slots = make_slots(self.slots, self.threads, needs, self.gpus)
         for need in needs:
             slots.require_room(need)
-        pool = Pool(self.sweep, self.connection, slots, self.timeout, self.grace)
-        pool.run([tasks[i] for i in missing], [task for task, each in zip(tasks, done, strict=True) if each])
+        return Pool(self.sweep, self.connection, slots, self.timeout, self.grace)
 
-    def _connect(self) -> None:
+    def connect(self) -> None:
+        """Start the process that starts jobs, once."""
         if self.connection is not None:
             return
         if self.preload:
@@ -133,12 +139,21 @@ class Launching:
         atexit.register(self.connection.close)
         self.gpus = visible_gpus(self.connection.ready()["gpus"])
 
-    def _composed(self, overrides: Sequence[str]) -> DictConfig:
-        """A job's configuration as far as the pool reads it; values of other parts are left out, so jobs share it."""
+    def composed(self, overrides: Sequence[str]) -> DictConfig:
+        """A job's configuration as far as the pool reads it; values of other parts are left out, so jobs share it.
+
+        Raises:
+            ValueError: it says where the job runs, which the sweep does.
+        """
         read = tuple(each for each in overrides if not _UNREAD.match(each))
         if read not in self._known:
-            self._known[read] = self.context.config_loader.load_sweep_config(self.config, list(read))
+            self._known[read] = self.compose(read)
+            _require_own_folder(self._known[read])
         return self._known[read]
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """A job's whole configuration."""
+        return self.context.config_loader.load_sweep_config(self.config, list(overrides))
 
     def _note_finished(self, job: Job) -> bool:
         if not self.sweep.finished(job):
@@ -159,7 +174,8 @@ class Launching:
         ]
         print_columns(("job", "state", "best", "time", "run folder"), rows)
 
-    def _say_how_to_go_on(self) -> None:
+    def say_how_to_go_on(self) -> None:
+        """Print the command that continues the sweep."""
         print(f"continue with  genexp train sweep.resume={shown_path(self.sweep.path)}", file=sys.stderr)
 
     def _returns(self, tasks: Sequence[Task], batch: Sequence[Sequence[str]]) -> list[JobReturn]:
@@ -198,7 +214,8 @@ def _for_every_job(config: DictConfig) -> list[str]:
     return [*flags, *(each for each in config.hydra.overrides.hydra if not each.startswith(_OF_THE_SWEEP))]
 
 
-def _images(config: DictConfig) -> float | None:
+def length_of(config: DictConfig) -> float | None:
+    """Images that a job trains on, where its configuration says."""
     training = config.get("training")
     return training.get("max_images") if training else None
 

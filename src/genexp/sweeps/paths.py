@@ -1,4 +1,4 @@
-"""Paths as values of overrides, which have rules of their own for quotes."""
+"""Paths and texts as values of overrides, which have rules of their own for quotes."""
 
 import re
 from pathlib import Path
@@ -7,8 +7,11 @@ from pathlib import Path
 def quoted(path: Path) -> str:
     """A path as the value of an override, whatever characters it has."""
     text = str(path)
-    if re.fullmatch(r"[\w/.~+-]+", text, re.ASCII):
-        return text
+    return text if re.fullmatch(r"[\w/.~+-]+", text, re.ASCII) else quoted_text(text)
+
+
+def quoted_text(text: str) -> str:
+    """A text as the value of an override, in quotes."""
     escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + (r"\'" if found[2] else ""), text)
     return f"'{escaped}'"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from genexp.sweeps.connection import Connection
 from genexp.sweeps.errors import SweepInterrupted
@@ -39,6 +39,25 @@ class Task:
     log: BinaryIO | None = None
 
 
+class Source(Protocol):
+    """Makes tasks while others run, watches them, and learns how they ended.
+
+    Args:
+        need: What each task runs on.
+    """
+
+    need: Need
+
+    def next_task(self) -> Task | None:
+        """A task for a place that has become free, or None when there are no more."""
+
+    def observe(self, task: Task) -> bool:
+        """Look at a running task; True ends it, and its state is then `pruned`."""
+
+    def ended(self, task: Task) -> str:
+        """Take note of a task whose state is settled; returns what is said about it."""
+
+
 class Pool:
     """Runs tasks, each as soon as there is room for it, in their order.
 
@@ -57,40 +76,47 @@ class Pool:
         self.timeout, self.grace = timeout, grace
         self.received: list[int] = []
         self._forwarded = 0
+        self._source: Source | None = None
+        self._shown: list[Task] = []
 
-    def run(self, tasks: Sequence[Task], others: Sequence[Task] = ()) -> None:
+    def run(self, tasks: Sequence[Task], others: Sequence[Task] = (), source: Source | None = None) -> None:
         """Run all tasks to their end; their outcome is in their records.
 
         Args:
             tasks: What to run.
             others: What is shown with it, already finished.
+            source: Where further tasks come from when these have begun.
 
         Raises:
             SweepInterrupted: SIGINT or SIGTERM came; running jobs have been ended, waiting ones not started.
         """
-        shown = sorted([*tasks, *others], key=lambda task: task.job.number)
         queue, running = list(tasks), {}
-        with self._signals(), Display(lambda: self._lines(shown)) as display:
-            while queue or running:
+        self._source, self._shown = source, [*tasks, *others]
+        with self._signals(), Display(self._lines) as display:
+            while True:
                 if not self.received:
                     self._start(queue, running, display)
-                elif not running:
+                if not running:
                     break
                 for answer in self.connection.answers(timeout=0.25):
                     if "ended" in answer:
                         self._end(running.pop(answer["ended"]), answer, display)
                 self._forward(running, display)
+                self._observe(running)
                 self._enforce(running)
                 display.tick()
         if self.received:
             raise SweepInterrupted(128 + self.received[0])
 
     def _start(self, queue: list[Task], running: dict[str, Task], display: Display) -> None:
-        while queue:
-            places = self.slots.take(queue[0].need)
+        while queue or self._source is not None:
+            places = self.slots.take(queue[0].need if queue else self._source.need)
             if places is None:
                 return
-            task = queue.pop(0)
+            task = queue.pop(0) if queue else self._made()
+            if task is None:
+                self.slots.give_back(self._source.need, places)
+                return
             job = task.job
             arguments = self.sweep.arguments(job)
             log = self.sweep.log(job)
@@ -108,6 +134,12 @@ class Pool:
             where = f"  gpu {','.join(places)}" if task.need.kind == "gpu" else ""
             display.say(f"started   {task.name}{where}{again}")
 
+    def _made(self) -> Task | None:
+        task = self._source.next_task()
+        if task is not None:
+            self._shown.append(task)
+        return task
+
     def _end(self, task: Task, answer: dict[str, Any], display: Display) -> None:
         job, seconds = task.job, time.monotonic() - task.begun
         self.slots.give_back(task.need, task.places)
@@ -116,11 +148,13 @@ class Pool:
         job.cpu_seconds = round(job.cpu_seconds + answer["cpu_seconds"], 2)
         if answer["status"] == 0 and self.sweep.finished(job):
             job.state, job.value = "finished", self.sweep.value(job)
-            value = "" if job.value is None else f"  best {job.value:.4g}"
-            display.say(f"finished  {task.name}  {duration(seconds)}{value}")
         else:
             job.state = task.verdict or "failed"
-            display.say(f"{job.state:<9} {task.name}  {duration(seconds)}, {ending(answer['status'])}")
+        note = best(job) if self._source is None else self._source.ended(task)
+        if job.state in ("finished", "pruned"):
+            display.say(f"{job.state:<9} {task.name}  {duration(seconds)}  {note}".rstrip())
+        else:
+            display.say(f"{job.state:<9} {task.name}  {duration(seconds)}, {note or ending(answer['status'])}")
             if job.state != "interrupted":
                 log = self.sweep.log(job)
                 display.say("".join(f"    {line}\n" for line in tail(log).splitlines()) + f"    ({shown_path(log)})")
@@ -151,10 +185,15 @@ class Pool:
             elif self.timeout is not None and task.verdict is None and now - task.begun > self.timeout:
                 self._ask(task, signal.SIGTERM, "timeout")
 
-    def _lines(self, tasks: Sequence[Task]) -> list[Line]:
+    def _observe(self, running: dict[str, Task]) -> None:
+        for task in running.values():
+            if self._source is not None and task.verdict is None and self._source.observe(task):
+                self._ask(task, signal.SIGTERM, "pruned")
+
+    def _lines(self) -> list[Line]:
         return [
             Line(task.name, task.job.state, task.images, read_progress(self.sweep.path / task.job.folder))
-            for task in tasks
+            for task in sorted(self._shown, key=lambda task: task.job.number)
         ]
 
     @contextmanager
@@ -176,6 +215,11 @@ def keep_log(file: BinaryIO, path: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             file.seek(0)
             path.write_bytes(file.read())
+
+
+def best(job: Job) -> str:
+    """The best monitored value of a finished job in words; nothing for another."""
+    return f"best {job.value:.4g}" if job.state == "finished" and job.value is not None else ""
 
 
 def ending(status: int) -> str:

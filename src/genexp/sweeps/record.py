@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from genexp.runs.folder import DamagedRun, RunFolder, write_atomically
+from genexp.runs.folder import RECORD, DamagedRun, RunFolder, write_atomically
 from genexp.sweeps.paths import quoted
 
 SWEEP, LOCK = "sweep.json", ".lock"
@@ -22,11 +22,12 @@ class Job:
         number: Its number in the sweep, which names its folder.
         overrides: What it is run with.
         folder: Its run folder, relative to the sweep's.
-        state: `waiting`, `running`, `finished`, `failed`, `timeout`, `interrupted`.
+        state: `waiting`, `running`, `finished`, `failed`, `timeout`, `interrupted`, `pruned`.
         value: Its best monitored value.
         seconds: Its wall time, of all attempts.
         cpu_seconds: Its CPU time, of all attempts.
         attempts: How often it was started.
+        submitted: What the cluster calls it while it is there to run.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Job:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     attempts: int = 0
+    submitted: str | None = None
 
 
 class SweepFolder:
@@ -115,7 +117,11 @@ class SweepFolder:
         write_atomically(self.path / SWEEP, json.dumps(record, indent=1) + "\n")
 
     def job_for(self, overrides: Sequence[str]) -> Job:
-        """The job with these overrides: one that an earlier command has begun, each once, or else a new one."""
+        """The job with these overrides: one that an earlier command has begun, each once, or else a new one.
+
+        What says where a sweep runs is not of its jobs, so a sweep may be continued elsewhere.
+        """
+        overrides = [each for each in overrides if not each.startswith("launcher=")]
         for job in self.jobs:
             if job.number in self.earlier and sorted(job.overrides) == sorted(overrides):
                 self.earlier.remove(job.number)
@@ -135,11 +141,7 @@ class SweepFolder:
 
     def finished(self, job: Job) -> bool:
         """Whether the job's own folder says that it is done, whatever the record of the sweep says."""
-        folder = self.run_folder(job)
-        try:
-            return folder.record.get("state") == "finished" and bool(folder.metrics)
-        except DamagedRun:
-            return False
+        return is_finished(self.run_folder(job))
 
     def value(self, job: Job) -> float | None:
         """The best monitored value of a finished job."""
@@ -156,6 +158,27 @@ class SweepFolder:
             attempt += 1
             job.folder = f"{job.number:03d}_attempt{attempt}"
         return ["train", *self.further, *job.overrides, f"run_dir={quoted(self.path / job.folder)}"]
+
+    def requeueable_arguments(self, job: Job) -> list[str]:
+        """The command that begins the job in its folder, and when it is given again goes on there."""
+        folder = self.run_folder(job).path
+        return ["train", *self.further, *job.overrides, f"run_dir={quoted(folder)}", "resume=auto"]
+
+
+def is_begun(folder: RunFolder) -> bool:
+    """Whether a run is at work in its folder."""
+    try:
+        return (folder.path / RECORD).is_file() and folder.record.get("state") == "running"
+    except DamagedRun:
+        return False
+
+
+def is_finished(folder: RunFolder) -> bool:
+    """Whether a run's own folder says that it is done."""
+    try:
+        return folder.record.get("state") == "finished" and bool(folder.metrics)
+    except DamagedRun:
+        return False
 
 
 def read_record(path: Path) -> dict[str, Any]:

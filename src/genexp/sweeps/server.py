@@ -38,6 +38,7 @@ PRELOADED = (
     "rich.progress",
     "PIL.Image",
 )
+COMMANDS = ("genexp.commands.train", "genexp.commands.closing", "genexp.commands.evaluate")
 OWN = ("adversarial", "callbacks", "data", "diffusion", "evaluation", "families", "latents", "losses", "networks")
 _PR_SET_PDEATHSIG = 1
 
@@ -45,7 +46,7 @@ _PR_SET_PDEATHSIG = 1
 def preload() -> None:
     """Import what jobs need, and put it beyond the reach of the garbage collector, which would copy its pages."""
     gc.disable()  # nothing that is imported is garbage; looking for it takes a tenth of the time
-    for name in (*PRELOADED, "genexp.commands.train", "genexp.commands.closing", "genexp.runs.experiment"):
+    for name in (*PRELOADED, *COMMANDS, "genexp.runs.experiment"):
         importlib.import_module(name)
     for package in (*OWN, "sampling", "runs"):
         path = importlib.import_module(f"genexp.{package}").__path__

@@ -102,8 +102,8 @@ def chosen(lines: Sequence[Line], most: int) -> list[Line]:
     """The jobs worth a row when there are many: running ones, then failed, the next to come, the newest finished."""
     if len(lines) <= most:
         return list(lines)
-    order = {"running": 0, "failed": 1, "timeout": 1, "interrupted": 1, "waiting": 2, "finished": 3}
-    ranked = sorted(range(len(lines)), key=lambda i: (order[lines[i].state], -i if lines[i].state == "finished" else i))
+    order = {"running": 0, "failed": 1, "timeout": 1, "interrupted": 1, "waiting": 2, "finished": 3, "pruned": 3}
+    ranked = sorted(range(len(lines)), key=lambda i: (order[lines[i].state], -i if order[lines[i].state] == 3 else i))
     return [lines[i] for i in sorted(ranked[:most])]
 
 
@@ -113,7 +113,7 @@ def table(lines: Sequence[Line]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    colours = {"running": "bold", "finished": "green", "waiting": "dim"}
+    colours = {"running": "bold", "finished": "green", "pruned": "yellow", "waiting": "dim"}
     shown = Table(box=SIMPLE_HEAVY, padding=(0, 1))
     for header in HEADERS:
         shown.add_column(header, overflow="fold" if header == "job" else "ellipsis", no_wrap=header != "job")

@@ -30,6 +30,7 @@ class FrechetDistance:
         "missing_class": "worse",
         "noise": "worse",
         "blur": "worse",
+        "swapped": "worse",
     }
     statistic = GroupedMoments
 

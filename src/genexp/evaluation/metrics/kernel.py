@@ -57,6 +57,7 @@ class KernelDistance:
         "missing_class": "worse",
         "noise": "worse",
         "blur": "worse",
+        "swapped": "worse",
         "jpeg": "worse",
     }
     statistic = FeatureStore

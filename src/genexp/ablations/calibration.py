@@ -1,0 +1,164 @@
+"""How long an ablation will take: what its finished parts took, and short trials of those that have not begun."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from genexp.ablations.plan import Drawing, Plan, Training
+from genexp.ablations.running import MeasurementFolder, Workers, opened
+from genexp.runs.config import compose
+from genexp.runs.folder import write_atomically
+from genexp.sweeps.pool import Task
+from genexp.sweeps.record import Job, SweepFolder, tail
+from genexp.sweeps.slots import Need
+
+_TRIALS, _BATCHES = 3, 24
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Expected work that is left.
+
+    Args:
+        trainings: Models to train.
+        training_seconds: What they take together, one after the other.
+        drawings: Sets to measure.
+        drawing_seconds: What they take together, one after the other.
+    """
+
+    trainings: int
+    training_seconds: float
+    drawings: int
+    drawing_seconds: float
+
+    def wall(self, places: int) -> float:
+        """Seconds on so many places that work side by side."""
+        found = 0.0
+        for count, seconds in ((self.trainings, self.training_seconds), (self.drawings, self.drawing_seconds)):
+            found += seconds / max(1, min(places, count)) if count else 0.0
+        return found
+
+
+def estimate(plan: Plan, workers: Workers, jobs: Mapping[Training, Job]) -> Estimate:
+    """Estimate the work that is left.
+
+    At most three configurations that no run has finished are tried for a few batches, and one of these models is
+    measured once; trials are kept, so asking again costs nothing. Configurations without a trial or a finished run are
+    taken to cost the mean of the others an image.
+
+    Args:
+        plan: What is to be done.
+        workers: Where it is done.
+        jobs: The job of every training.
+    """
+    left = [each for each, job in jobs.items() if not workers.runs.finished(job)]
+    known = {each.typical: job.seconds for each, job in jobs.items() if workers.runs.finished(job) and job.seconds}
+    unknown = list(dict.fromkeys(each.typical for each in left if each.typical not in known))
+    tried = unknown[:: -(-len(unknown) // _TRIALS)] if unknown else []
+    trials = _Trials(workers)
+    try:
+        return _estimated(plan, workers, jobs, trials, known, tried)
+    finally:
+        trials.close()
+
+
+def _estimated(
+    plan: Plan,
+    workers: Workers,
+    jobs: Mapping[Training, Job],
+    trials: "_Trials",
+    known: dict[tuple[str, ...], float],
+    tried: list[tuple[str, ...]],
+) -> Estimate:
+    left = [each for each, job in jobs.items() if not workers.runs.finished(job)]
+    seconds = known | {typical: trials.training_seconds(typical) for typical in tried}
+    lengths = {
+        each: compose("train", list(each)).training.max_images for each in {*seconds, *(t.typical for t in left)}
+    }
+    per_image = fmean(seconds[each] / lengths[each] for each in seconds) if seconds else 0.0
+    training = sum(seconds.get(each.typical, per_image * lengths[each.typical]) for each in left)
+    drawings = [] if plan.ablation.evaluate is None else _unmeasured(plan, workers, jobs)
+    each_drawing = 0.0
+    if drawings:
+        measured = [job.seconds for job in workers.measurements.jobs if job.state == "finished" and job.seconds]
+        each_drawing = fmean(measured) if measured else trials.drawing_seconds(plan, jobs, drawings)
+    return Estimate(len(left), training, len(drawings), each_drawing * len(drawings))
+
+
+def _unmeasured(plan: Plan, workers: Workers, jobs: Mapping[Training, Job]) -> list[Drawing]:
+    """Drawings without values; the record is asked without claiming its jobs."""
+    done = {tuple(sorted(job.overrides)) for job in workers.measurements.jobs if workers.measurements.finished(job)}
+    found = []
+    for drawing in plan.drawings:
+        run = (workers.runs.path / jobs[drawing.training].folder).resolve()
+        if tuple(sorted(drawing.overrides(plan.ablation, run))) not in done:
+            found.append(drawing)
+    return found
+
+
+class _Trials:
+    """Short runs whose time says how long the real ones take; their times are kept, the runs are not."""
+
+    def __init__(self, workers: Workers) -> None:
+        self.workers = workers
+        self.folder, self.record = workers.folder / "calibration", workers.folder / "calibration.json"
+        self.seconds: dict[str, float] = json.loads(self.record.read_text()) if self.record.is_file() else {}
+        self._runs: SweepFolder | None = None
+
+    def training_seconds(self, typical: tuple[str, ...]) -> float:
+        """Seconds of a training: the trial's fixed cost, and the rest at its speed."""
+        key = " ".join(typical)
+        if key not in self.seconds:
+            job = self._trained(typical)
+            metrics = self._runs.run_folder(job).metrics
+            speed = metrics.get("images_per_second") or metrics["images_seen"] / job.seconds
+            fixed = max(0.0, job.seconds - metrics["images_seen"] / speed)
+            self._keep(key, fixed + compose("train", list(typical)).training.max_images / speed)
+        return self.seconds[key]
+
+    def drawing_seconds(self, plan: Plan, jobs: Mapping[Training, Job], drawings: list[Drawing]) -> float:
+        """Seconds of one measurement, from a finished run or, without one, from the model of a trial."""
+        trained = [each for each in drawings if self.workers.runs.finished(jobs[each.training])]
+        drawing = (trained or drawings)[0]
+        key = " ".join(drawing.overrides(plan.ablation, Path("run")))
+        if key not in self.seconds:
+            if trained:
+                run = self.workers.runs.path / jobs[drawing.training].folder
+            else:
+                job = self._trained(drawing.training.typical)
+                run = self._runs.path / job.folder
+            sweep = opened(MeasurementFolder, self.folder / "measurements")
+            self._keep(key, self._done(sweep, drawing.overrides(plan.ablation, run.resolve()), "measurement").seconds)
+            sweep.release()
+        return self.seconds[key]
+
+    def close(self) -> None:
+        """Remove the trials."""
+        if self._runs is not None:
+            self._runs.release()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _keep(self, key: str, seconds: float) -> None:
+        self.seconds[key] = round(seconds, 2)
+        write_atomically(self.record, json.dumps(self.seconds, indent=1) + "\n")
+
+    def _trained(self, typical: tuple[str, ...]) -> Job:
+        if self._runs is None:
+            self._runs = opened(SweepFolder, self.folder)
+        config = compose("train", list(typical))
+        images = min(config.training.max_images, _BATCHES * config.data.get("batch_size", 1))
+        kept = [each for each in typical if not each.startswith(("logger=", "training.max_images="))]
+        return self._done(self._runs, [*kept, f"training.max_images={images}", "logger=none"], "training")
+
+    def _done(self, sweep: SweepFolder, overrides: list[str], title: str) -> Job:
+        """The finished trial, run now unless it was already."""
+        known = [job for job in sweep.jobs if sorted(job.overrides) == sorted(overrides)]
+        job = known[0] if known else sweep.job_for(overrides)
+        if not sweep.finished(job):
+            self.workers.carry_out(sweep, [Task(job, f"trial {title}", Need("cpu", 1))])
+        if not sweep.finished(job):
+            raise ValueError(f"a trial {title} must succeed before an ablation starts:\n{tail(sweep.log(job))}")
+        return job

@@ -1,0 +1,159 @@
+"""Everything that an ablation has measured so far, read back from its folder for the reports. Imports no torch."""
+
+import json
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from genexp.ablations.plan import Drawing, Plan, Training
+from genexp.ablations.running import Workers
+from genexp.ablations.spec import Ablation
+from genexp.reports.ablation.study import Labels, Study, Value
+from genexp.reports.directions import direction, metric_name
+from genexp.runs.config import load_config
+from genexp.runs.folder import DamagedRun
+from genexp.runs.provenance import cpu_features, git_state, versions
+from genexp.sweeps.record import Job
+
+
+def collect(plan: Plan, workers: Workers, trained: Mapping[Training, Job], measured: Mapping[Drawing, Job]) -> Study:
+    """The study as far as it has come.
+
+    Args:
+        plan: What was to be done.
+        workers: The folders.
+        trained: The job of every training.
+        measured: The job of every drawing that has one.
+    """
+    ablation = plan.ablation
+    values: list[Value] = []
+    pictures: dict[Labels, list[Path]] = {}
+    for drawing in plan.drawings:
+        job = trained[drawing.training]
+        if not workers.runs.finished(job):
+            continue
+        values += _own_values(drawing, workers, job, ablation)
+        file = workers.measurements.values_of(measured[drawing]) if drawing in measured else None
+        if file is not None:
+            values += _measured_values(drawing, file)
+        found = _newest_picture(workers.run_of(job).samples) if file is None else file.with_name("samples.png")
+        if found is not None and found.is_file():
+            pictures.setdefault(drawing.variant.labels, []).append(found)
+    diverged = [each for each in plan.drawings if workers.diverged(trained[each.training])]
+    values += [value for each in diverged for value in _diverged_values(each, values, ablation)]
+    notes = [*missing(plan, workers, trained, measured), *(f"{each.title}: training diverged" for each in diverged)]
+    known = {metric_name(each.key) for each in values}
+    notes += [f"{name}: no run has this value" for name in ablation.metrics if values and name not in known]
+    return Study(
+        name=ablation.name,
+        title=ablation.title,
+        question=ablation.question,
+        paper=ablation.paper,
+        scale=ablation.scale,
+        axes={axis: list(names) for axis, names in ablation.axes.items()},
+        search=ablation.search,
+        seeds=ablation.seeds,
+        metrics=ablation.metrics,
+        reported=ablation.reported,
+        claims=ablation.claims,
+        values=values,
+        pictures=pictures,
+        notes=notes,
+        origin=_origin(plan, workers, trained, measured),
+        remarks=ablation.remarks,
+    )
+
+
+def missing(
+    plan: Plan, workers: Workers, trained: Mapping[Training, Job], measured: Mapping[Drawing, Job]
+) -> list[str]:
+    """What was to be done and is not, in words; a training that diverged is a result."""
+    found = []
+    for drawing in plan.drawings:
+        job = trained[drawing.training]
+        if not workers.runs.finished(job):
+            found += [] if workers.diverged(job) else [f"{drawing.title}: not trained ({job.state})"]
+        elif drawing in measured and workers.measurements.values_of(measured[drawing]) is None:
+            found.append(f"{drawing.title}: not measured ({measured[drawing].state})")
+    return found
+
+
+def _diverged_values(drawing: Drawing, values: list[Value], ablation: Ablation) -> list[Value]:
+    """Values that are no numbers, under the keys and protocols of the trainings that did not diverge."""
+    alike = {each.key: each for each in values if metric_name(each.key) in ablation.metrics}
+    return [
+        replace(each, labels=drawing.variant.labels, seed=drawing.training.seed, value=math.nan, error=None)
+        for each in alike.values()
+    ]
+
+
+def _own_values(drawing: Drawing, workers: Workers, job: Job, ablation: Ablation) -> list[Value]:
+    """Closing values of the run itself that have a column; only held-out terms where images are drawn later."""
+    try:
+        metrics = workers.run_of(job).metrics
+    except DamagedRun:
+        return []
+    protocols = metrics.get("protocols") or {}
+    found = []
+    for key, number in (metrics.get("values") or {}).items():
+        own = ablation.evaluate is None or key.split("/", 1)[0] in ("val", "test")
+        if own and metric_name(key) in ablation.metrics and isinstance(number, int | float):
+            found.append(_value(drawing, key, number, {"protocol": protocols.get(key)}))
+    return found
+
+
+def _measured_values(drawing: Drawing, file: Path) -> list[Value]:
+    """The values of one measurement, and how long an image took to draw if any was drawn anew."""
+    content = json.loads(file.read_text())
+    found = [_value(drawing, key, each["value"], each) for key, each in content["values"].items()]
+    speed = content.get("sampling")
+    if speed:
+        protocol = {key: each for key, each in speed.items() if key not in ("sampling_seconds", "images")}
+        found.append(_value(drawing, "sampling_seconds", speed["sampling_seconds"], {"protocol": protocol}))
+    return found
+
+
+def _value(drawing: Drawing, key: str, number: float, more: Mapping[str, Any]) -> Value:
+    return Value(
+        labels=drawing.variant.labels,
+        seed=drawing.training.seed,
+        key=key,
+        value=float(number),
+        better=direction(key, more.get("better"), {}),
+        floor=more.get("floor"),
+        error=more.get("error"),
+        protocol=more.get("protocol"),
+    )
+
+
+def _newest_picture(folder: Path) -> Path | None:
+    return max(folder.glob("*.png"), key=lambda path: path.name, default=None)
+
+
+def _origin(
+    plan: Plan, workers: Workers, trained: Mapping[Training, Job], measured: Mapping[Drawing, Job]
+) -> dict[str, Any]:
+    finished = [job for job in trained.values() if workers.runs.finished(job)]
+    records = [workers.run_of(job).record for job in finished]
+    commits = sorted({str((each.get("git") or {}).get("commit")) for each in records} - {"None"})
+    changed = any((each.get("git") or {}).get("changed_files") for each in records)
+    state = git_state()
+    features = cpu_features()
+    images = sorted({int(workers.run_of(job).metrics["images_seen"]) for job in finished})
+    return {
+        "command": f"genexp reproduce ablation={plan.ablation.name} scale={plan.ablation.scale}",
+        "commit": ", ".join(commits) or (state or {}).get("commit"),
+        "dirty": changed,
+        "hardware": f"{features['name']}, {features['cores']} cores, {platform.system()}",
+        "threads": sorted({load_config(workers.run_of(job).config_path).threads for job in finished}),
+        "versions": versions(),
+        "training_seconds": round(sum(job.seconds for job in trained.values()), 1),
+        "measuring_seconds": round(sum(job.seconds for job in measured.values()), 1),
+        "trainings": len(trained),
+        "measurements": len(measured),
+        "date": max((str(each.get("finished") or "") for each in records), default="")[:10],
+        "images": images,
+    }

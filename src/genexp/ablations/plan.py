@@ -1,0 +1,111 @@
+"""What an ablation needs: the models to train, each once for all variants that share it, and the sets to measure."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from genexp.ablations.spec import Ablation
+from genexp.ablations.variants import Variant, variants_of
+from genexp.sweeps.paths import quoted
+
+
+@dataclass(frozen=True)
+class Training:
+    """One model to train.
+
+    Args:
+        overrides: Overrides of `genexp train`, the seed among them.
+        seed: Its seed.
+        title: What sets it apart.
+        typical: The same without its seed: trainings that take the same time.
+    """
+
+    overrides: tuple[str, ...]
+    seed: int
+    title: str
+    typical: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One set of images to draw from a trained model and measure, for one variant and seed.
+
+    Args:
+        variant: The variant.
+        training: The model that it draws from.
+    """
+
+    variant: Variant
+    training: Training
+
+    @property
+    def title(self) -> str:
+        """What sets it apart."""
+        return f"{self.variant.name} seed={self.training.seed}"
+
+    def overrides(self, ablation: Ablation, run: Path) -> list[str]:
+        """Its overrides of `genexp evaluate`; the variant's own come last."""
+        common = [f"run={quoted(run)}", f"seed={self.training.seed}", "checkpoint=last", "wandb=false", "grid=48"]
+        return _last_of_each([*common, "pictures=0", *(ablation.evaluate or []), *self.variant.drawing])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything to be done, in order.
+
+    Args:
+        ablation: The ablation.
+        variants: Its rows.
+        trainings: Models, all seeds of a configuration together.
+        drawings: Sets to measure; for an ablation that draws nothing, what ties a variant to its model.
+    """
+
+    ablation: Ablation
+    variants: list[Variant]
+    trainings: list[Training]
+    drawings: list[Drawing]
+
+
+def make_plan(ablation: Ablation, further: list[str]) -> Plan:
+    """The plan of an ablation.
+
+    Args:
+        ablation: The ablation at one scale.
+        further: Overrides of `genexp train` that were asked for on top, such as `logger=none`.
+    """
+    variants = variants_of(ablation)
+    group = f"{ablation.name}_{ablation.scale}"
+    trainings: dict[tuple[str, ...], Training] = {}
+    drawings = []
+    for seed in ablation.seeds:
+        for variant in variants:
+            typical = _last_of_each(
+                [f"experiment={ablation.experiment}", *ablation.overrides, *variant.training, *further]
+            )
+            title = _title(variant, variants)
+            named = [f"name={ablation.name}", f"group={group}", f"seed={seed}"]
+            overrides = tuple([*typical, *named])
+            training = trainings.setdefault(
+                overrides, Training(overrides, seed, f"{title} seed={seed}".strip(), tuple(typical))
+            )
+            drawings.append(Drawing(variant, training))
+    return Plan(ablation, variants, list(trainings.values()), drawings)
+
+
+def _title(variant: Variant, variants: list[Variant]) -> str:
+    """The labels on which variants with other trainings differ from this one."""
+    others = [each for each in variants if each.training != variant.training]
+    acting = []
+    for axis, value in variant.labels:
+        trainings = {}
+        for each in variants:
+            rest = tuple(pair for pair in each.labels if pair[0] != axis)
+            trainings.setdefault(rest, set()).add(each.training)
+        if others and any(len(found) > 1 for found in trainings.values()):
+            acting.append(f"{axis}={value}")
+    return " ".join(acting)
+
+
+def _last_of_each(overrides: list[str]) -> list[str]:
+    """The overrides in order, without those of a key that a later one sets again; Hydra refuses a group set twice."""
+    last = {each.lstrip("+").split("=", 1)[0]: i for i, each in enumerate(overrides)}
+    return [each for i, each in enumerate(overrides) if last[each.lstrip("+").split("=", 1)[0]] == i]

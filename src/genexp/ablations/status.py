@@ -1,0 +1,70 @@
+"""How far an ablation has come, from its folder alone. Imports no torch."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from genexp.ablations.plan import Plan
+from genexp.sweeps.record import read_record
+from genexp.terminal import duration
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is done of an ablation.
+
+    Args:
+        name: The ablation.
+        scale: Its scale.
+        trainings: Finished and wanted models.
+        measurements: Finished and wanted sets; None where nothing is drawn.
+        seconds: What the finished jobs took together.
+        verdicts: Claims by verdict, as the last report has them.
+    """
+
+    name: str
+    scale: str
+    trainings: tuple[int, int]
+    measurements: tuple[int, int] | None
+    seconds: float
+    verdicts: dict[str, int]
+
+    def cells(self) -> tuple[str, ...]:
+        """The line of a table."""
+        done = [f"{done} of {wanted}" for done, wanted in (self.trainings, self.measurements or (0, 0))]
+        claims = ", ".join(f"{count} {verdict}" for verdict, count in self.verdicts.items()) or "not reported yet"
+        measured = done[1] if self.measurements else "none needed"
+        return self.name, self.scale, done[0], measured, duration(self.seconds), claims
+
+
+def status_of(plan: Plan, folder: Path) -> Status:
+    """Read the records of an ablation; nothing is locked, so it may be running."""
+    ablation = plan.ablation
+    wanted = {tuple(sorted(each.overrides)) for each in plan.trainings}
+    trainings = [job for job in _jobs(folder / "runs") if tuple(sorted(job["overrides"])) in wanted]
+    trained = [job for job in trainings if job["state"] == "finished"]
+    runs = {str((folder / "runs" / job["folder"]).resolve()) for job in trained}
+    measured = [
+        job
+        for job in _jobs(folder / "measurements")
+        if job["state"] == "finished" and any(each.removeprefix("run=").strip("'") in runs for each in job["overrides"])
+    ]
+    return Status(
+        name=ablation.name,
+        scale=ablation.scale,
+        trainings=(len(trained), len(plan.trainings)),
+        measurements=None if ablation.evaluate is None else (len(measured), len(plan.drawings)),
+        seconds=sum(job["seconds"] for job in (*trained, *measured)),
+        verdicts=_verdicts(folder / "claims.json"),
+    )
+
+
+def _jobs(folder: Path) -> list[dict]:
+    return read_record(folder)["jobs"] if (folder / "sweep.json").is_file() else []
+
+
+def _verdicts(path: Path) -> dict[str, int]:
+    if not path.is_file():
+        return {}
+    found = [each["verdict"] for each in json.loads(path.read_text())["claims"]]
+    return {verdict: found.count(verdict) for verdict in dict.fromkeys(found)}

@@ -1,0 +1,139 @@
+"""genexp evaluate of models that map images: how far what they render is from what it should be, over pairs."""
+
+import json
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+
+def maps_images(run: Any) -> bool:
+    """Whether a run's model renders given images and can judge what it renders."""
+    from genexp.contracts import JudgedMap
+
+    return isinstance(run.model.source(), JudgedMap)
+
+
+def evaluate_pairs(config: DictConfig, runs: Sequence[Any], device: Any) -> list[dict[str, Any]]:
+    """Measure the distances of every run's own yardstick over pairs of its data, after 8-bit rounding.
+
+    Returns:
+        What `genexp evaluate` reports of each run.
+
+    Raises:
+        ValueError: a run draws images from noise, or an option belongs to such runs.
+    """
+    _require_options(config, runs)
+    return [_measure(config, run, device) for run in runs]
+
+
+def _require_options(config: DictConfig, runs: Sequence[Any]) -> None:
+    from genexp.runs.config import SPLITS
+
+    rule = "for a model that maps images, which is measured by its own distances"
+    for run in runs:
+        if not maps_images(run):
+            raise ValueError(f"run must not mix models that map images with others, got {run.folder.path}")
+    if config.metrics:
+        raise ValueError(f"metrics must be none {rule}, got {', '.join(config.metrics)}")
+    if config.get("extractor") is not None:
+        raise ValueError(f"extractor must be null {rule}, got {config.extractor.get('_target_')}")
+    if config.floor not in ("auto", None):
+        raise ValueError(f"floor must be auto {rule}, got {config.floor}")
+    if config.reference not in (None, *SPLITS):
+        raise ValueError(
+            f"reference must be {', '.join(SPLITS)} or null, which is test, {rule}, got {config.reference}"
+        )
+
+
+def _measure(config: DictConfig, run: Any, device: Any) -> dict[str, Any]:
+    from genexp.commands.evaluate import keep_results
+    from genexp.commands.sample import sampler_node
+    from genexp.runs.build import build
+
+    data, split = build(run.config.data), config.reference or "test"
+    model, sampler = run.model.to(device).source(), build(sampler_node(run.config, config.get("sampler")))
+    values, shown = _rendered(data, split, model, sampler, config, device)
+    scores = _scores(values, data.digest(split), split, model, sampler, run, config.seed)
+    strength = "" if getattr(sampler, "alpha", None) is None else f"{sampler.alpha:g}"
+    name = f"{run.checkpoint.stem}_{split}_{type(sampler).__name__.lower()}{strength}_{run.weights}"
+    return keep_results(config, run, name, partial(_written, run, scores, shown))
+
+
+def _rendered(
+    data: Any, split: str, model: Any, sampler: Any, config: DictConfig, device: Any
+) -> tuple[dict[str, list[float]], list[Any]]:
+    """The distances of every pair, and the first pairs as contents, styles and results."""
+    import torch
+
+    from genexp.evaluation.images import quantised
+    from genexp.tensors import IndexedNoise
+
+    values: dict[str, list[float]] = {}
+    shown: list[Any] = []
+    for batch in data.eval_loader(split):
+        batch = {name: value.to(device) for name, value in batch.items()}
+        with torch.no_grad():
+            images = quantised(sampler.run(model, batch, IndexedNoise(config.seed, [], device)))
+            for name, found in model.distances(images, batch).items():
+                values.setdefault(name, []).extend(found.tolist())
+        if config.grid and not shown:
+            shown = [each[: min(config.grid, 12)].cpu() for each in (batch["content"], batch["style"], images)]
+        if config.num is not None and len(next(iter(values.values()))) >= config.num:
+            break
+    return {name: each[: config.num] for name, each in values.items()}, shown
+
+
+def _scores(
+    values: dict[str, list[float]], digest: str, split: str, model: Any, sampler: Any, run: Any, seed: int
+) -> dict[str, Any]:
+    from statistics import fmean
+
+    from genexp.evaluation.evaluator import Score
+    from genexp.evaluation.metrics.base import Value
+    from genexp.evaluation.protocol import Protocol, describe
+
+    settings, encoder, encoder_digest = model.yardstick()
+    scores = {}
+    for name, draws in values.items():
+        protocol = Protocol(
+            metric=name,
+            settings=settings,
+            extractor=encoder,
+            extractor_digest=encoder_digest,
+            input_size=0,
+            resize="none",
+            quantiser="uint8",
+            reference=split,
+            reference_digest=digest,
+            n_reference=len(draws),
+            n_generated=len(draws),
+            seed=seed,
+            weights=run.weights,
+            sampler=describe(sampler),
+        )
+        scores[protocol.key] = Score(protocol, Value(fmean(draws), tuple(draws) if len(draws) > 1 else ()), "lower")
+    return scores
+
+
+def _written(run: Any, scores: dict[str, Any], shown: list[Any], folder: Path) -> dict[str, Any]:
+    from genexp.commands.evaluate import subject_of
+    from genexp.families.style import rows
+    from genexp.runs.folder import write_atomically
+    from genexp.runs.loggers import save_png
+    from genexp.runs.measuring import record
+    from genexp.tensors import picture
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = []
+    if shown:
+        images, columns = rows(*shown)
+        pictures.append(folder / "samples.png")
+        save_png(picture(images, columns if columns > 1 else len(images)), pictures[0])
+    values = {key: record(score, None) for key, score in scores.items()}
+    result = {**subject_of(run), "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "values": values}
+    write_atomically(folder / "metrics.json", json.dumps(result, indent=2) + "\n")
+    return {"result": result, "scores": scores, "folder": folder, "pictures": pictures}

@@ -1,0 +1,152 @@
+"""genexp reproduce: a paper's ablation from its file to a table with error bars and tested claims. Imports no torch."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig
+
+from genexp.sweeps.errors import JobFailed, SweepInterrupted
+from genexp.sweeps.paths import quoted, unquoted
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; Hydra takes `ablation` for a group and patterns for a sweep, so `ablations='...'` stands in."""
+    from genexp.runs.launch import launch
+
+    launch("reproduce", reproduce, [_typed(each) for each in arguments])
+    return 0
+
+
+def _typed(argument: str) -> str:
+    if argument == "--status":
+        return "status=true"
+    if argument.startswith("ablation="):
+        given = unquoted(argument.removeprefix("ablation="))
+        return f"ablations={quoted(Path(given))}"
+    return argument
+
+
+def reproduce(config: DictConfig) -> None:
+    """Run what is missing of the ablations that `config` names, and write their reports.
+
+    Raises:
+        FileNotFoundError: there is no such ablation.
+        ValueError: an ablation's file, an option or an override is wrong.
+        JobFailed: some jobs failed; the reports say what is missing.
+    """
+    from genexp.ablations.spec import ablation_files, read_ablation
+
+    files = ablation_files(str(config.ablations))
+    ablations = [read_ablation(path, str(config.scale)) for path in files]
+    if config.seeds is not None:
+        ablations = [dataclasses.replace(each, seeds=_seeds(config.seeds)) for each in ablations]
+    if config.status:
+        _print_status(config, ablations)
+        return
+    failed = []
+    for ablation in ablations:
+        failed += _reproduced(config, ablation)
+    if failed:
+        raise JobFailed(
+            f"{len(failed)} parts are missing: {'; '.join(failed[:8])}{'; ...' if len(failed) > 8 else ''}. Each job "
+            "has its job.log in its folder; the same command runs what is missing, and nothing else"
+        )
+
+
+def _seeds(value: Any) -> list[int]:
+    seeds = list(value) if isinstance(value, ListConfig) else [value]
+    if not seeds or not all(isinstance(each, int) and not isinstance(each, bool) for each in seeds):
+        raise ValueError(f"seeds must be null or a list of numbers, got {value}")
+    return seeds
+
+
+def _folder(config: DictConfig, ablation: Any) -> Path:
+    return Path(config.out).expanduser().resolve() / ablation.name / ablation.scale
+
+
+def _reproduced(config: DictConfig, ablation: Any) -> list[str]:
+    """Plan, run and report one ablation; returns what is missing."""
+    from genexp.ablations.collecting import collect, missing
+    from genexp.ablations.plan import make_plan
+    from genexp.ablations.running import Workers, require_composable
+    from genexp.terminal import shown_path
+
+    plan = make_plan(ablation, [str(each) for each in config.train])
+    require_composable(plan)
+    folder = _folder(config, ablation)
+    folder.mkdir(parents=True, exist_ok=True)
+    slots = list(config.slots) if isinstance(config.slots, ListConfig) else config.slots
+    workers = Workers(folder, slots, config.threads, config.timeout, config.grace)
+    try:
+        jobs = {training: workers.job_of(training) for training in plan.trainings}
+        _print_plan(config, plan, workers, jobs)
+        if config.plan:
+            return []
+        workers.train(jobs)
+        measured = {} if ablation.evaluate is None else workers.measure(plan, jobs)
+        study = collect(plan, workers, jobs, measured)
+        undone = missing(plan, workers, jobs, measured)
+    except SweepInterrupted:
+        print(f"the same command goes on from here: {shown_path(folder)}", file=sys.stderr)
+        raise
+    finally:
+        workers.close()
+    _report(config, study, folder)
+    return undone
+
+
+def _print_plan(config: DictConfig, plan: Any, workers: Any, jobs: dict[Any, Any]) -> None:
+    from genexp.ablations.calibration import estimate
+    from genexp.terminal import duration, shown_path
+
+    ablation = plan.ablation
+    done = sum(workers.runs.finished(job) for job in jobs.values())
+    lines = [
+        ("ablation", f"{ablation.name}: {ablation.title}"),
+        ("scale", f"{ablation.scale}, {len(plan.variants)} variants, seeds {', '.join(map(str, ablation.seeds))}"),
+        ("trainings", f"{len(jobs)}, {done} done"),
+        ("folder", shown_path(workers.folder)),
+    ]
+    for name, text in lines:
+        print(f"{name:<10}{text}", file=sys.stderr, flush=True)
+    if config.calibrate:
+        left = estimate(plan, workers, jobs)
+        places = workers.places
+        trainings = f"{left.trainings} trainings ({duration(left.training_seconds)})"
+        drawings = f"{left.drawings} measurements ({duration(left.drawing_seconds)})"
+        wall = duration(left.wall(places))
+        print(f"left      {trainings} and {drawings}: about {wall} on {places} places", file=sys.stderr, flush=True)
+
+
+def _report(config: DictConfig, study: Any, folder: Path) -> None:
+    from genexp.reports.ablation.claims import judge
+    from genexp.reports.ablation.report import publish, write_index, write_report
+    from genexp.terminal import print_columns, print_table, shown_path
+
+    if not study.values:
+        return
+    paths = write_report(study, folder)
+    print((folder / "table.md").read_text())
+    if study.claims:
+        verdicts = [judge(claim, study) for claim in study.claims]
+        print_columns(("claim", "verdict"), [(each.claim.text, each.verdict) for each in verdicts])
+    if config.publish:
+        target = Path(config.publish)
+        publish(folder, target, study)
+        write_index(target)
+    print_table([(path.name, shown_path(path)) for path in paths if path.suffix in (".md", ".html", ".csv", ".json")])
+    sys.stdout.flush()
+
+
+def _print_status(config: DictConfig, ablations: list[Any]) -> None:
+    from genexp.ablations.plan import make_plan
+    from genexp.ablations.status import status_of
+    from genexp.terminal import print_columns
+
+    rows = []
+    for ablation in ablations:
+        plan = make_plan(ablation, [str(each) for each in config.train])
+        rows.append(status_of(plan, _folder(config, ablation)).cells())
+    print_columns(("ablation", "scale", "trainings", "measurements", "time", "claims"), rows)

@@ -1,0 +1,206 @@
+"""Verdicts: a claim against the values of a study, decided over seeds by a paired t interval."""
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
+
+from genexp.reports.ablation.study import Claim, Labels, Study, Term
+from genexp.reports.ablation.values import cells, label_text, metric_names, metric_of
+
+HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
+VERDICTS = (HOLDS, FAILS, UNDECIDED)
+
+_ROUNDING = 1e-12
+"""Differences below this part of the values are rounding, not spread."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the values say about a claim.
+
+    Args:
+        claim: The claim.
+        verdict: `holds`, `fails` or `undecided`.
+        left: Mean of the left side over the seeds used, or None.
+        right: Mean of the right side.
+        seeds: Seeds used: those with all values that both sides need.
+        differences: Left minus right of each of these seeds.
+        difference: Their mean.
+        interval: Two-sided 95 % t interval of the mean difference; None for fewer than two seeds.
+        p: Two-sided p value of the paired t test; None without spread.
+        effect: Mean difference over the standard deviation of the differences (Cohen's d_z); None without spread.
+        seeds_needed: Fewest seeds at which an interval with this mean and spread excludes 0; None if no number does.
+        reason: Why it is undecided, and what was left out, in plain words; empty if nothing is to be said.
+        holm: p after Holm's correction for all claims of the study; says more, decides nothing.
+    """
+
+    claim: Claim
+    verdict: str
+    left: float | None = None
+    right: float | None = None
+    seeds: tuple[int, ...] = ()
+    differences: tuple[float, ...] = ()
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+    p: float | None = None
+    effect: float | None = None
+    seeds_needed: int | None = None
+    reason: str = ""
+    holm: float | None = None
+
+
+def judge_all(study: Study) -> list[Verdict]:
+    """The verdicts of all claims, each with its p value after Holm's correction for their number."""
+    verdicts = [judge(claim, study) for claim in study.claims]
+    tested = sorted((n for n, each in enumerate(verdicts) if each.p is not None), key=lambda n: verdicts[n].p)
+    largest = 0.0
+    for rank, n in enumerate(tested):
+        largest = max(largest, min(1.0, verdicts[n].p * (len(tested) - rank)))
+        verdicts[n] = replace(verdicts[n], holm=largest)
+    return verdicts
+
+
+def judge(claim: Claim, study: Study) -> Verdict:
+    r"""Decide a claim over seeds.
+
+    For every seed $d = l - r$, where a side is the mean over the variants that it selects. The claim holds if the
+    interval $\bar d \pm t_{0.975, n - 1} s / \sqrt n$ lies wholly on its side of 0 and fails if it lies wholly on the
+    other.
+
+    Raises:
+        MixedProtocols: a side would mix values that were measured in different ways.
+        ValueError: a search has to be reduced and no direction of the values is known.
+    """
+    sides = [_side(term, study) for term in (claim.left, claim.right)]
+    problems = list(dict.fromkeys(problem for _, _, found in sides for problem in found))
+    seeds = sorted(set.intersection(*(set(values) for values, plain, _ in sides if not plain)))
+    left, right = ({seed: values[None if plain else seed] for seed in seeds} for values, plain, _ in sides)
+    if not seeds:
+        return Verdict(claim, UNDECIDED, reason="; ".join(problems) or "no seed has all values")
+    differences = tuple(left[seed] - right[seed] for seed in seeds)
+    bare = Verdict(
+        claim=claim,
+        verdict=UNDECIDED,
+        left=fmean(left.values()),
+        right=fmean(right.values()),
+        seeds=tuple(seeds),
+        differences=differences,
+        difference=fmean(differences),
+    )
+    if not all(math.isfinite(each) for each in differences):
+        return replace(bare, reason="; ".join(problems))
+    scale = max(abs(each) for each in (*left.values(), *right.values()))
+    decided = _decided(bare, scale)
+    return replace(decided, reason="; ".join(filter(None, [decided.reason, *problems])))
+
+
+Side = tuple[dict[int | None, float], bool, list[str]]
+"""Seed to number, whether the side is a plain number (then its seed is None), and what is wrong."""
+
+
+def _side(term: Term, study: Study) -> Side:
+    if term.metric is None:
+        return {None: term.factor}, True, []
+    metric = metric_of(study, term.metric)
+    if metric is None:
+        close = difflib.get_close_matches(term.metric, metric_names(study), n=1)
+        meant = f" (is {close[0]} meant?)" if close and close[0] != term.metric else ""
+        return {}, False, [f"there are no values of {term.metric}{meant}"]
+    outside = [f"{axis}={value}" for axis, value in term.where if value not in study.axes[axis]]
+    if outside:
+        return {}, False, [f"{', '.join(outside)} is not measured at scale {study.scale}"]
+    by_variant = cells(study, metric, term.where)
+    common = set.intersection(*(set(seeds) for seeds in by_variant.values()))
+    wanted = sorted({*study.seeds, *(seed for seeds in by_variant.values() for seed in seeds)})
+    lacking = {labels: [seed for seed in wanted if seed not in seeds] for labels, seeds in by_variant.items()}
+    odd = {
+        labels: [seed for seed in sorted(common) if not math.isfinite(seeds[seed])]
+        for labels, seeds in by_variant.items()
+    }
+    problems = [_named("missing", term.metric, lacking), _named("no finite number", term.metric, odd)]
+    values = {seed: term.factor * fmean(seeds[seed] for seeds in by_variant.values()) for seed in common}
+    return values, False, [each for each in problems if each]
+
+
+def _named(what: str, metric: str, places: dict[Labels, list[int]]) -> str:
+    """Which values of which seeds, at most four variants by name; empty if there are none."""
+    found = [f"{label_text(labels)} at {_seeds(seeds)}" for labels, seeds in places.items() if seeds]
+    rest = [f"{len(found) - 4} more"] if len(found) > 4 else []
+    return f"{what}: {metric} of {', of '.join([*found[:4], *rest])}" if found else ""
+
+
+def _seeds(numbers: Sequence[int]) -> str:
+    return f"seed{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
+def _decided(bare: Verdict, scale: float) -> Verdict:
+    """Add interval, test and verdict; `scale` is the largest of the values, against which rounding is judged."""
+    from scipy.special import stdtr, stdtrit
+
+    n, mean = len(bare.differences), bare.difference
+    if abs(mean) <= _ROUNDING * scale:
+        mean = 0.0
+    if n == 1:
+        return replace(bare, reason="one seed has no spread, so there is no interval; two seeds are the least")
+    spread = stdev(bare.differences)
+    if spread <= _ROUNDING * scale:
+        return _without_spread(bare, mean)
+    half = float(stdtrit(n - 1, 0.975)) * spread / math.sqrt(n)
+    low, high = mean - half, mean + half
+    needed = seeds_needed(mean, spread)
+    reason = ""
+    if low <= 0 <= high:
+        reason = "the interval contains 0; " + (
+            f"with this mean and spread {needed:,} seeds would decide" if needed else "the mean difference is 0"
+        )
+    return replace(
+        bare,
+        verdict=_verdict_of(bare.claim.relation, low, high),
+        interval=(low, high),
+        p=float(2 * stdtr(n - 1, -abs(mean) / (spread / math.sqrt(n)))),
+        effect=mean / spread,
+        seeds_needed=needed,
+        reason=reason,
+    )
+
+
+def _without_spread(bare: Verdict, mean: float) -> Verdict:
+    n = len(bare.differences)
+    reason = f"the difference is the same at all {n} seeds, so the interval is a point and there is no p value"
+    if mean == 0:
+        reason = f"both sides are equal at all {n} seeds"
+    verdict = _verdict_of(bare.claim.relation, mean, mean)
+    return replace(bare, verdict=verdict, interval=(mean, mean), seeds_needed=2 if mean else None, reason=reason)
+
+
+def _verdict_of(relation: str, low: float, high: float) -> str:
+    if low <= 0 <= high:
+        return UNDECIDED
+    return HOLDS if (high < 0) == (relation == "<") else FAILS
+
+
+def seeds_needed(mean: float, spread: float) -> int | None:
+    r"""The smallest n with $t_{0.975, n - 1} s / \sqrt n < |\bar d|$; None for a mean of 0.
+
+    Args:
+        mean: Mean difference.
+        spread: Standard deviation of the differences.
+    """
+    from scipy.special import stdtrit
+
+    if mean == 0:
+        return None
+
+    def excludes(n: int) -> bool:
+        return float(stdtrit(n - 1, 0.975)) * spread / math.sqrt(n) < abs(mean)
+
+    high = 2
+    while not excludes(high):
+        high *= 2
+    low = max(2, high // 2)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if excludes(middle) else (middle + 1, high)
+    return low

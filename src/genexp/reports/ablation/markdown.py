@@ -1,0 +1,113 @@
+"""An ablation as text: table.md."""
+
+from genexp.reports.ablation.blocks import Block, blocks_of, entry_text
+from genexp.reports.ablation.budget import budget_curves
+from genexp.reports.ablation.judging import Verdict
+from genexp.reports.ablation.study import Study
+from genexp.reports.ablation.values import label_text, metric_of, missing_values
+from genexp.reports.ablation.words import (
+    RULE,
+    counts_of,
+    counts_text,
+    origin_lines,
+    paper_text,
+    protocol_text,
+    table_note,
+    verdict_parts,
+)
+from genexp.reports.exports import _line
+from genexp.reports.formatting import NumberFormat
+
+
+def as_markdown(study: Study, verdicts: list[Verdict]) -> str:
+    """The whole report as text: question, tables, claims, protocols, remarks, origin."""
+    paper = paper_text(study.paper)
+    if study.paper is not None and study.paper.link:
+        paper += f". <{study.paper.link}>"
+    parts = [f"# {study.title}", study.question, paper]
+    blocks = blocks_of(study)
+    parts += ["## Measured", *(_markdown_block(each) for each in blocks if not each.reported)]
+    parts += [table_note(study), *_markdown_budget(study)]
+    reported = [_markdown_block(each) for each in blocks if each.reported]
+    parts += ["## Reported by the paper", *reported] if reported else []
+    parts += _markdown_claims(verdicts)
+    parts += ["## How it was measured", _markdown_list(protocol_lines(study))]
+    missing = [*study.notes, *missing_values(study)]
+    if missing:
+        parts += ["## What is missing", _markdown_list(missing)]
+    if study.remarks:
+        parts += ["## Remarks", study.remarks.strip()]
+    parts += ["## Origin", _markdown_list([f"{name}: {text}" for name, text in origin_lines(study)])]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def protocol_lines(study: Study) -> list[str]:
+    """Every value that has a column or is claimed about, with its protocol; then every reported column with its own."""
+    claimed = [term.metric for claim in study.claims for term in (claim.left, claim.right) if term.metric]
+    lines = []
+    for name in dict.fromkeys([*study.metrics, *claimed]):
+        metric = metric_of(study, name)
+        if metric is not None:
+            lines.append(f"{name}: {protocol_text(metric)}")
+    return lines + [f"{each.name}, reported: {each.source}. {each.protocol}" for each in study.reported]
+
+
+def _markdown_list(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _markdown_block(block: Block) -> str:
+    note = f"{block.note}." if block.note and not block.note.endswith(".") else block.note
+    aligned = [":--"] * len(block.stub) + ["--:"] * len(block.heads)
+    opening = [line for text in (block.heading and f"### {block.heading}", note) if text for line in (text, "")]
+    lines = [*opening, _line([*block.stub, *block.heads]), _line(aligned)]
+    for r, (names, entries) in enumerate(zip(block.rows, block.entries, strict=True)):
+        texts = [entry_text(entry, written) for entry, written in zip(entries, block.formats, strict=True)]
+        texts = [f"**{text}**" if (r, c) in block.best else text for c, text in enumerate(texts)]
+        lines.append(_line([*names, *texts]))
+    if block.floors is not None:
+        lines.append(_line(["real images", *[""] * (len(block.stub) - 1), *block.floors]))
+    return "\n".join(lines)
+
+
+def budget_rows(study: Study) -> tuple[str, list[str], list[list[str]]] | None:
+    """Heading, head and rows of the expected best of k settings for the first value that has a direction."""
+    for name in study.metrics if study.search else []:
+        metric = metric_of(study, name)
+        curves = budget_curves(study, metric) if metric is not None else []
+        if curves:
+            written = NumberFormat([mean for curve in curves for mean in curve.means if mean is not None])
+            ks = _few(len(curves[0].means))
+            rows = [[label_text(curve.labels), *(written(curve.means[k - 1]) for k in ks)] for curve in curves]
+            return f"Expected best {name} of k settings of {study.search}", ["k", *map(str, ks)], rows
+    return None
+
+
+def _few(count: int) -> list[int]:
+    """1, 2, 4, ... and the count itself; all where there are few."""
+    return list(range(1, count + 1)) if count <= 8 else [*(k for k in (1, 2, 4, 8, 16, 32, 64) if k < count), count]
+
+
+def _markdown_budget(study: Study) -> list[str]:
+    found = budget_rows(study)
+    if found is None:
+        return []
+    heading, head, rows = found
+    lines = [_line(head), _line([":--"] + ["--:"] * (len(head) - 1)), *(_line(row) for row in rows)]
+    text = "Mean over seeds; exact, from the order of all settings."
+    if any("–" in row for row in rows):
+        text += " A dash: every one of k settings may have diverged."
+    return [f"### {heading}", "\n".join(lines), text]
+
+
+def _markdown_claims(verdicts: list[Verdict]) -> list[str]:
+    if not verdicts:
+        return []
+    lines = []
+    for each in verdicts:
+        numbers = ", ".join(verdict_parts(each))
+        reason = f". {each.reason[0].upper()}{each.reason[1:]}" if each.reason else ""
+        source = f"\n  {each.claim.source}" if each.claim.source else ""
+        lines.append(f"- `{each.claim.text}` **{each.verdict}**{numbers and f': {numbers}'}{reason}.{source}")
+    counts = counts_text(counts_of([each.verdict for each in verdicts]))
+    return ["## Claims", f"{len(verdicts)} tested: {counts}.", "\n".join(lines), RULE]

@@ -1,0 +1,126 @@
+"""Sampling latents from a density that is fitted to the encoded training images after training."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+
+from genexp.contracts import Batch, FittedSampler, LatentEncoder, Progress
+from genexp.tensors import IndexedNoise, mix_seed
+
+
+class LatentMixture:
+    """z ~ sum_k weight_k N(mean_k, covariance_k), image = decode(z); the mixture is fitted to encoded training images.
+
+    One component is the Gaussian with the mean and the full covariance of the latents. Latents are draws from the
+    encoder's posteriors, one an image, so the mixture stands in for the aggregate posterior where the prior does not
+    match it. Labels of a conditional model are drawn as ever, independently of the latent. Every call of `fit`
+    replaces the mixture.
+
+    Reference: Ghosh et al., "From Variational to Deterministic Autoencoders" (2020), ex-post density estimation.
+
+    Args:
+        components: Gaussians with full covariance.
+        regularisation: Added to every variance, so that covariances can be inverted.
+        seed: Seed of the posterior draws and of where the fit starts.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(self, components: int = 10, regularisation: float = 1e-6, seed: int = 0) -> None:
+        if components < 1:
+            raise ValueError(f"components must be at least 1, got {components}")
+        if regularisation < 0:
+            raise ValueError(f"regularisation must not be negative, got {regularisation}")
+        self.components, self.regularisation, self.seed = components, regularisation, seed
+        self._fitted: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def require(self, model: object) -> None:
+        """Check that the model can encode images.
+
+        Raises:
+            TypeError: it cannot.
+        """
+        if not isinstance(model, LatentEncoder):
+            raise TypeError(f"LatentMixture needs a model that encodes images, got {type(model).__name__}")
+
+    @torch.no_grad()
+    def fit(self, model: LatentEncoder, batches: Iterable[Batch]) -> None:
+        """Encode images and fit the mixture by expectation maximisation, in float64.
+
+        Args:
+            model: Encodes the images.
+            batches: Images in a fixed order; the cut into batches does not matter.
+
+        Raises:
+            TypeError: `model` cannot encode images.
+            ValueError: there are fewer images than components, or a latent is not finite.
+        """
+        self.require(model)
+        encoded, seen = [], 0
+        for batch in batches:
+            indices = range(seen, seen + len(batch["image"]))
+            noise = IndexedNoise(mix_seed(self.seed, 1), indices, batch["image"].device)
+            encoded.append(model.latents(batch, noise).flatten(1).double().cpu())
+            seen = indices.stop
+        if seen < max(2, self.components):
+            raise ValueError(f"components must be at most the {seen} training images, got {self.components}")
+        latents = torch.cat(encoded)
+        if not latents.isfinite().all():
+            raise ValueError("latents of the training images must be finite, got NaN or infinity")
+        mixture = GaussianMixture(
+            self.components, reg_covar=self.regularisation, max_iter=1000, random_state=self.seed % 2**32
+        ).fit(latents.numpy())
+        weights, means, covariances = (
+            torch.from_numpy(each) for each in (mixture.weights_, mixture.means_, mixture.covariances_)
+        )
+        self._fitted = weights.cumsum(0), means, torch.linalg.cholesky(covariances)
+
+    def start(self, model: LatentEncoder, noise: IndexedNoise) -> Tensor:
+        """Latents (B, *latent_shape) of the mixture: first a standard normal draw, then the choice of the component.
+
+        Raises:
+            TypeError: `model` cannot encode images.
+            RuntimeError: `fit` has not been called.
+        """
+        self.require(model)
+        if self._fitted is None:
+            raise RuntimeError("LatentMixture must be fitted to training images before it draws")
+        edges, means, factors = self._fitted
+        normal = noise.normal(*model.latent_shape)
+        share = torch.special.ndtr(noise.normal().cpu().double())
+        component = torch.searchsorted(edges, share).clamp(max=self.components - 1)
+        latents = means[component] + (factors[component] * normal.cpu().flatten(1).double()[:, None]).sum(2)
+        return latents.to(normal).view_as(normal)
+
+    @torch.no_grad()
+    def run(
+        self,
+        model: LatentEncoder,
+        start: Tensor,
+        noise: IndexedNoise,
+        label: Tensor | None = None,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Images (B, C, H, W) decoded from the latents `start`."""
+        images = model.decode(start, label)
+        if progress is not None:
+            progress(1, 1)
+        return images
+
+
+def fit_to_training_images(sampler: object, model: object, data: Any, device: torch.device | str) -> None:
+    """Fit a sampler that learns from training images; leave every other sampler as it is.
+
+    Args:
+        sampler: The sampler.
+        model: What it draws from.
+        data: The data module of the model's run.
+        device: Where the model is.
+    """
+    if isinstance(sampler, FittedSampler):
+        batches = ({name: value.to(device) for name, value in batch.items()} for batch in data.training_images())
+        sampler.fit(model, batches)

@@ -1,0 +1,103 @@
+"""A study in pictures: values over trials, values over each parameter, and which parameters matter."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from optuna.trial import FrozenTrial, TrialState
+
+from genexp.sweeps.question import Choices
+from genexp.sweeps.study.plan import Plan
+from genexp.sweeps.study.samplers import label
+
+HISTORY, SLICES, IMPORTANCE = "history.png", "slices.png", "importance.png"
+_DPI = 150
+_FINISHED, _PRUNED, _BEST = "#1f6fb4", "#c0a16b", "#c03a2b"
+
+
+def draw_history(trials: Sequence[FrozenTrial], plan: Plan, folder: Path) -> str:
+    """Every trial's value in the order of the trials, and the best so far; returns the name of the file."""
+    metrics = plan.question.metrics
+    figure = Figure(figsize=(7, 0.8 + 3 * len(metrics)), layout="constrained")
+    for i, axes in enumerate(figure.subplots(len(metrics), 1, squeeze=False, sharex=True)[:, 0]):
+        finished = [(each.number, each.values[i]) for each in trials if each.state == TrialState.COMPLETE]
+        axes.scatter(*zip(*finished, strict=True), color=_FINISHED, s=24, label="finished", zorder=3)
+        pruned = [(each.number, each.values[i]) for each in trials if each.state == TrialState.PRUNED and each.values]
+        if pruned:
+            axes.scatter(*zip(*pruned, strict=True), color=_PRUNED, s=24, marker="x", label="pruned, at its end")
+        _best_so_far(axes, finished, plan.question.directions[i])
+        for number in (each.number for each in trials if each.state == TrialState.FAIL):
+            axes.axvline(number, color="0.8", linewidth=1, zorder=0)
+        _name_value(axes, plan, i, [value for _, value in finished])
+        axes.legend(frameon=False, fontsize=8)
+    axes.set_xlabel("trial (grey line: failed)" if any(t.state == TrialState.FAIL for t in trials) else "trial")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    return _save(figure, folder, HISTORY)
+
+
+def _best_so_far(axes: Any, finished: Sequence[tuple[int, float]], direction: str) -> None:
+    choose = min if direction == "minimize" else max
+    best = [choose(value for _, value in finished[: i + 1]) for i in range(len(finished))]
+    axes.step([number for number, _ in finished], best, where="post", color=_BEST, linewidth=1.5, label="best so far")
+
+
+def draw_slices(trials: Sequence[FrozenTrial], plan: Plan, folder: Path) -> str:
+    """The values of finished trials over each parameter, a row a metric, later trials darker."""
+    finished = [each for each in trials if each.state == TrialState.COMPLETE]
+    rows, columns = len(plan.question.metrics), len(plan.space)
+    figure = Figure(figsize=(1 + 2.6 * columns, 0.6 + 2.8 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharey="row")
+    for column, (key, parameter) in enumerate(plan.space.items()):
+        for row in range(rows):
+            axes = grid[row, column]
+            chosen = [each.params[key] for each in finished]
+            if isinstance(parameter, Choices):
+                options = [label(each) for each in parameter.values]
+                chosen = [options.index(each) for each in chosen]
+                axes.set_xticks(range(len(options)), [str(each) for each in options], rotation=20, fontsize=8)
+                axes.set_xlim(-0.5, len(options) - 0.5)
+            elif parameter.log:
+                axes.set_xscale("log")
+            numbers = [each.number for each in finished]
+            values = [each.values[row] for each in finished]
+            lightest = min(numbers) - len(numbers)
+            axes.scatter(chosen, values, c=numbers, cmap="Blues", vmin=lightest, s=28, edgecolor="0.4")
+            axes.set_xlabel(key if row == rows - 1 else "", fontsize=8)
+            if column == 0:
+                _name_value(axes, plan, row, values)
+    return _save(figure, folder, SLICES)
+
+
+def draw_importance(found: Mapping[str, Mapping[str, float]], count: int, plan: Plan, folder: Path) -> str:
+    """The share of each metric's variance that every parameter explains."""
+    figure = Figure(figsize=(7, 0.9 + len(found) * (0.5 + 0.35 * len(plan.space))), layout="constrained")
+    for axes, (metric, shares) in zip(figure.subplots(len(found), 1, squeeze=False)[:, 0], found.items(), strict=True):
+        ordered = sorted(shares.items(), key=lambda each: each[1])
+        bars = axes.barh([key for key, _ in ordered], [share for _, share in ordered], color=_FINISHED)
+        axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
+        axes.set_xlim(0, 1.08)
+        axes.tick_params(axis="y", labelsize=8)
+        axes.set_title(f"share of the variance of {metric} over {count} finished trials (fANOVA)", fontsize=9)
+        _bare(axes)
+    return _save(figure, folder, IMPORTANCE)
+
+
+def _name_value(axes: Any, plan: Plan, i: int, values: Sequence[float]) -> None:
+    better = "lower" if plan.question.directions[i] == "minimize" else "higher"
+    axes.set_ylabel(f"{plan.question.metrics[i]} ({better} is better)", fontsize=9)
+    if min(values) > 0 and max(values) > 20 * min(values):
+        axes.set_yscale("log")
+    _bare(axes)
+
+
+def _bare(axes: Any) -> None:
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _save(figure: Figure, folder: Path, name: str) -> str:
+    partial = folder / f".{name}.partial"
+    figure.savefig(partial, dpi=_DPI, format="png")
+    partial.replace(folder / name)
+    return name

@@ -1,0 +1,287 @@
+"""A study carried out by the pool: a free place gets a newly chosen trial at once, and a bad one is ended early."""
+
+import json
+import math
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf
+from optuna.trial import FrozenTrial, TrialState
+
+from genexp.runs.folder import DamagedRun, RunFolder, new_run_id, write_atomically
+from genexp.sweeps.errors import JobFailed, SweepInterrupted
+from genexp.sweeps.launching import Launching, length_of
+from genexp.sweeps.pool import Task
+from genexp.sweeps.question import Question, question_of
+from genexp.sweeps.record import Job, tail
+from genexp.sweeps.slots import need_of
+from genexp.sweeps.study.plan import key_of, make_plan
+from genexp.sweeps.study.report import report
+from genexp.sweeps.study.samplers import distribution, make_pruner, make_sampler, values_from
+from genexp.sweeps.study.space import short
+from genexp.sweeps.study.storage import ask, open_storage, open_study, used
+from genexp.sweeps.study.values import Measured, reported
+from genexp.terminal import shown_path
+
+RECORD = "study.json"
+DEFAULT_TRIALS = 20
+POOL = "hydra_plugins.genexp.PoolLauncher"
+_PLACES = ("trainer", "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.num_nodes", "threads")
+
+
+def make_search(context: HydraContext, config: DictConfig, settings: Mapping[str, Any]) -> "Search":
+    """The search that a configuration asks for.
+
+    Args:
+        context: Hydra's loader.
+        config: Hydra's configuration of the sweep.
+        settings: The keys of `conf/hydra/sweeper/optuna.yaml`.
+
+    Raises:
+        ValueError: the jobs would not be run by the pool.
+    """
+    launcher = {str(key): value for key, value in config.hydra.launcher.items()}
+    target = launcher.pop("_target_")
+    if target != POOL:
+        raise ValueError(f"launcher must be pool for hydra/sweeper=optuna, got {target.rpartition('.')[2]}")
+    return Search(Launching(context, config, **launcher), config, settings)
+
+
+class Search:
+    """Runs one question to its total number of trials.
+
+    Args:
+        launching: The pool's side: folder, slots, processes.
+        config: Hydra's configuration of the sweep.
+        settings: The keys of `conf/hydra/sweeper/optuna.yaml`.
+    """
+
+    def __init__(self, launching: Launching, config: DictConfig, settings: Mapping[str, Any]) -> None:
+        self.launching, self.config = launching, config
+        self.settings = {k: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for k, v in settings.items()}
+        self.tasks: dict[int, optuna.Trial] = {}
+        self.measured: dict[int, list[Measured]] = {}
+        self.told: dict[int, set[int]] = {}
+        self.failures: list[str] = []
+        self.done = False
+
+    def run(self, arguments: Sequence[str]) -> list[dict[str, Any]]:
+        """Run trials until the study has its total; returns the best.
+
+        Args:
+            arguments: Overrides as typed.
+
+        Raises:
+            ValueError: the question or a setting is none that can be asked.
+            JobFailed: jobs of this command failed; all others were run.
+            SweepInterrupted: SIGINT or SIGTERM came.
+        """
+        settings = self.settings
+        self.plan = make_plan(chosen_question(self.config), arguments, settings["at"])
+        typical = self._require_composable()
+        self.every, self.images = _interval(typical), length_of(typical)
+        kind, sampler = make_sampler(settings["sampler"], settings["seed"], self.plan)
+        pruner = make_pruner(settings["pruner"], self.plan, self.every, self.images)
+        grid = self.plan.grid() if kind == "grid" else []
+        self.total = _total(settings["n_trials"], len(grid))
+        self.prunes = pruner is not None
+        self.sweep = self.launching.open()
+        storage, self.address = open_storage(settings["storage"], self.sweep.path)
+        name = settings["study_name"] or self.plan.question.name
+        self.study = open_study(storage, name, self.plan, sampler, pruner, grid)
+        self.distributions = {key: distribution(each) for key, each in self.plan.space.items()}
+        self.owner = self._owner()
+        self._announce()
+        try:
+            self._carry_out(typical)
+        except SweepInterrupted:
+            report(self.study, self.plan, self.sweep.path)
+            self.launching.say_how_to_go_on()
+            raise
+        best = report(self.study, self.plan, self.sweep.path)
+        if self.failures:
+            raise JobFailed(f"{len(self.failures)} trials failed: {'; '.join(self.failures)}. The others went on")
+        return best
+
+    def _require_composable(self) -> DictConfig:
+        """Compose jobs with every choice before any is started; returns the first."""
+        for key in self.plan.space:
+            if key_of(key) in _PLACES:
+                raise ValueError(f"space must have no key that says where jobs run, got {key}")
+        examples = self.plan.examples()
+        for each in examples:
+            self.launching.composed(each)
+        return self.launching.compose(examples[0])
+
+    def _owner(self) -> str:
+        """What trials of this folder are marked with, so that they are found again when the sweep is continued."""
+        path = self.sweep.path / RECORD
+        record = json.loads(path.read_text()) if path.is_file() else None
+        if record is None and self.launching.resume and self.sweep.jobs:
+            raise ValueError(f"sweep.resume must name a sweep of hydra/sweeper=optuna, got {self.sweep.path}")
+        if record is None:
+            record = {"owner": new_run_id(), "study": self.study.study_name, "storage": self.address}
+            write_atomically(path, json.dumps(record | {"plan": self.plan.record()}, indent=1) + "\n")
+        numbers = {each.number for each in self.study.get_trials(deepcopy=False)}
+        if any(job.number not in numbers for job in self.sweep.jobs):
+            raise ValueError(f"hydra.sweeper.storage must hold the study that the sweep began, got {self.address}")
+        return record["owner"]
+
+    def _announce(self) -> None:
+        trials = used(self.study.get_trials(deepcopy=False))
+        kept = shown_path(Path(self.address)) if "://" not in self.address else self.address
+        print(f"study     {self.study.study_name} in {kept}", file=sys.stderr)
+        print(f"trials    {len(trials)} of {self.total} so far", file=sys.stderr, flush=True)
+
+    def _carry_out(self, typical: DictConfig) -> None:
+        unfinished = self._unfinished()
+        if not unfinished and len(used(self.study.get_trials(deepcopy=False))) >= self.total:
+            return
+        self.launching.connect()
+        self.need = need_of(typical, len(self.launching.gpus))
+        waiting, finished = [], []
+        for trial in unfinished:
+            task = self._task(trial.number, optuna.trial.Trial(self.study, trial._trial_id), trial.params)
+            self.told[trial.number] = set(trial.intermediate_values)
+            if self.sweep.finished(task.job):
+                task.job.state = "finished"
+                self.ended(task)
+                finished.append(task)
+            else:
+                waiting.append(task)
+        self.sweep.save()
+        self.launching.pool([self.need] * self.total).run(waiting, finished, self)
+
+    def _unfinished(self) -> list[FrozenTrial]:
+        """Trials that an earlier command of this folder has begun and not ended."""
+        trials = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return [each for each in trials if each.user_attrs.get("owner") == self.owner]
+
+    def next_task(self) -> Task | None:
+        """A new trial, or None when the study has its total."""
+        if self.done:
+            return None
+        trial = ask(self.study, self.distributions, self.total)
+        if trial is None:
+            self.done = True
+            return None
+        trial.set_user_attr("owner", self.owner)
+        trial.set_user_attr("host", platform.node())
+        return self._task(trial.number, trial, trial.params)
+
+    def _task(self, number: int, trial: optuna.Trial, params: Mapping[str, Any]) -> Task:
+        values = values_from(self.plan, params)
+        found = [job for job in self.sweep.jobs if job.number == number]
+        job = found[0] if found else Job(number, self.plan.job(values), f"{number:03d}")
+        if not found:
+            self.sweep.jobs.append(job)
+        self.launching.composed(job.overrides)
+        self.tasks[number] = trial
+        named = " ".join(f"{key}={short(value)}" for key, value in values.items())
+        return Task(job, f"{number} {named}", self.need, self.images)
+
+    def _measured(self, job: Job) -> list[Measured]:
+        folder = self.sweep.path / job.folder
+        found = self.measured.get(job.number)
+        if found is None or found[0].folder != folder:
+            found = [Measured(folder, metric, self.every) for metric in self.plan.question.metrics]
+            self.measured[job.number] = found
+        return found
+
+    def observe(self, task: Task) -> bool:
+        """Tell the study what a running job has measured; True when its pruner gives the trial up."""
+        if len(self.plan.question.metrics) > 1:
+            return False
+        trial, told = self.tasks[task.job.number], self.told.setdefault(task.job.number, set())
+        new = [(step, value) for step, value in self._measured(task.job)[0].values() if step not in told]
+        for step, value in new:
+            trial.report(value, step)
+            told.add(step)
+        return bool(new) and self.prunes and trial.should_prune()
+
+    def ended(self, task: Task) -> str:
+        """Tell the study how a job ended; returns the values, or the reason."""
+        job, trial = task.job, self.tasks[task.job.number]
+        if job.state == "interrupted":
+            return "goes on when the sweep is continued"
+        note, values = self._outcome(job)
+        trial.set_user_attr("folder", str((self.sweep.path / job.folder).resolve()))
+        trial.set_user_attr("seconds", job.seconds)
+        if job.state == "finished":
+            job.value = values[0] if len(values) == 1 else None
+            self.study.tell(trial, values)
+        elif job.state == "pruned":
+            self.study.tell(trial, state=TrialState.PRUNED)
+            _note_pruned(self.sweep.run_folder(job))
+        else:
+            trial.set_user_attr("reason", note or job.state)
+            self.study.tell(trial, state=TrialState.FAIL)
+            self.failures.append(f"trial {job.number} ({note or job.state}, see {shown_path(self.sweep.log(job))})")
+        return note
+
+    def _outcome(self, job: Job) -> tuple[str, list[float]]:
+        """What is said of a job, and its values; a job without all of them has failed."""
+        metrics, directions = self.plan.question.metrics, self.plan.question.directions
+        if job.state == "pruned":
+            self.observe(Task(job, "", self.need))
+            step, value = self._measured(job)[0].values()[-1]
+            return f"{metrics[0]} {value:.4g} at {step:,} images", []
+        if job.state != "finished":
+            last = tail(self.sweep.log(job), 1)
+            return last[-200:].strip() if job.state == "failed" else "", []
+        measured = self._measured(job)
+        values = [each.value(self.plan.at, direction) for each, direction in zip(measured, directions, strict=True)]
+        for name, value in zip(metrics, values, strict=True):
+            if value is None:
+                self._require_known(name, job)
+            if value is None or math.isnan(value):
+                job.state = "failed"
+                return f"{name} was {'not measured' if value is None else 'not a number'}", []
+        if len(metrics) == 1:
+            self.observe(Task(job, "", self.need))
+        return "  ".join(f"{name} {value:.4g}" for name, value in zip(metrics, values, strict=True)), values
+
+    def _require_known(self, metric: str, job: Job) -> None:
+        """Stop at the first job that ends without a value which no job has ever had."""
+        if any(each.state == TrialState.COMPLETE for each in self.study.get_trials(deepcopy=False)):
+            return
+        known = ", ".join(reported(self.sweep.path / job.folder)) or "nothing"
+        raise ValueError(f"sweep.metric must be a value that jobs measure ({known}), got {metric!r}")
+
+
+def chosen_question(config: DictConfig) -> Question:
+    """The question that `sweep=<name>` has chosen.
+
+    Raises:
+        ValueError: none was chosen, or it is not in order.
+    """
+    name = config.hydra.runtime.choices.get("sweep")
+    if config.get("sweep") is None:
+        raise ValueError("sweep must be a question of conf/sweep for hydra/sweeper=optuna, got null")
+    return question_of(str(name), OmegaConf.to_container(config.sweep, resolve=False))
+
+
+def _interval(config: DictConfig) -> float | None:
+    training = config.get("training")
+    return training.get("evaluate_every") if training else None
+
+
+def _total(given: Any, cells: int) -> int:
+    if given is None:
+        return cells or DEFAULT_TRIALS
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise ValueError(f"hydra.sweeper.n_trials must be null or a number from 1, got {given!r}")
+    return min(given, cells) if cells else given
+
+
+def _note_pruned(folder: RunFolder) -> None:
+    """Let the run's own record say why it ended."""
+    try:
+        folder.update_record(state="pruned")
+    except DamagedRun:
+        return

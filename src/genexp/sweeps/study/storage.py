@@ -1,0 +1,128 @@
+"""The study itself: where it is kept, who may join it, and how many of its trials are used up."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from genexp.sweeps.study.plan import Plan
+from genexp.sweeps.study.samplers import label
+
+JOURNAL = "study.journal"
+PLAN, SURPLUS = "plan", "surplus"
+PATIENCE = 60.0
+"""Seconds that a process waits for the one that has begun a study to fill it."""
+
+
+def open_storage(given: str | None, folder: Path) -> tuple[BaseStorage, str]:
+    """The storage of `hydra.sweeper.storage`, and its address without a password.
+
+    Args:
+        given: A database's URL, the path of a journal, or None for a journal in the sweep's folder.
+        folder: The sweep's folder.
+
+    Raises:
+        ValueError: the database cannot be reached.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if given is None or "://" not in given:
+        path = folder / JOURNAL if given is None else Path(given).expanduser().resolve()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return JournalStorage(JournalFileBackend(str(path))), str(path)
+    from sqlalchemy import exc, make_url
+
+    try:
+        address = make_url(given).render_as_string(hide_password=True)
+        waiting = {"connect_args": {"timeout": 60}} if given.startswith("sqlite") else {}
+        return RDBStorage(given, engine_kwargs=waiting), address
+    except (ImportError, exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        reason = str(error).splitlines()[0].replace(given, "the URL")
+        raise ValueError(f"hydra.sweeper.storage must be a database that can be reached: {reason}") from error
+
+
+def open_study(
+    storage: BaseStorage,
+    name: str,
+    plan: Plan,
+    sampler: optuna.samplers.BaseSampler,
+    pruner: optuna.pruners.BasePruner | None,
+    grid: Sequence[dict[str, Any]] = (),
+) -> optuna.Study:
+    """Begin a study or join it. The process that begins it states its plan, and puts a grid into it.
+
+    Args:
+        storage: Where it is kept.
+        name: Its name there.
+        plan: What is searched.
+        sampler: Chooses values.
+        pruner: Ends trials, or None.
+        grid: All combinations of values, for a grid.
+
+    Raises:
+        ValueError: the study of this name there asks something else.
+    """
+    pruner = pruner or optuna.pruners.NopPruner()
+    try:
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            sampler=sampler,
+            pruner=pruner,
+            directions=list(plan.question.directions),
+        )
+    except optuna.exceptions.DuplicatedStudyError:
+        study = optuna.load_study(storage=storage, study_name=name, sampler=sampler, pruner=pruner)
+        _require_same(study, _stated_plan(study), plan)
+        return study
+    for values in grid:
+        study.enqueue_trial({key: label(value) for key, value in values.items()})
+    study.set_user_attr(PLAN, plan.record() | {"grid": bool(grid)})
+    return study
+
+
+def _stated_plan(study: optuna.Study) -> dict[str, Any]:
+    deadline = time.monotonic() + PATIENCE
+    while PLAN not in study.user_attrs:
+        if time.monotonic() > deadline:
+            raise ValueError(f"hydra.sweeper.study_name must be a study of genexp, got {study.study_name}")
+        time.sleep(0.2)
+    return study.user_attrs[PLAN]
+
+
+def _require_same(study: optuna.Study, stated: dict[str, Any], plan: Plan) -> None:
+    mine = plan.record()
+    for key, value in mine.items():
+        if stated.get(key) != value:
+            raise ValueError(
+                f"hydra.sweeper.study_name must be new for another question, got {study.study_name}, which has "
+                f"{key} {stated.get(key)}, not {value}"
+            )
+
+
+def used(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Trials that count towards the total: begun, by whatever process, and not given up as surplus."""
+    return [each for each in trials if each.state != TrialState.WAITING and SURPLUS not in each.user_attrs]
+
+
+def ask(study: optuna.Study, distributions: dict[str, Any], total: int) -> optuna.Trial | None:
+    """A new trial, or None when the study has as many as it should.
+
+    Processes that ask in the same moment may get one too many. Numbers are unique and rise, so all agree which trial
+    it is: the one before which `total` others were begun. It is given up, and a combination of a grid put back.
+    """
+    if len(used(study.get_trials(deepcopy=False))) >= total:
+        return None
+    trial = study.ask(distributions)
+    before = [each for each in used(study.get_trials(deepcopy=False)) if each.number < trial.number]
+    if len(before) < total:
+        return trial
+    trial.set_user_attr(SURPLUS, True)
+    study.tell(trial, state=TrialState.FAIL)
+    if study.user_attrs[PLAN].get("grid"):
+        study.enqueue_trial(trial.params)
+    return None

@@ -1,0 +1,67 @@
+"""What an ablation needs: models shared by all variants that differ in drawing alone."""
+
+import dataclasses
+from pathlib import Path
+
+from genexp.ablations.plan import make_plan
+from genexp.ablations.spec import Ablation
+
+NOISE = Ablation(
+    name="noise",
+    scale="cpu",
+    title="Noise",
+    question="",
+    paper=None,
+    experiment="ddim/digits",
+    overrides=["metrics=none"],
+    axes={
+        "eta": {"0": ["sampler.eta=0"], "1": ["sampler.eta=1"]},
+        "weights": {"averaged": ["weights=averaged"], "raw": ["weights=raw"]},
+        "width": {"16": ["model.network.width=16"], "32": ["model.network.width=32"]},
+    },
+    search=None,
+    evaluate=["metrics=[fd]", "num=100"],
+    metrics=["fd"],
+    seeds=[0, 7],
+    reported=[],
+    claims=[],
+    remarks="",
+)
+
+
+def test_variants_that_draw_differently_share_one_training_a_seed():
+    plan = make_plan(NOISE, ["logger=none"])
+    assert len(plan.variants) == 8
+    assert len(plan.drawings) == 16
+    assert [each.title for each in plan.trainings] == [
+        "width=16 seed=0",
+        "width=32 seed=0",
+        "width=16 seed=7",
+        "width=32 seed=7",
+    ]
+    for drawing in plan.drawings:
+        width = dict(drawing.variant.labels)["width"]
+        assert f"model.network.width={width}" in drawing.training.overrides
+        assert {"logger=none", f"seed={drawing.training.seed}"} <= set(drawing.training.overrides)
+        assert not any(each.startswith(("sampler", "weights")) for each in drawing.training.overrides)
+
+
+def test_a_drawing_has_the_seed_of_its_model_and_its_own_sampler():
+    plan = make_plan(NOISE, [])
+    drawing = plan.drawings[-1]
+    given = drawing.overrides(NOISE, Path("/runs/a b"))
+    assert given[0] == "run='/runs/a b'"
+    assert {"seed=7", "sampler.eta=1", "weights=raw", "num=100", "checkpoint=last"} <= set(given)
+
+
+def test_without_drawing_every_override_acts_in_training():
+    plan = make_plan(dataclasses.replace(NOISE, evaluate=None), [])
+    assert len(plan.trainings) == 16
+    assert "sampler.eta=0" in plan.trainings[0].overrides
+
+
+def test_a_later_override_replaces_an_earlier_one_of_the_same_key():
+    axes = {"data": {"shapes": ["data=shapes"]}, "length": {"more": ["training.max_images=9", "++metrics=fd"]}}
+    changed = dataclasses.replace(NOISE, axes=axes, overrides=["data=digits", "metrics=none", "training.max_images=5"])
+    typical = make_plan(changed, ["training.max_images=2"]).trainings[0].typical
+    assert typical == ("experiment=ddim/digits", "data=shapes", "++metrics=fd", "training.max_images=2")

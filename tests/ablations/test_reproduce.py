@@ -1,0 +1,117 @@
+"""genexp reproduce from the file to the table: what is shared, what is missing, and what is not repeated."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+CONTENT = {
+    "title": "Which weights to draw with",
+    "paper": {"title": "A paper", "authors": "A, B", "year": 2021, "table": "Table 1"},
+    "experiment": "vae/digits",
+    "overrides": [
+        "logger=none",
+        "metrics=none",
+        "trainer=cpu",
+        "data.batch_size=32",
+        "data.limit=100",
+        "training.max_images=320",
+        "training.evaluate_every=320",
+        "training.checkpoint_every=320",
+    ],
+    "variants": {
+        "lr": {"low": ["model.optimizer.lr=1e-4"], "high": ["model.optimizer.lr=1e-3"]},
+        "weights": {"averaged": ["weights=averaged"], "raw": ["weights=raw"]},
+    },
+    "evaluate": ["metrics=[fd]", "num=96"],
+    "metrics": ["fd", "val/kl"],
+    "reported": [{"name": "FID", "source": "Table 1", "protocol": "faces", "values": {"lr=low,weights=raw": 9.25}}],
+    "claims": [{"claim": "fd < 1000000", "source": "anything is"}, {"claim": "fd[lr=low] < 0", "source": "nothing is"}],
+    "scales": {"cpu": {"seeds": [0, 1]}},
+}
+DIVERGES = {"explodes": ["model.optimizer.lr=1e30"]}
+FAILS = {"missing": ["data=folder", "data.source.root=/no/such/folder"]}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("reproduce")
+
+
+def reproduce(place, *arguments, **changes):
+    (place / "weights.yaml").write_text(yaml.safe_dump({**CONTENT, **changes}))
+    command = [sys.executable, "-m", "genexp", "reproduce", "ablation=weights.yaml", "calibrate=false", *arguments]
+    environment = {**os.environ, "GENEXP_OUTPUTS": str(place / "outputs")}
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def first(place):
+    """A run in which one variant cannot be trained and one diverges."""
+    variants = {**CONTENT["variants"], "lr": {**CONTENT["variants"]["lr"], **DIVERGES, **FAILS}}
+    return reproduce(place, variants=variants)
+
+
+@pytest.fixture(scope="module")
+def second(place, first):
+    """The same command with the file put right."""
+    return reproduce(place, f"publish={place / 'results'}")
+
+
+@pytest.fixture(scope="module")
+def folder(place, second):
+    return place / "outputs/ablations/weights/cpu"
+
+
+def test_a_training_that_fails_is_named_and_the_others_go_on(first):
+    status, out, err = first
+    assert status == 1
+    assert err.count("finished ") == 4 + 8
+    assert "4 parts are missing: lr=missing,weights=averaged seed=0: not trained (failed)" in err
+    assert "lr=explodes" not in err.split("parts are missing")[1]
+    assert "lr=explodes,weights=raw seed=1: training diverged" in out
+    assert "9.25" in out
+
+
+def test_nothing_that_is_finished_is_run_again(second, first):
+    status, _, err = second
+    assert status == 0, err
+    assert "trainings 4, 4 done" in err
+    assert "started" not in err
+
+
+def test_variants_that_draw_differently_share_a_model(folder, second):
+    jobs = json.loads((folder / "runs/sweep.json").read_text())["jobs"]
+    assert sum(job["state"] == "finished" for job in jobs) == 4
+    drawn = json.loads((folder / "measurements/sweep.json").read_text())["jobs"]
+    runs = {next(each for each in job["overrides"] if each.startswith("run=")) for job in drawn}
+    assert len(drawn) == 8
+    assert len(runs) == 4
+
+
+def test_the_table_keeps_reported_numbers_apart_and_names_protocols(folder, second):
+    text = (folder / "table.md").read_text()
+    assert "9.25" in text
+    assert "faces" in text
+    assert "digits_classifier" in text
+    verdicts = [each["verdict"] for each in json.loads((folder / "claims.json").read_text())["claims"]]
+    assert verdicts == ["holds", "fails"]
+    assert len(list((folder / "samples").glob("*.png"))) == 4
+
+
+def test_results_are_published_with_an_index(place, second):
+    assert (place / "results/weights/table.md").is_file()
+    assert "weights/table.md" in (place / "results/README.md").read_text()
+
+
+def test_the_status_is_read_without_running_anything(place, second):
+    status, out, err = reproduce(place, "--status")
+    assert status == 0, err
+    assert out.splitlines()[1].split()[:2] == ["weights", "cpu"]
+    assert "4 of 4" in out
+    assert "8 of 8" in out
+    assert "1 holds, 1 fails" in out

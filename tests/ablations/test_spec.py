@@ -1,0 +1,108 @@
+"""The file of an ablation: what it may say, and what is said about one that is wrong."""
+
+import copy
+
+import pytest
+import yaml
+
+from genexp.ablations.spec import ablation_files, read_ablation
+
+CONTENT = {
+    "title": "Noise",
+    "question": "Does noise help?",
+    "paper": {"title": "A paper", "authors": "A, B", "year": 2021, "table": "Table 1"},
+    "experiment": "ddim/digits",
+    "overrides": ["metrics=none"],
+    "variants": {
+        "eta": {0: ["sampler.eta=0"], 1: ["sampler.eta=1"]},
+        "width": {"small": ["model.network.width=16"], "large": ["model.network.width=32"]},
+        "setting": {"a": ["model.optimizer.lr=1e-3"], "b": ["model.optimizer.lr=1e-4"]},
+    },
+    "search": "setting",
+    "evaluate": ["metrics=[fd]"],
+    "metrics": ["fd"],
+    "reported": [
+        {
+            "name": "FID",
+            "source": "Table 1",
+            "protocol": "50,000 samples",
+            "values": {"eta=0,width=small": 4.5, "width=large, eta=1": {"value": 3.0, "spread": 0.2}},
+        }
+    ],
+    "claims": [{"claim": "fd[eta=0] < fd[eta=1]", "source": "Table 1"}],
+    "scales": {
+        "cpu": {"overrides": ["training.max_images=640"], "evaluate": ["num=100"], "seeds": 3, "only": {"eta": [0]}},
+        "gpu": {"experiment": "ddim/cifar10", "seeds": [4, 5]},
+    },
+}
+
+
+def write(tmp_path, **changes):
+    content = {**copy.deepcopy(CONTENT), **changes}
+    path = tmp_path / "noise.yaml"
+    path.write_text(yaml.safe_dump({key: value for key, value in content.items() if value is not ...}))
+    return path
+
+
+def test_a_scale_adds_to_what_all_scales_share(tmp_path):
+    cpu, gpu = (read_ablation(write(tmp_path), scale) for scale in ("cpu", "gpu"))
+    assert (cpu.experiment, gpu.experiment) == ("ddim/digits", "ddim/cifar10")
+    assert cpu.overrides == ["metrics=none", "training.max_images=640"]
+    assert gpu.overrides == ["metrics=none"]
+    assert cpu.evaluate == ["metrics=[fd]", "num=100"]
+    assert gpu.evaluate == ["metrics=[fd]"]
+    assert (cpu.seeds, gpu.seeds) == ([0, 1, 2], [4, 5])
+    assert list(cpu.axes["eta"]) == ["0"]
+    assert list(gpu.axes["eta"]) == ["0", "1"]
+    assert cpu.claims[0].left.where == (("eta", "0"),)
+
+
+def test_reported_numbers_belong_to_rows_without_the_search(tmp_path):
+    reported = read_ablation(write(tmp_path), "gpu").reported[0]
+    small, large = (("eta", "0"), ("width", "small")), (("eta", "1"), ("width", "large"))
+    assert reported.values == {small: 4.5, large: 3.0}
+    assert reported.spreads == {large: 0.2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"titel": "x"}, "key must be one of .* got titel; did you mean title"),
+        ({"title": ...}, "title must be given"),
+        ({"variants": {"eta": {}}}, r"variants\.eta must have at least one value"),
+        ({"variants": {"eta": {"a=b": []}}}, "names of variants must be of letters"),
+        ({"variants": {"eta": {"a": "sampler.eta=0"}}, "claims": None, "reported": None}, "must be a list"),
+        ({"metrics": ["fd", "val/kl"]}, "metrics of a search must have a best direction, got val/kl"),
+        ({"search": "lr"}, "search must be null or an axis"),
+        ({"claims": [{"claim": "fd[eta=2] < fd[eta=1]"}]}, "2"),
+        ({"claims": [{"claims": "fd[eta=0] < fd[eta=1]"}]}, "key of a claim must be one of claim, source"),
+        ({"reported": [{"name": "F", "values": {"eta=0": 1.0}}]}, "must name all axes"),
+        ({"scales": {"cpu": {"seeds": [0, 0]}}}, "seeds must differ"),
+        ({"scales": {"cpu": {"seeds": []}}}, "seeds must be a list of numbers"),
+        ({"scales": {"cpu": {"seeds": 2, "only": {"eta": ["7"]}}}}, r"only\.eta must be among 0, 1"),
+        ({"scales": {"gpu": {"seeds": 2}}}, "scale must be one of gpu, got cpu"),
+        ({"scales": {"cpu": {"seed": 2}}}, "key of scales.cpu must be one of .* did you mean seeds"),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_file(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=rf"noise\.yaml: .*{message}"):
+        read_ablation(write(tmp_path, **changes), "cpu")
+
+
+def test_a_file_that_is_no_yaml_is_refused(tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_text("title: [")
+    with pytest.raises(ValueError, match="must be readable YAML"):
+        read_ablation(path, "cpu")
+
+
+def test_names_patterns_and_paths_lead_to_files(tmp_path):
+    for name in ("gan_a", "gan_b", "vae"):
+        (tmp_path / f"{name}.yaml").write_text("")
+    assert [path.stem for path in ablation_files("glob(gan_*)", tmp_path)] == ["gan_a", "gan_b"]
+    assert ablation_files("vae", tmp_path) == [tmp_path / "vae.yaml"]
+    assert ablation_files(str(tmp_path / "vae.yaml")) == [tmp_path / "vae.yaml"]
+    with pytest.raises(FileNotFoundError, match="did you mean gan_a"):
+        ablation_files("gan_aa", tmp_path)
+    with pytest.raises(FileNotFoundError, match="glob"):
+        ablation_files("glob(x*)", tmp_path)

@@ -1,0 +1,87 @@
+"""`genexp evaluate` of models that map images: their own distances over held-out pairs, with protocols."""
+
+import json
+
+import pytest
+from PIL import Image
+
+import tiny
+from genexp.commands.evaluate import evaluate
+from genexp.evaluation.protocol import Protocol
+from genexp.runs.config import compose
+
+NAMES = {"content_distance", "style_distance"}
+ADAIN = [
+    "model=adain",
+    "trainer=cpu",
+    "trainer.precision=32-true",
+    "logger=none",
+    "threads=1",
+    "data.image_size=16",
+    "data.source.resize=32",
+    "data.source.eval_crop=random",
+    "data.source.eval_pairs=5",
+    "training.max_images=16",
+    "training.evaluate_every=16",
+    "training.checkpoint_every=16",
+]
+
+
+@pytest.fixture(scope="module")
+def stylizer(tmp_path_factory):
+    return tiny.run([*ADAIN, f"paths.outputs={tmp_path_factory.mktemp('runs')}"])
+
+
+def measured(folder, out, *overrides):
+    given = [f"run={folder.path}", f"out={out}", "metrics=none", "wandb=false", "grid=3", *overrides]
+    evaluate(compose("evaluate", given))
+    values = json.loads((out / "averaged" / "metrics.json").read_text())["values"]
+    return {key.split("/")[0]: value for key, value in values.items()}
+
+
+def test_the_values_of_the_val_split_are_those_of_the_run(stylizer, tmp_path):
+    values = measured(stylizer, tmp_path, "reference=val", "checkpoint=last")
+    own = stylizer.metrics["values"]
+    assert {name: value["value"] for name, value in values.items()} == pytest.approx(
+        {name: own[f"val/{name}"] for name in NAMES}, rel=0.02
+    )  # here after rounding to 8 bits
+
+
+def test_strengths_share_one_trained_model(stylizer, tmp_path, capsys):
+    found = {a: measured(stylizer, tmp_path / a, f"++sampler.alpha={a}") for a in ("0", "1")}
+    assert found["0"]["content_distance"]["value"] != found["1"]["content_distance"]["value"]
+    protocol = Protocol.read(found["1"]["style_distance"]["protocol"])
+    assert (protocol.metric, protocol.reference, protocol.n_generated) == ("style_distance", "test", 5)
+    assert protocol.sampler == "Mapping(alpha=1)"
+    assert "relu2_1" in protocol.settings
+    assert found["1"]["style_distance"]["low"] < found["1"]["style_distance"]["value"]
+    assert found["1"]["style_distance"]["better"] == "lower"
+    with Image.open(tmp_path / "1" / "averaged" / "samples.png") as picture:
+        assert picture.size == (3 * 34 + 2, 3 * 34 + 2)  # content, style and result in rows, enlarged to 32 pixels
+    assert "5 images against 5 of test" in capsys.readouterr().out
+    kept = [row for row in stylizer.metrics["evaluations"] if row["protocol"]["reference"] == "test"]
+    assert len(kept) == 4
+
+
+def test_an_optimised_picture_is_measured_too(tmp_path):
+    overrides = [*tiny.overrides_for("style"), "training.max_images=4", f"paths.outputs={tmp_path / 'runs'}"]
+    folder = tiny.run(overrides)
+    values = measured(folder, tmp_path / "out", "checkpoint=last")
+    own = folder.metrics["values"]
+    assert {name: value["value"] for name, value in values.items()} == pytest.approx(
+        {name: own[f"val/{name}"] for name in NAMES}, rel=0.02
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["metrics=kid"], "metrics must be none for a model that maps images, .* got kid"),
+        (["metrics=none", "reference=digits"], "reference must be train, val, test or null, .* got digits"),
+        (["metrics=none", "floor=train"], "floor must be auto .* got train"),
+        (["metrics=none", "extractor=cifar_vgg"], "extractor must be null .* got genexp"),
+    ],
+)
+def test_options_of_drawn_images_are_refused(stylizer, overrides, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        evaluate(compose("evaluate", [f"run={stylizer.path}", f"out={tmp_path}", *overrides]))
