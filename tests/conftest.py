@@ -22,8 +22,8 @@ os.environ["WANDB_SILENT"] = "true"
 os.environ["GENEXP_NO_SYSTEM_STATS"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import pytest  # noqa: E402
-import torch  # noqa: E402
+import pytest
+import torch
 
 torch.set_num_threads(1)
 

@@ -27,7 +27,7 @@ examples
   genexp train                                     experiment=quickstart: diffusion on real digits, two minutes on a CPU
   genexp train model=gan                           model=gan | vae | style; data=digits | shapes | toy2d | cifar10 | ...
   genexp train model.network.width=64 seed=1       any value of the configuration
-  genexp train -m seed=0,1,2 model=vae,gan         a sweep
+  genexp train -m seed=0,1,2 model=vae,gan         a sweep, on this machine; launcher=slurm: on a cluster
   genexp train resume=auto                         continue the newest unfinished run of this configuration
   genexp sample run=outputs/<run> num=64 seed=0    pictures from a trained model
 

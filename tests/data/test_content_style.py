@@ -151,3 +151,14 @@ def test_odd_crops_are_refused():
         _embedded(eval_crop="corner")
     with pytest.raises(ValueError, match="first_pair must not be negative, got -1"):
         _embedded(first_pair=-1)
+
+
+def test_several_roots_are_one_collection(tmp_path):
+    both = Photographs(["china.jpg", "flower.jpg", _gallery(tmp_path / "g", 8, 0)], val_share=0.25, test_share=0.25)
+    alone = Photographs(tmp_path / "g", val_share=0.25, test_share=0.25)
+    for split in ("train", "val", "test"):
+        files, _ = both.files(split, 16)
+        assert [file.rsplit("/", 1)[-1] for file in files[:2]] == ["china.jpg", "flower.jpg"]
+        assert files[2:] == alone.files(split, 16)[0]
+    with pytest.raises(ValueError, match="root must name at least one folder or picture, got none"):
+        Photographs([])

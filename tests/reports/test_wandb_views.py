@@ -1,4 +1,4 @@
-"""A comparison as a W&B workspace and report: built, checked by wandb-workspaces, and kept as JSON without a network."""
+"""A comparison as a W&B workspace and report: built, checked by wandb-workspaces, kept as JSON without a network."""
 
 import json
 import subprocess

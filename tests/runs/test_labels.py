@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from genexp.runs.config import compose
 from genexp.runs.experiment import logger_nodes
 from genexp.runs.folder import RunFolder
-from genexp.runs.labels import settle_labels, sweep_of
+from genexp.runs.labels import id_from_agent, settle_labels, sweep_of
 
 
 @pytest.fixture
@@ -42,6 +42,12 @@ def test_jobs_of_one_process_and_of_agents_are_grouped_too(monkeypatch):
 
     monkeypatch.setenv("WANDB_SWEEP_ID", "agents")
     assert sweep_of(None) == "agents"
+    assert id_from_agent() is None
+    monkeypatch.setenv("WANDB_RUN_ID", "abcd1234")
+    assert id_from_agent() == "abcd1234"
+    monkeypatch.delenv("WANDB_SWEEP_ID")
+    assert id_from_agent() is None
+    monkeypatch.setenv("WANDB_SWEEP_ID", "agents")
     config = compose("train", ["hydra.sweep.dir=/outputs/multirun/now_abc"], with_hydra=True)
     config.hydra.mode = RunMode.MULTIRUN
     monkeypatch.setattr(HydraConfig.instance(), "cfg", config)

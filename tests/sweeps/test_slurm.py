@@ -51,6 +51,7 @@ def test_a_preempted_job_goes_on_in_its_folder_and_ends_as_one_that_was_not(tmp_
     runs = [RunFolder(folder / number) for number in ("000", "001")]
     assert [run.record.get("resumed") for run in runs] == [None, 1]
     assert [(run.record["state"], run.metrics["images_seen"]) for run in runs] == [("finished", 320)] * 2
+    assert "resuming    after 192 images" in (folder / "001/job.log").read_text()
     assert rank(folder / "000")["weights"] == rank(folder / "001")["weights"]
     seen = [[row["images_seen"] for row in run.history()] for run in runs]
     assert seen[0] == seen[1]
@@ -152,6 +153,19 @@ def test_a_folder_is_not_continued_by_another_configuration(vae, called_by_slurm
     with pytest.raises(JobFailed, match="ended with status 1: genexp train model=vae"):
         submitted()
     assert "run_dir must hold a run of this configuration" in capsys.readouterr().err
+
+
+def test_a_job_that_is_ended_leaves_no_verdict_for_slurm_may_call_it_again(vae, called_by_slurm, monkeypatch):
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+    import genexp.__main__ as command
+
+    def terminated(arguments):
+        raise SIGTERMException
+
+    monkeypatch.setattr(command, "main", terminated)
+    with pytest.raises(SIGTERMException):
+        vae[2]()
 
 
 def test_a_requeue_leaves_the_process_and_calls_the_same_job_again(vae, called_by_slurm, monkeypatch):

@@ -73,6 +73,7 @@ class Jobs:
             return -job["signal"]
         job["seen"] += 1
         if job["values"]["x"] > 0.9 and job["seen"] == 3:
+            (job["folder"].path / "job.log").write_text("Traceback\nValueError: x is too large\nSet a variable.\n")
             return 1
         row = {"images_seen": 104 * job["seen"], "seconds": 1.0 * job["seen"]}
         with open(job["folder"].path / "metrics.jsonl", "a") as file:
@@ -171,7 +172,8 @@ def test_a_failing_trial_is_named_and_stops_nothing(search, capsys, pictures):
     assert failed
     assert [each.state.name for each in trials if each in failed] == ["FAIL"] * len(failed)
     assert len(trials) == 12
-    assert str(caught.value).startswith(f"{len(failed)} trials failed: trial {failed[0].number} (")
+    named = f"{len(failed)} trials failed: trial {failed[0].number} (ValueError: x is too large, see "
+    assert str(caught.value).startswith(named)
     for trial in trials:
         if trial not in failed:
             assert trial.value == pytest.approx(trial.params["x"] + 10 * (trial.params["kind"] == "bad") - 0.08)
@@ -358,3 +360,14 @@ def test_a_database_works_as_well(search, tmp_path):
     assert len(run(found)) == 2
     assert optuna.load_study(study_name="named", storage=f"sqlite:///{tmp_path}/study.db").trials[1].number == 1
     assert json.loads((tmp_path / "sweep/study.json").read_text())["study"] == "named"
+
+
+def test_values_of_other_features_are_not_compared_and_other_protocols_are_named(search, capsys):
+    found = search(n_trials=6, seed=2)
+    name = lambda values: "other@0" if values["kind"] == "bad" else f"digits@{int(10 * values['x'])}"  # noqa: E731
+    found.launching.jobs.measure = lambda values, i: {f"fd/{name(values)}": 1.0}
+    trials = run(found)
+    kinds = {each.params["kind"] for each in trials if each.state.name == "COMPLETE"}
+    assert len(kinds) == 1
+    assert any("cannot be compared with fd/" in each for each in found.failures)
+    assert kinds == {"bad"} or "values of several protocols: fd/digits@" in capsys.readouterr().err

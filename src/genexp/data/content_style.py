@@ -1,5 +1,6 @@
 """Pairs of a content and a style picture for style transfer."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -24,8 +25,8 @@ class Photographs:
     """RGB pictures of any size that crops are taken from.
 
     Args:
-        root: A folder of pictures, one picture file, or `china.jpg` or `flower.jpg` for the photograph of that name
-            in scikit-learn. A single picture serves as train, val and test.
+        root: A folder of pictures, one picture file, `china.jpg` or `flower.jpg` for the photograph of that name in
+            scikit-learn, or a list of these. A single picture serves as train, val and test.
         val_share: Share of a folder's pictures held out as val where there is no val folder.
         test_share: Share of a folder's pictures held out as test where there is no test folder.
         on_bad_image: `error` stops at a picture that cannot be used, `skip` leaves it out and reports it.
@@ -35,14 +36,18 @@ class Photographs:
 
     def __init__(
         self,
-        root: str | Path,
+        root: str | Path | Sequence[str | Path],
         val_share: float = 0.05,
         test_share: float = 0.05,
         on_bad_image: OnBadImage = "error",
         max_pixels: int = 50_000_000,
         cache_dir: str | Path | None = None,
     ) -> None:
-        self.folder = Folder(root, 1, 3, "crop", None, "bilinear", val_share, test_share, on_bad_image, max_pixels)
+        roots = [root] if isinstance(root, str | Path) else list(root)
+        if not roots:
+            raise ValueError("root must name at least one folder or picture, got none")
+        shares = (val_share, test_share, on_bad_image, max_pixels)
+        self.folders = [Folder(each, 1, 3, "crop", None, "bilinear", *shares) for each in roots]
         self.max_pixels, self.skip, self.cache_dir = max_pixels, on_bad_image == "skip", cache_dir
 
     def files(self, split: Split, image_size: int) -> tuple[list[str], str]:
@@ -54,12 +59,16 @@ class Photographs:
         return files, stored.digest
 
     def _listed(self, split: Split) -> list[str]:
-        root = self.folder.root
-        if root.is_file():
-            return [str(root)]
-        if str(root) in EMBEDDED:
-            return [str(resources.files("sklearn.datasets.images") / str(root))]
-        return self.folder.split(split).files
+        return [file for folder in self.folders for file in _files(folder, split)]
+
+
+def _files(folder: Folder, split: Split) -> list[str]:
+    root = folder.root
+    if root.is_file():
+        return [str(root)]
+    if str(root) in EMBEDDED:
+        return [str(resources.files("sklearn.datasets.images") / str(root))]
+    return folder.split(split).files
 
 
 class ContentStyle:

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from genexp.runs.config import VOLATILE, config_digest, flat, load_config
 from genexp.runs.folder import OVERRIDES, RECORD, RunFolder, new_run_id, newest_unfinished, run_path, write_atomically
+from genexp.runs.labels import id_from_agent
 from genexp.runs.provenance import command_line, provenance
 
 
@@ -115,7 +116,7 @@ def _checkpoint_of(folder: RunFolder, resume: str | None) -> Path | None:
 
 
 def _new_folder(plain: dict[str, Any], outputs: Path) -> RunFolder:
-    run_id, choices = new_run_id(), _choices()
+    run_id, choices = id_from_agent() or new_run_id(), _choices()
     name = plain["name"] or _default_name(choices)
     record = {
         "id": run_id,

@@ -42,6 +42,11 @@ def sweep_of(run_dir: str | None) -> str | None:
     return os.environ.get("WANDB_SWEEP_ID")
 
 
+def id_from_agent() -> str | None:
+    """The id that an agent of a W&B sweep gives to the run it starts, since W&B takes no other there; else None."""
+    return os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
+
+
 def _told_tags(config: DictConfig) -> list[str]:
     """The model's family, and the experiment where one was chosen."""
     target = str(config.model.get("_target_", "")).split(".")

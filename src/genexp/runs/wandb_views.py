@@ -16,6 +16,7 @@ from genexp.reports.reading import StoredRun
 from genexp.reports.table import Comparison
 from genexp.runs.config import load_config
 from genexp.runs.folder import write_atomically
+from genexp.terminal import shown_path
 
 PICTURES = "pictures/samples"
 AXIS = "images_seen"
@@ -70,7 +71,7 @@ def show_in_wandb(
         path = folder / f"wandb_{name}.json"
         text = view._to_model().model_dump_json(by_alias=True, exclude_none=True)
         write_atomically(path, json.dumps(json.loads(text), indent=1) + "\n")
-        done.append((f"wandb {name}", str(path)))
+        done.append((f"wandb {name}", shown_path(path.resolve())))
     if account is None:
         why = f"WANDB_MODE is {os.environ['WANDB_MODE']}" if _offline() else "there is no API key, see wandb login"
         return [*done, ("uploaded", f"nothing: {why}")]

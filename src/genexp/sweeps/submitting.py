@@ -140,7 +140,10 @@ class Submitting(Launching):
         deadline = time.monotonic() + 30  # for the folder to reach this machine
         while error is None and not self.sweep.finished(job) and time.monotonic() < deadline:
             time.sleep(1)
-        job.submitted = None
+        job.submitted, log = None, submitted.task(0).paths.stdout
+        if log.is_file():
+            self.sweep.log(job).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(log, self.sweep.log(job))
         if self.sweep.finished(job):
             job.state, job.value = "finished", self.sweep.value(job)
             job.seconds = folder.metrics["seconds"]
@@ -148,7 +151,7 @@ class Submitting(Launching):
             value = "" if job.value is None else f"  best {job.value:.4g}"
             display.say(f"finished  {task.name}  {duration(job.seconds)}{value}")
         else:
-            job.state, log = "failed", submitted.task(0).paths.stdout
+            job.state, log = "failed", self.sweep.log(job)
             display.say(f"failed    {task.name}  job {submitted.job_id}, {submitted.state.lower()}")
             display.say("".join(f"    {line}\n" for line in tail(log).splitlines()) + f"    ({shown_path(log)})")
         self.sweep.save()

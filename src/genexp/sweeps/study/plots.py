@@ -1,15 +1,18 @@
 """A study in pictures: values over trials, values over each parameter, and which parameters matter."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from optuna.trial import FrozenTrial, TrialState
 
 from genexp.sweeps.question import Choices
 from genexp.sweeps.study.plan import Plan
 from genexp.sweeps.study.samplers import label
+from genexp.sweeps.study.space import Parameter, short
 
 HISTORY, SLICES, IMPORTANCE = "history.png", "slices.png", "importance.png"
 _DPI = 150
@@ -43,30 +46,51 @@ def _best_so_far(axes: Any, finished: Sequence[tuple[int, float]], direction: st
 
 
 def draw_slices(trials: Sequence[FrozenTrial], plan: Plan, folder: Path) -> str:
-    """The values of finished trials over each parameter, a row a metric, later trials darker."""
+    """The values of trials over each parameter, a row a metric, later trials darker; crosses were pruned."""
     finished = [each for each in trials if each.state == TrialState.COMPLETE]
+    pruned = [each for each in trials if each.state == TrialState.PRUNED and each.values]
+    first = min(each.number for each in finished)
+    shades = {"cmap": "Blues", "vmin": 2 * first - max(each.number for each in finished) - 1}
     rows, columns = len(plan.question.metrics), len(plan.space)
     figure = Figure(figsize=(1 + 2.6 * columns, 0.6 + 2.8 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharey="row")
     for column, (key, parameter) in enumerate(plan.space.items()):
         for row in range(rows):
             axes = grid[row, column]
-            chosen = [each.params[key] for each in finished]
-            if isinstance(parameter, Choices):
-                options = [label(each) for each in parameter.values]
-                chosen = [options.index(each) for each in chosen]
-                axes.set_xticks(range(len(options)), [str(each) for each in options], rotation=20, fontsize=8)
-                axes.set_xlim(-0.5, len(options) - 0.5)
-            elif parameter.log:
-                axes.set_xscale("log")
-            numbers = [each.number for each in finished]
+            _scale(axes, parameter)
+            places = [_place(each, key, parameter) for each in finished]
             values = [each.values[row] for each in finished]
-            lightest = min(numbers) - len(numbers)
-            axes.scatter(chosen, values, c=numbers, cmap="Blues", vmin=lightest, s=28, edgecolor="0.4")
+            axes.scatter(places, values, c=[each.number for each in finished], s=28, edgecolor="0.4", **shades)
+            if pruned:
+                places = [_place(each, key, parameter) for each in pruned]
+                axes.scatter(places, [each.values[row] for each in pruned], color=_PRUNED, s=24, marker="x")
+            _bare(axes)
             axes.set_xlabel(key if row == rows - 1 else "", fontsize=8)
             if column == 0:
                 _name_value(axes, plan, row, values)
     return _save(figure, folder, SLICES)
+
+
+def _place(trial: FrozenTrial, key: str, parameter: Parameter) -> Any:
+    value = trial.params[key]
+    return [label(each) for each in parameter.values].index(value) if isinstance(parameter, Choices) else value
+
+
+def _scale(axes: Any, parameter: Parameter) -> None:
+    """An axis over the whole range of a parameter."""
+    if isinstance(parameter, Choices):
+        names = [short(each) for each in parameter.values]
+        axes.set_xticks(range(len(names)), names, rotation=20, fontsize=8)
+        axes.set_xlim(-0.5, len(names) - 0.5)
+        return
+    low, high = parameter.low, parameter.high
+    if parameter.log:
+        axes.set_xscale("log")
+        low, high = math.log(low), math.log(high)
+    margin = 0.04 * (high - low)
+    ends = low - margin, high + margin
+    axes.set_xlim(*(map(math.exp, ends) if parameter.log else ends))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def draw_importance(found: Mapping[str, Mapping[str, float]], count: int, plan: Plan, folder: Path) -> str:

@@ -48,6 +48,7 @@ def report(study: optuna.Study, plan: Plan, folder: Path) -> list[dict[str, Any]
         drawn.append(draw_importance(importances(study, plan), len(finished), plan, folder))
     best = best_trials(study, finished, plan)
     _print(trials, best, plan)
+    _say_protocols(finished)
     print(f"written   {', '.join(drawn)} in {shown_path(folder)}", file=sys.stderr, flush=True)
     return [{"number": each.number, "values": each.values, "params": each.params} for each in best]
 
@@ -96,6 +97,13 @@ def importances(study: optuna.Study, plan: Plan) -> dict[str, dict[str, float]]:
 
 def _varies(finished: Sequence[FrozenTrial]) -> bool:
     return all(len(set(values)) > 1 for values in zip(*(each.values for each in finished), strict=True))
+
+
+def _say_protocols(finished: Sequence[FrozenTrial]) -> None:
+    """Name the protocols where values were measured by several, as when samplers are searched."""
+    for names in zip(*(each.user_attrs.get("measured", ()) for each in finished), strict=False):
+        if len(set(names)) > 1:
+            print(f"study     values of several protocols: {', '.join(sorted(set(names)))}", file=sys.stderr)
 
 
 def _print(trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], plan: Plan) -> None:

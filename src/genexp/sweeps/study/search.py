@@ -1,7 +1,6 @@
 """A study carried out by the pool: a free place gets a newly chosen trial at once, and a bad one is ended early."""
 
 import json
-import math
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,19 +12,19 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
-from genexp.runs.folder import DamagedRun, RunFolder, new_run_id, write_atomically
+from genexp.runs.folder import new_run_id, write_atomically
 from genexp.sweeps.errors import JobFailed, SweepInterrupted
 from genexp.sweeps.launching import Launching, length_of
 from genexp.sweeps.pool import Task
 from genexp.sweeps.question import Question, question_of
-from genexp.sweeps.record import Job, tail
+from genexp.sweeps.record import Job
 from genexp.sweeps.slots import need_of
+from genexp.sweeps.study.judging import Judge
 from genexp.sweeps.study.plan import key_of, make_plan
 from genexp.sweeps.study.report import report
 from genexp.sweeps.study.samplers import distribution, make_pruner, make_sampler, values_from
 from genexp.sweeps.study.space import short
 from genexp.sweeps.study.storage import ask, open_storage, open_study, used
-from genexp.sweeps.study.values import Measured, reported
 from genexp.terminal import shown_path
 
 RECORD = "study.json"
@@ -65,7 +64,6 @@ class Search:
         self.launching, self.config = launching, config
         self.settings = {k: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for k, v in settings.items()}
         self.tasks: dict[int, optuna.Trial] = {}
-        self.measured: dict[int, list[Measured]] = {}
         self.told: dict[int, set[int]] = {}
         self.failures: list[str] = []
         self.done = False
@@ -95,6 +93,7 @@ class Search:
         name = settings["study_name"] or self.plan.question.name
         self.study = open_study(storage, name, self.plan, sampler, pruner, grid)
         self.distributions = {key: distribution(each) for key, each in self.plan.space.items()}
+        self.judge = Judge(self.plan, self.study, self.sweep, self.every)
         self.owner = self._owner()
         self._announce()
         try:
@@ -185,73 +184,39 @@ class Search:
         named = " ".join(f"{key}={short(value)}" for key, value in values.items())
         return Task(job, f"{number} {named}", self.need, self.images)
 
-    def _measured(self, job: Job) -> list[Measured]:
-        folder = self.sweep.path / job.folder
-        found = self.measured.get(job.number)
-        if found is None or found[0].folder != folder:
-            found = [Measured(folder, metric, self.every) for metric in self.plan.question.metrics]
-            self.measured[job.number] = found
-        return found
-
     def observe(self, task: Task) -> bool:
-        """Tell the study what a running job has measured; True when its pruner gives the trial up."""
+        """Tell the study what a running job has measured; True when its pruner gives the trial up before its end."""
         if len(self.plan.question.metrics) > 1:
             return False
         trial, told = self.tasks[task.job.number], self.told.setdefault(task.job.number, set())
-        new = [(step, value) for step, value in self._measured(task.job)[0].values() if step not in told]
+        new = [(step, value) for step, value in self.judge.measured(task.job)[0].values() if step not in told]
         for step, value in new:
             trial.report(value, step)
             told.add(step)
-        return bool(new) and self.prunes and trial.should_prune()
+        ends = self.images is not None and bool(new) and new[-1][0] >= self.images
+        return bool(new) and self.prunes and not ends and trial.should_prune()
 
     def ended(self, task: Task) -> str:
         """Tell the study how a job ended; returns the values, or the reason."""
         job, trial = task.job, self.tasks[task.job.number]
         if job.state == "interrupted":
             return "goes on when the sweep is continued"
-        note, values = self._outcome(job)
+        self.observe(task)
+        note, values = self.judge.outcome(job)
         trial.set_user_attr("folder", str((self.sweep.path / job.folder).resolve()))
         trial.set_user_attr("seconds", job.seconds)
         if job.state == "finished":
+            trial.set_user_attr("measured", [each.name for each in self.judge.measured(job)])
             job.value = values[0] if len(values) == 1 else None
             self.study.tell(trial, values)
         elif job.state == "pruned":
             self.study.tell(trial, state=TrialState.PRUNED)
-            _note_pruned(self.sweep.run_folder(job))
+            self.sweep.run_folder(job).update_record(state="pruned")
         else:
             trial.set_user_attr("reason", note or job.state)
             self.study.tell(trial, state=TrialState.FAIL)
             self.failures.append(f"trial {job.number} ({note or job.state}, see {shown_path(self.sweep.log(job))})")
         return note
-
-    def _outcome(self, job: Job) -> tuple[str, list[float]]:
-        """What is said of a job, and its values; a job without all of them has failed."""
-        metrics, directions = self.plan.question.metrics, self.plan.question.directions
-        if job.state == "pruned":
-            self.observe(Task(job, "", self.need))
-            step, value = self._measured(job)[0].values()[-1]
-            return f"{metrics[0]} {value:.4g} at {step:,} images", []
-        if job.state != "finished":
-            last = tail(self.sweep.log(job), 1)
-            return last[-200:].strip() if job.state == "failed" else "", []
-        measured = self._measured(job)
-        values = [each.value(self.plan.at, direction) for each, direction in zip(measured, directions, strict=True)]
-        for name, value in zip(metrics, values, strict=True):
-            if value is None:
-                self._require_known(name, job)
-            if value is None or math.isnan(value):
-                job.state = "failed"
-                return f"{name} was {'not measured' if value is None else 'not a number'}", []
-        if len(metrics) == 1:
-            self.observe(Task(job, "", self.need))
-        return "  ".join(f"{name} {value:.4g}" for name, value in zip(metrics, values, strict=True)), values
-
-    def _require_known(self, metric: str, job: Job) -> None:
-        """Stop at the first job that ends without a value which no job has ever had."""
-        if any(each.state == TrialState.COMPLETE for each in self.study.get_trials(deepcopy=False)):
-            return
-        known = ", ".join(reported(self.sweep.path / job.folder)) or "nothing"
-        raise ValueError(f"sweep.metric must be a value that jobs measure ({known}), got {metric!r}")
 
 
 def chosen_question(config: DictConfig) -> Question:
@@ -260,9 +225,9 @@ def chosen_question(config: DictConfig) -> Question:
     Raises:
         ValueError: none was chosen, or it is not in order.
     """
-    name = config.hydra.runtime.choices.get("sweep")
     if config.get("sweep") is None:
         raise ValueError("sweep must be a question of conf/sweep for hydra/sweeper=optuna, got null")
+    name = config.hydra.runtime.choices.get("sweep")
     return question_of(str(name), OmegaConf.to_container(config.sweep, resolve=False))
 
 
@@ -277,11 +242,3 @@ def _total(given: Any, cells: int) -> int:
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise ValueError(f"hydra.sweeper.n_trials must be null or a number from 1, got {given!r}")
     return min(given, cells) if cells else given
-
-
-def _note_pruned(folder: RunFolder) -> None:
-    """Let the run's own record say why it ended."""
-    try:
-        folder.update_record(state="pruned")
-    except DamagedRun:
-        return

@@ -18,11 +18,13 @@ class Measured:
         folder: Its run folder.
         metric: Name of a value, or its part before the first slash (`fd`) or before the protocol (`fd/digits`).
         every: Images between two evaluations, or None where a job does not say.
+        name: The value's full name, protocol included; None before it was measured.
     """
 
     folder: Path
     metric: str
     every: float | None = None
+    name: str | None = None
     _stamp: tuple[int, int] = (0, 0)
     _values: list[tuple[int, float]] = field(default_factory=list)
 
@@ -47,6 +49,7 @@ class Measured:
     def _read(self) -> Iterator[tuple[int, float]]:
         rows = RunFolder(self.folder).history()
         names = sorted({name for row in rows for name in row if name not in _OWN and fits(name, self.metric)})
+        self.name = names[0] if names else None
         if len(names) > 1:
             raise ValueError(f"metric must fit one value of a job, got {self.metric}, which fits {', '.join(names)}")
         measured = [row for row in rows if names and names[0] in row]

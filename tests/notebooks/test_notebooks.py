@@ -1,0 +1,123 @@
+"""The notebooks run from top to bottom as a reader would run them, and leave behind what they talk about."""
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from genexp.runs.load import load_run
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+PICTURE_BYTES = 100_000
+
+
+@pytest.fixture
+def execute(tmp_path, monkeypatch):
+    """Run a notebook in a kernel of its own; all that it writes goes below the returned folder of runs."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+
+    def run(name):
+        book = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+        NotebookClient(
+            book, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
+        ).execute()
+        return tmp_path / "outputs", Shown(book)
+
+    before = sorted(FOLDER.iterdir())
+    yield run
+    assert sorted(FOLDER.iterdir()) == before, "a notebook wrote beside itself"
+
+
+class Shown:
+    """What an executed notebook shows."""
+
+    def __init__(self, book):
+        outputs = [each for cell in book.cells if cell.cell_type == "code" for each in cell.outputs]
+        self.text = "".join(each.get("text", "") + each.get("data", {}).get("text/plain", "") for each in outputs)
+        self.html = "".join(each.get("data", {}).get("text/html", "") for each in outputs)
+        self.markdown = "".join(each.get("data", {}).get("text/markdown", "") for each in outputs)
+        self.pictures = sum("image/png" in each.get("data", {}) for each in outputs)
+
+
+def only(folder):
+    (found,) = folder.iterdir()
+    return found
+
+
+def test_a_first_run(execute):
+    outputs, shown = execute("01_first_run")
+    run = load_run(only(outputs / "first_run"))
+    assert run.folder.record["state"] == "finished"
+    key = run.metrics["best"]["metric"]
+    assert f"<td>{key}</td><td>{run.metrics['values'][key]:.4g}</td>" in shown.html
+    assert run.metrics["protocols"][key]["extractor_digest"] in shown.text
+    assert "(40, 1, 8, 8) from -" in shown.text
+    assert shown.pictures == 2
+
+
+def test_runs_are_compared(execute):
+    outputs, shown = execute("02_compare_runs")
+    sweep = only(outputs / "multirun")
+    assert [load_run(path).folder.record["state"] for path in sorted(sweep.glob("[0-9]*"))] == ["finished"] * 6
+    rows = json.loads((sweep / "compare/compare.json").read_text())["rows"]
+    assert len(rows) == 2
+    for row in rows:
+        size = row["settings"]["model.latent_size"]
+        ((key, cell),) = [(name, each) for name, each in row["values"].items() if name.startswith("fd/")]
+        assert f"{size:>2} latent units: {key} {cell['mean']:.2f} ± {cell['std']:.2f}" in shown.text
+    assert (sweep / "compare/compare.html").is_file()
+    assert shown.pictures == 1
+
+
+def test_an_ablation(execute):
+    outputs, shown = execute("03_ablation")
+    folder = outputs / "ablations/latent_density/cpu"
+    for part, count in (("runs", 3), ("measurements", 9)):
+        jobs = json.loads((folder / part / "sweep.json").read_text())["jobs"]
+        assert [job["state"] for job in jobs] == ["finished"] * count
+    assert shown.markdown == (folder / "table.md").read_text()
+    for each in json.loads((folder / "claims.json").read_text())["claims"]:
+        assert each["verdict"] in ("holds", "fails", "undecided")
+        assert f"{each['verdict']:<10} {each['claim']}" in shown.text
+
+
+def test_a_part_of_ones_own(execute):
+    outputs, shown = execute("04_add_your_own_part")
+    run = load_run(only(outputs / "my_part"))
+    assert run.folder.record["state"] == "finished"
+    assert dict(run.config.model.critic.objective) == {"_target_": "my_parts.SoftHinge", "margin": 0.5}
+    assert "(my_parts.SoftHinge, SoftHinge(margin=0.5))" in shown.text
+    with pytest.raises(ValueError, match="set GENEXP_TRUST"):  # the permission was the notebook's alone
+        _ = run.model
+    assert shown.pictures == 1
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_committed_notebook_is_valid_and_holds_nothing_but_small_pictures(path):
+    book = nbformat.read(path, as_version=4)
+    nbformat.validate(book)
+    assert path.stat().st_size < 20_000 + PICTURE_BYTES
+    for cell in book.cells:
+        for output in cell.get("outputs", []):
+            assert set(output.get("data", {})) == {"image/png"}
+            assert len(output.data["image/png"]) < PICTURE_BYTES
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_links_lead_somewhere(path):
+    book = nbformat.read(path, as_version=4)
+    prose = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
+    assert [target for target in re.findall(r"\]\(([^)]+)\)", prose) if not (FOLDER / target).exists()] == []
+
+
+def test_every_notebook_is_executed():
+    text = Path(__file__).read_text()
+    assert [path.stem for path in NOTEBOOKS if f'execute("{path.stem}")' not in text] == []
