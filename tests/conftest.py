@@ -1,6 +1,7 @@
 """Every test runs offline, on one thread, with outputs and caches in a temporary folder, in one of a few processes."""
 
 import atexit
+import functools
 import importlib.util
 import os
 import shutil
@@ -39,17 +40,28 @@ def pytest_xdist_auto_num_workers(config):
     return min(cores, MOST_PROCESSES) if cores > 1 else 0
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Tests that share a fixture of their module (a trained run, a browser, a sweep) go to the same process."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None and _shares_a_fixture(item):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Tests go one by one to whichever process is free; those of a file that shares fixtures stay together.
 
+    Such a file (a trained run, a browser, a sweep) has fixtures of `scope="module"`, or says `xdist_group`: its tests
+    start processes themselves. (xdist's own groups need node ids that pytest 9 no longer lets it change.)
+    """
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
 
-def _shares_a_fixture(item):
-    found = [each[-1] for each in item._fixtureinfo.name2fixturedefs.values()]
-    return any(each.scope != "function" and each.func.__module__ == item.module.__name__ for each in found)
+    @functools.cache
+    def stays_together(path):
+        text = (config.rootpath / path).read_text()
+        return 'scope="module"' in text or "xdist_group" in text
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            path = nodeid.split("::")[0]
+            return path if stays_together(path) else nodeid
+
+    return Together(config, log)
 
 
 @pytest.fixture(autouse=True)

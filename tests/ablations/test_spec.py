@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from genexp.ablations.spec import ablation_files, read_ablation
+from genexp.commands.reproduce import as_hydra_has_it
 
 CONTENT = {
     "title": "Noise",
@@ -106,3 +107,18 @@ def test_names_patterns_and_paths_lead_to_files(tmp_path):
         ablation_files("gan_aa", tmp_path)
     with pytest.raises(FileNotFoundError, match="glob"):
         ablation_files("glob(x*)", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--status", "status=true"),
+        ("ablation=glob(gan_*)", "ablations='glob(gan_*)'"),
+        ("ablation=my/file.yaml", "ablations=my/file.yaml"),
+        ("train=[logger=none, model.betas=[0.5,0.9]]", "train=['logger=none','model.betas=[0.5,0.9]']"),
+        ("train=['a=1',\"b=2\"]", "train=['a=1',\"b=2\"]"),
+        ("scale=cpu", "scale=cpu"),
+    ],
+)
+def test_what_is_typed_reaches_hydra_as_it_is_meant(typed, meant):
+    assert as_hydra_has_it(typed) == meant

@@ -144,7 +144,7 @@ def _origin(
     features = cpu_features()
     images = sorted({int(workers.run_of(job).metrics["images_seen"]) for job in finished})
     return {
-        "command": f"genexp reproduce ablation={plan.ablation.name} scale={plan.ablation.scale}",
+        "command": plan.command,
         "commit": ", ".join(commits) or (state or {}).get("commit"),
         "dirty": changed,
         "hardware": f"{features['name']}, {features['cores']} cores, {platform.system()}",

@@ -57,12 +57,20 @@ class Plan:
         variants: Its rows.
         trainings: Models, all seeds of a configuration together.
         drawings: Sets to measure; for an ablation that draws nothing, what ties a variant to its model.
+        further: Overrides of `genexp train` that were asked for on top.
     """
 
     ablation: Ablation
     variants: list[Variant]
     trainings: list[Training]
     drawings: list[Drawing]
+    further: list[str]
+
+    @property
+    def command(self) -> str:
+        """The command line that carries it out."""
+        more = f" train=[{','.join(self.further)}]" if self.further else ""
+        return f"genexp reproduce ablation={self.ablation.name} scale={self.ablation.scale}{more}"
 
 
 def make_plan(ablation: Ablation, further: list[str]) -> Plan:
@@ -88,7 +96,7 @@ def make_plan(ablation: Ablation, further: list[str]) -> Plan:
                 overrides, Training(overrides, seed, f"{title} seed={seed}".strip(), tuple(typical))
             )
             drawings.append(Drawing(variant, training))
-    return Plan(ablation, variants, list(trainings.values()), drawings)
+    return Plan(ablation, variants, list(trainings.values()), drawings, further)
 
 
 def _title(variant: Variant, variants: list[Variant]) -> str:

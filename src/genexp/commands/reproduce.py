@@ -15,17 +15,37 @@ def main(arguments: list[str]) -> int:
     """Run the command; Hydra takes `ablation` for a group and patterns for a sweep, so `ablations='...'` stands in."""
     from genexp.runs.launch import launch
 
-    launch("reproduce", reproduce, [_typed(each) for each in arguments])
+    launch("reproduce", reproduce, [as_hydra_has_it(each) for each in arguments])
     return 0
 
 
-def _typed(argument: str) -> str:
+def as_hydra_has_it(argument: str) -> str:
+    """An argument as typed, in the form that Hydra's grammar takes."""
     if argument == "--status":
         return "status=true"
     if argument.startswith("ablation="):
         given = unquoted(argument.removeprefix("ablation="))
         return f"ablations={quoted(Path(given))}"
+    if argument.startswith("train=[") and argument.endswith("]"):
+        return f"train=[{','.join(_as_text(each) for each in _parts(argument[7:-1]))}]"
     return argument
+
+
+def _parts(text: str) -> list[str]:
+    """What stands between the commas of a list, where brackets and braces keep theirs."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "[{(") - (character in "]})")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [each.strip() for each in parts if each.strip()]
+
+
+def _as_text(override: str) -> str:
+    """An override as a quoted text for Hydra's own list."""
+    return override if override[0] in "'\"" else "'" + override.replace("'", r"\'") + "'"
 
 
 def reproduce(config: DictConfig) -> None:

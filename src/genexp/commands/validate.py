@@ -114,7 +114,7 @@ def jobs_of_question(name: str) -> Iterator[tuple[str, list[str]]]:
     from genexp.sweeps.question import read_question
     from genexp.sweeps.study.plan import make_plan
 
-    yield "train", [f"sweep={name}"]
+    yield "train", ["hydra/sweeper=optuna", f"sweep={name}"]
     if not problems_of("train", [f"sweep={name}"]):
         yield from (("train", job) for job in make_plan(read_question(name), []).examples())
 

@@ -136,8 +136,8 @@ class StyleObjective(nn.Module):
 
         `content_distance` is the squared difference of the features in units of their variance over the positions of
         the content image: 0 for the content image, 1 for maps that have nothing but its channel means.
-        `style_distance` is the style loss in units of that of the content image: 1 for the content image, 0 for an
-        image with the style's own description. No weight enters, so images made with different weights compare.
+        `style_distance` is the style loss in units of that of an image without features: 0 for an image with the
+        style's own description. No weight enters, so images made with different weights compare.
 
         Args:
             layers: Layers of the encoder.
@@ -154,7 +154,7 @@ class StyleObjective(nn.Module):
             spread = kept[layer].float().var((2, 3), correction=0).mean(1)
             target = self.style_loss.describe(wanted[layer])
             terms["content_distance"].append(content_loss(found[layer], kept[layer]) / spread.clamp(min=_TINY))
-            whole = self.style_loss(kept[layer], target).clamp(min=_TINY)
+            whole = self.style_loss(torch.zeros_like(wanted[layer]), target).clamp(min=_TINY)
             terms["style_distance"].append(self.style_loss(found[layer], target) / whole)
         return {name: torch.stack(values).mean(0) for name, values in terms.items()}
 

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
-from torch import Tensor
 
 from genexp.reports.directions import direction
 from genexp.reports.measurements import Measurement, measurements
@@ -14,6 +13,9 @@ from genexp.reports.reading import read_run
 from genexp.runs.config import load_config
 from genexp.runs.folder import RunFolder
 from genexp.runs.rows import Rows
+
+if TYPE_CHECKING:  # tables and histories of many runs are read without torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Run:
         """
         return Rows(_as_row(each) for each in measurements(read_run(self.folder.path)))
 
-    def samples(self, num: int, seed: int = 0, label: int | None = None, device: str = "cpu") -> Tensor:
+    def samples(self, num: int, seed: int = 0, label: int | None = None, device: str = "cpu") -> "Tensor":
         """Draw images with the run's own sampler; image i is the one that `genexp sample` draws for this seed.
 
         Args:

@@ -11,7 +11,6 @@ from genexp.sweeps.record import Job, SweepFolder, tail
 from genexp.sweeps.study.plan import Plan
 from genexp.sweeps.study.values import Measured, reported
 
-
 _REASON = re.compile(r"^(?:genexp train: |\w*(?:Error|Exception)\b[:(]).*$", re.MULTILINE)
 
 
