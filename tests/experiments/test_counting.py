@@ -8,8 +8,8 @@ import tiny
 @pytest.mark.parametrize(
     ("family", "extra"),
     [
-        ("diffusion", []),
-        ("vae", []),
+        ("diffusion", ["model.network.width=8"]),
+        ("vae", ["model/encoder=mlp", "model/decoder=mlp"]),
         ("gan", ["model.critic_steps=1"]),
         ("gan", ["model.critic_steps=3"]),
         ("gan", ["model.critic_steps=5", "model.accumulate=2"]),
