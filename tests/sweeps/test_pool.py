@@ -203,7 +203,7 @@ def test_a_sweep_folder_belongs_to_one_sweep_at_a_time(tmp_path, monkeypatch):
     with pytest.raises(FileExistsError, match=r"hydra\.sweep\.dir must be .* without a sweep, got .*sweep\.resume="):
         SweepFolder(tmp_path / "one")
     monkeypatch.setattr(SweepFolder._locked, "__defaults__", (0.2,))
-    with pytest.raises(ValueError, match=r"sweep\.resume must name a sweep that has ended"):
+    with pytest.raises(ValueError, match="a sweep must have ended before it goes on"):
         SweepFolder(tmp_path / "one", resume=True)
     first.release()
     assert SweepFolder(tmp_path / "one", resume=True).id == "one"

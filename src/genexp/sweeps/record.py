@@ -99,7 +99,7 @@ class SweepFolder:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     os.close(descriptor)
-                    raise ValueError(f"sweep.resume must name a sweep that has ended, got {self.path}") from None
+                    raise ValueError(f"a sweep must have ended before it goes on, got {self.path}: a process runs it") from None
                 time.sleep(0.1)
 
     def release(self) -> None:
