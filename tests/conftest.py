@@ -29,6 +29,12 @@ import torch
 torch.set_num_threads(1)
 
 MOST_PROCESSES = 4  # of more than 1 GB each; pytest -n 8 takes more, -n 0 one
+SLOW = ("tests/sweeps/", "tests/ablations/", "tests/notebooks/", "tests/runs/test_validation.py", "tests/experiments/")
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest begins first, so that no process waits for another at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -99,6 +99,10 @@ class RandomFeatures:
         return torch.cat([maps.mean(2), maps.std(2)], dim=1)
 
 
+_PIECE = 64
+"""Images that a CPU takes at a time: the maps of so many, channels last, stay in its caches."""
+
+
 class ClassifierFeatures:
     """The penultimate layer of a classifier that this project trained and ships.
 
@@ -122,7 +126,12 @@ class ClassifierFeatures:
     def __call__(self, image: Tensor) -> Tensor:
         """Features (B, dimensions); images of another size are brought to the classifier's first."""
         require_channels(self.name, image, self.channels)
-        return self.network.to(image.device).features(resized(image, self.image_size, self.resize))
+        image = resized(image, self.image_size, self.resize)
+        if image.device.type != "cpu":
+            return self.network.to(image.device, memory_format=torch.contiguous_format).features(image)
+        network = self.network.to(image.device, memory_format=torch.channels_last)
+        pieces = image.contiguous(memory_format=torch.channels_last).split(_PIECE)
+        return torch.cat([network.features(piece) for piece in pieces])
 
     def logits(self, features: Tensor) -> Tensor:
         """Class logits (B, num_classes) of feature vectors (B, dimensions)."""

@@ -99,7 +99,8 @@ class SweepFolder:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     os.close(descriptor)
-                    raise ValueError(f"a sweep must have ended before it goes on, got {self.path}: a process runs it") from None
+                    running = f"a sweep must have ended before it goes on, got {self.path}: a process runs it"
+                    raise ValueError(running) from None
                 time.sleep(0.1)
 
     def release(self) -> None:
