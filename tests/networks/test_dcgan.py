@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from genexp.networks.dcgan import ClassBatchNorm, DCGANDiscriminator, DCGANGenerator
+from genexp.networks.dcgan import NORMS, ClassBatchNorm, DCGANDiscriminator, DCGANGenerator
 
 SIZES = (8, 16, 32, 64)
 
@@ -28,6 +28,22 @@ def test_the_widths_at_64_pixels_are_those_of_the_paper():
     assert [layer.out_channels for layer in convolutions] == [64, 128, 256, 512]
 
 
+@pytest.mark.parametrize("norm", ["batch", "spectral", "none", "layer", "weight"])
+@pytest.mark.parametrize("num_classes", [None, 3])
+def test_every_parameter_of_both_networks_gets_a_gradient(norm, num_classes):
+    torch.manual_seed(0)
+    generator = DCGANGenerator(16, 1, 4, width=4, norm=norm if norm in NORMS else "batch", num_classes=num_classes)
+    discriminator = DCGANDiscriminator(16, 1, width=4, norm=norm, num_classes=num_classes)
+    label = None if num_classes is None else torch.tensor([0, 1, 2, 0])
+    discriminator(generator(torch.randn(4, 4), label), label).square().sum().backward()
+    for network in (generator, discriminator):
+        for name, parameter in network.named_parameters():
+            assert parameter.grad is not None, name
+            assert torch.isfinite(parameter.grad).all(), name
+            assert parameter.grad.abs().sum() > 0, name
+
+
+def test_the_class_enters_the_score_as_a_projection():
     torch.manual_seed(0)
     discriminator = DCGANDiscriminator(16, 1, width=4, norm="none", num_classes=3)
     image, label = torch.randn(5, 1, 16, 16), torch.tensor([0, 1, 2, 1, 0])

@@ -1,7 +1,7 @@
 """Carries out a plan: trainings, then measurements, each in a process of its own, and only what is missing."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,15 +138,15 @@ class Workers:
             self._gpus = visible_gpus(self._connection.ready()["gpus"])
 
 
-def require_composable(plan: Plan) -> None:
-    """Check the configuration of every training before any is started.
+def require_composable(plan: Plan, trainings: Iterable[Training]) -> None:
+    """Check the configuration of all trainings before any is started.
 
     Raises:
         ValueError: an override names what there is not.
     """
     from genexp.commands.validate import problems_of
 
-    for typical in dict.fromkeys(each.typical for each in plan.trainings):
+    for typical in dict.fromkeys(each.typical for each in trainings):
         problems = problems_of("train", list(typical))
         if problems:
             raise ValueError(f"{plan.ablation.name}: {'; '.join(problems)}, in genexp train {' '.join(typical)}")

@@ -94,13 +94,13 @@ def _reproduced(config: DictConfig, ablation: Any) -> list[str]:
     from genexp.terminal import shown_path
 
     plan = make_plan(ablation, [str(each) for each in config.train])
-    require_composable(plan)
     folder = _folder(config, ablation)
     folder.mkdir(parents=True, exist_ok=True)
     slots = list(config.slots) if isinstance(config.slots, ListConfig) else config.slots
     workers = Workers(folder, slots, config.threads, config.timeout, config.grace)
     try:
         jobs = {training: workers.job_of(training) for training in plan.trainings}
+        require_composable(plan, [each for each, job in jobs.items() if not workers.runs.finished(job)])
         _print_plan(config, plan, workers, jobs)
         if config.plan:
             return []

@@ -5,7 +5,6 @@ METRICS = {
     "cas": "higher",
     "classifier_score": "higher",
     "clip_score": "higher",
-    "content_distance": "lower",
     "coverage": "higher",
     "ct": "reference",
     "density": "higher",
@@ -24,13 +23,14 @@ METRICS = {
     "precision": "higher",
     "psnr": "higher",
     "recall": "higher",
-    "sampling_seconds": "lower",
     "spectrum": "lower",
     "ssim": "higher",
-    "style_distance": "lower",
     "vendi": "reference",
 }
 """`lower`, `higher`, or `reference`: then the value of real images is the aim."""
+
+FURTHER = {"content_distance": "lower", "sampling_seconds": "lower", "style_distance": "lower"}
+"""Values that `genexp evaluate` leaves without a metric of `conf/metrics`."""
 
 _TERMS = {
     "accuracy": "higher",
@@ -65,4 +65,4 @@ def direction(key: str, recorded: str | None, monitors: dict[str, str]) -> str |
     for monitored in (key, name):
         if monitors.get(monitored) in _MODES:
             return _MODES[monitors[monitored]]
-    return METRICS.get(name) or (_TERMS.get(name.rsplit("/", 1)[-1]) if name == key else None)
+    return (METRICS | FURTHER).get(name) or (_TERMS.get(name.rsplit("/", 1)[-1]) if name == key else None)
