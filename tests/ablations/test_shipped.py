@@ -2,8 +2,9 @@
 
 import pytest
 
+from genexp.ablations.finding import ablation_files
 from genexp.ablations.plan import make_plan
-from genexp.ablations.spec import SCALES, ablation_files, read_ablation
+from genexp.ablations.spec import SCALES, read_ablation
 from genexp.commands.validate import problems_of
 
 FILES = ablation_files("glob(*)")

@@ -5,7 +5,8 @@ import copy
 import pytest
 import yaml
 
-from genexp.ablations.spec import ablation_files, read_ablation
+from genexp.ablations.finding import ablation_files
+from genexp.ablations.spec import read_ablation
 from genexp.commands.reproduce import as_hydra_has_it
 
 CONTENT = {

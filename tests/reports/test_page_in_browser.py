@@ -4,6 +4,7 @@ import os
 import shutil
 
 import pytest
+from contrast import CONTRAST
 from stored_runs import FD, write_run
 
 from genexp.reports.comparison import compare_runs
@@ -159,28 +160,6 @@ def test_light_and_dark_are_both_readable(tab):
     tab.emulate_media(color_scheme="dark")
     assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 21, 24)"
     assert tab.evaluate(CONTRAST) >= 4.5
-
-
-CONTRAST = """() => {
-  const level = (text) => {
-    const parts = text.match(/[\\d.]+/g).slice(0, 3).map((each) => each / 255);
-    const [r, g, b] = parts.map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const ground = (element) => {
-    for (let each = element; each; each = each.parentElement) {
-      const colour = getComputedStyle(each).backgroundColor;
-      if (!colour.startsWith("rgba(0, 0, 0, 0")) return colour;
-    }
-    return "rgb(255, 255, 255)";
-  };
-  const chosen = "h1, h2, p, a, label, button, td, th, small, li, figcaption, select, output";
-  return Math.min(...[...document.querySelectorAll(chosen)].filter((each) => each.offsetParent).map((each) => {
-    const [a, b] = [level(getComputedStyle(each).color), level(ground(each))];
-    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-  }));
-}"""
-"""The smallest contrast ratio of text that is shown, as WCAG 2 defines it."""
 
 
 def test_a_narrow_window_scrolls_tables_and_not_the_page(tab):

@@ -1,6 +1,5 @@
 """The file of an ablation: what is varied, at which scale, what the paper reports and claims. Imports no torch."""
 
-import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,7 +11,6 @@ import yaml
 from genexp.reports.ablation.claims import parse_claim
 from genexp.reports.ablation.study import Claim, Labels, Paper, Reported
 from genexp.reports.directions import direction
-from genexp.runs.config import conf_dir
 
 SCALES = ("cpu", "gpu", "paper")
 _KEYS = (
@@ -59,34 +57,6 @@ class Ablation:
     reported: list[Reported]
     claims: list[Claim]
     remarks: str
-
-
-def ablation_files(text: str, folder: Path | None = None) -> list[Path]:
-    """The files that a name, a pattern as in `glob(gan_*)`, or a path of one's own stands for.
-
-    Args:
-        text: What was typed.
-        folder: Where names are looked up; by default the ablations that genexp ships.
-
-    Raises:
-        FileNotFoundError: there is no such ablation.
-    """
-    folder = folder or conf_dir() / "ablation"
-    known = sorted(folder.glob("*.yaml"))
-    if text.startswith("glob(") and text.endswith(")"):
-        found = [path for path in known if fnmatch.fnmatch(path.stem, text[5:-1])]
-    elif text.endswith((".yaml", ".yml")):
-        found = [path for path in [Path(text).expanduser()] if path.is_file()]
-    else:
-        found = [path for path in known if path.stem == text]
-    if not found:
-        names = [path.stem for path in known]
-        close = get_close_matches(text, names, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise FileNotFoundError(
-            f"ablation must be a YAML file, glob(<pattern>) or one of {', '.join(names) or 'none'}, got {text}{hint}"
-        )
-    return found
 
 
 def read_ablation(path: Path, scale: str) -> Ablation:

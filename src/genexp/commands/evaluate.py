@@ -144,13 +144,29 @@ def _written(
 ) -> dict[str, Any]:
     """Write pictures and values; returns all that is reported."""
     from genexp.runs.exhibits import write_pictures, write_samples
-    from genexp.runs.folder import write_atomically
-    from genexp.runs.measuring import record
 
     folder.mkdir(parents=True, exist_ok=True)
     grid = write_samples(batches, folder, config.grid)
     pictures = ([grid] if grid else []) + write_pictures(measuring, summary, batches, folder, config.pictures)
-    values = {key: record(score, measuring.floor.get(key)) for key, score in scores.items()}
+    return write_values(scores, measuring.floor, subject, folder, pictures)
+
+
+def write_values(
+    scores: Any, floor: dict[str, Any], subject: dict[str, Any], folder: Path, pictures: list[Path]
+) -> dict[str, Any]:
+    """Write `metrics.json` of a measurement; returns all that is reported.
+
+    Args:
+        scores: The scores by key.
+        floor: Those of real images, as far as there are any.
+        subject: What was measured.
+        folder: Where the file goes.
+        pictures: The pictures that lie there.
+    """
+    from genexp.runs.folder import write_atomically
+    from genexp.runs.measuring import record
+
+    values = {key: record(score, floor.get(key)) for key, score in scores.items()}
     result = {**subject, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "values": values}
     write_atomically(folder / "metrics.json", json.dumps(result, indent=2) + "\n")
     return {"result": result, "scores": scores, "folder": folder, "pictures": pictures}

@@ -1,7 +1,5 @@
 """genexp evaluate of models that map images: how far what they render is from what it should be, over pairs."""
 
-import json
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -120,11 +118,9 @@ def _scores(
 
 
 def _written(run: Any, scores: dict[str, Any], shown: list[Any], folder: Path) -> dict[str, Any]:
-    from genexp.commands.evaluate import subject_of
+    from genexp.commands.evaluate import subject_of, write_values
     from genexp.families.style import rows
-    from genexp.runs.folder import write_atomically
     from genexp.runs.loggers import save_png
-    from genexp.runs.measuring import record
     from genexp.tensors import picture
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -133,7 +129,4 @@ def _written(run: Any, scores: dict[str, Any], shown: list[Any], folder: Path) -
         images, columns = rows(*shown)
         pictures.append(folder / "samples.png")
         save_png(picture(images, columns if columns > 1 else len(images)), pictures[0])
-    values = {key: record(score, None) for key, score in scores.items()}
-    result = {**subject_of(run), "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "values": values}
-    write_atomically(folder / "metrics.json", json.dumps(result, indent=2) + "\n")
-    return {"result": result, "scores": scores, "folder": folder, "pictures": pictures}
+    return write_values(scores, {}, subject_of(run), folder, pictures)

@@ -56,7 +56,8 @@ def reproduce(config: DictConfig) -> None:
         ValueError: an ablation's file, an option or an override is wrong.
         JobFailed: some jobs failed; the reports say what is missing.
     """
-    from genexp.ablations.spec import ablation_files, read_ablation
+    from genexp.ablations.finding import ablation_files
+    from genexp.ablations.spec import read_ablation
 
     files = ablation_files(str(config.ablations))
     ablations = [read_ablation(path, str(config.scale)) for path in files]

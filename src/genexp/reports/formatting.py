@@ -2,11 +2,25 @@
 
 import math
 from collections import Counter
+from typing import Protocol
 
 from genexp.reports.settings import shown
-from genexp.reports.table import Cell, Comparison, Row, ValueColumn, setting_of
+from genexp.reports.table import Cell, Comparison, Row, setting_of
 
 ARROWS = {"lower": "↓", "higher": "↑", "reference": "→"}
+
+
+class Valued(Protocol):
+    """What heads a column of values: its name, the better direction or None, and the range of real images or None."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def better(self) -> str | None: ...
+
+    @property
+    def floors(self) -> tuple[float, float] | None: ...
 
 
 class NumberFormat:
@@ -46,13 +60,13 @@ def cell_text(cell: Cell | None, written: NumberFormat, separator: str = " ± ")
     return written(cell.mean) if cell.std is None else f"{written(cell.mean)}{separator}{written(cell.std)}"
 
 
-def heading(column: ValueColumn) -> str:
+def heading(column: Valued) -> str:
     """A value's name with an arrow towards better."""
     arrow = ARROWS.get(column.better or "")
     return f"{column.name} {arrow}" if arrow else column.name
 
 
-def floor_text(column: ValueColumn, written: NumberFormat) -> str:
+def floor_text(column: Valued, written: NumberFormat) -> str:
     """What real images reach: one number, or the range where floors differ."""
     if column.floors is None:
         return "–"

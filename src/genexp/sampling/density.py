@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from genexp.contracts import Batch, FittedSampler, LatentEncoder, Progress
+from genexp.sampling.latent import decoded
 from genexp.tensors import IndexedNoise, mix_seed
 
 
@@ -59,6 +59,8 @@ class LatentMixture:
             TypeError: `model` cannot encode images.
             ValueError: there are fewer images than components, or a latent is not finite.
         """
+        from sklearn.mixture import GaussianMixture
+
         self.require(model)
         encoded, seen = [], 0
         for batch in batches:
@@ -106,10 +108,7 @@ class LatentMixture:
         progress: Progress | None = None,
     ) -> Tensor:
         """Images (B, C, H, W) decoded from the latents `start`."""
-        images = model.decode(start, label)
-        if progress is not None:
-            progress(1, 1)
-        return images
+        return decoded(model, start, label, progress)
 
 
 def fit_to_training_images(sampler: object, model: object, data: Any, device: torch.device | str) -> None:

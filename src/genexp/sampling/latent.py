@@ -36,7 +36,7 @@ class Latent:
             TypeError: `model` is not a latent decoder.
         """
         if not isinstance(model, LatentDecoder):
-            raise TypeError(f"Latent draws from a LatentDecoder, got {type(model).__name__}")
+            raise TypeError(f"{type(self).__name__} draws from a LatentDecoder, got {type(model).__name__}")
         return noise.normal(*model.latent_shape)
 
     @torch.no_grad()
@@ -50,10 +50,15 @@ class Latent:
     ) -> Tensor:
         """Images (B, C, H, W) decoded from the latents `start`."""
         latent = start if self.truncation is None else truncate(start, self.truncation)
-        images = model.decode(latent, label)
-        if progress is not None:
-            progress(1, 1)
-        return images
+        return decoded(model, latent, label, progress)
+
+
+def decoded(model: LatentDecoder, latent: Tensor, label: Tensor | None, progress: Progress | None) -> Tensor:
+    """Images (B, C, H, W) of latents (B, *latent_shape), the only step that there is."""
+    images = model.decode(latent, label)
+    if progress is not None:
+        progress(1, 1)
+    return images
 
 
 def truncate(latent: Tensor, bound: float) -> Tensor:

@@ -15,7 +15,7 @@ _PASS = 250
 _SEED = 0x5747_4154
 
 
-class LatentByStatistics:
+class LatentByStatistics(Latent):
     """z ~ N(0, I), image = decode(z), where batch norm normalises by `statistics`; `Latent` takes those of training.
 
     - `recomputed`: means of the moments of batches of `images` further latents, with the weights and the truncation in
@@ -43,16 +43,8 @@ class LatentByStatistics:
             raise ValueError(f"statistics must be one of {', '.join(STATISTICS)}, got {statistics!r}")
         if images < 2:
             raise ValueError(f"images must be at least 2 latents, got {images}")
-        self.statistics, self.images, self.truncation = statistics, images, truncation
-        self._latent = Latent(truncation)
-
-    def start(self, model: LatentDecoder, noise: IndexedNoise) -> Tensor:
-        """Standard normal latents (B, *latent_shape), not truncated.
-
-        Raises:
-            TypeError: `model` is not a latent decoder.
-        """
-        return self._latent.start(model, noise)
+        super().__init__(truncation)
+        self.statistics, self.images = statistics, images
 
     @torch.no_grad()
     def run(
@@ -75,10 +67,10 @@ class LatentByStatistics:
             if len(start) < 2:
                 raise ValueError(f"statistics of the batch need at least 2 images a batch, got {len(start)}")
             with _by_batch(layers):
-                return self._latent.run(model, start, noise, label, progress)
+                return super().run(model, start, noise, label, progress)
         with _kept(layers):
             self._recompute(model, layers, start, label is not None)
-            return self._latent.run(model, start, noise, label, progress)
+            return super().run(model, start, noise, label, progress)
 
     def _recompute(self, model: LatentDecoder, layers: list[nn.Module], like: Tensor, labelled: bool) -> None:
         """Let the running averages of `layers` be plain means over fresh latents; classes in equal shares."""

@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 
 from genexp.reports.ablation.study import Labels, Reported, Study
 from genexp.reports.ablation.values import Cells, Metric, cells, label_text, metric_of, variants
-from genexp.reports.formatting import ARROWS, NumberFormat
+from genexp.reports.formatting import NumberFormat, floor_text, heading
 
 
 class AsReported:
@@ -109,20 +109,6 @@ def entry_text(entry: Entry | None, written: Callable[[float], str]) -> str:
     return f"{written(entry.mean)}{spread}" + ("" if entry.n is None else f" ({entry.n})")
 
 
-def heading_of(metric: Metric) -> str:
-    """A value's name with an arrow towards better."""
-    arrow = ARROWS.get(metric.better or "")
-    return f"{metric.name} {arrow}" if arrow else metric.name
-
-
-def floor_of(metric: Metric, written: NumberFormat) -> str:
-    """What real images reach: a number, a range where floors differ, or a dash."""
-    if metric.floors is None:
-        return "–"
-    low, high = (written(each) for each in metric.floors)
-    return low if low == high else f"{low} to {high}"
-
-
 def _crossed(study: Study, axes: list[str], metric: Metric, by_variant: Cells) -> Block:
     first, second = axes
     entries = [
@@ -132,8 +118,8 @@ def _crossed(study: Study, axes: list[str], metric: Metric, by_variant: Cells) -
     written = NumberFormat([each.mean for row in entries for each in row if each])
     places = {(r, c): each for r, row in enumerate(entries) for c, each in enumerate(row) if each}
     return Block(
-        heading=heading_of(metric),
-        note="" if metric.floors is None else f"Real images reach {floor_of(metric, written)}",
+        heading=heading(metric),
+        note="" if metric.floors is None else f"Real images reach {floor_text(metric, written)}",
         reported=False,
         stub=[first],
         rows=[[value] for value in study.axes[first]],
@@ -151,14 +137,14 @@ def _listed(study: Study, axes: list[str], found: list[Metric], by_metric: dict[
     best: set[tuple[int, int]] = set()
     for c, (metric, column) in enumerate(zip(found, columns, strict=True)):
         best |= _best(metric, {(r, c): each for r, each in enumerate(column) if each})
-    floors = [floor_of(metric, written) for metric, written in zip(found, formats, strict=True)]
+    floors = [floor_text(metric, written) for metric, written in zip(found, formats, strict=True)]
     return Block(
         heading="",
         note="",
         reported=False,
         stub=axes or ["variant"],
         rows=[[value for _, value in each] or ["all"] for each in labels],
-        heads=[heading_of(metric) for metric in found],
+        heads=[heading(metric) for metric in found],
         entries=[list(row) for row in zip(*columns, strict=True)],
         formats=formats,
         best=best,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from genexp.reports.ablation.blocks import Block, blocks_of, entry_of, entry_text, floor_of, heading_of
+from genexp.reports.ablation.blocks import Block, blocks_of, entry_of, entry_text
 from genexp.reports.ablation.interval import interval_bar
 from genexp.reports.ablation.judging import Verdict
 from genexp.reports.ablation.markdown import budget_rows, protocol_lines
@@ -13,7 +13,7 @@ from genexp.reports.ablation.pictures import gallery_columns
 from genexp.reports.ablation.study import Labels, Study
 from genexp.reports.ablation.values import label_text, metric_of, missing_values, variants
 from genexp.reports.ablation.words import RULE, counts_of, origin_lines, paper_text, table_note, verdict_parts
-from genexp.reports.formatting import NumberFormat
+from genexp.reports.formatting import NumberFormat, floor_text, heading
 
 _STYLES = (Path(__file__).parents[1] / "page/page.css", Path(__file__).parent / "page.css")
 
@@ -180,8 +180,8 @@ def _seeds(study: Study) -> str:
             row = [*(value for _, value in labels), *(numbers(held.get(seed)) for seed in seeds)]
             rows.append([(text, "") for text in [*row, entry_text(entry_of(held), numbers)]])
         heads = [*axes, *(f"seed {seed}" for seed in seeds), "mean ± std (n)"]
-        note = "" if metric.floors is None else f"Real images reach {floor_of(metric, numbers)}"
-        tables += _framed(heading_of(metric), note, _rows(heads, rows, len(axes)))
+        note = "" if metric.floors is None else f"Real images reach {floor_text(metric, numbers)}"
+        tables += _framed(heading(metric), note, _rows(heads, rows, len(axes)))
     return f'<details><summary>Show the numbers</summary><div class="blocks">{tables}</div></details>' if tables else ""
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from genexp.reports.ablation.files import safe_name, write_bytes_atomically
+from genexp.reports.ablation.files import safe_name
 from genexp.reports.ablation.study import Labels, Study
 from genexp.reports.ablation.values import label_text, variants
+from genexp.runs.folder import write_atomically
 
 
 def write_pictures(study: Study, folder: Path) -> dict[Labels, Path]:
@@ -23,7 +24,8 @@ def write_pictures(study: Study, folder: Path) -> dict[Labels, Path]:
         files = [path for path in study.pictures.get(labels, []) if path.is_file()]
         if files:
             found[labels] = folder / f"{safe_name(label_text(labels))}.png"
-            write_bytes_atomically(found[labels], files[0].read_bytes())
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(found[labels], files[0].read_bytes())
     return found
 
 

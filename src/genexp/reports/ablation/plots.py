@@ -6,11 +6,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from genexp.reports.ablation.blocks import Entry, entry_of, heading_of
+from genexp.reports.ablation.blocks import Entry, entry_of
 from genexp.reports.ablation.budget import budget_curves
-from genexp.reports.ablation.files import safe_name, write_bytes_atomically
+from genexp.reports.ablation.files import safe_name
 from genexp.reports.ablation.study import Labels, Study
 from genexp.reports.ablation.values import Cells, Metric, cells, label_text, metric_of
+from genexp.reports.formatting import heading
+from genexp.runs.folder import write_atomically
 
 COLOURS = ("#0068ad", "#c14a00", "#00805d", "#a84685", "#8a6200", "#2d8bc0", "#6542a6", "#54585f")
 MARKERS = "osD^vPX*"
@@ -53,7 +55,7 @@ def write_plots(study: Study, folder: Path) -> dict[str, Path]:
                 continue
             figure = _metric_figure(study, metric)
             if figure is not None:
-                found[f"{heading_of(metric)}: mean and standard deviation over seeds"] = _saved(figure, folder, name)
+                found[f"{heading(metric)}: mean and standard deviation over seeds"] = _saved(figure, folder, name)
             figure = _budget_figure(study, metric)
             if figure is not None:
                 what = f"{name}: expected best of k settings of {study.search}"
@@ -112,7 +114,7 @@ def _line_figure(metric: Metric, axis: str, lines: dict[Labels, list[tuple[float
     _scale_values(plane, [v for points in lines.values() for _, seeds in points for v in seeds.values()], "y")
     _floor(plane, metric, "h")
     plane.set_xlabel(axis)
-    plane.set_ylabel(heading_of(metric))
+    plane.set_ylabel(heading(metric))
     if len(lines) > 1 or metric.floors:
         _legend(plane)
     return figure
@@ -148,7 +150,7 @@ def _dot_figure(metric: Metric, by_variant: Cells) -> Any:
     plane.grid(visible=False, axis="y")
     _scale_values(plane, [value for seeds in shown.values() for value in seeds.values()], "x")
     _floor(plane, metric, "v")
-    plane.set_xlabel(heading_of(metric))
+    plane.set_xlabel(heading(metric))
     if split or metric.floors:
         _legend(plane)
     return figure
@@ -179,7 +181,7 @@ def _budget_figure(study: Study, metric: Metric) -> Any:
             plane.fill_between(ks, low, high, color=COLOURS[n], alpha=0.14, linewidth=0)
     plane.xaxis.get_major_locator().set_params(integer=True)
     plane.set_xlabel(f"k settings of {study.search}")
-    plane.set_ylabel(f"expected best {heading_of(metric)}")
+    plane.set_ylabel(f"expected best {heading(metric)}")
     if len(curves) > 1:
         _legend(plane)
     return figure
@@ -237,6 +239,7 @@ def _saved(figure: Any, folder: Path, name: str) -> Path:
     drawn = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
     content = io.BytesIO()
     drawn.quantize(128, dither=Image.Dither.NONE).save(content, format="PNG", optimize=True)
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{safe_name(name)}.png"
-    write_bytes_atomically(path, content.getvalue())
+    write_atomically(path, content.getvalue())
     return path

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from genexp.reports.ablation.files import safe_name, write_bytes_atomically
+from genexp.reports.ablation.files import safe_name
 from genexp.reports.ablation.judging import Verdict, judge_all
 from genexp.reports.ablation.markdown import as_markdown
 from genexp.reports.ablation.page import page_text
@@ -113,7 +113,8 @@ def publish(folder: Path, target: Path, study: Study) -> list[Path]:
     room = PUBLISHED - sum(map(len, files.values()))
     files |= dict(zip(grids, smaller([(folder / name).read_bytes() for name in grids], room), strict=True))
     for name, content in files.items():
-        write_bytes_atomically(home / name, content)
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(home / name, content)
     for kind in ("plots", "samples"):
         _remove_others(home / kind, {home / name for name in files})
     return [home / name for name in files]
