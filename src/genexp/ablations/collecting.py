@@ -2,7 +2,7 @@
 
 import json
 import math
-import platform
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from genexp.reports.ablation.study import Labels, Study, Value
 from genexp.reports.directions import direction, metric_name
 from genexp.runs.config import load_config
 from genexp.runs.folder import DamagedRun
-from genexp.runs.provenance import cpu_features, git_state, versions
+from genexp.runs.provenance import git_state, versions
 from genexp.sweeps.record import Job
 
 
@@ -124,6 +124,7 @@ def _value(drawing: Drawing, key: str, number: float, more: Mapping[str, Any]) -
         value=float(number),
         better=direction(key, more.get("better"), {}),
         floor=more.get("floor"),
+        floor_images=more.get("floor_images"),
         error=more.get("error"),
         protocol=more.get("protocol"),
     )
@@ -141,13 +142,12 @@ def _origin(
     commits = sorted({str((each.get("git") or {}).get("commit")) for each in records} - {"None"})
     changed = any((each.get("git") or {}).get("changed_files") for each in records)
     state = git_state()
-    features = cpu_features()
     images = sorted({int(workers.run_of(job).metrics["images_seen"]) for job in finished})
     return {
         "command": plan.command,
         "commit": ", ".join(commits) or (state or {}).get("commit"),
         "dirty": changed,
-        "hardware": f"{features['name']}, {features['cores']} cores, {platform.system()}",
+        "hardware": "; ".join(dict.fromkeys(_machine(each["hardware"]) for each in records)),
         "threads": sorted({load_config(workers.run_of(job).config_path).threads for job in finished}),
         "versions": versions(),
         "training_seconds": round(sum(job.seconds for job in trained.values()), 1),
@@ -157,3 +157,10 @@ def _origin(
         "date": max((str(each.get("finished") or "") for each in records), default="")[:10],
         "images": images,
     }
+
+
+def _machine(hardware: Mapping[str, Any]) -> str:
+    """The machine of a run record: its GPUs, processor, cores and system."""
+    cpu, gpus = hardware["cpu"], Counter(each["name"] for each in hardware["gpus"])
+    named = [f"{count} {name}" for name, count in gpus.items()]
+    return ", ".join([*named, cpu["name"], f"{cpu['cores']} cores", hardware["system"].split("-")[0]])

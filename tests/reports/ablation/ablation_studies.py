@@ -65,7 +65,8 @@ def ddim(folder: Path, lost=()) -> Study:
             fd = 0.9 + 14 / steps + 26 * eta / steps + common + random.gauss(0, 0.05)
             recall = 0.78 - 0.5 / steps - 0.4 * eta / steps + random.gauss(0, 0.015)
             drawn = PROTOCOL | {"sampler": f"DDIM(eta={eta}, steps={steps:g})", "seed": seed}
-            values.append(value(labels, seed, fd, better="lower", floor=0.52, error=0.03, protocol=drawn))
+            real = {"floor": 0.52, "floor_images": 400}
+            values.append(value(labels, seed, fd, better="lower", error=0.03, protocol=drawn, **real))
             key = FD.replace("fd", "recall")
             settings = drawn | {"metric": "recall", "settings": "PrecisionRecall(k=5)"}
             values.append(value(labels, seed, recall, key, better="higher", floor=0.81, protocol=settings))

@@ -167,6 +167,17 @@ def test_wide_spans_get_logarithmic_axes(places, values, scales):
     assert [label.get_text() for label in plane.get_xticklabels()] == places
 
 
+def test_a_legend_of_long_names_fits_into_the_picture():
+    names = [f"a_rather_long_name_of_a_variant_{n}" for n in range(5)]
+    each = study({"objective": ["x", "y"], "kind": names}, lambda place, seed: 1.0 + seed)
+    figure = _metric_figure(each, metric_of(each, "fd"))
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == 5
+    assert legend.get_window_extent().x0 >= 0
+    assert legend.get_window_extent().x1 <= figure.bbox.width
+
+
 def test_a_line_shows_means_and_the_floor(tmp_path):
     each = ddim(tmp_path)
     figure = _metric_figure(each, metric_of(each, "fd"))

@@ -105,6 +105,7 @@ def test_markdown_tables_are_regular_and_all_sections_are_there(tmp_path):
     assert "6 tested: 3 hold, 2 fail, 1 is undecided." in text
     assert "2,000 generated images against 1,438 real images (train split, digest 89abcdef)" in text
     assert "drawn with 12 samplers, see the variants" in text
+    assert "the row of real images: 400 that were held out" in text
 
 
 def test_latex_rows_have_as_many_cells_as_columns_and_names_are_escaped():

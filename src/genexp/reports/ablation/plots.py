@@ -180,7 +180,7 @@ def _budget_figure(study: Study, metric: Metric) -> Any:
             low, high = ([m + sign * s for m, s in zip(means, spreads, strict=True)] for sign in (-1, 1))
             plane.fill_between(ks, low, high, color=COLOURS[n], alpha=0.14, linewidth=0)
     plane.xaxis.get_major_locator().set_params(integer=True)
-    plane.set_xlabel(f"k settings of {study.search}")
+    plane.set_xlabel(f"k, the number of values of {study.search} that were tried")
     plane.set_ylabel(f"expected best {heading(metric)}")
     if len(curves) > 1:
         _legend(plane)
@@ -227,7 +227,13 @@ def _floor(plane: Any, metric: Metric, way: str) -> None:
 
 
 def _legend(plane: Any) -> None:
-    plane.figure.legend(loc="outside upper center", ncols=4, fontsize=9, handlelength=2.6)
+    """A legend above the plot, in as many columns as fit its width."""
+    figure = plane.figure
+    for columns in (4, 3, 2, 1):
+        legend = figure.legend(loc="outside upper center", ncols=columns, fontsize=9, handlelength=2.6)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def _saved(figure: Any, folder: Path, name: str) -> Path:

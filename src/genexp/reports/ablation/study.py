@@ -19,6 +19,7 @@ class Value:
         value: The number.
         better: `lower`, `higher`, `reference` (the value of real images is the aim), or None.
         floor: What held-out real images reach, or None.
+        floor_images: How many of them there were, or None.
         error: Standard error over groups of samples, or None.
         protocol: The record of its protocol, or None for a loss term of the run.
     """
@@ -29,6 +30,7 @@ class Value:
     value: float
     better: str | None = None
     floor: float | None = None
+    floor_images: int | None = None
     error: float | None = None
     protocol: dict[str, Any] | None = None
 

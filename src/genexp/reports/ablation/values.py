@@ -23,6 +23,7 @@ class Metric:
         key: The full key of its values.
         better: `lower`, `higher`, `reference` or None.
         floors: Smallest and largest value of held-out real images, or None.
+        floor_images: The numbers of those images, without repeats.
         protocol: What all its values share (without seed, weights and sampler), or None.
         made_by: Weights and samplers that its images were drawn with, without repeats.
         values: Every variant, settings of a search included.
@@ -32,6 +33,7 @@ class Metric:
     key: str
     better: str | None
     floors: tuple[float, float] | None
+    floor_images: list[int]
     protocol: dict[str, Any] | None
     made_by: list[tuple[str, str]]
     values: Cells
@@ -83,6 +85,7 @@ def metric_of(study: Study, name: str) -> Metric | None:
         key=first.key,
         better=direction(first.key, recorded, {}),
         floors=(min(floors), max(floors)) if floors else None,
+        floor_images=sorted({each.floor_images for each in found if each.floor_images is not None}),
         protocol=None if first.protocol is None else _terms(first),
         made_by=list(dict.fromkeys(made_by)),
         values=values,

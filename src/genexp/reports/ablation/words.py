@@ -87,6 +87,7 @@ def protocol_text(metric: Metric) -> str:
         f"features: {terms.pop('extractor')}@{digest}{scaled}, images quantised: {terms.pop('quantiser', None)}",
         *(f"{key} {_short(value)}" for key, value in terms.items() if key != "metric"),
         _made_by(metric),
+        _floor(metric),
     ]
     return "; ".join(filter(None, parts))
 
@@ -99,6 +100,11 @@ def _made_by(metric: Metric) -> str:
     samplers = list(dict.fromkeys(each for _, each in metric.made_by))
     drawn = samplers[0] if len(samplers) == 1 else f"{len(samplers)} samplers, see the variants"
     return f"weights {weights}; drawn with {drawn}; noise seed: the seed of the run"
+
+
+def _floor(metric: Metric) -> str:
+    counts = " or ".join(f"{count:,}" for count in metric.floor_images)
+    return f"the row of real images: {counts} that were held out" if counts else ""
 
 
 def _count(value: object) -> str:
