@@ -38,6 +38,12 @@ def test_the_loss_is_objective_plus_named_penalties():
     torch.testing.assert_close(terms["loss"], expected)
 
 
+@pytest.mark.parametrize("group", ["penalties", "constraints"])
+def test_settings_of_a_part_that_is_not_chosen_are_refused_by_name(group):
+    with pytest.raises(TypeError, match=rf"{group}\.r1 must be a part .* got \{{'weight': 0.1\}}"):
+        Critic(Weight(), Hinge(), **{group: {"r1": {"weight": 0.1}}})
+
+
 def test_balance_counts_ordered_pairs_and_halves_ties():
     critic = Critic(Weight(1.0), Hinge())
     terms = critic.loss(torch.tensor([[1.0], [0.0], [2.0]]), torch.tensor([[0.0], [1.0], [2.0]]))

@@ -24,6 +24,7 @@ class Critic(nn.Module):
             they share it unless it has either.
 
     Raises:
+        TypeError: a penalty or a constraint cannot be called, such as settings that are left of one not chosen.
         ValueError: the discriminator has batch norm or packs, and there are penalties; or it has packs of real and fake
             images in one pass.
     """
@@ -37,6 +38,8 @@ class Critic(nn.Module):
         concatenate: bool | None = None,
     ) -> None:
         super().__init__()
+        _require_callable("penalties", penalties)
+        _require_callable("constraints", constraints)
         coupled = coupling(discriminator)
         if penalties and coupled:
             raise ValueError(
@@ -100,3 +103,11 @@ class Critic(nn.Module):
         labels = None if label is None else torch.cat([label, label])
         real_score, fake_score = self(torch.cat([real, fake]), labels).split([len(real), len(fake)])
         return real_score, fake_score
+
+
+def _require_callable(group: str, parts: Mapping[str, Callable] | None) -> None:
+    for name, part in (parts or {}).items():
+        if not callable(part):
+            raise TypeError(
+                f"{group}.{name} must be a part (in YAML: with _target_), got {part}, settings of one not chosen?"
+            )
