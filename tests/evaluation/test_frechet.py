@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from genexp.evaluation.frechet import Gaussian, frechet_distance
-from genexp.evaluation.moments import Moments
+from genexp.evaluation.moments import Moments, packed
 
 
 def law(mean, covariance, count=1001):
     """Moments with exactly this mean and covariance."""
-    scatter = torch.as_tensor(covariance, dtype=torch.float64) * (count - 1)
+    scatter = packed(torch.as_tensor(covariance, dtype=torch.float64) * (count - 1))
     centre = torch.as_tensor(mean, dtype=torch.float64)
     none = torch.empty(0, len(mean))
     return Moments.from_state({"count": torch.tensor([count]), "mean": centre, "scatter": scatter, "rows": none})

@@ -240,7 +240,7 @@ class Evaluator:
 
     def _key(self, slot: str, real: ImageSet) -> dict[str, str | int]:
         return {
-            "version": 3,
+            "version": 4,
             "features": slot,
             "quantiser": quantiser(real.shape),
             "content": real.digest,

@@ -16,7 +16,8 @@ class Moments:
     Two summaries of n_a and n_b vectors with means m_a, m_b and scatters S = \sum (x - m)(x - m)^T join to
     m = m_a + (n_b / n) d and S = S_a + S_b + (n_a n_b / n) d d^T with d = m_b - m_a and n = n_a + n_b. Nothing large is
     subtracted, so features far from zero lose no precision. As long as there are fewer vectors than dimensions the
-    vectors themselves are kept: they are smaller than their scatter, and a factor of it.
+    vectors themselves are kept: they are smaller than their scatter, and a factor of it. Of the symmetric scatter one
+    triangle is kept.
 
     Reference: Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances"
     (1979).
@@ -57,7 +58,7 @@ class Moments:
             return factor @ factor.mT
         self._require_two()
         self._settle()
-        return self._scatter / (self._count - 1)
+        return unpacked(self._scatter, self.dimensions) / (self._count - 1)
 
     @property
     def factor(self) -> Tensor | None:
@@ -81,8 +82,7 @@ class Moments:
         require_features(features, self.dimensions)
         if len(features):
             self._rows.append(features.detach().cpu())
-            if self.count - self._count >= max(self.dimensions, BLOCK):
-                self._absorb()
+            self._absorb_if_many()
 
     def merge(self, other: Self) -> None:
         """Add all vectors that `other` has seen.
@@ -95,8 +95,7 @@ class Moments:
         self._rows += other._rows
         if other._scatter is not None:
             self._join(other._count, other._mean, other._scatter)
-        if self.count - self._count >= max(self.dimensions, BLOCK):
-            self._absorb()
+        self._absorb_if_many()
 
     def without(self, part: Self) -> Self:
         """The moments of all vectors but those of `part`, which must be among them.
@@ -117,13 +116,13 @@ class Moments:
         rest._mean = self._mean + (self._mean - part._mean) * (part._count / rest._count)
         gap = part._mean - rest._mean
         rest._scatter = self._scatter - part._scatter
-        rest._scatter -= torch.outer(gap, gap) * (rest._count * part._count / self._count)
+        rest._scatter -= packed(torch.outer(gap, gap)) * (rest._count * part._count / self._count)
         return rest
 
     def state(self) -> dict[str, Tensor]:
-        """Count, mean, scatter and kept vectors; an absent scatter has no rows."""
+        """Count, mean, the scatter's upper triangle (empty while there is none) and kept vectors."""
         rows = torch.cat(self._rows) if self._rows else torch.empty(0, self.dimensions)
-        scatter = torch.empty(0, self.dimensions, dtype=torch.float64) if self._scatter is None else self._scatter
+        scatter = torch.empty(0, dtype=torch.float64) if self._scatter is None else self._scatter
         return {"count": torch.tensor([self._count]), "mean": self._mean, "scatter": scatter, "rows": rows}
 
     @classmethod
@@ -150,6 +149,11 @@ class Moments:
         else:
             self._absorb_all()
 
+    def _absorb_if_many(self) -> None:
+        enough = max(self.dimensions, BLOCK) if self._scatter is None else BLOCK
+        if self.count - self._count >= enough:
+            self._absorb()
+
     def _absorb_all(self) -> None:
         if self._rows:
             self._absorb()
@@ -159,7 +163,7 @@ class Moments:
         self._rows = []
         mean = values.mean(0)
         centred = values - mean
-        self._join(len(values), mean, centred.mT @ centred)
+        self._join(len(values), mean, packed(centred.mT @ centred))
 
     def _join(self, count: int, mean: Tensor, scatter: Tensor) -> None:
         if self._scatter is None:
@@ -167,9 +171,25 @@ class Moments:
             return
         total = self._count + count
         gap = mean - self._mean
-        self._scatter = self._scatter + scatter + torch.outer(gap, gap) * (self._count * count / total)
+        self._scatter = self._scatter + scatter + packed(torch.outer(gap, gap)) * (self._count * count / total)
         self._mean = self._mean + gap * (count / total)
         self._count = total
+
+
+def packed(matrix: Tensor) -> Tensor:
+    """The upper triangle (D (D + 1) / 2,) of a symmetric matrix (D, D), row by row."""
+    return matrix[_upper(len(matrix))]
+
+
+def unpacked(triangle: Tensor, dimensions: int) -> Tensor:
+    """The symmetric matrix (D, D) of an upper triangle."""
+    matrix = triangle.new_zeros(dimensions, dimensions)
+    matrix[_upper(dimensions)] = triangle
+    return matrix + matrix.triu(1).mT
+
+
+def _upper(dimensions: int) -> Tensor:
+    return torch.ones(dimensions, dimensions, dtype=torch.bool).triu()
 
 
 def joined(parts: Iterable[Moments]) -> Moments:

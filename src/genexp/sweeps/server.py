@@ -12,11 +12,8 @@ Answers: `{"ready": {"gpus": n, "cpu_seconds": s}}`, `{"started": key, "pid": p}
 import atexit
 import contextlib
 import ctypes
-import gc
-import importlib
 import json
 import os
-import pkgutil
 import select
 import signal
 import sys
@@ -26,61 +23,9 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from genexp.sweeps.environment import THREAD_VARIABLES
+from genexp.sweeps.preloading import count_gpus, preload
 
-PRELOADED = (
-    "torch",
-    "torchvision",
-    "lightning",
-    "torchmetrics",
-    "wandb",
-    "hydra.main",
-    "sklearn.datasets",
-    "rich.progress",
-    "PIL.Image",
-)
-COMMANDS = ("genexp.commands.train", "genexp.commands.closing", "genexp.commands.evaluate")
-OWN = ("adversarial", "callbacks", "data", "diffusion", "evaluation", "families", "latents", "losses", "networks")
 _PR_SET_PDEATHSIG = 1
-
-
-def preload() -> None:
-    """Import what jobs need, and put it beyond the reach of the garbage collector, which would copy its pages."""
-    gc.disable()  # nothing that is imported is garbage; looking for it takes a tenth of the time
-    for name in (*PRELOADED, *COMMANDS, "genexp.runs.experiment"):
-        importlib.import_module(name)
-    for package in (*OWN, "sampling", "runs"):
-        path = importlib.import_module(f"genexp.{package}").__path__
-        for module in pkgutil.walk_packages(path, f"genexp.{package}."):
-            importlib.import_module(module.name)
-    _compose_once()
-    gc.freeze()
-    gc.enable()
-
-
-def _compose_once() -> None:
-    from genexp.runs.config import compose
-
-    compose("train")
-
-
-def count_gpus() -> int:
-    """GPUs of this machine, counted in a child: whoever asks CUDA can no longer fork."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            import torch
-
-            os.write(writing, str(torch.cuda.device_count()).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as answer:
-        count = answer.read()
-    os.waitpid(pid, 0)
-    if not count.isdigit():
-        raise RuntimeError(f"the number of GPUs must be found out before a sweep starts, got {count!r}")
-    return int(count)
 
 
 class Server:
