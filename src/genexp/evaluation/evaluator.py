@@ -100,13 +100,19 @@ class Evaluator:
             for name, metric in self.metrics.items()
         }
 
-    def summarise(self, batches: Iterable[Batch]) -> Summary:
+    def summarise(self, batches: Iterable[Batch], condensed: bool = False) -> Summary:
         """One pass over batches of images in [-1, 1]; images without an `index` are counted from 0.
+
+        Args:
+            batches: The images.
+            condensed: Whether to keep only what a reference needs.
 
         Raises:
             ValueError: an extractor refuses the images, or returns something else than finite vectors.
         """
         summary, seen = self.empty(), 0
+        if condensed:
+            summary = {slot: statistic.condensed() for slot, statistic in summary.items()}
         for batch in batches:
             count = len(batch["image"])
             self.add(summary, {"index": torch.arange(seen, seen + count), **batch})
@@ -142,11 +148,10 @@ class Evaluator:
             stored = {slot: self.cache.load(key) for slot, key in keys.items()}
             if all(state is not None for state in stored.values()):
                 return {slot: type(empty).from_state(stored[slot]) for slot, empty in self.empty().items()}
-        summary = self.summarise(real.batches())
+        summary = self.summarise(real.batches(), condensed=True)
         for statistic in summary.values():
             if statistic.count != real.count:
                 raise ValueError(f"{real.name} must hold {real.count} images as declared, got {statistic.count}")
-        summary = {slot: statistic.condensed() for slot, statistic in summary.items()}
         for slot, statistic in summary.items():
             if self.cache:
                 self.cache.store(keys[slot], statistic.state())

@@ -9,6 +9,9 @@ from torch import Tensor
 BLOCK = 256
 """Fewest vectors that are worth a matrix product of their own."""
 
+PIECES = 16
+"""Pieces that vectors are kept in; memory in many small ones is slow to come back."""
+
 
 class Moments:
     r"""Count, mean and centred second moment of feature vectors, in float64 on the CPU.
@@ -82,6 +85,8 @@ class Moments:
         require_features(features, self.dimensions)
         if len(features):
             self._rows.append(features.detach().cpu())
+            if len(self._rows) > PIECES:
+                self._rows = [torch.cat(self._rows)]
             self._absorb_if_many()
 
     def merge(self, other: Self) -> None:
