@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+import torch
 
 import tiny
 from genexp.callbacks.cadence import StopAfter
@@ -80,8 +81,6 @@ def test_a_finished_run_is_extended_exactly(tmp_path):
 
 def test_the_command_line_extends_a_run_and_everything_that_depends_on_its_length(tmp_path, monkeypatch):
     """`resume=<run>` starts from the overrides of the run: lengths, ramps and callbacks follow the new value."""
-    import sys
-
     from genexp.__main__ import main
 
     def genexp(*arguments):
@@ -99,6 +98,26 @@ def test_the_command_line_extends_a_run_and_everything_that_depends_on_its_lengt
     assert 0 < rates[384] < rates[64]
     genexp("train", f"resume={folder.path}", "training.max_images=576")
     assert tiny.checkpoint(folder)["counters"]["images_seen"] == 576
+
+
+@pytest.mark.parametrize(("typed", "used"), [([], 1), (["threads=2"], 2)])
+def test_a_resumed_run_keeps_its_threads_unless_others_are_typed(typed, used, tmp_path, monkeypatch):
+    from genexp.__main__ import main
+
+    def threads_of(*arguments):
+        monkeypatch.setattr(sys, "argv", ["genexp", "train", *arguments])
+        assert main() == 0
+        return torch.get_num_threads()
+
+    free = [each for each in tiny.overrides_for("vae") if not each.startswith("threads=")]
+    before = torch.get_num_threads()
+    try:
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        assert threads_of(*free, f"paths.outputs={tmp_path}") == 1
+        monkeypatch.setenv("OMP_NUM_THREADS", "3")
+        assert threads_of(f"resume={tiny.newest(tmp_path).path}", "training.max_images=512", *typed) == used
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_resume_auto_starts_anew_for_another_configuration_and_after_the_end(tmp_path):

@@ -88,8 +88,10 @@ def _forget(folder: RunFolder) -> None:
 
 def _take_up(folder: RunFolder, plain: dict[str, Any]) -> None:
     """Record that a run is continued, and with which values other than before."""
-    plain["threads"] = load_config(folder.config_path).threads  # as before, and so the same rounding
-    before = flat(OmegaConf.to_container(load_config(folder.config_path)))
+    stored = load_config(folder.config_path)
+    if not any(each.startswith("threads=") for each in _overrides()):
+        plain["threads"] = stored.threads  # as before, and so the same rounding
+    before = flat(OmegaConf.to_container(stored))
     now = flat(plain)
     changed = {
         key: [before.get(key), now.get(key)]
