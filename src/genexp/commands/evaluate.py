@@ -1,17 +1,16 @@
 """genexp evaluate: how good a run's images are, with what every number means."""
 
-import json
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
 from genexp.commands.sample import sampler_node
 from genexp.runs.provenance import chosen_threads
+from genexp.runs.results import keep_results, several, subject_of, write_values
 
 
 def evaluate(config: DictConfig) -> None:
@@ -37,9 +36,7 @@ def evaluate(config: DictConfig) -> None:
 
         self_check(config, device)
         return
-    runs = [
-        load_run(path, name, config.checkpoint) for path in _several(config.run) for name in _several(config.weights)
-    ]
+    runs = [load_run(path, name, config.checkpoint) for path in several(config.run) for name in several(config.weights)]
     if any(maps_images(run) for run in runs):
         begun = time.monotonic()
         _report(evaluate_pairs(config, runs, device), time.monotonic() - begun)
@@ -73,12 +70,6 @@ def _require_options(config: DictConfig) -> None:
         raise ValueError(f"one of run and generated must be given, got {' and '.join(given) or 'neither'}")
 
 
-def _several(value: Any) -> list[str]:
-    """One value, a list of them, or none."""
-    given = [] if value is None else value if isinstance(value, ListConfig) else [value]
-    return [str(one) for one in given]
-
-
 def _measure_run(config: DictConfig, run: Any, measuring: Any, num: int, device: Any) -> dict[str, Any]:
     from genexp.evaluation.evaluator import Generated
     from genexp.evaluation.protocol import describe
@@ -96,34 +87,6 @@ def _measure_run(config: DictConfig, run: Any, measuring: Any, num: int, device:
     subject = subject_of(run) | ({"sampling": samples.sampling} if samples.sampling else {})
     write = partial(_written, config, measuring, scores, summary, samples.batches, subject=subject)
     return keep_results(config, run, name, write)
-
-
-def subject_of(run: Any) -> dict[str, Any]:
-    """What a measurement is of."""
-    return {"run": run.folder.record["id"], "checkpoint": run.checkpoint.name, "images_seen": run.model.images_seen}
-
-
-def keep_results(config: DictConfig, run: Any, name: str, write: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-    """Write a run's results, keep its values in the run, and say what is reported of them.
-
-    Args:
-        config: The configuration of `genexp evaluate`.
-        run: The run.
-        name: Folder of the results below the run's evaluations, unless another was asked for.
-        write: Writes values and pictures to a folder and returns them.
-    """
-    folder = _folder(config, run) if config.out else run.folder.path / "evaluations" / name
-    result = write(folder)
-    with run.folder.held():
-        _keep_in_run(run, result)
-    title = f"{run.folder.record['name']} {run.folder.record['id']}, {run.weights} weights"
-    return result | {"title": title, "sync": _to_wandb(config, run, result)}
-
-
-def _folder(config: DictConfig, run: Any) -> Path:
-    """Where the results of one run go below the folder that was asked for."""
-    several = len(_several(config.run)) > 1
-    return Path(config.out) / (f"{run.folder.record['id']}_{run.weights}" if several else run.weights)
 
 
 def _measure_side(config: DictConfig, side: Any, measuring: Any) -> dict[str, Any]:
@@ -149,54 +112,6 @@ def _written(
     grid = write_samples(batches, folder, config.grid)
     pictures = ([grid] if grid else []) + write_pictures(measuring, summary, batches, folder, config.pictures)
     return write_values(scores, measuring.floor, subject, folder, pictures)
-
-
-def write_values(
-    scores: Any, floor: dict[str, Any], subject: dict[str, Any], folder: Path, pictures: list[Path]
-) -> dict[str, Any]:
-    """Write `metrics.json` of a measurement; returns all that is reported.
-
-    Args:
-        scores: The scores by key.
-        floor: Those of real images, as far as there are any.
-        subject: What was measured.
-        folder: Where the file goes.
-        pictures: The pictures that lie there.
-    """
-    from genexp.runs.folder import write_atomically
-    from genexp.runs.measuring import record
-
-    values = {key: record(score, floor.get(key)) for key, score in scores.items()}
-    result = {**subject, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "values": values}
-    write_atomically(folder / "metrics.json", json.dumps(result, indent=2) + "\n")
-    return {"result": result, "scores": scores, "folder": folder, "pictures": pictures}
-
-
-def _keep_in_run(run: Any, measured: dict[str, Any]) -> None:
-    """Add the values to the run's metrics.json in place of earlier ones of the same checkpoint and protocol."""
-    result = measured["result"]
-    metrics = run.folder.metrics
-    new = [{**{k: v for k, v in result.items() if k != "values"}, "key": k, **v} for k, v in result["values"].items()]
-    same = {(row["key"], row["images_seen"], json.dumps(row["protocol"], sort_keys=True)) for row in new}
-    kept = [
-        row
-        for row in metrics.get("evaluations", [])
-        if (row["key"], row["images_seen"], json.dumps(row["protocol"], sort_keys=True)) not in same
-    ]
-    run.folder.write_metrics({**metrics, "evaluations": kept + new})
-
-
-def _to_wandb(config: DictConfig, run: Any, measured: dict[str, Any]) -> str | None:
-    from genexp.runs.build import build
-    from genexp.runs.experiment import logger_nodes
-
-    node = logger_nodes(run.config, run.folder).get("wandb")
-    if not config.wandb or node is None:
-        return None
-    logger = build(node)
-    _ = logger.experiment
-    logger.close({f"evaluate/{run.weights}/{k}": v["value"] for k, v in measured["result"]["values"].items()})
-    return logger.sync_command()
 
 
 def _report(results: list[dict[str, Any]], seconds: float) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from genexp.runs.results import keep_results, subject_of, write_values
+
 
 def maps_images(run: Any) -> bool:
     """Whether a run's model renders given images and can judge what it renders."""
@@ -48,7 +50,6 @@ def _require_options(config: DictConfig, runs: Sequence[Any]) -> None:
 
 
 def _measure(config: DictConfig, run: Any, device: Any) -> dict[str, Any]:
-    from genexp.commands.evaluate import keep_results
     from genexp.commands.sample import sampler_node
     from genexp.runs.build import build
 
@@ -118,7 +119,6 @@ def _scores(
 
 
 def _written(run: Any, scores: dict[str, Any], shown: list[Any], folder: Path) -> dict[str, Any]:
-    from genexp.commands.evaluate import subject_of, write_values
     from genexp.families.style import rows
     from genexp.runs.loggers import save_png
     from genexp.tensors import picture
