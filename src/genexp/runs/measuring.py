@@ -117,8 +117,8 @@ def record(score: Score, floor: Score | None) -> dict[str, Any]:
         found |= {
             "extrapolated": without_bias.value,
             "error": without_bias.error,
-            "low": without_bias.low,
-            "high": without_bias.high,
+            "low": max(without_bias.low, score.value.limits[0]),
+            "high": min(without_bias.high, score.value.limits[1]),
             "draws": list(score.value.draws),
         }
     if floor is not None:

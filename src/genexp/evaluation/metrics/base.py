@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Literal, Protocol
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.statistics import Statistic
+
+SHARE = (0.0, 1.0)
+"""Limits of a value that is a share of something."""
 
 Better = Literal["lower", "higher", "reference"]
 """Whether smaller or larger is better, or neither: then the value of real images is the aim."""
@@ -20,11 +24,13 @@ class Value:
         draws: Pseudo-values of the jackknife over groups of samples: their mean is the number without its bias of order
             1 / n, and they give the interval. Empty where the metric has none or there are too few samples.
         details: Further numbers by name.
+        limits: Smallest and largest value that there can be; an interval is cut to them.
     """
 
     value: float
     draws: tuple[float, ...] = ()
     details: dict[str, float] = field(default_factory=dict)
+    limits: tuple[float, float] = (-inf, inf)
 
 
 class Metric(Protocol):

@@ -12,7 +12,7 @@ from genexp.contracts import FeatureExtractor
 from genexp.data.toy2d import Kind, Toy2d
 from genexp.evaluation.extractors import classifier_of
 from genexp.evaluation.jackknife import draws_of_mean, draws_of_sums, group_numbers, groups_to_leave_out
-from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.metrics.base import SHARE, Better, Value
 from genexp.evaluation.statistics import GROUPS, FeatureStore
 
 _CHUNK = 1024
@@ -150,7 +150,9 @@ class PointModes:
         return {
             "modes": Value(float(len(mode[good].unique())), (), {"classes": float(len(self._centres))}),
             "mode_kl": _divergence(mode, generated.index, prepared.counts),
-            "mode_quality": Value(float(good.double().mean()), draws_of_mean(good.double(), generated.index)),
+            "mode_quality": Value(
+                float(good.double().mean()), draws_of_mean(good.double(), generated.index), limits=SHARE
+            ),
         }
 
     def _nearest(self, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.jackknife import centred_draws, draws_of_mean, groups_to_leave_out
-from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.metrics.base import SHARE, Better, Value
 from genexp.evaluation.neighbours import blocks, radii, radii_without_groups, require_more_than
 from genexp.evaluation.statistics import FeatureStore
 
@@ -91,8 +91,8 @@ class PrecisionRecall:
                 covered[number, real] |= (distance - usable).amin(1) <= 0
         recalls = covered.double().mean(1).tolist()
         draws = centred_draws(recalls[-1], recalls[:-1]) if groups else ()
-        precision = Value(float(inside.double().mean()), draws_of_mean(inside.double(), generated.index))
-        return {"precision": precision, "recall": Value(recalls[-1], draws)}
+        precision = Value(float(inside.double().mean()), draws_of_mean(inside.double(), generated.index), limits=SHARE)
+        return {"precision": precision, "recall": Value(recalls[-1], draws, limits=SHARE)}
 
 
 class DensityCoverage:
@@ -166,7 +166,7 @@ class DensityCoverage:
         expected = same_law_coverage(self.k, len(prepared.points), generated.count)
         return {
             "density": Value(float(density.mean()), draws_of_mean(density, generated.index)),
-            "coverage": Value(coverage, draws, {"same_law": expected}),
+            "coverage": Value(coverage, draws, {"same_law": expected}, SHARE),
         }
 
 
