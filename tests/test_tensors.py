@@ -69,5 +69,12 @@ def test_small_images_are_enlarged_and_points_are_scattered():
     assert (cloud.sum(0) < 3 * 255).sum() == 10
 
 
+@pytest.mark.parametrize(("reach", "shown"), [(1.5, 1.5), (1.6, 3.0), (4.0, 6.0), (100.0, 12.0)])
+def test_points_are_shown_over_the_smallest_range_that_holds_nearly_all(reach, shown):
+    points = torch.tensor([[0.0, 0.0], [-reach, 0.0]])
+    (columns,) = (picture(points).sum(0) < 3 * 255).any(0).nonzero(as_tuple=True)
+    assert columns[1] == pytest.approx((1 - min(reach, shown) / shown) / 2 * 381 + 1, abs=1)
+
+
 def test_expand_to_broadcasts_per_sample_values():
     assert expand_to(torch.tensor([1.0, 2.0]), torch.zeros(2, 3, 4, 4)).shape == (2, 1, 1, 1)

@@ -1,5 +1,6 @@
 """Tensor conventions shared by every layer: image range, broadcasting, grids, and noise keyed by sample index."""
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -55,10 +56,14 @@ def image_grid(images: Tensor, columns: int | None = None, padding: int = 2) -> 
     return canvas
 
 
-def picture(samples: Tensor, columns: int | None = None, smallest: int = 32) -> Tensor:
-    """One uint8 picture (3, H, W) of samples: images as a grid, points (B, 2) as a scatter plot over [-1.5, 1.5]^2.
+_REACHES = (1.5, 3.0, 6.0, 12.0)
 
-    Images smaller than `smallest` pixels are enlarged by whole factors so that a person can see them.
+
+def picture(samples: Tensor, columns: int | None = None, smallest: int = 32) -> Tensor:
+    """One uint8 picture (3, H, W) of samples: images as a grid, points (B, 2) as a scatter plot.
+
+    Images smaller than `smallest` pixels are enlarged by whole factors so that a person can see them. Points are shown
+    over [-1.5, 1.5]^2, or two, four or eight times as much where more than one in a hundred lies outside.
     """
     if samples.ndim == 2:
         return _scatter(samples.detach().float().cpu())
@@ -67,7 +72,9 @@ def picture(samples: Tensor, columns: int | None = None, smallest: int = 32) -> 
     return image_grid(enlarged, columns)
 
 
-def _scatter(points: Tensor, size: int = 384, limit: float = 1.5) -> Tensor:
+def _scatter(points: Tensor, size: int = 384) -> Tensor:
+    inside = ((points.abs() <= reach).all(1).float().mean() >= 0.99 for reach in _REACHES)
+    limit = next(itertools.compress(_REACHES, inside), _REACHES[-1])
     canvas = torch.full((3, size, size), 255, dtype=torch.uint8)
     pixels = ((points.clamp(-limit, limit) + limit) / (2 * limit) * (size - 3)).round().long() + 1
     ink = torch.tensor([31, 91, 163], dtype=torch.uint8)[:, None]
