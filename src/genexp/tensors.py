@@ -1,6 +1,5 @@
 """Tensor conventions shared by every layer: image range, broadcasting, grids, and noise keyed by sample index."""
 
-import itertools
 from collections.abc import Sequence
 
 import torch
@@ -73,8 +72,7 @@ def picture(samples: Tensor, columns: int | None = None, smallest: int = 32) -> 
 
 
 def _scatter(points: Tensor, size: int = 384) -> Tensor:
-    inside = ((points.abs() <= reach).all(1).float().mean() >= 0.99 for reach in _REACHES)
-    limit = next(itertools.compress(_REACHES, inside), _REACHES[-1])
+    limit = next((reach for reach in _REACHES if (points.abs() <= reach).all(1).float().mean() >= 0.99), _REACHES[-1])
     canvas = torch.full((3, size, size), 255, dtype=torch.uint8)
     pixels = ((points.clamp(-limit, limit) + limit) / (2 * limit) * (size - 3)).round().long() + 1
     ink = torch.tensor([31, 91, 163], dtype=torch.uint8)[:, None]

@@ -147,12 +147,11 @@ class PointModes:
         _require_some(generated, "generated")
         mode, distance = self._nearest(generated.features)
         good = distance <= self.reach * self.std
+        share = good.double()
         return {
             "modes": Value(float(len(mode[good].unique())), (), {"classes": float(len(self._centres))}),
             "mode_kl": _divergence(mode, generated.index, prepared.counts),
-            "mode_quality": Value(
-                float(good.double().mean()), draws_of_mean(good.double(), generated.index), limits=SHARE
-            ),
+            "mode_quality": Value(float(share.mean()), draws_of_mean(share, generated.index), limits=SHARE),
         }
 
     def _nearest(self, points: Tensor) -> tuple[Tensor, Tensor]:
