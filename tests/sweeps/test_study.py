@@ -132,8 +132,8 @@ def search(tmp_path, clock, request, monkeypatch):
     """Makes the search of a command; it shares `tmp_path/name` with a later one that continues it."""
 
     if "pictures" not in request.fixturenames:
-        for name in ("draw_history", "draw_slices", "draw_importance", "importances"):
-            monkeypatch.setattr(f"genexp.sweeps.study.report.{name}", lambda *_, name=name: name)
+        for name in ("write_plots", "importances"):
+            monkeypatch.setattr(f"genexp.sweeps.study.report.{name}", lambda *_, name=name: [name])
 
     def make(name="sweep", resume=False, places=2, space=SPACE, metric="fd", direction="minimize", **settings):
         node = {"metric": metric, "direction": direction, "space": space}

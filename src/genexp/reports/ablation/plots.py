@@ -1,6 +1,5 @@
 """An ablation's plots as PNG files: lines over a numeric axis, else dots beside names; and the budget of a search."""
 
-import io
 import itertools
 import math
 from pathlib import Path
@@ -11,28 +10,10 @@ from genexp.reports.ablation.budget import budget_curves
 from genexp.reports.ablation.files import safe_name
 from genexp.reports.ablation.study import Labels, Study
 from genexp.reports.ablation.values import Cells, Metric, cells, label_text, metric_of
+from genexp.reports.figures import COLOURS, WIDE, blank_figure, house_style, legend_above, write_figure
 from genexp.reports.formatting import heading
-from genexp.runs.folder import write_atomically
 
-COLOURS = ("#0068ad", "#c14a00", "#00805d", "#a84685", "#8a6200", "#2d8bc0", "#6542a6", "#54585f")
 MARKERS = "osD^vPX*"
-_WIDE = 20
-"""Numbers that span more than this factor get a logarithmic axis."""
-
-_STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#8a8f98",
-    "axes.labelcolor": "#1c1d1f",
-    "xtick.color": "#5a5e66",
-    "ytick.color": "#5a5e66",
-    "axes.grid": True,
-    "grid.color": "#e6e8eb",
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-}
 
 
 def write_plots(study: Study, folder: Path) -> dict[str, Path]:
@@ -45,21 +26,20 @@ def write_plots(study: Study, folder: Path) -> dict[str, Path]:
     Returns:
         What each plot shows, with its file.
     """
-    from matplotlib import rc_context
-
     found: dict[str, Path] = {}
-    with rc_context(_STYLE):
+    with house_style():
         for name in study.metrics:
             metric = metric_of(study, name)
             if metric is None:
                 continue
             figure = _metric_figure(study, metric)
             if figure is not None:
-                found[f"{heading(metric)}: mean and standard deviation over seeds"] = _saved(figure, folder, name)
+                what = f"{heading(metric)}: mean and standard deviation over seeds"
+                found[what] = write_figure(figure, folder / f"{safe_name(name)}.png")
             figure = _budget_figure(study, metric)
             if figure is not None:
                 what = f"{name}: expected best of k settings of {study.search}"
-                found[what] = _saved(figure, folder, f"{name}_budget")
+                found[what] = write_figure(figure, folder / f"{safe_name(name)}_budget.png")
     return found
 
 
@@ -103,7 +83,7 @@ def _lines(by_variant: Cells, axis: str) -> dict[Labels, list[tuple[float, dict[
 
 
 def _line_figure(metric: Metric, axis: str, lines: dict[Labels, list[tuple[float, dict[int, float]]]]) -> Any:
-    figure, plane = _figure(7.6, 4.3)
+    figure, ((plane,),) = blank_figure(7.6, 4.3)
     for n, (rest, points) in enumerate(lines.items()):
         shown = [(x, entry) for x, seeds in points if (entry := entry_of(seeds)) is not None]
         _errors(plane, [x for x, _ in shown], [entry for _, entry in shown], n, label_text(rest, ", "))
@@ -116,7 +96,7 @@ def _line_figure(metric: Metric, axis: str, lines: dict[Labels, list[tuple[float
     plane.set_xlabel(axis)
     plane.set_ylabel(heading(metric))
     if len(lines) > 1 or metric.floors:
-        _legend(plane)
+        legend_above(plane)
     return figure
 
 
@@ -134,7 +114,7 @@ def _dot_figure(metric: Metric, by_variant: Cells) -> Any:
     split = len(kinds[0]) == 1 and any(len(labels) > 1 for labels in shown) and len(kinds) <= len(COLOURS)
     names = list(dict.fromkeys(labels[:-1] if split else labels for labels in shown))
     height = 0.34 if not split else 0.16 + 0.14 * len(kinds)
-    figure, plane = _figure(7.6, 1.3 + height * len(names))
+    figure, ((plane,),) = blank_figure(7.6, 1.3 + height * len(names))
     for labels, seeds in shown.items():
         n = kinds.index(labels[-1:]) if split else 0
         row = names.index(labels[:-1] if split else labels)
@@ -152,7 +132,7 @@ def _dot_figure(metric: Metric, by_variant: Cells) -> Any:
     _floor(plane, metric, "v")
     plane.set_xlabel(heading(metric))
     if split or metric.floors:
-        _legend(plane)
+        legend_above(plane)
     return figure
 
 
@@ -167,7 +147,7 @@ def _budget_figure(study: Study, metric: Metric) -> Any:
     curves = budget_curves(study, metric)[: len(COLOURS)]
     if not curves:
         return None
-    figure, plane = _figure(7.6, 4.0)
+    figure, ((plane,),) = blank_figure(7.6, 4.0)
     for n, curve in enumerate(curves):
         points = zip(itertools.count(1), curve.means, curve.spreads)
         known = [each for each in points if each[1] is not None]
@@ -183,23 +163,14 @@ def _budget_figure(study: Study, metric: Metric) -> Any:
     plane.set_xlabel(f"k, the number of values of {study.search} that were tried")
     plane.set_ylabel(f"expected best {heading(metric)}")
     if len(curves) > 1:
-        _legend(plane)
+        legend_above(plane)
     return figure
-
-
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots()
 
 
 def _scale_places(plane: Any, places: list[float]) -> None:
     """Ticks at the measured places, on a logarithmic axis where they span widely."""
     positive = [each for each in places if each > 0]
-    if len(positive) >= 2 and places[0] >= 0 and positive[-1] / positive[0] > _WIDE:
+    if len(positive) >= 2 and places[0] >= 0 and positive[-1] / positive[0] > WIDE:
         if places[0] > 0:
             plane.set_xscale("log")
         else:
@@ -209,7 +180,7 @@ def _scale_places(plane: Any, places: list[float]) -> None:
 
 
 def _scale_values(plane: Any, values: list[float], direction: str) -> None:
-    if min(values) > 0 and max(values) / min(values) > _WIDE:
+    if min(values) > 0 and max(values) / min(values) > WIDE:
         from matplotlib.ticker import LogLocator, StrMethodFormatter
 
         getattr(plane, f"set_{direction}scale")("log", nonpositive="clip")
@@ -224,28 +195,3 @@ def _floor(plane: Any, metric: Metric, way: str) -> None:
     if metric.floors:
         draw = plane.axhline if way == "h" else plane.axvline
         draw(sum(metric.floors) / 2, color="#54585f", linestyle="--", linewidth=1.3, label="real images")
-
-
-def _legend(plane: Any) -> None:
-    """A legend above the plot, in as many columns as fit its width."""
-    figure = plane.figure
-    for columns in (4, 3, 2, 1):
-        legend = figure.legend(loc="outside upper center", ncols=columns, fontsize=9, handlelength=2.6)
-        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
-            return
-        legend.remove()
-
-
-def _saved(figure: Any, folder: Path, name: str) -> Path:
-    """Write the figure in 128 colours, which a drawing of lines is not seen to lose by, in a third of the space."""
-    import numpy as np
-    from PIL import Image
-
-    figure.canvas.draw()
-    drawn = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
-    content = io.BytesIO()
-    drawn.quantize(128, dither=Image.Dither.NONE).save(content, format="PNG", optimize=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{safe_name(name)}.png"
-    write_atomically(path, content.getvalue())
-    return path

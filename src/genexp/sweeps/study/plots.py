@@ -5,25 +5,42 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from optuna.trial import FrozenTrial, TrialState
 
+from genexp.reports.figures import COLOURS, WIDE, blank_figure, house_style, write_figure
 from genexp.sweeps.question import Choices
 from genexp.sweeps.study.plan import Plan
 from genexp.sweeps.study.samplers import label
 from genexp.sweeps.study.space import Parameter, short
 
 HISTORY, SLICES, IMPORTANCE = "history.png", "slices.png", "importance.png"
-_DPI = 150
-_FINISHED, _PRUNED, _BEST = "#1f6fb4", "#c0a16b", "#c03a2b"
+_FINISHED, _BEST, _PRUNED = COLOURS[0], COLOURS[1], COLOURS[4]
 
 
-def draw_history(trials: Sequence[FrozenTrial], plan: Plan, folder: Path) -> str:
-    """Every trial's value in the order of the trials, and the best so far; returns the name of the file."""
+def write_plots(
+    trials: Sequence[FrozenTrial], importances: Mapping[str, Mapping[str, float]], plan: Plan, folder: Path
+) -> list[str]:
+    """Draw the study; returns the names of the files.
+
+    Args:
+        trials: All trials, one of them finished at least.
+        importances: The share of each metric's variance that every parameter explains; empty where it is not known.
+        plan: What was searched.
+        folder: Where the PNG files go.
+    """
+    with house_style():
+        figures = {HISTORY: _history(trials, plan), SLICES: _slices(trials, plan)}
+        if importances:
+            figures[IMPORTANCE] = _importance(importances, trials, plan)
+        return [write_figure(figure, folder / name).name for name, figure in figures.items()]
+
+
+def _history(trials: Sequence[FrozenTrial], plan: Plan) -> Any:
+    """Every trial's value in the order of the trials, and the best so far."""
     metrics = plan.question.metrics
-    figure = Figure(figsize=(7, 0.8 + 3 * len(metrics)), layout="constrained")
-    for i, axes in enumerate(figure.subplots(len(metrics), 1, squeeze=False, sharex=True)[:, 0]):
+    figure, planes = blank_figure(7.6, 0.8 + 3 * len(metrics), sharex=True, rows=len(metrics))
+    for i, axes in enumerate(planes[:, 0]):
         finished = [(each.number, each.values[i]) for each in trials if each.state == TrialState.COMPLETE]
         axes.scatter(*zip(*finished, strict=True), color=_FINISHED, s=24, label="finished", zorder=3)
         pruned = [(each.number, each.values[i]) for each in trials if each.state == TrialState.PRUNED and each.values]
@@ -33,10 +50,10 @@ def draw_history(trials: Sequence[FrozenTrial], plan: Plan, folder: Path) -> str
         for number in (each.number for each in trials if each.state == TrialState.FAIL):
             axes.axvline(number, color="0.8", linewidth=1, zorder=0)
         _name_value(axes, plan, i, [value for _, value in finished])
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(fontsize=8)
     axes.set_xlabel("trial (grey line: failed)" if any(t.state == TrialState.FAIL for t in trials) else "trial")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    return _save(figure, folder, HISTORY)
+    return figure
 
 
 def _best_so_far(axes: Any, finished: Sequence[tuple[int, float]], direction: str) -> None:
@@ -45,15 +62,14 @@ def _best_so_far(axes: Any, finished: Sequence[tuple[int, float]], direction: st
     axes.step([number for number, _ in finished], best, where="post", color=_BEST, linewidth=1.5, label="best so far")
 
 
-def draw_slices(trials: Sequence[FrozenTrial], plan: Plan, folder: Path) -> str:
+def _slices(trials: Sequence[FrozenTrial], plan: Plan) -> Any:
     """The values of trials over each parameter, a row a metric, later trials darker; crosses were pruned."""
     finished = [each for each in trials if each.state == TrialState.COMPLETE]
     pruned = [each for each in trials if each.state == TrialState.PRUNED and each.values]
     first = min(each.number for each in finished)
     shades = {"cmap": "Blues", "vmin": 2 * first - max(each.number for each in finished) - 1}
     rows, columns = len(plan.question.metrics), len(plan.space)
-    figure = Figure(figsize=(1 + 2.6 * columns, 0.6 + 2.8 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharey="row")
+    figure, grid = blank_figure(1 + 2.6 * columns, 0.6 + 2.8 * rows, rows, columns, sharey="row")
     for column, (key, parameter) in enumerate(plan.space.items()):
         for row in range(rows):
             axes = grid[row, column]
@@ -64,11 +80,10 @@ def draw_slices(trials: Sequence[FrozenTrial], plan: Plan, folder: Path) -> str:
             if pruned:
                 places = [_place(each, key, parameter) for each in pruned]
                 axes.scatter(places, [each.values[row] for each in pruned], color=_PRUNED, s=24, marker="x")
-            _bare(axes)
             axes.set_xlabel(key if row == rows - 1 else "", fontsize=8)
             if column == 0:
                 _name_value(axes, plan, row, values)
-    return _save(figure, folder, SLICES)
+    return figure
 
 
 def _place(trial: FrozenTrial, key: str, parameter: Parameter) -> Any:
@@ -93,35 +108,22 @@ def _scale(axes: Any, parameter: Parameter) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def draw_importance(found: Mapping[str, Mapping[str, float]], count: int, plan: Plan, folder: Path) -> str:
-    """The share of each metric's variance that every parameter explains."""
-    figure = Figure(figsize=(7, 0.9 + len(found) * (0.5 + 0.35 * len(plan.space))), layout="constrained")
-    for axes, (metric, shares) in zip(figure.subplots(len(found), 1, squeeze=False)[:, 0], found.items(), strict=True):
+def _importance(found: Mapping[str, Mapping[str, float]], trials: Sequence[FrozenTrial], plan: Plan) -> Any:
+    count = sum(each.state == TrialState.COMPLETE for each in trials)
+    figure, planes = blank_figure(7.6, 0.9 + len(found) * (0.5 + 0.35 * len(plan.space)), rows=len(found))
+    for axes, (metric, shares) in zip(planes[:, 0], found.items(), strict=True):
         ordered = sorted(shares.items(), key=lambda each: each[1])
         bars = axes.barh([key for key, _ in ordered], [share for _, share in ordered], color=_FINISHED)
         axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
         axes.set_xlim(0, 1.08)
         axes.tick_params(axis="y", labelsize=8)
         axes.set_title(f"share of the variance of {metric} over {count} finished trials (fANOVA)", fontsize=9)
-        _bare(axes)
-    return _save(figure, folder, IMPORTANCE)
+        axes.grid(visible=False, axis="y")
+    return figure
 
 
 def _name_value(axes: Any, plan: Plan, i: int, values: Sequence[float]) -> None:
     better = "lower" if plan.question.directions[i] == "minimize" else "higher"
     axes.set_ylabel(f"{plan.question.metrics[i]} ({better} is better)", fontsize=9)
-    if min(values) > 0 and max(values) > 20 * min(values):
+    if min(values) > 0 and max(values) > WIDE * min(values):
         axes.set_yscale("log")
-    _bare(axes)
-
-
-def _bare(axes: Any) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-
-
-def _save(figure: Figure, folder: Path, name: str) -> str:
-    partial = folder / f".{name}.partial"
-    figure.savefig(partial, dpi=_DPI, format="png")
-    partial.replace(folder / name)
-    return name

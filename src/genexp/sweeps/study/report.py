@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from genexp.runs.folder import write_atomically
 from genexp.sweeps.study.plan import Plan
-from genexp.sweeps.study.plots import draw_history, draw_importance, draw_slices
+from genexp.sweeps.study.plots import write_plots
 from genexp.sweeps.study.samplers import values_from
 from genexp.sweeps.study.space import short
 from genexp.sweeps.study.storage import used
@@ -43,9 +43,8 @@ def report(study: optuna.Study, plan: Plan, folder: Path) -> list[dict[str, Any]
     finished = [each for each in trials if each.state == TrialState.COMPLETE]
     drawn = [TABLE]
     if finished:
-        drawn += [draw_history(trials, plan, folder), draw_slices(trials, plan, folder)]
-    if len(finished) >= FEWEST and _varies(finished):
-        drawn.append(draw_importance(importances(study, plan), len(finished), plan, folder))
+        told = len(finished) >= FEWEST and _varies(finished)
+        drawn += write_plots(trials, importances(study, plan) if told else {}, plan, folder)
     best = best_trials(study, finished, plan)
     _print(trials, best, plan)
     _say_protocols(finished)
