@@ -163,4 +163,5 @@ def _machine(hardware: Mapping[str, Any]) -> str:
     """The machine of a run record: its GPUs, processor, cores and system."""
     cpu, gpus = hardware["cpu"], Counter(each["name"] for each in hardware["gpus"])
     named = [f"{count} {name}" for name, count in gpus.items()]
-    return ", ".join([*named, cpu["name"], f"{cpu['cores']} cores", hardware["system"].split("-")[0]])
+    cores = f"{cpu['cores']} core{'s' if cpu['cores'] != 1 else ''}"
+    return ", ".join([*named, cpu["name"], cores, hardware["system"].split("-")[0]])

@@ -114,7 +114,7 @@ def _checked(name: str, content: dict[str, Any], scale: str) -> Ablation:
         metrics=metrics,
         seeds=_seeds(budget.get("seeds"), scale),
         reported=[_reported(_mapping(each, "reported"), rows) for each in content.get("reported") or []],
-        claims=[_claim(each, names) for each in content.get("claims") or []],
+        claims=[_claim(each, names, content.get("paper") is None) for each in content.get("claims") or []],
         remarks=str(content.get("remarks") or "").strip(),
     )
 
@@ -199,7 +199,9 @@ def _reported(given: dict[str, Any], axes: dict[str, list[str]]) -> Reported:
             values[labels], spreads[labels] = float(number["value"]), float(number["spread"])
         else:
             values[labels] = float(number)
-    return Reported(*(str(given.get(key) or "") for key in ("name", "source", "protocol")), values, spreads)
+    ordered = sorted(values, key=lambda labels: [axes[axis].index(value) for axis, value in labels])
+    texts = (str(given.get(key) or "") for key in ("name", "source", "protocol"))
+    return Reported(*texts, {labels: values[labels] for labels in ordered}, spreads)
 
 
 def labels_of(text: str, axes: dict[str, list[str]]) -> Labels:
@@ -222,7 +224,11 @@ def labels_of(text: str, axes: dict[str, list[str]]) -> Labels:
     return tuple((axis, given[axis]) for axis in axes)
 
 
-def _claim(value: Any, axes: dict[str, list[str]]) -> Claim:
+def _claim(value: Any, axes: dict[str, list[str]], without_paper: bool) -> Claim:
     given = _mapping(value, "a claim")
-    _require_known("key of a claim", given, ("claim", "source"))
-    return parse_claim(str(given.get("claim")), axes, str(given.get("source") or ""))
+    _require_known("key of a claim", given, ("claim", "source", "note", "ours"))
+    ours = given.get("ours", without_paper)
+    if not isinstance(ours, bool):
+        raise ValueError(f"ours of a claim must be true or false, got {ours!r}")
+    source, note = (" ".join(str(given.get(key) or "").split()) for key in ("source", "note"))
+    return parse_claim(str(given.get("claim")), axes, source, note, ours)

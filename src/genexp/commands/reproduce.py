@@ -142,7 +142,7 @@ def _print_plan(config: DictConfig, plan: Any, workers: Any, jobs: dict[Any, Any
 
 
 def _report(config: DictConfig, study: Any, folder: Path) -> None:
-    from genexp.reports.ablation.claims import judge
+    from genexp.reports.ablation.judging import judge
     from genexp.reports.ablation.report import publish, write_index, write_report
     from genexp.terminal import print_columns, print_table, shown_path
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 from ablation_studies import FD, PROTOCOL, labels_of, searched, study, value
 
-from genexp.reports.ablation.claims import judge, judge_all, parse_claim
-from genexp.reports.ablation.judging import seeds_needed
+from genexp.reports.ablation.claims import parse_claim
+from genexp.reports.ablation.judging import POWER, judge, judge_all, seeds_needed
 from genexp.reports.ablation.study import Claim, Term
+from genexp.reports.ablation.values import best_settings
 from genexp.reports.measurements import MixedProtocols
 
 AXES = {"eta": ["0", "1"], "steps": ["10", "20", "1e3"], "penalty": ["none", "r1"]}
@@ -120,19 +121,35 @@ def test_numbers_of_a_verdict_agree_with_scipy():
         assert (verdict.left, verdict.right) == pytest.approx((sum(left) / seeds, sum(right) / seeds))
 
 
-def test_seeds_needed_is_the_least_number_whose_interval_excludes_zero():
+def test_so_many_seeds_as_are_said_to_be_needed_decide_in_80_of_100_studies():
+    import numpy as np
     from scipy import stats
 
-    for mean, spread in ((1.0, 1.0), (-0.3, 1.0), (2.0, 0.1), (0.05, 1.0)):
-        n = seeds_needed(mean, spread)
-        half = [stats.t.ppf(0.975, k - 1) * spread / math.sqrt(k) for k in (n, max(2, n - 1))]
-        assert half[0] < abs(mean)
-        assert n == 2 or half[1] >= abs(mean)
+    draw, studies = np.random.default_rng(0), 4000
+    for effect in (2.0, 1.0, 0.4):
+        n = seeds_needed(-effect, 1.0)
+        shares = []
+        for count in (n - 1, n):
+            differences = draw.normal(effect, 1, (studies, count))
+            shares.append(
+                float((stats.ttest_1samp(differences, 0, axis=1, alternative="greater").pvalue < 0.025).mean())
+            )
+        error = 4 * math.sqrt(POWER * (1 - POWER) / studies)
+        assert shares[0] < POWER + error
+        assert shares[1] > POWER - error
+        assert stats.nct.sf(stats.t.ppf(0.975, n - 1), n - 1, math.sqrt(n) * effect) >= POWER
+        assert stats.nct.sf(stats.t.ppf(0.975, n - 2), n - 2, math.sqrt(n - 1) * effect) < POWER
     assert seeds_needed(0.0, 1.0) is None
+
+
+def test_an_open_claim_says_how_many_seeds_would_decide_and_which_way():
     each = simulated(0.1, 3, 1)
     verdict = judge(each.claims[0], each)
     assert verdict.verdict == "undecided"
-    assert f"{verdict.seeds_needed:,} seeds would decide" in verdict.reason
+    way = "for" if verdict.difference < 0 else "against"
+    assert f"{verdict.seeds_needed:,} seeds would decide {way} the claim with a chance of 80 %" in verdict.reason
+    other = judge(parse_claim("fd[eta=0] > fd[eta=1]", PAIR), each)
+    assert f"would decide {'against' if way == 'for' else 'for'} the claim" in other.reason
 
 
 def test_axes_that_are_not_named_are_averaged_over_and_factors_multiply():
@@ -180,11 +197,12 @@ def test_a_value_that_is_no_number_leaves_the_claim_open_and_is_named():
     assert "no finite number: fd of eta=1 at seed 2" in verdict.reason
 
 
-def test_equal_differences_have_no_p_value_and_say_so():
-    each = study(PAIR, lambda place, seed: 0.1 * seed + 0.3 * float(place["eta"]))
-    verdict = judge(parse_claim("fd[eta=0] < fd[eta=1]", PAIR), each)
-    assert (verdict.verdict, verdict.p, verdict.effect) == ("holds", None, None)
-    assert "the same at all 3 seeds" in verdict.reason
+def test_equal_differences_are_left_to_the_sign_test_which_takes_six():
+    for seeds, expected in ((3, "undecided"), (5, "undecided"), (6, "holds")):
+        each = study(PAIR, lambda place, seed: 0.1 * seed + 0.3 * float(place["eta"]), range(seeds))
+        verdict = judge(parse_claim("fd[eta=0] < fd[eta=1]", PAIR), each)
+        assert (verdict.verdict, verdict.p, verdict.effect) == (expected, 2 * 0.5**seeds, None)
+        assert f"the same at all {seeds} seeds" in verdict.reason
     equal = judge(parse_claim("fd[eta=0] < fd[eta=1]", PAIR), study(PAIR, lambda place, seed: 0.1 * seed))
     assert (equal.verdict, equal.seeds_needed) == ("undecided", None)
     assert "equal at all 3 seeds" in equal.reason
@@ -197,15 +215,15 @@ def test_names_without_values_and_settings_of_other_scales_are_said():
     assert "eta=2 is not measured at scale cpu" in judge(parse_claim("fd[eta=2] < 1", wider), each).reason
 
 
-def test_a_search_counts_with_its_best_value_of_each_seed():
+def test_a_search_counts_with_the_setting_that_is_best_on_average():
     each = searched()
     values = {(v.labels, v.seed): v.value for v in each.values}
     verdict = judge(parse_claim("fd[penalty=none] > 3", each.axes), each)
-    rates = each.axes["lr"]
-    best = [
-        min(v for rate in rates if (v := values[(("penalty", "none"), ("lr", rate)), seed]) == v) for seed in each.seeds
+    means = [
+        sum(values[(("penalty", "none"), ("lr", rate)), seed] for seed in each.seeds) / len(each.seeds)
+        for rate in each.axes["lr"]
     ]
-    assert verdict.left == pytest.approx(sum(best) / len(best))
+    assert verdict.left == pytest.approx(min(mean for mean in means if not math.isnan(mean)))
     assert judge(each.claims[0], each).verdict == "holds"
     fixed = judge(parse_claim("fd[penalty=r1,lr=1e-2] > 10", each.axes), each)
     assert fixed.left == pytest.approx(sum(values[(("penalty", "r1"), ("lr", "1e-2")), s] for s in each.seeds) / 4)
@@ -224,11 +242,21 @@ def test_a_search_takes_the_largest_where_more_is_better_and_the_nearest_where_r
         judge(parse_claim("val/odd < 1", axes), aimless)
 
 
-def test_a_seed_without_every_setting_of_the_search_does_not_count():
-    each = searched(lost={("r1", "1e-2", 2)})
-    verdict = judge(each.claims[0], each)
-    assert verdict.seeds == (0, 1, 3)
-    assert "missing: fd of penalty=r1 at seed 2" in verdict.reason
+def test_settings_of_a_search_are_compared_over_the_seeds_that_have_them_all():
+    whole = searched()
+    assert best_settings(whole)[("penalty", "r1"),] == "1e-3"
+    worse = {(each, seed): 100.0 for each in ("1e-4", "3e-4", "3e-3", "1e-2") for seed in (0, 1, 3)}
+    worse |= {("1e-4", 2): -1000.0}
+
+    def odd(each):
+        place = dict(each.labels)
+        wanted = place["penalty"] == "r1" and (place["lr"], each.seed) in worse
+        return replace(each, value=worse[place["lr"], each.seed]) if wanted else each
+
+    lost = searched(lost={("r1", "1e-2", 2)})
+    each = replace(lost, values=[odd(one) for one in lost.values])
+    assert best_settings(each)[("penalty", "r1"),] == "1e-3"  # seed 2 alone would take 1e-4
+    assert judge(each.claims[0], each).seeds == (0, 1, 2, 3)
 
 
 @pytest.mark.parametrize("field", ["n_generated", "extractor_digest"])

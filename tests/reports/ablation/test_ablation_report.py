@@ -245,7 +245,7 @@ def test_what_is_published_stays_small_and_links_to_what_is_there(tmp_path):
 def test_the_list_of_ablations_counts_the_claims_of_all(tmp_path):
     for each in (
         searched(),
-        study({"a": ["0", "1"]}, lambda p, s: float(p["a"]) + s, claims=["fd[a=0] > fd[a=1]", "kid < 1"]),
+        study({"a": ["0", "1"]}, lambda p, s: p["a"] == "1" and s + 5.0, claims=["fd[a=0] > fd[a=1]", "kid < 1"]),
     ):
         write_report(each, tmp_path / each.name)
         publish(tmp_path / each.name, tmp_path / "docs", each)
@@ -253,9 +253,9 @@ def test_the_list_of_ablations_counts_the_claims_of_all(tmp_path):
     assert "| [A small study](small/table.md) | our own question | cpu | 3 | 0 | 1 | 1 |" in text
     row = "| [Do penalties pay once learning rates are searched?](penalties/table.md) | our own question | cpu | 4 |"
     assert row in text
-    assert "All claims together: 2 hold, 1 fails, 2 are undecided." in text
+    assert "5 statements from the literature: 2 hold, 1 fails, 2 are undecided." in text
     assert text.count("\n- `") == 5
-    assert "- `fd[a=0] > fd[a=1]` **fails**: 1 against 2" in text
+    assert "- `fd[a=0] > fd[a=1]` **fails**: 0 against 6, p 0.0" in text
     assert "- `kid < 1` **undecided**: there are no values of kid" in text
 
 

@@ -15,9 +15,11 @@ from genexp.reports.ablation.blocks import blocks_of, entry_text
 from genexp.reports.ablation.budget import budget_curves, expected_best
 from genexp.reports.ablation.judging import judge_all
 from genexp.reports.ablation.markdown import as_markdown, budget_rows
+from genexp.reports.ablation.protocols import samplers_text
 from genexp.reports.ablation.study import Reported
 from genexp.reports.ablation.table import as_csv, as_latex
 from genexp.reports.ablation.values import metric_of, missing_values
+from genexp.reports.ablation.words import table_note
 from genexp.reports.measurements import MixedProtocols
 
 
@@ -35,9 +37,9 @@ def test_two_axes_make_one_block_a_value_with_the_best_marked(tmp_path):
     assert cell(fd, ["1"], "steps=20") == f"{mean:.3f} ± {std:.3f} (3)"
     assert fd.best == {(0, 3)}
     assert (len(fd.rows), len(fd.heads)) == (3, 4)
-    assert fd.note == "Real images reach 0.520"
+    assert fd.note == "Real images (400): 0.520"
     assert reported.heads[-1] == "steps=1000"
-    assert cell(reported, ["0"], "steps=1000") == "4.0"
+    assert cell(reported, ["0"], "steps=1000") == "4"
     assert not reported.best
 
 
@@ -54,9 +56,54 @@ def test_other_studies_have_a_row_for_every_variant():
 
 def test_with_a_search_the_axes_that_are_left_count():
     (block,) = blocks_of(searched())
-    assert block.stub == ["penalty"]
-    assert block.rows == [["none"], ["gradient"], ["r1"]]
+    assert block.stub == ["penalty", "best lr"]
+    assert block.rows == [["none", "1e-3"], ["gradient", "1e-3"], ["r1", "1e-3"]]
     assert block.best == {(2, 0)}
+
+
+def test_a_row_of_a_search_is_one_setting_and_all_its_values():
+    axes = {"lr": ["a", "b"]}
+    recall = FD.replace("fd", "recall")
+    values = []
+    for lr, fds, recalls in (("a", (1.0, 9.0, 9.0), (0.9, 0.9, 0.9)), ("b", (4.0, 4.0, 4.0), (0.1, 0.1, 0.1))):
+        for seed in range(3):
+            values.append(value((("lr", lr),), seed, fds[seed], better="lower"))
+            more = {"better": "higher", "protocol": PROTOCOL | {"metric": "recall"}}
+            values.append(value((("lr", lr),), seed, recalls[seed], recall, **more))
+    each = study(axes, lambda place, seed: None, search="lr", metrics=["fd", "recall"], values=values)
+    (block,) = blocks_of(each)
+    assert block.rows == [["all", "b"]]
+    assert [entry.mean for entry in block.entries[0]] == pytest.approx([4.0, 0.1])
+
+
+def test_means_that_print_alike_are_bold_together_and_no_variant_with_a_diverged_seed_is():
+    numbers = {"0": 1.00001, "1": 1.00002, "2": 5.0, "3": 0.1}
+    each = study({"a": list(numbers)}, lambda p, seed: math.nan if (p["a"], seed) == ("3", 1) else numbers[p["a"]])
+    (block,) = blocks_of(each)
+    assert block.best == {(0, 0), (1, 0)}
+    assert cell(block, ["3"], "fd ↓") == "0.100 ± 0.000 (2, 1 diverged)"
+    assert "(2, 1 diverged)" in as_latex(each)
+
+
+def test_real_data_of_another_number_are_said_to_be_so(tmp_path):
+    each = ddim(tmp_path)
+    assert "real images are of 400 that were held out, all others of 2,000 that were generated" in table_note(each)
+    alike = replace(each, values=[replace(v, floor_images=2000) for v in each.values])
+    assert "held out" not in table_note(alike)
+    points = [replace(v, floor_images=7, protocol=v.protocol | {"extractor": "coordinates"}) for v in each.values]
+    text = as_markdown(replace(each, values=points), [])
+    assert "Real points (7): 0.520" in text
+    assert "2,000 generated points against 1,438 real points" in text
+
+
+def test_samplers_are_told_by_what_they_share_and_what_varies():
+    recorded = [
+        "DDIM(clip=True, eta=0, steps=5)",
+        "DDIM(clip=True, eta=1, steps=5)",
+        "Latent()",
+        "Map(a=[1, 2], b='c')",
+    ]
+    assert samplers_text(recorded) == ["DDIM(clip=True, steps=5; eta by variant)", "Latent()", "Map(a=[1, 2], b='c')"]
 
 
 def test_no_best_where_all_are_equal_or_no_direction_is_known():
@@ -70,7 +117,7 @@ def test_a_single_seed_has_no_spread_and_a_diverged_variant_is_nan_and_never_bes
     assert cell(blocks_of(one)[0], ["0"], "fd ↓") == "1.000 (1)"
     odd = study({"a": ["0", "1", "2"]}, lambda place, seed: math.nan if place["a"] == "0" else float(place["a"]) + seed)
     (block,) = blocks_of(odd)
-    assert cell(block, ["0"], "fd ↓") == "nan ± nan (3)"
+    assert cell(block, ["0"], "fd ↓") == "diverged (3)"
     assert block.best == {(1, 0)}
 
 
@@ -81,11 +128,11 @@ def test_reported_numbers_keep_their_digits_and_stay_apart(tmp_path):
     *measured, reported = blocks_of(each)
     assert reported.rows == [["eta=0,steps=10"], ["eta=1"]]
     assert cell(reported, ["eta=0,steps=10"], "FID") == "13.36"
-    assert cell(reported, ["eta=1"], "FID") == "1.50 ± 0.25"
+    assert cell(reported, ["eta=1"], "FID") == "1.5 ± 0.25"
     assert all(entry.n == 3 for block in measured for row in block.entries for entry in row)
     text = as_markdown(each, [])
-    assert text.index("13.36") > text.index("## Reported by the paper")
-    assert "13.36" not in text[: text.index("## Reported by the paper")]
+    assert text.index("13.36") > text.index("## Reported")
+    assert "13.36" not in text[: text.index("## Reported")]
 
 
 def test_markdown_tables_are_regular_and_all_sections_are_there(tmp_path):
@@ -94,7 +141,7 @@ def test_markdown_tables_are_regular_and_all_sections_are_there(tmp_path):
     text = as_markdown(each, judge_all(each))
     heads = [line for line in text.splitlines() if line.startswith("#")]
     assert heads == [
-        f"# {each.title}", "## Measured", "### fd ↓", "### recall ↑", "## Reported by the paper", "### FID",
+        f"# {each.title}", "## Measured", "### fd ↓", "### recall ↑", "## Reported", "### FID",
         "## Claims", "## How it was measured", "## What is missing", "## Remarks", "## Origin",
     ]  # fmt: skip
     assert "no value of fd, recall for eta=0,steps=10, seed 1" in text
@@ -102,10 +149,10 @@ def test_markdown_tables_are_regular_and_all_sections_are_there(tmp_path):
     for table in text.split("\n\n"):
         if table.startswith("|"):
             assert len({line.count("|") for line in table.splitlines()}) == 1
-    assert "6 tested: 3 hold, 2 fail, 1 is undecided." in text
+    assert "6 from the literature: 3 hold, 2 fail, 1 is undecided." in text
     assert "2,000 generated images against 1,438 real images (train split, digest 89abcdef)" in text
-    assert "drawn with 12 samplers, see the variants" in text
-    assert "the row of real images: 400 that were held out" in text
+    assert "drawn with DDIM(eta, steps by variant)" in text
+    assert "real images: 400 that were held out" in text
 
 
 def test_latex_rows_have_as_many_cells_as_columns_and_names_are_escaped():
@@ -178,5 +225,7 @@ def test_a_diverged_setting_leaves_open_what_few_settings_give():
     _, head, rows = budget_rows(each)
     assert head == ["k", "1", "2", "3", "4", "5"]
     assert rows[0][1] == "–"
-    block = blocks_of(each)[0]
-    assert rows[2][5] == block.formats[0](block.entries[2][0].mean)
+    values = {(v.labels, v.seed): v.value for v in each.values}
+    best = [min(values[(("penalty", "r1"), ("lr", lr)), seed] for lr in each.axes["lr"]) for seed in each.seeds]
+    assert others[1].means[-1] == pytest.approx(statistics.fmean(best))
+    assert others[1].ranges[-1] == (min(best), max(best))

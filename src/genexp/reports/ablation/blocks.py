@@ -6,25 +6,13 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
 from genexp.reports.ablation.study import Labels, Reported, Study
-from genexp.reports.ablation.values import Cells, Metric, cells, label_text, metric_of, variants
+from genexp.reports.ablation.values import Cells, Metric, best_settings, cells, label_text, metric_of, variants
 from genexp.reports.formatting import NumberFormat, floor_text, heading
 
 
-class AsReported:
-    """Writes a paper's numbers with as many decimals as the longest of them has.
-
-    Args:
-        numbers: The numbers of a column; None stands for one that is not there.
-    """
-
-    def __init__(self, numbers: list[float | None]) -> None:
-        texts = [f"{each:.12g}" for each in numbers if each is not None]
-        self.plain = not any("e" in text for text in texts)
-        self.decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
-
-    def __call__(self, number: float) -> str:
-        """The number as text."""
-        return f"{number:.{self.decimals}f}" if self.plain else f"{number:.12g}"
+def as_reported(number: float) -> str:
+    """A paper's number with the digits that the paper gives."""
+    return f"{number:.12g}"
 
 
 @dataclass(frozen=True)
@@ -34,12 +22,14 @@ class Entry:
     Args:
         mean: Mean over seeds, or the paper's number.
         spread: Standard deviation over seeds, or the paper's own spread; None where there is none.
-        n: Number of seeds; None for a number of a paper.
+        n: Number of seeds that count; None for a number of a paper.
+        diverged: Number of further seeds whose value is no finite number.
     """
 
     mean: float
     spread: float | None
     n: int | None
+    diverged: int = 0
 
 
 @dataclass
@@ -57,6 +47,7 @@ class Block:
         formats: How the numbers of each column are written.
         best: Places (row, column) of the best values.
         floors: What real images reach in each column, for a last row; None where no column has it.
+        floor_name: What names that row.
     """
 
     heading: str
@@ -66,9 +57,10 @@ class Block:
     rows: list[list[str]]
     heads: list[str]
     entries: list[list[Entry | None]]
-    formats: list[NumberFormat | AsReported]
+    formats: list[Callable[[float], str]]
     best: set[tuple[int, int]] = field(default_factory=set)
     floors: list[str] | None = None
+    floor_name: str = ""
 
 
 def blocks_of(study: Study) -> list[Block]:
@@ -87,26 +79,27 @@ def blocks_of(study: Study) -> list[Block]:
         measured = [_crossed(study, axes, metric, by_metric[metric.name]) for metric in found]
     else:
         measured = [_listed(study, axes, found, by_metric)] if found else []
-    return [*measured, *(_reported(study, axes, each) for each in study.reported if each.values)]
+    return [*measured, *(_reported(axes, each) for each in study.reported if each.values)]
 
 
 def entry_of(seeds: dict[int, float]) -> Entry | None:
-    """Mean, standard deviation and number of one variant's values; None without values."""
-    values = list(seeds.values())
-    if not values:
+    """Mean, standard deviation and number of one variant's finite values, and of the others; None without values."""
+    if not seeds:
         return None
-    finite = all(math.isfinite(each) for each in values)
-    mean = fmean(values) if finite else math.nan
-    spread = None if len(values) < 2 else stdev(values) if finite else math.nan
-    return Entry(mean, spread, len(values))
+    values = [each for each in seeds.values() if math.isfinite(each)]
+    spread = stdev(values) if len(values) > 1 else None
+    return Entry(fmean(values) if values else math.nan, spread, len(values), len(seeds) - len(values))
 
 
 def entry_text(entry: Entry | None, written: Callable[[float], str]) -> str:
-    """`mean ± std (n)`; a dash where there is no value."""
+    """`mean ± std (n)`, and how many seeds diverged beside these; a dash where there is no value."""
     if entry is None:
         return "–"
+    if entry.n == 0:
+        return f"diverged ({entry.diverged})"
     spread = "" if entry.spread is None else f" ± {written(entry.spread)}"
-    return f"{written(entry.mean)}{spread}" + ("" if entry.n is None else f" ({entry.n})")
+    diverged = f", {entry.diverged} diverged" if entry.diverged else ""
+    return f"{written(entry.mean)}{spread}" + ("" if entry.n is None else f" ({entry.n}{diverged})")
 
 
 def _crossed(study: Study, axes: list[str], metric: Metric, by_variant: Cells) -> Block:
@@ -116,10 +109,10 @@ def _crossed(study: Study, axes: list[str], metric: Metric, by_variant: Cells) -
         for row in study.axes[first]
     ]
     written = NumberFormat([each.mean for row in entries for each in row if each])
-    places = {(r, c): each for r, row in enumerate(entries) for c, each in enumerate(row) if each}
+    places = {(r, c): (each, written) for r, row in enumerate(entries) for c, each in enumerate(row) if each}
     return Block(
         heading=heading(metric),
-        note="" if metric.floors is None else f"Real images reach {floor_text(metric, written)}",
+        note="" if metric.floors is None else f"{floor_name([metric]).capitalize()}: {floor_text(metric, written)}",
         reported=False,
         stub=[first],
         rows=[[value] for value in study.axes[first]],
@@ -132,51 +125,64 @@ def _crossed(study: Study, axes: list[str], metric: Metric, by_variant: Cells) -
 
 def _listed(study: Study, axes: list[str], found: list[Metric], by_metric: dict[str, Cells]) -> Block:
     labels = variants(study)
+    settings = None if study.search is None else best_settings(study)
     columns = [[entry_of(by_metric[metric.name][each]) for each in labels] for metric in found]
     formats = [NumberFormat([each.mean for each in column if each]) for column in columns]
     best: set[tuple[int, int]] = set()
     for c, (metric, column) in enumerate(zip(found, columns, strict=True)):
-        best |= _best(metric, {(r, c): each for r, each in enumerate(column) if each})
+        best |= _best(metric, {(r, c): (each, formats[c]) for r, each in enumerate(column) if each})
     floors = [floor_text(metric, written) for metric, written in zip(found, formats, strict=True)]
     return Block(
         heading="",
         note="",
         reported=False,
-        stub=axes or ["variant"],
-        rows=[[value for _, value in each] or ["all"] for each in labels],
+        stub=[*(axes or ["variant"]), *([] if settings is None else [f"best {study.search}"])],
+        rows=[_names(each, settings) for each in labels],
         heads=[heading(metric) for metric in found],
         entries=[list(row) for row in zip(*columns, strict=True)],
         formats=formats,
         best=best,
         floors=floors if any(metric.floors for metric in found) else None,
+        floor_name=floor_name(found),
     )
 
 
-def _best(metric: Metric, places: dict[tuple[int, int], Entry]) -> set[tuple[int, int]]:
+def _names(labels: Labels, settings: dict[Labels, str] | None) -> list[str]:
+    return [*([value for _, value in labels] or ["all"]), *([] if settings is None else [settings[labels]])]
+
+
+def floor_name(metrics: list[Metric]) -> str:
+    """What held-out real data are called beside these values, with their number where it is one and known."""
+    counts = {count for metric in metrics for count in metric.floor_images}
+    things = " or ".join(dict.fromkeys(metric.things for metric in metrics if metric.floors))
+    return f"real {things or 'images'}" + (f" ({counts.pop():,})" if len(counts) == 1 else "")
+
+
+def _best(metric: Metric, places: dict[tuple[int, int], tuple[Entry, NumberFormat]]) -> set[tuple[int, int]]:
+    """The best mean and all that print as it does; none of a variant with a seed that diverged."""
     badness = metric.badness
-    finite = {place: each.mean for place, each in places.items() if math.isfinite(each.mean)}
-    if badness is None or len(finite) < 2:
+    whole = {place: each for place, (each, _) in places.items() if not each.diverged}
+    if badness is None or len(whole) < 2:
         return set()
-    least = min(badness(mean) for mean in finite.values())
-    best = {place for place, mean in finite.items() if badness(mean) == least}
-    return best if len(best) < len(finite) else set()
+    texts = {place: written(each.mean) for place, (each, written) in places.items() if place in whole}
+    least = min(whole, key=lambda place: badness(whole[place].mean))
+    best = {place for place, text in texts.items() if text == texts[least]}
+    return best if len(best) < len(whole) else set()
 
 
-def _reported(study: Study, axes: list[str], reported: Reported) -> Block:
+def _reported(axes: list[str], reported: Reported) -> Block:
     entries = {labels: Entry(value, reported.spreads.get(labels), None) for labels, value in reported.values.items()}
-    written = AsReported([number for each in entries.values() for number in (each.mean, each.spread)])
     given = list(reported.values)
     crossed = len(axes) == 2 and all([axis for axis, _ in labels] == axes for labels in given)
     if crossed:
-        first, second = ([v for v in _order(study, axis, given)] for axis in axes)
+        first, second = (list(dict.fromkeys(dict(labels)[axis] for labels in given)) for axis in axes)
         stub, rows, heads = axes[:1], [[value] for value in first], [f"{axes[1]}={value}" for value in second]
         table = [[entries.get(((axes[0], row), (axes[1], column))) for column in second] for row in first]
     else:
         same = all([axis for axis, _ in labels] == axes for labels in given) and bool(axes)
-        ordered = sorted(given, key=lambda labels: _place(study, labels))
         stub, heads = (axes if same else ["variant"]), [reported.name]
-        rows = [[value for _, value in labels] if same else [label_text(labels)] for labels in ordered]
-        table = [[entries[labels]] for labels in ordered]
+        rows = [[value for _, value in labels] if same else [label_text(labels)] for labels in given]
+        table = [[entries[labels]] for labels in given]
     return Block(
         heading=reported.name,
         note=f"{reported.source}. {reported.protocol}".strip(),
@@ -185,18 +191,5 @@ def _reported(study: Study, axes: list[str], reported: Reported) -> Block:
         rows=rows,
         heads=heads,
         entries=table,
-        formats=[written] * len(heads),
+        formats=[as_reported] * len(heads),
     )
-
-
-def _order(study: Study, axis: str, given: list[Labels]) -> list[str]:
-    """The reported values of an axis: in the order of the study, then those that it does not measure."""
-    used = [dict(labels)[axis] for labels in given]
-    known = [value for value in study.axes[axis] if value in used]
-    return list(dict.fromkeys([*known, *used]))
-
-
-def _place(study: Study, labels: Labels) -> list[int]:
-    inside = dict(labels)
-    ends = [[*study.axes[axis], inside.get(axis)] for axis in study.axes]
-    return [values.index(inside.get(axis)) for axis, values in zip(study.axes, ends, strict=True)]

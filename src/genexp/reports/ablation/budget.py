@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 
 from genexp.reports.ablation.study import Labels, Study
 from genexp.reports.ablation.values import Metric, variants
@@ -15,13 +15,13 @@ class BudgetCurve:
     Args:
         labels: The variant.
         means: Mean over seeds for k = 1, 2, ...; None where k settings may all have diverged.
-        spreads: Standard deviation over seeds, or None for a single one.
+        ranges: Smallest and largest over seeds; None where there is no mean.
         seeds: Seeds that have a value for every setting.
     """
 
     labels: Labels
     means: list[float | None]
-    spreads: list[float | None]
+    ranges: list[tuple[float, float] | None]
     seeds: list[int]
 
 
@@ -57,6 +57,6 @@ def budget_curves(study: Study, metric: Metric) -> list[BudgetCurve]:
         if curves:
             columns = [[each for each in column] for column in zip(*curves, strict=True)]
             means = [None if None in column else fmean(column) for column in columns]
-            spreads = [None if None in column or len(column) < 2 else stdev(column) for column in columns]
-            found.append(BudgetCurve(labels, means, spreads, seeds))
+            ranges = [None if None in column else (min(column), max(column)) for column in columns]
+            found.append(BudgetCurve(labels, means, ranges, seeds))
     return found

@@ -1,19 +1,18 @@
-"""Claims as text, such as `fd[eta=0,steps=10] < fd[eta=1,steps=10]`, and their verdicts."""
+"""Claims as text, such as `fd[eta=0,steps=10] < fd[eta=1,steps=10]`."""
 
 import difflib
 import re
 from collections.abc import Mapping, Sequence
 
-from genexp.reports.ablation.judging import Verdict, judge, judge_all
 from genexp.reports.ablation.study import Claim, Labels, Term
-
-__all__ = ["Claim", "Verdict", "judge", "judge_all", "parse_claim"]
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _SIDE = re.compile(rf"(?:(?P<factor>{_NUMBER})\s*\*\s*)?(?P<metric>[A-Za-z_][\w/@.+-]*)\s*(?:\[(?P<where>[^\[\]]*)\])?")
 
 
-def parse_claim(text: str, axes: Mapping[str, Sequence[str]], source: str = "") -> Claim:
+def parse_claim(
+    text: str, axes: Mapping[str, Sequence[str]], source: str = "", note: str = "", ours: bool = False
+) -> Claim:
     """Read a claim.
 
     A side is a number, or the name of a value with an optional number in front (`0.9 * recall`) and an optional choice
@@ -23,6 +22,8 @@ def parse_claim(text: str, axes: Mapping[str, Sequence[str]], source: str = "") 
         text: The claim.
         axes: Axis to its values.
         source: Where the paper says it.
+        note: How the result is to be read.
+        ours: Whether the statement is not the paper's.
 
     Raises:
         ValueError: the text is no claim, or names an axis or value that does not exist.
@@ -37,7 +38,7 @@ def parse_claim(text: str, axes: Mapping[str, Sequence[str]], source: str = "") 
         raise ValueError(f"a claim must name a value on one side at least, got numbers on both in '{text}'")
     if left == right:
         raise ValueError(f"a claim must have two different sides, got the same twice in '{text}'")
-    return Claim(text=text, left=left, relation=relation, right=right, source=source)
+    return Claim(text=text, left=left, relation=relation, right=right, source=source, note=note, ours=ours)
 
 
 def _term(side: str, axes: Mapping[str, Sequence[str]], text: str) -> Term:

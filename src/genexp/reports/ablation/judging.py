@@ -11,6 +11,10 @@ from genexp.reports.ablation.values import cells, label_text, metric_names, metr
 
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
 VERDICTS = (HOLDS, FAILS, UNDECIDED)
+LEVEL = 0.05
+"""A claim is decided where its interval of 1 - LEVEL does not contain 0."""
+POWER = 0.8
+"""The chance of a decision that the number of seeds is stated for."""
 
 _ROUNDING = 1e-12
 """Differences below this part of the values are rounding, not spread."""
@@ -31,7 +35,8 @@ class Verdict:
         interval: Two-sided 95 % t interval of the mean difference; None for fewer than two seeds.
         p: Two-sided p value of the paired t test; None without spread.
         effect: Mean difference over the standard deviation of the differences (Cohen's d_z); None without spread.
-        seeds_needed: Fewest seeds at which an interval with this mean and spread excludes 0; None if no number does.
+        seeds_needed: Fewest seeds that decide with a chance of 80 % if this mean and spread are the true ones; None if
+            no number up to a million does.
         reason: Why it is undecided, and what was left out, in plain words; empty if nothing is to be said.
         holm: p after Holm's correction for all claims of the study; says more, decides nothing.
     """
@@ -67,7 +72,7 @@ def judge(claim: Claim, study: Study) -> Verdict:
 
     For every seed $d = l - r$, where a side is the mean over the variants that it selects. The claim holds if the
     interval $\bar d \pm t_{0.975, n - 1} s / \sqrt n$ lies wholly on its side of 0 and fails if it lies wholly on the
-    other.
+    other. Where all seeds differ by the same number there is no spread: then the sign test decides, which takes six.
 
     Raises:
         MixedProtocols: a side would mix values that were measured in different ways.
@@ -147,32 +152,41 @@ def _decided(bare: Verdict, scale: float) -> Verdict:
     spread = stdev(bare.differences)
     if spread <= _ROUNDING * scale:
         return _without_spread(bare, mean)
-    half = float(stdtrit(n - 1, 0.975)) * spread / math.sqrt(n)
+    half = float(stdtrit(n - 1, 1 - LEVEL / 2)) * spread / math.sqrt(n)
     low, high = mean - half, mean + half
-    needed = seeds_needed(mean, spread)
-    reason = ""
-    if low <= 0 <= high:
-        reason = "the interval contains 0; " + (
-            f"with this mean and spread {needed:,} seeds would decide" if needed else "the mean difference is 0"
-        )
+    verdict, needed = _verdict_of(bare.claim.relation, low, high), seeds_needed(mean, spread)
     return replace(
         bare,
-        verdict=_verdict_of(bare.claim.relation, low, high),
+        verdict=verdict,
         interval=(low, high),
         p=float(2 * stdtr(n - 1, -abs(mean) / (spread / math.sqrt(n)))),
         effect=mean / spread,
         seeds_needed=needed,
-        reason=reason,
+        reason=_still_open(bare.claim.relation, mean, needed) if verdict == UNDECIDED else "",
+    )
+
+
+def _still_open(relation: str, mean: float, needed: int | None) -> str:
+    """What would decide a claim whose interval contains 0."""
+    if needed is None:
+        return "the interval contains 0, and no number of seeds up to a million would be likely to decide"
+    way = "for" if (mean < 0) == (relation == "<") else "against"
+    return (
+        f"the interval contains 0; were these mean and spread the true ones, {needed:,} seeds would decide {way} the "
+        f"claim with a chance of {POWER:.0%}".replace("%", " %")
     )
 
 
 def _without_spread(bare: Verdict, mean: float) -> Verdict:
+    """Equal differences at all seeds: the two-sided sign test, whose p is 2 to the power of 1 - n."""
     n = len(bare.differences)
-    reason = f"the difference is the same at all {n} seeds, so the interval is a point and there is no p value"
     if mean == 0:
-        reason = f"both sides are equal at all {n} seeds"
-    verdict = _verdict_of(bare.claim.relation, mean, mean)
-    return replace(bare, verdict=verdict, interval=(mean, mean), seeds_needed=2 if mean else None, reason=reason)
+        return replace(bare, interval=(0.0, 0.0), reason=f"both sides are equal at all {n} seeds")
+    p, least = 2.0 ** (1 - n), math.ceil(1 - math.log2(LEVEL))
+    verdict = _verdict_of(bare.claim.relation, mean, mean) if n >= least else UNDECIDED
+    reason = f"the difference is the same at all {n} seeds, so the sign test stands for the t test"
+    reason += f"; it takes {least} seeds" if n < least else ""
+    return replace(bare, verdict=verdict, interval=(mean, mean), p=p, seeds_needed=least, reason=reason)
 
 
 def _verdict_of(relation: str, low: float, high: float) -> str:
@@ -182,25 +196,29 @@ def _verdict_of(relation: str, low: float, high: float) -> str:
 
 
 def seeds_needed(mean: float, spread: float) -> int | None:
-    r"""The smallest n with $t_{0.975, n - 1} s / \sqrt n < |\bar d|$; None for a mean of 0.
+    r"""The smallest n at which a paired t test at 5 % decides with a chance of `POWER`, to the side of the mean.
+
+    With $T$ of the noncentral t distribution with $n - 1$ degrees of freedom and noncentrality $\sqrt n |\bar d| / s$,
+    the chance is $P(T > t_{0.975, n - 1})$.
 
     Args:
-        mean: Mean difference.
-        spread: Standard deviation of the differences.
+        mean: Mean difference, taken for the true one.
+        spread: Standard deviation of the differences, taken for the true one, above 0.
+
+    Returns:
+        The number, or None where it is above a million.
     """
-    from scipy.special import stdtrit
+    from scipy.special import nctdtr, stdtrit
 
-    if mean == 0:
+    def decides(n: int) -> bool:
+        bound = float(stdtrit(n - 1, 1 - LEVEL / 2))
+        return 1 - float(nctdtr(n - 1, math.sqrt(n) * abs(mean) / spread, bound)) >= POWER
+
+    most = 1_000_000
+    if not decides(most):
         return None
-
-    def excludes(n: int) -> bool:
-        return float(stdtrit(n - 1, 0.975)) * spread / math.sqrt(n) < abs(mean)
-
-    high = 2
-    while not excludes(high):
-        high *= 2
-    low = max(2, high // 2)
+    low, high = 2, most
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if excludes(middle) else (middle + 1, high)
+        low, high = (low, middle) if decides(middle) else (middle + 1, high)
     return low

@@ -3,15 +3,15 @@
 from genexp.reports.ablation.blocks import Block, blocks_of, entry_text
 from genexp.reports.ablation.budget import budget_curves
 from genexp.reports.ablation.judging import Verdict
+from genexp.reports.ablation.protocols import protocol_text
 from genexp.reports.ablation.study import Study
 from genexp.reports.ablation.values import label_text, metric_of, missing_values
 from genexp.reports.ablation.words import (
     RULE,
-    counts_of,
-    counts_text,
+    claim_texts,
+    claims_summary,
     origin_lines,
     paper_text,
-    protocol_text,
     table_note,
     verdict_parts,
 )
@@ -29,7 +29,7 @@ def as_markdown(study: Study, verdicts: list[Verdict]) -> str:
     parts += ["## Measured", *(_markdown_block(each) for each in blocks if not each.reported)]
     parts += [table_note(study), *_markdown_budget(study)]
     reported = [_markdown_block(each) for each in blocks if each.reported]
-    parts += ["## Reported by the paper", *reported] if reported else []
+    parts += ["## Reported", *reported] if reported else []
     parts += _markdown_claims(verdicts)
     parts += ["## How it was measured", _markdown_list(protocol_lines(study))]
     missing = [*study.notes, *missing_values(study)]
@@ -66,7 +66,7 @@ def _markdown_block(block: Block) -> str:
         texts = [f"**{text}**" if (r, c) in block.best else text for c, text in enumerate(texts)]
         lines.append(_line([*names, *texts]))
     if block.floors is not None:
-        lines.append(_line(["real images", *[""] * (len(block.stub) - 1), *block.floors]))
+        lines.append(_line([block.floor_name, *[""] * (len(block.stub) - 1), *block.floors]))
     return "\n".join(lines)
 
 
@@ -107,7 +107,6 @@ def _markdown_claims(verdicts: list[Verdict]) -> list[str]:
     for each in verdicts:
         numbers = ", ".join(verdict_parts(each))
         reason = f". {each.reason[0].upper()}{each.reason[1:]}" if each.reason else ""
-        source = f"\n  {each.claim.source}" if each.claim.source else ""
-        lines.append(f"- `{each.claim.text}` **{each.verdict}**{numbers and f': {numbers}'}{reason}.{source}")
-    counts = counts_text(counts_of([each.verdict for each in verdicts]))
-    return ["## Claims", f"{len(verdicts)} tested: {counts}.", "\n".join(lines), RULE]
+        below = "".join(f"\n  {text}" for text in claim_texts(each.claim))
+        lines.append(f"- `{each.claim.text}` **{each.verdict}**{numbers and f': {numbers}'}{reason}.{below}")
+    return ["## Claims", claims_summary(verdicts), "\n".join(lines), RULE]

@@ -5,14 +5,23 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from genexp.reports.ablation.blocks import Block, blocks_of, entry_of, entry_text
+from genexp.reports.ablation.blocks import Block, blocks_of, entry_of, entry_text, floor_name
 from genexp.reports.ablation.interval import interval_bar
 from genexp.reports.ablation.judging import Verdict
 from genexp.reports.ablation.markdown import budget_rows, protocol_lines
 from genexp.reports.ablation.pictures import gallery_columns
 from genexp.reports.ablation.study import Labels, Study
 from genexp.reports.ablation.values import label_text, metric_of, missing_values, variants
-from genexp.reports.ablation.words import RULE, counts_of, origin_lines, paper_text, table_note, verdict_parts
+from genexp.reports.ablation.words import (
+    RULE,
+    claim_texts,
+    claims_summary,
+    counts_of,
+    origin_lines,
+    paper_text,
+    table_note,
+    verdict_parts,
+)
 from genexp.reports.formatting import NumberFormat, floor_text, heading
 
 _STYLES = (Path(__file__).parents[1] / "page/page.css", Path(__file__).parent / "page.css")
@@ -83,7 +92,7 @@ def _tables(study: Study) -> str:
         measured += _framed(heading, "", _rows(head, [[(text, "") for text in row] for row in rows], 1))
     note = f'<p class="hint">{escape(table_note(study))}</p>'
     reported = "".join(_block(each) for each in blocks if each.reported)
-    below = f'<h3 class="group">Reported by the paper</h3><div class="blocks">{reported}</div>' if reported else ""
+    below = f'<h3 class="group">Reported</h3><div class="blocks">{reported}</div>' if reported else ""
     return f'<h3 class="group">Measured</h3><div class="blocks">{measured}</div>{note}{below}'
 
 
@@ -94,7 +103,7 @@ def _block(block: Block) -> str:
         for c, (entry, written) in enumerate(zip(entries, block.formats, strict=True)):
             row.append((entry_text(entry, written), "best" if (r, c) in block.best else ""))
         rows.append(row)
-    foot = [] if block.floors is None else ["real images", *[""] * (len(block.stub) - 1), *block.floors]
+    foot = [] if block.floors is None else [block.floor_name, *[""] * (len(block.stub) - 1), *block.floors]
     table = _rows([*block.stub, *block.heads], rows, len(block.stub), foot)
     return _framed(block.heading, block.note, table, "block reported" if block.reported else "block")
 
@@ -130,13 +139,13 @@ def _right(number: int, stub: int) -> str:
 
 def _claims(verdicts: list[Verdict]) -> str:
     items = "".join(_claim(each) for each in verdicts)
-    return f'<ul class="claims">{items}</ul><p class="hint">{escape(RULE)}</p>' if items else ""
+    summary = f"<p>{escape(claims_summary(verdicts))}</p>"
+    return f'{summary}<ul class="claims">{items}</ul><p class="hint">{escape(RULE)}</p>' if items else ""
 
 
 def _claim(each: Verdict) -> str:
     lines = [f"<code>{escape(each.claim.text)}</code>"]
-    if each.claim.source:
-        lines.append(f'<p class="soft">{escape(each.claim.source)}</p>')
+    lines += [f'<p class="soft">{escape(text)}</p>' for text in claim_texts(each.claim)]
     if each.difference is not None:
         parts = ", ".join(f'<span class="whole">{escape(part)}</span>' for part in verdict_parts(each))
         lines.append(f"<p>{parts}</p>")
@@ -180,7 +189,7 @@ def _seeds(study: Study) -> str:
             row = [*(value for _, value in labels), *(numbers(held.get(seed)) for seed in seeds)]
             rows.append([(text, "") for text in [*row, entry_text(entry_of(held), numbers)]])
         heads = [*axes, *(f"seed {seed}" for seed in seeds), "mean ± std (n)"]
-        note = "" if metric.floors is None else f"Real images reach {floor_text(metric, numbers)}"
+        note = "" if metric.floors is None else f"{floor_name([metric]).capitalize()}: {floor_text(metric, numbers)}"
         tables += _framed(heading(metric), note, _rows(heads, rows, len(axes)))
     return f'<details><summary>Show the numbers</summary><div class="blocks">{tables}</div></details>' if tables else ""
 

@@ -3,9 +3,10 @@
 import itertools
 import math
 from pathlib import Path
+from statistics import fmean
+from textwrap import fill
 from typing import Any
 
-from genexp.reports.ablation.blocks import Entry, entry_of
 from genexp.reports.ablation.budget import budget_curves
 from genexp.reports.ablation.files import safe_name
 from genexp.reports.ablation.study import Labels, Study
@@ -34,11 +35,11 @@ def write_plots(study: Study, folder: Path) -> dict[str, Path]:
                 continue
             figure = _metric_figure(study, metric)
             if figure is not None:
-                what = f"{heading(metric)}: mean and standard deviation over seeds"
+                what = f"{heading(metric)}: mean, and range over seeds"
                 found[what] = write_figure(figure, folder / f"{safe_name(name)}.png")
             figure = _budget_figure(study, metric)
             if figure is not None:
-                what = f"{name}: expected best of k settings of {study.search}"
+                what = f"{name}: expected best of k settings of {study.search}, mean and range over seeds"
                 found[what] = write_figure(figure, folder / f"{safe_name(name)}_budget.png")
     return found
 
@@ -69,9 +70,13 @@ def _metric_figure(study: Study, metric: Metric) -> Any:
         return None
     axis = numeric_axis(study)
     lines = {} if axis is None else _lines(finite, axis)
-    if axis is not None and len(lines) <= len(COLOURS):
-        return _line_figure(metric, axis, lines)
-    return _dot_figure(metric, finite)
+    over_axis = axis is not None and len(lines) <= len(COLOURS)
+    figure = _line_figure(metric, axis, lines) if over_axis else _dot_figure(metric, finite)
+    lost = {labels: len(seeds) - len(finite[labels]) for labels, seeds in by_variant.items()}
+    named = [f"{label_text(labels)} ({count} of {len(by_variant[labels])})" for labels, count in lost.items() if count]
+    if named:
+        figure.supxlabel(fill(f"seeds that diverged and are not drawn: {', '.join(named)}", 100), fontsize=9)
+    return figure
 
 
 def _lines(by_variant: Cells, axis: str) -> dict[Labels, list[tuple[float, dict[int, float]]]]:
@@ -85,8 +90,12 @@ def _lines(by_variant: Cells, axis: str) -> dict[Labels, list[tuple[float, dict[
 def _line_figure(metric: Metric, axis: str, lines: dict[Labels, list[tuple[float, dict[int, float]]]]) -> Any:
     figure, ((plane,),) = blank_figure(7.6, 4.3)
     for n, (rest, points) in enumerate(lines.items()):
-        shown = [(x, entry) for x, seeds in points if (entry := entry_of(seeds)) is not None]
-        _errors(plane, [x for x, _ in shown], [entry for _, entry in shown], n, label_text(rest, ", "))
+        shown = [(x, list(seeds.values())) for x, seeds in points if seeds]
+        label = label_text(rest, ", ")
+        style = {"marker": MARKERS[n], "markersize": 6, "linewidth": 1.8, "color": COLOURS[n], "capsize": 3}
+        means, ranges = zip(*(_mean_and_range(values) for _, values in shown), strict=True)
+        label = None if label == "all" else label
+        plane.errorbar([x for x, _ in shown], means, yerr=list(zip(*ranges, strict=True)), label=label, **style)
         for x, seeds in points:
             plane.plot([x] * len(seeds), list(seeds.values()), ".", color=COLOURS[n], alpha=0.3, markersize=5)
     places = sorted({x for points in lines.values() for x, _ in points})
@@ -98,13 +107,6 @@ def _line_figure(metric: Metric, axis: str, lines: dict[Labels, list[tuple[float
     if len(lines) > 1 or metric.floors:
         legend_above(plane)
     return figure
-
-
-def _errors(plane: Any, x: list[float], entries: list[Entry], n: int, label: str) -> None:
-    means, spreads = [each.mean for each in entries], [each.spread or 0 for each in entries]
-    style = {"marker": MARKERS[n], "markersize": 6, "linewidth": 1.8}
-    named = None if label == "all" else label
-    plane.errorbar(x, means, yerr=spreads, color=COLOURS[n], capsize=3, label=named, **style)
 
 
 def _dot_figure(metric: Metric, by_variant: Cells) -> Any:
@@ -137,10 +139,16 @@ def _dot_figure(metric: Metric, by_variant: Cells) -> Any:
 
 
 def _dots(plane: Any, row: float, seeds: dict[int, float], n: int) -> None:
-    entry = entry_of(seeds)
+    mean, (below, above) = _mean_and_range(list(seeds.values()))
     plane.plot(list(seeds.values()), [row] * len(seeds), "o", color=COLOURS[n], alpha=0.28, markersize=5, mew=0)
     style = {"fmt": MARKERS[n], "markersize": 6.5, "capsize": 3, "linewidth": 1.8}
-    plane.errorbar(entry.mean, row, xerr=entry.spread, color=COLOURS[n], **style)
+    plane.errorbar(mean, row, xerr=[[below], [above]], color=COLOURS[n], **style)
+
+
+def _mean_and_range(values: list[float]) -> tuple[float, tuple[float, float]]:
+    """The mean, and how far the smallest and the largest value lie from it."""
+    mean = fmean(values)
+    return mean, (mean - min(values), max(values) - mean)
 
 
 def _budget_figure(study: Study, metric: Metric) -> Any:
@@ -149,16 +157,16 @@ def _budget_figure(study: Study, metric: Metric) -> Any:
         return None
     figure, ((plane,),) = blank_figure(7.6, 4.0)
     for n, curve in enumerate(curves):
-        points = zip(itertools.count(1), curve.means, curve.spreads)
-        known = [each for each in points if each[1] is not None]
+        known = [(k, m, r) for k, m, r in zip(itertools.count(1), curve.means, curve.ranges) if m is not None]
         if not known:
             continue
-        ks, means, spreads = (list(each) for each in zip(*known, strict=True))
+        ks, means, ranges = zip(*known, strict=True)
         named = None if len(curves) == 1 else label_text(curve.labels, ", ")
         plane.plot(ks, means, marker=MARKERS[n], markersize=5, linewidth=1.8, color=COLOURS[n], label=named)
-        if None not in spreads:
-            low, high = ([m + sign * s for m, s in zip(means, spreads, strict=True)] for sign in (-1, 1))
-            plane.fill_between(ks, low, high, color=COLOURS[n], alpha=0.14, linewidth=0)
+        plane.fill_between(ks, *zip(*ranges, strict=True), color=COLOURS[n], alpha=0.14, linewidth=0)
+    ends = [end for curve in curves for each in curve.ranges if each is not None for end in each]
+    if ends:
+        _scale_values(plane, ends, "y")
     plane.xaxis.get_major_locator().set_params(integer=True)
     plane.set_xlabel(f"k, the number of values of {study.search} that were tried")
     plane.set_ylabel(f"expected best {heading(metric)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from genexp.reports.ablation.files import safe_name
-from genexp.reports.ablation.judging import Verdict, judge_all
+from genexp.reports.ablation.judging import LEVEL, UNDECIDED, Verdict, judge_all
 from genexp.reports.ablation.markdown import as_markdown
 from genexp.reports.ablation.page import page_text
 from genexp.reports.ablation.pictures import gallery_columns, smaller, write_pictures
@@ -15,7 +15,7 @@ from genexp.reports.ablation.plots import write_plots
 from genexp.reports.ablation.study import Study
 from genexp.reports.ablation.table import as_csv, as_latex
 from genexp.reports.ablation.values import check_study, label_text, missing_values, variants
-from genexp.reports.ablation.words import counts_of, counts_text, number
+from genexp.reports.ablation.words import counts_of, counts_text, number, p_text
 from genexp.runs.folder import write_atomically
 
 CLAIMS, TABLE, PAGE = "claims.json", "table.md", "index.html"
@@ -80,7 +80,8 @@ def claims_record(study: Study, verdicts: list[Verdict]) -> dict[str, Any]:
 
 def _claim_record(verdict: Verdict) -> dict[str, Any]:
     record = {key: value for key, value in asdict(verdict).items() if key != "claim"}
-    return {"claim": verdict.claim.text, "source": verdict.claim.source, **{k: _plain(v) for k, v in record.items()}}
+    claim = {"claim": verdict.claim.text, **{key: getattr(verdict.claim, key) for key in ("source", "note", "ours")}}
+    return claim | {key: _plain(value) for key, value in record.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -125,7 +126,8 @@ def _gallery(names: list[str], study: Study) -> str:
     plots = [f"![{Path(name).stem}]({name})\n" for name in names if name.startswith("plots/")]
     files = {labels: f"samples/{safe_name(label_text(labels))}.png" for labels in study.pictures}
     shown = [labels for labels in variants(study, with_search=True) if files.get(labels) in names]
-    lines = ["", "## Plots", "", *plots] if plots else []
+    marks = "Marks are means, bars reach from the smallest to the largest seed, and pale dots are the seeds.\n"
+    lines = ["", "## Plots", "", marks, *plots] if plots else []
     if shown:
         columns = gallery_columns(study, shown)
         lines += ["## Samples", "", "|" + " |" * columns, "|" + " :-: |" * columns]
@@ -146,14 +148,29 @@ def write_index(target: Path) -> Path:
         "| :-- | :-- | :-- | --: | --: | --: | --: |",
     ]
     lines += [_index_row(name, record) for name, record in records]
-    total = {key: sum(record["counts"][key] for _, record in records) for key in counts_of([])}
-    lines += ["", f"All claims together: {counts_text(total)}.", "", "## Claims"]
+    lines += ["", _total([claim for _, record in records for claim in record["claims"]]), "", "## Claims"]
     for name, record in records:
         lines += ["", f"### [{_cell(record['title'])}]({name}/{TABLE})", "", *map(_index_claim, record["claims"])]
     path = target / "README.md"
     target.mkdir(parents=True, exist_ok=True)
     write_atomically(path, "\n".join(lines) + "\n")
     return path
+
+
+def _total(claims: list[dict[str, Any]]) -> str:
+    """All claims of all ablations: those of papers, our own, and what Holm's correction would leave open."""
+    parts = []
+    for ours, whose in ((False, "statements from the literature"), (True, "statements of our own")):
+        verdicts = [each["verdict"] for each in claims if each.get("ours", False) is ours]
+        parts += [f"{len(verdicts)} {whose}: {counts_text(counts_of(verdicts))}."] if verdicts else []
+    decided = [each for each in claims if each["verdict"] != UNDECIDED]
+    weak = sum(each["holm"] is None or each["holm"] >= LEVEL for each in decided)
+    parts.append(
+        f"Every claim is tested by itself; with Holm's correction for the claims of its ablation {weak} of the "
+        f"{len(decided)} decided ones would stay undecided. Fails means that the runs here, at this scale, show the "
+        "opposite; the notes below each table say what differs from the paper."
+    )
+    return "\n".join(parts)
 
 
 def _index_row(name: str, record: dict[str, Any]) -> str:
@@ -170,7 +187,8 @@ def _index_claim(claim: dict[str, Any]) -> str:
         text += f": {number(claim['left'])} against {number(claim['right'])}"
     elif claim["reason"]:
         text += f": {claim['reason']}"
-    return text + (f" (p {claim['p']:.2g})" if claim["p"] is not None else "")
+    text += f", {p_text(claim['p'], claim['holm'])}" if claim["p"] is not None else ""
+    return text + (", our own" if claim.get("ours") else "")
 
 
 def _cell(text: str) -> str:

@@ -82,7 +82,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper that values can support or contradict.
+    """A statement that values can support or contradict.
 
     Args:
         text: As written in the ablation's file.
@@ -90,6 +90,8 @@ class Claim:
         relation: `<` or `>`.
         right: Right side.
         source: Where the paper says it, in words.
+        note: How the result at this scale is to be read; printed beside the verdict.
+        ours: Whether the statement, or its factor, is the author's of this file and not the paper's.
     """
 
     text: str
@@ -97,6 +99,8 @@ class Claim:
     relation: str
     right: Term
     source: str = ""
+    note: str = ""
+    ours: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class Study:
         paper: The publication, or None for a question of one's own.
         scale: `cpu`, `gpu` or `paper`.
         axes: Axis to its values, in order.
-        search: The axis that is a search for good settings, or None: tables and claims take its best value per seed.
+        search: The axis that is a search for good settings, or None: tables and claims show the best setting alone.
         seeds: Seeds asked for.
         metrics: Names of the values that have a column, the most important first.
         reported: Columns of the paper.

@@ -25,7 +25,7 @@ def as_latex(study: Study) -> str:
 def _latex_block(block: Block) -> str:
     span = len(block.heads)
     title = _latex(f"Reported: {block.heading}" if block.reported else block.heading or "Measured")
-    lines = [f"% {line}" for line in ("reported by the paper" if block.reported else "measured", block.note) if line]
+    lines = [f"% {line}" for line in ("reported" if block.reported else "measured", block.note) if line]
     lines += [rf"\begin{{tabular}}{{{'l' * len(block.stub)}{'r' * span}}}", r"\toprule"]
     first = len(block.stub) + 1
     lines += [" & " * len(block.stub) + rf"\multicolumn{{{span}}}{{c}}{{{title}}} \\"]
@@ -36,7 +36,7 @@ def _latex_block(block: Block) -> str:
         lines.append(" & ".join([*map(_latex, names), *texts]) + r" \\")
     if block.floors is not None:
         blanks = [""] * (len(block.stub) - 1)
-        lines += [r"\midrule", " & ".join(["real images", *blanks, *map(_latex, block.floors)]) + r" \\"]
+        lines += [r"\midrule", " & ".join([block.floor_name, *blanks, *map(_latex, block.floors)]) + r" \\"]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
@@ -47,10 +47,13 @@ def _latex(text: str) -> str:
 def _latex_entry(entry: Entry | None, written: NumberFormat, best: bool) -> str:
     if entry is None:
         return "--"
+    if entry.n == 0:
+        return f"diverged ({entry.diverged})"
     text = written(entry.mean) + ("" if entry.spread is None else rf" \pm {written(entry.spread)}")
     text = re.sub(r"e\+?(-?)0*(\d+)", r" \\cdot 10^{\1\2}", text).replace("nan", r"\mathrm{nan}")
     text = rf"\mathbf{{{text}}}" if best else text
-    return f"${text}$" + ("" if entry.n is None else f" ({entry.n})")
+    diverged = f", {entry.diverged} diverged" if entry.diverged else ""
+    return f"${text}$" + ("" if entry.n is None else f" ({entry.n}{diverged})")
 
 
 _FIELDS = (

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from genexp.reports.ablation.study import Labels, Study, Value
@@ -37,6 +38,11 @@ class Metric:
     protocol: dict[str, Any] | None
     made_by: list[tuple[str, str]]
     values: Cells
+
+    @property
+    def things(self) -> str:
+        """What is measured: `images`, or `points` of a plane."""
+        return "points" if (self.protocol or {}).get("extractor") == "coordinates" else "images"
 
     @property
     def badness(self) -> Callable[[float], float] | None:
@@ -103,14 +109,15 @@ def _require_one_protocol(name: str, found: list[Value]) -> None:
         if theirs == mine and other.key == first.key:
             continue
         field = next((k for k in sorted({*mine, *theirs}) if mine.get(k) != theirs.get(k)), "key")
-        a, b = (each.key if field == "key" else _short(_terms(each).get(field)) for each in (first, other))
+        a, b = (each.key if field == "key" else short_text(_terms(each).get(field)) for each in (first, other))
         raise MixedProtocols(
             f"values in one column must share a protocol: of {name}, {field} is {a} for {label_text(first.labels)} "
             f"(seed {first.seed}) and {b} for {label_text(other.labels)} (seed {other.seed})"
         )
 
 
-def _short(value: Any) -> str:
+def short_text(value: Any) -> str:
+    """A value of a protocol; of a digest its first eight digits."""
     text = "not recorded" if value is None else str(value)
     return text[:8] if len(text) == 64 else text
 
@@ -135,10 +142,7 @@ def variants(study: Study, where: Labels = (), with_search: bool = False) -> lis
 
 
 def cells(study: Study, metric: Metric, where: Labels = ()) -> Cells:
-    """Values by variant and seed, with a search reduced to its best value per seed.
-
-    A seed counts only if every setting of the search has a value; one that is no number (training diverged) is the
-    worst.
+    """Values by variant and seed, with a search reduced to its best setting.
 
     Args:
         study: Its axes count.
@@ -146,36 +150,46 @@ def cells(study: Study, metric: Metric, where: Labels = ()) -> Cells:
         where: Axes that are held at one value, the search possibly among them.
 
     Raises:
-        ValueError: a search has to be reduced and no direction of the values is known.
+        ValueError: a search has to be reduced and no direction of its first value is known.
     """
-    setting = dict(where).get(study.search)
+    fixed = study.search is None or study.search in dict(where)
+    best = {} if fixed else best_settings(study)
     found: Cells = {}
     for labels in variants(study, where):
-        settings = [_full(study, labels, value) for value in _settings(study, setting)]
-        held = [metric.values.get(each, {}) for each in settings]
-        common = set.intersection(*(set(each) for each in held))
-        found[labels] = {seed: _best(metric, [each[seed] for each in held]) for seed in sorted(common)}
+        setting = dict(where).get(study.search) if fixed else best[labels]
+        inside = dict(labels) | ({} if study.search is None else {study.search: setting})
+        held = metric.values.get(tuple((axis, inside[axis]) for axis in study.axes), {})
+        found[labels] = {seed: held[seed] for seed in sorted(held)}
     return found
 
 
-def _settings(study: Study, setting: str | None) -> list[str | None]:
-    if study.search is None:
-        return [None]
-    return list(study.axes[study.search]) if setting is None else [setting]
+def best_settings(study: Study) -> dict[Labels, str]:
+    """The setting of the search that every variant is shown at: the one whose first value is best on average.
+
+    The average is over the seeds that have a value at every setting; a setting that diverged at one of them is the
+    worst. All values and claims take this one setting, so that a row is one way to train.
+
+    Raises:
+        ValueError: no direction of the first value is known.
+    """
+    found = {}
+    metric = metric_of(study, study.metrics[0])
+    if metric is None or metric.badness is None:
+        raise ValueError(f"a search must be over values with a known direction, got {study.metrics[0]}")
+    for labels in variants(study):
+        inside = {dict(each)[study.search]: metric.values.get(each, {}) for each in variants(study, labels, True)}
+        common = set.intersection(*(set(held) for held in inside.values()))
+        seeds = common or set.union(*(set(held) for held in inside.values()))
+        badness = {
+            setting: _mean_badness([metric.badness(held[seed]) if seed in held else math.inf for seed in seeds])
+            for setting, held in inside.items()
+        }
+        found[labels] = min(badness, key=badness.get)
+    return found
 
 
-def _full(study: Study, labels: Labels, setting: str | None) -> Labels:
-    inside = dict(labels) | ({} if study.search is None else {study.search: setting})
-    return tuple((axis, inside[axis]) for axis in study.axes)
-
-
-def _best(metric: Metric, values: list[float]) -> float:
-    if len(values) == 1:
-        return values[0]
-    badness = metric.badness
-    if badness is None:
-        raise ValueError(f"a search must be over values with a known direction, got {metric.name}")
-    return min(values, key=lambda value: math.inf if math.isnan(value) else badness(value))
+def _mean_badness(each: list[float]) -> float:
+    return fmean(each) if each and all(math.isfinite(one) for one in each) else math.inf
 
 
 def missing_values(study: Study) -> list[str]:

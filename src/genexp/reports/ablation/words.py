@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from genexp.reports.ablation.judging import VERDICTS, Verdict
-from genexp.reports.ablation.study import Paper, Study
-from genexp.reports.ablation.values import Metric
+from genexp.reports.ablation.study import Claim, Paper, Study
+from genexp.reports.ablation.values import metric_of
 
 
 def number(value: float) -> str:
@@ -32,6 +32,20 @@ def counts_text(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {words[verdict][count != 1]}" for verdict, count in counts.items())
 
 
+def claim_texts(claim: Claim) -> list[str]:
+    """Whose statement a claim is and where it stands; then how the result is to be read."""
+    return [text for text in (f"Our own: {claim.source}" if claim.ours else claim.source, claim.note) if text]
+
+
+def claims_summary(verdicts: Sequence[Verdict]) -> str:
+    """How many claims hold, fail and are undecided; those that are not the paper's apart."""
+    ours = [each.verdict for each in verdicts if each.claim.ours]
+    theirs = [each.verdict for each in verdicts if not each.claim.ours]
+    parts = [f"{len(theirs)} from the literature: {counts_text(counts_of(theirs))}" if theirs else ""]
+    parts += [f"{len(ours)} of our own: {counts_text(counts_of(ours))}" if ours else ""]
+    return f"{'; '.join(filter(None, parts))}."
+
+
 def verdict_parts(verdict: Verdict) -> list[str]:
     """Means, difference, interval, p value, effect and seeds of a verdict; nothing without values."""
     if verdict.difference is None:
@@ -40,11 +54,15 @@ def verdict_parts(verdict: Verdict) -> list[str]:
     if verdict.interval is not None:
         parts.append("95 % interval {} to {}".format(*map(number, verdict.interval)))
     if verdict.p is not None:
-        holm = "" if verdict.holm is None or verdict.holm == verdict.p else f" (Holm {_small(verdict.holm)})"
-        parts.append(f"p {_small(verdict.p)}{holm}")
+        parts.append(p_text(verdict.p, verdict.holm))
     if verdict.effect is not None:
         parts.append(f"d_z {verdict.effect:.2f}")
     return [*parts, f"{len(verdict.seeds)} seed{'s' if len(verdict.seeds) != 1 else ''}"]
+
+
+def p_text(p: float, holm: float | None) -> str:
+    """A p value with the one after Holm's correction, such as `p 0.021 (Holm 0.063)`."""
+    return f"p {_small(p)}" + ("" if holm is None else f" (Holm {_small(holm)})")
 
 
 def _small(p: float) -> str:
@@ -52,68 +70,43 @@ def _small(p: float) -> str:
 
 
 RULE = (
-    "A claim is tested over seeds: for every seed the right side is subtracted from the left, and a two-sided 95 % t "
-    "interval of the mean difference decides. It holds if the interval lies wholly on the claimed side of 0, fails if "
-    "it lies wholly on the other side, and is undecided otherwise. p is two-sided; Holm's correction for the number of "
-    "claims stands beside it and decides nothing. d_z is the mean difference over the standard deviation of the "
-    "differences."
+    "A side of a claim is the mean of all cells that it selects, times its factor; axes that it does not name are "
+    "averaged over. A claim is tested over seeds: for every seed the right side is subtracted from the left, and a "
+    "two-sided 95 % t interval of the mean difference decides. It holds if the interval lies wholly on the claimed "
+    "side of 0, fails if it lies wholly on the other side, and is undecided otherwise. Fails means that these runs, at "
+    "this scale, show the opposite; not that the paper is wrong. p is two-sided; Holm's correction for the number of "
+    "tested claims stands beside it and decides nothing. d_z is the mean difference over the standard deviation of "
+    "the differences. The interval knows no bounds of a value, such as 0 and 1."
 )
 
 
 def table_note(study: Study) -> str:
     """What the cells of the tables mean."""
-    text = "Mean ± standard deviation over seeds, their number in brackets. Bold: the best mean of a column or block."
+    text = (
+        "Mean ± standard deviation over seeds, their number in brackets. Bold: the best mean of a column or block, and "
+        "all that print as it does; bold is no test."
+    )
     if study.search is not None:
         count = len(study.axes[study.search])
-        text += f" {study.search} is a search over {count} settings: every cell takes the best of them for each seed."
-    return text
+        text += (
+            f" {study.search} is a search over {count} settings: every row shows the one whose {study.metrics[0]} is "
+            "best on average over the seeds, and all its values. The best of several noisy settings looks better than "
+            "it is."
+        )
+    return text + _fewer_real(study)
 
 
-def protocol_text(metric: Metric) -> str:
-    """How a value was measured, in words."""
-    if metric.protocol is None:
-        return "logged by the training run itself" if "/" in metric.key else "no protocol was recorded"
-    terms = dict(metric.protocol)
-    if "extractor" not in terms:
-        return ", ".join(f"{key} {_short(value)}" for key, value in terms.items())
-    counts = [f"{_count(terms.pop(key, None))} {word}" for key, word in _COUNTED]
-    digest = _short(terms.pop("extractor_digest", None))
-    size, resize = terms.pop("input_size", 0), terms.pop("resize", None)
-    scaled = f" at {size} pixels (resize {resize})" if size else ""
-    parts = [
-        str(terms.pop("settings", metric.name)),
-        f"{counts[0]} against {counts[1]} ({terms.pop('reference', '?')} split, digest "
-        f"{_short(terms.pop('reference_digest', None))})",
-        f"features: {terms.pop('extractor')}@{digest}{scaled}, images quantised: {terms.pop('quantiser', None)}",
-        *(f"{key} {_short(value)}" for key, value in terms.items() if key != "metric"),
-        _made_by(metric),
-        _floor(metric),
-    ]
-    return "; ".join(filter(None, parts))
-
-
-_COUNTED = (("n_generated", "generated images"), ("n_reference", "real images"))
-
-
-def _made_by(metric: Metric) -> str:
-    weights = " or ".join(dict.fromkeys(each for each, _ in metric.made_by))
-    samplers = list(dict.fromkeys(each for _, each in metric.made_by))
-    drawn = samplers[0] if len(samplers) == 1 else f"{len(samplers)} samplers, see the variants"
-    return f"weights {weights}; drawn with {drawn}; noise seed: the seed of the run"
-
-
-def _floor(metric: Metric) -> str:
-    counts = " or ".join(f"{count:,}" for count in metric.floor_images)
-    return f"the row of real images: {counts} that were held out" if counts else ""
-
-
-def _count(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else "an unknown number of"
-
-
-def _short(value: object) -> str:
-    text = "not recorded" if value is None else str(value)
-    return text[:8] if len(text) == 64 else text
+def _fewer_real(study: Study) -> str:
+    """A warning where the row of real data was taken from another number of images than the others."""
+    for metric in filter(None, (metric_of(study, name) for name in study.metrics)):
+        drawn = (metric.protocol or {}).get("n_generated")
+        if metric.floor_images and drawn and metric.floor_images != [drawn]:
+            return (
+                f" The values of real {metric.things} are of {' or '.join(f'{n:,}' for n in metric.floor_images)} that "
+                f"were held out, all others of {drawn:,} that were generated: distances, recall and coverage depend on "
+                "the number."
+            )
+    return ""
 
 
 def origin_lines(study: Study) -> list[tuple[str, str]]:
