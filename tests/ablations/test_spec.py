@@ -66,9 +66,29 @@ def test_reported_numbers_belong_to_rows_without_the_search(tmp_path):
     assert reported.spreads == {large: 0.2}
 
 
+def test_reported_numbers_stand_in_the_order_of_the_file_whatever_a_scale_leaves_out(tmp_path):
+    axes = {"eta": {"0": [], "0.2": [], "1": []}}
+    values = {"eta=1": 41.1, "eta=0.2": 14.0, "eta=0": 13.4}
+    reported = [{"name": "FID", "source": "Table 1", "protocol": "x", "values": values}]
+    more = {"variants": axes, "search": None, "reported": reported, "claims": []}
+    more["scales"] = {"cpu": {"seeds": 3, "only": {"eta": ["0", "1"]}}}
+    read = read_ablation(write(tmp_path, **more), "cpu").reported[0]
+    assert list(read.values.values()) == [13.4, 14.0, 41.1]
+
+
+def test_a_claim_says_whose_it_is_and_how_to_read_it(tmp_path):
+    claims = [{"claim": "fd < 1", "source": "Table 1"}, {"claim": "fd < 2", "note": "Read\n  so.", "ours": True}]
+    theirs, ours = read_ablation(write(tmp_path, claims=claims), "cpu").claims
+    assert (theirs.source, theirs.note, theirs.ours) == ("Table 1", "", False)
+    assert (ours.note, ours.ours) == ("Read so.", True)
+    own = read_ablation(write(tmp_path, claims=claims, paper=None, reported=None), "cpu").claims
+    assert [each.ours for each in own] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"claims": [{"claim": "fd < 1", "ours": "yes"}]}, "ours of a claim must be true or false, got 'yes'"),
         ({"titel": "x"}, "key must be one of .* got titel; did you mean title"),
         ({"title": ...}, "title must be given"),
         ({"variants": {"eta": {}}}, r"variants\.eta must have at least one value"),

@@ -29,19 +29,7 @@ def collect(plan: Plan, workers: Workers, trained: Mapping[Training, Job], measu
         measured: The job of every drawing that has one.
     """
     ablation = plan.ablation
-    values: list[Value] = []
-    pictures: dict[Labels, list[Path]] = {}
-    for drawing in plan.drawings:
-        job = trained[drawing.training]
-        if not workers.runs.finished(job):
-            continue
-        values += _own_values(drawing, workers, job, ablation)
-        file = workers.measurements.values_of(measured[drawing]) if drawing in measured else None
-        if file is not None:
-            values += _measured_values(drawing, file)
-        found = _newest_picture(workers.run_of(job).samples) if file is None else file.with_name("samples.png")
-        if found is not None and found.is_file():
-            pictures.setdefault(drawing.variant.labels, []).append(found)
+    values, pictures = _gathered(plan, workers, trained, measured)
     diverged = [each for each in plan.drawings if workers.diverged(trained[each.training])]
     values += [value for each in diverged for value in _diverged_values(each, values, ablation)]
     notes = [*missing(plan, workers, trained, measured), *(f"{each.title}: training diverged" for each in diverged)]
@@ -65,6 +53,26 @@ def collect(plan: Plan, workers: Workers, trained: Mapping[Training, Job], measu
         origin=_origin(plan, workers, trained, measured),
         remarks=ablation.remarks,
     )
+
+
+def _gathered(
+    plan: Plan, workers: Workers, trained: Mapping[Training, Job], measured: Mapping[Drawing, Job]
+) -> tuple[list[Value], dict[Labels, list[Path]]]:
+    """Values of the runs that have finished and of what was drawn from them, and their pictures by variant."""
+    values: list[Value] = []
+    pictures: dict[Labels, list[Path]] = {}
+    for drawing in plan.drawings:
+        job = trained[drawing.training]
+        if not workers.runs.finished(job):
+            continue
+        values += _own_values(drawing, workers, job, plan.ablation)
+        file = workers.measurements.values_of(measured[drawing]) if drawing in measured else None
+        if file is not None:
+            values += _measured_values(drawing, file)
+        found = _newest_picture(workers.run_of(job).samples) if file is None else file.with_name("samples.png")
+        if found is not None and found.is_file():
+            pictures.setdefault(drawing.variant.labels, []).append(found)
+    return values, pictures
 
 
 def missing(

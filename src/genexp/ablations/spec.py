@@ -81,42 +81,55 @@ def _checked(name: str, content: dict[str, Any], scale: str) -> Ablation:
     for key in ("title", "experiment", "variants", "metrics", "scales"):
         if not content.get(key):
             raise ValueError(f"{key} must be given, got {content.get(key)!r}")
-    scales = _mapping(content["scales"], "scales")
-    _require_known("scale", scales, SCALES)
-    if scale not in scales:
-        raise ValueError(f"scale must be one of {', '.join(scales)}, got {scale}")
-    budget = _mapping(scales[scale], f"scales.{scale}")
-    _require_known(f"key of scales.{scale}", budget, _SCALE_KEYS)
+    budget = _budget(content["scales"], scale)
     every = _axes(content["variants"])
     names = {axis: list(values) for axis, values in every.items()}
-    search = content.get("search")
-    if search is not None and search not in every:
-        raise ValueError(f"search must be null or an axis ({', '.join(every)}), got {search}")
-    metrics = _texts(content["metrics"], "metrics")
-    for metric in metrics if search is not None else []:
-        if direction(metric, None, {}) not in ("lower", "higher"):
-            raise ValueError(f"metrics of a search must have a best direction, got {metric}")
+    metrics, search = _texts(content["metrics"], "metrics"), content.get("search")
+    _require_searchable(search, names, metrics)
     rows = {axis: values for axis, values in names.items() if axis != search}
-    evaluate = content.get("evaluate")
+    without_paper = content.get("paper") is None
+
+    def both(key: str) -> list[str]:
+        return [*_texts(content.get(key), key), *_texts(budget.get(key), key)]
+
     return Ablation(
         name=name,
         scale=scale,
         title=str(content["title"]),
         question=str(content.get("question") or "").strip(),
-        paper=_paper(content.get("paper")),
+        paper=None if without_paper else _paper(content["paper"]),
         experiment=str(budget.get("experiment") or content["experiment"]),
-        overrides=[*_texts(content.get("overrides"), "overrides"), *_texts(budget.get("overrides"), "overrides")],
+        overrides=both("overrides"),
         axes=_only(every, _mapping(budget.get("only") or {}, "only")),
         search=search,
-        evaluate=None
-        if evaluate is None
-        else [*_texts(evaluate, "evaluate"), *_texts(budget.get("evaluate"), "evaluate")],
+        evaluate=None if content.get("evaluate") is None else both("evaluate"),
         metrics=metrics,
         seeds=_seeds(budget.get("seeds"), scale),
         reported=[_reported(_mapping(each, "reported"), rows) for each in content.get("reported") or []],
-        claims=[_claim(each, names, content.get("paper") is None) for each in content.get("claims") or []],
+        claims=[_claim(each, names, without_paper) for each in content.get("claims") or []],
         remarks=str(content.get("remarks") or "").strip(),
     )
+
+
+def _budget(scales: Any, scale: str) -> dict[str, Any]:
+    """What the file says of one scale."""
+    known = _mapping(scales, "scales")
+    _require_known("scale", known, SCALES)
+    if scale not in known:
+        raise ValueError(f"scale must be one of {', '.join(known)}, got {scale}")
+    budget = _mapping(known[scale], f"scales.{scale}")
+    _require_known(f"key of scales.{scale}", budget, _SCALE_KEYS)
+    return budget
+
+
+def _require_searchable(search: str | None, axes: dict[str, list[str]], metrics: list[str]) -> None:
+    if search is None:
+        return
+    if search not in axes:
+        raise ValueError(f"search must be null or an axis ({', '.join(axes)}), got {search}")
+    for metric in metrics:
+        if direction(metric, None, {}) not in ("lower", "higher"):
+            raise ValueError(f"metrics of a search must have a best direction, got {metric}")
 
 
 def _mapping(value: Any, what: str) -> dict[str, Any]:
@@ -178,9 +191,7 @@ def _seeds(value: Any, scale: str) -> list[int]:
     return seeds
 
 
-def _paper(value: Any) -> Paper | None:
-    if value is None:
-        return None
+def _paper(value: Any) -> Paper:
     given = _mapping(value, "paper")
     _require_known("key of paper", given, ("title", "authors", "year", "table", "link"))
     for key in ("title", "authors", "year", "table"):
