@@ -108,5 +108,6 @@ def _markdown_claims(verdicts: list[Verdict]) -> list[str]:
         numbers = ", ".join(verdict_parts(each))
         reason = f". {each.reason[0].upper()}{each.reason[1:]}" if each.reason else ""
         below = "".join(f"\n  {text}" for text in claim_texts(each.claim))
-        lines.append(f"- `{each.claim.text}` **{each.verdict}**{numbers and f': {numbers}'}{reason}.{below}")
+        ours = " (our own)" if each.claim.ours else ""
+        lines.append(f"- `{each.claim.text}`{ours} **{each.verdict}**{numbers and f': {numbers}'}{reason}.{below}")
     return ["## Claims", claims_summary(verdicts), "\n".join(lines), RULE]

@@ -144,7 +144,8 @@ def _claims(verdicts: list[Verdict]) -> str:
 
 
 def _claim(each: Verdict) -> str:
-    lines = [f"<code>{escape(each.claim.text)}</code>"]
+    ours = ' <span class="soft">our own</span>' if each.claim.ours else ""
+    lines = [f"<code>{escape(each.claim.text)}</code>{ours}"]
     lines += [f'<p class="soft">{escape(text)}</p>' for text in claim_texts(each.claim)]
     if each.difference is not None:
         parts = ", ".join(f'<span class="whole">{escape(part)}</span>' for part in verdict_parts(each))

@@ -23,7 +23,8 @@ def protocol_text(metric: Metric) -> str:
         str(terms.pop("settings", metric.name)),
         f"{counts[0]} against {counts[1]} ({terms.pop('reference', '?')} split, digest "
         f"{short_text(terms.pop('reference_digest', None))})",
-        f"features: {terms.pop('extractor')}@{digest}{scaled}, images quantised: {terms.pop('quantiser', None)}",
+        f"features: {terms.pop('extractor')}@{digest}{scaled}",
+        "" if (quantised := terms.pop("quantiser", None)) == "none" else f"images quantised: {quantised}",
         *(f"{key} {short_text(value)}" for key, value in terms.items() if key != "metric"),
         _made_by(metric),
         _floor(metric),

@@ -182,13 +182,12 @@ def _index_row(name: str, record: dict[str, Any]) -> str:
 
 
 def _index_claim(claim: dict[str, Any]) -> str:
-    text = f"- `{claim['claim']}` **{claim['verdict']}**"
+    text = f"- `{claim['claim']}`{' (our own)' if claim.get('ours') else ''} **{claim['verdict']}**"
     if isinstance(claim["left"], float | int):
         text += f": {number(claim['left'])} against {number(claim['right'])}"
     elif claim["reason"]:
         text += f": {claim['reason']}"
-    text += f", {p_text(claim['p'], claim['holm'])}" if claim["p"] is not None else ""
-    return text + (", our own" if claim.get("ours") else "")
+    return text + (f", {p_text(claim['p'], claim['holm'])}" if claim["p"] is not None else "")
 
 
 def _cell(text: str) -> str:

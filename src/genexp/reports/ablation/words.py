@@ -33,8 +33,8 @@ def counts_text(counts: dict[str, int]) -> str:
 
 
 def claim_texts(claim: Claim) -> list[str]:
-    """Whose statement a claim is and where it stands; then how the result is to be read."""
-    return [text for text in (f"Our own: {claim.source}" if claim.ours else claim.source, claim.note) if text]
+    """Where a claim stands, and how the result is to be read."""
+    return [text for text in (claim.source, claim.note) if text]
 
 
 def claims_summary(verdicts: Sequence[Verdict]) -> str:
@@ -121,13 +121,18 @@ def origin_lines(study: Study) -> list[tuple[str, str]]:
         ("threads", _listed(origin.get("threads"))),
         ("scale", study.scale),
         ("seeds", _listed(study.seeds)),
-        ("training images", _listed(origin.get("images"))),
+        (f"training {_things(study)}", _listed(origin.get("images"))),
         ("training", _spent(origin.get("trainings"), "runs", origin.get("training_seconds"))),
         ("measuring", _spent(origin.get("measurements"), "measurements", origin.get("measuring_seconds"))),
         ("versions", versions),
         ("date", origin.get("date")),
     ]
     return [(name, str(text)) for name, text in lines if text not in (None, "")]
+
+
+def _things(study: Study) -> str:
+    found = [metric.things for metric in (metric_of(study, name) for name in study.metrics) if metric is not None]
+    return found[0] if found else "images"
 
 
 def _listed(value: object) -> str:
