@@ -76,6 +76,14 @@ def test_reported_numbers_stand_in_the_order_of_the_file_whatever_a_scale_leaves
     assert list(read.values.values()) == [13.4, 14.0, 41.1]
 
 
+def test_a_scale_adds_overrides_to_single_values(tmp_path):
+    scales = copy.deepcopy(CONTENT["scales"])
+    scales["cpu"]["variants"] = {"eta": {0: ["sampler.steps=7"], 1: ["sampler.steps=9"]}}
+    cpu, gpu = (read_ablation(write(tmp_path, scales=scales), scale) for scale in ("cpu", "gpu"))
+    assert cpu.axes["eta"] == {"0": ["sampler.eta=0", "sampler.steps=7"]}
+    assert gpu.axes["eta"] == {"0": ["sampler.eta=0"], "1": ["sampler.eta=1"]}
+
+
 def test_a_claim_says_whose_it_is_and_how_to_read_it(tmp_path):
     claims = [{"claim": "fd < 1", "source": "Table 1"}, {"claim": "fd < 2", "note": "Read\n  so.", "ours": True}]
     theirs, ours = read_ablation(write(tmp_path, claims=claims), "cpu").claims
@@ -102,6 +110,8 @@ def test_a_claim_says_whose_it_is_and_how_to_read_it(tmp_path):
         ({"scales": {"cpu": {"seeds": [0, 0]}}}, "seeds must differ"),
         ({"scales": {"cpu": {"seeds": []}}}, "seeds must be a list of numbers"),
         ({"scales": {"cpu": {"seeds": 2, "only": {"eta": ["7"]}}}}, r"only\.eta must be among 0, 1"),
+        ({"scales": {"cpu": {"seeds": 2, "variants": {"eta": {"7": []}}}}}, "value of eta must be one of 0, 1, got 7"),
+        ({"scales": {"cpu": {"seeds": 2, "variants": {"etta": {}}}}}, "variants must be one of .*; did you mean eta"),
         ({"scales": {"gpu": {"seeds": 2}}}, "scale must be one of gpu, got cpu"),
         ({"scales": {"cpu": {"seed": 2}}}, "key of scales.cpu must be one of .* did you mean seeds"),
     ],

@@ -17,7 +17,7 @@ _KEYS = (
     *("title", "question", "paper", "experiment", "overrides", "variants", "search", "evaluate", "metrics"),
     *("reported", "claims", "remarks", "scales"),
 )
-_SCALE_KEYS = ("experiment", "overrides", "evaluate", "seeds", "only")
+_SCALE_KEYS = ("experiment", "overrides", "evaluate", "seeds", "only", "variants")
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _checked(name: str, content: dict[str, Any], scale: str) -> Ablation:
         paper=None if without_paper else _paper(content["paper"]),
         experiment=str(budget.get("experiment") or content["experiment"]),
         overrides=both("overrides"),
-        axes=_only(every, _mapping(budget.get("only") or {}, "only")),
+        axes=_at_scale(every, budget),
         search=search,
         evaluate=None if content.get("evaluate") is None else both("evaluate"),
         metrics=metrics,
@@ -123,11 +123,9 @@ def _budget(scales: Any, scale: str) -> dict[str, Any]:
 
 
 def _require_searchable(search: str | None, axes: dict[str, list[str]], metrics: list[str]) -> None:
-    if search is None:
-        return
-    if search not in axes:
+    if search is not None and search not in axes:
         raise ValueError(f"search must be null or an axis ({', '.join(axes)}), got {search}")
-    for metric in metrics:
+    for metric in metrics if search is not None else []:
         if direction(metric, None, {}) not in ("lower", "higher"):
             raise ValueError(f"metrics of a search must have a best direction, got {metric}")
 
@@ -170,15 +168,21 @@ def _axes(value: Any) -> dict[str, dict[str, list[str]]]:
     return axes
 
 
-def _only(axes: dict[str, dict[str, list[str]]], only: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
+def _at_scale(axes: dict[str, dict[str, list[str]]], budget: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
+    """The axes with the values that a scale has (`only`) and what it adds to some of them (`variants`)."""
+    only, more = (_mapping(budget.get(key) or {}, key) for key in ("only", "variants"))
     _require_known("axis of only", only, list(axes))
-    kept = dict(axes)
+    _require_known("axis of a scale's variants", more, list(axes))
+    kept = {axis: {name: list(given) for name, given in values.items()} for axis, values in axes.items()}
+    for axis, added in more.items():
+        for name, overrides in _mapping(added, f"variants.{axis}").items():
+            _require_known(f"value of {axis}", {name: None}, list(axes[axis]))
+            kept[axis][name] += _texts(overrides, f"variants.{axis}.{name}")
     for axis, wanted in only.items():
-        names = _texts(wanted, f"only.{axis}")
-        for name in names:
+        for name in (names := _texts(wanted, f"only.{axis}")):
             if name not in axes[axis]:
                 raise ValueError(f"only.{axis} must be among {', '.join(axes[axis])}, got {name}")
-        kept[axis] = {name: axes[axis][name] for name in names}
+        kept[axis] = {name: kept[axis][name] for name in names}
     return kept
 
 
