@@ -7,7 +7,9 @@ import yaml
 
 from genexp.ablations.finding import ablation_files
 from genexp.ablations.spec import read_ablation
+from genexp.ablations.variants import variants_of
 from genexp.commands.reproduce import as_hydra_has_it
+from genexp.runs.yaml_files import read_yaml
 
 CONTENT = {
     "title": "Noise",
@@ -37,6 +39,10 @@ CONTENT = {
         "gpu": {"experiment": "ddim/cifar10", "seeds": [4, 5]},
     },
 }
+
+
+def reported(value):
+    return {"name": "FID", "source": "Table 1", "protocol": "x", "values": {"eta=0,width=small": value}}
 
 
 def write(tmp_path, **changes):
@@ -96,6 +102,12 @@ def test_a_claim_says_whose_it_is_and_how_to_read_it(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"paper": CONTENT["paper"] | {"year": "n.d."}}, "paper.year must be a whole number, got 'n.d.'"),
+        ({"reported": [reported("about 3")]}, r"reported\.values\.eta=0,width=small must be a number, got 'about 3'"),
+        ({"reported": [reported(None)]}, "must be a number, got None"),
+        ({"reported": [reported({"spread": 3})]}, "must be a number, got None"),
+        ({"reported": [reported({"value": 1, "spread": "x"})]}, "the spread of reported.* must be a number, got 'x'"),
+        ({"scales": {"cpu": {"seeds": [True, 0]}}}, r"seeds must be a list of numbers from 0 or how many, got \[True"),
         ({"claims": [{"claim": "fd < 1", "ours": "yes"}]}, "ours of a claim must be true or false, got 'yes'"),
         ({"titel": "x"}, "key must be one of .* got titel; did you mean title"),
         ({"title": ...}, "title must be given"),
@@ -126,6 +138,24 @@ def test_a_file_that_is_no_yaml_is_refused(tmp_path):
     path.write_text("title: [")
     with pytest.raises(ValueError, match="must be readable YAML"):
         read_ablation(path, "cpu")
+    path.write_bytes(b"title: \xff\xfe")
+    with pytest.raises(ValueError, match=r"must be readable YAML, got .*broken\.yaml: .* can't decode"):
+        read_ablation(path, "cpu")
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_lines(tmp_path):
+    path = write(tmp_path)
+    path.write_text(path.read_text().replace("  width:", "  eta: {2: []}\n  width:"))
+    with pytest.raises(ValueError, match=r"noise\.yaml: key eta must stand once in its mapping, got it in lines \d+"):
+        read_ablation(path, "cpu")
+    path.write_text("base: &base {a: 1}\nmore: {<<: *base, a: 2}\n")
+    assert read_yaml(path, "a file") == {"base": {"a": 1}, "more": {"a": 2}}
+
+
+def test_variants_with_the_same_overrides_are_refused(tmp_path):
+    axes = CONTENT["variants"] | {"width": {"small": ["model.network.width=16"], "large": ["model.network.width=16"]}}
+    with pytest.raises(ValueError, match="same overrides for eta=0,setting=a,width=large and"):
+        variants_of(read_ablation(write(tmp_path, variants=axes), "gpu"))
 
 
 def test_names_patterns_and_paths_lead_to_files(tmp_path):

@@ -1,16 +1,14 @@
 """The file of an ablation: what is varied, at which scale, what the paper reports and claims. Imports no torch."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from genexp.reports.ablation.claims import parse_claim
-from genexp.reports.ablation.study import Claim, Labels, Paper, Reported
+from genexp.ablations.checks import mapping_of, require_known, seeds_of, texts_of
+from genexp.ablations.literature import claim_of, paper_of, reported_of
+from genexp.reports.ablation.study import Claim, Paper, Reported
 from genexp.reports.directions import direction
+from genexp.runs.yaml_files import read_yaml
 
 SCALES = ("cpu", "gpu", "paper")
 _KEYS = (
@@ -66,59 +64,56 @@ def read_ablation(path: Path, scale: str) -> Ablation:
         ValueError: the file is no readable YAML mapping, a key is missing, unknown or of the wrong kind, an axis or a
             claim names what there is not, or the scale does not exist.
     """
+    content = read_yaml(path, "an ablation")
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ValueError(f"an ablation must be readable YAML, got {path}: {error}") from error
-    try:
-        return _checked(path.stem, _mapping(content, "the file"), scale)
+        return _checked(path.stem, mapping_of(content, "the file"), scale)
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
 
 
 def _checked(name: str, content: dict[str, Any], scale: str) -> Ablation:
-    _require_known("key", content, _KEYS)
+    require_known("key", content, _KEYS)
     for key in ("title", "experiment", "variants", "metrics", "scales"):
         if not content.get(key):
             raise ValueError(f"{key} must be given, got {content.get(key)!r}")
     budget = _budget(content["scales"], scale)
     every = _axes(content["variants"])
     names = {axis: list(values) for axis, values in every.items()}
-    metrics, search = _texts(content["metrics"], "metrics"), content.get("search")
+    metrics, search = texts_of(content["metrics"], "metrics"), content.get("search")
     _require_searchable(search, names, metrics)
     rows = {axis: values for axis, values in names.items() if axis != search}
     without_paper = content.get("paper") is None
 
     def both(key: str) -> list[str]:
-        return [*_texts(content.get(key), key), *_texts(budget.get(key), key)]
+        return [*texts_of(content.get(key), key), *texts_of(budget.get(key), key)]
 
     return Ablation(
         name=name,
         scale=scale,
         title=str(content["title"]),
         question=str(content.get("question") or "").strip(),
-        paper=None if without_paper else _paper(content["paper"]),
+        paper=None if without_paper else paper_of(content["paper"]),
         experiment=str(budget.get("experiment") or content["experiment"]),
         overrides=both("overrides"),
         axes=_at_scale(every, budget),
         search=search,
         evaluate=None if content.get("evaluate") is None else both("evaluate"),
         metrics=metrics,
-        seeds=_seeds(budget.get("seeds"), scale),
-        reported=[_reported(_mapping(each, "reported"), rows) for each in content.get("reported") or []],
-        claims=[_claim(each, names, without_paper) for each in content.get("claims") or []],
+        seeds=seeds_of(budget.get("seeds"), f"scales.{scale}.seeds"),
+        reported=[reported_of(mapping_of(each, "reported"), rows) for each in content.get("reported") or []],
+        claims=[claim_of(each, names, without_paper) for each in content.get("claims") or []],
         remarks=str(content.get("remarks") or "").strip(),
     )
 
 
 def _budget(scales: Any, scale: str) -> dict[str, Any]:
     """What the file says of one scale."""
-    known = _mapping(scales, "scales")
-    _require_known("scale", known, SCALES)
+    known = mapping_of(scales, "scales")
+    require_known("scale", known, SCALES)
     if scale not in known:
         raise ValueError(f"scale must be one of {', '.join(known)}, got {scale}")
-    budget = _mapping(known[scale], f"scales.{scale}")
-    _require_known(f"key of scales.{scale}", budget, _SCALE_KEYS)
+    budget = mapping_of(known[scale], f"scales.{scale}")
+    require_known(f"key of scales.{scale}", budget, _SCALE_KEYS)
     return budget
 
 
@@ -130,38 +125,13 @@ def _require_searchable(search: str | None, axes: dict[str, list[str]], metrics:
             raise ValueError(f"metrics of a search must have a best direction, got {metric}")
 
 
-def _mapping(value: Any, what: str) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{what} must be a mapping, got {type(value).__name__}")
-    return {str(key): each for key, each in value.items()}
-
-
-def _texts(value: Any, what: str) -> list[str]:
-    if value is None:
-        return []
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise ValueError(f"{what} must be a list, got {value!r}")
-    for each in value:
-        if isinstance(each, Mapping | list):
-            raise ValueError(f"{what} must be a list of key=value texts, got {each!r}")
-    return [str(each) for each in value]
-
-
-def _require_known(what: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
-    for key in given:
-        if key not in known:
-            close = get_close_matches(key, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ValueError(f"{what} must be one of {', '.join(known)}, got {key}{hint}")
-
-
 def _axes(value: Any) -> dict[str, dict[str, list[str]]]:
     axes = {}
-    for axis, values in _mapping(value, "variants").items():
-        inside = _mapping(values, f"variants.{axis}")
+    for axis, values in mapping_of(value, "variants").items():
+        inside = mapping_of(values, f"variants.{axis}")
         if not inside:
             raise ValueError(f"variants.{axis} must have at least one value, got none")
-        axes[axis] = {name: _texts(overrides, f"variants.{axis}.{name}") for name, overrides in inside.items()}
+        axes[axis] = {name: texts_of(overrides, f"variants.{axis}.{name}") for name, overrides in inside.items()}
         for text in (axis, *inside):
             if not text or any(c in text for c in "[]=,<>* \t\n/"):
                 raise ValueError(f"names of variants must be of letters, digits and _.+- alone, got {text!r}")
@@ -170,80 +140,17 @@ def _axes(value: Any) -> dict[str, dict[str, list[str]]]:
 
 def _at_scale(axes: dict[str, dict[str, list[str]]], budget: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
     """The axes with the values that a scale has (`only`) and what it adds to some of them (`variants`)."""
-    only, more = (_mapping(budget.get(key) or {}, key) for key in ("only", "variants"))
-    _require_known("axis of only", only, list(axes))
-    _require_known("axis of a scale's variants", more, list(axes))
+    only, more = (mapping_of(budget.get(key) or {}, key) for key in ("only", "variants"))
+    require_known("axis of only", only, list(axes))
+    require_known("axis of a scale's variants", more, list(axes))
     kept = {axis: {name: list(given) for name, given in values.items()} for axis, values in axes.items()}
     for axis, added in more.items():
-        for name, overrides in _mapping(added, f"variants.{axis}").items():
-            _require_known(f"value of {axis}", {name: None}, list(axes[axis]))
-            kept[axis][name] += _texts(overrides, f"variants.{axis}.{name}")
+        for name, overrides in mapping_of(added, f"variants.{axis}").items():
+            require_known(f"value of {axis}", {name: None}, list(axes[axis]))
+            kept[axis][name] += texts_of(overrides, f"variants.{axis}.{name}")
     for axis, wanted in only.items():
-        for name in (names := _texts(wanted, f"only.{axis}")):
+        for name in (names := texts_of(wanted, f"only.{axis}")):
             if name not in axes[axis]:
                 raise ValueError(f"only.{axis} must be among {', '.join(axes[axis])}, got {name}")
         kept[axis] = {name: kept[axis][name] for name in names}
     return kept
-
-
-def _seeds(value: Any, scale: str) -> list[int]:
-    seeds = list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(seeds, list) or not seeds or not all(isinstance(each, int) for each in seeds):
-        raise ValueError(f"scales.{scale}.seeds must be a list of numbers or how many, got {value!r}")
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"scales.{scale}.seeds must differ, got {seeds}")
-    return seeds
-
-
-def _paper(value: Any) -> Paper:
-    given = _mapping(value, "paper")
-    _require_known("key of paper", given, ("title", "authors", "year", "table", "link"))
-    for key in ("title", "authors", "year", "table"):
-        if key not in given:
-            raise ValueError(f"paper.{key} must be given, got {value!r}")
-    return Paper(str(given["title"]), str(given["authors"]), int(given["year"]), str(given["table"]), given.get("link"))
-
-
-def _reported(given: dict[str, Any], axes: dict[str, list[str]]) -> Reported:
-    _require_known("key of reported", given, ("name", "source", "protocol", "values"))
-    values, spreads = {}, {}
-    for place, number in _mapping(given.get("values"), "reported.values").items():
-        labels = labels_of(place, axes)
-        if isinstance(number, Mapping):
-            _require_known("key of a reported value", number, ("value", "spread"))
-            values[labels], spreads[labels] = float(number["value"]), float(number["spread"])
-        else:
-            values[labels] = float(number)
-    ordered = sorted(values, key=lambda labels: [axes[axis].index(value) for axis, value in labels])
-    texts = (str(given.get(key) or "") for key in ("name", "source", "protocol"))
-    return Reported(*texts, {labels: values[labels] for labels in ordered}, spreads)
-
-
-def labels_of(text: str, axes: dict[str, list[str]]) -> Labels:
-    """The row that a text such as `eta=0,steps=10` names; an axis with one value may be left out.
-
-    Args:
-        text: What the file says.
-        axes: Axis to its values, without the axis of a search.
-
-    Raises:
-        ValueError: an unknown axis or value, or an axis that is missing.
-    """
-    given = dict(part.strip().partition("=")[::2] for part in text.split(","))
-    _require_known("axis", given, list(axes))
-    given |= {axis: values[0] for axis, values in axes.items() if axis not in given and len(values) == 1}
-    for axis, values in axes.items():
-        if axis not in given:
-            raise ValueError(f"a reported value must name all axes ({', '.join(axes)}), got {text}")
-        _require_known(f"value of {axis}", {given[axis]: None}, values)
-    return tuple((axis, given[axis]) for axis in axes)
-
-
-def _claim(value: Any, axes: dict[str, list[str]], without_paper: bool) -> Claim:
-    given = _mapping(value, "a claim")
-    _require_known("key of a claim", given, ("claim", "source", "note", "ours"))
-    ours = given.get("ours", without_paper)
-    if not isinstance(ours, bool):
-        raise ValueError(f"ours of a claim must be true or false, got {ours!r}")
-    source, note = (" ".join(str(given.get(key) or "").split()) for key in ("source", "note"))
-    return parse_claim(str(given.get("claim")), axes, source, note, ours)

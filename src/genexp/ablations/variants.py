@@ -35,12 +35,20 @@ def variants_of(ablation: Ablation) -> list[Variant]:
     """All combinations in the order of the file.
 
     Where nothing is drawn (`evaluate: null`), every override acts in training.
+
+    Raises:
+        ValueError: two of them have the same overrides.
     """
-    found = []
+    found: list[Variant] = []
     for values in product(*(axis.items() for axis in ablation.axes.values())):
         labels = tuple(zip(ablation.axes, (name for name, _ in values), strict=True))
         overrides = [each for _, given in values for each in given]
         drawing = [each for each in overrides if ablation.evaluate is not None and _DRAWING.match(each)]
         training = tuple(each for each in overrides if each not in drawing)
         found.append(Variant(labels, training, tuple(drawing)))
+    names: dict[tuple[tuple[str, ...], tuple[str, ...]], str] = {}
+    for each in found:
+        other = names.setdefault((each.training, each.drawing), each.name)
+        if other != each.name:
+            raise ValueError(f"variants must differ, got the same overrides for {other} and {each.name}")
     return found
