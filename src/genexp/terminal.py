@@ -1,10 +1,14 @@
 """What the terminal shows: times in words and tables that stay readable in a log file. Imports nothing heavy."""
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+_FEW_ROWS = 30
+"""Rows of a table that a narrow terminal shows as a block of lines each."""
 
 
 def duration(seconds: float) -> str:
@@ -17,6 +21,11 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds // 60} min {seconds % 60:02d} s"
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+def counted(count: int, word: str) -> str:
+    """A number with its word: `1 thread`, `2 threads`."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def shown_path(path: Path) -> str:
@@ -48,9 +57,20 @@ def print_table(rows: list[tuple[str, str]]) -> None:
 
 
 def print_columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table with headers on standard output; aligned plain lines when not a terminal."""
-    if not sys.stdout.isatty():
-        widths = [max(len(line[i]) for line in (headers, *rows)) for i in range(len(headers))]
+    """A table with headers on standard output; aligned plain lines when not a terminal.
+
+    A terminal that is too narrow gets a block of lines for each of a few rows, and plain lines for many: no number is
+    broken in two.
+    """
+    widths = [max(len(line[i]) for line in (headers, *rows)) for i in range(len(headers))]
+    narrow = sys.stdout.isatty() and sum(widths) + 3 * len(widths) > shutil.get_terminal_size().columns
+    if narrow and len(rows) <= _FEW_ROWS:
+        for row in rows:
+            print()
+            for header, cell in zip(headers, row, strict=True):
+                print(f"{header:<{max(map(len, headers))}}  {cell}")
+        return
+    if narrow or not sys.stdout.isatty():
         for line in (headers, *rows):
             print("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
         return
@@ -61,7 +81,7 @@ def print_columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None
 
     table = Table(box=SIMPLE_HEAVY, padding=(0, 1))
     for header in headers:
-        table.add_column(header, overflow="fold")
+        table.add_column(header, no_wrap=True)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)

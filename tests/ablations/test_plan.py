@@ -5,6 +5,7 @@ from pathlib import Path
 
 from genexp.ablations.plan import make_plan
 from genexp.ablations.spec import Ablation
+from genexp.sweeps.record import Job
 
 NOISE = Ablation(
     name="noise",
@@ -52,6 +53,26 @@ def test_a_drawing_has_the_seed_of_its_model_and_its_own_sampler():
     given = drawing.overrides(NOISE, Path("/runs/a b"))
     assert given[0] == "run='/runs/a b'"
     assert {"seed=7", "sampler.eta=1", "weights=raw", "num=100", "checkpoint=last"} <= set(given)
+
+
+def test_a_drawing_is_measured_by_the_job_of_its_overrides_and_of_its_run():
+    plan = make_plan(NOISE, [])
+    runs = {each: Path(f"/runs/it's {i:03d}") for i, each in enumerate(plan.trainings)}
+    other = dataclasses.replace(NOISE, evaluate=["metrics=[fd]", "num=50"])
+    wanted, foreign = plan.drawings[5], plan.drawings[6]
+    jobs = [
+        Job(0, wanted.overrides(other, runs[wanted.training]), "000"),
+        Job(1, foreign.overrides(NOISE, Path("/runs/of another")), "001"),
+        Job(2, wanted.overrides(NOISE, runs[wanted.training])[::-1], "002"),
+    ]
+    assert plan.measured(jobs, runs) == {wanted: jobs[2]}
+    assert plan.measured(jobs, {}) == {}
+
+
+def test_a_training_is_found_by_its_overrides_in_any_order():
+    plan = make_plan(NOISE, [])
+    jobs = [Job(0, ["seed=0"], "000"), *(Job(1, list(reversed(plan.trainings[3].overrides)), "001") for _ in "ab")]
+    assert plan.trained(jobs) == {plan.trainings[3]: jobs[1]}
 
 
 def test_without_drawing_every_override_acts_in_training():

@@ -7,6 +7,12 @@ import sys
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
+
+from genexp.ablations.finding import named
+from genexp.ablations.plan import make_plan
+from genexp.ablations.spec import read_ablation
+from genexp.commands.reproduce import _claim_folder, _with_seeds
 
 CONTENT = {
     "title": "Which weights to draw with",
@@ -71,7 +77,8 @@ def test_a_training_that_fails_is_named_and_the_others_go_on(first):
     status, out, err = first
     assert status == 1
     assert err.count("finished ") == 4 + 8
-    assert "4 parts are missing: lr=missing,weights=averaged seed=0: not trained (failed)" in err
+    assert "Traceback" not in err
+    assert "genexp reproduce: 4 parts are missing: lr=missing,weights=averaged seed=0: not trained (failed)" in err
     assert "lr=explodes" not in err.split("parts are missing")[1]
     assert "lr=explodes,weights=raw seed=1: training diverged" in out
     assert "9.25" in out
@@ -97,6 +104,7 @@ def test_the_table_keeps_reported_numbers_apart_and_names_protocols(folder, seco
     text = (folder / "table.md").read_text()
     assert "9.25" in text
     assert "faces" in text
+    assert "command: genexp reproduce ablation=weights.yaml scale=cpu\n" in text
     assert "digits_classifier" in text
     verdicts = [each["verdict"] for each in json.loads((folder / "claims.json").read_text())["claims"]]
     assert verdicts == ["holds", "fails"]
@@ -115,3 +123,18 @@ def test_the_status_is_read_without_running_anything(place, second):
     assert "4 of 4" in out
     assert "8 of 8" in out
     assert "1 holds, 1 fails" in out
+
+
+def test_another_file_of_the_same_name_does_not_take_the_folder(folder, second):
+    path, other = folder.parents[3] / "weights.yaml", folder.parents[3] / "other/weights.yaml"
+    _claim_folder(folder, named(path.resolve()))
+    with pytest.raises(ValueError, match=r"out must be another folder than .*, got .*other"):
+        _claim_folder(folder, named(other))
+
+
+def test_seeds_that_were_typed_stand_in_the_command_and_differ(place, second):
+    ablation = _with_seeds(read_ablation(place / "weights.yaml", "cpu"), OmegaConf.create([3, 1]))
+    assert ablation.seeds == [3, 1]
+    assert make_plan(ablation, []).command.endswith("weights.yaml scale=cpu seeds=[3,1]")
+    with pytest.raises(ValueError, match=r"seeds must differ, got \[0, 0\]"):
+        _with_seeds(ablation, [0, 0])

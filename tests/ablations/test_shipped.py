@@ -5,18 +5,10 @@ import pytest
 from genexp.ablations.finding import ablation_files
 from genexp.ablations.plan import make_plan
 from genexp.ablations.spec import SCALES, read_ablation
+from genexp.ablations.variants import with_every_value
 from genexp.commands.validate import problems_of
 
 FILES = ablation_files("glob(*)")
-
-
-def each_value_once(variants):
-    """As few variants as hold every value of every axis; problems come from values, not from pairs of them."""
-    seen = set()
-    for variant in variants:
-        if not seen.issuperset(variant.labels):
-            seen.update(variant.labels)
-            yield variant
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -24,7 +16,7 @@ def test_every_value_of_every_axis_composes(path):
     typical, drawn = {}, {}
     for scale in SCALES:
         plan = make_plan(read_ablation(path, scale), [])
-        chosen = list(each_value_once(plan.variants)) if scale == "cpu" else plan.variants[:1]
+        chosen = with_every_value(plan.variants) if scale == "cpu" else plan.variants[:1]
         for drawing in plan.drawings:
             if drawing.variant in chosen:
                 typical[drawing.training.typical] = scale

@@ -1,3 +1,5 @@
+import pytest
+
 from genexp.commands import info
 from genexp.runs.provenance import chosen_threads, cpu_features, git_state, versions
 
@@ -18,6 +20,13 @@ def test_info_says_versions_devices_and_places(capsys, tmp_path, monkeypatch):
     ):
         assert word in out
     assert "not there yet" in out
+
+
+@pytest.mark.parametrize(("threads", "text"), [(1, ", 1 thread\n"), (3, ", 3 threads\n")])
+def test_info_counts_in_words(threads, text, capsys, monkeypatch):
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    info.main([])
+    assert text in capsys.readouterr().out
 
 
 def test_info_takes_no_arguments(capsys):

@@ -5,12 +5,13 @@ from torch.nn.functional import avg_pool2d
 from genexp.data.datamodule import ImageData
 from genexp.data.digits import Digits
 from genexp.evaluation.cache import TensorCache
-from genexp.evaluation.evaluator import Evaluator, Generated
+from genexp.evaluation.evaluator import Evaluator
 from genexp.evaluation.extractors import ClassifierFeatures, Coordinates, Pixels
 from genexp.evaluation.images import ImageSet, quantised
 from genexp.evaluation.metrics.base import Value
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.metrics.kernel import KernelDistance
+from genexp.evaluation.scores import Generated
 from genexp.evaluation.statistics import FeatureStore
 from genexp.tensors import to_float
 

@@ -10,11 +10,12 @@ import pytest
 import torch
 from torchvision.datasets import CIFAR10
 
-from genexp.evaluation.evaluator import Evaluator, Generated, Score
+from genexp.evaluation.evaluator import Evaluator
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.inception import InceptionFeatures
 from genexp.evaluation.metrics.classifier_score import ClassifierScore
 from genexp.evaluation.metrics.frechet import FrechetDistance
+from genexp.evaluation.scores import Generated, Score
 from genexp.tensors import to_float
 
 WEIGHTS = "GENEXP_TEST_INCEPTION"

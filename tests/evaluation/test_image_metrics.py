@@ -11,13 +11,14 @@ from torchmetrics.functional.image import (
 
 from genexp.data.datamodule import ImageData
 from genexp.data.digits import Digits
-from genexp.evaluation.evaluator import Evaluator, Generated
+from genexp.evaluation.evaluator import Evaluator
 from genexp.evaluation.extractors import Pixels
 from genexp.evaluation.image_extractor import Images, in_colour
 from genexp.evaluation.images import ImageSet, quantised
 from genexp.evaluation.metrics.ms_ssim import MsSsimDiversity
 from genexp.evaluation.metrics.reconstruction import Reconstruction
 from genexp.evaluation.pairing import seeded_pairs
+from genexp.evaluation.scores import Generated
 from genexp.evaluation.statistics import FeatureStore
 from genexp.evaluation.structural_similarity import (
     SCALE_WEIGHTS,

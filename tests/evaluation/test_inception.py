@@ -4,10 +4,11 @@ import pytest
 import torch
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from genexp.evaluation.evaluator import Evaluator, Generated
+from genexp.evaluation.evaluator import Evaluator
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.inception import InceptionFeatures
 from genexp.evaluation.metrics.frechet import FrechetDistance
+from genexp.evaluation.scores import Generated
 from genexp.tensors import to_float
 
 

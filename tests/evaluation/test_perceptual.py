@@ -4,12 +4,13 @@ import torchvision
 from torch import nn
 from torchmetrics.functional.image import lpips as reference_lpips
 
-from genexp.evaluation.evaluator import Evaluator, Generated
+from genexp.evaluation.evaluator import Evaluator
 from genexp.evaluation.extractors import Pixels
 from genexp.evaluation.image_extractor import Images
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.perceptual import Lpips, LpipsDiversity, PerceptualDistance, PerceptualDiversity
 from genexp.evaluation.perceptual_networks import BACKBONES, LpipsDistance, MapDistance
+from genexp.evaluation.scores import Generated
 from genexp.evaluation.statistics import FeatureStore
 from genexp.networks.compact_vgg import CompactVGG
 from genexp.shipped import WrongDigest

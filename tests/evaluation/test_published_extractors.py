@@ -10,11 +10,12 @@ from genexp.data.shapes import Shapes
 from genexp.evaluation.captions import ClassCaptions, IndexCaptions
 from genexp.evaluation.clip_extractor import ClipFeatures
 from genexp.evaluation.dino_extractor import DinoFeatures
-from genexp.evaluation.evaluator import Evaluator, Generated
+from genexp.evaluation.evaluator import Evaluator
 from genexp.evaluation.extractors import Pixels
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.clip_score import ClipScore
 from genexp.evaluation.resizing import resized
+from genexp.evaluation.scores import Generated
 from genexp.evaluation.statistics import FeatureStore
 from genexp.evaluation.vgg_extractor import VggFeatures
 from genexp.networks.vision_transformer import VisionTransformer

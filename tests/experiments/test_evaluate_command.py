@@ -123,6 +123,18 @@ def test_the_run_keeps_one_row_for_every_protocol(trained, tmp_path):
     }
 
 
+def test_images_that_are_drawn_otherwise_are_measured_in_a_folder_of_their_own(trained, tmp_path):
+    folder = type(trained)(tmp_path / "run")
+    shutil.copytree(trained.path, folder.path)
+    shutil.rmtree(folder.path / "evaluations", ignore_errors=True)
+    usual = ["wandb=false", "pictures=0", "grid=0", "num=30"]
+    for further in ([], ["++sampler.truncation=0.5"], ["++sampler.truncation=0.7"], ["checkpoint=last"]):
+        evaluate(compose("evaluate", [f"run={folder.path}", *usual, *further]))
+    found = {path.parent.name for path in (folder.path / "evaluations").glob("*/metrics.json")}
+    names = ("seed0_latent", "seed0_latent_truncation0.5", "seed0_latent_truncation0.7")
+    assert found == {*(f"30_{name}_averaged" for name in names), "last_30_seed0_latent_averaged"}
+
+
 def test_averaged_and_raw_weights_are_compared_in_pairs(trained, tmp_path, capsys):
     options = [f"run={trained.path}", f"out={tmp_path}", "num=300", "wandb=false", "weights=[averaged,raw]"]
     evaluate(compose("evaluate", options))

@@ -63,6 +63,15 @@ def test_strengths_share_one_trained_model(stylizer, tmp_path, capsys):
     assert len(kept) == 4
 
 
+def test_every_strength_and_split_has_a_folder_of_its_own(stylizer):
+    for further in ([], ["++sampler.alpha=0.5"], ["reference=val"], ["num=3"]):
+        evaluate(compose("evaluate", [f"run={stylizer.path}", "metrics=none", "wandb=false", "grid=0", *further]))
+    found = {path.parent.name for path in (stylizer.path / "evaluations").glob("*/metrics.json")}
+    assert found == {
+        f"{each}_averaged" for each in ("test_mapping", "test_mapping_alpha0.5", "val_mapping", "test_3_mapping")
+    }
+
+
 def test_an_optimised_picture_is_measured_too(tmp_path):
     overrides = [*tiny.overrides_for("style"), "training.max_images=4", f"paths.outputs={tmp_path / 'runs'}"]
     folder = tiny.run(overrides)

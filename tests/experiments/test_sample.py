@@ -1,6 +1,7 @@
 """`genexp sample`: the pictures a person asked for, and the same image for the same index whatever else changes."""
 
 import json
+import shutil
 
 import pytest
 from PIL import Image
@@ -59,6 +60,27 @@ def test_the_record_says_how_the_images_were_drawn(runs, tmp_path):
     assert record["images_seen"] == 64
 
 
+def test_what_is_drawn_otherwise_lies_in_a_folder_of_its_own(runs, tmp_path):
+    folder = type(runs["diffusion"])(tmp_path / "run")
+    shutil.copytree(runs["diffusion"].path, folder.path)
+    ways = {
+        "seed0_ddim3_averaged": [],
+        "seed0_ddim3_eta1_averaged": ["++sampler.eta=1"],
+        "seed0_ddim3_eta1_guidance2_averaged": ["++sampler.eta=1", "++sampler.guidance=2"],
+        "seed0_ddim3_label4_averaged": ["label=4"],
+        "seed0_ddim3_raw": ["weights=raw"],
+        "seed1_ddim3_averaged": ["seed=1"],
+        "last_seed0_ddim3_averaged": ["checkpoint=last"],
+    }
+    few = ["num=2", "frames=0", "interpolate=0", "++sampler.steps=3"]
+    for overrides in ways.values():
+        sample(compose("sample", [f"run={folder.path}", *few, *overrides]))
+    records = {path.parent.name: json.loads(path.read_text()) for path in folder.samples.glob("*/sample.json")}
+    assert set(records) == set(ways)
+    told = ("seed", "weights", "label", "checkpoint", "sampler")
+    assert len({json.dumps([record[key] for key in told], sort_keys=True) for record in records.values()}) == len(ways)
+
+
 def test_another_sampler_can_be_named(runs, tmp_path):
     out = draw(runs["diffusion"], tmp_path, "num=2", "sampler=ddpm", "sampler.steps=4", "frames=3", "rows=2")
     assert json.loads((out / "sample.json").read_text())["sampler"]["_target_"].endswith("DDPM")
@@ -71,7 +93,7 @@ def test_interpolation_begins_and_ends_at_the_samples(runs, tmp_path):
     from genexp.runs.load import load_run
 
     run = load_run(runs["diffusion"].path)
-    drawing = Drawing(run, run.config.sampler, "cpu", seed=0, batch_size=5, label=2)
+    drawing = Drawing(run.model, run.config, run.config.sampler, "cpu", seed=0, batch_size=5, label=2)
     images, arcs = drawing.images(4), drawing.interpolation(rows=2, count=3)
     assert (arcs[0] - images[0]).abs().max() < 1e-5
     assert (arcs[2] - images[1]).abs().max() < 1e-5
@@ -117,8 +139,6 @@ def test_load_run_gives_a_notebook_everything(runs):
 
 
 def test_a_config_from_a_run_folder_builds_only_what_is_allowed(runs, tmp_path):
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(runs["vae"].path, copy)
     text = (copy / "config.yaml").read_text().replace("genexp.families.vae.VAE", "os.system")

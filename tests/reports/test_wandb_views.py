@@ -10,7 +10,8 @@ from stored_runs import FD, write_run
 from genexp.reports.comparison import compare_runs
 from genexp.reports.finding import find_run_folders
 from genexp.reports.reading import read_runs
-from genexp.runs.wandb_views import Place, by_group, place_of, setting_keys, show_in_wandb
+from genexp.runs.wandb_panels import Place, by_group, setting_keys
+from genexp.runs.wandb_views import place_of, show_in_wandb
 
 LOGGER = {"project": "mine", "entity": None}
 

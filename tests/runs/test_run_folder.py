@@ -1,4 +1,5 @@
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -46,14 +47,81 @@ def test_history_leaves_out_a_torn_last_line(tmp_path):
     assert [row["images_seen"] for row in folder.history()] == [1, 2]
 
 
+def begin(path, **record):
+    """A folder in which a run was begun."""
+    folder = RunFolder.claim(path, record)
+    folder.config_path.write_text("{}")
+    return folder
+
+
 def test_resume_auto_finds_the_newest_unfinished_run_of_the_same_configuration(tmp_path):
     for name, digest, state in (("a", "x", "finished"), ("b", "x", "running"), ("c", "y", "running")):
-        RunFolder.claim(tmp_path / name, {"config_digest": digest, "state": state})
+        begin(tmp_path / name, config_digest=digest, state=state)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/run.json").write_text("{")
     assert newest_unfinished(tmp_path, "x").path.name == "b"
     assert newest_unfinished(tmp_path, "z") is None
     assert len(list(runs_under(tmp_path))) == 4
+
+
+def test_resume_auto_passes_over_a_run_that_was_not_begun_and_one_that_is_held(tmp_path):
+    older = begin(tmp_path / "older", config_digest="x", state="running")
+    newer = begin(tmp_path / "newer", config_digest="x", state="running")
+    RunFolder.claim(tmp_path / "killed_before_its_configuration", {"config_digest": "x", "state": "running"})
+    for place, folder in enumerate((older, newer)):
+        os.utime(folder.path / "run.json", (place, place))
+    assert newest_unfinished(tmp_path, "x") == newer
+    assert newer.hold()
+    assert newest_unfinished(tmp_path, "x") == older
+    newer.release()
+    assert newest_unfinished(tmp_path, "x") == newer
+
+
+def test_a_run_is_begun_once_its_record_and_its_configuration_are_there(tmp_path):
+    assert not RunFolder(tmp_path).begun
+    for content in (b"", b"{", b"\xff\xfe", b"[]"):
+        (tmp_path / "run.json").write_bytes(content)
+        assert not RunFolder(tmp_path).begun
+    (tmp_path / "run.json").unlink()
+    folder = RunFolder.claim(tmp_path, {"id": "a"})
+    assert not folder.begun
+    folder.config_path.write_text("{}")
+    assert folder.begun
+
+
+class Killed(BaseException):
+    """Stands for a process that is gone."""
+
+
+def killed(*_):
+    raise Killed
+
+
+@pytest.mark.parametrize("moment", ["fsync", "link"])
+def test_a_record_is_there_complete_or_not_at_all(moment, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(os, moment, killed)
+        with pytest.raises(Killed):
+            RunFolder.claim(tmp_path, {"id": "a"})
+    assert not (tmp_path / "run.json").exists()
+    assert RunFolder.claim(tmp_path, {"id": "b"}).record == {"id": "b"}
+
+
+def test_where_there_are_no_hard_links_a_folder_is_still_claimed_once(tmp_path, monkeypatch):
+    def refused(*_):
+        raise PermissionError("no hard links here")
+
+    monkeypatch.setattr(os, "link", refused)
+    assert RunFolder.claim(tmp_path, {"id": "a"}).record == {"id": "a"}
+    with pytest.raises(FileExistsError, match="run_dir must be a folder without a run"):
+        RunFolder.claim(tmp_path, {"id": "b"})
+    assert not list(tmp_path.glob(".*.partial"))
+    (tmp_path / "run.json").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        with pytest.raises(Killed):
+            RunFolder.claim(tmp_path, {"id": "c"})
+    assert not RunFolder(tmp_path).begun
 
 
 def test_a_damaged_record_is_named(tmp_path):

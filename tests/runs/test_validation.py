@@ -5,10 +5,10 @@ import pytest
 from omegaconf import OmegaConf, open_dict
 
 from genexp.commands import validate
-from genexp.runs.build import build, require_allowed
+from genexp.runs.build import build
 from genexp.runs.config import compose, conf_dir, initialised
 from genexp.runs.origin import Origins
-from genexp.runs.validation import InvalidConfig, accepted_parameters, find_problems, locate, require_valid
+from genexp.runs.validation import InvalidConfig, accepted_parameters, find_problems, require_valid
 
 
 def problems(text, name="train"):
@@ -29,7 +29,10 @@ def test_a_missing_argument_is_named():
 
 def test_an_unreachable_target_is_named():
     assert "did you mean Linear?" in problems("{trainer: {_target_: genexp.ramps.Lineer}}")[0]
-    assert "genexp.nowhere.Thing does not exist" in problems("{trainer: {_target_: genexp.nowhere.Thing}}")[0]
+    assert (
+        "genexp.losses.nowhere.Thing does not exist"
+        in problems("{trainer: {_target_: genexp.losses.nowhere.Thing}}")[0]
+    )
 
 
 def test_a_broken_interpolation_is_named():
@@ -43,8 +46,6 @@ def test_an_unknown_top_level_key_is_named():
 def test_targets_outside_the_project_are_refused():
     with pytest.raises(ValueError, match="must begin with one of"):
         build({"_target_": "os.system", "command": "true"})
-    with pytest.raises(ValueError, match=r"model\.network\._target_ must begin"):
-        require_allowed("subprocess.run", "model.network")
     with pytest.raises(ValueError, match="must begin"):
         build({"_target_": "genexp.runs.folder.write_atomically", "path": "x", "text": "y"})
     assert "must begin with one of" in problems("{trainer: {_target_: os.system}}")[0]
@@ -66,7 +67,6 @@ def test_keywords_of_base_classes_count_and_true_catch_alls_are_left_alone():
 
     assert accepted_parameters(Child) == ({"own", "known"}, {"own"})
     assert accepted_parameters(dict) is None
-    assert locate("genexp.ramps.Linear").__name__ == "Linear"
 
 
 def test_the_file_that_set_a_wrong_key_is_named(tmp_path):

@@ -14,9 +14,9 @@ from genexp.families.vae import VAE
 from genexp.losses.reconstruction import Bernoulli
 from genexp.networks.autoencoder import MLPDecoder, MLPEncoder
 from genexp.runs.config import compose
+from genexp.runs.drawing import require_drawable
 from genexp.runs.folder import RunFolder
 from genexp.runs.load import load_run
-from genexp.runs.samples import require_drawable
 from genexp.sampling.density import LatentMixture, fit_to_training_images
 from genexp.sampling.latent import Latent
 from genexp.tensors import IndexedNoise
@@ -213,7 +213,7 @@ def test_a_model_without_an_encoder_is_refused_before_anything_is_drawn(tmp_path
     gan = load_run(tiny.run([*tiny.overrides_for("gan"), *length]).path)
     sampler = compose("sample", [f"run={tmp_path}", "sampler=latent_gaussian"]).sampler
     with pytest.raises(ValueError, match="needs a model that encodes images, got GAN"):
-        require_drawable(gan, sampler)
+        require_drawable(gan.model, sampler)
 
 
 def test_the_training_images_are_those_within_the_limit():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from genexp.sweeps import preloading
 from genexp.sweeps.connection import Connection
 
 PROGRAM = """
@@ -122,6 +123,29 @@ def test_what_a_job_leaves_behind_ends_with_it(connect, tmp_path):
     assert not members
 
 
+WATCHED = """
+import os
+killpg = os.killpg
+
+def watched(pid, number):
+    print("ours" if os.path.exists(f"/proc/{pid}") else "anybody's", file=__import__("sys").stderr, flush=True)
+    killpg(pid, number)
+
+os.killpg = watched
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the number in /proc")
+def test_a_group_is_killed_while_its_number_cannot_be_anothers(connect, tmp_path):
+    program = Path(*Connection.program)
+    program.write_text(WATCHED + PROGRAM)
+    connection = connect()
+    for what in ("parent", "fail"):
+        start(connection, tmp_path, what)
+        endings(connection, 1)
+    assert (tmp_path / "server.log").read_text().split() == ["ours", "ours"]
+
+
 def _group(process):
     try:
         return int((process / "stat").read_text().rsplit(")", 1)[1].split()[2])
@@ -146,6 +170,24 @@ def test_jobs_die_with_a_server_that_is_killed_and_the_sweep_learns_of_it(connec
     wait_for_death(pid)
     with pytest.raises(RuntimeError, match=r"the process that starts jobs has ended, see .*server\.log"):
         endings(connection, 2)
+
+
+def test_gpus_that_cannot_be_counted_say_why(tmp_path, monkeypatch):
+    counting = "import sys; sys.modules['torch'] = None; from genexp.sweeps.preloading import count_gpus; count_gpus()"
+    (tmp_path / "counting.py").write_text(counting)
+    monkeypatch.setattr(Connection, "program", (str(tmp_path / "counting.py"),))
+    connection = Connection(tmp_path / "server.log", True, 1.0, 2, os.environ)
+    reason = "ModuleNotFoundError: import of torch halted"
+    with pytest.raises(RuntimeError, match=f"must be found out before a sweep starts, got {reason}"):
+        connection.ready()
+    connection.close()
+    assert (tmp_path / "server.log").read_text().count("Traceback") == 2
+
+
+def test_a_count_of_gpus_that_is_killed_names_the_signal(monkeypatch):
+    monkeypatch.setattr(preloading, "_count", lambda: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(RuntimeError, match="got an exit status of -9"):
+        preloading.count_gpus()
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path, monkeypatch):

@@ -149,7 +149,8 @@ def test_a_folder_is_not_continued_by_another_configuration(vae, called_by_slurm
     from genexp.sweeps.errors import JobFailed
 
     _, _, submitted = vae
-    RunFolder.claim(submitted.folder, {"id": "a", "state": "running", "config_digest": "another"})
+    other = RunFolder.claim(submitted.folder, {"id": "a", "state": "running", "config_digest": "another"})
+    other.config_path.write_text("trainer: {precision: 32-true}\n")
     with pytest.raises(JobFailed, match="ended with status 1: genexp train model=vae"):
         submitted()
     assert "run_dir must hold a run of this configuration" in capsys.readouterr().err
@@ -187,7 +188,7 @@ def test_further_ranks_take_the_folder_that_rank_zero_has_claimed(tmp_path, monk
     from genexp.runs.claim import claim_folder
 
     monkeypatch.setenv("SLURM_PROCID", "1")
-    RunFolder.claim(tmp_path / "run", {"id": "a"})
+    RunFolder.claim(tmp_path / "run", {"id": "a"}).config_path.write_text("{}")
     plain = {"run_dir": str(tmp_path / "run"), "resume": "auto"}
     assert claim_folder(plain) == (RunFolder(tmp_path / "run"), None)
     RunFolder(tmp_path / "run").last.touch()

@@ -15,7 +15,7 @@ from genexp.runs.folder import RunFolder
 from genexp.sweeps.errors import JobFailed, SweepInterrupted
 from genexp.sweeps.pool import Pool
 from genexp.sweeps.record import SweepFolder
-from genexp.sweeps.slots import Slots
+from genexp.sweeps.slots import Slots, need_of
 from genexp.sweeps.study.search import Search
 from genexp.sweeps.study.storage import ask, used
 
@@ -88,9 +88,7 @@ class Jobs:
 
 
 class Launching:
-    """Plays the launcher: a folder, two places, jobs that need no composing."""
-
-    gpus = ()
+    """Plays the launcher and its machine: a folder, two places, jobs that need no composing."""
 
     def __init__(self, folder, jobs, resume=False, places=2):
         self.folder, self.jobs, self.resume, self.places = folder, jobs, resume, places
@@ -104,11 +102,14 @@ class Launching:
         self.sweep = SweepFolder(self.folder, ["-m"], resume=self.resume)
         return self.sweep
 
-    def connect(self):
-        pass
+    def connected(self):
+        return self
 
-    def pool(self, needs):
-        return Pool(self.sweep, self.jobs, Slots([], self.places), None, 5)
+    def need_of(self, config):
+        return need_of(config, 0)
+
+    def pool(self, sweep, needs):
+        return Pool(sweep, self.jobs, Slots([], self.places), None, 5)
 
     def say_how_to_go_on(self):
         pass

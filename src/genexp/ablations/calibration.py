@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from genexp.ablations.measurements import MeasurementFolder
 from genexp.ablations.plan import Drawing, Plan, Training
-from genexp.ablations.running import MeasurementFolder, Workers, opened
+from genexp.ablations.running import Workers
 from genexp.runs.config import compose
 from genexp.runs.folder import write_atomically
 from genexp.sweeps.pool import Task
@@ -90,13 +91,9 @@ def _estimated(
 
 def _unmeasured(plan: Plan, workers: Workers, jobs: Mapping[Training, Job]) -> list[Drawing]:
     """Drawings without values; the record is asked without claiming its jobs."""
-    done = {tuple(sorted(job.overrides)) for job in workers.measurements.jobs if workers.measurements.finished(job)}
-    found = []
-    for drawing in plan.drawings:
-        run = (workers.runs.path / jobs[drawing.training].folder).resolve()
-        if tuple(sorted(drawing.overrides(plan.ablation, run))) not in done:
-            found.append(drawing)
-    return found
+    valued = [job for job in workers.measurements.jobs if workers.measurements.finished(job)]
+    measured = plan.measured(valued, {each: workers.run_of(job).path.resolve() for each, job in jobs.items()})
+    return [each for each in plan.drawings if each not in measured]
 
 
 class _Trials:
@@ -130,7 +127,7 @@ class _Trials:
             else:
                 job = self._trained(drawing.training.typical)
                 run = self._runs.path / job.folder
-            sweep = opened(MeasurementFolder, self.folder / "measurements")
+            sweep = MeasurementFolder(self.folder / "measurements", resume=None)
             self._keep(key, self._done(sweep, drawing.overrides(plan.ablation, run.resolve()), "measurement").seconds)
             sweep.release()
         return self.seconds[key]
@@ -147,7 +144,7 @@ class _Trials:
 
     def _trained(self, typical: tuple[str, ...]) -> Job:
         if self._runs is None:
-            self._runs = opened(SweepFolder, self.folder)
+            self._runs = SweepFolder(self.folder, resume=None)
         config = compose("train", list(typical))
         images = min(config.training.max_images, _BATCHES * config.data.get("batch_size", 1))
         kept = [each for each in typical if not each.startswith(("logger=", "training.max_images="))]

@@ -7,6 +7,11 @@ from pathlib import Path
 from genexp.runs.config import conf_dir
 
 
+def named(path: Path) -> str:
+    """What to type for a file: its name if genexp ships it, else its path."""
+    return path.stem if path.resolve().parent == (conf_dir() / "ablation").resolve() else str(path)
+
+
 def ablation_files(text: str, folder: Path | None = None) -> list[Path]:
     """The files that a name, a pattern as in `glob(gan_*)`, or a path of one's own stands for.
 

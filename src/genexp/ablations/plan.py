@@ -1,11 +1,16 @@
 """What an ablation needs: the models to train, each once for all variants that share it, and the sets to measure."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from genexp.ablations.spec import Ablation
 from genexp.ablations.variants import Variant, variants_of
 from genexp.sweeps.paths import quoted
+from genexp.sweeps.record import Job
+
+_Wanted = TypeVar("_Wanted")
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,26 @@ class Plan:
     def command(self) -> str:
         """The command line that carries it out."""
         more = f" train=[{','.join(self.further)}]" if self.further else ""
-        return f"genexp reproduce ablation={self.ablation.name} scale={self.ablation.scale}{more}"
+        asked = self.ablation.asked or f"ablation={self.ablation.name} scale={self.ablation.scale}"
+        return f"genexp reproduce {asked}{more}"
+
+    def trained(self, jobs: Iterable[Job]) -> dict[Training, Job]:
+        """The job of every training that has one among these.
+
+        Args:
+            jobs: Jobs of `genexp train`; the finished ones say what is done.
+        """
+        return _job_of_each({each: each.overrides for each in self.trainings}, jobs)
+
+    def measured(self, jobs: Iterable[Job], runs: Mapping[Training, Path]) -> dict[Drawing, Job]:
+        """The job of every drawing that has one among these: the same overrides, of the same run.
+
+        Args:
+            jobs: Jobs of `genexp evaluate`; the finished ones say what is done.
+            runs: The run folders of the trainings; drawings from others have no job.
+        """
+        drawable = [each for each in self.drawings if each.training in runs]
+        return _job_of_each({each: each.overrides(self.ablation, runs[each.training]) for each in drawable}, jobs)
 
 
 def make_plan(ablation: Ablation, further: list[str]) -> Plan:
@@ -97,6 +121,15 @@ def make_plan(ablation: Ablation, further: list[str]) -> Plan:
             )
             drawings.append(Drawing(variant, training))
     return Plan(ablation, variants, list(trainings.values()), drawings, further)
+
+
+def _job_of_each(wanted: Mapping[_Wanted, Sequence[str]], jobs: Iterable[Job]) -> dict[_Wanted, Job]:
+    """The job of everything that has one; no job is of two things, as in `SweepFolder.job_for`."""
+    free: dict[tuple[str, ...], list[Job]] = {}
+    for job in jobs:
+        free.setdefault(tuple(sorted(job.overrides)), []).append(job)
+    found = {each: free.get(tuple(sorted(overrides))) for each, overrides in wanted.items()}
+    return {each: alike.pop(0) for each, alike in found.items() if alike}
 
 
 def _title(variant: Variant, variants: list[Variant]) -> str:

@@ -1,39 +1,16 @@
 """Carries out a plan: trainings, then measurements, each in a process of its own, and only what is missing."""
 
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
+from genexp.ablations.measurements import MeasurementFolder
 from genexp.ablations.plan import Drawing, Plan, Training
+from genexp.ablations.variants import with_every_value
 from genexp.runs.config import compose
 from genexp.runs.folder import DamagedRun, RunFolder
-from genexp.runs.launch import typed_environment
-from genexp.sweeps.connection import Connection
-from genexp.sweeps.paths import quoted
-from genexp.sweeps.pool import Pool, Task
+from genexp.sweeps.machine import Machine
+from genexp.sweeps.pool import Task
 from genexp.sweeps.record import Job, SweepFolder
-from genexp.sweeps.slots import Need, make_slots, need_of, visible_gpus
-
-
-class MeasurementFolder(SweepFolder):
-    """A sweep whose jobs are `genexp evaluate`: finished when the values are there."""
-
-    def finished(self, job: Job) -> bool:
-        """Whether the job has left its values."""
-        return self.values_of(job) is not None
-
-    def values_of(self, job: Job) -> Path | None:
-        """The file of the job's values, or None."""
-        return next(iter((self.path / job.folder).glob("*/metrics.json")), None)
-
-    def value(self, job: Job) -> float | None:
-        """A measurement has many values and monitors none."""
-        return None
-
-    def arguments(self, job: Job) -> list[str]:
-        """The command that measures."""
-        return ["evaluate", *job.overrides, f"out={quoted(self.path / job.folder)}"]
 
 
 class Workers:
@@ -41,24 +18,17 @@ class Workers:
 
     Args:
         folder: The ablation's folder; `runs/` and `measurements/` in it are sweeps that can be continued.
-        slots: Places to run on, see `make_slots`.
-        threads: CPU threads of a job, see `make_slots`.
-        timeout: Seconds a job may take, or None.
-        grace: Seconds between asking a job to end and killing it.
+        machine: Where they run.
     """
 
-    def __init__(self, folder: Path, slots: Any, threads: Any, timeout: float | None, grace: float) -> None:
-        self.folder, self.slots, self.threads = folder, slots, threads
-        self.timeout, self.grace = timeout, grace
-        self.runs = opened(SweepFolder, folder / "runs")
-        self.measurements = opened(MeasurementFolder, folder / "measurements")
-        self._connection: Connection | None = None
-        self._gpus: list[str] = []
+    def __init__(self, folder: Path, machine: Machine) -> None:
+        self.folder, self.machine = folder, machine
+        self.runs = SweepFolder(folder / "runs", resume=None)
+        self.measurements = MeasurementFolder(folder / "measurements", resume=None)
 
     def close(self) -> None:
         """End the processes and let another command continue the ablation."""
-        if self._connection is not None:
-            self._connection.close()
+        self.machine.close()
         for sweep in (self.runs, self.measurements):
             sweep.release()
 
@@ -75,8 +45,8 @@ class Workers:
         tasks = []
         for training, job in missing.items():
             config = configs[training.typical]
-            need = need_of(config, len(self._gpus))
-            tasks.append(Task(job, f"{job.number} {training.title}", need, config.training.max_images))
+            need, images = self.machine.need_of(config), config.training.max_images
+            tasks.append(Task(job, f"{job.number} {training.title}", need, images))
         self.carry_out(self.runs, tasks)
 
     def measure(self, plan: Plan, jobs: dict[Training, Job]) -> dict[Drawing, Job]:
@@ -89,8 +59,8 @@ class Workers:
         missing = [each for each, job in found.items() if not self._done(self.measurements, job)]
         if missing:
             self._connect()
-        need = Need("gpu" if self._gpus else "cpu", 1)
-        tasks = [Task(found[each], f"{found[each].number} {each.title}", need) for each in missing]
+        named = {each: f"{found[each].number} {each.title}" for each in missing}
+        tasks = [Task(found[each], name, self.machine.need) for each, name in named.items()]
         self.carry_out(self.measurements, tasks)
         return found
 
@@ -115,31 +85,16 @@ class Workers:
     def carry_out(self, sweep: SweepFolder, tasks: Sequence[Task]) -> None:
         """Run tasks of a sweep to their end, side by side on the places there are."""
         sweep.save()
-        if not tasks:
-            return
-        self._connect()
-        slots = make_slots(self.slots, self.threads, [task.need for task in tasks], self._gpus)
-        for task in tasks:
-            slots.require_room(task.need)
-        Pool(sweep, self._connection, slots, self.timeout, self.grace).run(tasks)
-
-    @property
-    def places(self) -> int:
-        """Jobs that run side by side."""
-        need = Need("gpu" if self._gpus else "cpu", 1)
-        slots = make_slots(self.slots, self.threads, [need] * 1024, self._gpus)
-        return len(slots.gpus) or slots.cpus
+        if tasks:
+            self._connect()
+            self.machine.pool(sweep, [task.need for task in tasks]).run(tasks)
 
     def _connect(self) -> None:
-        if self._connection is None:
-            log = self.folder / "server.log"
-            preload = sys.platform.startswith("linux")
-            self._connection = Connection(log, preload, self.grace, self.runs.lock, typed_environment())
-            self._gpus = visible_gpus(self._connection.ready()["gpus"])
+        self.machine.connect(self.folder / "server.log", self.runs.lock)
 
 
 def require_composable(plan: Plan, trainings: Iterable[Training]) -> None:
-    """Check the configuration of all trainings before any is started.
+    """Check the configuration of all trainings, and of what is measured, before any is started.
 
     Raises:
         ValueError: an override names what there is not.
@@ -147,11 +102,20 @@ def require_composable(plan: Plan, trainings: Iterable[Training]) -> None:
     from genexp.commands.validate import problems_of
 
     for typical in dict.fromkeys(each.typical for each in trainings):
-        problems = problems_of("train", list(typical))
-        if problems:
+        if problems := problems_of("train", list(typical)):
             raise ValueError(f"{plan.ablation.name}: {'; '.join(problems)}, in genexp train {' '.join(typical)}")
+    if plan.ablation.evaluate is None:
+        return
+    for drawing in dict.fromkeys(each.drawing for each in with_every_value(plan.variants)):
+        typed = [*plan.ablation.evaluate, *drawing]
+        composed = ["run=one", *(f"++{each}" if each.startswith("sampler.") else each for each in typed)]
+        problems = [each for each in problems_of("evaluate", composed) if _OF_THE_RUN not in each]
+        weights = [each for each in typed if each.startswith("weights=") and each not in _WEIGHTS]
+        if problems or weights:
+            problems += [f"weights must be averaged or raw, got {each.partition('=')[2]}" for each in weights]
+            raise ValueError(f"{plan.ablation.name}: {'; '.join(problems)}, in genexp evaluate {' '.join(typed)}")
 
 
-def opened(kind: type[SweepFolder], path: Path) -> Any:
-    """The sweep of a folder: the one that is there, to be continued, or a new one."""
-    return kind(path, resume=(path / "sweep.json").is_file())
+_WEIGHTS = ("weights=averaged", "weights=raw")
+_OF_THE_RUN = "Interpolation key 'data."
+"""What a measurement takes from the configuration of its run cannot be known before."""

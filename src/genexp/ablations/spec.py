@@ -1,10 +1,11 @@
 """The file of an ablation: what is varied, at which scale, what the paper reports and claims. Imports no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from genexp.ablations.checks import mapping_of, require_known, seeds_of, texts_of
+from genexp.ablations.finding import named
 from genexp.ablations.literature import claim_of, paper_of, reported_of
 from genexp.reports.ablation.study import Claim, Paper, Reported
 from genexp.reports.directions import direction
@@ -38,6 +39,7 @@ class Ablation:
         reported: The paper's numbers.
         claims: The paper's statements.
         remarks: What differs from the paper.
+        asked: What of a command line asks for it, as in `ablation=ddim_table1 scale=cpu`.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Ablation:
     reported: list[Reported]
     claims: list[Claim]
     remarks: str
+    asked: str = ""
 
 
 def read_ablation(path: Path, scale: str) -> Ablation:
@@ -66,9 +69,10 @@ def read_ablation(path: Path, scale: str) -> Ablation:
     """
     content = read_yaml(path, "an ablation")
     try:
-        return _checked(path.stem, mapping_of(content, "the file"), scale)
+        ablation = _checked(path.stem, mapping_of(content, "the file"), scale)
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
+    return replace(ablation, asked=f"ablation={named(path)} scale={scale}")
 
 
 def _checked(name: str, content: dict[str, Any], scale: str) -> Ablation:

@@ -4,8 +4,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from genexp.ablations.measurements import values_in
 from genexp.ablations.plan import Plan
-from genexp.sweeps.record import read_record
+from genexp.runs.folder import RunFolder
+from genexp.sweeps.record import is_finished, recorded_jobs
 from genexp.terminal import duration
 
 
@@ -38,29 +40,21 @@ class Status:
 
 
 def status_of(plan: Plan, folder: Path) -> Status:
-    """Read the records of an ablation; nothing is locked, so it may be running."""
-    ablation = plan.ablation
-    wanted = {tuple(sorted(each.overrides)) for each in plan.trainings}
-    trainings = [job for job in _jobs(folder / "runs") if tuple(sorted(job["overrides"])) in wanted]
-    trained = [job for job in trainings if job["state"] == "finished"]
-    runs = {str((folder / "runs" / job["folder"]).resolve()) for job in trained}
-    measured = [
-        job
-        for job in _jobs(folder / "measurements")
-        if job["state"] == "finished" and any(each.removeprefix("run=").strip("'") in runs for each in job["overrides"])
-    ]
+    """Read the folder of an ablation; nothing is locked, so it may be running."""
+    ablation, runs, measurements = plan.ablation, folder / "runs", folder / "measurements"
+    finished = [job for job in recorded_jobs(runs) if is_finished(RunFolder(runs / job.folder))]
+    trained = plan.trained(finished)
+    places = {each: (runs / job.folder).resolve() for each, job in trained.items()}
+    valued = [job for job in recorded_jobs(measurements) if values_in(measurements / job.folder) is not None]
+    measured = plan.measured(valued, places)
     return Status(
         name=ablation.name,
         scale=ablation.scale,
         trainings=(len(trained), len(plan.trainings)),
         measurements=None if ablation.evaluate is None else (len(measured), len(plan.drawings)),
-        seconds=sum(job["seconds"] for job in (*trained, *measured)),
+        seconds=sum(job.seconds for job in (*trained.values(), *measured.values())),
         verdicts=_verdicts(folder / "claims.json"),
     )
-
-
-def _jobs(folder: Path) -> list[dict]:
-    return read_record(folder)["jobs"] if (folder / "sweep.json").is_file() else []
 
 
 def _verdicts(path: Path) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """Every combination of an ablation's axes, each divided into what acts in training and what acts when drawing."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -29,6 +30,16 @@ class Variant:
     def name(self) -> str:
         """Its place on all axes, as in `eta=0,steps=10`."""
         return ",".join(f"{axis}={value}" for axis, value in self.labels)
+
+
+def with_every_value(variants: Sequence[Variant]) -> list[Variant]:
+    """As few of the variants as hold every value of every axis: what is wrong comes from values, not from pairs."""
+    found, seen = [], set()
+    for each in variants:
+        if not seen.issuperset(each.labels):
+            seen.update(each.labels)
+            found.append(each)
+    return found
 
 
 def variants_of(ablation: Ablation) -> list[Variant]:

@@ -13,11 +13,12 @@ from genexp.callbacks.averaging import Averaging
 from genexp.callbacks.cadence import publish
 from genexp.contracts import FeatureExtractor, Sampler
 from genexp.evaluation.cache import TensorCache
-from genexp.evaluation.evaluator import Evaluator, Generated, Reference, Score, Summary
+from genexp.evaluation.evaluator import Evaluator, Reference, Summary
 from genexp.evaluation.generation import draw, shares
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.base import Metric
 from genexp.evaluation.protocol import describe
+from genexp.evaluation.scores import Generated, Score
 from genexp.sampling.density import fit_to_training_images
 
 

@@ -29,10 +29,10 @@ def close_run(folder: RunFolder, experiment: Any, seconds: float) -> float | Non
         "images_per_second": round(getattr(progress, "images_per_second", 0.0), 1),
         "best": json.loads(best_file.read_text()) if best_file.is_file() else None,
         "values": last_values(folder),
-        "evaluations": folder.metrics.get("evaluations", []),
         "protocols": checkpoint.get("callbacks", {}).get("Evaluate", {}).get("protocols", {}),
     }
-    folder.write_metrics(closing)
+    with folder.held():  # a later `genexp evaluate` may end in this very moment
+        folder.write_metrics(closing | {"evaluations": folder.metrics.get("evaluations", [])})
     folder.update_record(state="finished", finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     sync = close_loggers(experiment.loggers, closing["values"])
     print_table(_rows(folder, closing, sync, experiment.callbacks))

@@ -5,7 +5,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
+
+from genexp.runs.results import several
 
 
 def main(arguments: list[str]) -> int:
@@ -38,10 +40,10 @@ def compare(config: DictConfig) -> None:
 
     begun = time.monotonic()
     _require_options(config)
-    patterns = _names(config.runs) if config.ablations is None else [_runs_of_ablation(config)]
+    patterns = several(config.runs) if config.ablations is None else [_runs_of_ablation(config)]
     folders = find_run_folders(patterns)
     runs, damaged = read_runs(folders)
-    wanted = set(_names(config.tags))
+    wanted = set(several(config.tags))
     runs = [run for run in runs if config.group in (None, run.record.get("group"))]
     runs = [run for run in runs if wanted <= set(run.record.get("tags") or [])]
     if not runs and not damaged:
@@ -49,10 +51,10 @@ def compare(config: DictConfig) -> None:
     comparison = compare_runs(
         runs,
         damaged,
-        metrics=None if config["values"] is None else _names(config["values"]),
-        by=_names(config.by),
+        metrics=None if config["values"] is None else several(config["values"]),
+        by=several(config.by),
         sort=config.sort,
-        settings=None if config.settings is None else _names(config.settings),
+        settings=None if config.settings is None else several(config.settings),
         source=config.source,
         split=config.protocols == "split",
     )
@@ -74,7 +76,8 @@ def _runs_of_ablation(config: DictConfig) -> str:
 
 
 def _show_in_wandb(comparison: Any, config: DictConfig) -> None:
-    from genexp.runs.wandb_views import Place, show_in_wandb
+    from genexp.runs.wandb_panels import Place
+    from genexp.runs.wandb_views import show_in_wandb
     from genexp.terminal import print_table
 
     place = None if config.project is None else Place(config.project, config.entity)
@@ -91,12 +94,6 @@ def _require_options(config: DictConfig) -> None:
             raise ValueError(f"{key} must be one of {', '.join(known)}, got {config[key]}")
     if config.pictures < 0:
         raise ValueError(f"pictures must be at least 0 megabytes, got {config.pictures}")
-
-
-def _names(node: Any) -> list[str]:
-    if node is None:
-        return []
-    return [str(each) for each in node] if isinstance(node, ListConfig) else [str(node)]
 
 
 def _report(comparison: Any, paths: list[Path], seconds: float) -> None:

@@ -2,15 +2,19 @@
 
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from genexp.commands.sample import sampler_node
 from genexp.runs.provenance import chosen_threads
 from genexp.runs.results import keep_results, several, subject_of, write_values
+from genexp.runs.samplers import sampler_label, sampler_node
+
+Measure = Callable[[], list[dict[str, Any]]]
+"""Measures what a command names, with everything read and checked before; returns what is reported."""
 
 
 def evaluate(config: DictConfig) -> None:
@@ -22,11 +26,7 @@ def evaluate(config: DictConfig) -> None:
     """
     import torch
 
-    from genexp.commands.evaluate_pairs import evaluate_pairs, maps_images
-    from genexp.runs.load import load_run
-    from genexp.runs.measuring import device_of, prepare, reference_text
-    from genexp.runs.samples import default_num, require_drawable
-    from genexp.runs.sides import open_side
+    from genexp.runs.hardware import device_of
 
     _require_options(config)
     torch.set_num_threads(chosen_threads(config.threads))
@@ -36,25 +36,9 @@ def evaluate(config: DictConfig) -> None:
 
         self_check(config, device)
         return
-    runs = [load_run(path, name, config.checkpoint) for path in several(config.run) for name in several(config.weights)]
-    if any(maps_images(run) for run in runs):
-        begun = time.monotonic()
-        _report(evaluate_pairs(config, runs, device), time.monotonic() - begun)
-        return
-    reference_text(config, runs[0] if runs else None)
-    side = None if runs else open_side(str(config.generated), {}, device, config.num)
-    for run in runs:
-        require_drawable(run, sampler_node(run.config, config.get("sampler")))
-    num = side.images.count if side else config.num or default_num(runs[0])
-    if config.num not in (None, num):
-        raise ValueError(f"num must be the {num} images of {config.generated}, got {config.num}")
-    measuring = prepare(config, runs[0] if runs else None, device, num, side)
+    measure = _of_images(config, device) if config.run is None else _of_runs(config, device)
     begun = time.monotonic()
-    if side is None:
-        results = [_measure_run(config, run, measuring, num, device) for run in runs]
-    else:
-        results = [_measure_side(config, side, measuring)]
-    _report(results, time.monotonic() - begun)
+    _report(measure(), time.monotonic() - begun)
 
 
 def _require_options(config: DictConfig) -> None:
@@ -70,9 +54,41 @@ def _require_options(config: DictConfig) -> None:
         raise ValueError(f"one of run and generated must be given, got {' and '.join(given) or 'neither'}")
 
 
+def _of_runs(config: DictConfig, device: Any) -> Measure:
+    from genexp.commands.evaluate_pairs import evaluate_pairs, maps_images
+    from genexp.runs.drawing import require_drawable
+    from genexp.runs.load import load_run
+    from genexp.runs.measuring import prepare
+    from genexp.runs.samples import default_num
+
+    runs = [load_run(path, name, config.checkpoint) for path in several(config.run) for name in several(config.weights)]
+    if not runs:
+        raise ValueError(f"run and weights must name one at least, got {config.run} and {config.weights}")
+    if any(maps_images(run) for run in runs):
+        return partial(evaluate_pairs, config, runs, device)
+    for run in runs:
+        require_drawable(run.model, sampler_node(run.config, config.get("sampler")))
+    num = config.num or default_num(runs[0])
+    measuring = prepare(config, runs[0], device, num)
+    return lambda: [_measure_run(config, run, measuring, num, device) for run in runs]
+
+
+def _of_images(config: DictConfig, device: Any) -> Measure:
+    from genexp.runs.measuring import prepare, reference_text
+    from genexp.runs.sides import open_side
+
+    reference_text(config, None)
+    side = open_side(str(config.generated), {}, device, config.num)
+    num = side.images.count
+    if config.num not in (None, num):
+        raise ValueError(f"num must be the {num} images of {config.generated}, got {config.num}")
+    measuring = prepare(config, None, device, num, side)
+    return lambda: [_measure_side(config, side, measuring)]
+
+
 def _measure_run(config: DictConfig, run: Any, measuring: Any, num: int, device: Any) -> dict[str, Any]:
-    from genexp.evaluation.evaluator import Generated
     from genexp.evaluation.protocol import describe
+    from genexp.evaluation.scores import Generated
     from genexp.runs.samples import Samples
     from genexp.terminal import progress
 
@@ -82,15 +98,14 @@ def _measure_run(config: DictConfig, run: Any, measuring: Any, num: int, device:
         summary = measuring.evaluator.summarise(samples.batches(advance))
     generated = Generated(num, config.seed, run.weights, describe(samples.sampler))
     scores = measuring.scores(summary, generated)
-    drawn_by = f"{node['_target_'].rsplit('.', 1)[-1].lower()}{node.get('steps') or node.get('components') or ''}"
-    name = f"{run.checkpoint.stem}_{num}_seed{config.seed}_{drawn_by}_{run.weights}"
+    name = run.name_of(str(num), f"seed{config.seed}", sampler_label(node))
     subject = subject_of(run) | ({"sampling": samples.sampling} if samples.sampling else {})
     write = partial(_written, config, measuring, scores, summary, samples.batches, subject=subject)
     return keep_results(config, run, name, write)
 
 
 def _measure_side(config: DictConfig, side: Any, measuring: Any) -> dict[str, Any]:
-    from genexp.evaluation.evaluator import Generated
+    from genexp.evaluation.scores import Generated
     from genexp.runs.sides import tracked
 
     summary = measuring.evaluator.summarise(tracked(side.images, "features of").batches())

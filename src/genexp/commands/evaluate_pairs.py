@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from genexp.runs.results import keep_results, subject_of, write_values
+from genexp.runs.samplers import sampler_label, sampler_node
 
 
 def maps_images(run: Any) -> bool:
@@ -50,15 +51,15 @@ def _require_options(config: DictConfig, runs: Sequence[Any]) -> None:
 
 
 def _measure(config: DictConfig, run: Any, device: Any) -> dict[str, Any]:
-    from genexp.commands.sample import sampler_node
     from genexp.runs.build import build
 
     data, split = build(run.config.data), config.reference or "test"
-    model, sampler = run.model.to(device).source(), build(sampler_node(run.config, config.get("sampler")))
+    node = sampler_node(run.config, config.get("sampler"))
+    model, sampler = run.model.to(device).source(), build(node)
     values, shown = _rendered(data, split, model, sampler, config, device)
     scores = _scores(values, data.digest(split), split, model, sampler, run, config.seed)
-    strength = "" if getattr(sampler, "alpha", None) is None else f"{sampler.alpha:g}"
-    name = f"{run.checkpoint.stem}_{split}_{type(sampler).__name__.lower()}{strength}_{run.weights}"
+    pairs = [] if config.num is None else [str(config.num)]
+    name = run.name_of(split, *pairs, sampler_label(node))
     return keep_results(config, run, name, partial(_written, run, scores, shown))
 
 
@@ -91,9 +92,9 @@ def _scores(
 ) -> dict[str, Any]:
     from statistics import fmean
 
-    from genexp.evaluation.evaluator import Score
     from genexp.evaluation.metrics.base import Value
     from genexp.evaluation.protocol import Protocol, describe
+    from genexp.evaluation.scores import Score
 
     settings, encoder, encoder_digest = model.yardstick()
     scores = {}

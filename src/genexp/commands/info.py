@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from genexp.terminal import print_table
+from genexp.terminal import counted, print_table
 
 
 def main(arguments: list[str]) -> int:
@@ -18,6 +18,7 @@ def main(arguments: list[str]) -> int:
     import torch
 
     from genexp.runs.config import compose, conf_dir
+    from genexp.runs.hardware import precision_of
     from genexp.runs.provenance import cpu_features, devices, git_state, versions
 
     cpu, git, paths = cpu_features(), git_state(), compose("train").paths
@@ -25,9 +26,10 @@ def main(arguments: list[str]) -> int:
     rows = [(name, number) for name, number in versions().items()]
     state = "{commit:.10} on {branch}, {changed_files} files changed".format(**git) if git else "no checkout"
     rows.append(("git", state))
-    rows.append(("processor", f"{cpu['name']}, {cpu['cores']} cores, {torch.get_num_threads()} threads"))
+    counts = [counted(cpu["cores"], "core"), counted(torch.get_num_threads(), "thread")]
+    rows.append(("processor", ", ".join([cpu["name"], *counts])))
     rows.append(("bf16 units", ", ".join(units)))
-    rows.append(("precision", "bf16-mixed" if _fast_bf16(cpu) else "32-true"))
+    rows.append(("precision", precision_of(torch.cuda.is_available())))
     rows += [("gpu", f"{each['name']}, {each.get('memory_gib', '?')} GiB") for each in devices()] or [("gpu", "none")]
     rows.append(("configuration", str(conf_dir())))
     for key in ("outputs", "data", "cache"):
@@ -39,9 +41,3 @@ def main(arguments: list[str]) -> int:
 
 
 _UNITS = (("amx_bf16", "AMX"), ("avx512_bf16", "AVX512-bf16"))
-
-
-def _fast_bf16(cpu: dict[str, object]) -> bool:
-    import torch
-
-    return torch.cuda.is_bf16_supported() if torch.cuda.is_available() else bool(cpu["amx_bf16"])

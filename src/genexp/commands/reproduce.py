@@ -5,10 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from genexp.runs.folder import write_atomically
 from genexp.sweeps.errors import JobFailed, SweepInterrupted
 from genexp.sweeps.paths import quoted, unquoted
+
+_SOURCE = ".source"
+"""File in an ablation's folder that says which file its results are of."""
 
 
 def main(arguments: list[str]) -> int:
@@ -56,18 +60,19 @@ def reproduce(config: DictConfig) -> None:
         ValueError: an ablation's file, an option or an override is wrong.
         JobFailed: some jobs failed; the reports say what is missing.
     """
-    from genexp.ablations.finding import ablation_files
+    from genexp.ablations.finding import ablation_files, named
     from genexp.ablations.spec import read_ablation
 
+    if OmegaConf.is_missing(config, "ablations"):
+        raise ValueError("ablation must be given: a name in conf/ablation, glob(<pattern>) or a YAML file, got none")
     files = ablation_files(str(config.ablations))
-    ablations = [read_ablation(path, str(config.scale)) for path in files]
-    if config.seeds is not None:
-        ablations = [dataclasses.replace(each, seeds=_seeds(config.seeds)) for each in ablations]
+    ablations = [_with_seeds(read_ablation(path, str(config.scale)), config.seeds) for path in files]
     if config.status:
         _print_status(config, ablations)
         return
     failed = []
-    for ablation in ablations:
+    for path, ablation in zip(files, ablations, strict=True):
+        _claim_folder(_folder(config, ablation), named(path.resolve()))
         failed += _reproduced(config, ablation)
     if failed:
         raise JobFailed(
@@ -76,11 +81,29 @@ def reproduce(config: DictConfig) -> None:
         )
 
 
-def _seeds(value: Any) -> list[int]:
-    seeds = list(value) if isinstance(value, ListConfig) else [value]
-    if not seeds or not all(isinstance(each, int) and not isinstance(each, bool) for each in seeds):
-        raise ValueError(f"seeds must be null or a list of numbers, got {value}")
-    return seeds
+def _with_seeds(ablation: Any, seeds: Any) -> Any:
+    """The ablation with other seeds than its file's, if there are any."""
+    from genexp.ablations.checks import seeds_of
+
+    if seeds is None:
+        return ablation
+    given = seeds_of(list(seeds) if isinstance(seeds, ListConfig) else seeds)
+    asked = f"{ablation.asked} seeds=[{','.join(map(str, given))}]"
+    return dataclasses.replace(ablation, seeds=given, asked=asked)
+
+
+def _claim_folder(folder: Path, source: str) -> None:
+    """Make the folder of an ablation, and refuse one that holds the results of another file of the same name.
+
+    Raises:
+        ValueError: it does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    record = folder / _SOURCE
+    known = record.read_text().strip() if record.is_file() else source
+    if known != source:
+        raise ValueError(f"out must be another folder than {folder}, which holds the results of {known}, got {source}")
+    write_atomically(record, f"{source}\n")
 
 
 def _folder(config: DictConfig, ablation: Any) -> Path:
@@ -92,13 +115,12 @@ def _reproduced(config: DictConfig, ablation: Any) -> list[str]:
     from genexp.ablations.collecting import collect, missing
     from genexp.ablations.plan import make_plan
     from genexp.ablations.running import Workers, require_composable
+    from genexp.sweeps.machine import Machine
     from genexp.terminal import shown_path
 
     plan = make_plan(ablation, [str(each) for each in config.train])
     folder = _folder(config, ablation)
-    folder.mkdir(parents=True, exist_ok=True)
-    slots = list(config.slots) if isinstance(config.slots, ListConfig) else config.slots
-    workers = Workers(folder, slots, config.threads, config.timeout, config.grace)
+    workers = Workers(folder, Machine(config.slots, config.threads, config.timeout, config.grace))
     try:
         jobs = {training: workers.job_of(training) for training in plan.trainings}
         require_composable(plan, [each for each, job in jobs.items() if not workers.runs.finished(job)])
@@ -134,7 +156,7 @@ def _print_plan(config: DictConfig, plan: Any, workers: Any, jobs: dict[Any, Any
         print(f"{name:<10}{text}", file=sys.stderr, flush=True)
     if config.calibrate:
         left = estimate(plan, workers, jobs)
-        places = workers.places
+        places = workers.machine.places
         trainings = f"{left.trainings} trainings ({duration(left.training_seconds)})"
         drawings = f"{left.drawings} measurements ({duration(left.drawing_seconds)})"
         wall = duration(left.wall(places))

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.runs.provenance import chosen_threads
+from genexp.runs.samplers import sampler_label, sampler_node
 
 
 def sample(config: DictConfig) -> None:
@@ -29,8 +30,8 @@ def sample(config: DictConfig) -> None:
     run = load_run(config.run, config.weights, config.checkpoint)
     node = sampler_node(run.config, config.get("sampler"))
     require_valid(OmegaConf.create({"sampler": OmegaConf.to_container(node, resolve=True)}), "sample")
-    drawing = Drawing(run, node, config.device, config.seed, config.batch_size, config.label)
-    folder = Path(config.out) if config.out else _default_folder(run, node, config)
+    drawing = Drawing(run.model, run.config, node, config.device, config.seed, config.batch_size, config.label)
+    folder = Path(config.out) if config.out else run.folder.samples / run.name_of(*_how(node, config))
     folder.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     images = drawing.images(config.num)
@@ -51,14 +52,6 @@ def sample(config: DictConfig) -> None:
     _report(folder, written, len(images), seconds)
 
 
-def sampler_node(trained: DictConfig, given: DictConfig | None) -> DictConfig:
-    """The sampler to use: the one given, or the run's own with the given values changed."""
-    own = OmegaConf.create(OmegaConf.to_container(trained.sampler, resolve=True))
-    if given is None:
-        return own
-    return given if "_target_" in given else OmegaConf.merge(own, given)
-
-
 def _require_ranges(config: DictConfig) -> None:
     for key, least in (("num", 1), ("batch_size", 1), ("rows", 1), ("interpolate", 0), ("frames", 0)):
         if config[key] < least:
@@ -68,10 +61,10 @@ def _require_ranges(config: DictConfig) -> None:
             raise ValueError(f"{key} must be 0 (none) or at least 2, got 1")
 
 
-def _default_folder(run: Any, node: DictConfig, config: DictConfig) -> Path:
-    name = node["_target_"].rsplit(".", 1)[-1].lower()
-    size = node.get("steps") or node.get("components") or ""
-    return run.folder.samples / f"seed{config.seed}_{name}{size}_{config.weights}"
+def _how(node: DictConfig, config: DictConfig) -> list[str]:
+    """What makes these images others than those that were drawn before, for the name of their folder."""
+    label = [] if config.label is None else [f"label{config.label}"]
+    return [f"seed{config.seed}", sampler_label(node), *label]
 
 
 def _write(drawing: Any, images: Any, config: DictConfig, folder: Path) -> list[Path]:

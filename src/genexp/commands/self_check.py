@@ -57,7 +57,7 @@ def _all_scores(measuring: Any, held_out: Any, reference: Any, device: Any) -> d
     asks whether all real images are found must not.
     """
     from genexp.evaluation.canaries import CANARIES, collapse
-    from genexp.evaluation.evaluator import Generated
+    from genexp.evaluation.scores import Generated
 
     values: dict[str, dict[str, Any]] = {}
     for name, fault in {"real": lambda held_out, reference: held_out, **CANARIES, "swapped": None}.items():
@@ -90,7 +90,7 @@ def _verdicts(measuring: Any, real: Any, scores: Any) -> dict[str, dict[str, Any
 
 def _write(folder: Path, values: dict[str, Any], verdicts: dict[str, Any]) -> None:
     from genexp.runs.folder import write_atomically
-    from genexp.runs.measuring import record
+    from genexp.runs.results import record
 
     folder.mkdir(parents=True, exist_ok=True)
     plain = {

@@ -139,13 +139,14 @@ def _mapped(config: DictConfig, images: dict[str, Any]) -> tuple[Any, str]:
     """One pass of a trained network."""
     import torch
 
+    from genexp.runs.hardware import device_of
     from genexp.runs.load import load_run
 
     model = load_run(config.run).model
     if not hasattr(model, "stylize"):
         raise ValueError(f"run must be a run of model=adain, got one of {type(model).__name__}")
-    wanted = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
-    model, images = model.to(wanted), {name: image.to(wanted) for name, image in images.items()}
+    device = device_of(config.device)
+    model, images = model.to(device), {name: image.to(device) for name, image in images.items()}
     alpha = model.alpha if config.alpha is None else config.alpha
     with torch.inference_mode():
         return model.stylize(images["content"], images["style"], alpha).cpu(), f"one pass, strength {alpha:g}"

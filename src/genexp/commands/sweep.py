@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from genexp.runs.errors import told
+
 HELP = """usage: genexp sweep wandb sweep=<question> [option=value ...] [key=value ...]
 
 writes the file by which Weights & Biases asks a question of conf/sweep, and says how to start agents on it;
@@ -26,13 +28,15 @@ def main(arguments: list[str]) -> int:
     Returns:
         0, or 1 when an option is wrong.
     """
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if not arguments or {"-h", "--help"} & set(arguments):
         print(HELP, end="")
         return 0
     try:
         write_wandb_sweep(arguments)
-    except ValueError as error:
-        print(f"genexp sweep: {error}", file=sys.stderr)
+    except Exception as error:
+        if (line := told(error)) is None:
+            raise
+        print(f"genexp sweep: {line}", file=sys.stderr)
         return 1
     return 0
 

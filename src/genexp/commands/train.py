@@ -8,7 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from genexp.runs.claim import claim_folder
+from genexp.runs.claim import claim_folder, is_further_rank
+from genexp.terminal import counted
 
 
 def train(config: DictConfig) -> float | None:
@@ -34,6 +35,7 @@ def train(config: DictConfig) -> float | None:
         return _fit(OmegaConf.create(plain), folder, checkpoint)
     finally:
         del os.environ["GENEXP_RUN_DIR"]
+        folder.release()
 
 
 def _fit(config: DictConfig, folder: Any, checkpoint: Path | None) -> float | None:
@@ -46,7 +48,7 @@ def _fit(config: DictConfig, folder: Any, checkpoint: Path | None) -> float | No
     try:
         experiment = assemble(config, folder, resume_at)
     except BaseException:
-        if checkpoint is None:
+        if checkpoint is None and not is_further_rank():
             folder.discard_empty()
         raise
     trainer = experiment.trainer
@@ -84,7 +86,7 @@ def _announce(config: DictConfig, folder: Any, experiment: Any, resume_at: int) 
     sizes = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     print(f"run         {folder.path}", file=sys.stderr)
     print(f"parameters  {sizes}", file=sys.stderr)
-    threads = f", {config.threads} threads" if config.trainer.accelerator == "cpu" else ""
+    threads = f", {counted(config.threads, 'thread')}" if config.trainer.accelerator == "cpu" else ""
     print(f"hardware    {config.trainer.accelerator}, {config.trainer.precision}{threads}", file=sys.stderr)
     if resume_at:
         print(f"resuming    after {resume_at:,} images", file=sys.stderr)

@@ -1,7 +1,7 @@
 """One pass of features over a set of images feeds every metric; values come with their protocol and their floor."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,29 +10,13 @@ from torch import Tensor
 from genexp.contracts import Batch, FeatureExtractor
 from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.images import ImageSet, quantised, quantiser
-from genexp.evaluation.metrics.base import Better, Metric, Value
-from genexp.evaluation.protocol import Protocol, describe
+from genexp.evaluation.metrics.base import Metric, Value
+from genexp.evaluation.protocol import Protocol
+from genexp.evaluation.scores import Generated, Score, protocol_of
 from genexp.evaluation.statistics import Statistic
 
 Summary = dict[str, Statistic]
 """What an evaluation keeps of a set of images: one statistic for every extractor and kind of statistic in use."""
-
-
-@dataclass(frozen=True)
-class Generated:
-    """Where compared images come from: the part of a protocol that says how they were drawn.
-
-    Args:
-        n_generated: Number of images.
-        seed: Seed of their noise.
-        weights: `averaged` or `raw`; `none` for real images.
-        sampler: The sampler and its settings, or the split of held-out real images.
-    """
-
-    n_generated: int
-    seed: int
-    weights: str
-    sampler: str
 
 
 @dataclass(frozen=True)
@@ -42,21 +26,6 @@ class Reference:
     real: ImageSet
     summary: Summary
     prepared: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Score:
-    """A value with the protocol that says what it is.
-
-    Args:
-        protocol: How it came about.
-        value: The number with its uncertainty.
-        better: Whether smaller or larger is better.
-    """
-
-    protocol: Protocol
-    value: Value
-    better: Better
 
 
 class Evaluator:
@@ -180,12 +149,9 @@ class Evaluator:
 
     def values(self, summary: Summary, reference: Reference) -> dict[str, dict[str, Value]]:
         """The values of every metric for a summarised set of images, by the names that the metric gives them."""
-        return {
-            name: metric.compute(summary[self.slot(name)], reference.prepared[name])
-            for name, metric in self.metrics.items()
-        }
+        return {name: self._computed(name, summary, reference) for name in self.metrics}
 
-    def floor(self, held_out: ImageSet, reference: Reference, num: int | None = None) -> dict[str, "Score"]:
+    def floor(self, held_out: ImageSet, reference: Reference, num: int | None = None) -> dict[str, Score]:
         """What other real images score, under the keys of the values; metrics that compare pairs have no floor.
 
         Args:
@@ -193,50 +159,34 @@ class Evaluator:
             reference: The reference.
             num: Number of generated images that the floor stands beside: of more held-out ones, so many are taken.
         """
-        sets = {name: metric for name, metric in self.metrics.items() if not compares_pairs(metric)}
-        if not sets:
+        names = [name for name, metric in self.metrics.items() if not compares_pairs(metric)]
+        if not names:
             return {}
         held_out = held_out if num is None else held_out.spread(num)
-        summary = self.summary_of(held_out)
         generated = Generated(held_out.count, 0, "none", held_out.name)
-        scores = {}
-        for name, metric in sets.items():
-            values = metric.compute(summary[self.slot(name)], reference.prepared[name])
-            scores |= self._scored(name, values, reference, generated)
-        return scores
+        return self._scores(names, self.summary_of(held_out), reference, generated)
 
-    def scores(self, summary: Summary, reference: Reference, generated: Generated) -> dict[str, "Score"]:
+    def scores(self, summary: Summary, reference: Reference, generated: Generated) -> dict[str, Score]:
         """All values of a summarised set of images under the keys of their protocols."""
+        return self._scores(self.metrics, summary, reference, generated)
+
+    def _scores(
+        self, names: Iterable[str], summary: Summary, reference: Reference, generated: Generated
+    ) -> dict[str, Score]:
         scores = {}
-        for name, values in self.values(summary, reference).items():
-            scores |= self._scored(name, values, reference, generated)
+        for name in names:
+            values = self._computed(name, summary, reference)
+            for value_name, better in self.metrics[name].values.items():
+                protocol = self.protocol(name, value_name, reference, generated)
+                scores[protocol.key] = Score(protocol, values[value_name], better)
         return scores
 
-    def _scored(
-        self, name: str, values: dict[str, Value], reference: Reference, generated: Generated
-    ) -> dict[str, "Score"]:
-        scores = {}
-        for value_name, better in self.metrics[name].values.items():
-            protocol = self.protocol(name, value_name, reference, generated)
-            scores[protocol.key] = Score(protocol, values[value_name], better)
-        return scores
+    def _computed(self, name: str, summary: Summary, reference: Reference) -> dict[str, Value]:
+        return self.metrics[name].compute(summary[self.slot(name)], reference.prepared[name])
 
     def protocol(self, name: str, value_name: str, reference: Reference, generated: Generated) -> Protocol:
         """The protocol of the value `value_name` of the metric `name`."""
-        extractor, real = self._extractors[name], reference.real
-        return Protocol(
-            metric=value_name,
-            settings=describe(self.metrics[name]),
-            extractor=extractor.name,
-            extractor_digest=extractor.digest,
-            input_size=extractor.image_size or 0,
-            resize=extractor.resize,
-            quantiser=quantiser(real.shape),
-            reference=real.name,
-            reference_digest=real.digest,
-            n_reference=real.count,
-            **asdict(generated),
-        )
+        return protocol_of(value_name, self.metrics[name], self._extractors[name], reference.real, generated)
 
     def slot(self, name: str) -> str:
         """Where a summary keeps the statistic of the metric `name`."""

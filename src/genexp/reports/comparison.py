@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from genexp.reports.directions import direction, metric_name
+from genexp.reports.directions import badness, direction, metric_name
 from genexp.reports.measurements import MADE_BY, Column, Measurement, columns, measured_by_default
 from genexp.reports.reading import Damaged, StoredRun
 from genexp.reports.settings import ABSENT, Differing, Settings, differing, tied
@@ -156,7 +156,7 @@ def _settings(
 
 def _mark_best(rows: list[Row], number: int, column: ValueColumn) -> None:
     means = [row.cells[number].mean for row in rows if row.finished and number in row.cells]
-    aim = _badness(column)
+    aim = badness(column.better, column.floors)
     if aim is None or len(means) < 2 or all(math.isnan(mean) for mean in means):
         return
     least = min(aim(mean) for mean in means if not math.isnan(mean))
@@ -165,21 +165,13 @@ def _mark_best(rows: list[Row], number: int, column: ValueColumn) -> None:
             row.best.add(number)
 
 
-def _badness(column: ValueColumn) -> Any:
-    """A function that is smallest at the best value, or None where no direction is known."""
-    if column.better == "reference" and column.floors:
-        aim = sum(column.floors) / 2
-        return lambda mean: abs(mean - aim)
-    return {"lower": lambda mean: mean, "higher": lambda mean: -mean}.get(column.better)
-
-
 def _sort(rows: list[Row], sort: str | None, shown: list[Differing], chosen: list[ValueColumn]) -> None:
     wanted = None if sort is None else sort.removeprefix("-")
     hits = [
         n for n, each in enumerate(chosen) if wanted in (None, each.name, each.column.key, metric_name(each.column.key))
     ]
     if hits:
-        aim = _badness(chosen[hits[0]]) or (lambda mean: mean)
+        aim = badness(chosen[hits[0]].better, chosen[hits[0]].floors) or (lambda mean: mean)
         means = {id(row): row.cells[hits[0]].mean for row in rows if hits[0] in row.cells}
         place = {row: math.inf if math.isnan(mean) else aim(mean) for row, mean in means.items()}
     elif wanted is None:

@@ -1,5 +1,7 @@
 """Which direction of a value is better, where a run's files do not say so themselves."""
 
+from collections.abc import Callable
+
 METRICS = {
     "authenticity": "reference",
     "cas": "higher",
@@ -66,3 +68,16 @@ def direction(key: str, recorded: str | None, monitors: dict[str, str]) -> str |
         if monitors.get(monitored) in _MODES:
             return _MODES[monitors[monitored]]
     return (METRICS | FURTHER).get(name) or (_TERMS.get(name.rsplit("/", 1)[-1]) if name == key else None)
+
+
+def badness(better: str | None, floors: tuple[float, float] | None) -> Callable[[float], float] | None:
+    """A function that is smallest at the best value, or None where no direction is known.
+
+    Args:
+        better: `lower`, `higher`, `reference` or None.
+        floors: Smallest and largest value of real images, whose middle is the aim of `reference`; or None.
+    """
+    if better == "reference" and floors:
+        aim = sum(floors) / 2
+        return lambda value: abs(value - aim)
+    return {"lower": lambda value: value, "higher": lambda value: -value}.get(better)

@@ -4,12 +4,12 @@ import csv
 import io
 import json
 import math
-import re
 import time
 from pathlib import Path
 from typing import Any
 
 from genexp.reports.formatting import cell_text, floor_text, formats, state_text, text_table
+from genexp.reports.markup import digest_text, latex_number, latex_text, markdown_row
 from genexp.reports.settings import ABSENT, shown
 from genexp.reports.table import Cell, Comparison, Row, setting_of
 from genexp.runs.folder import write_atomically
@@ -50,8 +50,8 @@ def as_markdown(comparison: Comparison) -> str:
     """The table with the best values in bold, and below it the notes and what could not be read."""
     headers, rows = text_table(comparison, mark="**{}**")
     settings = 1 + len(comparison.settings)
-    lines = [_line(headers), _line([":--" if i < settings else "--:" for i in range(len(headers))])]
-    lines += [_line(row) for row in rows]
+    lines = [markdown_row(headers), markdown_row([":--" if i < settings else "--:" for i in range(len(headers))])]
+    lines += [markdown_row(row) for row in rows]
     remarks = [*_remarks(comparison)]
     return "\n".join([*lines, "", *(f"- {each}" for each in remarks)]).rstrip() + "\n"
 
@@ -60,17 +60,17 @@ def as_latex(comparison: Comparison) -> str:
     """A `tabular` for the booktabs package with the best values in bold."""
     arrows = {"lower": r" $\downarrow$", "higher": r" $\uparrow$", "reference": r" $\rightarrow$"}
     written = formats(comparison)
-    names = [_tex(each.key) for each in comparison.settings] or ["runs"]
-    heads = [*names, *(_tex(each.name) + arrows.get(each.better or "", "") for each in comparison.columns), "$n$"]
+    names = [latex_text(each.key) for each in comparison.settings] or ["runs"]
+    heads = [*names, *(latex_text(each.name) + arrows.get(each.better or "", "") for each in comparison.columns), "$n$"]
     lines = [rf"\begin{{tabular}}{{{'l' * len(names)}{'r' * (len(heads) - len(names))}}}", r"\toprule"]
     lines += [" & ".join(heads) + r" \\", r"\midrule"]
     for row in comparison.rows:
-        first = [_tex(shown(setting_of(row, each.key))) for each in comparison.settings]
-        first = first or [_tex(" ".join(comparison.runs[i].id for i in row.runs))]
+        first = [latex_text(shown(setting_of(row, each.key))) for each in comparison.settings]
+        first = first or [latex_text(" ".join(comparison.runs[i].id for i in row.runs))]
         cells = [_tex_cell(row, n, written[n]) for n in range(len(comparison.columns))]
         lines.append(" & ".join([*first, *cells, str(len(row.runs))]) + r" \\")
     if any(each.floors for each in comparison.columns):
-        floors = [_tex(floor_text(each, written[n])) for n, each in enumerate(comparison.columns)]
+        floors = [latex_text(floor_text(each, written[n])) for n, each in enumerate(comparison.columns)]
         lines += [r"\midrule", " & ".join(["real images", *("" for _ in names[1:]), *floors, ""]) + r" \\"]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
@@ -138,22 +138,13 @@ def _remarks(comparison: Comparison) -> list[str]:
     lines = []
     for column in comparison.columns:
         if column.column.protocol:
-            asked = ", ".join(f"{k} {_short(v)}" for k, v in column.column.protocol.items())
+            asked = ", ".join(f"{k} {digest_text(v)}" for k, v in column.column.protocol.items())
             lines.append(f"{column.name} ({column.column.source}): {asked}")
     for each in comparison.settings:
         if each.followers:
             lines.append(f"with {each.key}: {', '.join(each.followers)}")
     lines += comparison.notes
     return lines + [f"damaged: {each.path}: {each.reason}" for each in comparison.damaged]
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text[:8] if len(text) == 64 else text
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _plain(row: Row, key: str) -> Any:
@@ -165,12 +156,5 @@ def _tex_cell(row: Row, number: int, written: Any) -> str:
     cell = row.cells.get(number)
     if cell is None:
         return "--"
-    text = re.sub(r"e\+?(-?)0*(\d+)", r" \\cdot 10^{\1\2}", cell_text(cell, written, r" \pm "))
+    text = latex_number(cell_text(cell, written, r" \pm "))
     return rf"$\mathbf{{{text}}}$" if number in row.best else f"${text}$"
-
-
-_TEX = {"\\": r"\textbackslash{}", "–": "--", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-
-
-def _tex(text: str) -> str:
-    return "".join(_TEX.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)

@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from genexp.reports.directions import metric_name
+from genexp.reports.markup import digest_text
 from genexp.reports.reading import StoredRun
 
 MADE_BY = ("weights", "sampler")
@@ -194,14 +195,15 @@ def _divided(
     if not split:
         (one, first), (other, second), *_ = by_terms.items()
         name = next(each for each in differ if dict(one).get(each) != dict(other).get(each))
+        ours, theirs = (digest_text(dict(terms).get(name)) for terms in (one, other))
         raise MixedProtocols(
-            f"values in one column must share a protocol: under {key}, {name} is {_short(dict(one).get(name))} for "
-            f"{_label(runs[min(first)])} and {_short(dict(other).get(name))} for {_label(runs[min(second)])}; "
+            f"values in one column must share a protocol: under {key}, {name} is {ours} for "
+            f"{_label(runs[min(first)])} and {theirs} for {_label(runs[min(second)])}; "
             "protocols=split shows them in columns of their own"
         )
     return [
         Column(
-            f"{key} [{', '.join(f'{name}={_short(dict(terms).get(name))}' for name in differ)}]",
+            f"{key} [{', '.join(f'{name}={digest_text(dict(terms).get(name))}' for name in differ)}]",
             key,
             source,
             dict(terms),
@@ -213,11 +215,6 @@ def _divided(
 
 def _label(run: StoredRun) -> str:
     return f"{run.name}/{run.id}"
-
-
-def _short(value: Any) -> str:
-    text = "not recorded" if value is None else str(value)
-    return text[:8] if len(text) == 64 and all(c in "0123456789abcdef" for c in text) else text
 
 
 def measured_by_default(column: Column, monitored: set[str]) -> bool:

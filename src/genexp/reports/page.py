@@ -20,7 +20,7 @@ from genexp.reports.formatting import (
 )
 from genexp.reports.pictures import pictures_of
 from genexp.reports.settings import shown
-from genexp.reports.table import Comparison, Row, setting_of
+from genexp.reports.table import Comparison, Row, ValueColumn, setting_of
 from genexp.runs.folder import write_atomically
 
 _FILES = Path(__file__).parent / "page"
@@ -76,44 +76,49 @@ def _data(comparison: Comparison) -> dict[str, Any]:
     written = formats(comparison)
     states = Counter(run.state for run in comparison.runs)
     common, own = _configurations(comparison)
-    row_of = {i: number for number, row in enumerate(comparison.rows) for i in row.runs}
     return {
         "time": time.strftime("%Y-%m-%d %H:%M"),
         "states": dict(states.most_common()),
         "settings": [{"key": each.key, "followers": each.followers} for each in comparison.settings],
-        "columns": [
-            {
-                "name": each.name,
-                "heading": heading(each),
-                "better": each.better,
-                "source": each.column.source,
-                "protocol": each.column.protocol,
-                "floor": floor_text(each, written[n]),
-            }
-            for n, each in enumerate(comparison.columns)
-        ],
+        "columns": [_column(each, how) for each, how in zip(comparison.columns, written, strict=True)],
         "rows": [
             {"name": name, **_row(comparison, row, written)}
             for name, row in zip(row_names(comparison), comparison.rows, strict=True)
         ],
-        "runs": [
-            {
-                "id": run.id,
-                "name": run.name,
-                "path": str(run.folder.path),
-                "state": run.state,
-                "seed": run.settings.get("seed"),
-                "row": row_of.get(i),
-                "images": run.images_seen,
-            }
-            for i, run in enumerate(comparison.runs)
-        ],
+        "runs": _runs(comparison),
         "common": common,
         "own": own,
         "curves": curves_of(comparison),
         "damaged": [{"path": str(each.path), "reason": each.reason} for each in comparison.damaged],
         "notes": comparison.notes,
     }
+
+
+def _column(column: ValueColumn, written: NumberFormat) -> dict[str, Any]:
+    return {
+        "name": column.name,
+        "heading": heading(column),
+        "better": column.better,
+        "source": column.column.source,
+        "protocol": column.column.protocol,
+        "floor": floor_text(column, written),
+    }
+
+
+def _runs(comparison: Comparison) -> list[dict[str, Any]]:
+    row_of = {i: number for number, row in enumerate(comparison.rows) for i in row.runs}
+    return [
+        {
+            "id": run.id,
+            "name": run.name,
+            "path": str(run.folder.path),
+            "state": run.state,
+            "seed": run.settings.get("seed"),
+            "row": row_of.get(i),
+            "images": run.images_seen,
+        }
+        for i, run in enumerate(comparison.runs)
+    ]
 
 
 def _row(comparison: Comparison, row: Row, written: list[NumberFormat]) -> dict[str, Any]:

@@ -17,34 +17,32 @@ from genexp.runs.provenance import command_line, provenance
 def claim_folder(plain: dict[str, Any]) -> tuple[RunFolder, Path | None]:
     """The folder of this run, and the checkpoint to continue from if there is one.
 
+    Rank zero holds the folder from here on, and so keeps every other process out of it; `release` ends that.
+
     Args:
         plain: The resolved configuration.
 
     Raises:
         FileNotFoundError: `resume` names no run, or a run without a checkpoint.
         FileExistsError: `run_dir` already holds a run, and `resume` is not auto.
-        ValueError: `run_dir` holds a run of another configuration, or further ranks do not know it.
+        ValueError: `run_dir` holds a run of another configuration, another process still trains the run, or further
+            ranks do not know its folder.
     """
     if is_further_rank():
         folder = _folder_of_rank_zero(plain)
         return folder, _checkpoint_of(folder, plain["resume"])
-    resume = plain["resume"]
     outputs = Path(plain["paths"]["outputs"]).expanduser().resolve()
-    if resume is None:
-        return _new_folder(plain, outputs), None
-    folder = _unfinished(plain, outputs) if resume == "auto" else RunFolder.open(resume)
+    folder = _to_continue(plain, outputs)
     if folder is None:
         return _new_folder(plain, outputs), None
-    checkpoint = _checkpoint_of(folder, resume)
-    if checkpoint is None and resume != "auto":
-        raise FileNotFoundError(f"resume must name a run with a checkpoint, got {resume} ({folder.last} is missing)")
-    if checkpoint is None:
-        _forget(folder)
-    _take_up(folder, plain)
-    return folder, checkpoint
+    try:
+        return folder, _continued(folder, plain)
+    except BaseException:
+        folder.release()
+        raise
 
 
-RANKS = ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 """Variables by which Lightning, torchrun and SLURM tell a process that it is not the first of its run."""
 
 
@@ -60,24 +58,69 @@ def _folder_of_rank_zero(plain: dict[str, Any], patience: float = 600.0) -> RunF
         raise ValueError("run_dir must name the run's folder where the ranks are started from outside, got null")
     folder = RunFolder(Path(given).expanduser().resolve())
     deadline = time.monotonic() + patience
-    while not (folder.path / RECORD).is_file():
+    while not folder.begun:
         if time.monotonic() > deadline:
-            raise FileNotFoundError(f"run_dir must be claimed by rank zero, got {folder.path} without {RECORD}")
+            raise FileNotFoundError(f"run_dir must be claimed by rank zero, got {folder.path} without a run")
         time.sleep(0.1)
     return folder
 
 
-def _unfinished(plain: dict[str, Any], outputs: Path) -> RunFolder | None:
-    """What `resume=auto` continues: the run in `run_dir` if that is given, else the newest of this configuration."""
-    digest = config_digest(plain)
-    if plain["run_dir"] is None:
-        return newest_unfinished(outputs, digest)
-    folder = RunFolder(Path(plain["run_dir"]).expanduser().resolve())
+def _to_continue(plain: dict[str, Any], outputs: Path) -> RunFolder | None:
+    """The run that `resume` means, held by this process, or None to begin a new one."""
+    resume = plain["resume"]
+    if resume is None:
+        return None
+    if resume != "auto":
+        folder = RunFolder.open(resume)
+        if not folder.hold():
+            raise ValueError(f"resume must name a run that has ended, got {resume}, which is still running")
+        return folder
+    if plain["run_dir"] is not None:
+        return _unfinished(RunFolder(Path(plain["run_dir"]).expanduser().resolve()), config_digest(plain))
+    while (folder := newest_unfinished(outputs, config_digest(plain))) is not None:
+        if folder.hold():
+            return folder
+    return None
+
+
+PATIENCE = 120.0
+"""Seconds that a run which is called again waits for its former process: a file server notices late that one died."""
+
+
+def _unfinished(folder: RunFolder, digest: str) -> RunFolder | None:
+    """The run in `run_dir`, which a cluster calls again; None where none was begun.
+
+    One that was killed before it had written its configuration has nothing to be continued, so its record goes.
+    """
     if not (folder.path / RECORD).is_file():
         return None
-    if folder.record.get("config_digest") != digest:
-        raise ValueError(f"run_dir must hold a run of this configuration, got {folder.path}: another one is there")
+    if folder.is_running:
+        print(f"waiting     for the process that still trains {folder.path}", file=sys.stderr, flush=True)
+    if not folder.hold(PATIENCE):
+        raise ValueError(f"run_dir must hold a run that has ended, got {folder.path}, which is still running")
+    try:
+        if not folder.begun and not any(folder.checkpoints.glob("*.ckpt")):
+            (folder.path / RECORD).unlink(missing_ok=True)
+            folder.release()
+            return None
+        if folder.record.get("config_digest") != digest:
+            raise ValueError(f"run_dir must hold a run of this configuration, got {folder.path}: another one is there")
+    except BaseException:
+        folder.release()
+        raise
     return folder
+
+
+def _continued(folder: RunFolder, plain: dict[str, Any]) -> Path | None:
+    """Take up a run that this process holds; returns its checkpoint, or None where it begins anew."""
+    resume = plain["resume"]
+    checkpoint = _checkpoint_of(folder, resume)
+    if checkpoint is None and resume != "auto":
+        raise FileNotFoundError(f"resume must name a run with a checkpoint, got {resume} ({folder.last} is missing)")
+    if checkpoint is None:
+        _forget(folder)
+    _take_up(folder, plain)
+    return checkpoint
 
 
 def _forget(folder: RunFolder) -> None:
@@ -132,9 +175,17 @@ def _new_folder(plain: dict[str, Any], outputs: Path) -> RunFolder:
         "config_digest": config_digest(plain),
         **provenance(),
     }
-    folder = RunFolder.claim(_place(plain, outputs, name, run_id), record)
-    write_atomically(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(plain)))
-    write_atomically(folder.path / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(_overrides())))
+    folder = RunFolder(_place(plain, outputs, name, run_id))
+    folder.path.mkdir(parents=True, exist_ok=True)
+    if not folder.hold():
+        raise FileExistsError(f"run_dir must be a folder without a run, got {folder.path}: a process trains there")
+    try:
+        RunFolder.claim(folder.path, record)
+        write_atomically(folder.path / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(_overrides())))
+        write_atomically(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(plain)))
+    except BaseException:
+        folder.release()
+        raise
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Drawing images from a loaded run, batch by batch, with a progress display."""
+"""Drawing images from a trained model, batch by batch, with a progress display."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genexp.contracts import FittedSampler, ImageMap
 from genexp.runs.build import build
-from genexp.runs.load import Run
+from genexp.runs.hardware import device_of
 from genexp.sampling.density import fit_to_training_images
 from genexp.sampling.interpolation import path
 from genexp.tensors import IndexedNoise
@@ -16,10 +16,11 @@ from genexp.terminal import progress
 
 
 class Drawing:
-    """A run's model and a sampler, ready to draw.
+    """A trained model and a sampler, ready to draw.
 
     Args:
-        run: The loaded run.
+        model: The trained family.
+        config: The resolved configuration that it was trained with.
         sampler: Configuration of the sampler.
         device: `auto`, `cpu` or `cuda`.
         seed: Seed of the noise.
@@ -31,15 +32,20 @@ class Drawing:
     """
 
     def __init__(
-        self, run: Run, sampler: DictConfig, device: str, seed: int, batch_size: int, label: int | None
+        self,
+        model: Any,
+        config: DictConfig,
+        sampler: DictConfig,
+        device: str,
+        seed: int,
+        batch_size: int,
+        label: int | None,
     ) -> None:
-        wanted = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        self.run, self.model, self.sampler = run, run.model.to(wanted), build(sampler)
-        self.source = self.model.source()
+        self.device, self.seed, self.batch_size, self.label = device_of(device), seed, batch_size, label
+        self.source, self.sampler, self._data = model.to(self.device).source(), build(sampler), config.data
         if isinstance(self.sampler, FittedSampler):
-            fit_to_training_images(self.sampler, self.source, build(run.config.data), wanted)
-        self.device, self.seed, self.batch_size, self.label = torch.device(wanted), seed, batch_size, label
-        self.num_classes: int | None = run.config.model.get("num_classes")
+            fit_to_training_images(self.sampler, self.source, build(self._data), self.device)
+        self.num_classes: int | None = config.model.get("num_classes")
         if label is not None and self.num_classes is None:
             raise ValueError(f"label must be null for a model without classes, got {label}")
         if label is not None and not 0 <= label < self.num_classes:
@@ -109,7 +115,7 @@ class Drawing:
         return torch.tensor(labels, device=self.device)
 
     def _rendered(self, num: int) -> Tensor:
-        data = build(self.run.config.data)
+        data = build(self._data)
         data.setup()
         parts, count = [], 0
         for batch in data.eval_loader("val"):
@@ -119,3 +125,20 @@ class Drawing:
             if count >= num:
                 break
         return torch.cat(parts)[:num]
+
+
+def require_drawable(model: Any, sampler: DictConfig) -> None:
+    """Check that a trained family draws images from noise with this sampler.
+
+    Raises:
+        ValueError: it does not.
+    """
+    drawing, source = build(sampler), model.source()
+    try:
+        if isinstance(drawing, FittedSampler):
+            drawing.require(source)
+        else:
+            drawing.start(source, IndexedNoise(0, [0]))
+    except TypeError as error:
+        name = type(model).__name__
+        raise ValueError(f"run must be of a model that draws images from noise, got {name}: {error}") from error

@@ -11,9 +11,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from genexp.families.base import Family
 from genexp.runs.build import build, build_dict, quiet_lightning
 from genexp.runs.folder import RunFolder
+from genexp.runs.hardware import precision_of
 from genexp.runs.loggers import Journal
 from genexp.runs.monitor import value_directions
-from genexp.runs.provenance import chosen_threads, cpu_features
+from genexp.runs.provenance import chosen_threads
 
 MANUAL_DDP = "ddp_find_unused_parameters_true"
 
@@ -30,18 +31,13 @@ class Experiment:
 
 
 def settle_hardware(config: DictConfig) -> None:
-    """Replace every `auto` that depends on the machine, so that the saved configuration says what was used.
-
-    `precision: auto` is bf16-mixed on GPUs that have bf16 and on CPUs with AMX, where it is faster and safe (float32
-    weights, and losses outside autocast); elsewhere it is 32-true.
-    """
+    """Replace every `auto` that depends on the machine, so that the saved configuration says what was used."""
     config.threads = chosen_threads(config.threads)
     trainer = config.trainer
     gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
     with open_dict(trainer):
         if trainer.get("precision") == "auto":
-            fast = torch.cuda.is_bf16_supported() if gpu else cpu_features()["amx_bf16"]
-            trainer.precision = "bf16-mixed" if fast else "32-true"
+            trainer.precision = precision_of(gpu)
         if trainer.get("accelerator") == "auto":
             mps = torch.backends.mps.is_available()
             trainer.accelerator = "gpu" if gpu else "mps" if mps else "cpu"

@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from genexp.runs import locks
+
 CONFIG, OVERRIDES, RECORD = "config.yaml", "overrides.yaml", "run.json"
+_CHANGING, _RUNNING = ".lock", ".running"
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
@@ -38,21 +40,18 @@ class RunFolder:
 
     @classmethod
     def claim(cls, path: Path, record: dict[str, Any]) -> "RunFolder":
-        """Take a folder for one new run and write its record.
+        """Take a folder for one new run and write its record, which is there complete or not at all.
 
         Raises:
             FileExistsError: the folder already belongs to a run; no run ever writes into another's folder.
         """
         path.mkdir(parents=True, exist_ok=True)
         try:
-            descriptor = os.open(path / RECORD, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            _write_new(path / RECORD, json.dumps(record, indent=2) + "\n")
         except FileExistsError as error:
             raise FileExistsError(
                 f"run_dir must be a folder without a run, got {path}; continue that run with resume={path}"
             ) from error
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(record, file, indent=2)
-            file.write("\n")
         folder = cls(path)
         folder.samples.mkdir(exist_ok=True)
         folder.checkpoints.mkdir(exist_ok=True)
@@ -105,6 +104,34 @@ class RunFolder:
         """The closing values of a finished run; empty before."""
         return self._json("metrics.json") if (self.path / "metrics.json").is_file() else {}
 
+    @property
+    def begun(self) -> bool:
+        """Whether a run was begun here: its record can be read, and its configuration is there."""
+        try:
+            return isinstance(self.record, dict) and self.config_path.is_file()
+        except DamagedRun:
+            return False
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a process holds the folder: this one, or another."""
+        return locks.is_taken(self.path / _RUNNING)
+
+    def hold(self, patience: float = 1.0) -> bool:
+        """Keep other processes from training here until `release`, or until this process ends in whatever way.
+
+        Args:
+            patience: Seconds to wait for another process that holds the folder.
+
+        Returns:
+            Whether this call has got it; where files cannot be locked, it always has.
+        """
+        return locks.take(self.path / _RUNNING, patience)
+
+    def release(self) -> None:
+        """Let other processes train here; a folder that this process does not hold stays as it is."""
+        locks.give_back(self.path / _RUNNING)
+
     def history(self) -> list[dict[str, float]]:
         """All logged lines in order, each with `images_seen`; a torn last line is left out."""
         path = self.path / "metrics.jsonl"
@@ -135,19 +162,13 @@ class RunFolder:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep other processes from changing the closing values meanwhile; where files cannot be locked, do nothing."""
-        if sys.platform == "win32":
-            yield
-            return
-        import fcntl
-
-        with open(self.path / ".lock", "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with locks.waited_for(self.path / _CHANGING):
             yield
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
             return json.loads((self.path / name).read_text())
-        except (OSError, json.JSONDecodeError) as error:
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise DamagedRun(f"{name} of the run {self.path} cannot be read: {error}") from error
 
 
@@ -163,13 +184,12 @@ def runs_under(outputs: Path) -> Iterator[RunFolder]:
 
 
 def newest_unfinished(outputs: Path, digest: str) -> RunFolder | None:
-    """The newest run of this very configuration that has not finished, for `resume=auto`."""
+    """The newest run of this very configuration that has not finished and that no process trains, for `resume=auto`."""
     for folder in runs_under(outputs):
-        try:
-            record = folder.record
-        except DamagedRun:
+        if not folder.begun:
             continue
-        if record.get("config_digest") == digest and record.get("state") != "finished":
+        record = folder.record
+        if record.get("config_digest") == digest and record.get("state") != "finished" and not folder.is_running:
             return folder
     return None
 
@@ -182,3 +202,26 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
+
+
+def _write_new(path: Path, content: str) -> None:
+    """Write a file that must not be there yet, complete or not at all.
+
+    Raises:
+        FileExistsError: it is there.
+    """
+    partial = path.with_name(f".{path.name}.{new_run_id()}.partial")
+    try:
+        with open(partial, "x") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(partial, path)
+        except FileExistsError:
+            raise
+        except OSError:  # no hard links here (exFAT, network drives): for a moment the file is empty, and so not begun
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+            os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

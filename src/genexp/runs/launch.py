@@ -5,14 +5,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.runs.config import conf_dir, data_name, load_config
+from genexp.runs.errors import told
 from genexp.runs.folder import CONFIG, OVERRIDES, RunFolder, new_run_id
-from genexp.sweeps.errors import JobFailed
-from genexp.sweeps.paths import quoted, unquoted
+from genexp.sweeps.paths import path_quoted, quoted, unquoted
 
 
 def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]) -> None:
@@ -35,11 +35,11 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
         sys.argv, os.environ[_TRACE] = typed, traced
         try:
             return command(config)
-        except _FOR_THE_USER as error:
-            if _one_of_many() or traced not in ("", "0"):
+        except Exception as error:
+            line = None if _one_of_many() or traced not in ("", "0") else told(error)
+            if line is None:
                 raise
-            print(f"genexp {name}: {error}", file=sys.stderr)
-            sys.exit(1)
+            _say_and_exit(name, line)
         finally:
             if _one_of_many():
                 os.environ[_TRACE] = "1"
@@ -49,18 +49,13 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
         overrides = _source(name, arguments)
         sys.argv, os.environ[_TRACE] = [typed[0], *overrides], "1"
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
-    except HydraException as error:
-        if traced not in ("", "0"):
-            raise
+    except Exception as error:  # from Hydra, or the launcher of a sweep; a run has already said its own
         from genexp.runs.refusals import refusal
 
-        print(f"genexp {name}: {refusal(error, overrides)}", file=sys.stderr)
-        sys.exit(1)
-    except (JobFailed, *_FOR_THE_USER) as error:  # from the launcher of a sweep; a run has already said its own
-        if traced not in ("", "0"):
+        line = refusal(error, overrides) if isinstance(error, HydraException) else told(error)
+        if line is None or traced not in ("", "0"):
             raise
-        print(f"genexp {name}: {error}", file=sys.stderr)
-        sys.exit(1)
+        _say_and_exit(name, line)
     finally:
         sys.argv, os.environ[_TRACE] = typed, traced
         os.environ.pop(_SWEEP_ID, None)
@@ -81,8 +76,10 @@ _RESUME_SWEEP = "sweep.resume="
 _CHOICES = ("experiment", "model", "data", "resume", "sweep")
 """Any of these says what to train; without one, `genexp train` is `experiment=quickstart`."""
 
-_FOR_THE_USER = (ValueError, FileExistsError, FileNotFoundError, ConnectionError, FloatingPointError)
-"""Errors whose message says all that a person needs; HYDRA_FULL_ERROR=1 shows where they were raised."""
+
+def _say_and_exit(name: str, line: str) -> NoReturn:
+    print(f"genexp {name}: {line}", file=sys.stderr)
+    sys.exit(1)
 
 
 def _one_of_many() -> bool:
@@ -94,6 +91,7 @@ def _one_of_many() -> bool:
 
 def _source(name: str, arguments: list[str]) -> list[str]:
     """The overrides that the command runs with: those typed, and what they stand for."""
+    arguments = [path_quoted(each) for each in arguments]
     if name in ("sample", "evaluate") and not any(a.startswith("sampler=") for a in arguments):
         arguments = [f"++{a}" if a.startswith("sampler.") else a for a in arguments]  # change the run's own sampler
     if name == "evaluate" and not any(a.startswith("data=") for a in arguments):
@@ -157,6 +155,22 @@ def _settled_before(arguments: list[str]) -> list[str]:
 def _started_with(folder: RunFolder) -> list[str]:
     """The overrides of a run, and what was settled for it by the machine that it started on."""
     saved = load_config(folder.config_path)
-    typed = [str(a) for a in OmegaConf.load(folder.path / OVERRIDES) if not str(a).startswith(("resume=", "run_dir="))]
+    typed = [a for a in _typed_for(folder) if not a.startswith(("resume=", "run_dir="))]
     outputs = str(saved.paths.outputs).replace("'", "\\'")
     return [*typed, f"trainer.precision={saved.trainer.precision}", f"paths.outputs='{outputs}'"]
+
+
+def _typed_for(folder: RunFolder) -> list[str]:
+    """The overrides of a run as they were typed.
+
+    Raises:
+        ValueError: one is of Hydra itself, which no run records: it could build anything.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    typed = [str(each) for each in OmegaConf.to_container(OmegaConf.load(folder.path / OVERRIDES))]
+    for parsed in OverridesParser.create().parse_overrides(typed):
+        names = (parsed.key_or_group, parsed.package or "")
+        if any(name.replace("/", ".").split(".")[0] == "hydra" for name in names):
+            raise ValueError(f"{OVERRIDES} must hold no override of Hydra, got {parsed.input_line} in {folder.path}")
+    return typed

@@ -87,20 +87,36 @@ class Run:
         Raises:
             ValueError: `num` is below 1, `label` is none of the model's, or the model draws no images.
         """
-        from genexp.runs.drawing import Drawing
-        from genexp.runs.samples import require_drawable
+        from genexp.runs.drawing import Drawing, require_drawable
 
         if num < 1:
             raise ValueError(f"num must be at least 1, got {num}")
-        drawing = Drawing(self, self.config.sampler, device, seed, 256, label)
+        drawing = Drawing(self.model, self.config, self.config.sampler, device, seed, 256, label)
         if drawing.has_start:
-            require_drawable(self, self.config.sampler)
+            require_drawable(self.model, self.config.sampler)
         return drawing.images(num)
 
     @property
     def pictures(self) -> list[Path]:
         """The PNG files drawn during training and by `genexp sample`, in order of name."""
         return sorted(self.folder.samples.rglob("*.png"))
+
+    def name_of(self, *how: str) -> str:
+        """Name of a folder for what is drawn from the model: how, then the weights.
+
+        In front stands the checkpoint, unless it is the one that is taken where none is asked for.
+
+        Args:
+            how: Seed, sampler and the like, as they stand in a file's name.
+        """
+        usual = self.checkpoint.resolve() == default_checkpoint(self.folder).resolve()
+        return "_".join([*([] if usual else [self.checkpoint.stem]), *how, self.weights])
+
+
+def default_checkpoint(folder: RunFolder) -> Path:
+    """The checkpoint that is taken where none is asked for: `best` where the run kept one, else `last`."""
+    best = folder.checkpoints / "best.ckpt"
+    return best if best.is_file() else folder.checkpoints / "last.ckpt"
 
 
 def load_run(path: Path | str, weights: str = "averaged", checkpoint: str | None = None) -> Run:
@@ -117,8 +133,7 @@ def load_run(path: Path | str, weights: str = "averaged", checkpoint: str | None
     if weights not in ("averaged", "raw"):
         raise ValueError(f"weights must be averaged or raw, got {weights!r}")
     folder = RunFolder.open(path)
-    if checkpoint is None:
-        checkpoint = "best" if (folder.checkpoints / "best.ckpt").is_file() else "last"
+    checkpoint = default_checkpoint(folder).stem if checkpoint is None else checkpoint
     file = folder.checkpoints / f"{checkpoint}.ckpt" if checkpoint in ("best", "last") else Path(checkpoint)
     if not file.is_file():
         raise FileNotFoundError(f"checkpoint must be best, last or a file of the run {folder.path}, got {checkpoint}")

@@ -12,13 +12,16 @@ from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
+from genexp.runs.claim import is_further_rank
+from genexp.runs.folder import write_atomically
 from genexp.tensors import picture
 
 
 class Journal(Logger):
     """What every run keeps by itself: a line of JSON for every log step, and a PNG for every picture.
 
-    A resumed run drops the lines that lie beyond the checkpoint it starts from, so no line appears twice.
+    A resumed run drops the lines that lie beyond the checkpoint it starts from, so no line appears twice. It is
+    rank zero that writes.
 
     Args:
         directory: The run folder.
@@ -29,7 +32,7 @@ class Journal(Logger):
         super().__init__()
         self.directory = Path(directory)
         self._begun = time.monotonic()
-        if resume_at:
+        if resume_at and not is_further_rank():
             self._rewind(resume_at)
 
     @property
@@ -79,7 +82,7 @@ class Journal(Logger):
                 break
             if row["images_seen"] <= images_seen:
                 kept.append(line)
-        path.write_text("".join(line + "\n" for line in kept))
+        write_atomically(path, "".join(line + "\n" for line in kept))
 
 
 class TensorBoard(TensorBoardLogger):

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationKeyError
 
 from genexp.evaluation.cache import TensorCache
-from genexp.evaluation.evaluator import Evaluator, Generated, Reference, Score, Summary
+from genexp.evaluation.evaluator import Evaluator, Reference, Summary
 from genexp.evaluation.gallery import Gallery
-from genexp.evaluation.uncertainty import interval
+from genexp.evaluation.scores import Generated, Score
 from genexp.runs.build import build, build_dict
 from genexp.runs.config import SPLITS, data_name
 from genexp.runs.load import Run
@@ -107,28 +106,6 @@ def require_same_shape(one: Side, reference: Side) -> None:
             f"images must have the shape of the reference, {reference.images.shape} (channels, height, width), got "
             f"{one.images.shape} of {one.images.name}"
         )
-
-
-def record(score: Score, floor: Score | None) -> dict[str, Any]:
-    """A score as plain values for JSON: value, its interval without the bias of order 1 / n, floor and protocol."""
-    found: dict[str, Any] = {"value": score.value.value, "better": score.better}
-    if score.value.draws:
-        without_bias = interval(score.value.draws)
-        found |= {
-            "extrapolated": without_bias.value,
-            "error": without_bias.error,
-            "low": max(without_bias.low, score.value.limits[0]),
-            "high": min(without_bias.high, score.value.limits[1]),
-            "draws": list(score.value.draws),
-        }
-    if floor is not None:
-        found |= {"floor": floor.value.value, "floor_images": floor.protocol.n_generated}
-    return found | {"details": score.value.details, "protocol": score.protocol.record()}
-
-
-def device_of(name: str) -> torch.device:
-    """The device that `auto`, `cpu` or `cuda` stands for."""
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 
 def _resolved(config: DictConfig, name: str) -> Any:

@@ -4,7 +4,7 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
-from genexp.runs.validation import locate
+from genexp.runs.targets import locate, require_allowed
 
 
 def settle_monitor(config: DictConfig) -> None:
@@ -30,9 +30,14 @@ def settle_monitor(config: DictConfig) -> None:
 
 
 def value_directions(metrics: Any) -> dict[str, str]:
-    """The values of configured metrics and their direction: `lower`, `higher` or `reference`."""
+    """The values of configured metrics and their direction: `lower`, `higher` or `reference`.
+
+    Raises:
+        ValueError: a `_target_` is none that a configuration may build.
+    """
     found: dict[str, str] = {}
-    for node in (metrics or {}).values():
+    for name, node in (metrics or {}).items():
         if node is not None:
+            require_allowed(node["_target_"], f"metrics.{name}")
             found |= locate(node["_target_"]).values
     return found

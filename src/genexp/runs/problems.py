@@ -1,6 +1,8 @@
 """What can be wrong with a configuration. Imports nothing heavy."""
 
+import difflib
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -21,3 +23,12 @@ class InvalidConfig(ValueError):
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("the configuration is not valid:\n" + "\n".join(f"  {problem}" for problem in problems))
         self.problems = problems
+
+
+def did_you_mean(word: str, known: Any) -> str:
+    """`; did you mean X?` for the nearest known name, or the list of names when there are few."""
+    names = sorted(str(name) for name in known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; known: {', '.join(names)}" if 0 < len(names) <= 24 else ""

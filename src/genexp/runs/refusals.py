@@ -3,8 +3,7 @@
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from genexp.runs.config import conf_dir
-from genexp.runs.problems import Problem
-from genexp.runs.validation import did_you_mean
+from genexp.runs.problems import Problem, did_you_mean
 
 _IN_FOLDERS = ("experiment",)
 """Groups whose choices may lie in folders; the folders of other groups hold choices of parts."""

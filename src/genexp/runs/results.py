@@ -57,12 +57,29 @@ def write_values(
         folder: Where the file goes.
         pictures: The pictures that lie there.
     """
-    from genexp.runs.measuring import record
-
     values = {key: record(score, floor.get(key)) for key, score in scores.items()}
     result = {**subject, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "values": values}
     write_atomically(folder / "metrics.json", json.dumps(result, indent=2) + "\n")
     return {"result": result, "scores": scores, "folder": folder, "pictures": pictures}
+
+
+def record(score: Any, floor: Any | None) -> dict[str, Any]:
+    """A score as plain values for JSON: value, its interval without the bias of order 1 / n, floor and protocol."""
+    from genexp.evaluation.uncertainty import interval
+
+    found: dict[str, Any] = {"value": score.value.value, "better": score.better}
+    if score.value.draws:
+        without_bias = interval(score.value.draws)
+        found |= {
+            "extrapolated": without_bias.value,
+            "error": without_bias.error,
+            "low": max(without_bias.low, score.value.limits[0]),
+            "high": min(without_bias.high, score.value.limits[1]),
+            "draws": list(score.value.draws),
+        }
+    if floor is not None:
+        found |= {"floor": floor.value.value, "floor_images": floor.protocol.n_generated}
+    return found | {"details": score.value.details, "protocol": score.protocol.record()}
 
 
 def _keep_in_run(run: Any, measured: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from genexp.evaluation.protocol import describe
 from genexp.runs.build import build
 from genexp.runs.load import Run
 from genexp.sampling.density import fit_to_training_images
-from genexp.tensors import IndexedNoise, to_float, to_uint8
+from genexp.tensors import to_float, to_uint8
 
 
 class Samples:
@@ -117,23 +117,6 @@ class Samples:
         image = stored["image"]
         found = {**stored, "image": to_float(image) if image.dtype == torch.uint8 else image}
         return {name: value.to(self.device) for name, value in found.items()}
-
-
-def require_drawable(run: Run, sampler: DictConfig) -> None:
-    """Check that a run's model draws images from noise with this sampler.
-
-    Raises:
-        ValueError: it does not.
-    """
-    drawing, source = build(sampler), run.model.source()
-    try:
-        if isinstance(drawing, FittedSampler):
-            drawing.require(source)
-        else:
-            drawing.start(source, IndexedNoise(0, [0]))
-    except TypeError as error:
-        name = type(run.model).__name__
-        raise ValueError(f"run must be of a model that draws images from noise, got {name}: {error}") from error
 
 
 def default_num(run: Run) -> int:

@@ -1,19 +1,16 @@
 """Check a configuration against the signatures of what it builds, without building anything."""
 
-import difflib
-import importlib
 import inspect
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from genexp.runs.build import require_allowed
 from genexp.runs.config import conf_dir
 from genexp.runs.origin import Origins
-from genexp.runs.problems import InvalidConfig, Problem
+from genexp.runs.problems import InvalidConfig, Problem, did_you_mean
+from genexp.runs.targets import locate, require_allowed
 
 _RESERVED = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
@@ -124,29 +121,6 @@ def _against_signature(node: dict[str, Any], path: str) -> Iterator[Problem]:
             yield Problem(f"{path}.{key}", f"is required by {target} and is not set")
 
 
-def locate(target: str) -> Any:
-    """Import the object of a dotted name.
-
-    Raises:
-        ValueError: no such module or attribute, with the nearest name.
-    """
-    parts = target.split(".")
-    for i in range(len(parts) - 1, 0, -1):
-        module_name = ".".join(parts[:i])
-        try:
-            found = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            if error.name is not None and module_name.startswith(error.name):
-                continue
-            raise ValueError(f"{target} cannot be imported: {error}") from error
-        for part in parts[i:]:
-            if not hasattr(found, part):
-                raise ValueError(f"{target} does not exist{did_you_mean(part, dir(found))}")
-            found = getattr(found, part)
-        return found
-    raise ValueError(f"{target} cannot be imported: there is no module {parts[0]}")
-
-
 def accepted_parameters(found: Any) -> tuple[set[str], set[str]] | None:
     """Names that a callable accepts and those it requires; None when it accepts any keyword that we cannot see.
 
@@ -169,17 +143,3 @@ def accepted_parameters(found: Any) -> tuple[set[str], set[str]] | None:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return known, required
     return None
-
-
-def did_you_mean(word: str, known: Any) -> str:
-    """`; did you mean X?` for the nearest known name, or the list of names when there are few."""
-    names = sorted(str(name) for name in known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; known: {', '.join(names)}" if 0 < len(names) <= 24 else ""
-
-
-def yaml_files() -> list[Path]:
-    """Every YAML file of the configuration."""
-    return sorted(conf_dir().rglob("*.yaml"))

@@ -3,11 +3,22 @@
 import re
 from pathlib import Path
 
+_KEYS = ("run", "resume", "run_dir", "runs", "out", "publish", "generated", "reference", "content", "style")
+_PLAIN = re.compile(r"[\w./\\:*?+@%-]*|[\[{'\"$].*|glob\(.*", re.ASCII)
+"""What Hydra's grammar reads as it is: plain characters, lists, quotes, interpolations and patterns."""
+
+
+def path_quoted(argument: str) -> str:
+    """An argument that names a path, with quotes where Hydra's grammar would stumble over its letters."""
+    key, equals, value = argument.partition("=")
+    named = key in _KEYS or key.startswith("paths.") or key == "data.source.root"
+    return f"{key}={quoted(Path(value))}" if equals and named and not _PLAIN.fullmatch(value) else argument
+
 
 def quoted(path: Path) -> str:
     """A path as the value of an override, whatever characters it has."""
     text = str(path)
-    return text if re.fullmatch(r"[\w/.~+-]+", text, re.ASCII) else quoted_text(text)
+    return text if re.fullmatch(r"[\w/.+-]+", text, re.ASCII) else quoted_text(text)
 
 
 def quoted_text(text: str) -> str:

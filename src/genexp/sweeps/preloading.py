@@ -4,6 +4,7 @@ import gc
 import importlib
 import os
 import pkgutil
+import sys
 
 PRELOADED = (
     "torch",
@@ -41,20 +42,34 @@ def _compose_once() -> None:
 
 
 def count_gpus() -> int:
-    """GPUs of this machine, counted in a child: whoever asks CUDA can no longer fork."""
+    """GPUs of this machine, counted in a child: whoever asks CUDA can no longer fork.
+
+    Raises:
+        RuntimeError: the child could not count them; it has printed why.
+    """
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            import torch
-
-            os.write(writing, str(torch.cuda.device_count()).encode())
+            os.write(writing, _count().encode())
         finally:
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as answer:
         count = answer.read()
-    os.waitpid(pid, 0)
+    _, status = os.waitpid(pid, 0)
     if not count.isdigit():
-        raise RuntimeError(f"the number of GPUs must be found out before a sweep starts, got {count!r}")
+        reason = count or f"an exit status of {os.waitstatus_to_exitcode(status)}"
+        raise RuntimeError(f"the number of GPUs must be found out before a sweep starts, got {reason}")
     return int(count)
+
+
+def _count() -> str:
+    """The number of GPUs, or the error that there was instead, whose traceback goes to the log."""
+    try:
+        import torch
+
+        return str(torch.cuda.device_count())
+    except BaseException as error:
+        sys.excepthook(*sys.exc_info())
+        return f"{type(error).__name__}: {error}"

@@ -48,60 +48,60 @@ class SweepFolder:
         path: The folder.
         command: The command line as Hydra was given it, kept for `sweep.resume`.
         further: What every job is started with beside its overrides: Hydra's own flags and keys.
-        resume: Whether an earlier sweep is continued; else the folder must hold none.
+        resume: True continues the sweep that is there, False begins one where none is, and None does what fits.
 
     Raises:
-        FileExistsError: the folder holds a sweep and `resume` is false.
-        FileNotFoundError: the folder holds no sweep and `resume` is true.
+        FileExistsError: the folder holds a sweep and `resume` is False.
+        FileNotFoundError: the folder holds no sweep and `resume` is True.
         ValueError: the sweep is still running, or its record is damaged.
     """
 
     def __init__(
-        self, path: Path, command: Sequence[str] = (), further: Sequence[str] = (), resume: bool = False
+        self, path: Path, command: Sequence[str] = (), further: Sequence[str] = (), resume: bool | None = False
     ) -> None:
-        self.path, self.further = path, list(further)
-        self.jobs: list[Job] = []
-        if resume:
-            record = read_record(path)
-            self.lock = self._locked()
-            self.id = record["id"]
-            self.jobs = [Job(**fields) for fields in record["jobs"]]
-            self.started = record["started"]
-        else:
-            path.mkdir(parents=True, exist_ok=True)
-            self._claim()
-            self.lock = self._locked()
-            self.id = path.name
-            self.started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        self.path, self.further, self.resume = path, list(further), resume
         self.command = [each for each in command if not each.startswith(("hydra.sweep.dir=", "hydra.launcher.resume="))]
-        self.earlier = [job.number for job in self.jobs]
-        self.save()
-
-    def _claim(self) -> None:
+        self._require_fitting()
+        path.mkdir(parents=True, exist_ok=True)
+        self.lock = self._locked()
         try:
-            os.close(os.open(self.path / SWEEP, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        except FileExistsError as error:
+            self._require_fitting()
+            record = read_record(path) if holds_sweep(path) else self._new_record()
+            self.id, self.started = record["id"], record["started"]
+            self.jobs = [Job(**fields) for fields in record["jobs"]]
+            self.earlier = [job.number for job in self.jobs]
+            self.save()
+        except BaseException:
+            self.release()
+            raise
+
+    def _new_record(self) -> dict[str, Any]:
+        return {"id": self.path.name, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "jobs": []}
+
+    def _require_fitting(self) -> None:
+        there = holds_sweep(self.path)
+        if there and self.resume is False:
             raise FileExistsError(
                 f"hydra.sweep.dir must be a folder without a sweep, got {self.path}; "
                 f"continue that sweep with sweep.resume={self.path}"
-            ) from error
+            )
+        if self.resume and not there:
+            raise _no_sweep(self.path)
 
     def _locked(self, patience: float = 30.0) -> int:
         """Hold the sweep; the jobs of one that was killed need a moment to end."""
-        import fcntl
-
         descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         deadline = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return descriptor
-            except BlockingIOError:
+        try:
+            while not _taken(descriptor):
+                self._require_fitting()
                 if time.monotonic() > deadline:
-                    os.close(descriptor)
-                    running = f"a sweep must have ended before it goes on, got {self.path}: a process runs it"
-                    raise ValueError(running) from None
+                    raise ValueError(f"a sweep must have ended before it goes on, got {self.path}: a process runs it")
                 time.sleep(0.1)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     def release(self) -> None:
         """Let another process continue the sweep."""
@@ -166,6 +166,17 @@ class SweepFolder:
         return ["train", *self.further, *job.overrides, f"run_dir={quoted(folder)}", "resume=auto"]
 
 
+def _taken(lock: int) -> bool:
+    """Whether this process has got the lock."""
+    import fcntl
+
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def is_begun(folder: RunFolder) -> bool:
     """Whether a run is at work in its folder."""
     try:
@@ -182,6 +193,15 @@ def is_finished(folder: RunFolder) -> bool:
         return False
 
 
+def holds_sweep(path: Path) -> bool:
+    """Whether a folder holds the record of a sweep.
+
+    An empty record is what earlier versions left when they were killed at once: with no job beside it, it says nothing.
+    """
+    record = path / SWEEP
+    return record.is_file() and (record.stat().st_size > 0 or any(path.glob("[0-9]*/")))
+
+
 def read_record(path: Path) -> dict[str, Any]:
     """What `sweep.json` says.
 
@@ -189,12 +209,27 @@ def read_record(path: Path) -> dict[str, Any]:
         FileNotFoundError: no sweep is there.
         ValueError: the record cannot be read.
     """
-    if not (path / SWEEP).is_file():
-        raise FileNotFoundError(f"sweep.resume must name the folder of a sweep, got {path} (no {SWEEP} there)")
+    if not holds_sweep(path):
+        raise _no_sweep(path)
     try:
         return json.loads((path / SWEEP).read_text())
     except (OSError, json.JSONDecodeError) as error:
         raise ValueError(f"sweep.json of the sweep {path} cannot be read: {error}") from error
+
+
+def recorded_jobs(path: Path) -> list[Job]:
+    """The jobs of a sweep, read without holding it, so it may be running; none where no sweep is.
+
+    Raises:
+        ValueError: the record cannot be read.
+    """
+    return [Job(**fields) for fields in read_record(path)["jobs"]] if holds_sweep(path) else []
+
+
+def _no_sweep(path: Path) -> FileNotFoundError:
+    empty = f"an empty {SWEEP} there: nothing had begun, so begin it with hydra.sweep.dir={path}"
+    found = empty if (path / SWEEP).is_file() else f"no {SWEEP} there"
+    return FileNotFoundError(f"sweep.resume must name the folder of a sweep, got {path} ({found})")
 
 
 def tail(path: Path, lines: int = 12) -> str:

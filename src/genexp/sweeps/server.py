@@ -99,11 +99,15 @@ class Server:
 
     def _bury(self) -> None:
         for pid in list(self.jobs):
+            if hasattr(os, "waitid"):
+                if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                    continue
+                _kill_group(pid)  # before the job is buried: its number may be another's from then on
             ended, status, usage = os.wait4(pid, os.WNOHANG)
             if ended == 0:
                 continue
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)  # what the job has left behind
+            if not hasattr(os, "waitid"):  # macOS before Python 3.13 cannot look without burying
+                _kill_group(pid)
             self._answer(
                 ended=self.jobs.pop(pid),
                 status=os.waitstatus_to_exitcode(status),
@@ -122,6 +126,12 @@ class Server:
         while self.jobs:
             time.sleep(0.01)
             self._bury()
+
+
+def _kill_group(pid: int) -> None:
+    """End what a job has left behind, if it has."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _signal_group(pid: int, number: int) -> None:

@@ -34,11 +34,6 @@ def need_of(config: DictConfig, gpus: int) -> Need:
     return Need(kind, _processes(trainer.devices, gpus if kind == "gpu" else 1), threads)
 
 
-def wants_gpu(config: DictConfig) -> bool:
-    """Whether a job would use a GPU if there is one."""
-    return str(config.trainer.accelerator) in GPU_WORDS
-
-
 def _processes(devices: Any, everything: int) -> int:
     if str(devices) in ("auto", "-1"):
         return everything

@@ -14,9 +14,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from genexp.runs.folder import RunFolder
 from genexp.runs.launch import typed_environment
+from genexp.sweeps.batches import Batches
 from genexp.sweeps.environment import with_threads, without_ranks
 from genexp.sweeps.errors import SweepInterrupted
-from genexp.sweeps.launching import Launching
 from genexp.sweeps.pool import Task
 from genexp.sweeps.progress import read_progress
 from genexp.sweeps.record import is_begun, tail
@@ -28,7 +28,7 @@ ALIVE = ("PENDING", "CONFIGURING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED
 """States of SLURM in which a job is still to run, or running."""
 
 
-class Submitting(Launching):
+class Submitting(Batches):
     """A sweep whose jobs a cluster runs.
 
     Args:
@@ -46,7 +46,7 @@ class Submitting(Launching):
     def __init__(
         self, context: HydraContext, config: DictConfig, cluster: str, poll: float, resume: bool, **settings: Any
     ) -> None:
-        super().__init__(context, config, "auto", "auto", None, 0.0, False, resume)
+        super().__init__(context, config, resume)
         if cluster not in ("slurm", "local"):
             raise ValueError(f"hydra.launcher.cluster must be slurm or local, got {cluster!r}")
         if cluster == "slurm" and shutil.which("srun") is None:
@@ -56,14 +56,11 @@ class Submitting(Launching):
         self.cluster, self.poll = cluster, poll
         self.common, self.special = queue_settings(cluster, settings)
 
-    def _run(self, tasks: list[Task], done: list[bool], configs: list[DictConfig]) -> None:
-        missing = [i for i, each in enumerate(done) if not each]
-        if len(missing) < len(tasks):
-            print(f"finished  {len(tasks) - len(missing)} of {len(tasks)} jobs already", file=sys.stderr)
-        wanted = {i: self._resources(configs[i]) for i in missing}
-        submitted = self._submit({i: tasks[i] for i in missing}, wanted)
+    def carry_out(self, tasks: Sequence[Task], configs: Sequence[DictConfig], others: Sequence[Task]) -> None:
+        """Hand tasks in and wait for them, see `Batches`."""
+        submitted = self._submit(tasks, [self._resources(config) for config in configs])
         try:
-            self._wait(tasks, submitted)
+            self._wait(tasks, submitted, others)
         except KeyboardInterrupt as interrupt:
             named = " ".join(sorted({job.job_id.split("_")[0] for job in submitted.values()}))
             cancel = f"; end them with  scancel {named}" if self.cluster == "slurm" else ""
@@ -78,12 +75,12 @@ class Submitting(Launching):
             gpus = 0 if str(config.trainer.accelerator) == "cpu" else processes
         return {"nodes": nodes, "tasks_per_node": processes, "gpus_per_node": int(gpus)}
 
-    def _submit(self, tasks: dict[int, Task], wanted: dict[int, dict[str, int]]) -> dict[int, Any]:
+    def _submit(self, tasks: Sequence[Task], wanted: Sequence[dict[str, int]]) -> dict[int, Any]:
         """Hand in an array for all jobs of the same needs; jobs that an earlier command has handed in are not again."""
         found: dict[int, Any] = {}
-        for needs in {tuple(each.items()) for each in wanted.values()}:
+        for needs in {tuple(each.items()) for each in wanted}:
             executor = self._executor(dict(needs))
-            mine = [i for i in tasks if tuple(wanted[i].items()) == needs]
+            mine = [i for i, each in enumerate(wanted) if tuple(each.items()) == needs]
             ranks = dict(needs)["nodes"] * dict(needs)["tasks_per_node"]
             found |= {i: job for i in mine if (job := still_alive(executor, tasks[i].job.submitted, ranks)) is not None}
             new = [i for i in mine if i not in found]
@@ -120,9 +117,9 @@ class Submitting(Launching):
         executor.update_parameters(**(common | needs), **special)
         return executor
 
-    def _wait(self, tasks: Sequence[Task], submitted: dict[int, Any]) -> None:
-        waiting = dict(submitted)
-        with Display(lambda: [_line(self.sweep.path / task.job.folder, task) for task in tasks]) as display:
+    def _wait(self, tasks: Sequence[Task], submitted: dict[int, Any], others: Sequence[Task]) -> None:
+        waiting, shown = dict(submitted), sorted([*tasks, *others], key=lambda task: task.job.number)
+        with Display(lambda: [_line(self.sweep.path / task.job.folder, task) for task in shown]) as display:
             while waiting:
                 for i in [i for i, job in waiting.items() if job.done()]:
                     self._end(tasks[i], waiting.pop(i), display)

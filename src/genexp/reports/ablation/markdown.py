@@ -15,8 +15,8 @@ from genexp.reports.ablation.words import (
     table_note,
     verdict_parts,
 )
-from genexp.reports.exports import _line
 from genexp.reports.formatting import NumberFormat
+from genexp.reports.markup import markdown_row
 
 
 def as_markdown(study: Study, verdicts: list[Verdict]) -> str:
@@ -60,13 +60,13 @@ def _markdown_block(block: Block) -> str:
     note = f"{block.note}." if block.note and not block.note.endswith(".") else block.note
     aligned = [":--"] * len(block.stub) + ["--:"] * len(block.heads)
     opening = [line for text in (block.heading and f"### {block.heading}", note) if text for line in (text, "")]
-    lines = [*opening, _line([*block.stub, *block.heads]), _line(aligned)]
+    lines = [*opening, markdown_row([*block.stub, *block.heads]), markdown_row(aligned)]
     for r, (names, entries) in enumerate(zip(block.rows, block.entries, strict=True)):
         texts = [entry_text(entry, written) for entry, written in zip(entries, block.formats, strict=True)]
         texts = [f"**{text}**" if (r, c) in block.best else text for c, text in enumerate(texts)]
-        lines.append(_line([*names, *texts]))
+        lines.append(markdown_row([*names, *texts]))
     if block.floors is not None:
-        lines.append(_line([block.floor_name, *[""] * (len(block.stub) - 1), *block.floors]))
+        lines.append(markdown_row([block.floor_name, *[""] * (len(block.stub) - 1), *block.floors]))
     return "\n".join(lines)
 
 
@@ -93,7 +93,11 @@ def _markdown_budget(study: Study) -> list[str]:
     if found is None:
         return []
     heading, head, rows = found
-    lines = [_line(head), _line([":--"] + ["--:"] * (len(head) - 1)), *(_line(row) for row in rows)]
+    lines = [
+        markdown_row(head),
+        markdown_row([":--"] + ["--:"] * (len(head) - 1)),
+        *(markdown_row(row) for row in rows),
+    ]
     text = "Mean over seeds; exact, from the order of all settings."
     if any("–" in row for row in rows):
         text += " A dash: every one of k settings may have diverged."

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from genexp.reports.ablation.values import Metric, short_text
+from genexp.reports.ablation.values import Metric
+from genexp.reports.markup import digest_text
 
 
 def protocol_text(metric: Metric) -> str:
@@ -14,18 +15,18 @@ def protocol_text(metric: Metric) -> str:
     terms = dict(metric.protocol)
     if "extractor" not in terms:
         unit = "seconds of wall time for an image; " if metric.name == "sampling_seconds" else ""
-        return unit + ", ".join(f"{key} {short_text(value)}" for key, value in terms.items())
+        return unit + ", ".join(f"{key} {digest_text(value)}" for key, value in terms.items())
     counts = [f"{_count(terms.pop(key, None))} {word} {metric.things}" for key, word in _COUNTED]
-    digest = short_text(terms.pop("extractor_digest", None))
+    digest = digest_text(terms.pop("extractor_digest", None))
     size, resize = terms.pop("input_size", 0), terms.pop("resize", None)
     scaled = f" at {size} pixels (resize {resize})" if size else ""
     parts = [
         str(terms.pop("settings", metric.name)),
         f"{counts[0]} against {counts[1]} ({terms.pop('reference', '?')} split, digest "
-        f"{short_text(terms.pop('reference_digest', None))})",
+        f"{digest_text(terms.pop('reference_digest', None))})",
         f"features: {terms.pop('extractor')}@{digest}{scaled}",
         "" if (quantised := terms.pop("quantiser", None)) == "none" else f"images quantised: {quantised}",
-        *(f"{key} {short_text(value)}" for key, value in terms.items() if key != "metric"),
+        *(f"{key} {digest_text(value)}" for key, value in terms.items() if key != "metric"),
         _made_by(metric),
         _floor(metric),
     ]

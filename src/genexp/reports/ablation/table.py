@@ -4,14 +4,13 @@ import csv
 import hashlib
 import io
 import json
-import re
 from typing import Any
 
 from genexp.reports.ablation.blocks import Block, Entry, blocks_of
 from genexp.reports.ablation.study import Labels, Study
 from genexp.reports.directions import metric_name
-from genexp.reports.exports import _tex
 from genexp.reports.formatting import NumberFormat
+from genexp.reports.markup import latex_number, latex_text
 from genexp.reports.measurements import FREE, MADE_BY
 
 _TEX_ARROWS = {"↓": r"$\downarrow$", "↑": r"$\uparrow$", "→": r"$\rightarrow$"}
@@ -41,7 +40,7 @@ def _latex_block(block: Block) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join(_TEX_ARROWS.get(each, each) for each in _tex(text))
+    return "".join(_TEX_ARROWS.get(each, each) for each in latex_text(text))
 
 
 def _latex_entry(entry: Entry | None, written: NumberFormat, best: bool) -> str:
@@ -50,7 +49,7 @@ def _latex_entry(entry: Entry | None, written: NumberFormat, best: bool) -> str:
     if entry.n == 0:
         return f"diverged ({entry.diverged})"
     text = written(entry.mean) + ("" if entry.spread is None else rf" \pm {written(entry.spread)}")
-    text = re.sub(r"e\+?(-?)0*(\d+)", r" \\cdot 10^{\1\2}", text).replace("nan", r"\mathrm{nan}")
+    text = latex_number(text)
     text = rf"\mathbf{{{text}}}" if best else text
     diverged = f", {entry.diverged} diverged" if entry.diverged else ""
     return f"${text}$" + ("" if entry.n is None else f" ({entry.n}{diverged})")

@@ -8,7 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from genexp.reports.ablation.study import Labels, Study, Value
-from genexp.reports.directions import direction, metric_name
+from genexp.reports.directions import badness, direction, metric_name
+from genexp.reports.markup import digest_text
 from genexp.reports.measurements import FREE, MADE_BY, MixedProtocols
 
 Cells = dict[Labels, dict[int, float]]
@@ -47,10 +48,7 @@ class Metric:
     @property
     def badness(self) -> Callable[[float], float] | None:
         """A function that is smallest at the best value, or None where no direction is known."""
-        if self.better == "reference" and self.floors:
-            aim = sum(self.floors) / 2
-            return lambda value: abs(value - aim)
-        return {"lower": lambda value: value, "higher": lambda value: -value}.get(self.better)
+        return badness(self.better, self.floors)
 
 
 def metric_names(study: Study) -> list[str]:
@@ -109,17 +107,11 @@ def _require_one_protocol(name: str, found: list[Value]) -> None:
         if theirs == mine and other.key == first.key:
             continue
         field = next((k for k in sorted({*mine, *theirs}) if mine.get(k) != theirs.get(k)), "key")
-        a, b = (each.key if field == "key" else short_text(_terms(each).get(field)) for each in (first, other))
+        a, b = (each.key if field == "key" else digest_text(_terms(each).get(field)) for each in (first, other))
         raise MixedProtocols(
             f"values in one column must share a protocol: of {name}, {field} is {a} for {label_text(first.labels)} "
             f"(seed {first.seed}) and {b} for {label_text(other.labels)} (seed {other.seed})"
         )
-
-
-def short_text(value: Any) -> str:
-    """A value of a protocol; of a digest its first eight digits."""
-    text = "not recorded" if value is None else str(value)
-    return text[:8] if len(text) == 64 else text
 
 
 def label_text(labels: Labels, between: str = ",") -> str:
@@ -180,11 +172,11 @@ def best_settings(study: Study) -> dict[Labels, str]:
         inside = {dict(each)[study.search]: metric.values.get(each, {}) for each in variants(study, labels, True)}
         common = set.intersection(*(set(held) for held in inside.values()))
         seeds = common or set.union(*(set(held) for held in inside.values()))
-        badness = {
+        means = {
             setting: _mean_badness([metric.badness(held[seed]) if seed in held else math.inf for seed in seeds])
             for setting, held in inside.items()
         }
-        found[labels] = min(badness, key=badness.get)
+        found[labels] = min(means, key=means.get)
     return found
 
 

@@ -13,12 +13,12 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from genexp.runs.folder import new_run_id, write_atomically
+from genexp.sweeps.batches import length_of
 from genexp.sweeps.errors import JobFailed, SweepInterrupted
-from genexp.sweeps.launching import Launching, length_of
+from genexp.sweeps.launching import Launching
 from genexp.sweeps.pool import Task
 from genexp.sweeps.question import Question, question_of
 from genexp.sweeps.record import Job
-from genexp.sweeps.slots import need_of
 from genexp.sweeps.study.judging import Judge
 from genexp.sweeps.study.plan import key_of, make_plan
 from genexp.sweeps.study.report import report
@@ -141,8 +141,8 @@ class Search:
         unfinished = self._unfinished()
         if not unfinished and len(used(self.study.get_trials(deepcopy=False))) >= self.total:
             return
-        self.launching.connect()
-        self.need = need_of(typical, len(self.launching.gpus))
+        machine = self.launching.connected()
+        self.need = machine.need_of(typical)
         waiting, finished = [], []
         for trial in unfinished:
             task = self._task(trial.number, optuna.trial.Trial(self.study, trial._trial_id), trial.params)
@@ -154,7 +154,7 @@ class Search:
             else:
                 waiting.append(task)
         self.sweep.save()
-        self.launching.pool([self.need] * self.total).run(waiting, finished, self)
+        machine.pool(self.sweep, [self.need] * self.total).run(waiting, finished, self)
 
     def _unfinished(self) -> list[FrozenTrial]:
         """Trials that an earlier command of this folder has begun and not ended."""

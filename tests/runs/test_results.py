@@ -2,10 +2,10 @@
 
 import pytest
 
-from genexp.evaluation.evaluator import Score
 from genexp.evaluation.metrics.base import SHARE, Value
 from genexp.evaluation.protocol import Protocol
-from genexp.runs.measuring import record
+from genexp.evaluation.scores import Score
+from genexp.runs.results import record
 
 PROTOCOL = Protocol(
     metric="recall", settings="", extractor="x", extractor_digest="0" * 64, input_size=0, resize="none",

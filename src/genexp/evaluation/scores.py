@@ -1,0 +1,67 @@
+"""A value that says what it is: the number, the protocol that it was measured under, and the better direction."""
+
+from dataclasses import asdict, dataclass
+
+from genexp.contracts import FeatureExtractor
+from genexp.evaluation.images import ImageSet, quantiser
+from genexp.evaluation.metrics.base import Better, Metric, Value
+from genexp.evaluation.protocol import Protocol, describe
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Where compared images come from: the part of a protocol that says how they were drawn.
+
+    Args:
+        n_generated: Number of images.
+        seed: Seed of their noise.
+        weights: `averaged` or `raw`; `none` for real images.
+        sampler: The sampler and its settings, or the split of held-out real images.
+    """
+
+    n_generated: int
+    seed: int
+    weights: str
+    sampler: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """A value with the protocol that says what it is.
+
+    Args:
+        protocol: How it came about.
+        value: The number with its uncertainty.
+        better: Whether smaller or larger is better.
+    """
+
+    protocol: Protocol
+    value: Value
+    better: Better
+
+
+def protocol_of(
+    value_name: str, metric: Metric, extractor: FeatureExtractor, real: ImageSet, generated: Generated
+) -> Protocol:
+    """What has to be equal before a value may stand beside another one.
+
+    Args:
+        value_name: Which of the metric's values.
+        metric: The metric.
+        extractor: The features that it compares in.
+        real: The reference images.
+        generated: How the compared images were drawn.
+    """
+    return Protocol(
+        metric=value_name,
+        settings=describe(metric),
+        extractor=extractor.name,
+        extractor_digest=extractor.digest,
+        input_size=extractor.image_size or 0,
+        resize=extractor.resize,
+        quantiser=quantiser(real.shape),
+        reference=real.name,
+        reference_digest=real.digest,
+        n_reference=real.count,
+        **asdict(generated),
+    )

@@ -1,0 +1,88 @@
+"""The places of this machine, and the process that starts jobs on them. Imports no torch."""
+
+import atexit
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from genexp.runs.launch import typed_environment
+from genexp.sweeps.connection import Connection
+from genexp.sweeps.pool import Pool
+from genexp.sweeps.record import SweepFolder
+from genexp.sweeps.slots import Need, make_slots, need_of, visible_gpus
+
+
+class Machine:
+    """Where the jobs of sweeps and ablations run, one sweep after the other.
+
+    Args:
+        slots: Places to run on, see `make_slots`.
+        threads: CPU threads of a job, see `make_slots`.
+        timeout: Seconds a job may take, or None.
+        grace: Seconds between asking a job to end and killing it.
+        preload: `auto`, true or false: whether jobs are forks of a process that has imported everything.
+
+    Raises:
+        ValueError: `timeout` or `preload` is none of these.
+    """
+
+    def __init__(self, slots: Any, threads: Any, timeout: float | None, grace: float, preload: Any = "auto") -> None:
+        if preload not in ("auto", True, False):
+            raise ValueError(f"hydra.launcher.preload must be auto, true or false, got {preload!r}")
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"hydra.launcher.timeout must be null or seconds above 0, got {timeout}")
+        self.slots = OmegaConf.to_container(slots) if OmegaConf.is_config(slots) else slots
+        self.threads, self.timeout, self.grace = threads, timeout, grace
+        self.preload = sys.platform.startswith("linux") if preload == "auto" else preload
+        self.gpus: list[str] = []
+        self._connection: Connection | None = None
+
+    def connect(self, log: Path, lock: int) -> None:
+        """Start the process that starts jobs, once; from then on the GPUs are known.
+
+        Args:
+            log: What that process itself prints.
+            lock: Descriptor of a sweep's lock, which that process and the jobs hold too.
+        """
+        if self._connection is not None:
+            return
+        if self.preload:
+            print("loading   once for all jobs", file=sys.stderr, flush=True)
+        self._connection = Connection(log, self.preload, self.grace, lock, typed_environment())
+        atexit.register(self.close)
+        self.gpus = visible_gpus(self._connection.ready()["gpus"])
+
+    def close(self) -> None:
+        """End that process, and every job that still runs."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def need_of(self, config: DictConfig) -> Need:
+        """What a job of this configuration runs on."""
+        return need_of(config, len(self.gpus))
+
+    @property
+    def need(self) -> Need:
+        """One GPU if there is any, else one process."""
+        return Need("gpu" if self.gpus else "cpu", 1)
+
+    @property
+    def places(self) -> int:
+        """Jobs that run side by side, each on `need`."""
+        slots = make_slots(self.slots, self.threads, [self.need] * 1024, self.gpus)
+        return len(slots.gpus) or slots.cpus
+
+    def pool(self, sweep: SweepFolder, needs: Sequence[Need]) -> Pool:
+        """A pool with room for jobs of these needs; `connect` comes first.
+
+        Raises:
+            ValueError: one asks for more GPUs than there are.
+        """
+        slots = make_slots(self.slots, self.threads, needs, self.gpus)
+        for need in needs:
+            slots.require_room(need)
+        return Pool(sweep, self._connection, slots, self.timeout, self.grace)

@@ -1,0 +1,96 @@
+"""How far an ablation has come: what counts is what the file asks for now, not what was once measured."""
+
+import dataclasses
+
+import pytest
+
+from genexp.ablations.measurements import MeasurementFolder
+from genexp.ablations.plan import make_plan
+from genexp.ablations.spec import Ablation
+from genexp.ablations.status import status_of
+from genexp.runs.folder import RunFolder
+from genexp.sweeps.record import SweepFolder
+
+NOISE = Ablation(
+    name="noise",
+    scale="cpu",
+    title="Noise",
+    question="",
+    paper=None,
+    experiment="ddim/digits",
+    overrides=["metrics=none"],
+    axes={
+        "eta": {"0": ["sampler.eta=0"], "1": ["sampler.eta=1"]},
+        "width": {"16": ["model.network.width=16"], "32": ["model.network.width=32"]},
+    },
+    search=None,
+    evaluate=["metrics=[fd]", "num=100"],
+    metrics=["fd"],
+    seeds=[0, 7],
+    reported=[],
+    claims=[],
+    remarks="",
+)
+NOW = make_plan(NOISE, [])
+BEFORE = make_plan(dataclasses.replace(NOISE, evaluate=["metrics=[fd]", "num=50"]), [])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "it's a folder, with=signs"
+
+
+def train(folder, plan):
+    """Leave a finished run for every training of a plan; returns their folders."""
+    runs = SweepFolder(folder / "runs", resume=None)
+    jobs = {each: runs.job_for(each.overrides) for each in plan.trainings}
+    for job in jobs.values():
+        job.seconds = 2.0
+        RunFolder.claim(runs.path / job.folder, {"state": "finished"}).write_metrics({"values": {"fd": 1.0}})
+    runs.save()
+    runs.release()
+    return {each: (runs.path / job.folder).resolve() for each, job in jobs.items()}
+
+
+def measure(folder, plan, runs, only=None):
+    """Leave the values of every drawing of a plan, or of the first few."""
+    measurements = MeasurementFolder(folder / "measurements", resume=None)
+    for drawing in plan.drawings[:only]:
+        job = measurements.job_for(drawing.overrides(plan.ablation, runs[drawing.training]))
+        job.seconds = 1.0
+        place = measurements.path / job.folder / "images"
+        place.mkdir(parents=True)
+        (place / "metrics.json").write_text("{}")
+    measurements.save()
+    measurements.release()
+
+
+def test_measurements_that_the_file_no_longer_asks_for_do_not_count(folder):
+    runs = train(folder, NOW)
+    assert status_of(NOW, folder).measurements == (0, 8)
+    measure(folder, BEFORE, runs)
+    assert status_of(BEFORE, folder).measurements == (8, 8)
+    assert status_of(NOW, folder).measurements == (0, 8)
+    measure(folder, NOW, runs, only=3)
+    assert status_of(NOW, folder).measurements == (3, 8)
+    assert status_of(NOW, folder).seconds == 4 * 2.0 + 3 * 1.0
+    assert status_of(BEFORE, folder).measurements == (8, 8)
+
+
+def test_trainings_count_once_and_only_those_that_are_asked_for(folder):
+    train(folder, NOW)
+    other = make_plan(dataclasses.replace(NOISE, seeds=[0, 3]), [])
+    assert status_of(other, folder).trainings == (2, 4)
+    assert status_of(NOW, folder).trainings == (4, 4)
+
+
+def test_what_a_killed_command_has_not_recorded_counts_all_the_same(folder):
+    runs = train(folder, NOW)
+    measure(folder, NOW, runs)
+    assert {job.state for job in SweepFolder(folder / "runs", resume=True).jobs} == {"waiting"}
+    status = status_of(NOW, folder)
+    assert (status.trainings, status.measurements) == ((4, 4), (8, 8))
+
+
+def test_before_anything_is_begun_nothing_is_done(folder):
+    assert status_of(NOW, folder).cells()[2:4] == ("0 of 4", "0 of 8")

@@ -1,0 +1,105 @@
+"""The record of a sweep where several processes want it, or one was killed while it began."""
+
+import json
+import threading
+
+import pytest
+
+from genexp.sweeps import record
+from genexp.sweeps.record import SweepFolder, read_record, recorded_jobs
+
+
+@pytest.mark.parametrize("resume", [True, None])
+def test_who_has_waited_for_a_sweep_knows_what_came_of_it_meanwhile(tmp_path, monkeypatch, resume):
+    first = SweepFolder(tmp_path)
+    early = first.job_for(["seed=0"])
+    first.save()
+
+    def end_the_first(seconds):
+        early.state, early.value = "finished", 0.5
+        first.job_for(["seed=1"])
+        first.save()
+        first.release()
+
+    monkeypatch.setattr(record.time, "sleep", end_the_first)
+    second = SweepFolder(tmp_path, resume=resume)
+    assert [(job.overrides, job.state, job.value) for job in second.jobs] == [
+        (["seed=0"], "finished", 0.5),
+        (["seed=1"], "waiting", None),
+    ]
+    assert recorded_jobs(tmp_path) == second.jobs
+
+
+def test_of_processes_that_add_to_one_sweep_at_once_none_loses_the_jobs_of_another(tmp_path, monkeypatch):
+    sleep = record.time.sleep
+    monkeypatch.setattr(record.time, "sleep", lambda seconds: sleep(0.001))
+
+    def add(number):
+        sweep = SweepFolder(tmp_path / "sweep", resume=None)
+        sweep.job_for([f"seed={number}"])
+        sweep.save()
+        sweep.release()
+
+    _at_once(add, 12)
+    jobs = recorded_jobs(tmp_path / "sweep")
+    assert sorted(job.overrides[0] for job in jobs) == sorted(f"seed={i}" for i in range(12))
+    assert [job.number for job in jobs] == list(range(12))
+
+
+def test_of_processes_that_begin_a_sweep_in_one_folder_one_may(tmp_path):
+    begun, refused = [], []
+
+    def begin(number):
+        try:
+            begun.append(SweepFolder(tmp_path / "sweep"))
+        except FileExistsError as error:
+            refused.append(str(error))
+
+    _at_once(begin, 8)
+    assert (len(begun), len(refused)) == (1, 7)
+    assert all("hydra.sweep.dir must be a folder without a sweep" in each for each in refused)
+
+
+def _at_once(call, count):
+    """Each call has a descriptor of its own, which is what the lock goes by."""
+    threads = [threading.Thread(target=call, args=(i,)) for i in range(count)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(timeout=60)
+
+
+@pytest.mark.parametrize("resume", [False, None])
+def test_a_sweep_that_was_killed_before_it_had_a_record_can_be_begun_again(tmp_path, monkeypatch, resume):
+    def killed(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(SweepFolder, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            SweepFolder(tmp_path)
+    again = SweepFolder(tmp_path, ["-m"], resume=resume)
+    assert read_record(tmp_path)["command"] == again.command == ["-m"]
+
+
+@pytest.mark.parametrize("resume", [False, None])
+def test_the_empty_record_of_an_earlier_version_is_none(tmp_path, resume):
+    (tmp_path / "sweep.json").touch()
+    assert recorded_jobs(tmp_path) == []
+    with pytest.raises(
+        FileNotFoundError, match=r"sweep\.resume must name .* \(an empty sweep\.json there: nothing had begun"
+    ):
+        SweepFolder(tmp_path, resume=True)
+    assert SweepFolder(tmp_path, resume=resume).jobs == []
+    assert json.loads((tmp_path / "sweep.json").read_text())["id"] == tmp_path.name
+
+
+def test_an_empty_record_beside_jobs_is_damaged(tmp_path):
+    (tmp_path / "sweep.json").touch()
+    (tmp_path / "000").mkdir()
+    for resume in (True, None):
+        with pytest.raises(ValueError, match=r"sweep\.json of the sweep .* cannot be read"):
+            SweepFolder(tmp_path, resume=resume)
+    with pytest.raises(FileExistsError):
+        SweepFolder(tmp_path)
+    assert (tmp_path / "sweep.json").read_text() == ""
