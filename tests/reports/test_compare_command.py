@@ -55,7 +55,8 @@ def test_refusals_are_one_line_and_write_nothing(tmp_path):
         ("protocols=any", "protocols must be one of refuse, split, got any"),
         ("source=here", "source must be one of auto, training, evaluate, got here"),
         ("pictures=-1", "pictures must be at least 0 megabytes, got -1"),
-        ("group=none_such", "runs must lead to at least one run"),
+        ("group=none_such", "group must name some of these runs (none), got none_such"),
+        ("ablation=bse", "ablation must be one with runs in "),
     ):
         done = subprocess.run(
             [sys.executable, "-m", "genexp", "compare", "runs=runs", option, "out=report"],

@@ -147,6 +147,15 @@ def test_a_value_without_a_protocol_stays_out_of_a_column_that_has_one(tmp_path)
         ("config.yaml", None, "config.yaml cannot be read"),
         ("run.json", None, "run.json cannot be read"),
         ("metrics.json", '{"values"', "metrics.json cannot be read"),
+        ("run.json", '{"choices": ["a"]}', "choices in run.json must be as a run writes them"),
+        ("metrics.json", '{"values": [1]}', "values in metrics.json must be as a run writes them"),
+        ("metrics.json", '{"protocols": {"fd": 3}}', "protocols in metrics.json must be as a run writes them"),
+        ("metrics.json", '{"evaluations": [{"value": 1.0}]}', "evaluations in metrics.json must be"),
+        (
+            "metrics.jsonl",
+            'x\n{"images_seen": 1}\n',
+            "in every line, got another in line 1",
+        ),
     ],
 )
 def test_a_damaged_run_is_listed_and_the_others_compared(tmp_path, file, content, reason):

@@ -47,6 +47,14 @@ def test_history_leaves_out_a_torn_last_line(tmp_path):
     assert [row["images_seen"] for row in folder.history()] == [1, 2]
 
 
+def test_a_bad_line_before_the_last_is_damage_and_named(tmp_path):
+    folder = RunFolder(tmp_path)
+    for content in (b'{"images_seen": 1}\nx\n{"images_seen": 3}\n', b'{"images_seen": 1}\n\x91\xff\n[]\n'):
+        (tmp_path / "metrics.jsonl").write_bytes(content)
+        with pytest.raises(DamagedRun, match=r"metrics\.jsonl .* must hold JSON .*, got another in line 2"):
+            folder.history()
+
+
 def begin(path, **record):
     """A folder in which a run was begun."""
     folder = RunFolder.claim(path, record)

@@ -43,11 +43,11 @@ def compare(config: DictConfig) -> None:
     patterns = several(config.runs) if config.ablations is None else [_runs_of_ablation(config)]
     folders = find_run_folders(patterns)
     runs, damaged = read_runs(folders)
-    wanted = set(several(config.tags))
-    runs = [run for run in runs if config.group in (None, run.record.get("group"))]
-    runs = [run for run in runs if wanted <= set(run.record.get("tags") or [])]
-    if not runs and not damaged:
-        raise FileNotFoundError(f"runs must lead to at least one run, got {', '.join(patterns)}")
+    if not runs:
+        reasons = "; ".join(f"{each.path}: {each.reason}" for each in damaged[:4])
+        found = f"{len(damaged)} that cannot be read: {reasons}" if damaged else ", ".join(patterns)
+        raise FileNotFoundError(f"runs must lead to at least one run, got {found}")
+    runs = _labelled(runs, config.group, several(config.tags))
     comparison = compare_runs(
         runs,
         damaged,
@@ -69,10 +69,38 @@ def compare(config: DictConfig) -> None:
         _show_in_wandb(comparison, config)
 
 
+def _labelled(runs: list[Any], group: str | None, tags: list[str]) -> list[Any]:
+    """The runs that carry a group and all of the tags.
+
+    Raises:
+        ValueError: none carries one of them.
+    """
+    for key, wanted in (("group", [] if group is None else [group]), ("tags", tags)):
+        for each in wanted:
+            left = [run for run in runs if each in _labels(run.record.get(key))]
+            if not left:
+                known = dict.fromkeys(label for run in runs for label in _labels(run.record.get(key)))
+                raise ValueError(f"{key} must name some of these runs ({', '.join(known) or 'none'}), got {each}")
+            runs = left
+    return runs
+
+
+def _labels(recorded: Any) -> list[str]:
+    return [str(each) for each in (recorded if isinstance(recorded, list) else [recorded]) if each is not None]
+
+
 def _runs_of_ablation(config: DictConfig) -> str:
-    """The folders of the runs of an ablation, at one scale as in `ddim_table1/cpu` or at all."""
+    """The folders of the runs of an ablation, at one scale as in `ddim_table1/cpu` or at all.
+
+    Raises:
+        FileNotFoundError: there are no results of such an ablation.
+    """
     name, _, scale = str(config.ablations).partition("/")
-    return f"{config.paths.outputs}/ablations/{name}/{scale or '*'}/runs/**"
+    home = Path(config.paths.outputs).expanduser() / "ablations"
+    if not any((home / name).glob(f"{scale or '*'}/runs")):
+        known = ", ".join(sorted(f"{each.parts[-3]}/{each.parts[-2]}" for each in home.glob("*/*/runs"))) or "none"
+        raise FileNotFoundError(f"ablation must be one with runs in {home} ({known}), got {config.ablations}")
+    return f"{home}/{name}/{scale or '*'}/runs/**"
 
 
 def _show_in_wandb(comparison: Any, config: DictConfig) -> None:
@@ -98,7 +126,7 @@ def _require_options(config: DictConfig) -> None:
 
 def _report(comparison: Any, paths: list[Path], seconds: float) -> None:
     from genexp.reports.formatting import text_table
-    from genexp.terminal import print_columns, print_table, shown_path
+    from genexp.terminal import counted, print_columns, print_table, shown_path
 
     headers, rows = text_table(comparison)
     if comparison.runs:
@@ -111,14 +139,17 @@ def _report(comparison: Any, paths: list[Path], seconds: float) -> None:
             print(f"{len(each.followers)} more settings change with {each.key}: {some}")
     for note in comparison.notes:
         print(f"note: {note}")
+    if not comparison.columns:
+        print("note: these runs have no measured values; metrics='val/*' shows what they logged")
     for each in comparison.damaged:
         print(f"damaged: {shown_path(each.path)}: {each.reason}")
     states = [run.state for run in comparison.runs]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     damaged = f", {len(comparison.damaged)} damaged" if comparison.damaged else ""
+    found = counted(len(comparison.rows), "row")
     print_table(
         [
-            ("runs", f"{len(states)} in {len(comparison.rows)} rows ({counts}{damaged}), compared in {seconds:.1f} s"),
+            ("runs", f"{len(states)} in {found} ({counts}{damaged}), compared in {seconds:.1f} s"),
             ("best", "marked by *, among finished runs; ± is the standard deviation over seeds"),
             *((path.suffix[1:], shown_path(path.resolve())) for path in paths),
         ]

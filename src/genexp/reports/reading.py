@@ -119,6 +119,7 @@ def read_run(path: Path) -> StoredRun:
     for name, content in (("run.json", record), ("metrics.json", metrics)):
         if not isinstance(content, dict):
             raise DamagedRun(f"{name} of the run {path} must hold an object, got {type(content).__name__}")
+    _require_shapes(path, record, metrics)
     places = config.get("paths") or {}
     settings = flat({key: value for key, value in config.items() if key not in LEFT_OUT})
     return StoredRun(
@@ -129,6 +130,31 @@ def read_run(path: Path) -> StoredRun:
         typed=_typed(path / OVERRIDES),
         metrics=metrics,
     )
+
+
+def _require_shapes(path: Path, record: dict[str, Any], metrics: dict[str, Any]) -> None:
+    """Refuse files that are JSON and yet not what a run writes.
+
+    Raises:
+        DamagedRun: one is.
+    """
+    evaluations = metrics.get("evaluations") or []
+    wanted = {
+        "choices in run.json": isinstance(record.get("choices") or {}, dict),
+        "values in metrics.json": isinstance(metrics.get("values") or {}, dict),
+        "protocols in metrics.json": isinstance(protocols := metrics.get("protocols") or {}, dict)
+        and all(isinstance(each or {}, dict) for each in protocols.values()),
+        "evaluations in metrics.json": isinstance(evaluations, list) and all(map(_is_evaluation, evaluations)),
+    }
+    for what, right in wanted.items():
+        if not right:
+            raise DamagedRun(f"{what} of the run {path} must be as a run writes them")
+
+
+def _is_evaluation(row: Any) -> bool:
+    if not isinstance(row, dict) or not isinstance(row.get("protocol") or {}, dict):
+        return False
+    return isinstance(row.get("key"), str) and isinstance(row.get("value"), int | float)
 
 
 def flat(plain: Mapping[str, Any], path: str = "") -> dict[str, Any]:

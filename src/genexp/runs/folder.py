@@ -13,7 +13,7 @@ from typing import Any
 
 from genexp.runs import locks
 
-CONFIG, OVERRIDES, RECORD = "config.yaml", "overrides.yaml", "run.json"
+CONFIG, OVERRIDES, RECORD, JOURNAL = "config.yaml", "overrides.yaml", "run.json", "metrics.jsonl"
 _CHANGING, _RUNNING = ".lock", ".running"
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
@@ -133,16 +133,25 @@ class RunFolder:
         locks.give_back(self.path / _RUNNING)
 
     def history(self) -> list[dict[str, float]]:
-        """All logged lines in order, each with `images_seen`; a torn last line is left out."""
-        path = self.path / "metrics.jsonl"
+        """All logged lines in order, each with `images_seen`; a torn last line is left out.
+
+        Raises:
+            DamagedRun: another line is none that a run logs.
+        """
+        path = self.path / JOURNAL
         if not path.is_file():
             return []
-        rows = []
-        for line in path.read_text().splitlines():
+        rows, lines = [], path.read_bytes().splitlines()
+        for number, line in enumerate(lines, start=1):
             try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if isinstance(row, dict) and "images_seen" in row:
+                rows.append(row)
+            elif number < len(lines):
+                rule = "must hold JSON with images_seen in every line"
+                raise DamagedRun(f"{JOURNAL} of the run {self.path} {rule}, got another in line {number}")
         return rows
 
     def discard_empty(self) -> None:
