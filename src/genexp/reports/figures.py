@@ -8,7 +8,7 @@ from typing import Any
 from genexp.runs.folder import write_atomically
 
 COLOURS = ("#0068ad", "#c14a00", "#00805d", "#a84685", "#8a6200", "#2d8bc0", "#6542a6", "#54585f")
-WIDE = 20
+WIDE = 15
 """Numbers that span more than this factor get a logarithmic axis."""
 
 _STYLE = {
@@ -53,10 +53,14 @@ def blank_figure(width: float, height: float, rows: int = 1, columns: int = 1, *
 
 
 def legend_above(plane: Any) -> None:
-    """A legend above the plot, in as many columns as fit its width."""
+    """A legend above the plot, in as many columns as fit its width; lines without marks, such as bounds, come last."""
     figure = plane.figure
+    handles, labels = plane.get_legend_handles_labels()
+    lines = [getattr(each, "get_marker", lambda: "bar")() in ("None", "") for each in handles]
+    order = sorted(range(len(handles)), key=lines.__getitem__)
+    named = [handles[i] for i in order], [labels[i] for i in order]
     for columns in (4, 3, 2, 1):
-        legend = figure.legend(loc="outside upper center", ncols=columns, fontsize=9, handlelength=2.6)
+        legend = figure.legend(*named, loc="outside upper center", ncols=columns, fontsize=9, handlelength=2.6)
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
             return
         legend.remove()

@@ -202,4 +202,4 @@ def _scale_values(plane: Any, values: list[float], direction: str) -> None:
 def _floor(plane: Any, metric: Metric, way: str) -> None:
     if metric.floors:
         draw = plane.axhline if way == "h" else plane.axvline
-        draw(sum(metric.floors) / 2, color="#54585f", linestyle="--", linewidth=1.3, label="real images")
+        draw(sum(metric.floors) / 2, color="#54585f", linestyle="--", linewidth=1.3, label=f"real {metric.things}")
