@@ -1,7 +1,9 @@
 """What a sweep costs: the pool launcher against Hydra's basic one, and the CPU seconds of a job that hardly trains.
 
 Wall time: the same jobs, of about `--seconds` of one-thread training each, through every launcher in turn; ratios to
-the basic launcher. joblib is measured where hydra-joblib-launcher is installed.
+the first of them. joblib is measured where hydra-joblib-launcher is installed. Jobs are told `threads=1`, but for the
+rows `as it comes`, where nobody says how many threads a job may take: the pool divides the cores, joblib does not.
+Beside each stands what two places need for the training alone, by the jobs' own clocks.
 
 Fixed cost: CPU seconds of everything in a sweep of jobs that train a single batch, the processes it starts included;
 once with `--jobs` of them and once with one, so that the cost of one more job stands apart from the cost of the first.
@@ -34,6 +36,8 @@ LAUNCHERS = {
     "basic": ["hydra/launcher=basic"],
     "joblib": ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
     "pool": [],
+    "joblib as it comes": ["hydra/launcher=joblib", "threads=auto"],
+    "pool as it comes": ["threads=auto"],
     "pool, nothing preloaded": ["hydra.launcher.preload=false"],
 }
 
@@ -72,9 +76,12 @@ def speed(folder: Path) -> float:
     return closing["images_seen"] / closing["seconds"]
 
 
-def wall_times(launchers: list[str], jobs: int, images: int, turns: int, folder: Path) -> dict[str, list[float]]:
-    """Wall seconds of the sweep through every launcher, in turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in launchers}
+Times = dict[str, list[tuple[float, float]]]
+
+
+def wall_times(launchers: list[str], jobs: int, images: int, turns: int, folder: Path) -> Times:
+    """Wall seconds of the sweep through every launcher, in turn, and the training seconds of all of its jobs."""
+    seconds: Times = {name: [] for name in launchers}
     seeds = ",".join(str(seed) for seed in range(jobs))
     length = [f"training.max_images={images}", "training.checkpoint_every=1000000000"]
     for turn in range(turns):
@@ -84,7 +91,8 @@ def wall_times(launchers: list[str], jobs: int, images: int, turns: int, folder:
             finished = sum(json.loads(path.read_text())["state"] == "finished" for path in outputs.rglob("run.json"))
             if finished != jobs:
                 raise RuntimeError(f"{name} must finish {jobs} jobs, finished {finished}")
-            seconds[name].append(wall)
+            trained = sum(json.loads(path.read_text())["seconds"] for path in outputs.rglob("metrics.json"))
+            seconds[name].append((wall, trained))
             shutil.rmtree(outputs)
     return seconds
 
@@ -109,9 +117,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=8, help="jobs of a sweep, at least 2")
     parser.add_argument("--seconds", type=float, default=20.0, help="training time of a job; 0 leaves wall times out")
     parser.add_argument("--turns", type=int, default=1, help="how often every launcher is timed")
+    parser.add_argument("--launchers", nargs="+", choices=LAUNCHERS, default=list(LAUNCHERS), help="which of them")
     options = parser.parse_args()
     found = importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is not None
-    launchers = [name for name in LAUNCHERS if name != "joblib" or found]
+    launchers = [name for name in options.launchers if "joblib" not in name or found]
     with tempfile.TemporaryDirectory(prefix="genexp-sweep-") as temporary:
         folder = Path(temporary)
         if options.seconds > 0:
@@ -119,13 +128,18 @@ def main() -> None:
             compared = [name for name in launchers if "," not in name]
             times = wall_times(compared, options.jobs, images, options.turns, folder)
             print(f"{options.jobs} jobs of {images:,} images, about {options.seconds:g} s of one thread each")
-            for name, seconds in times.items():
-                ratio = statistics.median(a / b for a, b in zip(seconds, times["basic"], strict=True))
-                print(f"  {name:<24}{statistics.median(seconds):8.1f} s   {ratio:.2f} of basic")
+            first = compared[0]
+            for name, measured in times.items():
+                wall, trained = (statistics.median(column) for column in zip(*measured, strict=True))
+                ratio = statistics.median(a / b for (a, _), (b, _) in zip(measured, times[first], strict=True))
+                print(
+                    f"  {name:<24}{wall:8.1f} s   {ratio:.2f} of {first}   training in two places {trained / 2:.1f} s"
+                )
             if not found:
                 print("  joblib                  not installed (hydra-joblib-launcher)")
         print(f"CPU seconds beyond training, {options.jobs} jobs")
-        for name, (first, further) in fixed_costs(launchers, options.jobs, folder).items():
+        fixed = [name for name in launchers if "as it comes" not in name]
+        for name, (first, further) in fixed_costs(fixed, options.jobs, folder).items():
             shared = (first + further * (options.jobs - 1)) / options.jobs
             print(f"  {name:<24}{first:6.2f} the first   {further:6.2f} each further   {shared:6.2f} a job of all")
 

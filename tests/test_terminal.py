@@ -1,10 +1,11 @@
 """Tables on the terminal stay readable whatever its width."""
 
+import shlex
 import sys
 
 import pytest
 
-from genexp.terminal import print_columns
+from genexp.terminal import print_columns, typed_path
 
 HEADERS = ("run", "model.latent_size", "fd/digits_classifier@42f2cb7d")
 ROWS = [("abc12345", "16", "-31.11 ± 1.06"), ("def67890", "4", "7.2")]
@@ -40,3 +41,9 @@ def test_a_narrow_terminal_shows_a_few_rows_as_blocks_within_its_width(shown):
     blocks = shown(48).strip().split("\n\n")
     assert [line.split()[-1] for line in blocks[1].splitlines()] == list(ROWS[1])
     assert max(map(len, shown(48).splitlines())) <= 48
+
+
+def test_a_path_is_shown_as_a_shell_takes_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert typed_path(tmp_path / "outputs/a-1") == "outputs/a-1"
+    assert shlex.split(f"resume={typed_path(tmp_path / 'my sweep/ü')}") == ["resume=my sweep/ü"]

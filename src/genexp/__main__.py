@@ -67,6 +67,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(name: str, arguments: list[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        from genexp.commands.usage import usage
+        from genexp.runs.config import conf_dir
+
+        path = conf_dir() / f"{name}.yaml"
+        if path.is_file():
+            print(usage(path), end="")
+            return 0
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
     module = importlib.import_module(COMMANDS[name][0])
     own = getattr(module, "main", None)

@@ -1,5 +1,6 @@
 """What the terminal shows: times in words and tables that stay readable in a log file. Imports nothing heavy."""
 
+import shlex
 import shutil
 import sys
 import time
@@ -34,6 +35,11 @@ def shown_path(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def typed_path(path: Path) -> str:
+    """A path as it can be typed into a shell, in quotes where it needs them."""
+    return shlex.quote(shown_path(path))
 
 
 def print_table(rows: list[tuple[str, str]]) -> None:

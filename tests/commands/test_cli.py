@@ -1,10 +1,16 @@
 """The command line as a stranger meets it: fast help, clear refusals, no torch before it is needed."""
 
+import re
 import subprocess
 import sys
 import time
 
 import pytest
+import yaml
+
+from genexp.commands.usage import usage
+from genexp.runs.config import conf_dir
+from genexp.runs.refusals import options
 
 
 def genexp(*arguments, cwd=None):
@@ -31,6 +37,29 @@ def test_help_names_every_command_and_loads_nothing_heavy():
     assert done.returncode == 0
     assert all(name in done.stdout for name in COMMANDS)
     assert not modules_loaded_by("--help") & {"torch", "lightning", "hydra", "omegaconf", "wandb"}
+
+
+@pytest.mark.parametrize("name", ["train", "sample", "evaluate", "compare", "reproduce", "stylize"])
+def test_the_help_of_a_command_describes_every_value_and_names_the_choices_of_its_groups(name):
+    path = conf_dir() / f"{name}.yaml"
+    text = usage(path)
+    content = yaml.safe_load(path.read_text())
+    words = " ".join(text.split())
+    for key in set(content) - {"defaults", "hydra"}:
+        typed = {"ablations": "ablation"}.get(key, key)
+        assert f" {typed}=" in words, key
+    for group in (key for entry in content["defaults"] if isinstance(entry, dict) for key in entry):
+        if not group.startswith(("override ", "paths")):
+            assert {each for each in options(group) if "/" not in each} <= set(re.split(r"[ ,]+", words)), group
+    comments = re.findall(r"^\w+: .*?# (.*)$", path.read_text(), re.MULTILINE)
+    assert len(comments) >= len(content) - 2
+    assert all(" ".join(each.split()) in words for each in comments)
+    assert max(map(len, text.splitlines()[5:])) <= 120
+
+
+def test_the_help_of_a_command_loads_nothing_heavy():
+    assert "key=value" in genexp("compare", "--help").stdout
+    assert not modules_loaded_by("train", "--help") & {"torch", "lightning", "hydra", "wandb"}
 
 
 def test_showing_the_configuration_imports_no_torch():

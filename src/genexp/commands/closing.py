@@ -8,7 +8,7 @@ from typing import Any
 from genexp.callbacks.checkpoint import load_checkpoint
 from genexp.families.terms import NonFiniteLoss
 from genexp.runs.folder import RunFolder
-from genexp.terminal import duration, print_table, shown_path
+from genexp.terminal import duration, print_table, shown_path, typed_path
 
 
 def close_run(folder: RunFolder, experiment: Any, seconds: float) -> float | None:
@@ -59,7 +59,7 @@ def report_failure(folder: RunFolder, experiment: Any, error: BaseException) -> 
         error.args = (f"{error.args[0]}; {good}; nothing was overwritten",)
     print(f"\nthe run {'was interrupted' if stopped else 'failed'}: {shown_path(folder.path)}", file=sys.stderr)
     if last:
-        print(f"continue it with  genexp train resume={shown_path(folder.path)}", file=sys.stderr)
+        print(f"continue it with  genexp train resume={typed_path(folder.path)}", file=sys.stderr)
 
 
 def close_loggers(loggers: dict[str, Any], values: dict[str, float], exit_code: int = 0) -> str | None:
@@ -75,7 +75,7 @@ def close_loggers(loggers: dict[str, Any], values: dict[str, float], exit_code: 
 def _rows(
     folder: RunFolder, closing: dict[str, Any], sync: str | None, callbacks: dict[str, Any]
 ) -> list[tuple[str, str]]:
-    shown = shown_path(folder.path)
+    shown, typed = shown_path(folder.path), typed_path(folder.path)
     rows = [(name, f"{value:.4g}") for name, value in sorted(closing["values"].items())]
     if closing["best"]:
         best = closing["best"]
@@ -85,11 +85,11 @@ def _rows(
     rows.append(("run folder", shown))
     if "sample_grid" in callbacks:
         rows.append(("pictures", f"{shown}/samples"))
-        rows.append(("draw more", f"genexp sample run={shown} num=64"))
+        rows.append(("draw more", f"genexp sample run={typed} num=64"))
     if "evaluate" in callbacks and callbacks["evaluate"].evaluator.metrics:
-        rows.append(("measure", f"genexp evaluate run={shown} metrics=[fd,kid,precision_recall]"))
+        rows.append(("measure", f"genexp evaluate run={typed} metrics=[fd,kid,precision_recall]"))
     longer = 2 * closing["images_seen"]
-    rows.append(("train longer", f"genexp train resume={shown} training.max_images={longer}"))
+    rows.append(("train longer", f"genexp train resume={typed} training.max_images={longer}"))
     if sync:
         rows.append(("upload to W&B", sync))
     return rows

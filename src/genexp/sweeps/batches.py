@@ -15,7 +15,7 @@ from genexp.sweeps.errors import JobFailed, SweepInterrupted
 from genexp.sweeps.pool import Task
 from genexp.sweeps.record import Job, SweepFolder
 from genexp.sweeps.slots import need_of
-from genexp.terminal import duration, print_columns, shown_path
+from genexp.terminal import duration, print_columns, shown_path, typed_path
 
 _OF_THE_SWEEP = ("hydra.mode", "hydra.sweep", "hydra/sweep", "hydra.launcher", "hydra/launcher")
 _UNREAD = re.compile(r"(seed|name|notes|tags|(model|data|optimizer|sampler|metrics|callbacks|logger|ramp)\.[\w.]+)=")
@@ -136,14 +136,14 @@ class Batches(ABC):
 
     def say_how_to_go_on(self) -> None:
         """Print the command that continues the sweep."""
-        print(f"continue with  genexp train sweep.resume={shown_path(self.sweep.path)}", file=sys.stderr)
+        print(f"continue with  genexp train sweep.resume={typed_path(self.sweep.path)}", file=sys.stderr)
 
     def _returns(self, tasks: Sequence[Task], batch: Sequence[Sequence[str]]) -> list[JobReturn]:
         failed = [task for task in tasks if task.job.state != "finished"]
         named = ", ".join(f"job {task.name} ({task.job.state})" for task in failed)
         error = JobFailed(
             f"{len(failed)} of {len(tasks)} jobs did not finish: {named}. Each has its job.log in its folder; "
-            f"sweep.resume={shown_path(self.sweep.path)} runs them again, and no other"
+            f"sweep.resume={typed_path(self.sweep.path)} runs them again, and no other"
         )
         returns = []
         for task, overrides in zip(tasks, batch, strict=True):

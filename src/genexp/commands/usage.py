@@ -1,0 +1,59 @@
+"""What `genexp <command> --help` prints: the comments of the command's own configuration file. Imports no torch."""
+
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+from genexp.runs.refusals import options
+
+_LINE = re.compile(r"(?:  - )?(?P<key>\w+): (?P<value>[^#]*?)\s*(?:# (?P<text>.*))?")
+_TYPED = {"ablations": "ablation"}
+"""Keys that are typed under another name, since Hydra takes that for a group."""
+_WIDTH, _INDENT = 118, 26
+
+
+def usage(path: Path) -> str:
+    """What the file of a command says of itself, of its groups with their choices, and of its values.
+
+    Args:
+        path: The file, such as `conf/train.yaml`.
+    """
+    head, _, body = path.read_text().partition("defaults:\n")
+    defaults, _, rest = body.partition("\n\n")
+    values, _, _ = rest.partition("\nhydra:")
+    about = "\n".join(line.removeprefix("#").removeprefix(" ") for line in head.splitlines())
+    groups = [line for each in _entries(defaults) if each[0] not in ("paths", "override") for line in _group(*each)]
+    parts = [about, "\n".join(["group=choice", *groups]) if groups else ""]
+    parts.append("\n".join(["key=value", *(line for each in _entries(values) for line in _described(*each))]))
+    if "model" in {name for name, _, _ in _entries(defaults)}:
+        folders = sorted(each for each in (path.parent / "model").rglob("*") if list(each.glob("*.yaml")))
+        names = [str(each.relative_to(path.parent)) for each in folders]
+        parts.append("\n".join(["parts of a model", *(f"  {name:<32}{', '.join(_own(name))}" for name in names)]))
+        parts.append("Values of groups are values, too: training.max_images=30_000, model.network.width=64.")
+    parts.append("--cfg job prints the whole configuration, --hydra-help what Hydra itself takes.")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _entries(text: str) -> Iterator[tuple[str, str, str]]:
+    for line in text.splitlines():
+        found = _LINE.fullmatch(line)
+        if found:
+            yield found["key"], found["value"], found["text"] or ""
+
+
+def _described(key: str, value: str, text: str) -> list[str]:
+    name = f"  {_TYPED.get(key, key)}={value}"
+    lines = textwrap.wrap(text, _WIDTH - _INDENT) or [""]
+    first = [f"{name:<{_INDENT}}{lines[0]}".rstrip()] if len(name) < _INDENT else [name, " " * _INDENT + lines[0]]
+    return [*first, *(" " * _INDENT + line for line in lines[1:])]
+
+
+def _group(key: str, value: str, text: str) -> list[str]:
+    choices = textwrap.wrap(", ".join(_own(key) if key == "model" else options(key)), _WIDTH - _INDENT)
+    return [*_described(key, value, text), *(" " * _INDENT + line for line in choices)]
+
+
+def _own(group: str) -> list[str]:
+    """The choices that lie in the group's own folder; those below are of its parts."""
+    return [each for each in options(group) if "/" not in each]
