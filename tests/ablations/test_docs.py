@@ -6,6 +6,7 @@ from pathlib import Path
 
 from genexp.ablations.plan import make_plan
 from genexp.ablations.spec import read_ablation
+from genexp.reports.ablation.judging import VERDICTS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/ablations.md"
@@ -21,8 +22,26 @@ def test_the_file_on_the_page_can_be_read(tmp_path):
 
 
 def test_the_readme_counts_the_published_claims():
-    published = [json.loads(path.read_text())["counts"] for path in (ROOT / "docs/results").glob("*/claims.json")]
-    holds, fails, undecided = (sum(each[name] for each in published) for name in ("holds", "fails", "undecided"))
+    published = [json.loads(path.read_text()) for path in (ROOT / "docs/results").glob("*/claims.json")]
+    claims = [claim for each in published for claim in each["claims"]]
+    holds, fails, undecided = (sum(each["counts"][name] for each in published) for name in VERDICTS)
+    ours = sum(claim["ours"] for claim in claims)
     text = " ".join((ROOT / "README.md").read_text().split())
     assert f"the {len(published)} shipped ones gave" in text
-    assert f"of {holds + fails + undecided} claims {holds} hold, {fails} fail and {undecided} stay undecided" in text
+    assert f"of {len(claims)} statements, {len(claims) - ours} from the literature and {ours} of our own," in text
+    assert f"{holds} hold, {fails} fail and {undecided} stay undecided" in text
+
+
+def test_the_excerpt_of_the_readme_is_what_was_measured():
+    text = (ROOT / "README.md").read_text()
+    table = (ROOT / "docs/results/ddim_table1/table.md").read_text()
+    rows = re.findall(r"^\| [01] \| .*\|$", text, re.MULTILINE)
+    assert len(rows) == 2
+    assert all(row in table for row in rows)
+    claims = json.loads((ROOT / "docs/results/ddim_table1/claims.json").read_text())["claims"]
+    shown = re.findall(r"^- (fd\S* < \S*) +(holds|fails): (\S+) against ([\d.]+), .* (\d+) seeds$", text, re.MULTILINE)
+    assert len(shown) == 2
+    for claim, verdict, *numbers, seeds in shown:
+        (found,) = [each for each in claims if each["claim"] == claim]
+        assert (found["verdict"], len(found["seeds"])) == (verdict, int(seeds))
+        assert [f"{found[side]:.4g}" for side in ("left", "right")] == numbers
