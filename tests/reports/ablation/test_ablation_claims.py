@@ -142,6 +142,17 @@ def test_so_many_seeds_as_are_said_to_be_needed_decide_in_80_of_100_studies():
     assert seeds_needed(0.0, 1.0) is None
 
 
+def test_seeds_needed_fall_with_the_effect_over_its_whole_range():
+    effects = [10 ** (each / 40) for each in range(-100, 121)]
+    found = [seeds_needed(each, 1.0) for each in effects]
+    assert found == sorted(found, reverse=True)
+    assert found[-1] == 2
+    for effect, n in zip(effects, found, strict=True):
+        normal = ((1.959964 + 0.841621) / effect) ** 2
+        assert normal <= n <= normal + 6
+    assert seeds_needed(1e-6, 1.0) is None
+
+
 def test_an_open_claim_says_how_many_seeds_would_decide_and_which_way():
     each = simulated(0.1, 3, 1)
     verdict = judge(each.claims[0], each)
