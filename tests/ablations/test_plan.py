@@ -3,31 +3,10 @@
 import dataclasses
 from pathlib import Path
 
-from genexp.ablations.plan import make_plan
-from genexp.ablations.spec import Ablation
-from genexp.sweeps.record import Job
+from noise_ablation import NOISE
 
-NOISE = Ablation(
-    name="noise",
-    scale="cpu",
-    title="Noise",
-    question="",
-    paper=None,
-    experiment="ddim/digits",
-    overrides=["metrics=none"],
-    axes={
-        "eta": {"0": ["sampler.eta=0"], "1": ["sampler.eta=1"]},
-        "weights": {"averaged": ["weights=averaged"], "raw": ["weights=raw"]},
-        "width": {"16": ["model.network.width=16"], "32": ["model.network.width=32"]},
-    },
-    search=None,
-    evaluate=["metrics=[fd]", "num=100"],
-    metrics=["fd"],
-    seeds=[0, 7],
-    reported=[],
-    claims=[],
-    remarks="",
-)
+from genexp.ablations.plan import make_plan
+from genexp.sweeps.record import Job
 
 
 def test_variants_that_draw_differently_share_one_training_a_seed():

@@ -3,36 +3,17 @@
 import dataclasses
 
 import pytest
+from noise_ablation import NOISE
 
 from genexp.ablations.measurements import MeasurementFolder
 from genexp.ablations.plan import make_plan
-from genexp.ablations.spec import Ablation
 from genexp.ablations.status import status_of
 from genexp.runs.folder import RunFolder
 from genexp.sweeps.record import SweepFolder
 
-NOISE = Ablation(
-    name="noise",
-    scale="cpu",
-    title="Noise",
-    question="",
-    paper=None,
-    experiment="ddim/digits",
-    overrides=["metrics=none"],
-    axes={
-        "eta": {"0": ["sampler.eta=0"], "1": ["sampler.eta=1"]},
-        "width": {"16": ["model.network.width=16"], "32": ["model.network.width=32"]},
-    },
-    search=None,
-    evaluate=["metrics=[fd]", "num=100"],
-    metrics=["fd"],
-    seeds=[0, 7],
-    reported=[],
-    claims=[],
-    remarks="",
-)
-NOW = make_plan(NOISE, [])
-BEFORE = make_plan(dataclasses.replace(NOISE, evaluate=["metrics=[fd]", "num=50"]), [])
+SMALL = dataclasses.replace(NOISE, axes={axis: NOISE.axes[axis] for axis in ("eta", "width")})
+NOW = make_plan(SMALL, [])
+BEFORE = make_plan(dataclasses.replace(SMALL, evaluate=["metrics=[fd]", "num=50"]), [])
 
 
 @pytest.fixture
@@ -79,7 +60,7 @@ def test_measurements_that_the_file_no_longer_asks_for_do_not_count(folder):
 
 def test_trainings_count_once_and_only_those_that_are_asked_for(folder):
     train(folder, NOW)
-    other = make_plan(dataclasses.replace(NOISE, seeds=[0, 3]), [])
+    other = make_plan(dataclasses.replace(SMALL, seeds=[0, 3]), [])
     assert status_of(other, folder).trainings == (2, 4)
     assert status_of(NOW, folder).trainings == (4, 4)
 
