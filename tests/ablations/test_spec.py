@@ -9,7 +9,6 @@ from genexp.ablations.finding import ablation_files
 from genexp.ablations.spec import read_ablation
 from genexp.ablations.variants import variants_of
 from genexp.commands.reproduce import as_hydra_has_it
-from genexp.runs.yaml_files import read_yaml
 
 CONTENT = {
     "title": "Noise",
@@ -143,13 +142,11 @@ def test_a_file_that_is_no_yaml_is_refused(tmp_path):
         read_ablation(path, "cpu")
 
 
-def test_a_key_that_stands_twice_is_refused_with_its_lines(tmp_path):
+def test_a_key_that_stands_twice_is_refused(tmp_path):
     path = write(tmp_path)
     path.write_text(path.read_text().replace("  width:", "  eta: {2: []}\n  width:"))
-    with pytest.raises(ValueError, match=r"noise\.yaml: key eta must stand once in its mapping, got it in lines \d+"):
+    with pytest.raises(ValueError, match=r"must be readable YAML, got .*noise\.yaml: .* found duplicate key eta"):
         read_ablation(path, "cpu")
-    path.write_text("base: &base {a: 1}\nmore: {<<: *base, a: 2}\n")
-    assert read_yaml(path, "a file") == {"base": {"a": 1}, "more": {"a": 2}}
 
 
 def test_variants_with_the_same_overrides_are_refused(tmp_path):

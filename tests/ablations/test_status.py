@@ -1,4 +1,4 @@
-"""How far an ablation has come: what counts is what the file asks for now, not what was once measured."""
+"""How far an ablation has come: what counts is what its file asks for, not what was once measured."""
 
 import dataclasses
 

@@ -4,6 +4,7 @@ import errno
 import os
 
 import pytest
+import yaml
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
@@ -26,6 +27,13 @@ def test_errors_of_files_name_the_file(number, words):
 def test_a_full_disk_is_told_without_a_name_where_there_is_none():
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert told(full) == "no space left on device; HYDRA_FULL_ERROR=1 shows where"
+
+
+def test_broken_yaml_is_told_on_one_line():
+    with pytest.raises(yaml.YAMLError) as caught:
+        yaml.safe_load("a: [")
+    assert "line 1, column" in told(caught.value)
+    assert "\n" not in told(caught.value)
 
 
 def test_a_refusal_of_a_constructor_is_told_with_its_key():

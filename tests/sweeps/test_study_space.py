@@ -5,7 +5,7 @@ import math
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from genexp.sweeps.question import Choices, Range, question_of
+from genexp.sweeps.question import Choices, Range, question_of, read_question
 from genexp.sweeps.study.plan import make_plan
 from genexp.sweeps.study.samplers import distribution, label, make_pruner, make_sampler, values_from
 from genexp.sweeps.study.space import require_searchable, values_of, written
@@ -136,3 +136,9 @@ def test_a_pruner_knows_the_schedule_of_the_jobs():
     assert make_pruner(None, plan({"lr": LR}), 1000, 8000) is None
     with pytest.raises(ValueError, match=r"pruner must be one of median, .*, got 'none'"):
         make_pruner("none", plan({"lr": LR}), 1000, 8000)
+
+
+def test_a_question_that_is_no_yaml_is_refused_with_its_file(tmp_path):
+    (tmp_path / "mine.yaml").write_text("metric: [")
+    with pytest.raises(ValueError, match=r"a question must be readable YAML, got .*mine\.yaml"):
+        read_question("mine", tmp_path)

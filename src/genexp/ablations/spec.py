@@ -9,7 +9,7 @@ from genexp.ablations.finding import named
 from genexp.ablations.literature import claim_of, paper_of, reported_of
 from genexp.reports.ablation.study import Claim, Paper, Reported
 from genexp.reports.directions import direction
-from genexp.runs.yaml_files import read_yaml
+from genexp.runs.config import load_plain
 
 SCALES = ("cpu", "gpu", "paper")
 _KEYS = (
@@ -67,7 +67,7 @@ def read_ablation(path: Path, scale: str) -> Ablation:
         ValueError: the file is no readable YAML mapping, a key is missing, unknown or of the wrong kind, an axis or a
             claim names what there is not, or the scale does not exist.
     """
-    content = read_yaml(path, "an ablation")
+    content = load_plain(path, "an ablation")
     try:
         ablation = _checked(path.stem, mapping_of(content, "the file"), scale)
     except ValueError as error:

@@ -78,19 +78,33 @@ def config_digest(plain: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def load_config(path: Path) -> DictConfig:
-    """Read a run's `config.yaml`.
+def load_config(path: Path, what: str = "config.yaml") -> DictConfig:
+    """Read a run's `config.yaml`, or another file that holds a mapping.
+
+    Args:
+        path: The file.
+        what: What it is, for the error, such as `an ablation`.
 
     Raises:
-        ValueError: the file is not a YAML mapping.
+        ValueError: the file is not a YAML mapping, or holds a key twice in one mapping.
     """
     try:
         config = OmegaConf.load(path)
     except Exception as error:
-        raise ValueError(f"config.yaml must be readable YAML, got {path}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{what} must be readable YAML, got {path}: {reason}") from error
     if not isinstance(config, DictConfig):
-        raise ValueError(f"config.yaml must be a YAML mapping, got {type(config).__name__} in {path}")
+        raise ValueError(f"{what} must be a YAML mapping, got {type(config).__name__} in {path}")
     return config
+
+
+def load_plain(path: Path, what: str) -> dict[str, Any]:
+    """A file that holds a mapping, as plain containers with its interpolations as they stand there.
+
+    Raises:
+        ValueError: as `load_config`.
+    """
+    return OmegaConf.to_container(load_config(path, what), resolve=False)
 
 
 def flat(plain: Any, path: str = "") -> dict[str, Any]:

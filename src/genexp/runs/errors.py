@@ -3,6 +3,8 @@
 import errno
 import re
 
+import yaml
+
 from genexp.sweeps.errors import JobFailed
 
 _TOLD = (JobFailed, ValueError, ConnectionError, FloatingPointError, FileExistsError, FileNotFoundError)
@@ -24,6 +26,8 @@ def told(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in _OF_FILES:
         reason = (error.strerror or str(error)).lower()
         return f"{error.filename}: {reason}" if error.filename else f"{reason}; HYDRA_FULL_ERROR=1 shows where"
+    if isinstance(error, yaml.YAMLError):  # its mark names the file
+        return " ".join(str(error).split())
     if isinstance(error, _TOLD):
         return str(error)
     return _from_constructor(error)

@@ -18,9 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from genexp.runs.config import conf_dir
+from genexp.runs.config import conf_dir, load_plain
 
 KEYS = ("question", "metric", "direction", "space", "overrides")
 DIRECTIONS = ("minimize", "maximize")
@@ -91,7 +89,7 @@ def read_question(name: str, folder: Path | None = None) -> Question:
     if not path.is_file():
         known = ", ".join(sorted(str(each.relative_to(folder).with_suffix("")) for each in folder.rglob("*.yaml")))
         raise ValueError(f"sweep must be one of {known or 'none: there are no questions'}, got {name}")
-    plain = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    plain = load_plain(path, "a question")
     return question_of(name, plain)
 
 
