@@ -17,7 +17,7 @@ def place(path):
     return path.relative_to(PACKAGE).with_suffix("").parts
 
 
-ROOTS = {"contracts", "tensors", "ramps", "terminal", "shipped"}
+ROOTS = {"contracts", "tensors", "ramps", "terminal", "shipped", "startup"}
 BELOW = {  # package -> packages of ours that it may import beside layer 0 and itself
     "data": set(),
     "networks": set(),
@@ -49,6 +49,7 @@ HEAVY_FREE = [
     "commands/compare",
     "commands/train",
     "terminal",
+    "startup",
     *("/".join(place(path)) for folder in ("ablations", "sweeps") for path in files(folder)),
 ]
 ONLY_IN_RUNS = {"hydra", "omegaconf", "wandb"}

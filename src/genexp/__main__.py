@@ -16,6 +16,9 @@ COMMANDS = {
     "info": ("genexp.commands.info", "versions, devices, and where data and outputs are"),
 }
 
+_ASKS = {"-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve", "--hydra-help", "-sc", "--shell-completion"}
+"""Flags by which Hydra answers itself, and at once."""
+
 HELP = """genexp: image-generation experiments with PyTorch Lightning, Hydra and Weights & Biases
 
 usage: genexp <command> [key=value ...] [group=choice ...]
@@ -75,6 +78,12 @@ def _run(name: str, arguments: list[str]) -> int:
         if path.is_file():
             print(usage(path), end="")
             return 0
+    from genexp.startup import postpone
+    from genexp.terminal import say_loading
+
+    if not _ASKS & set(arguments):
+        say_loading()
+    postpone()
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
     module = importlib.import_module(COMMANDS[name][0])
     own = getattr(module, "main", None)

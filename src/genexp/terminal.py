@@ -42,6 +42,12 @@ def typed_path(path: Path) -> str:
     return shlex.quote(shown_path(path))
 
 
+def say_loading() -> None:
+    """Tell a person at a terminal that the command has begun; the next line is written over it."""
+    if sys.stderr.isatty():
+        print("loading ...", end="\r", file=sys.stderr, flush=True)
+
+
 def print_table(rows: list[tuple[str, str]]) -> None:
     """Two columns on standard output; boxed in a terminal, plain lines elsewhere so that nothing is cut or wrapped."""
     if not sys.stdout.isatty():

@@ -64,14 +64,13 @@ def _require_options(config: DictConfig) -> None:
 def _picture_file(name: str, given: str) -> Path:
     """The file of a picture; the photographs that ship with scikit-learn are known by name."""
     from genexp.data.content_style import EMBEDDED
+    from genexp.data.embedded import scikit_learn_file
 
     path = Path(given).expanduser()
     if path.is_file():
         return path
     if given in EMBEDDED:
-        import sklearn.datasets
-
-        return Path(sklearn.datasets.__file__).parent / "images" / given
+        return scikit_learn_file("images", given)
     raise FileNotFoundError(f"{name} must be a picture file (or {' or '.join(EMBEDDED)}), got {given}")
 
 

@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torchvision.transforms.v2 import RandomCrop, RandomErasing, RandomHorizontalFlip, RandomVerticalFlip
-from torchvision.transforms.v2.functional import pad
 
 from genexp.tensors import mix_seed
 
-_FLIPS = {RandomHorizontalFlip: -1, RandomVerticalFlip: -2}
+if TYPE_CHECKING:  # torchvision takes seconds to import; data without augmentation do without it
+    from torchvision.transforms.v2 import RandomCrop, RandomErasing
 
 
 class Augmentation:
@@ -56,11 +56,13 @@ class Augmentation:
 
 
 def _apply(transform: nn.Module, image: Tensor, seeds: list[int]) -> Tensor:
-    if type(transform) in _FLIPS:
-        return _flip(image, transform.p, _FLIPS[type(transform)], seeds)
-    if type(transform) is RandomCrop and not transform.pad_if_needed:
+    from torchvision.transforms import v2
+
+    if type(transform) in (v2.RandomHorizontalFlip, v2.RandomVerticalFlip):
+        return _flip(image, transform.p, -1 if type(transform) is v2.RandomHorizontalFlip else -2, seeds)
+    if type(transform) is v2.RandomCrop and not transform.pad_if_needed:
         return _shift(transform, image, seeds)
-    if type(transform) is RandomErasing and _always_fits(transform):
+    if type(transform) is v2.RandomErasing and _always_fits(transform):
         return _erase(transform, image, seeds)
     changed = []
     for one, seed in zip(image, seeds, strict=True):
@@ -76,8 +78,10 @@ def _flip(image: Tensor, probability: float, axis: int, seeds: list[int]) -> Ten
     return torch.where(flipped.reshape(-1, 1, 1, 1), image.flip(axis), image)
 
 
-def _shift(transform: RandomCrop, image: Tensor, seeds: list[int]) -> Tensor:
+def _shift(transform: "RandomCrop", image: Tensor, seeds: list[int]) -> Tensor:
     """Pad the batch as the transform says, then cut every image at its own place with one indexing step."""
+    from torchvision.transforms.v2.functional import pad
+
     if transform.padding is not None:
         image = pad(image, transform.padding, fill=transform.fill, padding_mode=transform.padding_mode)
     count, channels, height, width = image.shape
@@ -92,13 +96,13 @@ def _shift(transform: RandomCrop, image: Tensor, seeds: list[int]) -> Tensor:
     return image[sample, channel, places[0][:, None, :, None], places[1][:, None, None, :]]
 
 
-def _always_fits(transform: RandomErasing) -> bool:
+def _always_fits(transform: "RandomErasing") -> bool:
     """Whether every rectangle that may be drawn is smaller than the image, so that none is ever drawn again."""
     longest = max(transform.ratio[1], 1 / transform.ratio[0])
     return transform.scale[1] * longest < 0.9 and isinstance(transform.value, int | float)
 
 
-def _erase(transform: RandomErasing, image: Tensor, seeds: list[int]) -> Tensor:
+def _erase(transform: "RandomErasing", image: Tensor, seeds: list[int]) -> Tensor:
     """Set a rectangle of every chosen image to `value`: area uniform in `scale`, aspect log-uniform in `ratio`."""
     height, width = image.shape[-2:]
     chosen, area, aspect, top, left = (_uniform([mix_seed(seed, number) for seed in seeds]) for number in range(5))

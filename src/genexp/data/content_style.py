@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -11,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from genexp.data import pictures
+from genexp.data.embedded import scikit_learn_file
 from genexp.data.folder import Folder, ImageFiles, OnBadImage
 from genexp.data.pictures import Preparation, open_picture, to_tensor, with_channels
 from genexp.data.source import Split, fingerprint, require_split
@@ -67,7 +67,7 @@ def _files(folder: Folder, split: Split) -> list[str]:
     if root.is_file():
         return [str(root)]
     if str(root) in EMBEDDED:
-        return [str(resources.files("sklearn.datasets.images") / str(root))]
+        return [str(scikit_learn_file("images", str(root)))]
     return folder.split(split).files
 
 

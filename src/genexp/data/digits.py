@@ -1,11 +1,14 @@
 """The 1,797 real handwritten digits that ship with scikit-learn."""
 
+import gzip
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from genexp.data.embedded import scikit_learn_file
 from genexp.data.source import Arrays, Split, fingerprint, require_split, stratified_order
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
@@ -77,11 +80,10 @@ class DigitExamples:
 
 def digit_levels(name: Split) -> tuple[Tensor, Tensor]:
     """Grey levels (N, 1, 8, 8) float in [0, 16] and labels (N,) int64 of one split."""
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    levels = torch.from_numpy(images).float().reshape(-1, 1, NATIVE_SIZE, NATIVE_SIZE)
-    labels = torch.from_numpy(labels).long()
+    with gzip.open(scikit_learn_file("data", "digits.csv.gz"), "rt") as file:
+        rows = torch.from_numpy(np.loadtxt(file, delimiter=","))
+    levels = rows[:, :-1].float().reshape(-1, 1, NATIVE_SIZE, NATIVE_SIZE)
+    labels = rows[:, -1].long()
     order = stratified_order(labels, seed=0)
     parts = {"test": order[:_TEST], "val": order[_TEST : _TEST + _VAL], "train": order[_TEST + _VAL :]}
     rows = parts[name].sort().values

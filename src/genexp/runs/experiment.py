@@ -118,6 +118,8 @@ def _trainer(config: DictConfig, folder: RunFolder, callbacks: list[Callback], l
     if OmegaConf.is_dict(profiler) and profiler.get("dirpath") is None:
         profiler.dirpath = str(folder.path)
     _require_safe_strategy(node.get("strategy", "auto"), node.devices)
+    if node.get("deterministic") is False and not torch.are_deterministic_algorithms_enabled():
+        node.deterministic = None  # torch imports its compiler to switch off what is off
     with quiet_lightning():
         return build(
             node,
