@@ -30,7 +30,6 @@ def find_problems(config: DictConfig, name: str = "train", origins: Origins | No
         name: Its primary config, which says what top-level keys exist.
         origins: Knows which file set a key; by default asked from the running Hydra.
     """
-    origins = origins or Origins.of_running_hydra()
     if "hydra" in config:
         config = config.copy()
         with open_dict(config):
@@ -43,6 +42,9 @@ def find_problems(config: DictConfig, name: str = "train", origins: Origins | No
             raise
     else:
         problems = [*_top_level(plain, name), *_nodes(plain, "")]
+    if not problems:
+        return []
+    origins = origins or Origins.of_running_hydra()  # composes the configuration once more
     return [Problem(p.key, p.message, p.origin or origins.of(p.key)) for p in problems]
 
 
