@@ -26,7 +26,7 @@ TRAIN = [
 def commands(run: Path) -> dict[str, list[str]]:
     """Each command with as little to do as it takes."""
     return {
-        "train": ["train", *TRAIN, "trainer.limit_val_batches=1"],
+        "train": ["train", *TRAIN],
         "sample": ["sample", f"run={run}", "num=1", "sampler.steps=1", "threads=1"],
         "evaluate": ["evaluate", f"run={run}", "num=16", "metrics=fd", "sampler.steps=1", "threads=1"],
         "validate": ["validate", "experiment=quickstart"],
