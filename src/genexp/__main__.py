@@ -4,6 +4,8 @@ import importlib
 import os
 import sys
 
+from genexp.terminal import keep_output_plain, say_loading
+
 COMMANDS = {
     "train": ("genexp.commands.train", "fit a model; leaves a run folder"),
     "sample": ("genexp.commands.sample", "draw images from a run: grid, single PNGs, interpolation, denoising strip"),
@@ -49,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit status: 0, or 2 when no such command exists.
     """
+    keep_output_plain()
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(HELP.format(commands="\n".join(f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items())), end="")
@@ -79,7 +82,6 @@ def _run(name: str, arguments: list[str]) -> int:
             print(usage(path), end="")
             return 0
     from genexp.startup import postpone
-    from genexp.terminal import say_loading
 
     if not _ASKS & set(arguments):
         say_loading()

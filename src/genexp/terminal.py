@@ -1,15 +1,89 @@
-"""What the terminal shows: times in words and tables that stay readable in a log file. Imports nothing heavy."""
+"""What the terminal shows: times in words, tables that stay readable in a log file, and no control characters.
 
+Imports nothing heavy.
+"""
+
+import re
 import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TextIO
 
 _FEW_ROWS = 30
 """Rows of a table that a narrow terminal shows as a block of lines each."""
+
+
+_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What steers a terminal or turns the direction of writing, and what no file can hold; tabs and ends of lines aside."""
+
+
+def plain(text: str, lines: bool = False) -> str:
+    r"""A text that only shows: control characters as `\x1b`, colours left out.
+
+    Args:
+        text: Any text, such as a name from another person's folder.
+        lines: Whether ends of lines and tabs stay as they are.
+    """
+    text = _CONTROL.sub(_named, _COLOURS.sub("", text))
+    return text if lines else re.sub("[\t\n]", _named, text)
+
+
+def _named(found: re.Match[str]) -> str:
+    return {"\t": r"\t", "\n": r"\n", "\r": r"\r"}.get(found[0]) or ascii(found[0])[1:-1]
+
+
+class PlainStream:
+    """A text stream on which nothing but text arrives, whoever writes; the carriage returns of a progress line stay.
+
+    Args:
+        raw: The stream behind it.
+    """
+
+    def __init__(self, raw: TextIO) -> None:
+        self.raw = raw
+
+    def write(self, text: str) -> int:
+        """Write `plain` text; returns the number of characters given."""
+        inside = text.strip("\r\n")
+        before = len(text) - len(text.lstrip("\r\n"))
+        shown = plain(inside.replace("\r\n", "\n"), lines=True)
+        self.raw.write(text if not inside else f"{text[:before]}{shown}{text[before + len(inside) :]}")
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.raw, name)
+
+
+def keep_output_plain() -> None:
+    """Put a `PlainStream` before standard output and standard error for the rest of this process."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, PlainStream):
+            setattr(sys, name, PlainStream(stream))
+
+
+def console(stream: TextIO) -> Any:
+    """Rich's console on a stream: what it draws itself has colours, the texts in it are plain and hold no markup."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class PlainConsole(Console):
+        def render(self, renderable: Any, options: Any = None) -> Iterator[Any]:
+            for each in super().render(renderable, options):
+                yield each if each.control else Segment(plain(each.text, lines=True), each.style)
+
+    raw = stream.raw if isinstance(stream, PlainStream) else stream
+    return PlainConsole(file=raw, markup=False, highlight=False)
 
 
 def duration(seconds: float) -> str:
@@ -50,13 +124,13 @@ def say_loading() -> None:
 
 def print_table(rows: list[tuple[str, str]]) -> None:
     """Two columns on standard output; boxed in a terminal, plain lines elsewhere so that nothing is cut or wrapped."""
+    rows = [(plain(name), plain(value)) for name, value in rows]
     if not sys.stdout.isatty():
         width = max(len(name) for name, _ in rows)
         for name, value in rows:
             print(f"{name:<{width}}  {value}")
         return
     from rich.box import SIMPLE_HEAVY
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -65,7 +139,7 @@ def print_table(rows: list[tuple[str, str]]) -> None:
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(name, Text(value))
-    Console().print(table)
+    console(sys.stdout).print(table)
 
 
 def print_columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -74,6 +148,7 @@ def print_columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None
     A terminal that is too narrow gets a block of lines for each of a few rows, and plain lines for many: no number is
     broken in two.
     """
+    headers, *rows = [[plain(cell) for cell in line] for line in (headers, *rows)]
     widths = [max(len(line[i]) for line in (headers, *rows)) for i in range(len(headers))]
     narrow = sys.stdout.isatty() and sum(widths) + 3 * len(widths) > shutil.get_terminal_size().columns
     if narrow and len(rows) <= _FEW_ROWS:
@@ -87,7 +162,6 @@ def print_columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None
             print("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
         return
     from rich.box import SIMPLE_HEAVY
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -96,7 +170,7 @@ def print_columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None
         table.add_column(header, no_wrap=True)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    console(sys.stdout).print(table)
 
 
 @contextmanager
@@ -107,11 +181,11 @@ def progress(title: str, total: int, every: float = 10.0) -> Iterator[Callable[[
         A function to be called with the number of images that have just been done.
     """
     if sys.stderr.isatty():
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        name = TextColumn("{task.description}", markup=False)
+        columns = (name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console(sys.stderr), transient=True) as bar:
             task = bar.add_task(title, total=total)
             yield lambda count: bar.advance(task, count)
         return

@@ -54,6 +54,14 @@ def test_text_from_runs_cannot_become_markup(tmp_path):
     assert script(page, "data")["rows"][0]["settings"] == ["</script><script>alert(1)</script>"]
 
 
+@pytest.mark.parametrize("name", ["STYLE", "DATA", "SCRIPT", "PICTURES", "PLOTTING"])
+def test_a_value_that_looks_like_a_place_of_the_template_is_a_value(tmp_path, name):
+    write_run(tmp_path, "a", {FD: 1.0}, model__kind=f"/*{name}*/")
+    write_run(tmp_path, "b", {FD: 2.0}, model__kind="b")
+    page = write_page(compared(tmp_path), tmp_path / "compare.html").read_text()
+    assert script(page, "data")["rows"][0]["settings"] == [f"/*{name}*/"]
+
+
 def test_configurations_can_be_rebuilt_from_what_is_common_and_what_is_own(tmp_path):
     write_run(tmp_path, "a", {FD: 1.0})
     write_run(tmp_path, "b", {FD: 2.0}, model__width=32)

@@ -173,3 +173,32 @@ def test_every_control_has_a_name(tab):
              !each.labels?.length && !each.getAttribute("aria-label") && !each.textContent.trim()).length"""
     )
     assert nameless == 0
+
+
+MARKUP = '<a href="https://example.org">x</a><b>bold</b>%{x}<img src=x onerror=alert(1)>'
+
+
+def test_names_with_markup_are_shown_as_they_are_written(chromium, tmp_path):
+    """Plotly takes a small part of HTML in names, titles and labels for markup."""
+    for seed, kind in ((0, MARKUP), (1, MARKUP), (0, "/*SCRIPT*/")):
+        values = {FD: 1.0 + seed, f"val/{MARKUP}": 2.0}
+        write_run(tmp_path, f"{MARKUP[:8]}{kind[:2]}{seed}".replace("/", ""), values, seed=seed, model__kind=kind)
+    write_run(tmp_path, "plain", {FD: 3.0}, record={"id": MARKUP}, model__kind="c")
+    path = write_page(compare_runs(*read_runs(find_run_folders([str(tmp_path)]))), tmp_path / "compare.html")
+    opened = chromium.new_page(viewport={"width": 1280, "height": 1800})
+    said = []
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.on("dialog", lambda dialog: said.append(dialog.message))
+    opened.goto(path.as_uri())
+    opened.wait_for_selector("#chart .main-svg")
+    opened.select_option("#curve-key", f"val/{MARKUP}")
+    assert MARKUP in opened.locator("#chart .ytitle").text_content()
+    for number in range(opened.evaluate("document.getElementById('chart').data.length")):
+        opened.evaluate(
+            f"Plotly.Fx.hover(document.getElementById('chart'), [{{curveNumber: {number}, pointNumber: 0}}])"
+        )
+    assert opened.locator("a[href^='https:'], #chart b, #chart img, #table b").count() == 0
+    assert opened.locator("#table tbody td", has_text="/*SCRIPT*/").count() == 1
+    opened.close()
+    assert said == []

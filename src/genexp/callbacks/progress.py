@@ -5,11 +5,10 @@ import time
 from typing import Any
 
 from lightning import Callback, Trainer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from genexp.contracts import Trainee
-from genexp.terminal import duration
+from genexp.terminal import console, duration
 
 
 class ImageProgress(Callback):
@@ -49,15 +48,15 @@ class ImageProgress(Callback):
             return
         if self._terminal():
             self._progress = Progress(
-                TextColumn(f"[bold]{self.name}"),
+                TextColumn("{task.description}", style="bold", markup=False),
                 BarColumn(),
                 TaskProgressColumn(),
-                TextColumn(f"{{task.completed:,.0f}} / {{task.total:,.0f}} {self.unit}"),
-                TextColumn("{task.fields[speed]}"),
+                TextColumn(f"{{task.completed:,.0f}} / {{task.total:,.0f}} {self.unit}", markup=False),
+                TextColumn("{task.fields[speed]}", markup=False),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[note]}"),
-                console=Console(file=sys.stderr),
+                console=console(sys.stderr),
                 transient=True,
                 auto_refresh=False,
             )
@@ -107,7 +106,7 @@ class ImageProgress(Callback):
 
     def _say(self, line: str) -> None:
         if self._progress:
-            self._progress.console.print(line, highlight=False)
+            self._progress.console.print(line)
         else:
             print(line, file=sys.stderr, flush=True)
 

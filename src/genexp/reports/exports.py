@@ -1,7 +1,5 @@
 """A comparison as files: compare.csv, compare.md, compare.tex and compare.json."""
 
-import csv
-import io
 import json
 import math
 import time
@@ -9,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from genexp.reports.formatting import cell_text, floor_text, formats, state_text, text_table
-from genexp.reports.markup import digest_text, latex_number, latex_text, markdown_row
+from genexp.reports.markup import csv_text, digest_text, latex_number, latex_text, markdown_row, markdown_text
 from genexp.reports.settings import ABSENT, shown
 from genexp.reports.table import Cell, Comparison, Row, setting_of
 from genexp.runs.folder import write_atomically
@@ -29,10 +27,8 @@ def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
 
 def as_csv(comparison: Comparison) -> str:
     """Every row with full numbers: settings, then mean, std and n of every value, then its runs."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
     values = [f"{each.name} {part}" for each in comparison.columns for part in ("mean", "std", "n")]
-    writer.writerow([*(each.key for each in comparison.settings), *values, "n", "seeds", "state", "runs", "folders"])
+    lines = [[*(each.key for each in comparison.settings), *values, "n", "seeds", "state", "runs", "folders"]]
     for row in comparison.rows:
         settings = [_plain(row, each.key) for each in comparison.settings]
         numbers: list[Any] = []
@@ -42,8 +38,8 @@ def as_csv(comparison: Comparison) -> str:
         runs = [comparison.runs[i] for i in row.runs]
         ids, folders = " ".join(run.id for run in runs), " ".join(str(run.folder.path) for run in runs)
         state = state_text(comparison, row)
-        writer.writerow([*settings, *numbers, len(runs), " ".join(row.seeds), state, ids, folders])
-    return file.getvalue()
+        lines.append([*settings, *numbers, len(runs), " ".join(row.seeds), state, ids, folders])
+    return csv_text(lines)
 
 
 def as_markdown(comparison: Comparison) -> str:
@@ -53,7 +49,7 @@ def as_markdown(comparison: Comparison) -> str:
     lines = [markdown_row(headers), markdown_row([":--" if i < settings else "--:" for i in range(len(headers))])]
     lines += [markdown_row(row) for row in rows]
     remarks = [*_remarks(comparison)]
-    return "\n".join([*lines, "", *(f"- {each}" for each in remarks)]).rstrip() + "\n"
+    return "\n".join([*lines, "", *(f"- {markdown_text(each)}" for each in remarks)]).rstrip() + "\n"
 
 
 def as_latex(comparison: Comparison) -> str:

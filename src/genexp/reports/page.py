@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -44,10 +45,8 @@ def write_page(comparison: Comparison, path: Path, picture_bytes: int = 16_000_0
         "PICTURES": _as_script(pictures),
         "PLOTTING": _plotting_library(),
     }
-    text = (_FILES / "page.html").read_text()
-    for name, part in parts.items():
-        before, after = text.split(f"/*{name}*/")
-        text = f"{before}{part}{after}"
+    places = "|".join(rf"/\*{name}\*/" for name in parts)  # in one pass: what is put in is not looked through
+    text = re.sub(places, lambda found: parts[found[0].strip("/*")], (_FILES / "page.html").read_text())
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text)
     return path

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genexp.sweeps.progress import Progress
-from genexp.terminal import duration
+from genexp.terminal import console, duration
 
 HEADERS = ("job", "state", "images", "images/s", "newest value", "time left")
 
@@ -64,10 +64,9 @@ class Display:
 
     def __enter__(self) -> "Display":
         if self.terminal:
-            from rich.console import Console
             from rich.live import Live
 
-            self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+            self._live = Live(console=console(sys.stderr), auto_refresh=False, transient=True)
             self._live.start()
         return self
 
@@ -79,7 +78,7 @@ class Display:
     def say(self, text: str) -> None:
         """Print a line that stays."""
         if self._live is not None:
-            self._live.console.print(text, markup=False, highlight=False)
+            self._live.console.print(text)
         else:
             print(text, file=sys.stderr, flush=True)
 

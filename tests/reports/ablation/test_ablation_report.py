@@ -1,6 +1,7 @@
 """The files of a report: plots, samples, the page, what is published, and the list of all ablations."""
 
 import base64
+import csv
 import io
 import json
 import re
@@ -12,6 +13,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from ablation_studies import ddim, labels_of, searched, study
+from markdown_it import MarkdownIt
 from PIL import Image
 
 from genexp.reports.ablation.interval import interval_bar
@@ -19,6 +21,7 @@ from genexp.reports.ablation.judging import judge, judge_all
 from genexp.reports.ablation.pictures import smaller, tile_ends
 from genexp.reports.ablation.plots import _metric_figure, numeric_axis
 from genexp.reports.ablation.report import PUBLISHED, publish, write_index, write_report
+from genexp.reports.ablation.study import Paper, Reported
 from genexp.reports.ablation.values import metric_of
 
 LOST = {((("eta", "1"), ("steps", "50")), 2)}
@@ -278,3 +281,32 @@ def test_names_get_a_row_each_and_the_last_of_several_axes_a_colour():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["width=8", "width=16"]
     means = {container.lines[0].get_color(): container.lines[0].get_xdata() for container in plane.containers}
     assert sorted(float(x[0]) for x in means.values()) == [9.0, 17.0]
+
+
+def test_texts_of_an_ablation_act_nowhere(tmp_path):
+    """A title, values of an axis, a source and a reason that would be HTML, links, formulas, commands of LaTeX."""
+    bad = "<script>x</script>[y](javascript:z)$\\input{q}$\n# =1"
+    axes = {"kind": ["=1+1", bad]}
+    each = study(axes, lambda place, seed: 1.0 + seed, claims=["fd > 0"])
+    paper = Paper(bad, "=cmd", 2020, bad, "javascript:alert(1)")
+    reported = Reported("FID", bad, bad, {(("kind", bad),): 3.0})
+    prose = bad.splitlines()[0]  # an author's own Markdown, which may have headings
+    each = replace(each, title=bad, question=prose, remarks=prose, notes=[bad], paper=paper, reported=[reported])
+    each.pictures[(("kind", bad),)] = [picture := tmp_path / "x.png"]
+    picture.write_bytes(png(np.zeros((8, 8, 3), np.uint8)))
+    write_report(each, tmp_path / "out")
+    publish(tmp_path / "out", tmp_path / "docs", each)
+    write_index(tmp_path / "docs")
+    rows = list(csv.reader((tmp_path / "out/table.csv").open()))
+    assert not [cell for row in rows for cell in row if cell[:1] in "=+-@" and cell]
+    parser = MarkdownIt("commonmark", {"html": True}).enable("table")
+    for path in (tmp_path / "out/table.md", tmp_path / "docs/small/table.md", tmp_path / "docs/README.md"):
+        tokens = parser.parse(path.read_text())
+        inner = [child for token in tokens for child in token.children or []]
+        assert "html_block" not in {token.type for token in tokens}
+        assert "html_inline" not in {child.type for child in inner}
+        assert not [child for child in inner if "javascript" in str(child.attrs.get("href", ""))]
+        assert len([token for token in tokens if token.type == "heading_open" and token.tag == "h1"]) == 1
+    tex = (tmp_path / "out/table.tex").read_text()
+    assert not [line for line in tex.splitlines() if "\\input" in line and not line.startswith("%")]
+    assert "<script>x" not in (tmp_path / "out/index.html").read_text()

@@ -16,18 +16,18 @@ from genexp.reports.ablation.words import (
     verdict_parts,
 )
 from genexp.reports.formatting import NumberFormat
-from genexp.reports.markup import markdown_row
+from genexp.reports.markup import markdown_code, markdown_prose, markdown_row, markdown_text, web_link
 
 
 def as_markdown(study: Study, verdicts: list[Verdict]) -> str:
     """The whole report as text: question, tables, claims, protocols, remarks, origin."""
-    paper = paper_text(study.paper)
-    if study.paper is not None and study.paper.link:
-        paper += f". <{study.paper.link}>"
-    parts = [f"# {study.title}", study.question, paper]
+    paper = markdown_text(paper_text(study.paper))
+    link = web_link(study.paper.link) if study.paper is not None else None
+    paper += f". <{link}>" if link else ""
+    parts = [f"# {markdown_text(study.title)}", markdown_prose(study.question), paper]
     blocks = blocks_of(study)
     parts += ["## Measured", *(_markdown_block(each) for each in blocks if not each.reported)]
-    parts += [table_note(study), *_markdown_budget(study)]
+    parts += [markdown_text(table_note(study)), *_markdown_budget(study)]
     reported = [_markdown_block(each) for each in blocks if each.reported]
     parts += ["## Reported", *reported] if reported else []
     parts += _markdown_claims(verdicts)
@@ -36,7 +36,7 @@ def as_markdown(study: Study, verdicts: list[Verdict]) -> str:
     if missing:
         parts += ["## What is missing", _markdown_list(missing)]
     if study.remarks:
-        parts += ["## Remarks", study.remarks.strip()]
+        parts += ["## Remarks", markdown_prose(study.remarks)]
     parts += ["## Origin", _markdown_list([f"{name}: {text}" for name, text in origin_lines(study)])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -53,13 +53,15 @@ def protocol_lines(study: Study) -> list[str]:
 
 
 def _markdown_list(lines: list[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {markdown_text(line)}" for line in lines)
 
 
 def _markdown_block(block: Block) -> str:
-    note = f"{block.note}." if block.note and not block.note.endswith(".") else block.note
+    note = markdown_text(f"{block.note}." if block.note and not block.note.endswith(".") else block.note)
     aligned = [":--"] * len(block.stub) + ["--:"] * len(block.heads)
-    opening = [line for text in (block.heading and f"### {block.heading}", note) if text for line in (text, "")]
+    opening = [
+        line for text in (block.heading and f"### {markdown_text(block.heading)}", note) if text for line in (text, "")
+    ]
     lines = [*opening, markdown_row([*block.stub, *block.heads]), markdown_row(aligned)]
     for r, (names, entries) in enumerate(zip(block.rows, block.entries, strict=True)):
         texts = [entry_text(entry, written) for entry, written in zip(entries, block.formats, strict=True)]
@@ -101,7 +103,7 @@ def _markdown_budget(study: Study) -> list[str]:
     text = "Mean over seeds; exact, from the order of all settings."
     if any("–" in row for row in rows):
         text += " A dash: every one of k settings may have diverged."
-    return [f"### {heading}", "\n".join(lines), text]
+    return [f"### {markdown_text(heading)}", "\n".join(lines), text]
 
 
 def _markdown_claims(verdicts: list[Verdict]) -> list[str]:
@@ -110,8 +112,10 @@ def _markdown_claims(verdicts: list[Verdict]) -> list[str]:
     lines = []
     for each in verdicts:
         numbers = ", ".join(verdict_parts(each))
-        reason = f". {each.reason[0].upper()}{each.reason[1:]}" if each.reason else ""
-        below = "".join(f"\n  {text}" for text in claim_texts(each.claim))
+        reason = f". {markdown_text(each.reason[0].upper() + each.reason[1:])}" if each.reason else ""
+        below = "".join(f"\n  {markdown_prose(text)}" for text in claim_texts(each.claim))
         ours = " (our own)" if each.claim.ours else ""
-        lines.append(f"- `{each.claim.text}`{ours} **{each.verdict}**{numbers and f': {numbers}'}{reason}.{below}")
+        lines.append(
+            f"- {markdown_code(each.claim.text)}{ours} **{each.verdict}**{numbers and f': {numbers}'}{reason}.{below}"
+        )
     return ["## Claims", claims_summary(verdicts), "\n".join(lines), RULE]

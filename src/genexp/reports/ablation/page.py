@@ -23,6 +23,7 @@ from genexp.reports.ablation.words import (
     verdict_parts,
 )
 from genexp.reports.formatting import NumberFormat, floor_text, heading
+from genexp.reports.markup import web_link
 
 _STYLES = (Path(__file__).parents[1] / "page/page.css", Path(__file__).parent / "page.css")
 
@@ -67,8 +68,8 @@ def page_text(study: Study, verdicts: list[Verdict], plots: dict[str, Path], pic
 
 def _paper(study: Study) -> str:
     text = escape(paper_text(study.paper))
-    link = None if study.paper is None else study.paper.link
-    return f'<a href="{escape(link)}">{text}</a>' if link and link.startswith(("https://", "http://")) else text
+    link = None if study.paper is None else web_link(study.paper.link)
+    return f'<a href="{escape(link)}">{text}</a>' if link else text
 
 
 def _opening(study: Study, verdicts: list[Verdict]) -> str:

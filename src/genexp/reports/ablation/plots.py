@@ -13,6 +13,7 @@ from genexp.reports.ablation.study import Labels, Study
 from genexp.reports.ablation.values import Cells, Metric, cells, label_text, metric_of
 from genexp.reports.figures import COLOURS, WIDE, blank_figure, house_style, legend_above, write_figure
 from genexp.reports.formatting import heading
+from genexp.reports.markup import label_in_plot
 
 MARKERS = "osD^vPX*"
 
@@ -75,7 +76,8 @@ def _metric_figure(study: Study, metric: Metric) -> Any:
     lost = {labels: len(seeds) - len(finite[labels]) for labels, seeds in by_variant.items()}
     named = [f"{label_text(labels)} ({count} of {len(by_variant[labels])})" for labels, count in lost.items() if count]
     if named:
-        figure.supxlabel(fill(f"seeds that diverged and are not drawn: {', '.join(named)}", 100), fontsize=9)
+        lost_text = label_in_plot(f"seeds that diverged and are not drawn: {', '.join(named)}")
+        figure.supxlabel(fill(lost_text, 100), fontsize=9)
     return figure
 
 
@@ -91,7 +93,7 @@ def _line_figure(metric: Metric, axis: str, lines: dict[Labels, list[tuple[float
     figure, ((plane,),) = blank_figure(7.6, 4.3)
     for n, (rest, points) in enumerate(lines.items()):
         shown = [(x, list(seeds.values())) for x, seeds in points if seeds]
-        label = label_text(rest, ", ")
+        label = label_in_plot(label_text(rest, ", "))
         style = {"marker": MARKERS[n], "markersize": 6, "linewidth": 1.8, "color": COLOURS[n], "capsize": 3}
         means, ranges = zip(*(_mean_and_range(values) for _, values in shown), strict=True)
         label = None if label == "all" else label
@@ -102,7 +104,7 @@ def _line_figure(metric: Metric, axis: str, lines: dict[Labels, list[tuple[float
     _scale_places(plane, places)
     _scale_values(plane, [v for points in lines.values() for _, seeds in points for v in seeds.values()], "y")
     _floor(plane, metric, "h")
-    plane.set_xlabel(axis)
+    plane.set_xlabel(label_in_plot(axis))
     plane.set_ylabel(heading(metric))
     if len(lines) > 1 or metric.floors:
         legend_above(plane)
@@ -124,10 +126,10 @@ def _dot_figure(metric: Metric, by_variant: Cells) -> Any:
         _dots(plane, row, seeds, n)
     if split:
         for n, kind in enumerate(kinds):
-            plane.plot([], [], MARKERS[n], color=COLOURS[n], label=label_text(kind))
-    texts = [", ".join(value for _, value in labels) or "all" for labels in names]
+            plane.plot([], [], MARKERS[n], color=COLOURS[n], label=label_in_plot(label_text(kind)))
+    texts = [label_in_plot(", ".join(value for _, value in labels)) or "all" for labels in names]
     plane.set_yticks(range(len(names)), texts, color="#1c1d1f")
-    plane.set_ylabel(", ".join(axis for axis, _ in names[0]))
+    plane.set_ylabel(label_in_plot(", ".join(axis for axis, _ in names[0])))
     plane.set_ylim(len(names) - 0.5, -0.5)
     plane.grid(visible=False, axis="y")
     _scale_values(plane, [value for seeds in shown.values() for value in seeds.values()], "x")
@@ -161,14 +163,14 @@ def _budget_figure(study: Study, metric: Metric) -> Any:
         if not known:
             continue
         ks, means, ranges = zip(*known, strict=True)
-        named = None if len(curves) == 1 else label_text(curve.labels, ", ")
+        named = None if len(curves) == 1 else label_in_plot(label_text(curve.labels, ", "))
         plane.plot(ks, means, marker=MARKERS[n], markersize=5, linewidth=1.8, color=COLOURS[n], label=named)
         plane.fill_between(ks, *zip(*ranges, strict=True), color=COLOURS[n], alpha=0.14, linewidth=0)
     ends = [end for curve in curves for each in curve.ranges if each is not None for end in each]
     if ends:
         _scale_values(plane, ends, "y")
     plane.xaxis.get_major_locator().set_params(integer=True)
-    plane.set_xlabel(f"k, the number of values of {study.search} that were tried")
+    plane.set_xlabel(label_in_plot(f"k, the number of values of {study.search} that were tried"))
     plane.set_ylabel(f"expected best {heading(metric)}")
     if len(curves) > 1:
         legend_above(plane)

@@ -16,6 +16,7 @@ from genexp.reports.ablation.study import Study
 from genexp.reports.ablation.table import as_csv, as_latex
 from genexp.reports.ablation.values import check_study, label_text, missing_values, variants
 from genexp.reports.ablation.words import counts_of, counts_text, number, p_text
+from genexp.reports.markup import markdown_code, markdown_text
 from genexp.runs.folder import write_atomically
 
 CLAIMS, TABLE, PAGE = "claims.json", "table.md", "index.html"
@@ -133,7 +134,7 @@ def _gallery(names: list[str], study: Study) -> str:
         lines += ["## Samples", "", "|" + " |" * columns, "|" + " :-: |" * columns]
         for start in range(0, len(shown), columns):
             row = shown[start : start + columns]
-            cells = [f"{label_text(labels, ', ')} ![samples]({files[labels]})" for labels in row]
+            cells = [f"{markdown_text(label_text(labels, ', '))} ![samples]({files[labels]})" for labels in row]
             lines.append("| " + " | ".join([*cells, *[""] * (columns - len(row))]) + " |")
         lines += ["", "One run of every variant: the first seed that has a picture.", ""]
     return "\n".join(lines)
@@ -150,7 +151,12 @@ def write_index(target: Path) -> Path:
     lines += [_index_row(name, record) for name, record in records]
     lines += ["", _total([claim for _, record in records for claim in record["claims"]]), "", "## Claims"]
     for name, record in records:
-        lines += ["", f"### [{_cell(record['title'])}]({name}/{TABLE})", "", *map(_index_claim, record["claims"])]
+        lines += [
+            "",
+            f"### [{markdown_text(record['title'])}]({name}/{TABLE})",
+            "",
+            *map(_index_claim, record["claims"]),
+        ]
     path = target / "README.md"
     target.mkdir(parents=True, exist_ok=True)
     write_atomically(path, "\n".join(lines) + "\n")
@@ -177,18 +183,14 @@ def _index_row(name: str, record: dict[str, Any]) -> str:
     paper = record["paper"]
     said = "our own question" if paper is None else f"{paper['authors']} ({paper['year']}), {paper['table']}"
     counts = " | ".join(str(count) for count in record["counts"].values())
-    link = f"[{_cell(record['title'])}]({name}/{TABLE})"
-    return f"| {link} | {_cell(said)} | {record['scale']} | {len(record['seeds'])} | {counts} |"
+    link = f"[{markdown_text(record['title'])}]({name}/{TABLE})"
+    return f"| {link} | {markdown_text(said)} | {markdown_text(record['scale'])} | {len(record['seeds'])} | {counts} |"
 
 
 def _index_claim(claim: dict[str, Any]) -> str:
-    text = f"- `{claim['claim']}`{' (our own)' if claim.get('ours') else ''} **{claim['verdict']}**"
+    text = f"- {markdown_code(claim['claim'])}{' (our own)' if claim.get('ours') else ''} **{claim['verdict']}**"
     if isinstance(claim["left"], float | int):
         text += f": {number(claim['left'])} against {number(claim['right'])}"
     elif claim["reason"]:
-        text += f": {claim['reason']}"
+        text += f": {markdown_text(claim['reason'])}"
     return text + (f", {p_text(claim['p'], claim['holm'])}" if claim["p"] is not None else "")
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("[", "\\[").replace("]", "\\]")

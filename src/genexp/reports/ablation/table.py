@@ -1,8 +1,6 @@
 """An ablation's tables as files for other programs: table.tex and table.csv."""
 
-import csv
 import hashlib
-import io
 import json
 from typing import Any
 
@@ -10,8 +8,9 @@ from genexp.reports.ablation.blocks import Block, Entry, blocks_of
 from genexp.reports.ablation.study import Labels, Study
 from genexp.reports.directions import metric_name
 from genexp.reports.formatting import NumberFormat
-from genexp.reports.markup import latex_number, latex_text
+from genexp.reports.markup import csv_text, latex_number, latex_text
 from genexp.reports.measurements import FREE, MADE_BY
+from genexp.terminal import plain
 
 _TEX_ARROWS = {"↓": r"$\downarrow$", "↑": r"$\uparrow$", "→": r"$\rightarrow$"}
 
@@ -24,7 +23,7 @@ def as_latex(study: Study) -> str:
 def _latex_block(block: Block) -> str:
     span = len(block.heads)
     title = _latex(f"Reported: {block.heading}" if block.reported else block.heading or "Measured")
-    lines = [f"% {line}" for line in ("reported" if block.reported else "measured", block.note) if line]
+    lines = [f"% {plain(line)}" for line in ("reported" if block.reported else "measured", block.note) if line]
     lines += [rf"\begin{{tabular}}{{{'l' * len(block.stub)}{'r' * span}}}", r"\toprule"]
     first = len(block.stub) + 1
     lines += [" & " * len(block.stub) + rf"\multicolumn{{{span}}}{{c}}{{{title}}} \\"]
@@ -35,7 +34,7 @@ def _latex_block(block: Block) -> str:
         lines.append(" & ".join([*map(_latex, names), *texts]) + r" \\")
     if block.floors is not None:
         blanks = [""] * (len(block.stub) - 1)
-        lines += [r"\midrule", " & ".join([block.floor_name, *blanks, *map(_latex, block.floors)]) + r" \\"]
+        lines += [r"\midrule", " & ".join([_latex(block.floor_name), *blanks, *map(_latex, block.floors)]) + r" \\"]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
@@ -63,22 +62,20 @@ _FIELDS = (
 
 def as_csv(study: Study) -> str:
     """Every number in long form: a row for each variant, seed and key, then the reported numbers with their source."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["kind", *study.axes, *_FIELDS])
+    lines: list[list[Any]] = [["kind", *study.axes, *_FIELDS]]
     for each in study.values:
         record = each.protocol or {}
         row = {"metric": metric_name(each.key), "key": each.key, "seed": each.seed, "value": each.value}
         row |= {"error": each.error, "better": each.better, "real_images": each.floor}
         row |= {"protocol": protocol_digest(record)}
         row |= {f"protocol_{name}": record.get(name) for name in MADE_BY}
-        writer.writerow(_csv_row(study, "measured", each.labels, row))
+        lines.append(_csv_row(study, "measured", each.labels, row))
     for reported in study.reported:
         for labels, value in reported.values.items():
             row = {"metric": reported.name, "value": value, "spread": reported.spreads.get(labels)}
             row |= {"protocol": reported.protocol, "source": reported.source}
-            writer.writerow(_csv_row(study, "reported", labels, row))
-    return file.getvalue()
+            lines.append(_csv_row(study, "reported", labels, row))
+    return csv_text(lines)
 
 
 def _csv_row(study: Study, kind: str, labels: Labels, row: dict[str, Any]) -> list[Any]:

@@ -31,10 +31,10 @@ function tracesOf(row, found) {
   const curves = runs.filter((run) => found[run]).map((run) => [run, ...found[run]]);
   const hover = "%{y:.5~g} at %{x:,} images<extra></extra>";
   const few = curves.every(([, x]) => x.length <= 40);
-  const plain = { type: "scatter", mode: few ? "lines+markers" : "lines", marker: { size: 4, color: line.color }, line };
+  const plain = { name: escaped(name), type: "scatter", mode: few ? "lines+markers" : "lines", marker: { size: 4, color: line.color }, line };
   const same = curves.length > 1 && curves.every(([, x]) => String(x) === String(curves[0][1]));
   if (!same) {
-    return curves.map(([run, x, y]) => ({ ...plain, x, y, name, hovertemplate: `${escaped(name)}, ${data.runs[run].id}<br>${hover}` }));
+    return curves.map(([run, x, y]) => ({ ...plain, x, y, hovertemplate: `${escaped(name)}, ${escaped(data.runs[run].id)}<br>${hover}` }));
   }
   const x = curves[0][1];
   const stats = x.map((_, i) => {
@@ -47,7 +47,7 @@ function tracesOf(row, found) {
   return [
     { ...edge, y: stats.map(([mean, std]) => mean - std) },
     { ...edge, y: stats.map(([mean, std]) => mean + std), fill: "tonexty", fillcolor: `${line.color}22` },
-    { ...plain, x, y: stats.map(([mean]) => mean), name, customdata: spread, hovertemplate: `${escaped(name)}<br>%{y:.5~g} ± %{customdata} (${curves.length} seeds) at %{x:,} images<extra></extra>` },
+    { ...plain, x, y: stats.map(([mean]) => mean), customdata: spread, hovertemplate: `${escaped(name)}<br>%{y:.5~g} ± %{customdata} (${curves.length} seeds) at %{x:,} images<extra></extra>` },
   ];
 }
 
@@ -69,7 +69,7 @@ function drawCurves() {
     modebar: { bgcolor: "rgba(0,0,0,0)", color: variable("--soft"), activecolor: variable("--ink") },
     hoverlabel: { bgcolor: variable("--raised"), bordercolor: variable("--rule-strong"), font: { color: variable("--ink") }, align: "left", namelength: -1 },
     xaxis: { ...axis, title: { text: "images seen", standoff: 12 }, tickformat: "~s" },
-    yaxis: { ...axis, type: byId("curve-log").checked ? "log" : "linear", title: { text: headingOf(byId("curve-key").value)[0] } },
+    yaxis: { ...axis, type: byId("curve-log").checked ? "log" : "linear", title: { text: escaped(headingOf(byId("curve-key").value)[0]) } },
   };
   const config = { displaylogo: false, responsive: true, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
   Plotly.react(byId("chart"), rows.flatMap((row) => tracesOf(row, found)), layout, config);

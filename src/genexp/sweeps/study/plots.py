@@ -9,6 +9,7 @@ from matplotlib.ticker import NullFormatter
 from optuna.trial import FrozenTrial, TrialState
 
 from genexp.reports.figures import COLOURS, WIDE, blank_figure, house_style, write_figure
+from genexp.reports.markup import label_in_plot
 from genexp.sweeps.question import Choices
 from genexp.sweeps.study.plan import Plan
 from genexp.sweeps.study.samplers import label
@@ -94,7 +95,7 @@ def _place(trial: FrozenTrial, key: str, parameter: Parameter) -> Any:
 def _scale(axes: Any, parameter: Parameter) -> None:
     """An axis over the whole range of a parameter."""
     if isinstance(parameter, Choices):
-        names = [short(each) for each in parameter.values]
+        names = [label_in_plot(short(each)) for each in parameter.values]
         axes.set_xticks(range(len(names)), names, rotation=20, fontsize=8)
         axes.set_xlim(-0.5, len(names) - 0.5)
         return

@@ -1,7 +1,5 @@
 """What a study leaves in the sweep's folder: a table of all trials, plots, and the best trials on the terminal."""
 
-import csv
-import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from genexp.reports.markup import csv_text
 from genexp.runs.folder import write_atomically
 from genexp.sweeps.study.plan import Plan
 from genexp.sweeps.study.plots import write_plots
@@ -68,16 +67,14 @@ def table(trials: Sequence[FrozenTrial], plan: Plan) -> str:
 
     The value of a pruned trial is its newest; it is not comparable with that of a finished one.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     further = ("seconds", "host", "folder", "reason")
-    writer.writerow(["trial", "state", *plan.question.metrics, *plan.space, *further])
+    lines: list[list[Any]] = [["trial", "state", *plan.question.metrics, *plan.space, *further]]
     for trial in trials:
         values = trial.values or [""] * len(plan.question.metrics)
         params = [trial.params.get(key, "") for key in plan.space]
         attributes = [trial.user_attrs.get(key, "") for key in further]
-        writer.writerow([trial.number, STATES[trial.state], *values, *params, *attributes])
-    return text.getvalue()
+        lines.append([trial.number, STATES[trial.state], *values, *params, *attributes])
+    return csv_text(lines)
 
 
 def importances(study: optuna.Study, plan: Plan) -> dict[str, dict[str, float]]:
