@@ -32,6 +32,23 @@ def test_runs_become_a_table_and_five_files_without_torch(tmp_path):
     assert not loaded & {"torch", "lightning", "torchvision", "wandb", "numpy"}
 
 
+def test_one_debug_run_among_others_changes_nothing(tmp_path):
+    """What `genexp compare runs='outputs/**'` finds after a day's work."""
+    for width in (16, 32):
+        write_run(tmp_path / "outputs", f"w{width}", {FD: width / 8}, model__width=width)
+    fast = PROTOCOL | {"n_generated": 32}
+    write_run(tmp_path / "outputs", "fast", {FD: 50.0}, choices={"debug": "fast"}, protocol=fast)
+    write_run(tmp_path / "outputs", "broken", {}, state="failed")
+    done = genexp("runs=outputs/**", "page=false", "out=report", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "note: left out: 1 debug run and 1 failed run; include=[debug,failed] takes them" in done.stdout
+    assert "[n_generated" not in done.stdout
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()[1:3]] == ["width=16", "width=32"]
+    done = genexp("runs=outputs/**", "include=[debug,failed]", "page=false", "out=report", cwd=tmp_path)
+    assert "measured in 2 ways" in done.stdout
+    assert (tmp_path / "report/compare.md").read_text().count("left out") == 0
+
+
 def test_options_choose_runs_values_and_files(tmp_path):
     write_run(tmp_path, "a", {FD: 1.0, "val/loss": 3.0}, record={"group": "sweep", "tags": ["x", "y"]})
     write_run(tmp_path, "b", {FD: 2.0, "val/loss": 4.0}, record={"group": "other", "tags": ["x"]}, seed=1)
@@ -51,8 +68,9 @@ def test_refusals_are_one_line_and_write_nothing(tmp_path):
     write_run(tmp_path / "runs", "a", {FD: 1.0})
     write_run(tmp_path / "runs", "b", {FD: 2.0}, seed=1, protocol=PROTOCOL | {"n_generated": 7})
     for option, message in (
-        ("by=seed", "n_generated is 500 for study/a and 7 for study/b"),
-        ("protocols=any", "protocols must be one of refuse, split, got any"),
+        ("protocols=refuse", "n_generated is 500 for study/a and 7 for study/b"),
+        ("protocols=any", "protocols must be one of split, refuse, got any"),
+        ("include=x", "include must hold some of debug, failed, got x"),
         ("source=here", "source must be one of auto, training, evaluate, got here"),
         ("pictures=-1", "pictures must be at least 0 megabytes, got -1"),
         ("group=none_such", "group must name some of these runs (none), got none_such"),

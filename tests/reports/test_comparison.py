@@ -10,9 +10,11 @@ from stored_runs import FD, PROTOCOL, evaluation, write_run
 from genexp.reports.comparison import compare_runs
 from genexp.reports.directions import METRICS, direction
 from genexp.reports.finding import find_run_folders
-from genexp.reports.formatting import row_names, short_names, text_table
+from genexp.reports.formatting import brief_texts, row_names, short_names, text_table
+from genexp.reports.markup import digest_text
 from genexp.reports.measurements import MixedProtocols
 from genexp.reports.reading import LEFT_OUT, read_runs
+from genexp.reports.selection import without_debug_and_failed
 
 
 def compared(folder, **options):
@@ -123,8 +125,8 @@ def test_unfinished_runs_stand_apart_with_their_state_and_are_never_best(tmp_pat
     write_run(tmp_path, "b", {"val/loss": 5.0}, seed=1, model__width=32)
     write_run(tmp_path, "c", {"val/loss": 1.0, FD: 0.5}, seed=1, state="interrupted")
     comparison = compared(tmp_path, metrics=["val/loss"])
-    _headers, rows = text_table(comparison)
-    assert [row[-1] for row in rows] == ["finished", "finished", "interrupted"]
+    headers, rows, _ = text_table(comparison)
+    assert [row[headers.index("state")] for row in rows] == ["finished", "finished", "interrupted"]
     assert [bool(row.best) for row in comparison.rows] == [True, False, False]
     assert comparison.rows[2].cells[0].mean == 1.0
 
@@ -188,8 +190,12 @@ def test_two_protocols_in_one_column_are_refused_with_the_field(tmp_path, field,
     write_run(tmp_path, "a", {FD: 1.0})
     write_run(tmp_path, "b", {FD: 2.0}, model__width=32, protocol=PROTOCOL | {field: value})
     with pytest.raises(MixedProtocols, match=rf"{field} is .* for study/a and .* for study/b; protocols=split"):
-        compared(tmp_path)
-    comparison = compared(tmp_path, split=True)
+        compared(tmp_path, split=False)
+    comparison = compared(tmp_path)
+    assert comparison.notes == [
+        f"{FD}: measured in 2 ways, a column each, not to be compared: "
+        f"{field}={digest_text(PROTOCOL[field])} (1 run); {field}={told} (1 run)"
+    ]
     assert len(comparison.columns) == 2
     assert comparison.columns[1].name == f"{FD} [{field}={told}]"
     assert [len(row.cells) for row in comparison.rows] == [1, 1]
@@ -271,9 +277,81 @@ def test_runs_are_found_by_folder_and_by_pattern_and_once(tmp_path):
 def test_rows_are_named_by_the_fewest_settings_that_set_them_apart(tmp_path):
     write_run(tmp_path, "a", {FD: 1.0}, model__width=16, model__lr=0.1, typed=("model.width", "model.lr"))
     write_run(tmp_path, "b", {FD: 2.0}, model__width=32, model__lr=0.2)
-    assert row_names(compared(tmp_path)) == ["lr=0.1", "lr=0.2"]
+    assert row_names(compared(tmp_path)).rows == ["lr=0.1", "lr=0.2"]
     assert short_names(["model.lr", "critic.lr", "a.width"]) == {
         "model.lr": "model.lr",
         "critic.lr": "critic.lr",
         "a.width": "width",
     }
+
+
+def test_the_way_that_most_runs_were_measured_in_comes_first_and_fields_that_follow_are_not_repeated(tmp_path):
+    other = PROTOCOL | {"n_generated": 7, "resize": "pil_clean", "reference_digest": "0" * 64}
+    write_run(tmp_path, "a", {FD: 1.0}, protocol=other)
+    for width in (32, 64):
+        write_run(tmp_path, f"b{width}", {FD: 2.0}, model__width=width)
+    comparison = compared(tmp_path)
+    first, second = (each.name for each in comparison.columns)
+    assert (first, second) == (f"{FD} [n_generated=500]", f"{FD} [n_generated=7]")
+    assert [row.settings["model.width"] for row in comparison.rows] == [32, 64, 16]
+
+
+def test_debug_and_failed_runs_are_left_out_unless_asked_for(tmp_path):
+    good = write_run(tmp_path, "good", {FD: 1.0}, choices={"debug": "None"})
+    stopped = write_run(tmp_path, "stopped", {FD: 1.0}, state="interrupted")
+    debug = write_run(tmp_path, "debug", {FD: 1.0}, choices={"debug": "fast"})
+    failed = write_run(tmp_path, "failed", {FD: 1.0}, state="failed")
+    both = write_run(tmp_path, "both", {FD: 1.0}, choices={"debug": "fast"}, state="failed")
+    runs, _ = read_runs(find_run_folders([str(tmp_path)]))
+
+    def kept(*include, named=()):
+        found, said = without_debug_and_failed(runs, include, named)
+        return {run.id for run in found}, said
+
+    assert kept() == (
+        {good.name, stopped.name},
+        "left out: 2 debug runs and 1 failed run; include=[debug,failed] takes them",
+    )
+    assert kept("debug") == (
+        {good.name, stopped.name, debug.name},
+        "left out: 2 failed runs; include=[debug,failed] takes them",
+    )
+    assert kept("debug", "failed") == ({run.id for run in runs}, None)
+    assert both.name in kept(named=[both.resolve()])[0]
+    assert failed.name not in kept(named=[both.resolve()])[0]
+    with pytest.raises(ValueError, match="include must hold some of debug, failed, got all"):
+        kept("all")
+    runs = [run for run in runs if run.id == "debug"]
+    with pytest.raises(ValueError, match=r"not left out, got 1 debug run; include=\[debug\] takes them"):
+        kept()
+
+
+def test_values_come_before_settings_and_a_terminal_gets_six_of_these(tmp_path):
+    typed = tuple(f"model.s{n}" for n in range(12))
+    for run in range(3):
+        settings = {f"model__s{n}": int(run == n % 3) for n in range(12)}
+        write_run(tmp_path, f"r{run}", {FD: 1.0 + run}, typed=typed, **settings)
+    comparison = compared(tmp_path)
+    headers, rows, left = text_table(comparison, most=6)
+    assert [row[0] for row in rows] == ["s0=1, s1=0", "s0=0, s1=1", "s0=0, s1=0"]
+    assert headers[:4] == ["runs", f"{FD} ↓", "n", "state"]
+    assert len(headers[4:]) == 6
+    assert {*headers[4:], *left} == set(typed) - {"model.s0", "model.s1"}
+    assert text_table(comparison)[2] == []
+
+
+def test_names_hold_the_ends_of_paths(tmp_path):
+    assert brief_texts(["/home/me/birds/train", "/home/me/cats/train", "/data/fish"]) == {
+        "/home/me/birds/train": "birds/train",
+        "/home/me/cats/train": "cats/train",
+        "/data/fish": "fish",
+    }
+    assert brief_texts(['["/home/me/x.jpg", 3]']) == {'["/home/me/x.jpg", 3]': '["x.jpg", 3]'}
+    assert brief_texts(["a/b", "3/4", "https://a.org/b/c", "<data>/images"]) == {
+        each: each for each in ("a/b", "3/4", "https://a.org/b/c", "<data>/images")
+    }
+    for name in ("birds", "cats"):
+        write_run(tmp_path, name, {FD: 1.0}, data__root=f"/home/me/pictures/{name}")
+    assert row_names(compared(tmp_path)).rows == ["root=birds", "root=cats"]
+    write_run(tmp_path, "none", {FD: 1.0})
+    assert row_names(compared(tmp_path)).rows[-1] == "study none"

@@ -29,14 +29,15 @@ def compare(config: DictConfig) -> None:
     """Compare the runs that `config` names; print the table and write the files.
 
     Raises:
-        ValueError: an option is out of range or names what no run has, or values of different protocols would share a
-            column.
+        ValueError: an option is out of range or names what no run has, or `protocols=refuse` and values of different
+            protocols would share a column.
         FileNotFoundError: there are no such folders, or no runs in them.
     """
     from genexp.reports.comparison import compare_runs
     from genexp.reports.exports import write_tables
     from genexp.reports.finding import find_run_folders
     from genexp.reports.reading import read_runs
+    from genexp.reports.selection import without_debug_and_failed
 
     begun = time.monotonic()
     _require_options(config)
@@ -48,6 +49,8 @@ def compare(config: DictConfig) -> None:
         found = f"{len(damaged)} that cannot be read: {reasons}" if damaged else ", ".join(patterns)
         raise FileNotFoundError(f"runs must lead to at least one run, got {found}")
     runs = _labelled(runs, config.group, several(config.tags))
+    named = [Path(each).expanduser().resolve() for each in patterns]
+    runs, left_out = without_debug_and_failed(runs, several(config.include), named)
     comparison = compare_runs(
         runs,
         damaged,
@@ -58,6 +61,7 @@ def compare(config: DictConfig) -> None:
         source=config.source,
         split=config.protocols == "split",
     )
+    comparison.notes[:0] = [left_out] if left_out else []
     out = Path(config.out)
     paths = write_tables(comparison, out)
     if config.page:
@@ -112,12 +116,12 @@ def _show_in_wandb(comparison: Any, config: DictConfig) -> None:
     print_table(show_in_wandb(comparison, Path(config.out), config.title, config.question, place))
 
 
-_ROWS = 60
-"""Rows that the terminal shows."""
+_ROWS, _SETTINGS = 60, 6
+"""Rows that the terminal shows, and settings that have a column there beside those in the names of the rows."""
 
 
 def _require_options(config: DictConfig) -> None:
-    for key, known in (("source", ("auto", "training", "evaluate")), ("protocols", ("refuse", "split"))):
+    for key, known in (("source", ("auto", "training", "evaluate")), ("protocols", ("split", "refuse"))):
         if config[key] not in known:
             raise ValueError(f"{key} must be one of {', '.join(known)}, got {config[key]}")
     if config.pictures < 0:
@@ -128,11 +132,14 @@ def _report(comparison: Any, paths: list[Path], seconds: float) -> None:
     from genexp.reports.formatting import text_table
     from genexp.terminal import counted, print_columns, print_table, shown_path
 
-    headers, rows = text_table(comparison)
+    headers, rows, left = text_table(comparison, most=_SETTINGS)
     if comparison.runs:
         print_columns(headers, rows[:_ROWS])
     if len(rows) > _ROWS:
         print(f"and {len(rows) - _ROWS} more rows in the files")
+    if left:
+        some = ", ".join(left[:6]) + (", ..." if len(left) > 6 else "")
+        print(f"{counted(len(left), 'more setting')} that differ are in the files: {some} (settings=[...] chooses)")
     for each in comparison.settings:
         if each.followers:
             some = ", ".join(each.followers[:3]) + (", ..." if len(each.followers) > 3 else "")

@@ -21,7 +21,7 @@ def compare_runs(
     sort: str | None = None,
     settings: Sequence[str] | None = None,
     source: str = "auto",
-    split: bool = False,
+    split: bool = True,
 ) -> Comparison:
     """Put runs side by side.
 
@@ -36,7 +36,7 @@ def compare_runs(
         split: Whether values of one key under several protocols get columns of their own instead of an error.
 
     Raises:
-        MixedProtocols: one column would hold values that were measured differently.
+        MixedProtocols: one column would hold values that were measured differently, and `split` is off.
         ValueError: `metrics`, `by`, `sort` or `settings` names what no run has.
     """
     known = {key for run in runs for key in run.settings}

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from genexp.reports.formatting import cell_text, floor_text, formats, state_text, text_table
+from genexp.reports.formatting import cell_text, floor_text, formats, row_names, state_text, text_table
 from genexp.reports.markup import csv_text, digest_text, latex_number, latex_text, markdown_row, markdown_text
 from genexp.reports.settings import ABSENT, shown
 from genexp.reports.table import Cell, Comparison, Row, setting_of
@@ -26,11 +26,12 @@ def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
 
 
 def as_csv(comparison: Comparison) -> str:
-    """Every row with full numbers: settings, then mean, std and n of every value, then its runs."""
+    """Every row with full numbers: mean, std and n of every value, then its settings, then its runs."""
     values = [f"{each.name} {part}" for each in comparison.columns for part in ("mean", "std", "n")]
-    lines = [[*(each.key for each in comparison.settings), *values, "n", "seeds", "state", "runs", "folders"]]
-    for row in comparison.rows:
-        settings = [_plain(row, each.key) for each in comparison.settings]
+    keys = [each.key for each in comparison.settings]
+    lines = [["name", *values, "n", *keys, "seeds", "state", "runs", "folders"]]
+    for name, row in zip(row_names(comparison).rows, comparison.rows, strict=True):
+        settings = [_plain(row, key) for key in keys]
         numbers: list[Any] = []
         for n in range(len(comparison.columns)):
             cell = row.cells.get(n)
@@ -38,15 +39,15 @@ def as_csv(comparison: Comparison) -> str:
         runs = [comparison.runs[i] for i in row.runs]
         ids, folders = " ".join(run.id for run in runs), " ".join(str(run.folder.path) for run in runs)
         state = state_text(comparison, row)
-        lines.append([*settings, *numbers, len(runs), " ".join(row.seeds), state, ids, folders])
+        lines.append([name, *numbers, len(runs), *settings, " ".join(row.seeds), state, ids, folders])
     return csv_text(lines)
 
 
 def as_markdown(comparison: Comparison) -> str:
     """The table with the best values in bold, and below it the notes and what could not be read."""
-    headers, rows = text_table(comparison, mark="**{}**")
-    settings = 1 + len(comparison.settings)
-    lines = [markdown_row(headers), markdown_row([":--" if i < settings else "--:" for i in range(len(headers))])]
+    headers, rows, _ = text_table(comparison, mark="**{}**")
+    numbers = range(1, 2 + len(comparison.columns))
+    lines = [markdown_row(headers), markdown_row(["--:" if i in numbers else ":--" for i in range(len(headers))])]
     lines += [markdown_row(row) for row in rows]
     remarks = [*_remarks(comparison)]
     return "\n".join([*lines, "", *(f"- {markdown_text(each)}" for each in remarks)]).rstrip() + "\n"
@@ -56,18 +57,19 @@ def as_latex(comparison: Comparison) -> str:
     """A `tabular` for the booktabs package with the best values in bold."""
     arrows = {"lower": r" $\downarrow$", "higher": r" $\uparrow$", "reference": r" $\rightarrow$"}
     written = formats(comparison)
-    names = [latex_text(each.key) for each in comparison.settings] or ["runs"]
-    heads = [*names, *(latex_text(each.name) + arrows.get(each.better or "", "") for each in comparison.columns), "$n$"]
-    lines = [rf"\begin{{tabular}}{{{'l' * len(names)}{'r' * (len(heads) - len(names))}}}", r"\toprule"]
+    names = row_names(comparison)
+    keys = [each.key for each in comparison.settings if each.key not in names.keys]
+    values = [latex_text(each.name) + arrows.get(each.better or "", "") for each in comparison.columns]
+    heads = ["runs", *values, "$n$", *map(latex_text, keys)]
+    lines = [rf"\begin{{tabular}}{{l{'r' * (1 + len(values))}{'l' * len(keys)}}}", r"\toprule"]
     lines += [" & ".join(heads) + r" \\", r"\midrule"]
-    for row in comparison.rows:
-        first = [latex_text(shown(setting_of(row, each.key))) for each in comparison.settings]
-        first = first or [latex_text(" ".join(comparison.runs[i].id for i in row.runs))]
+    for name, row in zip(names.rows, comparison.rows, strict=True):
+        settings = [latex_text(shown(setting_of(row, key))) for key in keys]
         cells = [_tex_cell(row, n, written[n]) for n in range(len(comparison.columns))]
-        lines.append(" & ".join([*first, *cells, str(len(row.runs))]) + r" \\")
+        lines.append(" & ".join([latex_text(name), *cells, str(len(row.runs)), *settings]) + r" \\")
     if any(each.floors for each in comparison.columns):
         floors = [latex_text(floor_text(each, written[n])) for n, each in enumerate(comparison.columns)]
-        lines += [r"\midrule", " & ".join(["real images", *("" for _ in names[1:]), *floors, ""]) + r" \\"]
+        lines += [r"\midrule", " & ".join(["real images", *floors, "", *("" for _ in keys)]) + r" \\"]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 

@@ -1,10 +1,13 @@
 """A comparison as text: numbers of one column with equal decimals, headers with their direction."""
 
 import math
+import re
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from genexp.reports.settings import shown
+from genexp.reports.settings import NONE, shown
 from genexp.reports.table import Cell, Comparison, Row, setting_of
 
 ARROWS = {"lower": "↓", "higher": "↑", "reference": "→"}
@@ -84,8 +87,24 @@ def state_text(comparison: Comparison, row: Row) -> str:
     return ", ".join(sorted({comparison.runs[i].state for i in row.runs}))
 
 
-def row_names(comparison: Comparison) -> list[str]:
-    """Each row by the settings that set it apart, under their shortest names, with its run where they do not."""
+@dataclass(frozen=True)
+class Names:
+    """What rows are called.
+
+    Args:
+        rows: The name of each row.
+        keys: Settings that the names hold.
+    """
+
+    rows: list[str]
+    keys: frozenset[str]
+
+
+def row_names(comparison: Comparison) -> Names:
+    """Each row by the fewest settings that set it apart, under their shortest names; with its run where they do not.
+
+    Of a path that is a setting its end is shown, as much as tells it from the others.
+    """
     short = short_names([each.key for each in comparison.settings])
     texts = [{key: shown(setting_of(row, key)) for key in short} for row in comparison.rows]
     used: list[str] = []
@@ -93,13 +112,36 @@ def row_names(comparison: Comparison) -> list[str]:
         before, after = ({tuple(text[k] for k in keys) for text in texts} for keys in (used, [*used, key]))
         if len(after) > len(before):
             used.append(key)
-    names = [", ".join(f"{short[key]}={text[key]}" for key in used) for text in texts]
+    brief = {key: brief_texts([text[key] for text in texts]) for key in used}
+    names = [", ".join(f"{short[key]}={brief[key][text[key]]}" for key in used if text[key] != NONE) for text in texts]
     counts = Counter(names)
-    return [
+    names = [
         name if name and counts[name] == 1 else " ".join(filter(None, [name or _experiment(comparison, row), label]))
         for name, row in zip(names, comparison.rows, strict=True)
         for label in [runs_text(comparison, row)]
     ]
+    return Names(names, frozenset(used))
+
+
+_LONGEST = 48
+"""Characters of a setting within a name."""
+
+
+def brief_texts(texts: Sequence[str]) -> dict[str, str]:
+    """Settings as a name holds them: the end of an absolute path that sets it apart, and not more than fits."""
+    paths = [text for text in dict.fromkeys(texts) if text.startswith(("/", "~")) or text[1:3] in (":\\", ":/")]
+    ends = {text: re.split(r"[/\\]", text.rstrip("/\\")) for text in paths}
+    brief = {}
+    for text in texts:
+        parts = ends.get(text)
+        if parts is None:
+            end = re.sub(r"(?<![\w.<>/:])~?/(?:[^\s\"',;:\]})]+/)+(?=[^\s\"',;:\]})/])", "", text)
+        else:
+            tails = (parts[-n:] for n in range(1, len(parts)))
+            alone = (tail for tail in tails if sum(each[-len(tail) :] == tail for each in ends.values()) == 1)
+            end = "/".join(next(alone, parts[1:]))
+        brief[text] = end if len(end) <= _LONGEST else f"{end[: _LONGEST - 1]}…"
+    return brief
 
 
 def _experiment(comparison: Comparison, row: Row) -> str:
@@ -117,23 +159,30 @@ def short_names(keys: list[str]) -> dict[str, str]:
     return names
 
 
-def text_table(comparison: Comparison, mark: str = "{} *") -> tuple[list[str], list[list[str]]]:
-    """Headers and rows of the table as text.
+def text_table(
+    comparison: Comparison, mark: str = "{} *", most: int | None = None
+) -> tuple[list[str], list[list[str]], list[str]]:
+    """Headers and rows of the table as text, and the settings that differ and have no column.
+
+    The name of a row comes first, then its values, then what its name does not say of it.
 
     Args:
         comparison: What is shown.
         mark: How the best value of a column is written, with `{}` for the value.
+        most: Settings that have a column, at most; None for all.
     """
     written = formats(comparison)
-    headers = ["runs", *(each.key for each in comparison.settings), "n"]
-    headers += [heading(each) for each in comparison.columns] + ["state"]
+    names = row_names(comparison)
+    others = [each.key for each in comparison.settings if each.key not in names.keys]
+    keys, left = others[:most], others[len(others[:most]) :]
+    headers = ["runs", *(heading(each) for each in comparison.columns), "n", "state", *keys]
     rows = []
-    for row in comparison.rows:
+    for name, row in zip(names.rows, comparison.rows, strict=True):
         cells = [cell_text(row.cells.get(n), written[n]) for n in range(len(comparison.columns))]
         cells = [mark.format(text) if n in row.best else text for n, text in enumerate(cells)]
-        settings = [shown(setting_of(row, each.key)) for each in comparison.settings]
-        rows.append([runs_text(comparison, row), *settings, str(len(row.runs)), *cells, state_text(comparison, row)])
+        settings = [shown(setting_of(row, key)) for key in keys]
+        rows.append([name, *cells, str(len(row.runs)), state_text(comparison, row), *settings])
     if any(each.floors for each in comparison.columns):
         floors = [floor_text(each, written[n]) for n, each in enumerate(comparison.columns)]
-        rows.append(["real images", *("" for _ in comparison.settings), "", *floors, ""])
-    return headers, rows
+        rows.append(["real images", *floors, "", "", *("" for _ in keys)])
+    return headers, rows, left

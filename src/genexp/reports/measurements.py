@@ -8,6 +8,7 @@ from typing import Any
 from genexp.reports.directions import metric_name
 from genexp.reports.markup import digest_text
 from genexp.reports.reading import StoredRun
+from genexp.terminal import counted
 
 MADE_BY = ("weights", "sampler")
 """Protocol fields that say which images were made; rows of a table may differ in them, and in the seed."""
@@ -136,14 +137,14 @@ class Column:
         return [each for found in self.values.values() for each in found]
 
 
-def columns(runs: Sequence[StoredRun], source: str = "auto", split: bool = False) -> tuple[list[Column], list[str]]:
+def columns(runs: Sequence[StoredRun], source: str = "auto", split: bool = True) -> tuple[list[Column], list[str]]:
     """Columns of values that share a protocol, and notes on what was left out.
 
     Args:
         runs: The runs.
         source: `training`, `evaluate`, or `auto`: for every key what `genexp evaluate` measured if it measured all
             finished runs or only it knows the key, else what the runs measured themselves.
-        split: Give every protocol of a key its own column instead of refusing.
+        split: Give every protocol of a key its own column, with a note, instead of refusing.
 
     Raises:
         MixedProtocols: values under one key were measured differently and `split` is off.
@@ -163,7 +164,9 @@ def columns(runs: Sequence[StoredRun], source: str = "auto", split: bool = False
         kept = {i: [each for each in found if each.protocol or not with_protocol] for i, found in mine.items()}
         kept = {i: found for i, found in kept.items() if found}
         if kept:
-            made += _divided(key, from_where, kept, runs, split)
+            parts = _divided(key, from_where, kept, runs, split)
+            made += parts
+            notes += [_division(key, parts)] if len(parts) > 1 else []
         others = sum(1 for found in taken.values() if any(e.key == key and e.source == EVALUATE for e in found))
         if source == "auto" and from_where == TRAINING and others:
             notes.append(f"{key}: {others} of {len(runs)} runs also have values of genexp evaluate (source=evaluate)")
@@ -201,9 +204,10 @@ def _divided(
             f"{_label(runs[min(first)])} and {theirs} for {_label(runs[min(second)])}; "
             "protocols=split shows them in columns of their own"
         )
-    return [
+    named = _telling(differ, [dict(terms) for terms in by_terms])
+    parts = [
         Column(
-            f"{key} [{', '.join(f'{name}={digest_text(dict(terms).get(name))}' for name in differ)}]",
+            f"{key} [{', '.join(f'{name}={digest_text(dict(terms).get(name))}' for name in named)}]",
             key,
             source,
             dict(terms),
@@ -211,6 +215,25 @@ def _divided(
         )
         for terms, inside in by_terms.items()
     ]
+    return sorted(parts, key=lambda each: sum(not runs[i].finished for i in each.values) - len(each.values))
+
+
+def _telling(differ: list[str], records: list[dict[str, Any]]) -> list[str]:
+    """The fewest of the fields that differ, from the front, by which every record is told from the others."""
+    named: list[str] = []
+    for name in sorted(differ, key=lambda name: -len({repr(each.get(name)) for each in records})):
+        before, after = (
+            len({tuple(repr(each.get(field)) for field in fields) for each in records})
+            for fields in (named, [*named, name])
+        )
+        named += [name] if after > before else []
+    return named
+
+
+def _division(key: str, parts: list[Column]) -> str:
+    """How one value was measured in several ways, and how many runs in each."""
+    ways = [f"{each.name.removeprefix(key).strip(' []')} ({counted(len(each.values), 'run')})" for each in parts]
+    return f"{key}: measured in {len(parts)} ways, a column each, not to be compared: {'; '.join(ways)}"
 
 
 def _label(run: StoredRun) -> str:

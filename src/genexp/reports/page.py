@@ -16,7 +16,6 @@ from genexp.reports.formatting import (
     formats,
     heading,
     row_names,
-    runs_text,
     state_text,
 )
 from genexp.reports.pictures import pictures_of
@@ -82,7 +81,7 @@ def _data(comparison: Comparison) -> dict[str, Any]:
         "columns": [_column(each, how) for each, how in zip(comparison.columns, written, strict=True)],
         "rows": [
             {"name": name, **_row(comparison, row, written)}
-            for name, row in zip(row_names(comparison), comparison.rows, strict=True)
+            for name, row in zip(row_names(comparison).rows, comparison.rows, strict=True)
         ],
         "runs": _runs(comparison),
         "common": common,
@@ -139,7 +138,6 @@ def _row(comparison: Comparison, row: Row, written: list[NumberFormat]) -> dict[
             {"text": cell_text(cell, written[n]), "value": mean, "best": n in row.best, "each": each, "error": error}
         )
     return {
-        "label": runs_text(comparison, row),
         "runs": row.runs,
         "settings": [shown(value) for value in values],
         "sort": [_number(value) for value in values],

@@ -25,12 +25,13 @@ class Differing:
 def shown(value: Any) -> str:
     """A setting as text; a dash for one that a configuration does not have."""
     if value is ABSENT:
-        return "–"
+        return NONE
     if value is None:
         return "null"
     return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
 
+NONE = "–"
 ABSENT = object()
 """Stands for a key that a configuration does not have."""
 

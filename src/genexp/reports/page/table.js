@@ -1,13 +1,7 @@
 /* The table: built once, then reordered and hidden row by row. */
 const FIRST = 6;
 const tableColumns = [
-  { text: "runs", value: (row) => row.label, cell: runCell },
-  ...data.settings.map((each, i) => ({
-    text: each.key,
-    number: data.rows.some((row) => row.sort[i] !== null),
-    value: (row) => row.sort[i] ?? row.settings[i],
-    cell: (row) => make("td", { class: row.sort[i] !== null ? "number" : null }, row.settings[i]),
-  })),
+  { text: "runs", value: (row) => row.name, cell: runCell },
   { text: "n", number: true, value: (row) => row.n, cell: (row) => make("td", { class: "number" }, String(row.n)) },
   ...data.columns.map((each, i) => ({
     text: each.heading,
@@ -19,6 +13,12 @@ const tableColumns = [
   })),
   { text: "images seen", number: true, value: (row) => row.images, cell: (row) => make("td", { class: "number" }, grouped(row.images)) },
   { text: "state", value: (row) => row.state, cell: (row) => make("td", {}, row.state) },
+  ...data.settings.map((each, i) => ({
+    text: each.key,
+    number: data.rows.some((row) => row.sort[i] !== null),
+    value: (row) => row.sort[i] ?? row.settings[i],
+    cell: (row) => make("td", { class: row.sort[i] !== null ? "number" : null }, row.settings[i]),
+  })),
 ];
 const bodyRows = [];
 const order = { column: null, down: false };
@@ -31,7 +31,7 @@ function runCell(row) {
     changed();
   });
   const paths = row.runs.map((run) => data.runs[run].path).join("\n");
-  const label = make("label", { class: "tick", title: paths }, box, make("span", { class: "swatch" }), row.label);
+  const label = make("label", { class: "tick", title: paths }, box, make("span", { class: "swatch" }), row.name);
   return make("th", { scope: "row" }, label);
 }
 
