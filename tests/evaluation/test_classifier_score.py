@@ -1,13 +1,14 @@
 import math
-from itertools import pairwise
 
 import pytest
 import torch
 from torchmetrics.image.inception import InceptionScore
 
+from genexp.evaluation.dealing import random_parts
 from genexp.evaluation.extractors import ClassifierFeatures, Coordinates, RandomFeatures, StackedDigits
 from genexp.evaluation.inception import InceptionFeatures
 from genexp.evaluation.metrics.classifier_score import ClassifierScore
+from genexp.evaluation.protocol import describe
 from genexp.evaluation.statistics import FeatureStore
 from genexp.tensors import to_float
 
@@ -56,12 +57,25 @@ def test_it_is_the_definition():
 
 def test_splits_are_averaged_with_their_spread():
     logits = torch.randn(43, 7, generator=torch.Generator().manual_seed(0)) * 3
-    ends = [number * 43 // 4 for number in range(5)]
-    parts = torch.tensor([score(logits[a:b]).value for a, b in pairwise(ends)])
+    part = random_parts(torch.arange(43), 4)
+    parts = torch.tensor([score(logits[part == number]).value for number in range(4)])
     found = score(logits, splits=4)
     assert found.value == pytest.approx(float(parts.mean()), rel=1e-6)
     assert found.details["split_std"] == pytest.approx(float(parts.std(correction=0)), rel=1e-5)
     assert found.draws == ()
+
+
+def test_splits_of_images_sorted_by_class_score_as_shuffled_ones_do():
+    certain = torch.eye(10)[torch.arange(1000) // 100] * 1e4
+    order = torch.randperm(1000, generator=torch.Generator().manual_seed(0))
+    by_class, shuffled = score(certain, splits=10).value, score(certain[order], splits=10).value
+    assert by_class == pytest.approx(shuffled, rel=0.03)
+    assert 9.4 < by_class < 10
+
+
+def test_the_protocol_says_how_splits_are_cut():
+    assert describe(ClassifierScore(10)) == "ClassifierScore(parts='random', splits=10)"
+    assert describe(ClassifierScore()) == "ClassifierScore(splits=1)"
 
 
 def test_the_real_images_own_score_stands_beside_it():

@@ -54,7 +54,7 @@ def test_in_one_dimension_the_expectation_is_a_sum_over_moments():
     mean, std = 0.5, 1.5
     gaps = [mean, mean**2 + std**2 - 1, mean**3 + 3 * mean * std**2]
     expected = 3 * gaps[0] ** 2 + 3 * gaps[1] ** 2 + gaps[2] ** 2
-    found = value(KernelDistance(), normal(5000, 1, mean=mean, std=std), normal(5000, 1, seed=1))
+    found = value(KernelDistance(), normal(8000, 1, mean=mean, std=std), normal(8000, 1, seed=1))
     error = stdev(found.draws) / math.sqrt(20)
     assert abs(found.value - expected) < 5 * error
     assert error < 0.1 * expected

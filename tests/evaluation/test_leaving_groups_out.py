@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from genexp.evaluation.dealing import group_numbers
 from genexp.evaluation.extractors import ClassifierFeatures
 from genexp.evaluation.jackknife import centred_draws, draws_of_mean, groups_to_leave_out
 from genexp.evaluation.metrics.classifier_score import ClassifierScore
@@ -51,9 +52,11 @@ def test_draws_are_those_of_computing_again_without_each_group(name, extractor):
     index = torch.arange(67) * 3 + 5
     prepared = metric.prepare(store(real), extractor)
     found = metric.compute(store(generated, index), prepared)
+    group = group_numbers(index)
+    sizes = group.bincount(minlength=20).tolist()
     without = [
         metric.compute(store(generated[kept], index[kept]), prepared)
-        for kept in (index % 20 != group for group in range(20))
+        for kept in (group != number for number in range(20))
     ]
     assert set(found) == set(metric.values)
     for value_name, value in found.items():
@@ -61,7 +64,7 @@ def test_draws_are_those_of_computing_again_without_each_group(name, extractor):
             assert value.draws == ()
             continue
         rule = centred_draws if value_name in CENTRED else pseudo_values
-        expected = rule(value.value, [part[value_name].value for part in without])
+        expected = rule(value.value, [part[value_name].value for part in without], sizes)
         assert value.draws == pytest.approx(tuple(expected), rel=1e-7, abs=1e-9)
 
 
@@ -93,11 +96,12 @@ def test_points_have_draws_too():
     generated, real = sides(67, 2)
     prepared = metric.prepare(store(real), None)
     found = metric.compute(store(generated), prepared)
-    kept = torch.arange(67) % 20 != 7
-    part = metric.compute(store(generated[kept], torch.arange(67)[kept]), prepared)
+    group = group_numbers(torch.arange(67))
+    parts = [metric.compute(store(generated[group != g], torch.arange(67)[group != g]), prepared) for g in range(20)]
     for name in ("mode_kl", "mode_quality"):
-        expected = 20 * found[name].value - 19 * part[name].value
-        assert found[name].draws[7] == pytest.approx(expected, rel=1e-9)
+        without = [part[name].value for part in parts]
+        expected = pseudo_values(found[name].value, without, group.bincount().tolist())
+        assert found[name].draws == pytest.approx(tuple(expected), rel=1e-7, abs=1e-9)
 
 
 def test_groups_are_left_out_only_where_enough_remains():
@@ -107,14 +111,20 @@ def test_groups_are_left_out_only_where_enough_remains():
     assert draws_of_mean(torch.ones(19), torch.arange(19)) == ()
 
 
-def test_the_draws_of_a_mean_are_the_group_means_when_groups_are_equal():
-    values = torch.randn(60, generator=torch.Generator().manual_seed(0))
-    expected = values.double().reshape(3, 20).mean(0)
-    assert draws_of_mean(values, torch.arange(60)) == pytest.approx(expected.tolist(), rel=1e-10)
+def test_the_mean_of_the_draws_of_a_mean_is_that_mean_and_each_is_its_group_s_gap_by_the_group_s_share():
+    values, group = (
+        torch.randn(60, generator=torch.Generator().manual_seed(0)).double(),
+        group_numbers(torch.arange(60)),
+    )
+    draws = draws_of_mean(values, torch.arange(60))
+    mean = float(values.mean())
+    expected = [mean + float((values[group == g] - mean).sum()) / 3 for g in range(20)]
+    assert draws == pytest.approx(tuple(expected), rel=1e-10, abs=1e-12)
+    assert sum(draws) / 20 == pytest.approx(mean, abs=1e-12)
 
 
 def test_centred_draws_keep_the_spread():
-    draws = centred_draws(0.5, [0.4, 0.45, 0.48])
+    draws = centred_draws(0.5, [0.4, 0.45, 0.48], [1, 1, 1])
     assert sum(draws) / 3 == pytest.approx(0.5)
     raw = pseudo_values(0.5, [0.4, 0.45, 0.48])
     assert draws[0] - draws[1] == pytest.approx(raw[0] - raw[1])

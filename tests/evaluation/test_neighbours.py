@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from genexp.evaluation import neighbours
+from genexp.evaluation.dealing import groups_of
 from genexp.evaluation.neighbours import distances, nearest, radii, radii_without_groups, smallest_distances
-from genexp.evaluation.statistics import groups_of
 
 
 def normal(*shape, seed=0):

@@ -2,8 +2,10 @@ import pytest
 import torch
 
 from genexp.evaluation.frechet import Gaussian
+from genexp.evaluation.jackknife import draws_of_mean
 from genexp.evaluation.metrics.frechet import FrechetDistance
-from genexp.evaluation.statistics import GroupedMoments
+from genexp.evaluation.metrics.kernel import KernelDistance
+from genexp.evaluation.statistics import FeatureStore, GroupedMoments
 from genexp.evaluation.uncertainty import interval, over_seeds, paired, pseudo_values
 
 
@@ -15,6 +17,24 @@ def grouped(rows, groups=20):
     statistic = GroupedMoments(rows.shape[1], groups)
     statistic.update(rows, torch.arange(len(rows)))
     return statistic
+
+
+def stored(rows):
+    store = FeatureStore(rows.shape[1])
+    store.update(rows, torch.arange(len(rows)))
+    return store
+
+
+def arranged(label, order):
+    """Positions of samples so that their classes come one after the other, or in turn."""
+    place = label.argsort(stable=True)
+    if order == "one after the other":
+        return place
+    rank = torch.empty_like(label)
+    for each in label.unique():
+        members = (label == each).nonzero().flatten()
+        rank[members] = torch.arange(len(members))
+    return (rank * 100 + label).argsort(stable=True)
 
 
 def true_distance(mean, deviation, reference):
@@ -61,6 +81,65 @@ def test_over_all_cases_the_coverage_of_95_percent_intervals_is_near_its_name():
         found = interval(metric.compute(grouped(rows), prepared)["fd"].draws)
         hits += found.low <= truth <= found.high
     assert 0.88 <= hits / cases <= 0.99
+
+
+@pytest.mark.parametrize("order", ["one after the other", "in turn"])
+@pytest.mark.parametrize("metric", [FrechetDistance(), KernelDistance()], ids=["fd", "kid"])
+def test_intervals_cover_the_truth_when_images_are_sorted_by_class_or_classes_come_in_turn(metric, order):
+    """Ten classes far apart, drawn at random: of groups by index mod 20 not one interval in turn holds the truth."""
+    draw, hits, cases, count, dimensions = generator(5), 0, 120, 400, 4
+    centres = 2 * torch.randn(10, dimensions, generator=draw).double()
+
+    def drawn(number):
+        label = torch.randint(10, (number,), generator=draw)
+        return centres[label] + 0.5 * torch.randn(number, dimensions, generator=draw).double(), label
+
+    kept = grouped if isinstance(metric, FrechetDistance) else stored
+    real = drawn(500)[0]
+    prepared = metric.prepare(kept(real), None)
+    (name,) = metric.values
+    truth = metric.compute(kept(drawn(20_000)[0]), prepared)[name].value
+    for _ in range(cases):
+        rows, label = drawn(count)
+        found = interval(metric.compute(kept(rows[arranged(label, order)]), prepared)[name].draws)
+        hits += found.low <= truth <= found.high
+    assert 0.88 <= hits / cases <= 0.99
+
+
+def test_a_value_with_equal_class_shares_has_the_same_interval_in_any_order():
+    """The issue's case: 10 x n images, in random order and with the classes in turn."""
+    draw, dimensions = generator(6), 4
+    centres = 2 * torch.randn(10, dimensions, generator=draw).double()
+    label = torch.arange(400) % 10
+    rows = centres[label] + 0.5 * torch.randn(400, dimensions, generator=draw).double()
+    metric = FrechetDistance()
+    prepared = metric.prepare(grouped(centres.repeat(50, 1) + 0.5 * torch.randn(500, dimensions, generator=draw)), None)
+    found = [
+        interval(metric.compute(grouped(rows[order]), prepared)["fd"].draws)
+        for order in (torch.arange(400), label.argsort(stable=True), torch.randperm(400, generator=draw))
+    ]
+    assert max(one.value for one in found) - min(one.value for one in found) < 5 * found[0].error
+    assert max(one.error for one in found) < 3 * min(one.error for one in found)
+
+
+def test_pseudo_values_of_unequal_groups_lose_a_bias_of_order_one_over_n_exactly():
+    sizes, theta, factor = [3, 8, 1, 5, 3], 2.0, 7.0
+    n = sum(sizes)
+    draws = pseudo_values(theta + factor / n, [theta + factor / (n - size) for size in sizes], sizes)
+    assert draws == pytest.approx([theta] * 5, abs=1e-12)
+    values = torch.randn(n, generator=generator(0)).double().split(sizes)
+    total = torch.cat(values)
+    without = [float(torch.cat([v for i, v in enumerate(values) if i != g]).mean()) for g in range(5)]
+    assert sum(pseudo_values(float(total.mean()), without, sizes)) / 5 == pytest.approx(float(total.mean()), abs=1e-12)
+
+
+def test_the_error_of_a_mean_over_groups_of_random_sizes_is_that_of_the_mean():
+    draw = generator(9)
+    errors = [
+        interval(draws_of_mean(torch.randn(200, generator=draw), torch.arange(200) + 200 * i)).error ** 2
+        for i in range(400)
+    ]
+    assert sum(errors) / 400 == pytest.approx(1 / 200, rel=0.06)
 
 
 def test_too_few_samples_give_a_value_but_no_interval():
@@ -112,6 +191,7 @@ def test_too_few_values_are_refused():
     for call, text in (
         (lambda: interval([1.0]), "draws must hold at least 2 values for an interval, got 1"),
         (lambda: pseudo_values(1.0, [1.0]), "without must hold at least 2 values, got 1"),
+        (lambda: pseudo_values(1.0, [1.0, 2.0], [3, 0]), "sizes must be 2 numbers of at least 1, one a group, got"),
         (lambda: paired([1.0], [1.0, 2.0]), "first and second must be pairs, got 1 and 2 values"),
         (lambda: over_seeds([]), "values must hold at least one seed, got none"),
     ):

@@ -6,7 +6,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from genexp.evaluation.statistics import GROUPS, groups_of
+from genexp.evaluation.dealing import groups_of
 from genexp.evaluation.uncertainty import pseudo_values
 
 
@@ -21,7 +21,7 @@ def groups_to_leave_out(index: Tensor, keep: int = 1) -> Sequence[Tensor]:
         One tensor of positions a group; empty when a group has no sample or too few samples would remain.
     """
     members = groups_of(index)
-    sizes = [len(positions) for positions in members]
+    sizes = sizes_of(members)
     return members if min(sizes) > 0 and len(index) - max(sizes) >= keep else ()
 
 
@@ -30,31 +30,34 @@ def draws_of_mean(values: Tensor, index: Tensor) -> tuple[float, ...]:
     members = groups_to_leave_out(index)
     total = values.sum(dtype=torch.float64)
     without = [float((total - values[own].sum(dtype=torch.float64)) / (len(values) - len(own))) for own in members]
-    return tuple(pseudo_values(float(total / len(values)), without)) if members else ()
+    return tuple(pseudo_values(float(total / len(values)), without, sizes_of(members))) if members else ()
 
 
-def draws_of_sums(whole: Tensor, groups: Tensor, value: Callable[[Tensor], float]) -> tuple[float, ...]:
+def draws_of_sums(
+    whole: Tensor, groups: Tensor, value: Callable[[Tensor], float], sizes: Sequence[int]
+) -> tuple[float, ...]:
     """Pseudo-values of a function of sums over samples.
 
     Args:
         whole: The sums (...) over all samples.
         groups: The sums (G, ...) over every group.
         value: The value from sums.
+        sizes: Number of samples in every group.
     """
-    return tuple(pseudo_values(value(whole), [value(whole - group) for group in groups]))
+    return tuple(pseudo_values(value(whole), [value(whole - group) for group in groups], sizes))
 
 
-def centred_draws(whole: float, without: Sequence[float]) -> tuple[float, ...]:
+def centred_draws(whole: float, without: Sequence[float], sizes: Sequence[int]) -> tuple[float, ...]:
     """Pseudo-values moved to the mean `whole`, for values whose dependence on the number of samples is no bias.
 
     A recall or coverage is defined for a number of images, and is not linear in its inverse: pseudo-values as they are
     would estimate it for infinitely many, and badly. Moved, they give the standard error at this number.
     """
-    draws = pseudo_values(whole, without)
+    draws = pseudo_values(whole, without, sizes)
     shift = whole - fmean(draws)
     return tuple(draw + shift for draw in draws)
 
 
-def group_numbers(index: Tensor) -> Tensor:
-    """The group (N,) of every sample."""
-    return index % GROUPS
+def sizes_of(members: Sequence[Tensor]) -> list[int]:
+    """Number of samples in every group."""
+    return [len(positions) for positions in members]

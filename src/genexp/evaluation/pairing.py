@@ -5,8 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from genexp.evaluation.dealing import GROUPS, group_numbers
 from genexp.evaluation.metrics.base import Value
-from genexp.evaluation.statistics import GROUPS, FeatureStore
+from genexp.evaluation.statistics import FeatureStore
 from genexp.evaluation.uncertainty import pseudo_values
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -72,7 +73,7 @@ def mean_of(measured: Tensor, index: Tensor, details: dict[str, float] | None = 
         index: Indices of the samples, (N,).
         details: Further numbers to report.
     """
-    return _mean(measured, (index % GROUPS)[:, None], details)
+    return _mean(measured, group_numbers(index)[:, None], index, details)
 
 
 def mean_of_pairs(measured: Tensor, pairs: Tensor, index: Tensor, details: dict[str, float] | None = None) -> Value:
@@ -84,17 +85,18 @@ def mean_of_pairs(measured: Tensor, pairs: Tensor, index: Tensor, details: dict[
         index: Indices of all samples, (N,).
         details: Further numbers to report.
     """
-    return _mean(measured, index[pairs] % GROUPS, details)
+    return _mean(measured, group_numbers(index)[pairs], index[pairs.unique()], details)
 
 
-def _mean(measured: Tensor, group: Tensor, details: dict[str, float] | None) -> Value:
+def _mean(measured: Tensor, group: Tensor, index: Tensor, details: dict[str, float] | None) -> Value:
     measured = measured.double()
     value = float(measured.mean())
     left_out = [(group == number).any(1) for number in range(GROUPS)]
     enough = all(0 < int(out.sum()) < len(measured) for out in left_out)
     draws: list[float] = []
     if enough and bool(measured.isfinite().all()):
-        draws = pseudo_values(value, [float(measured[~out].mean()) for out in left_out])
+        sizes = group_numbers(index).bincount(minlength=GROUPS).tolist()
+        draws = pseudo_values(value, [float(measured[~out].mean()) for out in left_out], sizes)
     return Value(value, tuple(draws), details or {})
 
 

@@ -1,15 +1,13 @@
 """Summaries of feature vectors, gathered in pieces: the same numbers for any batch size, order or process count."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
+from genexp.evaluation.dealing import GROUPS, group_numbers
 from genexp.evaluation.moments import Moments, joined, require_features
-
-GROUPS = 20
-"""Parts that compared images are dealt into by index, for the jackknife."""
 
 
 class Statistic(Protocol):
@@ -49,7 +47,7 @@ class GroupedMoments:
 
     Args:
         dimensions: Length D of a feature vector.
-        groups: Number of groups; sample i belongs to group i mod `groups`.
+        groups: Number of groups; which one a sample belongs to is said by `group_numbers`.
     """
 
     def __init__(self, dimensions: int, groups: int = GROUPS) -> None:
@@ -64,6 +62,11 @@ class GroupedMoments:
     def count(self) -> int:
         """Number of vectors seen."""
         return sum(group.count for group in self.groups)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of vectors in every group."""
+        return [group.count for group in self.groups]
 
     @property
     def total(self) -> Moments:
@@ -90,7 +93,7 @@ class GroupedMoments:
             ValueError: the shape is wrong or a value is not finite.
         """
         require_features(features, self.dimensions)
-        group = index.to(features.device) % len(self.groups)
+        group = group_numbers(index, len(self.groups)).to(features.device)
         for number, moments in enumerate(self.groups):
             moments.update(features[group == number])
 
@@ -212,8 +215,3 @@ class FeatureStore:
 
 def _ascending(index: Tensor) -> bool:
     return bool((index[1:] >= index[:-1]).all())
-
-
-def groups_of(index: Tensor, groups: int = GROUPS) -> Sequence[Tensor]:
-    """Positions of the samples of every group, by the rule of `GroupedMoments`."""
-    return [(index % groups == number).nonzero().flatten() for number in range(groups)]

@@ -42,25 +42,36 @@ class Comparison:
     pairs: int
 
 
-def pseudo_values(whole: float, without: Sequence[float]) -> list[float]:
-    r"""The jackknife's pseudo-values G w - (G - 1) w_{-g} of a value and of the same value with each group left out.
+def pseudo_values(whole: float, without: Sequence[float], sizes: Sequence[int] | None = None) -> list[float]:
+    r"""The jackknife's pseudo-values of a value w and of the same value w_{-g} with each group g left out.
 
-    Their mean is the value without its bias of order 1 / n, and they behave like G independent draws of it.
+    Their mean is the value without its bias of order 1 / n, and they behave like G independent draws of it. For equal
+    groups they are G w - (G - 1) w_{-g}. For groups of m_g of n samples, with s_g = m_g G / n and
+    e_g = (n - m_g) G / n (w - w_{-g}), they are w + e_g - (s_g - 1) mean(e): then the mean of a linear value is the
+    value itself, and a bias c / n is gone from every one of them, for any sizes.
 
     Reference: Quenouille, "Notes on Bias in Estimation" (1956); Tukey, "Bias and Confidence in not quite Large Samples"
     (1958).
 
     Args:
         whole: The value from all samples.
-        without: The values with one group left out each; the groups are of nearly equal size.
+        without: The values with one group left out each.
+        sizes: Samples in every group, at least one; None where all are of one size.
 
     Raises:
-        ValueError: there are fewer than two groups.
+        ValueError: there are fewer than two groups, a group is empty, or there is not one size a group.
     """
     groups = len(without)
     if groups < 2:
         raise ValueError(f"without must hold at least 2 values, got {groups}")
-    return [groups * whole - (groups - 1) * value for value in without]
+    sizes = [1] * groups if sizes is None else sizes
+    if len(sizes) != groups or min(sizes) < 1:
+        raise ValueError(f"sizes must be {groups} numbers of at least 1, one a group, got {list(sizes)}")
+    mean_size = fmean(sizes)
+    shares = [size / mean_size for size in sizes]
+    effects = [(groups - share) * (whole - value) for share, value in zip(shares, without, strict=True)]
+    bias = fmean(effects)
+    return [whole + effect - (share - 1) * bias for share, effect in zip(shares, effects, strict=True)]
 
 
 def interval(draws: Sequence[float]) -> Interval:

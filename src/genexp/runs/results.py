@@ -70,11 +70,12 @@ def record(score: Any, floor: Any | None) -> dict[str, Any]:
     found: dict[str, Any] = {"value": score.value.value, "better": score.better}
     if score.value.draws:
         without_bias = interval(score.value.draws)
+        least, most = score.value.limits
         found |= {
             "extrapolated": without_bias.value,
             "error": without_bias.error,
-            "low": max(without_bias.low, score.value.limits[0]),
-            "high": min(without_bias.high, score.value.limits[1]),
+            "low": min(max(without_bias.low, least), most),
+            "high": min(max(without_bias.high, least), most),
             "draws": list(score.value.draws),
         }
     if floor is not None:

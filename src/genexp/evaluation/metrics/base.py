@@ -11,6 +11,9 @@ from genexp.evaluation.statistics import Statistic
 SHARE = (0.0, 1.0)
 """Limits of a value that is a share of something."""
 
+DISTANCE = (0.0, inf)
+"""Limits of a distance or a ratio of distances; an estimate of one without bias may still lie below 0."""
+
 Better = Literal["lower", "higher", "reference"]
 """Whether smaller or larger is better, or neither: then the value of real images is the aim."""
 

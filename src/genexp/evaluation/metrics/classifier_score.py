@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
+from genexp.evaluation.dealing import GROUPS, group_numbers, random_parts
 from genexp.evaluation.extractors import classifier_of
-from genexp.evaluation.jackknife import draws_of_sums, group_numbers, groups_to_leave_out
+from genexp.evaluation.jackknife import draws_of_sums, groups_to_leave_out
 from genexp.evaluation.metrics.base import Better, Value
-from genexp.evaluation.statistics import GROUPS, FeatureStore
+from genexp.evaluation.statistics import FeatureStore
 
 _CHUNK = 1024
 
@@ -67,8 +69,9 @@ class ClassifierScore:
     Reference: Salimans, Goodfellow, Zaremba, Cheung, Radford and Chen, "Improved Techniques for Training GANs" (2016).
 
     Args:
-        splits: Contiguous parts, in the order of the samples' indices, that are scored by themselves and averaged; the
-            papers take 10. Their spread is given as `split_std`.
+        splits: Random parts of equal size, fixed by the samples' indices, that are scored by themselves and averaged;
+            the papers take 10. Their spread is given as `split_std`. In the order of the files, classes one after the
+            other would leave one class to a part.
         extractor: Features of its own, or None for those of the evaluation.
 
     Raises:
@@ -89,6 +92,8 @@ class ClassifierScore:
         if splits < 1:
             raise ValueError(f"splits must be at least 1, got {splits}")
         self.splits, self.extractor = splits, extractor
+        if splits > 1:
+            self.parts = "random"  # part of the protocol: values of contiguous parts are others
 
     def prepare(self, reference: FeatureStore, extractor: FeatureExtractor) -> ScoredReference:
         """Score the real images.
@@ -109,14 +114,14 @@ class ClassifierScore:
         draws: tuple[float, ...] = ()
         if self.splits == 1 and groups_to_leave_out(generated.index):
             beliefs = Beliefs.of(generated.features, group_numbers(generated.index), GROUPS, prepared.logits)
-            draws = draws_of_sums(beliefs.sums.sum(0), beliefs.sums, score_of)
-        return {"classifier_score": Value(value, draws, {"real": prepared.score} | details)}
+            sizes = beliefs.sums[:, -1].long().tolist()
+            draws = draws_of_sums(beliefs.sums.sum(0), beliefs.sums, score_of, sizes)
+        return {"classifier_score": Value(value, draws, {"real": prepared.score} | details, (1.0, inf))}
 
     def _scores(self, store: FeatureStore, logits: Callable[[Tensor], Tensor]) -> tuple[float, dict[str, float]]:
         if store.count < self.splits:
             raise ValueError(f"a score of {self.splits} splits needs as many images, got {store.count}")
-        ends = torch.tensor([number * store.count // self.splits for number in range(1, self.splits + 1)])
-        part = torch.bucketize(torch.arange(store.count), ends, right=True)
+        part = random_parts(store.index, self.splits)
         beliefs = Beliefs.of(store.features, part, self.splits, logits)
         scores = torch.tensor([score_of(sums) for sums in beliefs.sums], dtype=torch.float64)
         details = {"split_std": float(scores.std(correction=0))} if self.splits > 1 else {}

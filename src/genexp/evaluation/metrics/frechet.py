@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.frechet import Gaussian, frechet_distance
-from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.metrics.base import DISTANCE, Better, Value
 from genexp.evaluation.statistics import GroupedMoments
 from genexp.evaluation.uncertainty import pseudo_values
 
@@ -53,7 +53,8 @@ class FrechetDistance:
         """
         distance = frechet_distance(generated.total, prepared)
         draws: list[float] = []
-        if len(generated.groups) > 1 and generated.count >= ENOUGH * generated.dimensions:
+        sizes = generated.sizes
+        if len(sizes) > 1 and min(sizes) > 0 and generated.count >= ENOUGH * generated.dimensions:
             without = [frechet_distance(rest, prepared).value for rest in generated.without_each()]
-            draws = pseudo_values(distance.value, without)
-        return {"fd": Value(distance.value, tuple(draws), {"residual": distance.residual})}
+            draws = pseudo_values(distance.value, without, sizes)
+        return {"fd": Value(distance.value, tuple(draws), {"residual": distance.residual}, DISTANCE)}

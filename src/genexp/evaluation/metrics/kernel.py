@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.jackknife import group_numbers, groups_to_leave_out
-from genexp.evaluation.metrics.base import Better, Value
-from genexp.evaluation.statistics import GROUPS, FeatureStore
+from genexp.evaluation.dealing import GROUPS, group_numbers
+from genexp.evaluation.jackknife import groups_to_leave_out
+from genexp.evaluation.metrics.base import DISTANCE, Better, Value
+from genexp.evaluation.statistics import FeatureStore
 from genexp.evaluation.uncertainty import pseudo_values
 
 _BLOCK = 1024
@@ -112,7 +113,7 @@ class KernelDistance:
             return {"kid": Value(value)}
         rest = pairs - within.sum(0) - within.sum(1) + within.diagonal()
         without = [distance(*parts) for parts in zip(rest, mixed - across, size - sizes, strict=True)]
-        return {"kid": Value(value, tuple(pseudo_values(value, without)))}
+        return {"kid": Value(value, tuple(pseudo_values(value, without, sizes.tolist())), limits=DISTANCE)}
 
     def _over_subsets(self, generated: Tensor, real: Tensor) -> Value:
         generator = torch.Generator().manual_seed(self.seed)

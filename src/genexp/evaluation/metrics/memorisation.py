@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.jackknife import draws_of_mean
-from genexp.evaluation.metrics.base import SHARE, Better, Value
+from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, Value
 from genexp.evaluation.neighbours import nearest, require_more_than, smallest_distances
 from genexp.evaluation.statistics import FeatureStore
 
@@ -129,7 +129,7 @@ class Memorisation:
             "authenticity": Value(float(authentic.mean()), draws_of_mean(authentic, generated.index), real, SHARE),
             "ct": Value(self._copying(distance, cell, prepared), (), {"real": 0.0}),
             "nearest_ratio": Value(
-                float(ratio.mean()), draws_of_mean(ratio, generated.index), {"real": 1.0, "copies": copies}
+                float(ratio.mean()), draws_of_mean(ratio, generated.index), {"real": 1.0, "copies": copies}, DISTANCE
             ),
         }
 

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.data.toy2d import Kind, Toy2d
+from genexp.evaluation.dealing import GROUPS, group_numbers
 from genexp.evaluation.extractors import classifier_of
-from genexp.evaluation.jackknife import draws_of_mean, draws_of_sums, group_numbers, groups_to_leave_out
-from genexp.evaluation.metrics.base import SHARE, Better, Value
-from genexp.evaluation.statistics import GROUPS, FeatureStore
+from genexp.evaluation.jackknife import draws_of_mean, draws_of_sums, groups_to_leave_out
+from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, Value
+from genexp.evaluation.statistics import FeatureStore
 
 _CHUNK = 1024
 
@@ -185,7 +186,9 @@ def _divergence(mode: Tensor, index: Tensor, real_counts: Tensor) -> Value:
     if not groups_to_leave_out(index):
         return Value(value)
     by_group = (group_numbers(index) * modes + mode).bincount(minlength=GROUPS * modes).reshape(GROUPS, modes)
-    return Value(value, draws_of_sums(by_group.sum(0), by_group, lambda counts: divergence(counts, real_counts)))
+    sizes = by_group.sum(1).tolist()
+    draws = draws_of_sums(by_group.sum(0), by_group, lambda counts: divergence(counts, real_counts), sizes)
+    return Value(value, draws, limits=DISTANCE)
 
 
 def _require_some(store: FeatureStore, which: str) -> None:

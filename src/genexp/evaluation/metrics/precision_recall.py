@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.jackknife import centred_draws, draws_of_mean, groups_to_leave_out
-from genexp.evaluation.metrics.base import SHARE, Better, Value
+from genexp.evaluation.jackknife import centred_draws, draws_of_mean, groups_to_leave_out, sizes_of
+from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, Value
 from genexp.evaluation.neighbours import blocks, radii, radii_without_groups, require_more_than
 from genexp.evaluation.statistics import FeatureStore
 
@@ -90,7 +90,7 @@ class PrecisionRecall:
                 usable = torch.where(left_out[across] == number, -1.0, radius[across])
                 covered[number, real] |= (distance - usable).amin(1) <= 0
         recalls = covered.double().mean(1).tolist()
-        draws = centred_draws(recalls[-1], recalls[:-1]) if groups else ()
+        draws = centred_draws(recalls[-1], recalls[:-1], sizes_of(groups)) if groups else ()
         precision = Value(float(inside.double().mean()), draws_of_mean(inside.double(), generated.index), limits=SHARE)
         return {"precision": precision, "recall": Value(recalls[-1], draws, limits=SHARE)}
 
@@ -161,11 +161,11 @@ class DensityCoverage:
         by_group = held.sum(0)
         coverage = float((by_group > 0).double().mean())
         without = [float((by_group > own.long()).double().mean()) for own in held]
-        draws = centred_draws(coverage, without) if groups else ()
+        draws = centred_draws(coverage, without, sizes_of(groups)) if groups else ()
         density = balls / self.k
         expected = same_law_coverage(self.k, len(prepared.points), generated.count)
         return {
-            "density": Value(float(density.mean()), draws_of_mean(density, generated.index)),
+            "density": Value(float(density.mean()), draws_of_mean(density, generated.index), limits=DISTANCE),
             "coverage": Value(coverage, draws, {"same_law": expected}, SHARE),
         }
 

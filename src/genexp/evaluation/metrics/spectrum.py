@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.dealing import GROUPS
+from genexp.evaluation.metrics.base import DISTANCE, Better, Value
 from genexp.evaluation.radial_spectrum import RadialSpectrum
-from genexp.evaluation.statistics import GROUPS, GroupedMoments
+from genexp.evaluation.statistics import GroupedMoments
 from genexp.evaluation.uncertainty import pseudo_values
 
 
@@ -52,11 +53,12 @@ class Spectrum:
         gap = _mean(generated) - prepared
         value = _root_mean_square(gap)
         draws: list[float] = []
-        if generated.count >= 2 * GROUPS and len(generated.groups) > 1 and all(g.count for g in generated.groups):
+        sizes = generated.sizes
+        if generated.count >= 2 * GROUPS and len(sizes) > 1 and min(sizes) > 0:
             without = [_root_mean_square(rest.mean - prepared) for rest in generated.without_each()]
-            draws = pseudo_values(value, without)
+            draws = pseudo_values(value, without, sizes)
         details = {f"bin_{radius}": float(decibels) for radius, decibels in zip(self.extractor.radii, gap, strict=True)}
-        return {"spectrum": Value(value, tuple(draws), details)}
+        return {"spectrum": Value(value, tuple(draws), details, DISTANCE)}
 
 
 def _mean(statistic: GroupedMoments) -> Tensor:

@@ -1,6 +1,7 @@
 """Vendi score: the effective number of different images in a set."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.jackknife import groups_to_leave_out
+from genexp.evaluation.jackknife import groups_to_leave_out, sizes_of
 from genexp.evaluation.metrics.base import Better, Value
 from genexp.evaluation.statistics import FeatureStore
 from genexp.evaluation.uncertainty import pseudo_values
@@ -75,8 +76,8 @@ class Vendi:
         if groups and directions.shape[1] <= _QUICK:
             moments = _second_moments(directions)
             without = [vendi_score(moments - _second_moments(directions[members])) for members in groups]
-            draws = tuple(pseudo_values(value, without))
-        return {"vendi": Value(value, draws, {"real": prepared.score})}
+            draws = tuple(pseudo_values(value, without, sizes_of(groups)))
+        return {"vendi": Value(value, draws, {"real": prepared.score}, (1.0, inf))}
 
 
 def vendi_score(similarities: Tensor) -> float:
