@@ -7,7 +7,7 @@ from genexp.data.digits import Digits
 from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.evaluator import Evaluator
 from genexp.evaluation.extractors import ClassifierFeatures, Coordinates, Pixels
-from genexp.evaluation.images import ImageSet, quantised
+from genexp.evaluation.images import ImageSet, quantised, sampled_rows
 from genexp.evaluation.metrics.base import Value
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.metrics.kernel import KernelDistance
@@ -206,15 +206,33 @@ def test_a_metric_of_pairs_has_no_floor_and_is_told_the_number_it_needs():
     assert evaluator.values(evaluator.summarise(batches(noise(), 70)), reference)["gap"]["gap"].value == 0
 
 
-def test_the_floor_takes_as_many_images_as_it_stands_beside_spread_over_the_set():
+def test_the_floor_takes_as_many_images_as_it_stands_beside_drawn_from_the_whole_set():
     evaluator = Evaluator(Counted(), {"fd": FrechetDistance()})
     reference, held_out = evaluator.reference(image_set(noise())), image_set(noise(100, seed=1), "test", 13)
     (score,) = evaluator.floor(held_out, reference, num=40).values()
     assert score.protocol.n_generated == 40
-    every = noise(100, seed=1)[torch.arange(40) * 100 // 40]
-    assert score.value.value == pytest.approx(value(evaluator, every, reference), rel=1e-9)
+    assert score.protocol.sampler == "test, 40 of 100 drawn at random, seed 0"
+    drawn = noise(100, seed=1)[sampled_rows(100, 40, None, seed=0)]
+    assert score.value.value == pytest.approx(value(evaluator, drawn, reference), rel=1e-9)
     (whole,) = evaluator.floor(held_out, reference, num=400).values()
     assert whole.protocol.n_generated == 100
+
+
+@pytest.mark.parametrize("arranged", ["one after the other", "in turn"])
+def test_a_sample_holds_the_classes_in_their_shares_however_the_images_are_arranged(arranged):
+    index = torch.arange(100)
+    label = index // 10 if arranged == "one after the other" else index % 10
+    images = index.float().reshape(100, 1, 1, 1).expand(-1, 1, 4, 4) / 100
+    opened = [{"image": image, "label": some} for image, some in zip(images.split(7), label.split(7), strict=True)]
+    whole = ImageSet("test", "x", 100, (1, 4, 4), lambda: opened, labelled=True)
+    sample = whole.sample(20)
+    assert (sample.count, sample.note) == (20, "20 of 100 drawn at random by class, seed 0")
+    found = torch.cat([batch["label"] for batch in sample.batches()])
+    assert found.bincount().tolist() == [2] * 10
+    pixels = torch.cat([batch["image"] for batch in sample.batches()])[:, 0, 0, 0]
+    assert torch.equal(label[(pixels * 100).round().long()], found)
+    assert sample.digest not in (whole.digest, whole.sample(20, seed=1).digest)
+    assert whole.sample(100) is whole
 
 
 def test_two_metrics_that_give_one_value_over_the_same_features_are_refused():

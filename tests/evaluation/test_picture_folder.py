@@ -49,6 +49,18 @@ def test_subfolders_are_classes(tmp_path):
     assert batch["label"].tolist() == [0, 0, 1]
 
 
+def test_a_number_of_pictures_is_drawn_at_random_in_the_shares_of_the_classes(tmp_path):
+    for number in range(30):
+        save(tmp_path / ("cat" if number < 20 else "dog") / f"{number:02}.png")
+    found = PictureFolder(tmp_path, num=9)
+    assert found.label_counts() == [6, 3]
+    assert found.image_set().note == "9 of 30 drawn at random by class, seed 0"
+    assert found.pictures == sorted(found.pictures, key=lambda picture: picture.relative)
+    assert found.image_set().digest == PictureFolder(tmp_path, num=9).image_set().digest
+    assert [p.relative for p in found.pictures] != [p.relative for p in PictureFolder(tmp_path, 9, seed=1).pictures]
+    assert PictureFolder(tmp_path, num=30).image_set().note == ""
+
+
 def test_a_picture_turned_by_its_header_counts_upright(tmp_path):
     save(tmp_path / "a.png", size=(4, 6))
     exif = Image.Exif()

@@ -235,7 +235,7 @@ def test_values_reach_the_summary_of_the_w_and_b_run(tmp_path):
         ),
         (["generated=digits:val", "reference=nowhere"], "images must be a split .* or a folder, got nowhere"),
         (["generated=shapes:test", "reference=digits", "data=digits"], r"shape of the reference, \(1, 8, 8\)"),
-        (["generated=digits:val", "reference=digits", "data=digits", "num=7"], "num must be the 200 images"),
+        (["generated=digits:val", "reference=digits", "data=digits", "num=201"], "num must be at most the 200 images"),
         (
             ["generated=digits:val", "reference=digits", "data=digits", "metrics=none"],
             "metrics must name at least one metric",

@@ -153,6 +153,7 @@ def image_set(datamodule: Any, split: str, device: Any) -> ImageSet:
         count=datamodule.split_size(split),
         shape=tuple(datamodule.shape),
         batches=partial(_batches, datamodule, split, device),
+        labelled=datamodule.num_classes is not None,
     )
 
 

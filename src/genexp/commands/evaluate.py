@@ -78,11 +78,8 @@ def _of_images(config: DictConfig, device: Any) -> Measure:
     from genexp.runs.sides import open_side
 
     reference_text(config, None)
-    side = open_side(str(config.generated), {}, device, config.num)
-    num = side.images.count
-    if config.num not in (None, num):
-        raise ValueError(f"num must be the {num} images of {config.generated}, got {config.num}")
-    measuring = prepare(config, None, device, num, side)
+    side = open_side(str(config.generated), {}, device, config.num, config.seed)
+    measuring = prepare(config, None, device, side.images.count, side)
     return lambda: [_measure_side(config, side, measuring)]
 
 
@@ -109,12 +106,13 @@ def _measure_side(config: DictConfig, side: Any, measuring: Any) -> dict[str, An
     from genexp.runs.sides import tracked
 
     summary = measuring.evaluator.summarise(tracked(side.images, "features of").batches())
-    generated = Generated(side.images.count, 0, "none", f"images {side.images.digest[:16]}")
+    note = f", {side.images.note}" if side.images.note else ""
+    generated = Generated(side.images.count, config.seed, "none", f"images {side.images.digest[:16]}{note}")
     scores = measuring.scores(summary, generated)
     folder = Path(config.out or f"{config.paths.outputs}/evaluations/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
     subject = {"generated": str(config.generated), "digest": side.images.digest}
     result = _written(config, measuring, scores, summary, side.images.batches, folder, subject)
-    return result | {"title": str(config.generated)}
+    return result | {"title": f"{config.generated}{note}"}
 
 
 def _written(

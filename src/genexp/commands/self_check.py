@@ -20,6 +20,7 @@ def self_check(config: DictConfig, device: Any) -> None:
     import torch
 
     from genexp.evaluation.canaries import RealImages
+    from genexp.evaluation.dealing import random_parts
     from genexp.evaluation.evaluator import compares_pairs
     from genexp.runs.measuring import prepare
 
@@ -31,9 +32,9 @@ def self_check(config: DictConfig, device: Any) -> None:
     reference = RealImages.gathered(measuring.side.images.batches())
     held_out = RealImages.gathered((measuring.floor_side or measuring.side).images.batches())
     if measuring.floor_side is None:  # one set only: its two halves are compared
-        rows = torch.arange(len(held_out.image))
-        held_out, reference = held_out.at(rows[rows % 2 == 1]), reference.at(rows[rows % 2 == 0])
-        measuring.reference = _prepared(measuring, reference, "every second image")
+        half = random_parts(torch.arange(len(held_out.image)), 2)
+        held_out, reference = held_out.at((half == 1).nonzero()[:, 0]), reference.at((half == 0).nonzero()[:, 0])
+        measuring.reference = _prepared(measuring, reference, "a random half")
     values = _all_scores(measuring, held_out, reference, device)
     verdicts = {name: _verdicts(measuring, values["real"], scores) for name, scores in values.items()}
     folder = Path(config.out or f"{config.paths.outputs}/evaluations/{time.strftime('%Y-%m-%d_%H-%M-%S')}")

@@ -157,12 +157,13 @@ class Evaluator:
         Args:
             held_out: Real images that are not among those of the reference.
             reference: The reference.
-            num: Number of generated images that the floor stands beside: of more held-out ones, so many are taken.
+            num: Number of generated images that the floor stands beside: of more held-out ones, so many are
+                drawn.
         """
         names = [name for name, metric in self.metrics.items() if not compares_pairs(metric)]
         if not names:
             return {}
-        held_out = held_out if num is None else held_out.spread(num)
+        held_out = held_out if num is None else held_out.sample(num)
         generated = Generated(held_out.count, 0, "none", held_out.name)
         return self._scores(names, self.summary_of(held_out), reference, generated)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from genexp.contracts import Batch
 from genexp.data.folder import Picture, find_pictures
 from genexp.data.pictures import open_picture, to_tensor, with_channels
-from genexp.evaluation.images import ImageSet
+from genexp.evaluation.images import ImageSet, sample_note, sampled_rows
 from genexp.tensors import to_float
 
 MAX_PIXELS = 50_000_000
@@ -26,7 +26,8 @@ class PictureFolder:
 
     Args:
         root: The folder.
-        num: Use the first so many pictures; None for all.
+        num: Use so many pictures, drawn at random, in the shares of the classes where there are any; None for all.
+        seed: Which ones.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -34,17 +35,23 @@ class PictureFolder:
         BadImage: a picture cannot be read.
     """
 
-    def __init__(self, root: str | Path, num: int | None = None) -> None:
+    def __init__(self, root: str | Path, num: int | None = None, seed: int = 0) -> None:
         self.root = Path(root).expanduser()
         if not self.root.is_dir():
             raise FileNotFoundError(f"a folder of images must exist, got {root}")
         pictures = find_pictures(self.root)
         if len(pictures) < max(2, num or 2):
             raise ValueError(f"{root} must hold at least {max(2, num or 2)} images, got {len(pictures)}")
-        self.pictures = pictures[:num]
-        self.shape = self._common_shape()
-        names = [picture.class_name for picture in self.pictures]
+        names = [picture.class_name for picture in pictures]
         self.classes = None if None in names else sorted(set(names))
+        self.note = ""
+        if num is not None and num < len(pictures):
+            label = None if self.classes is None else torch.tensor([self.classes.index(name) for name in names])
+            rows = sampled_rows(len(pictures), num, label, seed).tolist()
+            self.note = sample_note(len(pictures), num, label is not None, seed)
+            pictures = [pictures[row] for row in rows]
+        self.pictures = pictures
+        self.shape = self._common_shape()
 
     def image_set(self, batch_size: int = 256) -> ImageSet:
         """The pictures as the evaluator reads them; the digest covers the bytes of all files and their classes."""
@@ -58,6 +65,8 @@ class PictureFolder:
             len(self.pictures),
             self.shape,
             lambda: self._batches(batch_size),
+            self.classes is not None,
+            self.note,
         )
 
     def label_counts(self) -> list[int] | None:

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Batch
+from genexp.data.source import stratified_order
 from genexp.tensors import to_float, to_uint8
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A set of real images, such as a split of a data set.
+    """A set of images, such as a split of a data set or a folder.
 
     Args:
         name: What to call it, such as `train`.
@@ -20,6 +21,8 @@ class ImageSet:
         count: Number of images.
         shape: Shape of an image (C, H, W), or (D,) of a point.
         batches: Opens it: batches with `image` (B, *shape) in [-1, 1], and `label` where there are classes.
+        labelled: Whether batches have `label`.
+        note: How it was drawn from a larger set; empty if it was not.
     """
 
     name: str
@@ -27,15 +30,20 @@ class ImageSet:
     count: int
     shape: tuple[int, ...]
     batches: Callable[[], Iterable[Batch]]
+    labelled: bool = False
+    note: str = ""
 
-    def spread(self, num: int) -> "ImageSet":
-        """So many of the images, evenly spread over the set; the set itself if it has no more."""
+    def sample(self, num: int, seed: int = 0) -> "ImageSet":
+        """So many of the images, drawn at random, in the shares of the classes where they are known; at most all.
+
+        Classes are read before the images, in a pass of its own. The digest and the note say how they were drawn.
+        """
         if num >= self.count:
             return self
-        chosen = torch.arange(num) * self.count // num
 
         def batches() -> Iterator[Batch]:
-            seen = 0
+            label = torch.cat([batch["label"].cpu() for batch in self.batches()]) if self.labelled else None
+            chosen, seen = sampled_rows(self.count, num, label, seed), 0
             for batch in self.batches():
                 end = seen + len(batch["image"])
                 mine = chosen[(chosen >= seen) & (chosen < end)] - seen
@@ -43,7 +51,23 @@ class ImageSet:
                 if len(mine):
                     yield {name: value[mine.to(value.device)] for name, value in batch.items()}
 
-        return ImageSet(self.name, f"{self.digest}, {num} of {self.count}", num, self.shape, batches)
+        note = sample_note(self.count, num, self.labelled, seed)
+        digest = f"{self.digest}, {note}"
+        return ImageSet(f"{self.name}, {note}", digest, num, self.shape, batches, self.labelled, note)
+
+
+def sampled_rows(count: int, num: int, label: Tensor | None, seed: int) -> Tensor:
+    """Positions (num,), ascending, of a random sample of `count` images; with `label` (count,) in the classes' shares.
+
+    The first images of a folder are those of its first class, and every tenth may be of one class, too.
+    """
+    order = stratified_order(torch.zeros(count) if label is None else label, seed)
+    return order[:num].sort().values
+
+
+def sample_note(count: int, num: int, labelled: bool, seed: int) -> str:
+    """How a sample was drawn, in words."""
+    return f"{num:,} of {count:,} drawn at random{' by class' if labelled else ''}, seed {seed}"
 
 
 def quantiser(shape: tuple[int, ...]) -> str:

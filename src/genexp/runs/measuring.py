@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationKeyError
 
 from genexp.evaluation.cache import TensorCache
-from genexp.evaluation.evaluator import Evaluator, Reference, Summary
+from genexp.evaluation.evaluator import Evaluator, Reference, Summary, compares_pairs
 from genexp.evaluation.gallery import Gallery
 from genexp.evaluation.scores import Generated, Score
 from genexp.runs.build import build, build_dict
@@ -74,6 +74,8 @@ def prepare(
     metrics = build_dict(OmegaConf.create(nodes["metrics"]))
     if not metrics:
         raise ValueError("metrics must name at least one metric, got none")
+    if other is not None and other.images.note:
+        _require_no_pairs(metrics, other)
     if config.pictures and len(side.images.shape) == 3:
         metrics[GALLERY] = Gallery()
     cache = TensorCache(config.cache) if config.cache else None
@@ -105,6 +107,14 @@ def require_same_shape(one: Side, reference: Side) -> None:
         raise ValueError(
             f"images must have the shape of the reference, {reference.images.shape} (channels, height, width), got "
             f"{one.images.shape} of {one.images.name}"
+        )
+
+
+def _require_no_pairs(metrics: dict[str, Any], sampled: Side) -> None:
+    pairs = [name for name, metric in metrics.items() if compares_pairs(metric)]
+    if pairs:
+        raise ValueError(
+            f"num must be null for {', '.join(pairs)}, which compare image i with image i, got {sampled.images.note}"
         )
 
 

@@ -1,7 +1,7 @@
 """What an evaluation compares: sets of images named by a data configuration, a split of a run's data, or a folder."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,32 +33,43 @@ class Side:
     datamodule: Any = None
 
 
-def open_side(text: str, known: Mapping[str, DictConfig], device: Any, num: int | None = None) -> Side:
+def open_side(text: str, known: Mapping[str, DictConfig], device: Any, num: int | None = None, seed: int = 0) -> Side:
     """The images that a text names.
 
     Args:
         text: A split (`test`), a data set with or without its split (`digits:test`), or a folder.
         known: Configurations of data sets by name; under the empty name that of bare splits. Others are composed.
         device: Where their features are computed.
-        num: Use the first so many images of a folder; None for all.
+        num: Use so many of the images, drawn at random, in the shares of the classes where they are known; None for
+            all.
+        seed: Which ones.
 
     Raises:
-        ValueError: a bare split of no data, or bad images.
+        ValueError: a bare split of no data, bad images, or fewer than `num`.
         FileNotFoundError: no data set and no folder has this name.
     """
     if text in SPLITS:
         if "" not in known:
             raise ValueError(f"a split needs the data that it belongs to, as in digits:{text}, got {text}")
-        return _split(known[""], text, device)
+        return _sampled(_split(known[""], text, device), text, num, seed)
     name = data_name(text)
     if name is not None:
-        return _split(known[name] if name in known else _composed(name), text.partition(":")[2] or "train", device)
+        data = known[name] if name in known else _composed(name)
+        return _sampled(_split(data, text.partition(":")[2] or "train", device), text, num, seed)
     if not Path(text).expanduser().is_dir():
         names = ", ".join(sorted(path.stem for path in (conf_dir() / "data").glob("*.yaml")))
         raise FileNotFoundError(
             f"images must be a split ({', '.join(SPLITS)}), a data set ({names}) or a folder, got {text}"
         )
-    return _folder(text, num, device)
+    return _folder(text, num, seed, device)
+
+
+def _sampled(side: Side, text: str, num: int | None, seed: int) -> Side:
+    if num is None:
+        return side
+    if num > side.images.count:
+        raise ValueError(f"num must be at most the {side.images.count} images of {text}, got {num}")
+    return replace(side, images=side.images.sample(num, seed))
 
 
 def tracked(images: ImageSet, title: str) -> ImageSet:
@@ -70,7 +81,7 @@ def tracked(images: ImageSet, title: str) -> ImageSet:
                 yield batch
                 advance(len(batch["image"]))
 
-    return ImageSet(images.name, images.digest, images.count, images.shape, batches)
+    return replace(images, batches=batches)
 
 
 def _split(data: DictConfig, split: str, device: Any) -> Side:
@@ -79,13 +90,13 @@ def _split(data: DictConfig, split: str, device: Any) -> Side:
     return Side(image_set(module, split, device), data, counts, module)
 
 
-def _folder(text: str, num: int | None, device: Any) -> Side:
-    folder = PictureFolder(text, num)
+def _folder(text: str, num: int | None, seed: int, device: Any) -> Side:
+    folder = PictureFolder(text, num, seed)
     found = folder.image_set()
     channels, height, width = folder.shape
     size = height if height == width else None
     data = {"channels": channels, "image_size": size, "shape": [channels, height, width], "num_classes": None}
-    moved = ImageSet(found.name, found.digest, found.count, found.shape, partial(_moved, found, device))
+    moved = replace(found, batches=partial(_moved, found, device))
     return Side(moved, OmegaConf.create(data), folder.label_counts())
 
 
