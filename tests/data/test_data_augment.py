@@ -110,8 +110,15 @@ def test_certain_flips():
 
 @pytest.mark.parametrize("transform", [v2.ToDtype(torch.float32), v2.RandomCrop(4), v2.Grayscale(1)])
 def test_transforms_that_change_shape_or_type_are_refused(transform):
-    with pytest.raises(ValueError, match="must keep uint8 images of shape .* from " + type(transform).__name__):
+    with pytest.raises(ValueError, match=type(transform).__name__ + ", must keep uint8 images of shape"):
         Augmentation([transform], seed=0)(_images(2), first=0)
+
+
+def test_a_transform_that_fails_is_named_with_its_key():
+    image = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    transforms = [v2.RandomHorizontalFlip(), v2.ElasticTransform()]
+    with pytest.raises(ValueError, match=r"data.augment\[1\], ElasticTransform, failed on uint8 .* \(3, 8, 8\): .+"):
+        Augmentation(transforms, seed=0)(image, first=0)
 
 
 def test_no_transforms_is_false():

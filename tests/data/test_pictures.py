@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from genexp.data.pictures import Preparation, open_picture, to_tensor, with_channels
+from genexp.data.decoding import open_picture
+from genexp.data.pictures import Preparation, to_tensor, with_channels
 from genexp.data.source import BadImage
 
 _LIMIT = 10_000
@@ -89,9 +90,28 @@ def test_palettes_are_looked_up():
     assert to_tensor(with_channels(picture, 3))[:, 0, 0].tolist() == [10, 200, 30]
 
 
-def test_sixteen_bit_pictures_are_refused():
-    with pytest.raises(ValueError, match="its mode is I;16, not 8 bits a channel"):
-        with_channels(Image.fromarray(np.full((4, 4), 40_000, np.uint16)), 1)
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+@pytest.mark.parametrize("clear", [None, 7])
+def test_values_that_are_not_8_bits_are_refused_before_a_conversion_cuts_them(mode, clear):
+    picture = Image.new(mode, (4, 4), 200)
+    if clear is not None:
+        picture.info["transparency"] = clear  # a conversion for its sake makes everything white
+    for channels in (1, 3):
+        with pytest.raises(ValueError, match=f"its mode is {mode}, not 8 bits a channel"):
+            with_channels(picture, channels)
+
+
+@pytest.mark.parametrize("mode", ["LAB", "HSV", "YCbCr", "CMYK", "RGBa", "La", "LA", "PA"])
+def test_every_colour_mode_gives_colour_and_the_grey_of_that_colour(mode):
+    picture = Image.new(mode, (4, 4), 120 if mode == "PA" else tuple([120] * len(Image.new(mode, (1, 1)).getbands())))
+    colour = with_channels(picture, 3)
+    assert with_channels(picture, 1).getpixel((0, 0)) == pytest.approx(colour.convert("L").getpixel((0, 0)), abs=1)
+
+
+def test_lab_is_read_as_the_colour_that_it_names():
+    red = with_channels(Image.new("LAB", (1, 1), (136, 208, 195)), 3).getpixel((0, 0))
+    assert red[0] > 240
+    assert max(red[1:]) < 30
 
 
 def test_pictures_come_upright(tmp_path):
@@ -127,7 +147,7 @@ def test_what_is_no_picture_is_named(tmp_path):
 def test_a_decompression_bomb_is_refused_by_its_header(tmp_path, size, recwarn):
     path = tmp_path / "bomb.png"
     path.write_bytes(_png_header(*size))
-    with pytest.raises(BadImage, match=rf"cannot use image {path}: .*(max_pixels=10000|decompression bomb)"):
+    with pytest.raises(BadImage, match=rf"cannot use image {path}: .*max_pixels=10000"):
         open_picture(str(path), _LIMIT)
     assert len(recwarn) == 0
 

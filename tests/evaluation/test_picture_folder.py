@@ -1,3 +1,6 @@
+import os
+
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -94,3 +97,57 @@ def test_a_file_that_is_no_picture_is_named(folder):
     (folder / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(BadImage, match=r"broken\.png"):
         PictureFolder(folder)
+
+
+def test_a_folder_of_splits_is_refused_and_one_of_them_is_offered(tmp_path):
+    for name in ("Train/cat", "Test/cat"):
+        save(tmp_path / name / "0.png")
+        save(tmp_path / name / "1.png")
+    with pytest.raises(ValueError, match=r"must be one set, got the split folders Train, Test in .*such as .*/Test"):
+        PictureFolder(tmp_path)
+    assert PictureFolder(tmp_path / "Test").label_counts() == [2]
+
+
+def test_what_was_found_and_passed_over_is_said(tmp_path):
+    save(tmp_path / "cat" / "0.avif")
+    save(tmp_path / "dog" / "1.jfif")
+    Image.new("RGB", (6, 4)).save(
+        tmp_path / "dog" / "2.gif", save_all=True, append_images=[Image.new("RGB", (6, 4), 255)]
+    )
+    (tmp_path / "dog" / "notes.txt").touch()
+    assert PictureFolder(tmp_path).notes() == [
+        f"3 pictures in {tmp_path}, 2 class folders (cat, dog)",
+        f"passed over 1 file: 1 of another kind (.txt): {tmp_path}/dog/notes.txt",
+        f"the first frame is read of 1 file with several: {tmp_path}/dog/2.gif",
+    ]
+
+
+def test_sixteen_bit_pictures_are_compared_at_their_rounded_levels(tmp_path):
+    for name, level in (("a", 1000), ("b", 32767)):
+        Image.fromarray(np.full((4, 6), level, np.uint16)).save(tmp_path / f"{name}.png")
+    found = PictureFolder(tmp_path)
+    assert found.shape == (1, 4, 6)
+    assert ((images(found)[:, 0, 0, 0] + 1) * 127.5).round().tolist() == [4, 127]
+
+
+@pytest.mark.parametrize("odd", ["link", "pipe", "other"])
+def test_what_no_picture_decoder_should_see_is_refused(folder, odd):
+    path = folder / "x.png"
+    if odd == "link":
+        path.symlink_to(folder / "nothing")
+    elif odd == "pipe":
+        os.mkfifo(path)
+    else:
+        Image.new("L", (6, 4)).save(path, format="EPS")
+    with pytest.raises(BadImage, match=r"x\.png: it (is a link that leads nowhere|is not a regular|cannot be read as)"):
+        PictureFolder(folder)
+
+
+def test_names_that_cannot_be_decoded_do_no_harm(folder):
+    name = os.fsdecode(b"\xff.png")
+    save(folder / name, mode="L")
+    assert PictureFolder(folder).image_set().count == 6
+    (folder / name).write_bytes(b"broken")
+    with pytest.raises(BadImage) as raised:
+        PictureFolder(folder)
+    str(raised.value).encode()

@@ -7,7 +7,6 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-MAX_PIXELS = 50_000_000
 STRIDE = 8
 
 
@@ -18,6 +17,9 @@ def stylize(config: DictConfig) -> None:
         ValueError: an option is out of range, or a picture cannot be used.
         FileNotFoundError: a picture, a run or a file of weights does not exist.
     """
+    _require_options(config)
+    files = {name: _picture_file(name, config[name]) for name in ("content", "style")}
+
     import torch
 
     from genexp.runs.loggers import save_png
@@ -26,9 +28,7 @@ def stylize(config: DictConfig) -> None:
     from genexp.tensors import to_uint8
 
     torch.set_num_threads(chosen_threads(config.threads))
-    _require_options(config)
     require_valid(config, "stylize")
-    files = {name: _picture_file(name, config[name]) for name in ("content", "style")}
     out = _result_file(config.out, files)
     images = {
         "content": _read(files["content"], config.size),
@@ -63,15 +63,14 @@ def _require_options(config: DictConfig) -> None:
 
 def _picture_file(name: str, given: str) -> Path:
     """The file of a picture; the photographs that ship with scikit-learn are known by name."""
-    from genexp.data.content_style import EMBEDDED
-    from genexp.data.embedded import scikit_learn_file
+    from genexp.data.embedded import PHOTOGRAPHS, scikit_learn_file
 
     path = Path(given).expanduser()
-    if path.is_file():
+    if path.exists() and not path.is_dir():  # what is no regular file is refused where it is opened
         return path
-    if given in EMBEDDED:
+    if given in PHOTOGRAPHS:
         return scikit_learn_file("images", given)
-    raise FileNotFoundError(f"{name} must be a picture file (or {' or '.join(EMBEDDED)}), got {given}")
+    raise FileNotFoundError(f"{name} must be a picture file (or {' or '.join(PHOTOGRAPHS)}), got {given}")
 
 
 def _result_file(given: str | None, files: dict[str, Path]) -> Path:
@@ -89,10 +88,15 @@ def _read(path: Path, size: int) -> Any:
     """A picture as floats (1, 3, H, W) whose longer side is about `size`; both sides are multiples of the stride."""
     from PIL import Image
 
-    from genexp.data.pictures import open_picture, to_tensor, with_channels
+    from genexp.data.decoding import SEVERAL, open_picture
+    from genexp.data.picture_files import first_frames
+    from genexp.data.pictures import to_tensor, with_channels
     from genexp.tensors import to_float
 
-    picture = with_channels(open_picture(str(path), MAX_PIXELS), 3)
+    opened = open_picture(str(path))
+    for line in first_frames([str(path)] if opened.info[SEVERAL] else []):
+        print(line, file=sys.stderr)
+    picture = with_channels(opened, 3)
     scale = size / max(picture.size)
     sides = [max(2, round(side * scale / STRIDE)) * STRIDE for side in picture.size]
     return to_float(to_tensor(picture.resize(sides, Image.Resampling.LANCZOS)))[None]

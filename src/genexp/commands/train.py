@@ -85,6 +85,8 @@ def _announce(config: DictConfig, folder: Any, experiment: Any, resume_at: int) 
         _ = logger.experiment  # opened here, in the parent of processes that a strategy may fork
     sizes = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     print(f"run         {folder.path}", file=sys.stderr)
+    for number, line in enumerate(experiment.data.described()):
+        print(f"{'            ' if number else 'data        '}{line}", file=sys.stderr)
     print(f"parameters  {sizes}", file=sys.stderr)
     threads = f", {counted(config.threads, 'thread')}" if config.trainer.accelerator == "cpu" else ""
     print(f"hardware    {config.trainer.accelerator}, {config.trainer.precision}{threads}", file=sys.stderr)

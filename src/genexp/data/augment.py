@@ -44,14 +44,19 @@ class Augmentation:
             (B, C, H, W) uint8.
 
         Raises:
-            ValueError: a transform changed the shape or the type of the images.
+            ValueError: a transform failed, or changed the shape or the type of the images.
         """
         positions = range(first, first + stride * len(image), stride)
         devices = [image.device] if image.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             for number, transform in enumerate(self.transforms):
                 seeds = [mix_seed(self.seed, position, number) for position in positions]
-                image = _kept(image, _apply(transform, image, seeds), transform)
+                name = f"data.augment[{number}], {type(transform).__name__},"
+                try:
+                    changed = _apply(transform, image, seeds)
+                except Exception as error:  # a transform of any library, on images that it may not be made for
+                    raise ValueError(f"{name} failed on {_described(image)}: {error}") from error
+                image = _kept(image, changed, name)
         return image
 
 
@@ -124,11 +129,11 @@ def _uniform(seeds: list[int]) -> Tensor:
     return torch.tensor([(seed >> 10) / 2**53 for seed in seeds], dtype=torch.float64)
 
 
-def _kept(before: Tensor, after: Tensor, transform: nn.Module) -> Tensor:
+def _kept(before: Tensor, after: Tensor, name: str) -> Tensor:
     if after.shape != before.shape or after.dtype != before.dtype:
-        name = type(transform).__name__
-        raise ValueError(
-            f"an augmentation must keep uint8 images of shape {tuple(before.shape[1:])}, "
-            f"got {after.dtype} of shape {tuple(after.shape[-3:])} from {name}"
-        )
+        raise ValueError(f"{name} must keep {_described(before)}, got {after.dtype} of shape {tuple(after.shape[-3:])}")
     return after
+
+
+def _described(image: Tensor) -> str:
+    return f"uint8 images of shape {tuple(image.shape[1:])}"

@@ -9,16 +9,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from genexp.data import pictures
-from genexp.data.embedded import scikit_learn_file
-from genexp.data.folder import Folder, ImageFiles, OnBadImage
-from genexp.data.pictures import Preparation, open_picture, to_tensor, with_channels
+from genexp.data import decoding, pictures, sixteen_bits
+from genexp.data.decoding import MAX_PIXELS, open_picture
+from genexp.data.embedded import PHOTOGRAPHS, scikit_learn_file
+from genexp.data.folder import Folder, OnBadImage
+from genexp.data.listing import Picture, picture_file
+from genexp.data.picture_files import ImageFiles
+from genexp.data.pictures import Preparation, to_tensor, with_channels
 from genexp.data.source import Split, fingerprint, require_split
 from genexp.data.store import Subset, survey
 from genexp.tensors import mix_seed
 
 Crop = Literal["random", "centre"]
-EMBEDDED = ("china.jpg", "flower.jpg")
 
 
 class Photographs:
@@ -40,7 +42,7 @@ class Photographs:
         val_share: float = 0.05,
         test_share: float = 0.05,
         on_bad_image: OnBadImage = "error",
-        max_pixels: int = 50_000_000,
+        max_pixels: int = MAX_PIXELS,
         cache_dir: str | Path | None = None,
     ) -> None:
         roots = [root] if isinstance(root, str | Path) else list(root)
@@ -56,19 +58,26 @@ class Photographs:
         stored = survey(ImageFiles(files, None, Preparation(image_size), self.max_pixels, self.skip), self.cache_dir)
         if isinstance(stored.examples, Subset):
             files = [files[row] for row in stored.examples.rows.tolist()]
-        return files, stored.digest
+        return [picture.file for picture in files], stored.digest
 
-    def _listed(self, split: Split) -> list[str]:
+    def notes(self) -> list[str]:
+        """What was found in the folders, in lines for a person."""
+        return [line for folder in self.folders if folder.root.is_dir() for line in folder.notes(None)]
+
+    def _listed(self, split: Split) -> list[Picture]:
         return [file for folder in self.folders for file in _files(folder, split)]
 
 
-def _files(folder: Folder, split: Split) -> list[str]:
+def _files(folder: Folder, split: Split) -> list[Picture]:
     root = folder.root
-    if root.is_file():
-        return [str(root)]
-    if str(root) in EMBEDDED:
-        return [str(scikit_learn_file("images", str(root)))]
-    return folder.split(split).files
+    if not root.exists() and str(root) in PHOTOGRAPHS:
+        root = scikit_learn_file("images", str(root))
+    if root.exists() and not root.is_dir():
+        return [picture_file(str(root), root.name)]
+    chosen = folder.pictures[split]
+    if not chosen:
+        raise ValueError(f"{split}_share must be above 0, or {root / split} must hold pictures, to use {split}")
+    return chosen
 
 
 class ContentStyle:
@@ -120,6 +129,11 @@ class ContentStyle:
         self.crop, self.train_pairs, self.eval_pairs = crop, train_pairs, eval_pairs
         self.eval_crop, self.first_pair = eval_crop, first_pair
 
+    def notes(self, num_classes: int | None) -> list[str]:
+        """What was found, in lines for a person."""
+        found = {"content": self.content.notes(), "style": self.style.notes()}
+        return [f"{name}: {line}" for name, lines in found.items() for line in lines]
+
     def split(self, name: Split) -> "PairExamples":
         """The pairs of one split; every picture is checked first."""
         require_split(name)
@@ -143,6 +157,8 @@ class PairExamples:
         self.fingerprint = fingerprint(
             __file__,
             pictures.__file__,
+            decoding.__file__,
+            sixteen_bits.__file__,
             content=content_digest,
             style=style_digest,
             image_size=source.image_size,

@@ -112,7 +112,9 @@ class ImageData(LightningDataModule):
             return
         classes = self.source.classes
         if classes is None or "label" not in example:
-            raise ValueError(f"num_classes must be null for a source without labels, got {self.num_classes}")
+            cause = getattr(self.source, "why_unlabelled", None)
+            told = f" ({cause})" if cause else ""
+            raise ValueError(f"num_classes must be null for a source without labels{told}, got {self.num_classes}")
         outside = [label for label in found.labels or () if not 0 <= label < self.num_classes]
         if outside:
             raise ValueError(f"every label of {split} must lie in [0, {self.num_classes}), got {outside[0]}")
@@ -174,6 +176,13 @@ class ImageData(LightningDataModule):
         if self.limit is not None and self.limit < len(examples):
             examples = Subset(examples, torch.arange(self.limit))
         return iter(EvalLoader(examples, self.eval_batch_size, labelled=self._labelled, workers=self._workers))
+
+    def described(self) -> list[str]:
+        """What was found, in lines for a person: numbers of images, splits and classes, and what is not used."""
+        if hasattr(self.source, "notes"):
+            return self.source.notes(self.num_classes)
+        sizes = ", ".join(f"{split} {len(stored.examples):,}" for split, stored in self._splits.items())
+        return [f"{sizes}{f', {self.num_classes} classes' if self._labelled else ', labels unused'}"]
 
     def digest(self, split: Split) -> str:
         """Sha256 of the decoded content of a split."""

@@ -3,6 +3,9 @@
 import importlib.util
 from pathlib import Path
 
+PHOTOGRAPHS = ("china.jpg", "flower.jpg")
+"""Names of the photographs."""
+
 
 def scikit_learn_file(*parts: str) -> Path:
     """A file of the package `sklearn.datasets`.

@@ -2,17 +2,18 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
-import torch
-from torch import Tensor
-
-from genexp.data import pictures
-from genexp.data.pictures import DECODE_ERRORS, EXTENSIONS, Preparation, open_picture
-from genexp.data.source import BadImage, Split, fingerprint, require_split
+from genexp.data.decoding import EXTENSIONS, MAX_PIXELS
+from genexp.data.layout import shown, split_folders, subfolders
+from genexp.data.listing import Listing, Passed, Picture, find_pictures, in_words
+from genexp.data.picture_files import ImageFiles, few
+from genexp.data.pictures import Preparation
+from genexp.data.source import Split, require_split
+from genexp.terminal import counted, plain
 
 OnBadImage = Literal["error", "skip"]
 
@@ -20,9 +21,10 @@ OnBadImage = Literal["error", "skip"]
 class Folder:
     """Pictures below a folder; any sizes, any depth.
 
-    Folders named train, val and test directly below `root` are the splits, if `train` is there. A split without
-    its own folder is cut from the rest by shares, in an order fixed by the hash of every file's path, so that it does
-    not depend on the machine. If every picture lies in a subfolder (of its split), the first subfolder names its class.
+    Folders named train, val and test directly below `root`, or by other usual names (`SPLIT_NAMES`), are the splits. A
+    split without its own folder is cut from train by shares, in an order fixed by the hash of every file's path, so
+    that it does not depend on the machine. If every picture lies in a subfolder (of its split), the first subfolder
+    names its class. Of a file with several frames the first is read.
 
     Args:
         root: The folder.
@@ -51,7 +53,7 @@ class Folder:
         val_share: float = 0.05,
         test_share: float = 0.1,
         on_bad_image: OnBadImage = "error",
-        max_pixels: int = 50_000_000,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.root = Path(root).expanduser()
         self.preparation = Preparation(image_size, channels, fit, crop, interpolation)
@@ -69,7 +71,16 @@ class Folder:
         names = {picture.class_name for part in self.pictures.values() for picture in part}
         return None if None in names else sorted(names)
 
-    def split(self, name: Split) -> "ImageFiles":
+    @property
+    def why_unlabelled(self) -> str | None:
+        """Where class folders are of no use, the picture that is the cause; else None."""
+        every = [picture for part in self.pictures.values() for picture in part]
+        loose = [picture.file for picture in every if picture.class_name is None]
+        if not loose or len(loose) == len(every):
+            return None
+        return f"{counted(len(loose), 'picture')} of {len(every):,} in no class folder, first {plain(loose[0])}"
+
+    def split(self, name: Split) -> ImageFiles:
         """The picture files of one split.
 
         Raises:
@@ -80,101 +91,78 @@ class Folder:
         if not chosen:
             raise ValueError(f"{name}_share must be above 0, or {self.root / name} must hold pictures, to use {name}")
         labels = None if classes is None else [classes.index(picture.class_name) for picture in chosen]
-        files = [picture.file for picture in chosen]
-        return ImageFiles(files, labels, self.preparation, self.max_pixels, self.on_bad_image == "skip")
+        return ImageFiles(chosen, labels, self.preparation, self.max_pixels, self.on_bad_image == "skip")
 
     @cached_property
-    def pictures(self) -> dict[str, list["Picture"]]:
+    def pictures(self) -> dict[str, list[Picture]]:
         """The picture files of every split, sorted by path.
 
         Raises:
-            ValueError: the folder is missing, or holds too few images.
+            ValueError: the folder is missing, or holds too few images, or its layout is in doubt.
+            BadImage: a file cannot be used, and such files are not to be skipped.
         """
+        return _cut({name: self._listings[name].pictures for name in get_args(Split)}, self._cut_shares)
+
+    def notes(self, num_classes: int | None) -> list[str]:
+        """What was found, in lines for a person: splits, classes, and what is not used.
+
+        Args:
+            num_classes: Number of classes that labels are wanted for, or None.
+        """
+        sizes = ", ".join(f"{name} {len(part):,}" for name, part in self.pictures.items() if part)
+        total, classes = sum(map(len, self.pictures.values())), self.classes
+        folders = f", {len(classes)} class folders ({few(classes)})" if classes else ", no class folders"
+        lines = [f"{counted(total, 'picture')} in {shown(self.root)}: {sizes}{folders}"]
+        own = {name: path.name for name, path in self._folders.items()}
+        one = {path.resolve() for path in self._folders.values()}
+        lines += ["split folders that are one folder: their pictures are shared"] if len(one) < len(own) else []
+        lines += [f"splits are the folders {', '.join(map(plain, own.values()))}"] if own else []
+        if self._cut_shares:
+            lines.append(f"{' and '.join(self._cut_shares)} cut from {own.get('train', 'all pictures')} by shares")
+        if classes and num_classes is None:
+            lines.append(f"class folders are not used as labels: data.num_classes={len(classes)} uses them")
+        if self.why_unlabelled:
+            lines.append(f"class folders cannot be used as labels: {self.why_unlabelled}")
+        for listing in self._listings.values():
+            lines += [f"class folders {plain(a)} and {plain(b)} are one folder" for a, b in listing.linked]
+        passed = in_words(each for listing in self._listings.values() for each in listing.passed)
+        return lines + ([passed] if passed else [])
+
+    @cached_property
+    def _folders(self) -> dict[Split, Path]:
         if not self.root.is_dir():
-            raise ValueError(f"root must be an existing folder of images, got {self.root}")
-        own = {name: find_pictures(self.root / name) for name in get_args(Split)}
-        if not own["train"]:
-            own = {"train": find_pictures(self.root), "val": [], "test": []}
-        shares = {name: share for name, share in self.shares.items() if share > 0 and not own[name]}
-        if len(own["train"]) <= len(shares):
+            raise ValueError(f"root must be an existing folder of images, got {shown(self.root)}")
+        return split_folders(self.root)
+
+    @cached_property
+    def _listings(self) -> dict[str, Listing]:
+        """What lies in the folder of every split; without split folders everything is in train."""
+        skip = self.on_bad_image == "skip"
+        own = {name: find_pictures(path, skip) for name, path in self._folders.items()} or {
+            "train": find_pictures(self.root, skip)
+        }
+        found = {name: own.get(name, Listing()) for name in get_args(Split)}
+        if self._folders:
+            found["train"].passed += _beside(self.root, self._folders)
+        shares = {name: share for name, share in self.shares.items() if share > 0 and not found[name].pictures}
+        if len(found["train"].pictures) <= len(shares):
             raise ValueError(
                 f"root must hold at least {len(shares) + 1} images ({' '.join(sorted(EXTENSIONS))}), "
-                f"got {len(own['train'])} in {self.root}"
+                f"got {len(found['train'].pictures)} in {shown(self._folders.get('train', self.root))}"
             )
-        return _cut(own, shares)
-
-
-class ImageFiles:
-    """Picture files decoded when they are read.
-
-    Args:
-        files: Paths.
-        labels: One class a file, or None.
-        preparation: How pictures become images.
-        max_pixels: Largest width times height that is decoded.
-        skip: Whether bad pictures may be left out.
-    """
-
-    generated = False
-
-    def __init__(
-        self, files: Sequence[str], labels: Sequence[int] | None, preparation: Preparation, max_pixels: int, skip: bool
-    ) -> None:
-        self.files, self.preparation, self.max_pixels, self.skip = list(files), preparation, max_pixels, skip
-        self.labels = None if labels is None else torch.tensor(labels)
-        states = [(path, found.st_size, found.st_mtime_ns) for path, found in ((p, os.stat(p)) for p in self.files)]
-        self.fingerprint = fingerprint(
-            __file__,
-            pictures.__file__,
-            files=states,
-            labels=labels,
-            preparation=repr(preparation),
-            max_pixels=max_pixels,
-            skip=skip,
-        )
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def read(self, rows: Tensor) -> dict[str, Tensor]:
-        """Images (B, C, H, W) uint8, and labels (B,) where there are classes."""
-        columns = {"image": torch.stack([self._image(self.files[row]) for row in rows.tolist()])}
-        return columns if self.labels is None else {**columns, "label": self.labels[rows]}
-
-    def _image(self, path: str) -> Tensor:
-        picture = open_picture(path, self.max_pixels, self.skip)
-        try:
-            return self.preparation(picture)
-        except DECODE_ERRORS as error:
-            raise BadImage(path, str(error), self.skip) from error
-
-
-class Picture(NamedTuple):
-    """A picture file: its path, and its path below the folder of its split."""
-
-    file: str
-    relative: str
+        return found
 
     @property
-    def class_name(self) -> str | None:
-        """The first folder of the relative path."""
-        return self.relative.split("/")[0] if "/" in self.relative else None
+    def _cut_shares(self) -> dict[str, float]:
+        return {name: share for name, share in self.shares.items() if share > 0 and not self._listings[name].pictures}
 
 
-def find_pictures(folder: Path) -> list[Picture]:
-    """All picture files below a folder, sorted; hidden files and folders are left out."""
-    found, visited = [], set()
-    for where, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(where)
-        if real in visited:  # a link to a folder above: walking on would never end
-            folders.clear()
-            continue
-        visited.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        names = [name for name in files if Path(name).suffix.lower() in EXTENSIONS and not name.startswith(".")]
-        paths = [Path(where) / name for name in names]
-        found += [Picture(str(path), path.relative_to(folder).as_posix()) for path in paths]
-    return sorted(found, key=lambda picture: picture.relative)
+def _beside(root: Path, own: Mapping[Split, Path]) -> list[Passed]:
+    """Pictures beside the split folders, which belong to no split."""
+    names = [name for name in subfolders(root) if root / name not in own.values()]
+    files = [picture.file for name in names for picture in find_pictures(root / name, skip=True).pictures]
+    files += [entry.path for entry in os.scandir(root) if Path(entry.name).suffix.lower() in EXTENSIONS]
+    return [Passed(file, "beside the split folders") for file in files if not Path(file).is_dir()]
 
 
 def require_policy(on_bad_image: str) -> None:
@@ -187,7 +175,7 @@ def _cut(own: dict[str, list[Picture]], shares: dict[str, float]) -> dict[str, l
     """Move a share of the train pictures, at least one, to each of the splits named in `shares`."""
 
     def place(picture: Picture) -> bytes:
-        return hashlib.sha256(picture.relative.encode()).digest()
+        return hashlib.sha256(os.fsencode(picture.relative)).digest()
 
     order = sorted(own["train"], key=place)
     cut, start = dict(own), 0

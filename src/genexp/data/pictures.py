@@ -1,22 +1,17 @@
-"""From a picture file to a uint8 tensor: bounded decoding, then one stated way of cutting and resizing."""
+"""From a decoded picture to a uint8 tensor: one stated way of converting, cutting and resizing."""
 
-import struct
-import warnings
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from genexp.data.source import BadImage
-
 Fit = Literal["crop", "pad", "stretch"]
-EXTENSIONS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
 _RESAMPLING = {name: Image.Resampling[name.upper()] for name in ("nearest", "box", "bilinear", "bicubic", "lanczos")}
 _EIGHT_BIT = {"1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV", "LAB", "RGBX"}
+_TRANSPARENT = {"LA", "PA", "RGBA", "La", "RGBa"}
 
 
 @dataclass(frozen=True)
@@ -88,31 +83,6 @@ class Preparation:
         return canvas
 
 
-def open_picture(path: str, max_pixels: int, skip: bool = False) -> Image.Image:
-    """Decode one picture file, upright, after its header has shown that it is not too large.
-
-    Args:
-        path: The file.
-        max_pixels: Largest width times height that is decoded.
-        skip: Passed on with the error: whether the source asked to go on without bad images.
-
-    Raises:
-        BadImage: the file is unreadable, truncated, or larger than `max_pixels`.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours
-            picture = Image.open(path)
-        with picture:
-            width, height = picture.size
-            if width * height > max_pixels:
-                raise ValueError(f"it has {width} x {height} pixels, more than max_pixels={max_pixels}")
-            picture.load()
-            return ImageOps.exif_transpose(picture)
-    except DECODE_ERRORS as error:
-        raise BadImage(path, str(error), skip) from error
-
-
 def with_channels(picture: Image.Image, channels: int) -> Image.Image:
     """Convert to grey (1) or RGB (3); transparency is laid on white.
 
@@ -122,11 +92,13 @@ def with_channels(picture: Image.Image, channels: int) -> Image.Image:
     mode = {1: "L", 3: "RGB"}[channels]
     if picture.mode == mode and "transparency" not in picture.info:
         return picture
-    if picture.has_transparency_data:
-        clear = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
-    if picture.mode not in _EIGHT_BIT:
+    if picture.mode not in _EIGHT_BIT | _TRANSPARENT:  # first: conversions of other modes cut values off in silence
         raise ValueError(f"its mode is {picture.mode}, not 8 bits a channel")
+    if picture.has_transparency_data:
+        clear = picture.convert("LA" if picture.mode == "La" else "RGBA").convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+    if picture.mode not in ("1", "L"):
+        picture = picture.convert("RGB")  # Pillow knows no way from some modes to grey
     return picture.convert(mode)
 
 
@@ -140,4 +112,5 @@ def _central(picture: Image.Image, side: int) -> Image.Image:
     if min(picture.size) < side:
         raise ValueError(f"it has {picture.width} x {picture.height} pixels, less than crop={side}")
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    return picture.crop((left, top, left + side, top + side))
+    box = (left, top, left + side, top + side)
+    return picture.resize((side, side), Image.Resampling.NEAREST, box)  # `crop` would ask Pillow's limit of pixels

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Batch
+from genexp.terminal import plain
 
 Split = Literal["train", "val", "test"]
 
@@ -50,7 +51,7 @@ class BadImage(ValueError):
     """An image that cannot be used; names its path. `skip` says that the source asked to go on without it."""
 
     def __init__(self, path: str, reason: str, skip: bool = False) -> None:
-        super().__init__(f"cannot use image {path}: {reason}")
+        super().__init__(plain(f"cannot use image {path}: {reason}"))
         self.path, self.reason, self.skip = path, reason, skip
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from genexp.contracts import Batch
 from genexp.data.source import Arrays, BadImage, ContentDigest, Examples
+from genexp.terminal import plain
 
 CHUNK = 256  # examples decoded at once
 
@@ -56,10 +57,10 @@ def load_in_memory(examples: Examples, cache_dir: str | Path | None) -> Stored:
         digest.add(piece)
         pieces.append(piece)
     _require_some(pieces, skipped)
-    columns = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+    columns, remarks = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}, _remarks(examples)
     if path is not None:
-        _write_copy(path, columns, digest.hexdigest(), skipped)
-    return _stored(Arrays(columns, examples.fingerprint, examples.generated), digest.hexdigest(), skipped)
+        _write_copy(path, columns, digest.hexdigest(), skipped, remarks)
+    return _stored(Arrays(columns, examples.fingerprint, examples.generated), digest.hexdigest(), skipped, remarks)
 
 
 def survey(examples: Examples, cache_dir: str | Path | None) -> Stored:
@@ -78,7 +79,7 @@ def survey(examples: Examples, cache_dir: str | Path | None) -> Stored:
         found = _survey(examples)
         if path is not None:
             _replace(path, lambda partial: partial.write_text(json.dumps(found)))
-    _announce(found["skipped"], len(examples))
+    _announce(found["skipped"], len(examples), found["remarks"])
     kept = Subset(examples, torch.tensor(found["rows"])) if found["skipped"] else examples
     return Stored(kept, found["digest"], dict(found["labels"]), found["skipped"])
 
@@ -91,13 +92,14 @@ def _survey(examples: Examples) -> dict[str, Any]:
         labels.update(piece["label"].tolist() if "label" in piece else [])
     _require_some(rows, skipped)
     kept = rows if skipped else []
-    return {"digest": digest.hexdigest(), "rows": kept, "labels": sorted(labels.items()), "skipped": skipped}
+    about = {"digest": digest.hexdigest(), "rows": kept, "labels": sorted(labels.items())}
+    return {**about, "skipped": skipped, "remarks": _remarks(examples)}
 
 
 def _read_survey(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text())
-        if found.keys() != {"digest", "rows", "labels", "skipped"}:
+        if found.keys() != {"digest", "rows", "labels", "skipped", "remarks"}:
             raise ValueError(f"it holds {sorted(found)}")
     except ValueError as error:
         print(f"the survey {path} is damaged ({error}); reading all images again")
@@ -141,7 +143,7 @@ def _one_by_one(examples: Examples, chunk: Tensor, skipped: list[str]) -> Iterat
         except BadImage as bad:
             if not bad.skip:
                 raise
-            skipped.append(f"{bad.path}: {bad.reason}")
+            skipped.append(plain(f"{bad.path}: {bad.reason}"))
         else:
             yield piece, row
 
@@ -152,13 +154,20 @@ def _require_some(found: list, skipped: list[str]) -> None:
         raise ValueError(f"a split must hold at least 1 usable example, got 0{detail}")
 
 
-def _stored(arrays: Arrays, digest: str, skipped: list[str]) -> Stored:
-    _announce(skipped, len(arrays) + len(skipped))
+def _remarks(examples: Examples) -> list[str]:
+    """What examples have to say once all of them have been read, such as files of which only a part is used."""
+    return list(getattr(examples, "remarks", ()))
+
+
+def _stored(arrays: Arrays, digest: str, skipped: list[str], remarks: list[str]) -> Stored:
+    _announce(skipped, len(arrays) + len(skipped), remarks)
     labels = Counter(arrays.columns["label"].tolist() if "label" in arrays.columns else [])
     return Stored(arrays, digest, dict(sorted(labels.items())), skipped)
 
 
-def _announce(skipped: list[str], count: int) -> None:
+def _announce(skipped: list[str], count: int, remarks: list[str]) -> None:
+    for remark in remarks:
+        print(remark)
     if skipped:
         shown = "\n".join(f"  {line}" for line in skipped[:10]) + ("\n  ..." if len(skipped) > 10 else "")
         print(f"skipped {len(skipped)} of {count} images that cannot be used:\n{shown}")
@@ -173,11 +182,11 @@ def _read_copy(path: Path, examples: Examples) -> Stored:
     if digest.hexdigest() != about["digest"]:
         raise ValueError("its content does not match its digest")
     arrays = Arrays(columns, examples.fingerprint, examples.generated)
-    return _stored(arrays, about["digest"], json.loads(about["skipped"]))
+    return _stored(arrays, about["digest"], json.loads(about["skipped"]), json.loads(about["remarks"]))
 
 
-def _write_copy(path: Path, columns: dict[str, Tensor], digest: str, skipped: list[str]) -> None:
-    about = {"digest": digest, "skipped": json.dumps(skipped)}
+def _write_copy(path: Path, columns: dict[str, Tensor], digest: str, skipped: list[str], remarks: list[str]) -> None:
+    about = {"digest": digest, "skipped": json.dumps(skipped), "remarks": json.dumps(remarks)}
     _replace(path, lambda partial: save_file(columns, partial, metadata=about))
 
 

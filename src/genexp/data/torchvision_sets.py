@@ -1,6 +1,7 @@
 """Any labelled image dataset of torchvision as a source, downloaded when it is missing."""
 
 import os
+import struct
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from http.client import HTTPException
@@ -8,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL.Image import DecompressionBombError
 from torch import Tensor
 
 from genexp.data import pictures
 from genexp.data.folder import OnBadImage, require_policy
-from genexp.data.pictures import DECODE_ERRORS, Fit, Preparation
+from genexp.data.pictures import Fit, Preparation
 from genexp.data.source import BadImage, Split, fingerprint, require_split
 
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, DecompressionBombError)
 
-class DownloadError(RuntimeError):
+
+class DownloadError(ConnectionError):
     """A dataset is neither on disk nor could it be downloaded; names the folder to fill."""
 
 
@@ -177,8 +181,9 @@ class TorchvisionExamples:
         return columns if self.source.classes is None else {**columns, "label": torch.tensor(labels)}
 
     def _example(self, row: int) -> tuple[Tensor, int]:
+        dataset = self.dataset  # a missing one is no bad image
         try:
-            picture, target = self.dataset[row]
+            picture, target = dataset[row]
             return self.source.preparation(picture), self._label(target)
         except DECODE_ERRORS as error:
             raise BadImage(self._path(row), str(error), self.source.skip) from error

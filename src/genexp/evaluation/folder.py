@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from genexp.contracts import Batch
-from genexp.data.folder import Picture, find_pictures
-from genexp.data.pictures import open_picture, to_tensor, with_channels
+from genexp.data.decoding import open_picture, read_header
+from genexp.data.layout import shown, split_folders
+from genexp.data.listing import Picture, find_pictures, in_words
+from genexp.data.picture_files import few, first_frames
+from genexp.data.pictures import to_tensor, with_channels
 from genexp.evaluation.images import ImageSet, sample_note, sampled_rows
 from genexp.tensors import to_float
-
-MAX_PIXELS = 50_000_000
-"""Largest width times height that is decoded."""
+from genexp.terminal import counted
 
 
 class PictureFolder:
@@ -31,7 +31,8 @@ class PictureFolder:
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: it holds fewer than two pictures or fewer than `num`, or they differ in size or colour mode.
+        ValueError: it holds fewer than two pictures or fewer than `num`, they differ in size or colour mode, or it
+            holds the folders of several splits.
         BadImage: a picture cannot be read.
     """
 
@@ -39,7 +40,10 @@ class PictureFolder:
         self.root = Path(root).expanduser()
         if not self.root.is_dir():
             raise FileNotFoundError(f"a folder of images must exist, got {root}")
-        pictures = find_pictures(self.root)
+        self._require_one_set()
+        listing = find_pictures(self.root)
+        pictures, self._passed, self._several = listing.pictures, listing.passed, []
+        self._found = len(pictures)
         if len(pictures) < max(2, num or 2):
             raise ValueError(f"{root} must hold at least {max(2, num or 2)} images, got {len(pictures)}")
         names = [picture.class_name for picture in pictures]
@@ -69,6 +73,13 @@ class PictureFolder:
             self.note,
         )
 
+    def notes(self) -> list[str]:
+        """What was found, in lines for a person: pictures, classes, and what was passed over."""
+        folders = f"{len(self.classes)} class folders ({few(self.classes)})" if self.classes else "no class folders"
+        lines = [f"{counted(self._found, 'picture')} in {shown(self.root)}, {folders}"]
+        passed = in_words(self._passed)
+        return lines + ([passed] if passed else []) + first_frames(self._several)
+
     def label_counts(self) -> list[int] | None:
         """Number of pictures of every class; None without classes."""
         if self.classes is None:
@@ -76,16 +87,31 @@ class PictureFolder:
         counts = Counter(picture.class_name for picture in self.pictures)
         return [counts[name] for name in self.classes]
 
+    def _require_one_set(self) -> None:
+        splits = [path.name for path in split_folders(self.root).values()]
+        if splits:
+            raise ValueError(
+                f"a folder of images must be one set, got the split folders {', '.join(splits)} in {shown(self.root)}: "
+                f"choose one, such as {shown(self.root / splits[-1])}"
+            )
+
     def _common_shape(self) -> tuple[int, int, int]:
-        first = _shape_in_header(self.pictures[0])
+        first = self._shape_in_header(self.pictures[0])
         for picture in self.pictures[1:]:
-            shape = _shape_in_header(picture)
+            shape = self._shape_in_header(picture)
             if shape != first:
                 raise ValueError(
                     f"the images of a folder must share size and colour mode: {self.pictures[0].relative} is "
                     f"{_words(first)}, {picture.relative} is {_words(shape)} in {self.root}"
                 )
         return first
+
+    def _shape_in_header(self, picture: Picture) -> tuple[int, int, int]:
+        """(C, H, W) of the upright picture; palettes and transparency count as colour."""
+        header = read_header(picture.file)
+        if header.several:
+            self._several.append(picture.file)
+        return header.channels, header.height, header.width
 
     def _batches(self, batch_size: int) -> Iterator[Batch]:
         for first in range(0, len(self.pictures), batch_size):
@@ -96,20 +122,7 @@ class PictureFolder:
             yield batch
 
     def _decoded(self, picture: Picture) -> Tensor:
-        return to_tensor(with_channels(open_picture(picture.file, MAX_PIXELS), self.shape[0]))
-
-
-def _shape_in_header(picture: Picture) -> tuple[int, int, int]:
-    """(C, H, W) of the upright picture, from the file's header; palettes and transparency count as colour."""
-    try:
-        with Image.open(picture.file) as opened:
-            width, height = opened.size
-            if opened.getexif().get(0x0112, 1) > 4:  # turned by a quarter
-                width, height = height, width
-            return 1 if opened.mode in ("L", "1") else 3, height, width
-    except (OSError, Image.DecompressionBombError):
-        decoded = open_picture(picture.file, MAX_PIXELS)  # names the file and what is wrong with it
-        return 1 if decoded.mode in ("L", "1") else 3, decoded.height, decoded.width
+        return to_tensor(with_channels(open_picture(picture.file), self.shape[0]))
 
 
 def _words(shape: tuple[int, int, int]) -> str:

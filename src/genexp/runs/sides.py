@@ -1,5 +1,6 @@
 """What an evaluation compares: sets of images named by a data configuration, a split of a run's data, or a folder."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -86,12 +87,16 @@ def tracked(images: ImageSet, title: str) -> ImageSet:
 
 def _split(data: DictConfig, split: str, device: Any) -> Side:
     module = build(data)
+    for line in module.source.notes(module.num_classes) if hasattr(module.source, "notes") else ():
+        print(line, file=sys.stderr)
     counts = None if module.num_classes is None else module.label_counts(split)
     return Side(image_set(module, split, device), data, counts, module)
 
 
 def _folder(text: str, num: int | None, seed: int, device: Any) -> Side:
     folder = PictureFolder(text, num, seed)
+    for line in folder.notes():
+        print(line, file=sys.stderr)
     found = folder.image_set()
     channels, height, width = folder.shape
     size = height if height == width else None

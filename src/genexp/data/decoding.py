@@ -1,0 +1,138 @@
+"""The one place that opens picture files: stated formats, regular files, bounded sizes, every channel at 8 bits."""
+
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, NamedTuple
+
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+
+from genexp.data import sixteen_bits
+from genexp.data.source import BadImage
+
+FORMATS = ("PNG", "JPEG", "JPEG2000", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM")
+"""Formats by Pillow's names: the decoders that a file can reach. Pillow knows others, some of which start programs."""
+EXTENSIONS = {
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+    *(".webp", ".avif", ".avifs", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"),
+}
+"""Endings, in lower case, of the names of picture files."""
+MAX_PIXELS = 50_000_000
+"""Largest width times height that is decoded unless something else is asked for."""
+SEVERAL = "several frames"
+"""Key of a decoded picture's `info` that is true where the file holds further frames."""
+_ORIENTATION = 0x0112
+_TEXT_CHUNK, _TEXT_MEMORY = 64 * 2**20, 256 * 2**20  # bytes of text and profiles in a PNG, unpacked: one, and all
+_SMALLEST_LIMIT = 2**20  # pixels: a TIFF tile may be larger than a small picture
+_LOCK = threading.RLock()
+
+
+class Header(NamedTuple):
+    """What the header of a picture file says.
+
+    Args:
+        channels: 1 for grey, 3 for colour; palettes and transparency count as colour.
+        height: Pixels, of the upright picture.
+        width: Pixels, of the upright picture.
+        several: The file holds further frames or pages, which are not read.
+    """
+
+    channels: int
+    height: int
+    width: int
+    several: bool
+
+
+def open_picture(path: str, max_pixels: int = MAX_PIXELS, skip: bool = False) -> Image.Image:
+    """Decode the first frame of a picture file, upright, at 8 bits a channel.
+
+    16 bits a channel are scaled and rounded.
+
+    Args:
+        path: The file.
+        max_pixels: Largest width times height that is decoded; the header is asked first.
+        skip: Passed on with the error: whether the source asked to go on without bad images.
+
+    Raises:
+        BadImage: the file is unreadable, no regular file, none of `FORMATS`, truncated, larger than `max_pixels`, or
+            holds values that are no colours.
+    """
+    with _told(path, max_pixels, skip), _opened(path, max_pixels) as (picture, file):
+        several = has_several_frames(picture)
+        upright = ImageOps.exif_transpose(sixteen_bits.decoded(picture, file))
+        upright.info[SEVERAL] = several
+        return upright
+
+
+def read_header(path: str, max_pixels: int = MAX_PIXELS, skip: bool = False) -> Header:
+    """Size and colour of a picture, without decoding it.
+
+    Raises:
+        BadImage: as `open_picture`, as far as the header tells.
+    """
+    with _told(path, max_pixels, skip), _opened(path, max_pixels) as (picture, _):
+        width, height = picture.size
+        turned = picture.format != "TIFF" and picture.getexif().get(_ORIENTATION, 1) > 4  # Pillow turns TIFF itself
+        if turned:
+            width, height = height, width
+        grey = picture.mode in ("L", "1", "I") or picture.mode.startswith("I;16")
+        return Header(1 if grey else 3, height, width, has_several_frames(picture))
+
+
+def has_several_frames(picture: Image.Image) -> bool:
+    """Whether a file holds frames or pages behind the first; previews that a camera adds to a JPEG do not count."""
+    return picture.format != "MPO" and bool(getattr(picture, "is_animated", False))
+
+
+@contextmanager
+def _told(path: str, max_pixels: int, skip: bool) -> Iterator[None]:
+    """Turn whatever a decoder raises for a damaged file into one error that names the file."""
+    try:
+        yield
+    except UnidentifiedImageError as error:
+        raise BadImage(path, f"it cannot be read as any of {', '.join(FORMATS)}", skip) from error
+    except Image.DecompressionBombError as error:
+        raise BadImage(path, f"it has far more than max_pixels={max_pixels} pixels", skip) from error
+    except OSError as error:
+        raise BadImage(path, error.strerror or str(error), skip) from error
+    except Exception as error:  # decoders raise nearly everything: AssertionError, KeyError, struct.error, ...
+        raise BadImage(path, str(error) or type(error).__name__, skip) from error
+
+
+@contextmanager
+def _opened(path: str, max_pixels: int) -> Iterator[tuple[Image.Image, IO[bytes]]]:
+    with (
+        os.fdopen(_regular_file(path), "rb") as file,
+        _limits(max_pixels),
+        Image.open(file, formats=FORMATS) as picture,
+    ):
+        width, height = picture.size
+        if width * height > max_pixels:
+            raise ValueError(f"it has {width} x {height} pixels, more than max_pixels={max_pixels}")
+        yield picture, file
+
+
+def _regular_file(path: str) -> int:
+    """A descriptor of a regular file; a pipe, which could keep a reader waiting for ever, is not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise ValueError("it is not a regular file")
+
+
+@contextmanager
+def _limits(max_pixels: int) -> Iterator[None]:
+    """Our limits in place of Pillow's, which are of the whole process: hence the lock."""
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        before = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
+        Image.MAX_IMAGE_PIXELS = max(max_pixels, _SMALLEST_LIMIT)
+        PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = _TEXT_CHUNK, _TEXT_MEMORY
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = before
