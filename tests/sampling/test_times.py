@@ -17,6 +17,8 @@ from genexp.sampling.times import time_grid
         ("trailing", 3, 10, [10, 7, 3, 0]),
         ("leading", 3, 10, [7, 4, 1, 0]),
         ("linspace", 1, 10, [10, 0]),
+        ("quadratic", 1, 1000, [801, 0]),
+        ("leading", 7, 10, [9, 8, 6, 5, 3, 2, 1, 0]),
         ("trailing", 4, 80.0, [80.0, 60.0, 40.0, 20.0, 0]),
         ([1, 9, 4], None, 10, [9, 4, 1, 0]),
         ([1, 9, 4], 3, 10, [9, 4, 1, 0]),
@@ -24,6 +26,15 @@ from genexp.sampling.times import time_grid
 )
 def test_grids(spacing, steps, last, expected):
     assert time_grid(steps, last, spacing) == expected
+
+
+@pytest.mark.parametrize("steps", [334, 501, 667, 751, 999])
+def test_many_steps_begin_near_the_end_of_the_schedule(steps):
+    """A distance rounded down would make 501 of 1000 steps the times 1 to 501."""
+    times = time_grid(steps, 1000, "leading")
+    assert len(times) == steps + 1
+    assert times[0] >= 998
+    assert {a - b for a, b in pairwise(times[:-1])} <= {1000 // steps, 1000 // steps + 1}
 
 
 @pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])

@@ -19,6 +19,7 @@ from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.base import Metric
 from genexp.evaluation.protocol import describe
 from genexp.evaluation.scores import Generated, Score
+from genexp.sampling.base import require_grid
 from genexp.sampling.density import fit_to_training_images
 
 
@@ -69,7 +70,8 @@ class Evaluate(Callback):
         self._floor: dict[str, Score] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Look at the real images before training, so that what is wrong with them is said then."""
+        """Look at the sampler and the real images before training, so that what is wrong with them is said then."""
+        require_grid(self.sampler, pl_module.source())
         if self.evaluator.metrics and trainer.is_global_zero:
             self._look(trainer)
 

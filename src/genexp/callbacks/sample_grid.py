@@ -7,6 +7,7 @@ from lightning import Callback, Trainer
 from torch import Tensor
 
 from genexp.contracts import Sampler, Trainee
+from genexp.sampling.base import require_grid
 from genexp.sampling.density import fit_to_training_images
 from genexp.tensors import IndexedNoise
 
@@ -37,6 +38,10 @@ class SampleGrid(Callback):
             raise ValueError(f"num must be at least 1 sample, got {num}")
         self.sampler, self.num, self.columns = sampler, num, columns
         self.seed, self.num_classes = seed, num_classes
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Trainee) -> None:
+        """Say before training what the sampler cannot do with the model's schedule."""
+        require_grid(self.sampler, pl_module.source())
 
     @torch.no_grad()
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Trainee) -> None:

@@ -17,6 +17,7 @@ from genexp.evaluation.images import quantised
 from genexp.evaluation.protocol import describe
 from genexp.runs.build import build
 from genexp.runs.load import Run
+from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.density import fit_to_training_images
 from genexp.tensors import to_float, to_uint8
 
@@ -66,6 +67,9 @@ class Samples:
             "seed": seed,
             "counts": json.dumps(self.counts),
         }
+        if isinstance(self.sampler, DiffusionSampler):  # what a spacing means may change, the times may not
+            times = [level.time for level in self.sampler.levels(self.source.schedule)]
+            self._key["times"] = hashlib.sha256(json.dumps(times).encode()).hexdigest()
         self._seconds: list[float] = []
         self._drawn = 0
 

@@ -13,6 +13,13 @@ from genexp.sampling.guidance import ClassifierFreeGuidance
 from genexp.sampling.times import require_spacing, time_grid
 from genexp.tensors import IndexedNoise
 
+MOST_SIGNAL = 0.1
+"""Largest share of signal, alpha / sqrt(alpha^2 + sigma^2), where a grid may begin below the schedule's last time.
+
+Sampling begins with noise alone. Where a share a of the image should be in it, the mean of normal data N(m, s^2) comes
+out at about m (1 - a s).
+"""
+
 
 class Level(NamedTuple):
     """One point of the time grid with its signal and noise levels, from float64."""
@@ -58,19 +65,35 @@ class DiffusionSampler:
         raise TypeError(f"{type(self).__name__} must define step")
 
     def levels(self, schedule: Schedule) -> list[Level]:
-        """The grid from the noisiest level down to clean data."""
+        """The grid from the noisiest level down to clean data.
+
+        Raises:
+            ValueError: the schedule does not have the times, or the grid begins where more than `MOST_SIGNAL` of the
+                image is left: what grows from noise alone would be too near 0.
+        """
         times = time_grid(self.steps, schedule.last, self.spacing)
         alpha, sigma = schedule(torch.tensor(times), torch.float64)
-        return [Level(*point) for point in zip(times, alpha.tolist(), sigma.tolist(), strict=True)]
+        levels = [Level(*point) for point in zip(times, alpha.tolist(), sigma.tolist(), strict=True)]
+        first = levels[0]
+        signal = first.alpha / math.hypot(first.alpha, first.sigma)
+        if signal > MOST_SIGNAL and first.time < schedule.last:
+            raise ValueError(
+                f"steps and spacing must begin where at most {MOST_SIGNAL:g} of a noisy image is signal, "
+                f"got {signal:.2g} at the first time {first.time:g} of {schedule.last:g} "
+                f"(steps={self.steps}, spacing={self.spacing}); take more steps, or spacing=trailing"
+            )
+        return levels
 
     def start(self, model: Denoiser, noise: IndexedNoise) -> Tensor:
         """Standard normal noise (B, *image_shape).
 
         Raises:
             TypeError: `model` is not a denoiser.
+            ValueError: the sampler does not fit its schedule.
         """
         if not isinstance(model, Denoiser):
             raise TypeError(f"{type(self).__name__} draws from a Denoiser, got {type(model).__name__}")
+        self.levels(model.schedule)
         return noise.normal(*model.image_shape)
 
     @torch.no_grad()
@@ -132,6 +155,16 @@ class Denoise:
         x_0 = self.model(x_t, torch.full((len(x_t),), level.time, device=x_t.device), self.label)
         self.latest = x_0.clamp(-1, 1) if self.clip else x_0
         return self.latest
+
+
+def require_grid(sampler: object, model: object) -> None:
+    """Check that a diffusion sampler's times fit the schedule of the denoiser; says nothing of other samplers.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if isinstance(sampler, DiffusionSampler) and isinstance(model, Denoiser):
+        sampler.levels(model.schedule)
 
 
 def step_variance(t: Level, s: Level) -> float:

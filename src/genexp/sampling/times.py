@@ -5,11 +5,15 @@ from collections.abc import Callable, Sequence
 
 
 def leading(steps: int, last: float) -> list[float]:
-    """1, 1 + d, 1 + 2 d, ... with d = floor(T / steps): never reaches T unless `steps` is T.
+    """1 + the whole part of i T / steps for i = 0, 1, ...: ends at time 1 and begins a step below T.
 
-    Reference: the grid of Song et al., "Denoising Diffusion Implicit Models" (2021), appendix D.2, linear.
+    With a whole number for the distance, floor(T / steps), as many codes have it, 501 of 1000 steps would be the times
+    1 to 501 and begin in the middle of the schedule.
+
+    Reference: Song et al., "Denoising Diffusion Implicit Models" (2021), appendix D.2, linear: floor(c i), with c such
+    that the last time is close to T.
     """
-    return [1 + i * (last // steps) for i in range(steps)]
+    return [1 + math.floor(i * last / steps) for i in range(steps)]
 
 
 def trailing(steps: int, last: float) -> list[float]:
@@ -28,10 +32,13 @@ def linspace(steps: int, last: float) -> list[float]:
 def quadratic(steps: int, last: float) -> list[float]:
     """1 + the whole part of squares of equally spaced numbers from 0 to sqrt(0.8 T): dense near the data.
 
+    One step is the noisiest of these times.
+
     Reference: Song et al., "Denoising Diffusion Implicit Models" (2021), appendix D.2, quadratic.
     """
     end = math.sqrt(0.8 * last)
-    return [1 + math.floor((end * i / max(steps - 1, 1)) ** 2) for i in range(steps)]
+    places = [1.0] if steps == 1 else [i / (steps - 1) for i in range(steps)]
+    return [1 + math.floor((end * place) ** 2) for place in places]
 
 
 SPACINGS: dict[str, Callable[[int, float], list[float]]] = {
