@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from genexp.tensors import IndexedNoise, expand_to, image_grid, mix_seed, picture, to_float, to_uint8
+from genexp.tensors import IndexedNoise, expand_to, image_grid, mix_seed, to_float, to_uint8
 
 
 def test_uint8_round_trip_is_exact_for_all_levels():
@@ -60,20 +60,6 @@ def test_grid_puts_every_image_where_it_belongs():
 def test_grid_refuses_channels_it_cannot_show():
     with pytest.raises(ValueError, match="1 or 3 channels, got 2"):
         image_grid(torch.zeros(1, 2, 4, 4))
-
-
-def test_small_images_are_enlarged_and_points_are_scattered():
-    assert picture(torch.zeros(4, 1, 8, 8), columns=2).shape == (3, 2 * 34 + 2, 2 * 34 + 2)
-    cloud = picture(torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
-    assert cloud.shape[0] == 3
-    assert (cloud.sum(0) < 3 * 255).sum() == 10
-
-
-@pytest.mark.parametrize(("reach", "shown"), [(1.5, 1.5), (1.6, 3.0), (4.0, 6.0), (100.0, 12.0)])
-def test_points_are_shown_over_the_smallest_range_that_holds_nearly_all(reach, shown):
-    points = torch.tensor([[0.0, 0.0], [-reach, 0.0]])
-    (columns,) = (picture(points).sum(0) < 3 * 255).any(0).nonzero(as_tuple=True)
-    assert columns[1] == pytest.approx((1 - min(reach, shown) / shown) / 2 * 381 + 1, abs=1)
 
 
 def test_expand_to_broadcasts_per_sample_values():

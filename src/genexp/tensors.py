@@ -1,6 +1,7 @@
 """Tensor conventions shared by every layer: image range, broadcasting, grids, and noise keyed by sample index."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -55,30 +56,40 @@ def image_grid(images: Tensor, columns: int | None = None, padding: int = 2) -> 
     return canvas
 
 
-_REACHES = (1.5, 3.0, 6.0, 12.0)
+@dataclass(frozen=True)
+class Plane:
+    """Where points of one data set are shown: the same part of the plane in every picture, with what they aim at.
 
-
-def picture(samples: Tensor, columns: int | None = None, smallest: int = 32) -> Tensor:
-    """One uint8 picture (3, H, W) of samples: images as a grid, points (B, 2) as a scatter plot.
-
-    Images smaller than `smallest` pixels are enlarged by whole factors so that a person can see them. Points are shown
-    over [-1.5, 1.5]^2, or two, four or eight times as much where more than one in a hundred lies outside.
+    Args:
+        reach: Both axes show [-reach, reach].
+        centres: Means (M, 2) of the modes, or None.
+        radius: Radius of a circle around each of them.
+        target: Points (N, 2) of the data, or None.
     """
-    if samples.ndim == 2:
-        return _scatter(samples.detach().float().cpu())
-    factor = max(1, -(-smallest // samples.shape[-1]))
-    enlarged = samples.detach().float().repeat_interleave(factor, dim=-1).repeat_interleave(factor, dim=-2)
-    return image_grid(enlarged, columns)
+
+    reach: float
+    centres: Tensor | None = None
+    radius: float = 0.0
+    target: Tensor | None = None
 
 
-def _scatter(points: Tensor, size: int = 384) -> Tensor:
-    limit = next((reach for reach in _REACHES if (points.abs() <= reach).all(1).float().mean() >= 0.99), _REACHES[-1])
-    canvas = torch.full((3, size, size), 255, dtype=torch.uint8)
-    pixels = ((points.clamp(-limit, limit) + limit) / (2 * limit) * (size - 3)).round().long() + 1
-    ink = torch.tensor([31, 91, 163], dtype=torch.uint8)[:, None]
-    for dx, dy in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)):
-        canvas[:, size - 1 - pixels[:, 1] - dy, pixels[:, 0] + dx] = ink
-    return canvas
+@dataclass(frozen=True)
+class Grid:
+    """Samples as one picture shows them.
+
+    Args:
+        samples: Images (B, C, H, W) in [-1, 1], row by row, or points (B, 2).
+        columns: Images a row; None for the smallest square.
+        across: Words above the columns; none for a picture without words.
+        down: Words beside the rows.
+        plane: Where points are shown; None where nothing is known of their data.
+    """
+
+    samples: Tensor
+    columns: int | None = None
+    across: Sequence[str] = ()
+    down: Sequence[str] = ()
+    plane: Plane | None = None
 
 
 class IndexedNoise:

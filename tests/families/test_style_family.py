@@ -185,10 +185,11 @@ def test_render_repeats_the_one_picture_and_grids_show_the_pair(vgg):
     model = optimisation(vgg)
     fit(model, 2)
     assert model.render({"content": torch.zeros(3, 3, 8, 8)}).shape == (3, 3, 16, 16)
-    grid, columns = model.extra_grids(PAIR, None)["transfer"]
-    assert (tuple(grid.shape), columns) == ((3, 3, 16, 16), 3)
-    assert torch.equal(grid[0], PAIR["content"][0])
-    assert torch.equal(grid[2], model.render(PAIR)[0])
+    grid = model.extra_grids(PAIR, None)["transfer"]
+    assert (tuple(grid.samples.shape), grid.columns) == ((3, 3, 16, 16), 3)
+    assert grid.across == ("content", "style", "result")
+    assert torch.equal(grid.samples[0], PAIR["content"][0])
+    assert torch.equal(grid.samples[2], model.render(PAIR)[0])
 
 
 @pytest.mark.parametrize(
@@ -263,10 +264,12 @@ def test_strength_goes_from_the_content_to_the_style(vgg):
     own = model.stylize(batch["content"], batch["content"], 1.0)
     torch.testing.assert_close(own, unstyled, rtol=1e-3, atol=1e-4)
     grids = model.extra_grids(batch, None)
-    assert {name: (tuple(grid.shape), columns) for name, (grid, columns) in grids.items()} == {
+    assert {name: (tuple(grid.samples.shape), grid.columns) for name, grid in grids.items()} == {
         "transfer": ((12, 3, 16, 16), 4),
         "strength": ((20, 3, 16, 16), 5),
     }
+    assert grids["transfer"].down == ("content", "style", "result")
+    assert grids["strength"].across[1] == "strength 0.25"
 
 
 @torch.no_grad()

@@ -203,20 +203,24 @@ def test_grids_alternate_originals_and_reconstructions(count, columns):
     model = small(num_classes=10).eval()
     (batch,) = batches(1, size=count)
     grids = model.extra_grids(batch, IndexedNoise(0, range(count)))
-    images, width = grids["reconstruction"]
+    images, width = grids["reconstruction"].samples, grids["reconstruction"].columns
+    assert grids["reconstruction"].down == ("data", "decoded") * (count // columns)
     shown = count // columns * columns
     assert (width, len(images)) == (columns, 2 * shown)
     rows = images.unflatten(0, (-1, 2, columns)).detach()
     assert rows[:, 0].flatten(0, 1).equal(batch["image"][:shown])
     torch.testing.assert_close(rows[:, 1].flatten(0, 1), model.reconstruct(batch["image"], batch["label"])[:shown])
-    traversed, width = grids["traversal"]
-    assert (width, len(traversed)) == (len(TRAVERSAL), LATENT * len(TRAVERSAL))
+    traversal = grids["traversal"]
+    assert (len(traversal.across), len(traversal.down)) == (len(TRAVERSAL), LATENT)
+    assert (traversal.columns, len(traversal.samples)) == (len(TRAVERSAL), LATENT * len(TRAVERSAL))
 
 
 def test_grids_show_binarised_originals_that_depend_on_the_noise_alone():
     model = small(Bernoulli("dynamic")).eval()
     (batch,) = batches(1, size=4)
-    first, again, other = (model.extra_grids(batch, IndexedNoise(s, range(4)))["reconstruction"][0] for s in (0, 0, 1))
+    first, again, other = (
+        model.extra_grids(batch, IndexedNoise(s, range(4)))["reconstruction"].samples for s in (0, 0, 1)
+    )
     assert set(first[:4].unique().tolist()) == {-1.0, 1.0}
     assert first.equal(again)
     assert not first[:4].equal(other[:4])

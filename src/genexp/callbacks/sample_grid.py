@@ -9,7 +9,7 @@ from torch import Tensor
 from genexp.contracts import Sampler, Trainee
 from genexp.sampling.base import require_grid
 from genexp.sampling.density import fit_to_training_images
-from genexp.tensors import IndexedNoise
+from genexp.tensors import Grid, IndexedNoise, Plane
 
 
 class SampleGrid(Callback):
@@ -20,10 +20,11 @@ class SampleGrid(Callback):
 
     Args:
         sampler: How the samples are drawn.
-        num: Samples in the grid.
+        num: Images in the grid.
         columns: Samples a row; by default ten for ten classes, else a square.
         seed: Seed of the noise.
         num_classes: Number of classes of a conditional model, or None.
+        points: Samples in place of `num` where they are points of the plane.
     """
 
     def __init__(
@@ -33,10 +34,12 @@ class SampleGrid(Callback):
         columns: int | None = None,
         seed: int = 0,
         num_classes: int | None = None,
+        points: int = 2500,
     ) -> None:
-        if num < 1:
-            raise ValueError(f"num must be at least 1 sample, got {num}")
-        self.sampler, self.num, self.columns = sampler, num, columns
+        for name, value in (("num", num), ("points", points)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1 sample, got {value}")
+        self.sampler, self.num, self.columns, self.points = sampler, num, columns, points
         self.seed, self.num_classes = seed, num_classes
 
     def on_fit_start(self, trainer: Trainer, pl_module: Trainee) -> None:
@@ -52,15 +55,15 @@ class SampleGrid(Callback):
         batch = {name: value[: self.num].to(pl_module.device) for name, value in batch.items()}
         fit_to_training_images(self.sampler, pl_module.source(), trainer.datamodule, pl_module.device)
         caption = f"{pl_module.images_seen} images seen, seed {self.seed}"
-        for key, (images, columns) in self.grids(pl_module, batch).items():
+        for key, grid in self.grids(pl_module, batch, trainer.datamodule.plane()).items():
             for logger in trainer.loggers:
                 if hasattr(logger, "log_picture"):
-                    logger.log_picture(key, images, columns, step=pl_module.images_seen, caption=caption)
+                    logger.log_picture(key, grid, step=pl_module.images_seen, caption=caption)
 
-    def grids(self, model: Trainee, batch: dict[str, Tensor]) -> dict[str, tuple[Tensor, int | None]]:
+    def grids(self, model: Trainee, batch: dict[str, Tensor], plane: Plane | None = None) -> dict[str, Grid]:
         """The pictures of a model in its present state: `samples` and whatever the family adds."""
-        noise = IndexedNoise(self.seed, range(self.num), model.device)
-        shown: dict[str, tuple[Tensor, int | None]] = {"samples": (self._samples(model, batch, noise), self.columns)}
+        noise = IndexedNoise(self.seed, range(self.num if plane is None else self.points), model.device)
+        shown = {"samples": Grid(self._samples(model, batch, noise), self.columns, plane=plane)}
         extra: Any = getattr(model, "extra_grids", None)
         if extra is not None:
             shown |= extra(batch, IndexedNoise(self.seed, range(len(next(iter(batch.values())))), model.device))
@@ -72,5 +75,5 @@ class SampleGrid(Callback):
             return self.sampler.run(source, batch, noise)
         label = None
         if self.num_classes is not None:
-            label = torch.arange(self.num, device=model.device) % self.num_classes
+            label = torch.arange(len(noise), device=model.device) % self.num_classes
         return self.sampler.run(source, self.sampler.start(source, noise), noise, label)

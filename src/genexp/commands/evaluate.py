@@ -122,7 +122,8 @@ def _written(
     from genexp.runs.exhibits import write_pictures, write_samples
 
     folder.mkdir(parents=True, exist_ok=True)
-    grid = write_samples(batches, folder, config.grid)
+    data = measuring.side.datamodule
+    grid = write_samples(batches, folder, config.grid, None if data is None else data.plane())
     pictures = ([grid] if grid else []) + write_pictures(measuring, summary, batches, folder, config.pictures)
     return write_values(scores, measuring.floor, subject, folder, pictures)
 

@@ -120,14 +120,17 @@ def _scores(
 
 
 def _written(run: Any, scores: dict[str, Any], shown: list[Any], folder: Path) -> dict[str, Any]:
-    from genexp.families.style import rows
+    from genexp.families.style import PARTS, rows
     from genexp.runs.loggers import save_png
-    from genexp.tensors import picture
+    from genexp.runs.pictures import drawn
+    from genexp.tensors import Grid
 
     folder.mkdir(parents=True, exist_ok=True)
     pictures = []
     if shown:
         images, columns = rows(*shown)
         pictures.append(folder / "samples.png")
-        save_png(picture(images, columns if columns > 1 else len(images)), pictures[0])
+        several = [f"pair {i}" for i in range(columns)], PARTS
+        words = {"across": several[0], "down": several[1]} if columns > 1 else {"across": PARTS}
+        save_png(drawn(Grid(images, columns if columns > 1 else len(images), **words)), pictures[0])
     return write_values(scores, {}, subject_of(run), folder, pictures)

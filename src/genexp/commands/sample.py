@@ -69,26 +69,26 @@ def _how(node: DictConfig, config: DictConfig) -> list[str]:
 
 def _write(drawing: Any, images: Any, config: DictConfig, folder: Path) -> list[Path]:
     from genexp.runs.loggers import save_png
-    from genexp.tensors import picture, to_uint8
+    from genexp.runs.pictures import drawn
+    from genexp.tensors import Grid, to_uint8
 
     columns = config.columns or (drawing.num_classes if drawing.num_classes and drawing.num_classes <= 20 else None)
-    pictures = {"grid.png": picture(images, columns)}
-    if config.interpolate and drawing.has_start:
-        arcs = drawing.interpolation(config.rows, config.interpolate)
-        pictures["interpolation.png"] = picture(arcs, config.interpolate)
-    if config.frames and drawing.has_trajectory:
-        strip, width = drawing.strip(config.rows, config.frames)
-        pictures["denoising.png"] = picture(strip, width)
+    points = images.ndim == 2
+    pictures = {"grid.png": Grid(images, columns, plane=drawing.plane if points else None)}
+    if config.interpolate and drawing.has_start and not points:
+        pictures["interpolation.png"] = drawing.interpolation(config.rows, config.interpolate)
+    if config.frames and drawing.has_trajectory and not points:
+        pictures["denoising.png"] = drawing.strip(config.rows, config.frames)
     written = []
-    for name, image in pictures.items():
-        save_png(image, folder / name)
+    for name, grid in pictures.items():
+        save_png(drawn(grid), folder / name)
         written.append(folder / name)
     if config.singles and images.ndim == 4:
         (folder / "images").mkdir(exist_ok=True)
         for i, image in enumerate(to_uint8(images)):
             save_png(image, folder / "images" / f"{i:06d}.png")
         written.append(folder / "images")
-    if images.ndim == 2:
+    if points:
         lines = [",".join(f"{value:.6g}" for value in point) for point in images.tolist()]
         (folder / "points.csv").write_text("\n".join(lines) + "\n")
         written.append(folder / "points.csv")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from genexp.data.augment import Augmentation
 from genexp.data.source import Source, Split, require_split
 from genexp.data.store import Stored, Subset, load_in_memory, survey
 from genexp.data.stream import EvalLoader, Stream, TrainLoader, as_float
+from genexp.tensors import Plane
 
 
 class ImageData(LightningDataModule):
@@ -98,6 +100,18 @@ class ImageData(LightningDataModule):
             self._check(split, found)
             self._splits[split] = found
         return self._splits[split]
+
+    def plane(self) -> Plane | None:
+        """Where points of this data are shown, over some held-out ones; None for images.
+
+        A source may say so by a property `plane`; else it is a quarter farther than these points reach.
+        """
+        if len(self.shape) != 1:
+            return None
+        examples = self.stored("val").examples
+        target = examples.read(torch.arange(min(len(examples), 2000)))["image"]
+        known = getattr(self.source, "plane", None) or Plane(1.25 * float(target.abs().max()))
+        return replace(known, target=target)
 
     def _check(self, split: str, found: Stored) -> None:
         example = found.examples.read(torch.zeros(1, dtype=torch.int64))

@@ -9,6 +9,7 @@ from torch import Tensor
 from genexp.data import generated
 from genexp.data.generated import drawn_by_index
 from genexp.data.source import Arrays, Split, fingerprint, require_split
+from genexp.tensors import Plane
 
 Kind = Literal["ring", "grid", "swiss_roll", "moons", "checkerboard"]
 _BLOCK = 1024
@@ -65,6 +66,11 @@ class Toy2d:
             line = torch.linspace(-self.scale, self.scale, 5)
             return torch.cartesian_prod(line, line)
         return None
+
+    @property
+    def plane(self) -> Plane:
+        """Where all pictures of this distribution look: half as far again as it reaches, with circles of 3 `std`."""
+        return Plane(max(1.5 * self.scale, self.scale + 6 * self.std), self.centres, 3 * self.std)
 
     @property
     def classes(self) -> tuple[str, ...] | None:

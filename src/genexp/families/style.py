@@ -11,7 +11,7 @@ from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update
 from genexp.losses.style import StyleLoss, StyleObjective
 from genexp.ramps import Constant, Ramp
-from genexp.tensors import mix_seed
+from genexp.tensors import Grid, mix_seed
 
 
 class StyleOptimisation(Family):
@@ -115,10 +115,10 @@ class StyleOptimisation(Family):
         """The picture as it stands (B, 3, H, W) in [-1, 1], once for every sample of `batch`."""
         return self.image.clamp(-1, 1).expand(len(batch["content"]), -1, -1, -1)
 
-    def extra_grids(self, batch: Batch, noise: Any) -> dict[str, tuple[Tensor, int]]:
+    def extra_grids(self, batch: Batch, noise: Any) -> dict[str, Grid]:
         """One row: the content, the style and the picture as it stands."""
         shown, _ = rows(self.content, self.style, self.render(_one(self.content)))
-        return {"transfer": (shown, len(shown))}
+        return {"transfer": Grid(shown, len(shown), PARTS)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the number of evaluations and the digest of the encoder, whose weights stay outside."""
@@ -201,6 +201,9 @@ def fit(images: Tensor, like: Tensor) -> Tensor:
     if images.shape[-2:] == like.shape[-2:]:
         return images
     return functional.interpolate(images, like.shape[-2:], mode="bilinear", antialias=True)
+
+
+PARTS = ("content", "style", "result")
 
 
 def rows(content: Tensor, *others: Tensor) -> tuple[Tensor, int]:

@@ -8,9 +8,17 @@ from torch import Tensor, nn
 
 from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update
-from genexp.families.style import keep_frozen_on_every_rank, require_pair, require_same_encoder, rows, yardstick
+from genexp.families.style import (
+    PARTS,
+    keep_frozen_on_every_rank,
+    require_pair,
+    require_same_encoder,
+    rows,
+    yardstick,
+)
 from genexp.losses.style import StyleLoss, StyleObjective
 from genexp.ramps import Constant, Ramp
+from genexp.tensors import Grid
 
 
 class StyleNetwork(Family):
@@ -104,14 +112,16 @@ class StyleNetwork(Family):
         features, target = self._target(content, style)
         return self.stylizer(torch.lerp(features, target, alpha)).clamp(-1, 1)
 
-    def extra_grids(self, batch: Batch, noise: Any) -> dict[str, tuple[Tensor, int]]:
+    def extra_grids(self, batch: Batch, noise: Any) -> dict[str, Grid]:
         """Contents, styles and results in rows; and the first pairs with the strength going from 0 to 1."""
         content, style = batch["content"][:8], batch["style"][:8]
         strengths = (0.0, 0.25, 0.5, 0.75, 1.0)
         sweep = torch.stack([self.stylize(content[:4], style[:4], alpha) for alpha in strengths], dim=1)
+        images, columns = rows(content, style, self.stylize(content, style, self.alpha))
+        words = [f"strength {alpha:g}" for alpha in strengths], [f"pair {i}" for i in range(len(sweep))]
         return {
-            "transfer": rows(content, style, self.stylize(content, style, self.alpha)),
-            "strength": (sweep.flatten(0, 1), len(strengths)),
+            "transfer": Grid(images, columns, [f"pair {i}" for i in range(columns)], PARTS),
+            "strength": Grid(sweep.flatten(0, 1), len(strengths), *words),
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from genexp.families.base import Family, Terms, Update
 from genexp.latents.gaussian import DiagonalGaussian, UnitActivity
 from genexp.losses.reconstruction import Likelihood
 from genexp.ramps import Constant, Ramp
-from genexp.tensors import IndexedNoise
+from genexp.tensors import Grid, IndexedNoise
 
 GRID_COLUMNS = 10
 TRAVERSED_UNITS = 10
@@ -180,7 +180,7 @@ class VAE(Family):
         return self.decode(latents, None if label is None else label.expand(len(values)))
 
     @torch.no_grad()
-    def extra_grids(self, batch: Batch, noise: IndexedNoise) -> dict[str, tuple[Tensor, int]]:
+    def extra_grids(self, batch: Batch, noise: IndexedNoise) -> dict[str, Grid]:
         """Pictures beside the samples: reconstructions under their originals, and the most active units traversed.
 
         Args:
@@ -199,6 +199,10 @@ class VAE(Family):
         units = latent.var(0, unbiased=False).argsort(descending=True)[:TRAVERSED_UNITS].tolist()
         rows = [self.traversal(latent[0], unit, TRAVERSAL, first) for unit in units]
         return {
-            "reconstruction": (pairs.transpose(0, 1).flatten(0, 2), columns),
-            "traversal": (torch.cat(rows), len(TRAVERSAL)),
+            "reconstruction": Grid(
+                pairs.transpose(0, 1).flatten(0, 2), columns, down=("data", "decoded") * (shown // columns)
+            ),
+            "traversal": Grid(
+                torch.cat(rows), len(TRAVERSAL), [f"{z:g}" for z in TRAVERSAL], [f"unit {unit}" for unit in units]
+            ),
         }

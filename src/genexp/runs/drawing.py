@@ -11,7 +11,7 @@ from genexp.runs.build import build
 from genexp.runs.hardware import device_of
 from genexp.sampling.density import fit_to_training_images
 from genexp.sampling.interpolation import path
-from genexp.tensors import IndexedNoise
+from genexp.tensors import Grid, IndexedNoise, Plane
 from genexp.terminal import progress
 
 
@@ -74,8 +74,13 @@ class Drawing:
                 parts.append(self._run(start, noise, self._labels(indices), advance))
         return torch.cat(parts)
 
-    def interpolation(self, rows: int, count: int) -> Tensor:
-        """`rows` arcs of `count` images each between the noises of the samples 2i and 2i + 1: (rows * count, ...)."""
+    @property
+    def plane(self) -> Plane | None:
+        """Where points of the model's data are shown; None for images."""
+        return build(self._data).plane()
+
+    def interpolation(self, rows: int, count: int) -> Grid:
+        """`rows` arcs of `count` images each between the noises of the samples 2i and 2i + 1."""
         pairs = [IndexedNoise(self.seed, range(side, 2 * rows, 2), self.device) for side in (0, 1)]
         starts = path(*(self.sampler.start(self.source, noise) for noise in pairs), count).flatten(0, 1)
         indices = [2 * row for row in range(rows) for _ in range(count)]
@@ -86,20 +91,19 @@ class Drawing:
             noise = IndexedNoise(self.seed, indices[some], self.device)
             self.sampler.start(self.source, noise)  # steps draw on from where the start left off
             parts.append(self._run(starts[some], noise, None if labels is None else labels[some]))
-        return torch.cat(parts)
+        across = [f"{100 * i / (count - 1):.0f} %" for i in range(count)]
+        return Grid(torch.cat(parts), count, across, [f"noise {2 * row} to {2 * row + 1}" for row in range(rows)])
 
-    def strip(self, rows: int, frames: int) -> tuple[Tensor, int]:
-        """Moments of denoising: for every sample a row of noisy images above a row of the clean images they stand for.
-
-        Returns:
-            The images row by row, and how many stand in a row.
-        """
+    def strip(self, rows: int, frames: int) -> Grid:
+        """Moments of denoising: every sample has a row of noisy images above one of the clean images they stand for."""
         noise = IndexedNoise(self.seed, range(rows), self.device)
         start = self.sampler.start(self.source, noise)
         moments = self.sampler.trajectory(self.source, start, noise, self._labels(range(rows)), frames)
         noisy = torch.stack([moment.x_t for moment in moments], dim=1).cpu()
         clean = torch.stack([moment.x_0 for moment in moments], dim=1).cpu()
-        return torch.stack([noisy, clean], dim=1).flatten(0, 2), len(moments)
+        across = [f"t = {moment.time:g}" for moment in moments]
+        down = [kind for row in range(rows) for kind in (f"sample {row}: noisy", "denoised")]
+        return Grid(torch.stack([noisy, clean], dim=1).flatten(0, 2), len(moments), across, down)
 
     def _run(self, start: Tensor, noise: IndexedNoise, label: Tensor | None, advance: Any = None) -> Tensor:
         def step(done: int, total: int) -> None:

@@ -13,7 +13,8 @@ from genexp.evaluation.gallery import Choice, pick
 from genexp.evaluation.images import ImageSet
 from genexp.runs.loggers import save_png
 from genexp.runs.measuring import GALLERY, Measuring
-from genexp.tensors import picture
+from genexp.runs.pictures import drawn
+from genexp.tensors import Grid, Plane
 
 
 def write_pictures(
@@ -39,18 +40,23 @@ def write_pictures(
     images = replace(measuring.side.images, batches=batches, name="generated", count=generated.count)
     for name, choice in measuring.gallery.choose(generated, real, count).items():
         path = folder / f"{name}.png"
-        save_png(picture(_rows(choice, images, measuring.side.images), 1 + choice.neighbours.shape[1]), path)
+        shown, beside = _rows(choice, images, measuring.side.images), choice.neighbours.shape[1]
+        words = ["drawn", *(f"real {place}" for place in range(1, beside + 1))]
+        save_png(drawn(Grid(shown, 1 + beside, words, [f"{i}" for i in choice.samples.tolist()])), path)
         written.append(path)
     return written
 
 
-def write_samples(batches: Callable[[], Iterable[Batch]], folder: Path, count: int) -> Path | None:
+def write_samples(
+    batches: Callable[[], Iterable[Batch]], folder: Path, count: int, plane: Plane | None = None
+) -> Path | None:
     """Write `samples.png`: the first samples in order, twelve a row; of points a cloud.
 
     Args:
         batches: Opens the samples.
         folder: Where the picture goes.
         count: Images in the picture; 0 writes nothing. Of points, 2,500 are shown whatever the number.
+        plane: Where points are shown.
 
     Returns:
         The file, or None.
@@ -64,7 +70,7 @@ def write_samples(batches: Callable[[], Iterable[Batch]], folder: Path, count: i
         if sum(len(each) for each in shown) >= wanted:
             break
     path = folder / "samples.png"
-    save_png(picture(torch.cat(shown)[:wanted], _COLUMNS), path)
+    save_png(drawn(Grid(torch.cat(shown)[:wanted], _COLUMNS, plane=plane)), path)
     return path
 
 

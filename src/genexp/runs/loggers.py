@@ -14,7 +14,8 @@ from torch import Tensor
 
 from genexp.runs.claim import is_further_rank
 from genexp.runs.folder import write_atomically
-from genexp.tensors import picture
+from genexp.runs.pictures import drawn
+from genexp.tensors import Grid
 
 
 class Journal(Logger):
@@ -64,11 +65,11 @@ class Journal(Logger):
         """Nothing: the folder already holds the configuration."""
 
     @rank_zero_only
-    def log_picture(self, key: str, images: Tensor, columns: int | None, step: int, caption: str) -> None:
+    def log_picture(self, key: str, grid: Grid, step: int, caption: str) -> None:
         """Write `samples/<key>_<images seen>.png`."""
         path = self.directory / "samples" / f"{key}_{step:010d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_png(picture(images, columns), path)
+        save_png(drawn(grid), path)
 
     def _rewind(self, images_seen: int) -> None:
         path = self.directory / "metrics.jsonl"
@@ -89,9 +90,9 @@ class TensorBoard(TensorBoardLogger):
     """Lightning's TensorBoard logger, with pictures."""
 
     @rank_zero_only
-    def log_picture(self, key: str, images: Tensor, columns: int | None, step: int, caption: str) -> None:
+    def log_picture(self, key: str, grid: Grid, step: int, caption: str) -> None:
         """Add one picture to the key's slider."""
-        self.experiment.add_image(key, picture(images, columns), global_step=step)
+        self.experiment.add_image(key, drawn(grid), global_step=step)
 
 
 def save_png(image: Tensor, path: Path) -> None:

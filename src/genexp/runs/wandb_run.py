@@ -9,9 +9,9 @@ from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from torch import Tensor
 
-from genexp.tensors import picture
+from genexp.runs.pictures import drawn
+from genexp.tensors import Grid
 
 AXIS = "images_seen"
 
@@ -118,12 +118,12 @@ class WandbRun(Logger):
         self.experiment.log({AXIS: step, **row, **self._update_best(row)})
 
     @rank_zero_only
-    def log_picture(self, key: str, images: Tensor, columns: int | None, step: int, caption: str) -> None:
+    def log_picture(self, key: str, grid: Grid, step: int, caption: str) -> None:
         """Log one grid under its fixed key."""
         import wandb
         from PIL import Image
 
-        array = picture(images, columns).movedim(0, -1).contiguous().numpy()
+        array = drawn(grid).movedim(0, -1).contiguous().numpy()
         self.experiment.log({AXIS: step, f"pictures/{key}": wandb.Image(Image.fromarray(array), caption=caption)})
 
     def remember(self, rows: Iterable[Mapping[str, float]]) -> None:
