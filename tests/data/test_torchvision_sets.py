@@ -14,6 +14,7 @@ from PIL import Image
 from genexp.data.datamodule import ImageData
 from genexp.data.source import BadImage
 from genexp.data.torchvision_sets import DownloadError, Torchvision
+from genexp.runs.errors import told
 
 _DIGITS = [str(i) for i in range(10)]
 _TRAIN_TEST = {"train": {"train": True}, "test": {"train": False}}
@@ -204,9 +205,14 @@ def test_a_truncated_picture_of_a_dataset_is_named_or_skipped(tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("dataset", "splits", "folder", "file"),
     [
-        ("MNIST", _TRAIN_TEST, "MNIST/raw", "train-images-idx3-ubyte.gz"),
-        ("FashionMNIST", _TRAIN_TEST, "FashionMNIST/raw", "t10k-labels-idx1-ubyte.gz"),
-        ("CIFAR10", _TRAIN_TEST, "cifar-10-batches-py", "data_batch_1"),
+        ("MNIST", _TRAIN_TEST, "MNIST/raw", "train-images-idx3-ubyte, .*, unpacked or as the original"),
+        ("FashionMNIST", _TRAIN_TEST, "FashionMNIST/raw", "t10k-labels-idx1-ubyte, unpacked or as the original .gz"),
+        (
+            "CIFAR10",
+            _TRAIN_TEST,
+            "cifar-10-batches-py",
+            "data_batch_1, .*, batches.meta, or put cifar-10-python.tar.gz into",
+        ),
         ("STL10", {"train": {"split": "train"}, "test": {"split": "test"}}, "stl10_binary", "train_X.bin"),
         ("CelebA", _CELEBA, "celeba", "list_attr_celeba.txt"),
     ],
@@ -221,6 +227,9 @@ def test_without_a_network_one_error_names_the_folder_to_fill(
     ) as seen:
         ImageData(source, [3, 32, 32], 10, 4, 32, 3).setup()
     assert seen.value.__cause__ is not None
+    assert told(seen.value) == str(seen.value)  # one line for the person at the terminal, no traceback
+    assert "\n" not in told(seen.value)
+    assert ":)" not in told(seen.value)
 
 
 def test_errors_that_are_no_download_errors_pass_through(tmp_path):

@@ -22,13 +22,14 @@ def train(config: DictConfig) -> float | None:
     from genexp.runs.experiment import settle_hardware
     from genexp.runs.labels import settle_labels
     from genexp.runs.monitor import settle_monitor
+    from genexp.runs.places import with_absolute_places
     from genexp.runs.validation import require_valid
 
     require_valid(config)
     settle_hardware(config)
     settle_monitor(config)
     settle_labels(config)
-    plain = resolved(config)
+    plain = with_absolute_places(resolved(config))
     folder, checkpoint = claim_folder(plain)
     os.environ["GENEXP_RUN_DIR"] = str(folder.path)
     try:

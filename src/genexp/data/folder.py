@@ -78,7 +78,7 @@ class Folder:
         loose = [picture.file for picture in every if picture.class_name is None]
         if not loose or len(loose) == len(every):
             return None
-        return f"{counted(len(loose), 'picture')} of {len(every):,} in no class folder, first {plain(loose[0])}"
+        return f"{counted(len(loose), 'picture')} of {len(every):,} in no class folder, first {shown(Path(loose[0]))}"
 
     def split(self, name: Split) -> ImageFiles:
         """The picture files of one split.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from genexp.data.source import Split
-from genexp.terminal import plain
+from genexp.terminal import plain, shown_path
 
 SPLIT_NAMES: dict[str, Split] = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -53,8 +53,8 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def shown(path: Path) -> str:
-    """A path without control characters."""
-    return plain(str(path))
+    """A path as a person would type it, without control characters."""
+    return plain(shown_path(path))
 
 
 def _require_no_near_miss(root: Path, names: list[str]) -> None:

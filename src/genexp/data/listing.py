@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from genexp.data.decoding import EXTENSIONS
 from genexp.data.source import BadImage
-from genexp.terminal import counted, plain
+from genexp.terminal import counted, plain, shown_path
 
 HIDDEN = "hidden"
 TWICE = "a link to a folder that is read already"
@@ -143,7 +143,7 @@ def in_words(passed: Iterable[Passed]) -> str | None:
     counts = Counter({reason: len(files) for reason, files in reasons.items()})
     parts = []
     for reason, count in counts.most_common(_MOST_NAMED):
-        named = "" if reason == HIDDEN or count > 1 else f": {plain(reasons[reason][0])}"
+        named = "" if reason == HIDDEN or count > 1 else f": {plain(shown_path(Path(reasons[reason][0])))}"
         parts.append(f"{count:,} {reason}{named}")
     others = counts.total() - sum(count for _, count in counts.most_common(_MOST_NAMED))
     parts += [f"{others:,} for other reasons"] if others else []

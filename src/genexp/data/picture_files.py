@@ -1,6 +1,7 @@
 """Picture files as the examples of a split."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from genexp.data.decoding import SEVERAL, open_picture
 from genexp.data.listing import Picture
 from genexp.data.pictures import Preparation
 from genexp.data.source import BadImage, fingerprint
-from genexp.terminal import counted, plain
+from genexp.terminal import counted, plain, shown_path
 
 
 class ImageFiles:
@@ -77,7 +78,8 @@ def first_frames(files: Sequence[str]) -> list[str]:
     """The line that says of which files with several frames only the first was read; none if there are none."""
     if not files:
         return []
-    return [f"the first frame is read of {counted(len(files), 'file')} with several: {few(files)}"]
+    named = few([shown_path(Path(file)) for file in files])
+    return [f"the first frame is read of {counted(len(files), 'file')} with several: {named}"]
 
 
 def few(names: Sequence[str]) -> str:

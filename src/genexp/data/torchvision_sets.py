@@ -98,11 +98,16 @@ class Torchvision:
         try:
             return made(str(self.root), download=True, **arguments)
         except (OSError, HTTPException, RuntimeError) as error:
-            names = ", ".join(_file_names(made))
             raise DownloadError(
                 f"{self.dataset} is not in {self.folder} and could not be downloaded ({_first_line(error)}). "
-                f"Fill that folder by hand{f' with {names}' if names else ''}, or run once with a network."
+                f"Fill that folder by hand{self._by_hand(made)}, or run once with a network."
             ) from error
+
+    def _by_hand(self, made: type) -> str:
+        names, archive = ", ".join(_file_names(made)), getattr(made, "filename", None)
+        unpacked = ", unpacked or as the original .gz files" if hasattr(made, "resources") else ""
+        whole = f", or put {archive} into {self.root}" if isinstance(archive, str) else ""
+        return f" with {names}{unpacked}{whole}" if names else ""
 
     @property
     def folder(self) -> Path:
@@ -224,12 +229,15 @@ def _files(folder: Path) -> list[tuple[str, int, int]]:
 def _file_names(made: type) -> list[str]:
     """What torchvision would download: the names of the files that belong into the folder."""
     if hasattr(made, "resources"):
-        return [name for name, _ in made.resources]
+        return [name.removesuffix(".gz") for name, _ in made.resources]
     if hasattr(made, "file_list"):
         return [entry[-1] for entry in made.file_list]
     lists = [getattr(made, name, []) for name in ("train_list", "test_list")]
-    return [entry[0] for entries in lists for entry in entries]
+    about = getattr(made, "meta", {}).get("filename")
+    return [entry[0] for entries in lists for entry in entries] + ([about] if about else [])
 
 
 def _first_line(error: BaseException) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    last = next((place for place, line in enumerate(lines) if not line.endswith(":")), len(lines))
+    return " ".join(lines[: last + 1])  # a line that ends in a colon announces the next

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from genexp.runs.config import conf_dir, data_name, load_config
 from genexp.runs.errors import told
 from genexp.runs.folder import CONFIG, OVERRIDES, RunFolder, new_run_id
+from genexp.runs.places import recorded_places
 from genexp.sweeps.paths import path_quoted, quoted, unquoted
 
 
@@ -107,7 +108,8 @@ def _source(name: str, arguments: list[str]) -> list[str]:
     if resume[-1:] == ["auto"]:
         return _before_overrides(arguments, _settled_before(arguments))
     if resume and resume[-1] not in ("auto", "null"):
-        return _before_overrides(arguments, _started_with(RunFolder.open(unquoted(resume[-1]))))
+        other_data = any(a.startswith("data=") for a in arguments)
+        return _before_overrides(arguments, _started_with(RunFolder.open(unquoted(resume[-1])), other_data))
     if not any(a.split("=")[0] in _CHOICES for a in arguments):
         return _before_overrides(arguments, ["experiment=quickstart"])
     return arguments
@@ -152,12 +154,13 @@ def _settled_before(arguments: list[str]) -> list[str]:
     return [f"trainer.precision={load_config(path).trainer.precision}"] if path is not None and path.is_file() else []
 
 
-def _started_with(folder: RunFolder) -> list[str]:
-    """The overrides of a run, and what was settled for it by the machine that it started on."""
+def _started_with(folder: RunFolder, other_data: bool = False) -> list[str]:
+    """The overrides of a run, and what was settled for it by the machine and the folder that it started on."""
     saved = load_config(folder.config_path)
     typed = [a for a in _typed_for(folder) if not a.startswith(("resume=", "run_dir="))]
+    places = [] if other_data else recorded_places(OmegaConf.to_container(saved))
     outputs = str(saved.paths.outputs).replace("'", "\\'")
-    return [*typed, f"trainer.precision={saved.trainer.precision}", f"paths.outputs='{outputs}'"]
+    return [*typed, f"trainer.precision={saved.trainer.precision}", f"paths.outputs='{outputs}'", *places]
 
 
 def _typed_for(folder: RunFolder) -> list[str]:
