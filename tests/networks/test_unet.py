@@ -1,16 +1,19 @@
 """The UNet: its size, its parity with diffusers, and what its embeddings and resolutions mean."""
 
 import copy
+import inspect
 
 import pytest
 import torch
 from diffusers import UNet2DModel
+from hydra.utils import instantiate
 
 from genexp.networks.attention import PixelAttention
 from genexp.networks.blocks import Downsample, ResidualBlock, Upsample, group_norm
 from genexp.networks.embeddings import sinusoidal
 from genexp.networks.unet import UNet
 from genexp.networks.unet_weights import from_diffusers, to_diffusers
+from genexp.runs.config import compose
 
 
 def diffusers_unet(channels, sizes, attention, blocks=2, heads=None, groups=32, num_classes=None):
@@ -58,7 +61,7 @@ def test_the_cifar_network_has_the_published_number_of_parameters():
 def test_converted_cifar_weights_give_the_output_of_diffusers():
     theirs = diffusers_unet(3, (128, 256, 256, 256), (False, True, False, False))
     ours = UNet(3, 32).eval()
-    ours.load_state_dict(from_diffusers(theirs.state_dict()))
+    ours.load_state_dict(from_diffusers(theirs.state_dict(), theirs.config, ours))
     x, t = torch.randn(2, 3, 32, 32), torch.tensor([0, 999])
     with torch.no_grad():
         torch.testing.assert_close(ours(x, t), theirs(x, t).sample, rtol=0, atol=1e-5)
@@ -69,24 +72,114 @@ def test_converted_small_weights_give_the_output_of_diffusers_in_float64(heads):
     theirs = diffusers_unet(1, (32, 64), (False, True), blocks=1, heads=64 // heads, groups=8, num_classes=4).double()
     ours = UNet(1, 8, width=32, multipliers=(1, 2), blocks=1, attention=(4,), heads=heads, groups=8, num_classes=3)
     ours.double().eval()
-    ours.load_state_dict(from_diffusers(theirs.state_dict()))
+    ours.load_state_dict(from_diffusers(theirs.state_dict(), theirs.config, ours))
     x, t, label = torch.randn(4, 1, 8, 8).double(), torch.tensor([0, 7, 500, 999]), torch.tensor([0, 1, 2, 3])
     with torch.no_grad():
         torch.testing.assert_close(ours(x, t, label), theirs(x, t, label).sample, rtol=0, atol=1e-10)
 
 
-def test_weights_survive_the_way_there_and_back(small):
-    state = small.state_dict()
-    back = from_diffusers(to_diffusers(state))
-    assert back.keys() == state.keys()
-    assert all(torch.equal(back[name], value) for name, value in state.items())
-    theirs = diffusers_unet(1, (32, 64), (False, True), blocks=1, heads=64, num_classes=4).state_dict()
-    assert to_diffusers(from_diffusers(theirs)).keys() == theirs.keys()
+@pytest.mark.parametrize("choice", ["unet", "unet_small", "unet_ddpm_cifar10"])
+@pytest.mark.parametrize("num_classes", [None, 10])
+def test_every_shipped_unet_has_a_twin_in_diffusers(choice, num_classes):
+    data = "digits" if choice == "unet" else "cifar10"
+    node = compose("train", ["model=diffusion", f"model/network={choice}", f"data={data}"]).model.network
+    ours = randomised(instantiate(node, num_classes=num_classes)).double()
+    config, weights = to_diffusers(ours)
+    theirs = UNet2DModel(**config).double().eval()
+    theirs.load_state_dict(weights)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, ours.stem.in_channels, 8, 8, generator=generator).double()
+    t, label = torch.tensor([3, 999]), None if num_classes is None else torch.tensor([0, num_classes])
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x, t, label), theirs(x, t, label).sample, rtol=0, atol=1e-8)
 
 
-def test_weights_of_another_network_are_refused():
+def test_weights_survive_the_way_there_and_back():
+    ours = randomised(UNet(1, 8, width=32, multipliers=(1, 2), blocks=1, attention=(4,), heads=2, groups=8))
+    config, weights = to_diffusers(ours)
+    back = from_diffusers(weights, config, ours)
+    assert back.keys() == ours.state_dict().keys()
+    assert all(torch.equal(back[name], value) for name, value in ours.state_dict().items())
+    assert weights.keys() == UNet2DModel(**config).state_dict().keys()
+
+
+DEFAULTS = {name: each.default for name, each in inspect.signature(UNet2DModel).parameters.items()}
+OTHER = {
+    "norm_num_groups": 4,
+    "attention_head_dim": 16,
+    "norm_eps": 1e-5,
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "downsample_padding": 1,
+    "downsample_type": "resnet",
+    "upsample_type": "resnet",
+    "center_input_sample": True,
+    "time_embedding_type": "fourier",
+    "time_embedding_dim": 64,
+    "mid_block_type": None,
+    "mid_block_scale_factor": 2,
+    "act_fn": "relu",
+    "attn_norm_num_groups": 4,
+    "resnet_time_scale_shift": "scale_shift",
+    "add_attention": False,
+    "class_embed_type": "timestep",
+    "num_class_embeds": 3,
+    "layers_per_block": 2,
+    "block_out_channels": (32, 32),
+    "down_block_types": ("AttnDownBlock2D", "AttnDownBlock2D"),
+    "up_block_types": ("AttnUpBlock2D", "AttnUpBlock2D"),
+    "in_channels": 3,
+    "out_channels": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def twin():
+    ours = randomised(UNet(1, 8, width=32, multipliers=(1, 2), blocks=1, attention=(4,), groups=8))
+    return ours, *to_diffusers(ours)
+
+
+@pytest.mark.parametrize("key", sorted(OTHER))
+def test_a_model_that_computes_something_else_is_refused_by_the_name_of_what_differs(twin, key):
+    ours, config, weights = twin
+    with pytest.raises(ValueError, match=f"must be of a UNet2DModel that computes what the UNet computes, got {key} "):
+        from_diffusers(weights, {**config, key: OTHER[key]}, ours)
+
+
+def test_every_argument_of_diffusers_is_either_compared_or_without_effect(twin):
+    """A new argument of a later diffusers shows here; a file that lacks a key has the default."""
+    ours, config, weights = twin
+    assert set(DEFAULTS) == {*OTHER, "sample_size", "num_train_timesteps", "dropout"}
+    lacking = {key: value for key, value in config.items() if value != DEFAULTS[key]}
+    assert from_diffusers(weights, lacking, ours).keys() == ours.state_dict().keys()
+    for key in lacking:
+        with pytest.raises(ValueError, match=f"{key} "):
+            from_diffusers(weights, {name: value for name, value in lacking.items() if name != key}, ours)
+    with pytest.raises(ValueError, match="config must hold arguments of UNet2DModel, got magic"):
+        from_diffusers(weights, {**config, "magic": 1}, ours)
+
+
+def test_dropout_may_differ_as_published_files_do_not_name_it(twin):
+    ours, config, weights = twin
+    assert from_diffusers(weights, {**config, "dropout": 0.5}, ours)
+
+
+def test_one_head_may_be_written_as_its_channels(twin):
+    ours, config, weights = twin
+    assert from_diffusers(weights, {**config, "attention_head_dim": 64}, ours)
+
+
+def test_a_network_without_a_twin_is_refused():
+    with pytest.raises(ValueError, match=r"one number in all layers .*, got 4, 8; with groups=4 they are"):
+        to_diffusers(UNet(1, 8, width=16, multipliers=(1, 2), blocks=1, attention=(4,), groups=8))
+    with pytest.raises(ValueError, match=r"heads must have one number of channels in a UNet2DModel, got \[16, 32\]"):
+        to_diffusers(UNet(1, 8, width=32, multipliers=(1, 2), blocks=1, attention=(8, 4), heads=2, groups=8))
+
+
+def test_weights_of_another_network_are_refused(twin):
+    ours, config, _ = twin
     with pytest.raises(ValueError, match=r"names of a UNet with time embedding, got 'add_embedding\.weight'"):
-        from_diffusers({"add_embedding.weight": torch.zeros(1)})
+        from_diffusers({"add_embedding.weight": torch.zeros(1)}, config, ours)
 
 
 def test_every_parameter_gets_a_gradient(small):

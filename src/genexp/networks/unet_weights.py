@@ -1,15 +1,57 @@
 """Weights of `UNet` from and to diffusers' `UNet2DModel`, whose layout published checkpoints such as
 `google/ddpm-cifar10-32` have.
 
-The two are one function if the model has positional time embeddings with `flip_sin_to_cos` false and `freq_shift` 1,
-`downsample_padding` 0, `norm_eps` 1e-6, and attention wherever ours has it.
+Weights alone do not say what they compute: numbers of heads and of normalisation groups, paddings and the order of the
+time embedding leave no trace in them. So both directions take or give the model's configuration (`config.json`), and
+refuse one that is another function.
 """
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from genexp.networks.attention import PixelAttention
+from genexp.networks.unet import UNet
+
+_FIXED = {  # what every twin has, whatever its sizes
+    "center_input_sample": False,
+    "time_embedding_type": "positional",
+    "time_embedding_dim": None,
+    "freq_shift": 1,
+    "flip_sin_to_cos": False,
+    "mid_block_type": "UNetMidBlock2D",
+    "mid_block_scale_factor": 1,
+    "downsample_padding": 0,
+    "downsample_type": "conv",
+    "upsample_type": "conv",
+    "act_fn": "silu",
+    "attn_norm_num_groups": None,
+    "norm_eps": 1e-6,
+    "resnet_time_scale_shift": "default",
+    "add_attention": True,
+    "class_embed_type": None,
+}
+_DEFAULTS = {  # of `UNet2DModel`, where they differ from the above or depend on sizes; a published file may lack a key
+    "in_channels": 3,
+    "out_channels": 3,
+    "freq_shift": 0,
+    "flip_sin_to_cos": True,
+    "down_block_types": ["DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"],
+    "up_block_types": ["AttnUpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"],
+    "block_out_channels": [224, 448, 672, 896],
+    "layers_per_block": 2,
+    "downsample_padding": 1,
+    "dropout": 0.0,
+    "attention_head_dim": 8,
+    "norm_num_groups": 32,
+    "norm_eps": 1e-5,
+    "num_class_embeds": None,
+}
+_WITHOUT_EFFECT = ("sample_size", "num_train_timesteps", "dropout")
+"""Arguments that do not change what a trained model computes."""
 
 _NAMES = (  # diffusers' name, ours; # stands for a number that both share
     ("time_embedding.linear_1.", "time.first."),
@@ -34,12 +76,53 @@ _PARTS = (
 _JOINED, _SEPARATE = ".project_in.", (".to_q.", ".to_k.", ".to_v.")
 
 
-def from_diffusers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict of our `UNet` that computes what a `UNet2DModel` with these weights computes.
+def diffusers_config(network: UNet) -> dict[str, Any]:
+    """The arguments of the `UNet2DModel` that computes what the network computes.
 
     Raises:
-        ValueError: a name belongs to no part of the network, as with another architecture.
+        ValueError: there is none: the layers of a `UNet2DModel` share one number of normalisation groups and one number
+            of channels a head.
     """
+    widths = [level.blocks[0].conv1.out_channels for level in network.down]
+    attended = [isinstance(level.attentions[0], PixelAttention) for level in network.down]
+    layers = [module for module in network.modules() if isinstance(module, PixelAttention)]
+    groups = {module.num_groups for module in network.modules() if isinstance(module, nn.GroupNorm)}
+    sizes = {layer.norm.num_channels // layer.heads for layer in layers}
+    one_head = all(layer.heads == 1 for layer in layers)
+    if len(groups) > 1:
+        raise ValueError(
+            f"groups must be one number in all layers of a UNet2DModel, got {', '.join(map(str, sorted(groups)))}; "
+            f"with groups={min(groups)} they are"
+        )
+    if len(sizes) > 1 and not one_head:
+        raise ValueError(f"heads must have one number of channels in a UNet2DModel, got {sorted(sizes)}")
+    return {
+        **_FIXED,
+        "in_channels": network.stem.in_channels,
+        "out_channels": network.head.out_channels,
+        "block_out_channels": widths,
+        "layers_per_block": len(network.down[0].blocks),
+        "down_block_types": ["AttnDownBlock2D" if each else "DownBlock2D" for each in attended],
+        "up_block_types": ["AttnUpBlock2D" if each else "UpBlock2D" for each in reversed(attended)],
+        "attention_head_dim": None if one_head else sizes.pop(),
+        "norm_num_groups": groups.pop(),
+        "dropout": network.middle.blocks[0].dropout.p,
+        "num_class_embeds": None if network.label is None else network.label.num_embeddings,
+    }
+
+
+def from_diffusers(weights: Mapping[str, Tensor], config: Mapping[str, Any], network: UNet) -> dict[str, Tensor]:
+    """The state dict with which `network` computes what a `UNet2DModel` of this configuration and weights computes.
+
+    Args:
+        weights: State dict of the `UNet2DModel`.
+        config: Its configuration: `model.config`, or the content of its `config.json`.
+        network: The network that is to take the weights; it is not changed.
+
+    Raises:
+        ValueError: the network computes another function, or a weight belongs to no part of it.
+    """
+    _require_equal(config, diffusers_config(network))
     ours: dict[str, Tensor] = {}
     for name, value in weights.items():
         query, key, content = _SEPARATE
@@ -52,21 +135,46 @@ def from_diffusers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return ours
 
 
-def to_diffusers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict of a `UNet2DModel` that computes what our `UNet` with these weights computes.
+def to_diffusers(network: UNet) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Arguments and state dict of the `UNet2DModel` that computes what the network computes.
 
     Raises:
-        ValueError: a name belongs to no part of the network.
+        ValueError: there is none.
     """
     theirs: dict[str, Tensor] = {}
-    for name, value in weights.items():
+    for name, value in network.state_dict().items():
         name = _renamed(name, 1, 0)
         if _JOINED in name:
             for part, share in zip(_SEPARATE, value.chunk(3), strict=True):
                 theirs[name.replace(_JOINED, part)] = share
         else:
             theirs[name] = value
-    return theirs
+    return diffusers_config(network), theirs
+
+
+def _require_equal(config: Mapping[str, Any], twin: dict[str, Any]) -> None:
+    given = {**_FIXED, **_DEFAULTS, **{key: value for key, value in config.items() if not key.startswith("_")}}
+    unknown = sorted(set(given) - set(twin) - set(_WITHOUT_EFFECT))
+    if unknown:
+        raise ValueError(f"config must hold arguments of UNet2DModel, got {', '.join(unknown)}")
+    given["attention_head_dim"] = _head_size(given, twin)
+    if given["attn_norm_num_groups"] == given["norm_num_groups"]:
+        given["attn_norm_num_groups"] = None
+    different = [key for key in twin if key not in _WITHOUT_EFFECT and _plain(given[key]) != _plain(twin[key])]
+    if different:
+        listed = ", ".join(f"{key} {_plain(given[key])} (the UNet: {_plain(twin[key])})" for key in different)
+        raise ValueError(f"config must be of a UNet2DModel that computes what the UNet computes, got {listed}")
+
+
+def _head_size(given: dict[str, Any], twin: dict[str, Any]) -> int | None:
+    """Channels a head; None where that is all channels of every layer with attention, which null says in short."""
+    size, widths, kinds = given["attention_head_dim"], given["block_out_channels"], given["down_block_types"]
+    attended = {widths[-1], *(width for width, kind in zip(widths, kinds, strict=False) if "Attn" in kind)}
+    return None if attended == {size} and twin["attention_head_dim"] is None else size
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _renamed(name: str, source: int, target: int) -> str:
