@@ -1,5 +1,8 @@
 """genexp stylize: two pictures in, one PNG out, and clear refusals before any work."""
 
+import os
+import sys
+
 import pytest
 import torch
 from PIL import Image
@@ -127,6 +130,32 @@ def test_pictures_are_checked_first(pictures, tmp_path):
         run("content=broken.png", "style=style.jpg")
     with pytest.raises(FileNotFoundError, match="run must be a run folder"):
         run(*pictures, "method=adain", "run=nowhere")
+
+
+def test_a_missing_picture_is_told_before_anything_is_imported_or_checked(pictures, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setitem(sys.modules, "genexp.runs.validation", None)
+    for wrong in (["content=missing.jpg", "style=style.jpg"], ["content=content.png", "style=missing.jpg"]):
+        with pytest.raises(FileNotFoundError, match=r"must be a picture file .* got missing\.jpg"):
+            run(*wrong)
+
+
+def test_of_a_moving_picture_the_first_frame_is_painted_and_that_is_said(pictures, tmp_path, capsys):
+    frames = [Image.new("RGB", (40, 40), (level, 0, 0)) for level in (200, 0)]
+    frames[0].save("moving.gif", save_all=True, append_images=frames[1:])
+    run("content=moving.gif", "style=style.jpg", "model.style_weight=0", "model.tv_weight=0", "steps=1")
+    assert "the first frame is read of 1 file with several: moving.gif" in capsys.readouterr().err
+    assert Image.open(tmp_path / "moving_as_style.png").getpixel((9, 9))[0] > 150
+
+
+@pytest.mark.parametrize("odd", ["pipe", "EPS"])
+def test_what_is_no_picture_file_is_refused(pictures, odd):
+    if odd == "pipe":
+        os.mkfifo("odd.png")
+    else:
+        Image.new("RGB", (40, 40)).save("odd.png", format=odd)
+    with pytest.raises(BadImage, match=r"cannot use image odd\.png: it (is not a regular file|cannot be read as)"):
+        run("content=odd.png", "style=style.jpg")
 
 
 def test_a_decompression_bomb_is_refused_by_its_header(pictures, tmp_path):

@@ -2,12 +2,17 @@
 
 import io
 import os
+import re
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, PngImagePlugin
+from torchvision.io import decode_png
 
+from genexp.data import decoding
 from genexp.data.decoding import EXTENSIONS, FORMATS, SEVERAL, open_picture, read_header
 from genexp.data.pictures import with_channels
 from genexp.data.source import BadImage
@@ -46,10 +51,23 @@ def _row(picture, channels=3):
         (b"P5\n7 2\n65535\n" + GREY.astype(">u2").tobytes(), 1),
         (b"P6\n7 2\n65535\n" + RGB.astype(">u2").tobytes(), 3),
     ],
+    ids=lambda value: "" if isinstance(value, bytes) else None,
 )
 def test_sixteen_bits_are_scaled_and_rounded(opened, content, channels):
     expected = ROUNDED if channels == 1 else [list(each) for each in zip(ROUNDED, ROUNDED[::-1], ROUNDED, strict=True)]
     assert _row(opened(content), channels) == expected
+
+
+def test_every_level_is_rounded_to_the_nearest_as_another_decoder_reads_it(tmp_path):
+    every = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    random = np.random.default_rng(0).permuted(np.stack([every] * 4, -1), axis=1)
+    for colour_type, channels in ((0, 1), (4, 2), (2, 3), (6, 4)):
+        content = png(random[..., :channels], colour_type)
+        (tmp_path / "x.png").write_bytes(content)
+        picture = open_picture(str(tmp_path / "x.png"))
+        levels = np.asarray(picture).reshape(256, 256, channels)
+        reference = decode_png(torch.frombuffer(bytearray(content), dtype=torch.uint8)).permute(1, 2, 0).numpy()
+        assert np.array_equal(levels, np.rint(reference / 257))
 
 
 def test_the_same_in_jpeg_2000_as_grey_and_refused_in_colour_where_the_low_bits_are_lost(opened):
@@ -143,6 +161,13 @@ def test_no_other_format_reaches_a_decoder(tmp_path, kind):
     for use in (open_picture, read_header):
         with pytest.raises(BadImage, match=f"cannot be read as any of {', '.join(FORMATS)}"):
             use(str(path))
+
+
+def test_nothing_in_the_house_opens_a_picture_by_whatever_decoder_knows_it():
+    package = Path(decoding.__file__).parents[1]
+    for path in package.rglob("*.py"):
+        for call in re.findall(r"Image\.open\((.*)", path.read_text()):
+            assert "formats=" in call, f"{path} must state the formats of a picture, or use open_picture"
 
 
 def test_only_regular_files_are_opened(tmp_path):

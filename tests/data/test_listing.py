@@ -149,6 +149,13 @@ def test_skip_goes_on_whatever_a_file_is(tmp_path, in_memory, capsys):
     assert "not a regular file" in shown
 
 
+def test_a_folder_without_pictures_says_what_it_holds_instead(tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.heic").touch()
+    with pytest.raises(ValueError, match=r"got 0 in .*; passed over 3 files: 3 of another kind \(\.heic\)"):
+        Folder(tmp_path, 8).split("train")
+
+
 @pytest.mark.parametrize("name", ["gone.png", "ring.png", "pipe.png"])
 def test_without_skip_the_file_is_named(tmp_path, name):
     _fill(tmp_path, [""])

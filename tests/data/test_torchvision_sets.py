@@ -202,6 +202,16 @@ def test_a_truncated_picture_of_a_dataset_is_named_or_skipped(tmp_path, monkeypa
     assert "skipped 1 of 2 images" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("kind", ["EPS", "TGA"])
+def test_a_picture_of_a_dataset_reaches_no_other_decoder_than_the_stated_ones(tmp_path, monkeypatch, kind):
+    before = list(Image.ID)
+    victim = _celeba(tmp_path, monkeypatch) / "000002.jpg"
+    Image.new("RGB", (178, 218)).save(victim, format=kind)
+    with pytest.raises(BadImage, match=f"cannot use image {victim}: cannot identify"):
+        ImageData(Torchvision("CelebA", tmp_path, _CELEBA, 64, 3), [3, 64, 64], None, 2, 64, 3).setup()
+    assert set(before) <= set(Image.ID)
+
+
 @pytest.mark.parametrize(
     ("dataset", "splits", "folder", "file"),
     [

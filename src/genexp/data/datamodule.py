@@ -196,7 +196,9 @@ class ImageData(LightningDataModule):
         if hasattr(self.source, "notes"):
             return self.source.notes(self.num_classes)
         sizes = ", ".join(f"{split} {len(stored.examples):,}" for split, stored in self._splits.items())
-        return [f"{sizes}{f', {self.num_classes} classes' if self._labelled else ', labels unused'}"]
+        classes = len(self.source.classes or ())
+        unused = "" if self._labelled else " not used"
+        return [f"{sizes}, labels of {classes} classes{unused}" if classes else sizes]
 
     def digest(self, split: Split) -> str:
         """Sha256 of the decoded content of a split."""

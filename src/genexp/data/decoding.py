@@ -88,6 +88,20 @@ def has_several_frames(picture: Image.Image) -> bool:
 
 
 @contextmanager
+def stated_formats(max_pixels: int = MAX_PIXELS) -> Iterator[None]:
+    """While this lasts, pictures that a library opens by `PIL.Image.open` are of `FORMATS`, and not larger than twice
+    `max_pixels`, too."""
+    with _limits(max_pixels):
+        Image.init()  # all decoders are registered: none is added later
+        before = Image.ID
+        Image.ID = [each for each in before if each in FORMATS]
+        try:
+            yield
+        finally:
+            Image.ID = before
+
+
+@contextmanager
 def _told(path: str, max_pixels: int, skip: bool) -> Iterator[None]:
     """Turn whatever a decoder raises for a damaged file into one error that names the file."""
     try:

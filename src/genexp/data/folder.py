@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from genexp.data.decoding import EXTENSIONS, MAX_PIXELS
 from genexp.data.layout import shown, split_folders, subfolders
-from genexp.data.listing import Listing, Passed, Picture, find_pictures, in_words
+from genexp.data.listing import Listing, Passed, Picture, also, find_pictures, in_words
 from genexp.data.picture_files import ImageFiles, few
 from genexp.data.pictures import Preparation
 from genexp.data.source import Split, require_split
@@ -123,10 +123,9 @@ class Folder:
             lines.append(f"class folders are not used as labels: data.num_classes={len(classes)} uses them")
         if self.why_unlabelled:
             lines.append(f"class folders cannot be used as labels: {self.why_unlabelled}")
-        for listing in self._listings.values():
-            lines += [f"class folders {plain(a)} and {plain(b)} are one folder" for a, b in listing.linked]
-        passed = in_words(each for listing in self._listings.values() for each in listing.passed)
-        return lines + ([passed] if passed else [])
+        every = list(self._listings.values())
+        passed = [each for listing in every for each in listing.passed]
+        return lines + also(Listing(passed=passed, linked=[pair for listing in every for pair in listing.linked]))
 
     @cached_property
     def _folders(self) -> dict[Split, Path]:
@@ -149,6 +148,7 @@ class Folder:
             raise ValueError(
                 f"root must hold at least {len(shares) + 1} images ({' '.join(sorted(EXTENSIONS))}), "
                 f"got {len(found['train'].pictures)} in {shown(self._folders.get('train', self.root))}"
+                f"{'; ' + passed if (passed := in_words(found['train'].passed)) else ''}"
             )
         return found
 

@@ -133,6 +133,13 @@ def _leave(found: Listing, bad: BadImage) -> None:
     found.passed.append(Passed(bad.path, bad.reason))
 
 
+def also(listing: Listing) -> list[str]:
+    """What is worth knowing of a listing beside its pictures, in lines for a person."""
+    lines = [f"class folders {plain(a)} and {plain(b)} are one folder" for a, b in listing.linked]
+    passed = in_words(listing.passed)
+    return lines + ([passed] if passed else [])
+
+
 def in_words(passed: Iterable[Passed]) -> str | None:
     """One line on what was passed over and why, or None if there is nothing; a single file is named."""
     reasons: dict[str, list[str]] = {}

@@ -61,14 +61,14 @@ def _raw_mode(picture: Image.Image) -> str:
 def _grey(picture: Image.Image) -> Image.Image:
     """16-bit grey, and what a PPM file holds in place of it."""
     clear = picture.info.get("transparency")
-    largest = 65535
-    inverted = False
+    bits, inverted = 16, False
     if picture.format == "TIFF":
-        largest = 2 ** picture.tag_v2[_BITS][0] - 1
-        inverted = picture.tag_v2.get(_PHOTOMETRIC) == 0
+        bits, inverted = picture.tag_v2[_BITS][0], picture.tag_v2.get(_PHOTOMETRIC) == 0
     picture.load()
-    values = np.asarray(picture).astype(np.uint32)
-    levels = _eight(largest - values if inverted else values, largest)
+    values = np.asarray(picture).astype(np.uint16)
+    if bits < 16:
+        values = ((values.astype(np.uint32) * 65535 + 2 ** (bits - 1)) // (2**bits - 1)).astype(np.uint16)
+    levels = _eight(65535 - values if inverted else values)
     if clear is None:
         return _with_info(Image.fromarray(levels), picture)
     opaque = np.where(values == clear, 0, 255).astype(np.uint8)
@@ -79,11 +79,11 @@ def _colour(picture: Image.Image, raw: str, file: IO[bytes]) -> Image.Image:
     clear = picture.info.get("transparency")
     picture.load()
     if raw.startswith("LA;16"):
-        pairs = _decoded_as(picture, file, "RGBA").astype(np.uint32)
+        pairs = _decoded_as(picture, file, "RGBA").astype(np.uint16)
         values = pairs[..., 0::2] << 8 | pairs[..., 1::2]
         return _with_info(Image.fromarray(_eight(values), "LA"), picture)
     swapped = raw[:-4] + _SWAPPED[raw[-4:]]
-    values = np.asarray(picture).astype(np.uint32) << 8 | _decoded_as(picture, file, swapped)
+    values = np.asarray(picture).astype(np.uint16) << 8 | _decoded_as(picture, file, swapped)
     levels = _eight(values)
     if isinstance(clear, tuple):
         opaque = np.where((values == np.array(clear)).all(-1, keepdims=True), 0, 255).astype(np.uint8)
@@ -104,9 +104,13 @@ def _exchanged(arguments: Any, raw: str) -> Any:
     return (raw, *arguments[1:]) if isinstance(arguments, tuple) else raw
 
 
-def _eight(values: np.ndarray, largest: int = 65535) -> np.ndarray:
-    """Whole numbers in [0, largest] scaled to [0, 255] and rounded."""
-    return ((values.astype(np.uint64) * 255 + largest // 2) // largest).clip(0, 255).astype(np.uint8)
+def _eight(values: np.ndarray) -> np.ndarray:
+    """round(v / 257) for whole numbers v of 16 bits, in whole numbers."""
+    scaled = values.astype(np.uint32)
+    scaled *= 255
+    scaled += 32895  # half of 65536, and what makes the shift a division by 65535
+    scaled >>= 16
+    return scaled.astype(np.uint8)
 
 
 def _with_info(made: Image.Image, picture: Image.Image) -> Image.Image:

@@ -13,6 +13,7 @@ from PIL.Image import DecompressionBombError
 from torch import Tensor
 
 from genexp.data import pictures
+from genexp.data.decoding import stated_formats
 from genexp.data.folder import OnBadImage, require_policy
 from genexp.data.pictures import Fit, Preparation
 from genexp.data.source import BadImage, Split, fingerprint, require_split
@@ -181,7 +182,8 @@ class TorchvisionExamples:
 
     def read(self, rows: Tensor) -> dict[str, Tensor]:
         """Images (B, C, H, W) uint8, and labels (B,) where there are classes."""
-        images, labels = zip(*(self._example(row) for row in self.rows[rows].tolist()), strict=True)
+        with stated_formats():
+            images, labels = zip(*(self._example(row) for row in self.rows[rows].tolist()), strict=True)
         columns = {"image": torch.stack(images)}
         return columns if self.source.classes is None else {**columns, "label": torch.tensor(labels)}
 

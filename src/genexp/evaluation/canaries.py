@@ -96,7 +96,7 @@ def _compressed(image: Tensor) -> Tensor:
     pixels = image[0].numpy() if len(image) == 1 else image.movedim(0, -1).contiguous().numpy()
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="JPEG", quality=20)
-    return to_tensor(Image.open(file))
+    return to_tensor(Image.open(file, formats=("JPEG",)))
 
 
 CANARIES: dict[str, Canary] = {

@@ -11,7 +11,7 @@ from torch import Tensor
 from genexp.contracts import Batch
 from genexp.data.decoding import open_picture, read_header
 from genexp.data.layout import shown, split_folders
-from genexp.data.listing import Picture, find_pictures, in_words
+from genexp.data.listing import Picture, also, find_pictures, in_words
 from genexp.data.picture_files import few, first_frames
 from genexp.data.pictures import to_tensor, with_channels
 from genexp.evaluation.images import ImageSet, sample_note, sampled_rows
@@ -41,11 +41,12 @@ class PictureFolder:
         if not self.root.is_dir():
             raise FileNotFoundError(f"a folder of images must exist, got {root}")
         self._require_one_set()
-        listing = find_pictures(self.root)
-        pictures, self._passed, self._several = listing.pictures, listing.passed, []
-        self._found = len(pictures)
+        self._listing, self._several = find_pictures(self.root), []
+        pictures = self._listing.pictures
         if len(pictures) < max(2, num or 2):
-            raise ValueError(f"{root} must hold at least {max(2, num or 2)} images, got {len(pictures)}")
+            passed = in_words(self._listing.passed)
+            told = f"{len(pictures)}{f'; {passed}' if passed else ''}"
+            raise ValueError(f"{root} must hold at least {max(2, num or 2)} images, got {told}")
         names = [picture.class_name for picture in pictures]
         self.classes = None if None in names else sorted(set(names))
         self.note = ""
@@ -76,9 +77,8 @@ class PictureFolder:
     def notes(self) -> list[str]:
         """What was found, in lines for a person: pictures, classes, and what was passed over."""
         folders = f"{len(self.classes)} class folders ({few(self.classes)})" if self.classes else "no class folders"
-        lines = [f"{counted(self._found, 'picture')} in {shown(self.root)}, {folders}"]
-        passed = in_words(self._passed)
-        return lines + ([passed] if passed else []) + first_frames(self._several)
+        lines = [f"{counted(len(self._listing.pictures), 'picture')} in {shown(self.root)}, {folders}"]
+        return lines + also(self._listing) + first_frames(self._several)
 
     def label_counts(self) -> list[int] | None:
         """Number of pictures of every class; None without classes."""

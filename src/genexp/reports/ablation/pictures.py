@@ -48,7 +48,7 @@ def smaller(contents: Sequence[bytes], limit: int) -> list[bytes]:
     """
     from PIL import Image
 
-    pictures = [Image.open(io.BytesIO(content)).convert("RGB") for content in contents]
+    pictures = [Image.open(io.BytesIO(content), formats=("PNG",)).convert("RGB") for content in contents]
     written = [min(_png(picture), content, key=len) for picture, content in zip(pictures, contents, strict=True)]
     while sum(map(len, written)) > limit:
         cut = [_cut(picture) for picture in pictures]
