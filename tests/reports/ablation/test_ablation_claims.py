@@ -5,13 +5,16 @@ import math
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from ablation_studies import FD, PROTOCOL, labels_of, searched, study, value
+from scipy.special import stdtrit
 
 from genexp.reports.ablation.claims import parse_claim
 from genexp.reports.ablation.judging import POWER, judge, judge_all, seeds_needed
 from genexp.reports.ablation.study import Claim, Term
 from genexp.reports.ablation.values import best_settings
+from genexp.reports.ablation.words import RULE, rule_text, verdict_parts
 from genexp.reports.measurements import MixedProtocols
 
 AXES = {"eta": ["0", "1"], "steps": ["10", "20", "1e3"], "penalty": ["none", "r1"]}
@@ -238,6 +241,68 @@ def test_a_search_counts_with_the_setting_that_is_best_on_average():
     assert judge(each.claims[0], each).verdict == "holds"
     fixed = judge(parse_claim("fd[penalty=r1,lr=1e-2] > 10", each.axes), each)
     assert fixed.left == pytest.approx(sum(values[(("penalty", "r1"), ("lr", "1e-2")), s] for s in each.seeds) / 4)
+
+
+def without_effect(seeds, trial, settings):
+    """A study whose first arm has one good setting and the second five that are equally good: no best is better."""
+    random.seed(7000 * seeds + trial)
+    common = {seed: random.gauss(0, 1) for seed in range(seeds)}
+
+    def numbers(place, seed):
+        bad = 9.0 * (place["eta"] == "0" and place["lr"] != "1")
+        return 50 + bad + common[seed] + random.gauss(0, 1)
+
+    axes = {"eta": ["0", "1"], "lr": [str(n) for n in range(1, settings + 1)]}
+    return study(axes, numbers, range(seeds), ["fd[eta=0] < fd[eta=1]"], search="lr")
+
+
+@pytest.mark.parametrize(("seeds", "settings"), [(3, 5), (6, 5), (6, 2)])
+def test_a_search_without_an_effect_is_decided_in_at_most_five_of_a_hundred_studies(seeds, settings):
+    """The seeds that choose a setting flatter it: an uncorrected test decides 7 to 9 in a hundred with five."""
+    decided = uncorrected = 0
+    for trial in range(400):
+        each = without_effect(seeds, trial, settings)
+        verdict = judge(each.claims[0], each)
+        decided += verdict.verdict != "undecided"
+        uncorrected += verdict.p / verdict.choices < 0.05 and verdict.p < 1
+    assert verdict.choices == settings**2
+    assert decided <= 0.05 * 400
+    assert decided <= uncorrected
+
+
+def test_p_interval_and_seeds_of_a_searched_claim_are_those_of_all_choices_at_once():
+    each = searched()
+    searching, fixed = (
+        judge(parse_claim(text, each.axes), each)
+        for text in ("fd[penalty=r1] < fd[penalty=gradient]", "fd[penalty=r1,lr=1e-3] < fd[penalty=gradient,lr=1e-3]")
+    )
+    assert best_settings(each) == dict.fromkeys(best_settings(each), "1e-3")
+    assert searching.differences == fixed.differences
+    assert (searching.choices, fixed.choices) == (25, 1)
+    assert searching.p == pytest.approx(min(1, 25 * fixed.p))
+    ratio = stdtrit(3, 1 - 0.05 / 50) / stdtrit(3, 0.975)
+    widths = [high - low for low, high in (searching.interval, fixed.interval)]
+    assert widths[0] == pytest.approx(ratio * widths[1])
+    assert searching.seeds_needed > fixed.seeds_needed
+    assert judge(parse_claim("fd[penalty=r1] < 100", each.axes), each).choices == 5
+    assert judge(parse_claim("fd < 100", each.axes), each).choices == 125
+    assert judge(parse_claim("fd[penalty=r1] < 2 * fd[penalty=r1,lr=1e-2]", each.axes), each).choices == 5
+    assert "for all 25 choices of settings at once" in ", ".join(verdict_parts(searching))
+    assert "choices" not in ", ".join(verdict_parts(fixed))
+    assert "p is multiplied by m" in rule_text(each)
+    assert rule_text(replace(each, search=None)) == RULE
+
+
+def test_the_seeds_that_a_level_needs_decide_at_that_level():
+    """By simulation: the number named for 0.05 / 25 decides in about 80 of 100 cases, one seed less in fewer."""
+    needed = seeds_needed(1.0, 0.7, 0.05 / 25)
+    draws = np.random.default_rng(0).normal(1.0, 0.7, (20_000, needed))
+
+    def power(n):
+        some = draws[:, :n]
+        return (some.mean(1) / (some.std(1, ddof=1) / n**0.5) > stdtrit(n - 1, 1 - 0.05 / 50)).mean()
+
+    assert power(needed - 1) < 0.8 < power(needed) + 0.01
 
 
 def test_a_search_takes_the_largest_where_more_is_better_and_the_nearest_where_real_images_are_the_aim():

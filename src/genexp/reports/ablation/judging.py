@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from genexp.reports.ablation.study import Claim, Labels, Study, Term
-from genexp.reports.ablation.values import cells, label_text, metric_names, metric_of
+from genexp.reports.ablation.values import cells, label_text, metric_names, metric_of, variants
 
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
 VERDICTS = (HOLDS, FAILS, UNDECIDED)
@@ -39,6 +39,8 @@ class Verdict:
             no number up to a million does.
         reason: Why it is undecided, and what was left out, in plain words; empty if nothing is to be said.
         holm: p after Holm's correction for all claims of the study; says more, decides nothing.
+        choices: In how many ways a search could have chosen the settings of both sides on these seeds; interval, p and
+            verdict hold for all of them at once.
     """
 
     claim: Claim
@@ -54,6 +56,7 @@ class Verdict:
     seeds_needed: int | None = None
     reason: str = ""
     holm: float | None = None
+    choices: int = 1
 
 
 def judge_all(study: Study) -> list[Verdict]:
@@ -74,6 +77,10 @@ def judge(claim: Claim, study: Study) -> Verdict:
     interval $\bar d \pm t_{0.975, n - 1} s / \sqrt n$ lies wholly on its side of 0 and fails if it lies wholly on the
     other. Where all seeds differ by the same number there is no spread: then the sign test decides, which takes six.
 
+    A search has chosen settings by the very seeds that test them, and the best of several is partly luck. Where it
+    could have chosen in m ways, all m differences are covered at once: every interval is that of 1 - 0.05 / m and every
+    p is multiplied by m (Bonferroni), which is valid whichever is shown.
+
     Raises:
         MixedProtocols: a side would mix values that were measured in different ways.
         ValueError: a search has to be reduced and no direction of the values is known.
@@ -93,12 +100,22 @@ def judge(claim: Claim, study: Study) -> Verdict:
         seeds=tuple(seeds),
         differences=differences,
         difference=fmean(differences),
+        choices=choices_of(claim, study),
     )
     if not all(math.isfinite(each) for each in differences):
         return replace(bare, reason="; ".join(problems))
     scale = max(abs(each) for each in (*left.values(), *right.values()))
     decided = _decided(bare, scale)
     return replace(decided, reason="; ".join(filter(None, [decided.reason, *problems])))
+
+
+def choices_of(claim: Claim, study: Study) -> int:
+    """In how many ways a study's search could choose the settings of both sides; 1 where they are fixed."""
+    if study.search is None:
+        return 1
+    free = [side for side in (claim.left, claim.right) if side.metric and study.search not in dict(side.where)]
+    searched = {labels for side in free for labels in variants(study, side.where)}
+    return len(study.axes[study.search]) ** len(searched)
 
 
 Side = tuple[dict[int | None, float], bool, list[str]]
@@ -144,7 +161,7 @@ def _decided(bare: Verdict, scale: float) -> Verdict:
     """Add interval, test and verdict; `scale` is the largest of the values, against which rounding is judged."""
     from scipy.special import stdtr, stdtrit
 
-    n, mean = len(bare.differences), bare.difference
+    n, mean, level = len(bare.differences), bare.difference, LEVEL / bare.choices
     if abs(mean) <= _ROUNDING * scale:
         mean = 0.0
     if n == 1:
@@ -152,14 +169,14 @@ def _decided(bare: Verdict, scale: float) -> Verdict:
     spread = stdev(bare.differences)
     if spread <= _ROUNDING * scale:
         return _without_spread(bare, mean)
-    half = float(stdtrit(n - 1, 1 - LEVEL / 2)) * spread / math.sqrt(n)
+    half = float(stdtrit(n - 1, 1 - level / 2)) * spread / math.sqrt(n)
     low, high = mean - half, mean + half
-    verdict, needed = _verdict_of(bare.claim.relation, low, high), seeds_needed(mean, spread)
+    verdict, needed = _verdict_of(bare.claim.relation, low, high), seeds_needed(mean, spread, level)
     return replace(
         bare,
         verdict=verdict,
         interval=(low, high),
-        p=float(2 * stdtr(n - 1, -abs(mean) / (spread / math.sqrt(n)))),
+        p=min(1.0, bare.choices * float(2 * stdtr(n - 1, -abs(mean) / (spread / math.sqrt(n))))),
         effect=mean / spread,
         seeds_needed=needed,
         reason=_still_open(bare.claim.relation, mean, needed) if verdict == UNDECIDED else "",
@@ -182,7 +199,7 @@ def _without_spread(bare: Verdict, mean: float) -> Verdict:
     n = len(bare.differences)
     if mean == 0:
         return replace(bare, interval=(0.0, 0.0), reason=f"both sides are equal at all {n} seeds")
-    p, least = 2.0 ** (1 - n), math.ceil(1 - math.log2(LEVEL))
+    p, least = min(1.0, bare.choices * 2.0 ** (1 - n)), math.ceil(1 - math.log2(LEVEL / bare.choices))
     verdict = _verdict_of(bare.claim.relation, mean, mean) if n >= least else UNDECIDED
     reason = f"the difference is the same at all {n} seeds, so the sign test stands for the t test"
     reason += f"; it takes {least} seeds" if n < least else ""
@@ -199,15 +216,16 @@ _MOST, _SURE = 2**20, 30.0
 """Most seeds that are named, and a noncentrality at which two seeds decide already (in 98 of 100 cases)."""
 
 
-def seeds_needed(mean: float, spread: float) -> int | None:
-    r"""The smallest n at which a paired t test at 5 % decides with a chance of `POWER`, to the side of the mean.
+def seeds_needed(mean: float, spread: float, level: float = LEVEL) -> int | None:
+    r"""The smallest n at which a paired t test decides with a chance of `POWER`, to the side of the mean.
 
     With $T$ of the noncentral t distribution with $n - 1$ degrees of freedom and noncentrality $\sqrt n |\bar d| / s$,
-    the chance is $P(T > t_{0.975, n - 1})$.
+    the chance is $P(T > t_{1 - level / 2, n - 1})$.
 
     Args:
         mean: Mean difference, taken for the true one.
         spread: Standard deviation of the differences, taken for the true one, above 0.
+        level: Level of the test, two-sided.
 
     Returns:
         The number, or None where it is above a million or so.
@@ -216,9 +234,8 @@ def seeds_needed(mean: float, spread: float) -> int | None:
 
     def decides(n: int) -> bool:
         shift = math.sqrt(n) * abs(mean) / spread
-        if shift > _SURE:
-            return True
-        return 1 - float(nctdtr(n - 1, shift, float(stdtrit(n - 1, 1 - LEVEL / 2)))) >= POWER
+        critical = float(stdtrit(n - 1, 1 - level / 2))
+        return shift > max(_SURE, 2 * critical) or 1 - float(nctdtr(n - 1, shift, critical)) >= POWER
 
     high = 2
     while not decides(high):

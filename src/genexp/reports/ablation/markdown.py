@@ -7,11 +7,11 @@ from genexp.reports.ablation.protocols import protocol_text
 from genexp.reports.ablation.study import Study
 from genexp.reports.ablation.values import label_text, metric_of, missing_values
 from genexp.reports.ablation.words import (
-    RULE,
     claim_texts,
     claims_summary,
     origin_lines,
     paper_text,
+    rule_text,
     table_note,
     verdict_parts,
 )
@@ -30,7 +30,7 @@ def as_markdown(study: Study, verdicts: list[Verdict]) -> str:
     parts += [markdown_text(table_note(study)), *_markdown_budget(study)]
     reported = [_markdown_block(each) for each in blocks if each.reported]
     parts += ["## Reported", *reported] if reported else []
-    parts += _markdown_claims(verdicts)
+    parts += _markdown_claims(study, verdicts)
     parts += ["## How it was measured", _markdown_list(protocol_lines(study))]
     missing = [*study.notes, *missing_values(study)]
     if missing:
@@ -106,7 +106,7 @@ def _markdown_budget(study: Study) -> list[str]:
     return [f"### {markdown_text(heading)}", "\n".join(lines), text]
 
 
-def _markdown_claims(verdicts: list[Verdict]) -> list[str]:
+def _markdown_claims(study: Study, verdicts: list[Verdict]) -> list[str]:
     if not verdicts:
         return []
     lines = []
@@ -118,4 +118,4 @@ def _markdown_claims(verdicts: list[Verdict]) -> list[str]:
         lines.append(
             f"- {markdown_code(each.claim.text)}{ours} **{each.verdict}**{numbers and f': {numbers}'}{reason}.{below}"
         )
-    return ["## Claims", claims_summary(verdicts), "\n".join(lines), RULE]
+    return ["## Claims", claims_summary(verdicts), "\n".join(lines), rule_text(study)]

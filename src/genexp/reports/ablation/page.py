@@ -13,12 +13,12 @@ from genexp.reports.ablation.pictures import gallery_columns
 from genexp.reports.ablation.study import Labels, Study
 from genexp.reports.ablation.values import label_text, metric_of, missing_values, variants
 from genexp.reports.ablation.words import (
-    RULE,
     claim_texts,
     claims_summary,
     counts_of,
     origin_lines,
     paper_text,
+    rule_text,
     table_note,
     verdict_parts,
 )
@@ -39,7 +39,7 @@ def page_text(study: Study, verdicts: list[Verdict], plots: dict[str, Path], pic
     """
     sections = [
         ("tables", "Tables", _tables(study)),
-        ("claims", "Claims", _claims(verdicts)),
+        ("claims", "Claims", _claims(study, verdicts)),
         ("plots", "Plots", _plots(plots)),
         ("samples", "Samples", _samples(pictures, study)),
         ("seeds", "Values of every seed", _seeds(study)),
@@ -138,10 +138,10 @@ def _right(number: int, stub: int) -> str:
     return "" if number < stub else ' class="number"'
 
 
-def _claims(verdicts: list[Verdict]) -> str:
+def _claims(study: Study, verdicts: list[Verdict]) -> str:
     items = "".join(_claim(each) for each in verdicts)
     summary = f"<p>{escape(claims_summary(verdicts))}</p>"
-    return f'{summary}<ul class="claims">{items}</ul><p class="hint">{escape(RULE)}</p>' if items else ""
+    return f'{summary}<ul class="claims">{items}</ul><p class="hint">{escape(rule_text(study))}</p>' if items else ""
 
 
 def _claim(each: Verdict) -> str:

@@ -53,6 +53,7 @@ def verdict_parts(verdict: Verdict) -> list[str]:
     parts = [f"{number(verdict.left)} against {number(verdict.right)}", f"difference {number(verdict.difference)}"]
     if verdict.interval is not None:
         parts.append("95 % interval {} to {}".format(*map(number, verdict.interval)))
+        parts[-1] += f" for all {verdict.choices:,} choices of settings at once" if verdict.choices > 1 else ""
     if verdict.p is not None:
         parts.append(p_text(verdict.p, verdict.holm))
     if verdict.effect is not None:
@@ -68,6 +69,17 @@ def p_text(p: float, holm: float | None) -> str:
 def _small(p: float) -> str:
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
+
+def rule_text(study: Study) -> str:
+    """How claims are decided."""
+    return RULE + ("" if study.search is None else f" {SEARCHED}")
+
+
+SEARCHED = (
+    "Where a search chose the settings of a claim, it did so by the seeds that test it: with m ways to choose, the "
+    "interval is that of 1 - 0.05 / m and p is multiplied by m (Bonferroni), so that a claim without an effect is "
+    "decided in at most 5 of 100 cases whichever settings are shown."
+)
 
 RULE = (
     "A side of a claim is the mean of all cells that it selects, times its factor; axes that it does not name are "
