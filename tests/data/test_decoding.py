@@ -209,6 +209,16 @@ def test_of_several_frames_the_first_is_taken_and_marked(tmp_path, kind):
     assert read_header(str(path)).several
 
 
+@pytest.mark.parametrize("share", [0.55, 0.6, 0.65, 0.7, 0.8, 0.9])
+def test_damage_behind_the_first_frame_leaves_the_first(tmp_path, share):
+    noise = np.random.default_rng(0).integers(256, size=(3, 20, 24), dtype=np.uint8)
+    frames = [Image.fromarray(each) for each in noise]
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:2])
+    content = (tmp_path / "x.gif").read_bytes()
+    (tmp_path / "x.gif").write_bytes(content[: int(len(content) * share)])
+    assert np.array_equal(np.asarray(open_picture(str(tmp_path / "x.gif")).convert("L")), noise[0])
+
+
 @pytest.mark.parametrize("kind", ["png", "jpg", "tif", "webp"])
 @pytest.mark.parametrize("deep", [False, True])
 def test_size_in_the_header_is_that_of_the_upright_picture(tmp_path, kind, deep):

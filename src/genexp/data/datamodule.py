@@ -195,7 +195,7 @@ class ImageData(LightningDataModule):
         """What was found, in lines for a person: numbers of images, splits and classes, and what is not used."""
         if hasattr(self.source, "notes"):
             return self.source.notes(self.num_classes)
-        sizes = ", ".join(f"{split} {len(stored.examples):,}" for split, stored in self._splits.items())
+        sizes = f"train {self.split_size('train'):,}, val {self.split_size('val'):,}"
         classes = len(self.source.classes or ())
         unused = "" if self._labelled else " not used"
         return [f"{sizes}, labels of {classes} classes{unused}" if classes else sizes]

@@ -84,7 +84,12 @@ def read_header(path: str, max_pixels: int = MAX_PIXELS, skip: bool = False) -> 
 
 def has_several_frames(picture: Image.Image) -> bool:
     """Whether a file holds frames or pages behind the first; previews that a camera adds to a JPEG do not count."""
-    return picture.format != "MPO" and bool(getattr(picture, "is_animated", False))
+    if picture.format == "MPO":
+        return False
+    try:
+        return bool(getattr(picture, "is_animated", False))
+    except Exception:  # what follows the first frame is damaged, which harms the first in no way
+        return True
 
 
 @contextmanager
