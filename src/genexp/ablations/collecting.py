@@ -52,6 +52,7 @@ def collect(plan: Plan, workers: Workers, trained: Mapping[Training, Job], measu
         notes=notes,
         origin=_origin(plan, workers, trained, measured),
         remarks=ablation.remarks,
+        words=ablation.words,
     )
 
 

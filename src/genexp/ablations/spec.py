@@ -14,7 +14,7 @@ from genexp.runs.config import load_plain
 SCALES = ("cpu", "gpu", "paper")
 _KEYS = (
     *("title", "question", "paper", "experiment", "overrides", "variants", "search", "evaluate", "metrics"),
-    *("reported", "claims", "remarks", "scales"),
+    *("reported", "claims", "remarks", "scales", "words"),
 )
 _SCALE_KEYS = ("experiment", "overrides", "evaluate", "seeds", "only", "variants")
 
@@ -39,6 +39,7 @@ class Ablation:
         reported: The paper's numbers.
         claims: The paper's statements.
         remarks: What differs from the paper.
+        words: Axis to what its plots call it.
         asked: What of a command line asks for it, as in `ablation=ddim_table1 scale=cpu`.
     """
 
@@ -57,6 +58,7 @@ class Ablation:
     reported: list[Reported]
     claims: list[Claim]
     remarks: str
+    words: dict[str, str]
     asked: str = ""
 
 
@@ -107,7 +109,14 @@ def _checked(name: str, content: dict[str, Any], scale: str) -> Ablation:
         reported=[reported_of(mapping_of(each, "reported"), rows) for each in content.get("reported") or []],
         claims=[claim_of(each, names, without_paper) for each in content.get("claims") or []],
         remarks=str(content.get("remarks") or "").strip(),
+        words=_words(content.get("words") or {}, names),
     )
+
+
+def _words(value: Any, axes: dict[str, list[str]]) -> dict[str, str]:
+    given = mapping_of(value, "words")
+    require_known("axis of words", given, list(axes))
+    return {axis: str(text) for axis, text in given.items()}
 
 
 def _budget(scales: Any, scale: str) -> dict[str, Any]:

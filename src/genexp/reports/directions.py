@@ -31,6 +31,28 @@ METRICS = {
 }
 """`lower`, `higher`, or `reference`: then the value of real images is the aim."""
 
+WORDS = {
+    "bits_per_dim": "bits a dimension",
+    "cas": "classification accuracy score",
+    "classifier_score": "classifier score",
+    "clip_score": "CLIP score",
+    "content_distance": "distance from the content",
+    "elbo": "evidence lower bound",
+    "fd": "Fréchet distance",
+    "fid": "Fréchet Inception distance",
+    "kid": "kernel distance",
+    "kl": "KL divergence from the prior",
+    "lpips": "perceptual distance LPIPS",
+    "mode_kl": "KL divergence over modes",
+    "mode_quality": "share of points near a mode",
+    "modes": "modes hit",
+    "reconstruction": "reconstruction term",
+    "sampling_seconds": "sampling time of an image",
+    "style_distance": "distance from the style",
+    "vendi": "Vendi score",
+}
+"""What a value is called where a metric's or term's own name says too little."""
+
 FURTHER = {"content_distance": "lower", "sampling_seconds": "lower", "style_distance": "lower"}
 """Values that `genexp evaluate` leaves without a metric of `conf/metrics`."""
 

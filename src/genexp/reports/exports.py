@@ -59,7 +59,11 @@ def as_latex(comparison: Comparison) -> str:
     written = formats(comparison)
     names = row_names(comparison)
     keys = [each.key for each in comparison.settings if each.key not in names.keys]
-    values = [latex_text(each.name) + arrows.get(each.better or "", "") for each in comparison.columns]
+    units = [f" [{how.unit}]" if how.unit else "" for how in written]
+    values = [
+        latex_text(each.name + unit) + arrows.get(each.better or "", "")
+        for each, unit in zip(comparison.columns, units, strict=True)
+    ]
     heads = ["runs", *values, "$n$", *map(latex_text, keys)]
     lines = [rf"\begin{{tabular}}{{l{'r' * (1 + len(values))}{'l' * len(keys)}}}", r"\toprule"]
     lines += [" & ".join(heads) + r" \\", r"\midrule"]

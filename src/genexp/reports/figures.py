@@ -1,8 +1,9 @@
-"""How every plot of this project looks, and how it becomes a PNG file."""
+"""How every plot of this project looks, and how it becomes files: PNG to look at, SVG and PDF for papers."""
 
 import io
 from contextlib import AbstractContextManager
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from genexp.runs.folder import write_atomically
@@ -24,6 +25,8 @@ _STYLE = {
     "grid.color": "#e6e8eb",
     "axes.axisbelow": True,
     "legend.frameon": False,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "genexp",
 }
 
 
@@ -66,8 +69,22 @@ def legend_above(plane: Any) -> None:
         legend.remove()
 
 
+VECTORS = (".svg", ".pdf")
+"""Endings of the files beside every PNG, which keep lines and letters."""
+
+
 def write_figure(figure: Any, path: Path) -> Path:
-    """Write the figure in 128 colours, which a drawing of lines is not seen to lose by, in a third of the space."""
+    """Write the figure as PNG, and beside it as SVG and PDF; the same drawing gives the same files.
+
+    The PNG has 128 colours, which a drawing of lines is not seen to lose by, in a third of the space.
+
+    Args:
+        figure: What was drawn, in `house_style`.
+        path: The PNG file.
+
+    Returns:
+        The PNG file.
+    """
     from PIL import Image
 
     canvas = figure.canvas
@@ -77,4 +94,13 @@ def write_figure(figure: Any, path: Path) -> Path:
     drawn.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(content, format="PNG", optimize=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content.getvalue())
+    for ending, undated in zip(VECTORS, ({"Date": None}, {"CreationDate": None}), strict=True):
+        drawn_lines = io.BytesIO()
+        figure.savefig(drawn_lines, format=ending[1:], metadata=undated)
+        write_atomically(path.with_suffix(ending), drawn_lines.getvalue())
     return path
+
+
+def note_below(figure: Any, text: str) -> None:
+    """A line or more in small grey letters below the plot."""
+    figure.supxlabel("\n".join(fill(line, 110) for line in text.splitlines()), fontsize=8.5, color="#54585f")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from genexp.reports.directions import WORDS, metric_name
 from genexp.reports.settings import NONE, shown
 from genexp.reports.table import Cell, Comparison, Row, setting_of
 
@@ -26,14 +27,27 @@ class Valued(Protocol):
     def floors(self) -> tuple[float, float] | None: ...
 
 
+_TIMES = (("s", 1.0, 1.0), ("ms", 1e3, 1e-3), ("µs", 1e6, 0.0))
+"""Units of time: name, how many make a second, and from how many seconds on they are used."""
+
+
 class NumberFormat:
     """One way to write all numbers of a column: four digits for the largest, fixed decimals, or powers of ten.
 
     Args:
         numbers: The numbers of the column.
+        name: Name of the value; seconds are written in the unit that fits the largest number.
+
+    Attributes:
+        unit: What the written numbers count, or an empty text.
+        scale: What a number is multiplied by before it is written.
     """
 
-    def __init__(self, numbers: list[float]) -> None:
+    def __init__(self, numbers: list[float], name: str = "") -> None:
+        largest = max((abs(each) for each in numbers if math.isfinite(each)), default=1.0)
+        timed = metric_name(name).endswith("_seconds")
+        self.unit, self.scale, _ = next(each for each in _TIMES if largest >= each[2]) if timed else ("", 1.0, 0.0)
+        numbers = [each * self.scale for each in numbers]
         sizes = [abs(each) for each in numbers if math.isfinite(each) and each]
         largest, least = max(sizes, default=1.0), min(sizes, default=1.0)
         self.powers = largest >= 1e7 or largest < 1e-4 or largest / least > 1e6
@@ -45,14 +59,15 @@ class NumberFormat:
             return "–"
         if not math.isfinite(number):
             return str(number)
+        number *= self.scale
         return f"{number:.3e}" if self.powers else f"{number:.{self.decimals}f}"
 
 
 def formats(comparison: Comparison) -> list[NumberFormat]:
     """The number format of every column of values."""
     return [
-        NumberFormat([row.cells[n].mean for row in comparison.rows if n in row.cells])
-        for n in range(len(comparison.columns))
+        NumberFormat([row.cells[n].mean for row in comparison.rows if n in row.cells], column.column.key)
+        for n, column in enumerate(comparison.columns)
     ]
 
 
@@ -63,10 +78,18 @@ def cell_text(cell: Cell | None, written: NumberFormat, separator: str = " ± ")
     return written(cell.mean) if cell.std is None else f"{written(cell.mean)}{separator}{written(cell.std)}"
 
 
-def heading(column: Valued) -> str:
-    """A value's name with an arrow towards better."""
-    arrow = ARROWS.get(column.better or "")
-    return f"{column.name} {arrow}" if arrow else column.name
+def heading(column: Valued, written: NumberFormat | None = None) -> str:
+    """A value's name with the unit of its numbers, if they have one, and an arrow towards better."""
+    unit = f"[{written.unit}]" if written and written.unit else ""
+    return " ".join(filter(None, [column.name, unit, ARROWS.get(column.better or "")]))
+
+
+def worded(column: Valued, written: NumberFormat) -> str:
+    """A value in words: what it is, its name, its unit, and which direction is better."""
+    words = WORDS.get(metric_name(column.name).rsplit("/", 1)[-1])
+    better = {"lower": "lower is better", "higher": "higher is better", "reference": "best as for real images"}
+    name = f"{words} ({column.name})" if words else column.name
+    return ", ".join(filter(None, [f"{name} in {written.unit}" if written.unit else name, better.get(column.better)]))
 
 
 def floor_text(column: Valued, written: NumberFormat) -> str:
@@ -175,7 +198,7 @@ def text_table(
     names = row_names(comparison)
     others = [each.key for each in comparison.settings if each.key not in names.keys]
     keys, left = others[:most], others[len(others[:most]) :]
-    headers = ["runs", *(heading(each) for each in comparison.columns), "n", "state", *keys]
+    headers = ["runs", *map(heading, comparison.columns, written), "n", "state", *keys]
     rows = []
     for name, row in zip(names.rows, comparison.rows, strict=True):
         cells = [cell_text(row.cells.get(n), written[n]) for n in range(len(comparison.columns))]

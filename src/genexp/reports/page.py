@@ -95,7 +95,7 @@ def _data(comparison: Comparison) -> dict[str, Any]:
 def _column(column: ValueColumn, written: NumberFormat) -> dict[str, Any]:
     return {
         "name": column.name,
-        "heading": heading(column),
+        "heading": heading(column, written),
         "better": column.better,
         "source": column.column.source,
         "protocol": column.column.protocol,

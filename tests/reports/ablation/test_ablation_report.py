@@ -52,7 +52,7 @@ def test_a_second_report_takes_away_what_the_first_alone_had(tmp_path):
     two = study(axes, lambda place, seed: 1.0 + seed, key="recall/x@1", better="higher")
     write_report(one, tmp_path)
     write_report(two, tmp_path)
-    assert [path.name for path in (tmp_path / "plots").iterdir()] == ["recall.png"]
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"recall.png", "recall.svg", "recall.pdf"}
 
 
 def test_claims_json_has_every_claim_with_its_verdict(written):
@@ -187,10 +187,10 @@ def test_a_line_shows_means_and_the_floor(tmp_path):
     (plane,) = figure.axes
     lines = {line.get_label(): line for line in plane.get_lines()}
     assert list(lines["real images"].get_ydata()) == [0.52, 0.52]
-    drawn = [container for container in plane.containers if container.get_label() == "eta=1"]
+    drawn = [container for container in plane.containers if container.get_label() == "eta 1"]
     values = [v.value for v in each.values if v.labels == (("eta", "1"), ("steps", "50")) and v.key.startswith("fd")]
     assert drawn[0].lines[0].get_ydata()[2] == pytest.approx(np.mean(values))
-    assert [text.get_text() for text in figure.legends[0].get_texts()].count("eta=1") == 1
+    assert [text.get_text() for text in figure.legends[0].get_texts()].count("eta 1") == 1
 
 
 def test_a_smaller_grid_keeps_whole_tiles_and_their_pixels(tmp_path):
@@ -278,7 +278,7 @@ def test_names_get_a_row_each_and_the_last_of_several_axes_a_colour():
     (plane,) = figure.axes
     assert [label.get_text() for label in plane.get_yticklabels()] == ["a", "b", "c"]
     assert plane.get_ylabel() == "loss"
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["width=8", "width=16"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["width 8", "width 16"]
     means = {container.lines[0].get_color(): container.lines[0].get_xdata() for container in plane.containers}
     assert sorted(float(x[0]) for x in means.values()) == [9.0, 17.0]
 
@@ -310,3 +310,52 @@ def test_texts_of_an_ablation_act_nowhere(tmp_path):
     tex = (tmp_path / "out/table.tex").read_text()
     assert not [line for line in tex.splitlines() if "\\input" in line and not line.startswith("%")]
     assert "<script>x" not in (tmp_path / "out/index.html").read_text()
+
+
+def test_plots_come_as_lines_and_letters_too_and_the_same_each_time(tmp_path):
+    each = ddim(tmp_path / "runs")
+    each = replace(each, words={"eta": "fresh noise (eta)"})
+    for folder in ("one", "two"):
+        write_report(each, tmp_path / folder)
+    files = sorted(path.name for path in (tmp_path / "one/plots").iterdir())
+    assert files == sorted(f"{name}.{ending}" for name in ("fd", "recall") for ending in ("png", "svg", "pdf"))
+    for name in files:
+        assert (tmp_path / "one/plots" / name).read_bytes() == (tmp_path / "two/plots" / name).read_bytes()
+    assert (tmp_path / "one/plots/fd.pdf").read_bytes().startswith(b"%PDF")
+    drawing = (tmp_path / "one/plots/fd.svg").read_text()
+    assert drawing.count("<svg") == 1
+    said = re.findall("<!-- (.*?) -->", drawing)  # matplotlib writes every text as outlines below its words
+    assert "Fréchet distance (fd), lower is better" in said
+    assert "fresh noise (eta) 0.5" in said
+    assert "Marks: mean over 3 seeds. Bars: from the smallest to the largest seed. Pale dots: the seeds." in said
+
+
+def test_bars_of_one_seed_and_of_several_numbers_of_seeds_are_told(tmp_path):
+    axes = {"kind": ["a", "b"]}
+
+    def note(*, seeds, lost=()):
+        each = study(axes, lambda place, seed: None if (place["kind"], seed) in lost else 1.0 + seed, seeds)
+        return _metric_figure(each, metric_of(each, "fd")).get_supxlabel()
+
+    assert note(seeds=(0,)) == "Marks: the value of one seed."
+    assert note(seeds=(0, 1, 2), lost={("a", 1)}).startswith("Marks: mean over 2 to 3 seeds. Bars: ")
+
+
+def test_seconds_are_written_in_the_unit_that_fits_and_the_number_of_seeds_once(tmp_path):
+    axes = {"family": ["gan", "diffusion"]}
+    times = {"gan": 2.7e-5, "diffusion": 2.776e-3}
+    each = study(axes, lambda place, seed: times[place["family"]] * (1 + seed / 10), key="sampling_seconds")
+    write_report(each, tmp_path)
+    text = (tmp_path / "table.md").read_text()
+    assert r"sampling_seconds \[ms\] ↓" in text
+    assert "| gan | **0.030 ± 0.003** |" in text
+    assert "| diffusion | 3.054 ± 0.278 |" in text
+    assert "Every value is of 3 seeds." in text
+    assert "(3)" not in text[: text.index("## How")]
+    assert "$3.054 \\pm 0.278$" in (tmp_path / "table.tex").read_text()
+    assert "sampling time of an image (sampling_seconds) in ms" in (tmp_path / "plots/sampling_seconds.svg").read_text()
+    values = [row["value"] for row in csv.DictReader((tmp_path / "table.csv").open())]
+    assert float(values[0]) == 2.7e-5  # programs get seconds
+    lost = study(axes, lambda place, seed: None if seed == 1 and place["family"] == "gan" else 1.0)
+    write_report(lost, tmp_path / "lost")
+    assert "(2)" in (tmp_path / "lost/table.md").read_text()

@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 from genexp.reports.ablation.study import Labels, Reported, Study
 from genexp.reports.ablation.values import Cells, Metric, best_settings, cells, label_text, metric_of, variants
 from genexp.reports.formatting import NumberFormat, floor_text, heading
+from genexp.terminal import counted
 
 
 def as_reported(number: float) -> str:
@@ -62,6 +63,23 @@ class Block:
     floors: list[str] | None = None
     floor_name: str = ""
 
+    @property
+    def seeds(self) -> int | None:
+        """The number of seeds behind every value, or None where it differs."""
+        found = {(each.n, each.diverged) for row in self.entries for each in row if each is not None}
+        return found.pop()[0] if len(found) == 1 and next(iter(found))[1] == 0 else None
+
+    def text(self, row: int, column: int) -> str:
+        """A value as text, with its number of seeds where that is not the same everywhere."""
+        return entry_text(self.entries[row][column], self.formats[column], self.seeds is None)
+
+    @property
+    def remark(self) -> str:
+        """The note, and the number of seeds where every value has the same."""
+        count = "" if self.seeds is None else f"Every value is of {counted(self.seeds, 'seed')}."
+        note = f"{self.note}." if self.note and not self.note.endswith(".") else self.note
+        return " ".join(filter(None, [note, count]))
+
 
 def blocks_of(study: Study) -> list[Block]:
     """All tables of a study: measured ones, then each of the paper's columns by itself.
@@ -91,7 +109,7 @@ def entry_of(seeds: dict[int, float]) -> Entry | None:
     return Entry(fmean(values) if values else math.nan, spread, len(values), len(seeds) - len(values))
 
 
-def entry_text(entry: Entry | None, written: Callable[[float], str]) -> str:
+def entry_text(entry: Entry | None, written: Callable[[float], str], with_count: bool = True) -> str:
     """`mean ± std (n)`, and how many seeds diverged beside these; a dash where there is no value."""
     if entry is None:
         return "–"
@@ -99,7 +117,7 @@ def entry_text(entry: Entry | None, written: Callable[[float], str]) -> str:
         return f"diverged ({entry.diverged})"
     spread = "" if entry.spread is None else f" ± {written(entry.spread)}"
     diverged = f", {entry.diverged} diverged" if entry.diverged else ""
-    return f"{written(entry.mean)}{spread}" + ("" if entry.n is None else f" ({entry.n}{diverged})")
+    return f"{written(entry.mean)}{spread}" + (f" ({entry.n}{diverged})" if with_count and entry.n is not None else "")
 
 
 def _crossed(study: Study, axes: list[str], metric: Metric, by_variant: Cells) -> Block:
@@ -108,10 +126,10 @@ def _crossed(study: Study, axes: list[str], metric: Metric, by_variant: Cells) -
         [entry_of(by_variant[((first, row), (second, column))]) for column in study.axes[second]]
         for row in study.axes[first]
     ]
-    written = NumberFormat([each.mean for row in entries for each in row if each])
+    written = NumberFormat([each.mean for row in entries for each in row if each], metric.name)
     places = {(r, c): (each, written) for r, row in enumerate(entries) for c, each in enumerate(row) if each}
     return Block(
-        heading=heading(metric),
+        heading=heading(metric, written),
         note="" if metric.floors is None else f"{floor_name([metric]).capitalize()}: {floor_text(metric, written)}",
         reported=False,
         stub=[first],
@@ -127,7 +145,10 @@ def _listed(study: Study, axes: list[str], found: list[Metric], by_metric: dict[
     labels = variants(study)
     settings = None if study.search is None else best_settings(study)
     columns = [[entry_of(by_metric[metric.name][each]) for each in labels] for metric in found]
-    formats = [NumberFormat([each.mean for each in column if each]) for column in columns]
+    formats = [
+        NumberFormat([each.mean for each in column if each], metric.name)
+        for metric, column in zip(found, columns, strict=True)
+    ]
     best: set[tuple[int, int]] = set()
     for c, (metric, column) in enumerate(zip(found, columns, strict=True)):
         best |= _best(metric, {(r, c): (each, formats[c]) for r, each in enumerate(column) if each})
@@ -138,7 +159,7 @@ def _listed(study: Study, axes: list[str], found: list[Metric], by_metric: dict[
         reported=False,
         stub=[*(axes or ["variant"]), *([] if settings is None else [f"best {study.search}"])],
         rows=[_names(each, settings) for each in labels],
-        heads=[heading(metric) for metric in found],
+        heads=list(map(heading, found, formats)),
         entries=[list(row) for row in zip(*columns, strict=True)],
         formats=formats,
         best=best,

@@ -1,6 +1,6 @@
 """An ablation as text: table.md."""
 
-from genexp.reports.ablation.blocks import Block, blocks_of, entry_text
+from genexp.reports.ablation.blocks import Block, blocks_of
 from genexp.reports.ablation.budget import budget_curves
 from genexp.reports.ablation.judging import Verdict
 from genexp.reports.ablation.protocols import protocol_text
@@ -57,14 +57,14 @@ def _markdown_list(lines: list[str]) -> str:
 
 
 def _markdown_block(block: Block) -> str:
-    note = markdown_text(f"{block.note}." if block.note and not block.note.endswith(".") else block.note)
+    note = markdown_text(block.remark)
     aligned = [":--"] * len(block.stub) + ["--:"] * len(block.heads)
     opening = [
         line for text in (block.heading and f"### {markdown_text(block.heading)}", note) if text for line in (text, "")
     ]
     lines = [*opening, markdown_row([*block.stub, *block.heads]), markdown_row(aligned)]
-    for r, (names, entries) in enumerate(zip(block.rows, block.entries, strict=True)):
-        texts = [entry_text(entry, written) for entry, written in zip(entries, block.formats, strict=True)]
+    for r, names in enumerate(block.rows):
+        texts = [block.text(r, c) for c in range(len(block.heads))]
         texts = [f"**{text}**" if (r, c) in block.best else text for c, text in enumerate(texts)]
         lines.append(markdown_row([*names, *texts]))
     if block.floors is not None:
@@ -78,7 +78,7 @@ def budget_rows(study: Study) -> tuple[str, list[str], list[list[str]]] | None:
         metric = metric_of(study, name)
         curves = budget_curves(study, metric) if metric is not None else []
         if curves:
-            written = NumberFormat([mean for curve in curves for mean in curve.means if mean is not None])
+            written = NumberFormat([mean for curve in curves for mean in curve.means if mean is not None], name)
             ks = _few(len(curves[0].means))
             rows = [[label_text(curve.labels), *(written(curve.means[k - 1]) for k in ks)] for curve in curves]
             return f"Expected best {name} of k settings of {study.search}", ["k", *map(str, ks)], rows

@@ -99,14 +99,12 @@ def _tables(study: Study) -> str:
 
 def _block(block: Block) -> str:
     rows = []
-    for r, (names, entries) in enumerate(zip(block.rows, block.entries, strict=True)):
-        row = [(name, "") for name in names]
-        for c, (entry, written) in enumerate(zip(entries, block.formats, strict=True)):
-            row.append((entry_text(entry, written), "best" if (r, c) in block.best else ""))
-        rows.append(row)
+    for r, names in enumerate(block.rows):
+        cells = [(block.text(r, c), "best" if (r, c) in block.best else "") for c in range(len(block.heads))]
+        rows.append([*((name, "") for name in names), *cells])
     foot = [] if block.floors is None else [block.floor_name, *[""] * (len(block.stub) - 1), *block.floors]
     table = _rows([*block.stub, *block.heads], rows, len(block.stub), foot)
-    return _framed(block.heading, block.note, table, "block reported" if block.reported else "block")
+    return _framed(block.heading, block.remark, table, "block reported" if block.reported else "block")
 
 
 def _framed(heading: str, note: str, table: str, kind: str = "block") -> str:
@@ -184,7 +182,7 @@ def _seeds(study: Study) -> str:
         if metric is None:
             continue
         seeds = sorted({*study.seeds, *(seed for each in metric.values.values() for seed in each)})
-        numbers = NumberFormat([value for each in metric.values.values() for value in each.values()])
+        numbers = NumberFormat([value for each in metric.values.values() for value in each.values()], metric.name)
         rows = []
         for labels in variants(study, with_search=True):
             held = metric.values.get(labels, {})
@@ -192,7 +190,7 @@ def _seeds(study: Study) -> str:
             rows.append([(text, "") for text in [*row, entry_text(entry_of(held), numbers)]])
         heads = [*axes, *(f"seed {seed}" for seed in seeds), "mean ± std (n)"]
         note = "" if metric.floors is None else f"{floor_name([metric]).capitalize()}: {floor_text(metric, numbers)}"
-        tables += _framed(heading(metric), note, _rows(heads, rows, len(axes)))
+        tables += _framed(heading(metric, numbers), note, _rows(heads, rows, len(axes)))
     return f'<details><summary>Show the numbers</summary><div class="blocks">{tables}</div></details>' if tables else ""
 
 

@@ -16,6 +16,7 @@ from genexp.reports.ablation.study import Study
 from genexp.reports.ablation.table import as_csv, as_latex
 from genexp.reports.ablation.values import check_study, label_text, missing_values, variants
 from genexp.reports.ablation.words import counts_of, counts_text, number, p_text
+from genexp.reports.figures import VECTORS
 from genexp.reports.markup import markdown_code, markdown_text
 from genexp.runs.folder import write_atomically
 
@@ -46,18 +47,19 @@ def write_report(study: Study, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     plots = write_plots(study, folder / "plots")
     pictures = write_pictures(study, folder / "samples")
-    _remove_others(folder / "plots", set(plots.values()))
+    lines = [path.with_suffix(ending) for path in plots.values() for ending in VECTORS]
+    _remove_others(folder / "plots", {*plots.values(), *lines})
     _remove_others(folder / "samples", set(pictures.values()))
     texts[PAGE] = page_text(study, verdicts, plots, pictures)
     for name, text in texts.items():
         write_atomically(folder / name, text)
-    return [*(folder / name for name in texts), *plots.values(), *pictures.values()]
+    return [*(folder / name for name in texts), *plots.values(), *lines, *pictures.values()]
 
 
 def _remove_others(folder: Path, kept: set[Path]) -> None:
     """Take away pictures of an earlier report that this one does not have."""
-    for path in folder.glob("*.png"):
-        if path not in kept:
+    for path in folder.glob("*"):
+        if path.suffix in (".png", *VECTORS) and path not in kept:
             path.unlink()
 
 
@@ -127,8 +129,7 @@ def _gallery(names: list[str], study: Study) -> str:
     plots = [f"![{Path(name).stem}]({name})\n" for name in names if name.startswith("plots/")]
     files = {labels: f"samples/{safe_name(label_text(labels))}.png" for labels in study.pictures}
     shown = [labels for labels in variants(study, with_search=True) if files.get(labels) in names]
-    marks = "Marks are means, bars reach from the smallest to the largest seed, and pale dots are the seeds.\n"
-    lines = ["", "## Plots", "", marks, *plots] if plots else []
+    lines = ["", "## Plots", "", *plots] if plots else []
     if shown:
         columns = gallery_columns(study, shown)
         lines += ["## Samples", "", "|" + " |" * columns, "|" + " :-: |" * columns]

@@ -125,6 +125,7 @@ class Study:
         origin: Where the values come from: `command`, `commit`, `dirty`, `hardware`, `threads`, `versions` (a mapping),
             `training_seconds`, `measuring_seconds`, `date`, `images` (training images of a run, or several).
         remarks: Free text of the author on what differs from the paper.
+        words: Axis to what plots call it, where that is not its name.
     """
 
     name: str
@@ -143,3 +144,4 @@ class Study:
     notes: list[str] = field(default_factory=list)
     origin: dict[str, Any] = field(default_factory=dict)
     remarks: str = ""
+    words: dict[str, str] = field(default_factory=dict)

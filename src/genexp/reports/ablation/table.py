@@ -23,14 +23,17 @@ def as_latex(study: Study) -> str:
 def _latex_block(block: Block) -> str:
     span = len(block.heads)
     title = _latex(f"Reported: {block.heading}" if block.reported else block.heading or "Measured")
-    lines = [f"% {plain(line)}" for line in ("reported" if block.reported else "measured", block.note) if line]
+    lines = [f"% {plain(line)}" for line in ("reported" if block.reported else "measured", block.remark) if line]
     lines += [rf"\begin{{tabular}}{{{'l' * len(block.stub)}{'r' * span}}}", r"\toprule"]
     first = len(block.stub) + 1
     lines += [" & " * len(block.stub) + rf"\multicolumn{{{span}}}{{c}}{{{title}}} \\"]
     lines += [rf"\cmidrule(lr){{{first}-{first + span - 1}}}"]
     lines += [" & ".join(map(_latex, [*block.stub, *block.heads])) + r" \\", r"\midrule"]
     for r, (names, entries) in enumerate(zip(block.rows, block.entries, strict=True)):
-        texts = [_latex_entry(e, w, (r, c) in block.best) for c, (e, w) in enumerate(zip(entries, block.formats))]
+        texts = [
+            _latex_entry(entry, written, (r, c) in block.best, block.seeds is None)
+            for c, (entry, written) in enumerate(zip(entries, block.formats, strict=True))
+        ]
         lines.append(" & ".join([*map(_latex, names), *texts]) + r" \\")
     if block.floors is not None:
         blanks = [""] * (len(block.stub) - 1)
@@ -42,7 +45,7 @@ def _latex(text: str) -> str:
     return "".join(_TEX_ARROWS.get(each, each) for each in latex_text(text))
 
 
-def _latex_entry(entry: Entry | None, written: NumberFormat, best: bool) -> str:
+def _latex_entry(entry: Entry | None, written: NumberFormat, best: bool, with_count: bool) -> str:
     if entry is None:
         return "--"
     if entry.n == 0:
@@ -51,7 +54,7 @@ def _latex_entry(entry: Entry | None, written: NumberFormat, best: bool) -> str:
     text = latex_number(text)
     text = rf"\mathbf{{{text}}}" if best else text
     diverged = f", {entry.diverged} diverged" if entry.diverged else ""
-    return f"${text}$" + ("" if entry.n is None else f" ({entry.n}{diverged})")
+    return f"${text}$" + (f" ({entry.n}{diverged})" if with_count and entry.n is not None else "")
 
 
 _FIELDS = (

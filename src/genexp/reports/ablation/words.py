@@ -95,8 +95,8 @@ RULE = (
 def table_note(study: Study) -> str:
     """What the cells of the tables mean."""
     text = (
-        "Mean ± standard deviation over seeds, their number in brackets. Bold: the best mean of a column or block, and "
-        "all that print as it does; bold is no test."
+        "Mean ± standard deviation over seeds, their number in brackets where it differs. Bold: the best mean of a "
+        "column or block, and all that print as it does; bold is no test."
     )
     if study.search is not None:
         count = len(study.axes[study.search])
