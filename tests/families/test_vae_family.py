@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from genexp.contracts import LatentDecoder
 from genexp.families.vae import TRAVERSAL, VAE
+from genexp.latents.gaussian import DiagonalGaussian
 from genexp.losses.reconstruction import Bernoulli, ContinuousBernoulli, Gaussian
 from genexp.networks.autoencoder import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from genexp.ramps import Constant, Linear
@@ -115,6 +116,28 @@ def test_free_bits_leave_small_divergences_alone():
     assert terms["kl"].item() < 100
     reported = small(beta=Constant(0.5))._loss(part, 0.5)
     torch.testing.assert_close(terms["elbo"], reported["elbo"])
+
+
+def test_free_bits_over_the_batch_are_the_published_formula_with_its_gradients():
+    """sum_j max(free_bits, mean_i KL_ij) of Kingma et al. (2016): one image may lie below while others lie above."""
+    model = small(free_bits=0.5, free_bits_over="batch")
+    mean = torch.tensor([[0.0] * LATENT, [3.0] + [0.1] * (LATENT - 1)], requires_grad=True)
+    kl = DiagonalGaussian(mean, torch.zeros(2, LATENT)).kl_per_unit()
+    expected = kl.mean(0).clamp(min=0.5).sum()
+    found = model._beyond_free_bits(kl).mean()
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(each, mean, retain_graph=True)[0] for each in (found, expected)]
+    torch.testing.assert_close(*gradients)
+    by_image = small(free_bits=0.5)._beyond_free_bits(kl)
+    torch.testing.assert_close(by_image, kl.clamp(min=0.5).sum(1))
+    assert by_image.mean() > found
+
+
+def test_free_bits_over_the_batch_know_no_parts_of_a_batch():
+    with pytest.raises(ValueError, match=r"accumulate must be 1 with free_bits_over=batch, .*, got 4"):
+        small(free_bits=0.1, free_bits_over="batch", accumulate=4)
+    with pytest.raises(ValueError, match="free_bits_over must be image or batch, got 'sample'"):
+        small(free_bits=0.1, free_bits_over="sample")
 
 
 def test_a_label_free_batch_trains_an_unconditional_model_only():

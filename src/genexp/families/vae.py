@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update
@@ -36,7 +36,10 @@ class VAE(Family):
         latent_size: Units of the latent.
         optimizer: Builds the one optimiser of encoder, decoder and likelihood.
         beta: Weight of the KL divergence as a function of images seen.
-        free_bits: Nats below which the KL of one unit for one sample is not reduced any further, or None.
+        free_bits: Nats below which the KL of one unit is not reduced any further, or None.
+        free_bits_over: Whose KL that is: `image`, that of every image by itself, or `batch`, the mean over the batch,
+            which is the formula of Kingma et al. (2016): sum_j max(free_bits, mean_i KL_ij). The first leaves every
+            image at least so many nats; the second lets one image use fewer as long as others use more.
         learning_rate: Factor on the optimiser's learning rate as a function of images seen.
         clip: Largest global gradient norm, or None.
         num_classes: Number of labels the networks are conditioned on, or None.
@@ -54,6 +57,7 @@ class VAE(Family):
         optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
         beta: Ramp = Constant(),
         free_bits: float | None = None,
+        free_bits_over: str = "image",
         learning_rate: Ramp = Constant(),
         clip: float | None = None,
         num_classes: int | None = None,
@@ -66,9 +70,16 @@ class VAE(Family):
             raise ValueError(f"latent_size must be at least 1, got {latent_size}")
         if free_bits is not None and free_bits < 0:
             raise ValueError(f"free_bits must not be negative, got {free_bits}")
+        if free_bits_over not in ("image", "batch"):
+            raise ValueError(f"free_bits_over must be image or batch, got {free_bits_over!r}")
+        if free_bits is not None and free_bits_over == "batch" and accumulate > 1:
+            raise ValueError(
+                f"accumulate must be 1 with free_bits_over=batch, whose mean is over the whole batch, got {accumulate}"
+            )
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.latent_shape = (latent_size,)
-        self.beta, self.free_bits, self.num_classes = beta, free_bits, num_classes
+        self.beta, self.free_bits, self.free_bits_over = beta, free_bits, free_bits_over
+        self.num_classes = num_classes
         learned = any(True for _ in likelihood.parameters())
         self.averaged_modules = ("encoder", "decoder", "likelihood") if learned else ("encoder", "decoder")
         self._activity = UnitActivity()
@@ -116,10 +127,20 @@ class VAE(Family):
         terms = self._bound(batch, posterior)
         penalised = terms["kl"]
         if self.free_bits is not None:
-            penalised = posterior.kl_per_unit().clamp(min=self.free_bits).sum(1)
+            penalised = self._beyond_free_bits(posterior.kl_per_unit())
         terms["loss"] = terms["reconstruction"] + beta * penalised
         terms["beta"] = torch.full_like(penalised, beta)
         return {name: value.mean() for name, value in (terms | self.likelihood.terms()).items()}
+
+    def _beyond_free_bits(self, kl: Tensor) -> Tensor:
+        """The penalised divergence (B,) of every image from that of its units (B, latent_size)."""
+        if self.free_bits_over == "image":
+            return kl.clamp(min=self.free_bits).sum(1)
+        mean = kl.detach().mean(0)
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(mean)
+            mean /= distributed.get_world_size()
+        return torch.where(mean > self.free_bits, kl, self.free_bits).sum(1)
 
     def _bound(self, batch: Batch, posterior: DiagonalGaussian) -> Terms:
         raw = self.decoder(posterior.rsample(batch["noise"]), self._label(batch))
