@@ -86,6 +86,20 @@ def test_what_was_found_is_said_with_its_classes_and_what_uses_them(tmp_path):
     assert "data.num_classes" not in " ".join(Folder(tmp_path, 8).notes(2))
 
 
+def test_a_class_that_only_some_splits_have_is_said(tmp_path):
+    _fill(tmp_path, ["train/cat", "train/dog", "test/Cat", "test/dog"])
+    notes = Folder(tmp_path, 8, val_share=0).notes(3)
+    assert "class folder Cat is only in test" in notes
+    assert "class folder cat is only in train" in notes
+
+
+def test_links_without_an_end_beside_the_split_folders_hide_none_of_them(tmp_path):
+    _fill(tmp_path, ["train/cat", "test/cat"])
+    (tmp_path / "ring").symlink_to(tmp_path / "ring")
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    assert _sizes(Folder(tmp_path, 8, val_share=0)) == [4, 0, 4]
+
+
 def test_what_was_passed_over_is_said_with_the_reason(tmp_path):
     _fill(tmp_path, ["train", "holdout"])
     _paint(tmp_path / "loose.png")

@@ -90,7 +90,8 @@ class Folder:
         chosen, classes = self.pictures[name], self.classes
         if not chosen:
             raise ValueError(f"{name}_share must be above 0, or {self.root / name} must hold pictures, to use {name}")
-        labels = None if classes is None else [classes.index(picture.class_name) for picture in chosen]
+        number = {name: place for place, name in enumerate(classes or ())}
+        labels = None if classes is None else [number[picture.class_name] for picture in chosen]
         return ImageFiles(chosen, labels, self.preparation, self.max_pixels, self.on_bad_image == "skip")
 
     @cached_property
@@ -119,13 +120,23 @@ class Folder:
         lines += [f"splits are the folders {', '.join(map(plain, own.values()))}"] if own else []
         if self._cut_shares:
             lines.append(f"{' and '.join(self._cut_shares)} cut from {own.get('train', 'all pictures')} by shares")
-        if classes and num_classes is None:
+        lines += self._one_sided() if classes else []
+        if classes and len(classes) > 1 and num_classes is None:
             lines.append(f"class folders are not used as labels: data.num_classes={len(classes)} uses them")
         if self.why_unlabelled:
             lines.append(f"class folders cannot be used as labels: {self.why_unlabelled}")
         every = list(self._listings.values())
         passed = [each for listing in every for each in listing.passed]
         return lines + also(Listing(passed=passed, linked=[pair for listing in every for pair in listing.linked]))
+
+    def _one_sided(self) -> list[str]:
+        """Class folders that only some of the split folders have, each with where it is."""
+        held = {name: {each.class_name for each in self._listings[name].pictures} for name in self._folders}
+        everywhere = set.intersection(*held.values()) if held else set()
+        odd = sorted(set().union(*held.values()) - everywhere)
+        where = {name: [split for split, names in held.items() if name in names] for name in odd[:5]}
+        lines = [f"class folder {name} is only in {' and '.join(splits)}" for name, splits in where.items()]
+        return lines + ([f"{len(odd) - 5} more class folders are not in every split"] if len(odd) > 5 else [])
 
     @cached_property
     def _folders(self) -> dict[Split, Path]:

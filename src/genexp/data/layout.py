@@ -47,7 +47,7 @@ def subfolders(folder: Path) -> list[str]:
     """Names of the folders directly below one, sorted, without hidden ones; of none where it cannot be listed."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(each.name for each in entries if each.is_dir() and not each.name.startswith("."))
+            return sorted(each.name for each in entries if os.path.isdir(each.path) and not each.name.startswith("."))
     except OSError:  # who lists the pictures tells it
         return []
 

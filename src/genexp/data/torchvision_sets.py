@@ -224,7 +224,7 @@ class TorchvisionExamples:
 def _files(folder: Path) -> list[tuple[str, int, int]]:
     """Relative path, size and modification time of every file below a folder."""
     paths = [Path(where) / name for where, _, names in os.walk(folder) for name in names]
-    states = [(path, path.stat()) for path in paths]
+    states = [(path, path.stat()) for path in paths if path.exists()]  # of a link that leads nowhere its reader tells
     return [(path.relative_to(folder).as_posix(), state.st_size, state.st_mtime_ns) for path, state in states]
 
 
