@@ -1,6 +1,7 @@
 """The one place that opens picture files: stated formats, regular files, bounded sizes, every channel at 8 bits."""
 
 import os
+import re
 import stat
 import threading
 import warnings
@@ -114,7 +115,9 @@ def _told(path: str, max_pixels: int, skip: bool) -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise BadImage(path, f"it cannot be read as any of {', '.join(FORMATS)}", skip) from error
     except Image.DecompressionBombError as error:
-        raise BadImage(path, f"it has far more than max_pixels={max_pixels} pixels", skip) from error
+        count = re.search(r"\d+ pixels", str(error))  # Pillow tells it before it gives the picture
+        found = count[0] if count else "far more pixels"
+        raise BadImage(path, f"it has {found}, more than max_pixels={max_pixels}", skip) from error
     except OSError as error:
         raise BadImage(path, error.strerror or str(error), skip) from error
     except Exception as error:  # decoders raise nearly everything: AssertionError, KeyError, struct.error, ...
