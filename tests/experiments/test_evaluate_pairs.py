@@ -7,6 +7,7 @@ from PIL import Image
 
 import tiny
 from genexp.commands.evaluate import evaluate
+from genexp.evaluation.images import sampled_rows
 from genexp.evaluation.protocol import Protocol
 from genexp.runs.config import compose
 
@@ -72,6 +73,18 @@ def test_every_strength_and_split_has_a_folder_of_its_own(stylizer):
     assert found == {
         f"{each}_averaged" for each in ("test_mapping", "test_mapping_alpha0.5", "val_mapping", "test_3_mapping")
     }
+
+
+def test_a_number_of_pairs_is_drawn_from_all_of_them(stylizer, tmp_path):
+    values = measured(stylizer, tmp_path, "num=3")
+    protocol = Protocol.read(values["style_distance"]["protocol"])
+    assert (protocol.reference, protocol.n_reference) == ("test, 3 of 5 drawn at random, seed 0", 3)
+    every = measured(stylizer, tmp_path / "all")["style_distance"]["draws"]
+    drawn = sampled_rows(5, 3, None, seed=0).tolist()
+    assert drawn != [0, 1, 2]
+    assert values["style_distance"]["draws"] == pytest.approx([every[row] for row in drawn], rel=1e-5)
+    with pytest.raises(ValueError, match="num must be at most the 5 pairs of test, got 6"):
+        measured(stylizer, tmp_path / "more", "num=6")
 
 
 def test_an_optimised_picture_is_measured_too(tmp_path):

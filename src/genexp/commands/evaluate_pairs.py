@@ -56,15 +56,36 @@ def _measure(config: DictConfig, run: Any, device: Any) -> dict[str, Any]:
     data, split = build(run.config.data), config.reference or "test"
     node = sampler_node(run.config, config.get("sampler"))
     model, sampler = run.model.to(device).source(), build(node)
-    values, shown = _rendered(data, split, model, sampler, config, device)
-    scores = _scores(values, data.digest(split), split, model, sampler, run, config.seed)
+    loader, note = _pairs(data, split, config)
+    values, shown = _rendered(loader, model, sampler, config, device)
+    reference = f"{split}, {note}" if note else split
+    scores = _scores(values, data.digest(split), reference, model, sampler, run, config.seed)
     pairs = [] if config.num is None else [str(config.num)]
     name = run.name_of(split, *pairs, sampler_label(node))
     return keep_results(config, run, name, partial(_written, run, scores, shown))
 
 
+def _pairs(data: Any, split: str, config: DictConfig) -> tuple[Any, str]:
+    """The pairs that are measured, in batches, and how they were drawn where they are not all.
+
+    The first ones in order would have one style and many contents.
+    """
+    from genexp.data.store import Subset
+    from genexp.data.stream import EvalLoader
+    from genexp.evaluation.images import sample_note, sampled_rows
+
+    examples, num = data.stored(split).examples, config.num
+    if num in (None, len(examples)):
+        return data.eval_loader(split), ""
+    if num > len(examples):
+        raise ValueError(f"num must be at most the {len(examples)} pairs of {split}, got {num}")
+    rows = sampled_rows(len(examples), num, None, config.seed)
+    note = sample_note(len(examples), num, False, config.seed)
+    return EvalLoader(Subset(examples, rows), data.eval_batch_size, labelled=False), note
+
+
 def _rendered(
-    data: Any, split: str, model: Any, sampler: Any, config: DictConfig, device: Any
+    loader: Any, model: Any, sampler: Any, config: DictConfig, device: Any
 ) -> tuple[dict[str, list[float]], list[Any]]:
     """The distances of every pair, and the first pairs as contents, styles and results."""
     import torch
@@ -74,7 +95,7 @@ def _rendered(
 
     values: dict[str, list[float]] = {}
     shown: list[Any] = []
-    for batch in data.eval_loader(split):
+    for batch in loader:
         batch = {name: value.to(device) for name, value in batch.items()}
         with torch.no_grad():
             images = quantised(sampler.run(model, batch, IndexedNoise(config.seed, [], device)))
@@ -82,9 +103,7 @@ def _rendered(
                 values.setdefault(name, []).extend(found.tolist())
         if config.grid and not shown:
             shown = [each[: min(config.grid, 12)].cpu() for each in (batch["content"], batch["style"], images)]
-        if config.num is not None and len(next(iter(values.values()))) >= config.num:
-            break
-    return {name: each[: config.num] for name, each in values.items()}, shown
+    return values, shown
 
 
 def _scores(
