@@ -183,7 +183,7 @@ def test_two_folders_of_one_set_of_pictures_are_at_no_distance(trained, tmp_path
         )
     )
     ((key, value),) = json.loads((tmp_path / "out" / "metrics.json").read_text())["values"].items()
-    assert key.startswith("fd/random@")
+    assert key.startswith("fd/cifar_vgg@")
     assert value["value"] == pytest.approx(0, abs=1e-6)
 
 

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from genexp.callbacks.checkpoint import load_checkpoint
+from genexp.evaluation.worth import features_worth, too_short
 from genexp.families.terms import NonFiniteLoss
 from genexp.runs.folder import RunFolder
 from genexp.terminal import duration, print_table, shown_path, typed_path
@@ -35,8 +36,18 @@ def close_run(folder: RunFolder, experiment: Any, seconds: float) -> float | Non
         folder.write_metrics(closing | {"evaluations": folder.metrics.get("evaluations", [])})
     folder.update_record(state="finished", finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     sync = close_loggers(experiment.loggers, closing["values"])
-    print_table(_rows(folder, closing, sync, experiment.callbacks))
+    print_table(_rows(folder, closing, sync, experiment.callbacks, _worth(closing, experiment)))
     return closing["best"]["value"] if closing["best"] else None
+
+
+def _worth(closing: dict[str, Any], experiment: Any) -> list[tuple[str, str]]:
+    """What must be known of the values: the features behind them, and that a run was too short."""
+    if not closing["protocols"]:
+        return []
+    rows = [(f"{name} features", text) for name, text in features_worth(closing["protocols"].values())]
+    training_images = len(experiment.data.stored("train").examples)
+    short = too_short(closing["batches"], closing["images_seen"], training_images)
+    return [*rows, ("too short", short)] if short else rows
 
 
 def last_values(folder: RunFolder) -> dict[str, float]:
@@ -73,13 +84,18 @@ def close_loggers(loggers: dict[str, Any], values: dict[str, float], exit_code: 
 
 
 def _rows(
-    folder: RunFolder, closing: dict[str, Any], sync: str | None, callbacks: dict[str, Any]
+    folder: RunFolder,
+    closing: dict[str, Any],
+    sync: str | None,
+    callbacks: dict[str, Any],
+    worth: list[tuple[str, str]],
 ) -> list[tuple[str, str]]:
     shown, typed = shown_path(folder.path), typed_path(folder.path)
     rows = [(name, f"{value:.4g}") for name, value in sorted(closing["values"].items())]
     if closing["best"]:
         best = closing["best"]
         rows.append(("best", f"{best['metric']} {best['value']:.4g} at {best['images_seen']:,} images"))
+    rows += worth
     speed = f", {closing['images_per_second']:,.0f} images/s" if closing["images_per_second"] else ""
     rows.append(("trained", f"{closing['images_seen']:,} images in {duration(closing['seconds'])}{speed}"))
     rows.append(("run folder", shown))

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,7 @@ def _written(
 
 
 def _report(results: list[dict[str, Any]], seconds: float) -> None:
+    from genexp.evaluation.worth import features_worth
     from genexp.terminal import duration, print_columns, print_table, shown_path
 
     for measured in results:
@@ -136,7 +138,9 @@ def _report(results: list[dict[str, Any]], seconds: float) -> None:
         first = next(iter(measured["scores"].values())).protocol
         print(f"\n{measured['title']}: {first.n_generated:,} images against {first.n_reference:,} of {first.reference}")
         print_columns(("metric", "value", "without bias", "95 % interval", "real images", "better"), rows)
-        lines = [("values", shown_path(measured["folder"] / "metrics.json"))]
+        protocols = [asdict(score.protocol) for score in measured["scores"].values()]
+        lines = [(f"{name} features", text) for name, text in features_worth(protocols)]
+        lines += [("values", shown_path(measured["folder"] / "metrics.json"))]
         lines += [(path.stem, shown_path(path)) for path in measured["pictures"]]
         lines += [("upload to W&B", measured["sync"])] if measured.get("sync") else []
         print_table(lines)

@@ -124,7 +124,12 @@ class ClassifierFeatures:
         self.dimensions = self.network.num_features
 
     def __call__(self, image: Tensor) -> Tensor:
-        """Features (B, dimensions); images of another size are brought to the classifier's first."""
+        """Features (B, dimensions); images of another size are brought to the classifier's first.
+
+        A network of colour pictures sees grey ones as colour pictures of three equal channels.
+        """
+        if self.channels == 3 and image.ndim == 4 and image.shape[1] == 1:
+            image = image.expand(-1, 3, -1, -1)
         require_channels(self.name, image, self.channels)
         image = resized(image, self.image_size, self.resize)
         if image.device.type != "cpu":

@@ -68,7 +68,7 @@ def prepare(
         require_same_shape(other, side)
     with open_dict(config):
         config.data = side.data
-        config.extractor = config.get("extractor") or _own_extractor(run, side)
+        config.extractor = config.get("extractor") or _own_extractor(run)
     nodes = {name: _resolved(config, name) for name in ("extractor", "metrics")}
     require_valid(OmegaConf.create(nodes), "evaluate")
     metrics = build_dict(OmegaConf.create(nodes["metrics"]))
@@ -139,15 +139,12 @@ def _known(config: DictConfig, run: Run | None) -> dict[str, DictConfig]:
     return known
 
 
-def _own_extractor(run: Run | None, side: Side) -> DictConfig:
-    """The run's own features, or for images without a configuration those that fit their colours."""
+def _own_extractor(run: Run | None) -> DictConfig:
+    """The run's own features, or for images without a configuration those that were trained on photographs."""
     if run is not None:
         return OmegaConf.create(OmegaConf.to_container(run.config.extractor, resolve=True))
-    if side.images.shape[0] == 3 and len(side.images.shape) == 3:
-        trained = "genexp.evaluation.extractors.ClassifierFeatures"
-        return OmegaConf.create({"_target_": trained, "asset": "cifar_vgg"})
-    random = "genexp.evaluation.extractors.RandomFeatures"
-    return OmegaConf.create({"_target_": random, "channels": side.images.shape[0], "width": 32, "seed": 0})
+    trained = "genexp.evaluation.extractors.ClassifierFeatures"
+    return OmegaConf.create({"_target_": trained, "asset": "cifar_vgg"})
 
 
 def _floor_text(config: DictConfig, run: Run | None) -> str | None:
