@@ -52,6 +52,13 @@ def test_a_narrow_terminal_shows_a_few_rows_as_blocks_within_its_width(shown):
 def test_a_path_is_shown_as_a_shell_takes_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert typed_path(tmp_path / "outputs/a-1") == "outputs/a-1"
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert typed_path(tmp_path / "outputs/a-1") == "../outputs/a-1"
+    assert typed_path(tmp_path.parent / "a") == str(tmp_path.parent / "a")
+    monkeypatch.chdir("/usr")
+    assert typed_path(Path("/tmp/a")) == "/tmp/a"
+    monkeypatch.chdir(tmp_path)
     assert shlex.split(f"resume={typed_path(tmp_path / 'my sweep/ü')}") == ["resume=my sweep/ü"]
 
 

@@ -104,11 +104,12 @@ def counted(count: int, word: str) -> str:
 
 
 def shown_path(path: Path) -> str:
-    """A path as a person would type it: relative to the working folder when it lies below."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    """A path as a person would type it: relative when it lies below the working folder, or below that one's parent."""
+    here = Path.cwd()
+    if path.is_relative_to(here):
+        return str(path.relative_to(here))
+    beside = path.is_relative_to(here.parent) and len(here.parts) > 2
+    return str(Path("..") / path.relative_to(here.parent)) if beside else str(path)
 
 
 def typed_path(path: Path) -> str:

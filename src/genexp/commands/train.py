@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.runs.claim import claim_folder, is_further_rank
-from genexp.terminal import counted
+from genexp.terminal import counted, shown_path
 
 
 def train(config: DictConfig) -> float | None:
@@ -85,7 +85,7 @@ def _announce(config: DictConfig, folder: Any, experiment: Any, resume_at: int) 
         logger.log_hyperparams(described)
         _ = logger.experiment  # opened here, in the parent of processes that a strategy may fork
     sizes = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    print(f"run         {folder.path}", file=sys.stderr)
+    print(f"run         {shown_path(folder.path)}", file=sys.stderr)
     for number, line in enumerate(experiment.data.described()):
         print(f"{'            ' if number else 'data        '}{line}", file=sys.stderr)
     print(f"parameters  {sizes}", file=sys.stderr)

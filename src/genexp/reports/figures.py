@@ -1,6 +1,7 @@
 """How every plot of this project looks, and how it becomes files: PNG to look at, SVG and PDF for papers."""
 
 import io
+import logging
 from contextlib import AbstractContextManager
 from pathlib import Path
 from textwrap import fill
@@ -94,6 +95,7 @@ def write_figure(figure: Any, path: Path) -> Path:
     drawn.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(content, format="PNG", optimize=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content.getvalue())
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every letter that goes into a PDF
     for ending, undated in zip(VECTORS, ({"Date": None}, {"CreationDate": None}), strict=True):
         drawn_lines = io.BytesIO()
         figure.savefig(drawn_lines, format=ending[1:], metadata=undated)

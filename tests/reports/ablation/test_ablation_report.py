@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -312,11 +313,13 @@ def test_texts_of_an_ablation_act_nowhere(tmp_path):
     assert "<script>x" not in (tmp_path / "out/index.html").read_text()
 
 
-def test_plots_come_as_lines_and_letters_too_and_the_same_each_time(tmp_path):
+def test_plots_come_as_lines_and_letters_too_and_the_same_each_time(tmp_path, caplog):
+    caplog.set_level(logging.INFO)  # as Hydra sets it
     each = ddim(tmp_path / "runs")
     each = replace(each, words={"eta": "fresh noise (eta)"})
     for folder in ("one", "two"):
         write_report(each, tmp_path / folder)
+    assert caplog.messages == []
     files = sorted(path.name for path in (tmp_path / "one/plots").iterdir())
     assert files == sorted(f"{name}.{ending}" for name in ("fd", "recall") for ending in ("png", "svg", "pdf"))
     for name in files:
