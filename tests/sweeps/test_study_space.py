@@ -1,12 +1,17 @@
 """What a study searches: spaces from YAML and the command line, jobs made of them, and Optuna's words for them."""
 
+import csv
+import io
 import math
+from types import SimpleNamespace
 
+import optuna
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from genexp.sweeps.question import Choices, Range, question_of, read_question
 from genexp.sweeps.study.plan import make_plan
+from genexp.sweeps.study.report import table
 from genexp.sweeps.study.samplers import distribution, label, make_pruner, make_sampler, values_from
 from genexp.sweeps.study.space import require_searchable, values_of, written
 
@@ -142,3 +147,11 @@ def test_a_question_that_is_no_yaml_is_refused_with_its_file(tmp_path):
     (tmp_path / "mine.yaml").write_text("metric: [")
     with pytest.raises(ValueError, match=r"a question must be readable YAML, got .*mine\.yaml"):
         read_question("mine", tmp_path)
+
+
+def test_no_text_of_a_study_becomes_a_formula_in_a_spreadsheet():
+    failed = {"host": "@machine", "folder": "+a", "reason": "=1+1"}
+    trial = optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL, user_attrs=failed)
+    plan = SimpleNamespace(question=SimpleNamespace(metrics=["fd"]), space={"model.x": None})
+    _, row = csv.reader(io.StringIO(table([trial], plan)))
+    assert row[-3:] == ["'@machine", "'+a", "'=1+1"]
