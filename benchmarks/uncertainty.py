@@ -157,7 +157,7 @@ def arranged(label: Tensor, order: str, draw: torch.Generator) -> Tensor:
 def copying_score(repeats: int, draw: torch.Generator) -> dict[str, Any]:
     """Mean and standard deviation of `ct` for new real images, by cells, dimensions and numbers."""
     found = {}
-    for cells, dimensions, real, new in ((1, 2, 1000, 1000), (1, 8, 1000, 1000), (1, 8, 1000, 250), (3, 8, 1000, 1000)):
+    for cells, dimensions, real, new in ((1, 2, 500, 500), (1, 2, 500, 2000), (1, 64, 500, 500), (3, 2, 500, 2000)):
         metric, values = Memorisation(cells=cells), []
         for _ in range(repeats):
             reference = summarised(metric, torch.randn(real, dimensions, generator=draw))

@@ -111,7 +111,7 @@ def _scores(
 ) -> dict[str, Any]:
     from statistics import fmean
 
-    from genexp.evaluation.metrics.base import Value
+    from genexp.evaluation.metrics.base import DISTANCE, Value
     from genexp.evaluation.protocol import Protocol, describe
     from genexp.evaluation.scores import Score
 
@@ -134,7 +134,8 @@ def _scores(
             weights=run.weights,
             sampler=describe(sampler),
         )
-        scores[protocol.key] = Score(protocol, Value(fmean(draws), tuple(draws) if len(draws) > 1 else ()), "lower")
+        value = Value(fmean(draws), tuple(draws) if len(draws) > 1 else (), limits=DISTANCE)
+        scores[protocol.key] = Score(protocol, value, "lower")
     return scores
 
 

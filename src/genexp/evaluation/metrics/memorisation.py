@@ -55,8 +55,10 @@ class Memorisation:
     generator that only makes typical images, so look at the pairs.
 
     Differences from the paper of `ct`: it has a third sample of held-out images and looks for neighbours within a cell;
-    here distances are leave-one-out over the whole set. Two mutual neighbours share one, so without copying the score
-    of one cell has a standard deviation of about 1.1, not 1; an average over c equal cells has 1.1 / sqrt(c). When a
+    here distances are leave-one-out over the whole set. Two mutual neighbours share one, and one training image may be
+    nearest to several new ones, so without copying the score of one cell has a standard deviation of 1.0 to 1.3, not 1:
+    the most in few dimensions with more new than training images; an average over c equal cells has about 1 / sqrt(c)
+    of it. When a
     training set has exactly two or three images of each of many classes, leaving one out takes a large part of its
     class away, and new images seem too close: the floor shows it.
 

@@ -1,13 +1,14 @@
 """Distances between images as networks see them: to real partners, and among generated images as diversity."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.image_extractor import Images, require_images
-from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.metrics.base import DISTANCE, Better, Value
 from genexp.evaluation.pairing import (
     Distance,
     between,
@@ -226,7 +227,7 @@ def _checked(
 def _paired(metric: Paired, distance: Distance, generated: FeatureStore, reference: FeatureStore) -> Value:
     require_matched(type(metric).__name__, generated, reference)
     first, second = metric.extractor.restored(generated.features), metric.extractor.restored(reference.features)
-    return mean_of(between(distance, first, second, CHUNK), generated.index)
+    return replace(mean_of(between(distance, first, second, CHUNK), generated.index), limits=DISTANCE)
 
 
 def _diversity(
@@ -234,4 +235,4 @@ def _diversity(
 ) -> Value:
     pairs = seeded_pairs(store.count, metric.pairs, metric.seed)
     measured = within(distance, metric.extractor.restored(store.features), pairs, CHUNK)
-    return mean_of_pairs(measured, pairs, store.index, details)
+    return replace(mean_of_pairs(measured, pairs, store.index, details), limits=DISTANCE)
