@@ -1,7 +1,10 @@
 """Tensor conventions shared by every layer: image range, broadcasting, grids, and noise keyed by sample index."""
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -138,3 +141,22 @@ def mix_seed(*parts: int) -> int:
 
 
 _MASK = (1 << 64) - 1
+
+
+def require_sound(path: Path, what: str) -> None:
+    """Hold every part of a file that `torch.save` wrote against its checksum, which `torch.load` does not.
+
+    Args:
+        path: The file.
+        what: What it is, for the error.
+
+    Raises:
+        ValueError: it is no such file, or a part of it is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"{what} must be a readable checkpoint of PyTorch, got {path}: {error}") from error
+    if damaged is not None:
+        raise ValueError(f"{what} must match its checksums, got {path}: {damaged} is damaged")

@@ -1,6 +1,7 @@
 """Bad things that happen: NaN losses, damaged checkpoints, taken folders, full disks. Nothing that was good is lost."""
 
 import errno
+import pathlib
 
 import pytest
 import torch
@@ -59,11 +60,30 @@ def test_every_checkpoint_loads_with_weights_only_and_a_damaged_one_is_named(tmp
         assert load_checkpoint(folder.checkpoints / f"{name}.ckpt")["counters"]["images_seen"] > 0
     whole = folder.last.read_bytes()
     folder.last.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"readable genexp checkpoint, got .*last\.ckpt"):
+    with pytest.raises(ValueError, match=r"readable checkpoint of PyTorch, got .*last\.ckpt"):
         tiny.run([*tiny.overrides_for("gan"), f"paths.outputs={tmp_path}", f"resume={folder.path}"])
     torch.save({"weights": torch.zeros(1)}, folder.last)
     with pytest.raises(ValueError, match="no counters"):
         load_checkpoint(folder.last)
+
+
+def test_a_flipped_bit_in_a_weight_is_told_and_no_advice_to_unpickle_is_passed_on(tmp_path):
+    path = tmp_path / "last.ckpt"
+    weight = torch.full((64,), 0.7310585975646973)
+    torch.save({"counters": {"images_seen": 1}, "weight": weight}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(weight.numpy().tobytes()) + 5] ^= 1
+    path.write_bytes(content)
+    torch.load(path, weights_only=True)  # PyTorch notices nothing
+    with pytest.raises(ValueError, match=r"checkpoint must match its checksums, got .*last\.ckpt: .* is damaged"):
+        load_checkpoint(path)
+    torch.save({"counters": pathlib.PurePosixPath("x")}, path)
+    with pytest.raises(ValueError, match="plain containers only") as raised:
+        load_checkpoint(path)
+    assert "weights_only" not in str(raised.value)
+    torch.save([1], path)
+    with pytest.raises(ValueError, match="no counters"):
+        load_checkpoint(path)
 
 
 def test_a_full_disk_leaves_the_previous_file(tmp_path):

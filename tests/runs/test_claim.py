@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from genexp.runs import claim
 from genexp.runs.claim import claim_folder, is_further_rank
 from genexp.runs.folder import DamagedRun, RunFolder
+from genexp.runs.trust import seal
 
 HOLDER = """
 import sys, time
@@ -196,14 +197,18 @@ def test_overrides_that_would_change_hydra_itself_are_not_taken_from_a_folder(tm
     from genexp.runs.launch import _started_with
 
     folder = RunFolder.claim(tmp_path, {"id": "a"})
-    config = {"trainer": {"precision": "32-true"}, "paths": {"outputs": "out"}}
+    config = {"trainer": {"precision": "32-true"}, "paths": {"outputs": "out"}, "data": {}, "model": {}, "training": {}}
     folder.config_path.write_text(OmegaConf.to_yaml(config))
-    overrides = folder.path / "overrides.yaml"
-    overrides.write_text(OmegaConf.to_yaml(["model=vae", "+callbacks.a._target_=x.Y", "resume=auto"]))
+
+    def typed(*overrides):
+        folder.update_record(seal=seal("a", overrides))
+        (folder.path / "overrides.yaml").write_text(OmegaConf.to_yaml(list(overrides)))
+
+    typed("model=vae", "+callbacks.a._target_=x.Y", "resume=auto")
     expected = ["model=vae", "+callbacks.a._target_=x.Y", "trainer.precision=32-true", "paths.outputs='out'"]
     assert _started_with(folder) == expected
     evil = "{_target_: os.mkdir, path: ran}"
     for each in (f"+hydra.callbacks.evil={evil}", f"+hydra={{callbacks: {{evil: {evil}}}}}", "hydra/launcher=basic"):
-        overrides.write_text(OmegaConf.to_yaml(["model=vae", each]))
+        typed("model=vae", each)
         with pytest.raises(ValueError, match=r"overrides\.yaml must hold no override of Hydra, got \+?hydra"):
             _started_with(folder)

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from genexp.runs.build import build
 from genexp.runs.config import conf_dir
 from genexp.runs.monitor import value_directions
-from genexp.runs.targets import ALLOWED, FACTORIES, locate, require_allowed, targets
+from genexp.runs.targets import ALLOWED, FACTORIES, UNSAFE, locate, require_allowed, targets
 
 
 class Payload:
@@ -125,3 +125,25 @@ def test_names_are_found_as_hydra_finds_them():
         locate("torch.nn.Liner")
     with pytest.raises(ValueError, match="there is no module nowhere"):
         locate("nowhere.Thing")
+
+
+@pytest.mark.parametrize("target", [*UNSAFE, "torchvision.datasets.LSUN", "torchvision.datasets.LSUNClass"])
+def test_a_class_that_reads_pickles_is_refused_under_every_name(target):
+    with pytest.raises(ValueError, match="must name no class that reads pickles"):
+        require_allowed(target, "data.source")
+
+
+def test_every_class_of_torchvision_that_unpickles_is_known():
+    import inspect
+    import pkgutil
+
+    import torchvision.datasets as datasets
+
+    checked_first = {"cifar"}  # its files must have the published MD5 before they are opened
+    found = set()
+    for module in pkgutil.iter_modules(datasets.__path__):
+        text = inspect.getsource(locate(f"torchvision.datasets.{module.name}"))
+        loads = [line for line in text.splitlines() if "torch.load(" in line and "weights_only=True" not in line]
+        if loads or "pickle.load" in text or "allow_pickle=True" in text:
+            found.add(module.name)
+    assert found == checked_first | {name.split(".")[2] for name in UNSAFE if name.startswith("torchvision.")}

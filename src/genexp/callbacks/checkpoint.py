@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from genexp.callbacks.cadence import crossed
 from genexp.contracts import Trainee
+from genexp.tensors import require_sound
 
 
 class Checkpoints(Checkpoint):
@@ -124,15 +125,18 @@ def settle(partial: Path, path: Path) -> None:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint's plain containers on the CPU; nothing in it can run code.
 
+    Every part is held against its checksum first, so that a flipped bit in a weight is told.
+
     Raises:
         ValueError: the file is damaged or not a genexp checkpoint.
     """
+    require_sound(path, "checkpoint")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except Exception as error:
-        raise ValueError(f"checkpoint must be a readable genexp checkpoint, got {path}: {error}") from error
-    if "counters" not in checkpoint:
+    except Exception as error:  # PyTorch's message advises to load it without weights_only: not passed on
+        raise ValueError(f"checkpoint must hold tensors and plain containers only, got others in {path}") from error
+    if not isinstance(checkpoint, dict) or "counters" not in checkpoint:
         raise ValueError(f"checkpoint must be written by genexp (it has no counters), got {path}")
     return checkpoint

@@ -12,6 +12,7 @@ from genexp.runs.config import VOLATILE, config_digest, flat, load_config
 from genexp.runs.folder import OVERRIDES, RECORD, RunFolder, new_run_id, newest_unfinished, run_path, write_atomically
 from genexp.runs.labels import id_from_agent
 from genexp.runs.provenance import command_line, provenance
+from genexp.runs.trust import seal
 
 
 def claim_folder(plain: dict[str, Any]) -> tuple[RunFolder, Path | None]:
@@ -145,7 +146,11 @@ def _take_up(folder: RunFolder, plain: dict[str, Any]) -> None:
         print(f"changed     {key}: {old} -> {new}", file=sys.stderr)
     plain["group"] = plain["group"] or folder.record.get("group")
     resumed = folder.record.get("resumed", 0) + 1
-    folder.update_record(state="running", resumed=resumed, changed=changed, group=plain["group"], tags=plain["tags"])
+    record = folder.record
+    sealed = {"seal": seal(record["id"], _overrides(), record.get("seal"))} if _overrides() else {}
+    folder.update_record(
+        state="running", resumed=resumed, changed=changed, group=plain["group"], tags=plain["tags"], **sealed
+    )
     write_atomically(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(plain)))
     if _overrides():
         write_atomically(folder.path / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(_overrides())))
@@ -173,6 +178,7 @@ def _new_folder(plain: dict[str, Any], outputs: Path) -> RunFolder:
         "tags": plain["tags"],
         "choices": choices,
         "config_digest": config_digest(plain),
+        "seal": seal(run_id, _overrides()),
         **provenance(),
     }
     folder = RunFolder(_place(plain, outputs, name, run_id))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 VOLATILE = ("resume", "run_dir", "paths", "logger", "group", "job_type", "notes", "tags", "threads")
@@ -89,6 +90,7 @@ def load_config(path: Path, what: str = "config.yaml") -> DictConfig:
         ValueError: the file is not a YAML mapping, or holds a key twice in one mapping.
     """
     try:
+        require_few_aliases(path)
         config = OmegaConf.load(path)
     except Exception as error:
         reason = " ".join(str(error).split())
@@ -96,6 +98,63 @@ def load_config(path: Path, what: str = "config.yaml") -> DictConfig:
     if not isinstance(config, DictConfig):
         raise ValueError(f"{what} must be a YAML mapping, got {type(config).__name__} in {path}")
     return config
+
+
+_MOST_ALIASES, _MOST_BYTES = 100, 16 * 1024 * 1024
+
+
+def require_few_aliases(path: Path) -> None:
+    """Refuse a YAML file that a few lines can blow up: aliases are counted before anything is built of them.
+
+    Raises:
+        ValueError: the file has over 16 MiB or over 100 aliases.
+    """
+    if (size := path.stat().st_size) > _MOST_BYTES:
+        raise ValueError(f"a YAML file must have at most {_MOST_BYTES:,} bytes, got {size:,}")
+    text = path.read_text()
+    if "*" not in text or "&" not in text:
+        return
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    aliases = sum(isinstance(each, yaml.AliasEvent) for each in yaml.parse(text, Loader=loader))
+    if aliases > _MOST_ALIASES:
+        raise ValueError(f"a YAML file must have at most {_MOST_ALIASES} aliases, got {aliases}")
+
+
+SECTIONS = ("data", "model", "paths", "trainer", "training")
+"""Mappings that the configuration of every run has."""
+
+
+def load_recorded(path: Path) -> DictConfig:
+    """The configuration that a run recorded: complete, and with every interpolation carried out.
+
+    Raises:
+        ValueError: as `load_config`; also where a section is no mapping, or an interpolation stands there, which would
+            read this user's environment.
+    """
+    config = load_config(path)
+    for section in SECTIONS:
+        if not isinstance(config._get_node(section), DictConfig) or config._get_node(section)._is_none():
+            raise ValueError(f"config.yaml must hold a mapping at {section}, got another in {path}")
+    for key, value in flat(OmegaConf.to_container(config, resolve=False)).items():
+        if "${" in str(value):
+            raise ValueError(f"config.yaml of a run must hold no interpolation, got {key}: {value} in {path}")
+    return config
+
+
+def load_overrides(path: Path) -> list[str]:
+    """The overrides of a run as they were typed.
+
+    Raises:
+        ValueError: the file is not a YAML list of texts.
+    """
+    try:
+        require_few_aliases(path)
+        found = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"overrides.yaml must be readable, got {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise ValueError(f"overrides.yaml must hold a list of texts, got another in {path}")
+    return found
 
 
 def load_plain(path: Path, what: str) -> dict[str, Any]:

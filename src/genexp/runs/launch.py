@@ -9,10 +9,11 @@ from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
-from genexp.runs.config import conf_dir, data_name, load_config
+from genexp.runs.config import conf_dir, data_name, load_config, load_overrides, load_recorded
 from genexp.runs.errors import told
 from genexp.runs.folder import CONFIG, OVERRIDES, RunFolder, new_run_id
 from genexp.runs.places import recorded_places
+from genexp.runs.trust import TRUST, require_harmless, seal_breaks, wrote_run
 from genexp.sweeps.paths import path_quoted, quoted, unquoted
 
 
@@ -104,12 +105,13 @@ def _source(name: str, arguments: list[str]) -> list[str]:
         return _continued_sweep(arguments)
     if any(a.startswith("sweep=") and a != "sweep=null" for a in arguments):
         arguments = _searching(arguments)
+    trusted, arguments = TRUST in arguments, [a for a in arguments if a != TRUST]
     resume = [a.split("=", 1)[1] for a in arguments if a.startswith("resume=")]
     if resume[-1:] == ["auto"]:
         return _before_overrides(arguments, _settled_before(arguments))
     if resume and resume[-1] not in ("auto", "null"):
         other_data = any(a.startswith("data=") for a in arguments)
-        return _before_overrides(arguments, _started_with(RunFolder.open(unquoted(resume[-1])), other_data))
+        return _before_overrides(arguments, _started_with(RunFolder.open(unquoted(resume[-1])), other_data, trusted))
     if not any(a.split("=")[0] in _CHOICES for a in arguments):
         return _before_overrides(arguments, ["experiment=quickstart"])
     return arguments
@@ -154,24 +156,34 @@ def _settled_before(arguments: list[str]) -> list[str]:
     return [f"trainer.precision={load_config(path).trainer.precision}"] if path is not None and path.is_file() else []
 
 
-def _started_with(folder: RunFolder, other_data: bool = False) -> list[str]:
-    """The overrides of a run, and what was settled for it by the machine and the folder that it started on."""
-    saved = load_config(folder.config_path)
+def _started_with(folder: RunFolder, other_data: bool = False, trusted: bool = False) -> list[str]:
+    """The overrides of a run, and what was settled for it by the machine and the folder that it started on.
+
+    The places that a run of another user names are not taken: data and outputs are then those of this user.
+    """
+    saved = load_recorded(folder.config_path)
     typed = [a for a in _typed_for(folder) if not a.startswith(("resume=", "run_dir="))]
+    settled = [*typed, f"trainer.precision={saved.trainer.precision}"]
+    if not wrote_run(folder.record):
+        require_harmless(settled, folder.path, trusted)
+        return settled
     places = [] if other_data else recorded_places(OmegaConf.to_container(saved))
     outputs = str(saved.paths.outputs).replace("'", "\\'")
-    return [*typed, f"trainer.precision={saved.trainer.precision}", f"paths.outputs='{outputs}'", *places]
+    return [*settled, f"paths.outputs='{outputs}'", *places]
 
 
 def _typed_for(folder: RunFolder) -> list[str]:
     """The overrides of a run as they were typed.
 
     Raises:
-        ValueError: one is of Hydra itself, which no run records: it could build anything.
+        ValueError: the file is damaged or not the one that the run's record describes, or an override is of Hydra
+            itself, which no run records: it could build anything.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    typed = [str(each) for each in OmegaConf.to_container(OmegaConf.load(folder.path / OVERRIDES))]
+    typed = load_overrides(folder.path / OVERRIDES)
+    if seal_breaks(folder.record, typed):
+        raise ValueError(f"{OVERRIDES} must be as the run wrote it (its digest is in run.json), got {folder.path}")
     for parsed in OverridesParser.create().parse_overrides(typed):
         names = (parsed.key_or_group, parsed.package or "")
         if any(name.replace("/", ".").split(".")[0] == "hydra" for name in names):

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from genexp.reports.directions import direction
 from genexp.reports.measurements import Measurement, measurements
 from genexp.reports.reading import read_run
-from genexp.runs.config import load_config
+from genexp.runs.config import load_recorded
 from genexp.runs.folder import RunFolder
 from genexp.runs.rows import Rows
 
@@ -35,7 +35,7 @@ class Run:
     @cached_property
     def config(self) -> DictConfig:
         """The resolved configuration of the run."""
-        return load_config(self.folder.config_path)
+        return load_recorded(self.folder.config_path)
 
     @cached_property
     def model(self) -> Any:

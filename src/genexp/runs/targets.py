@@ -38,6 +38,14 @@ ALLOWED = (
 FACTORIES = ("genexp.evaluation.metrics.modes.toy_centres", "genexp.networks.trained.trained_network")
 """The functions that a configuration may call. Others of these packages move files or fetch what an address names."""
 
+UNSAFE = {
+    "torchvision.datasets.lsun.LSUN": "unpickles a cache from the working folder",
+    "torchvision.datasets.lsun.LSUNClass": "unpickles a cache from the working folder",
+    "torchmetrics.image.fid.FrechetInceptionDistance": "unpickles the weights that it is given; use metrics=fid",
+    "torchmetrics.image.fid.NoTrainInceptionV3": "unpickles the weights that it is given; use metrics=fid",
+}
+"""Classes of allowed packages that read any pickle. CIFAR's files must have the published digests first."""
+
 
 def require_allowed(target: str, where: str) -> None:
     """Refuse a `_target_` by which a configuration could run code that is not a part.
@@ -65,6 +73,8 @@ def require_allowed(target: str, where: str) -> None:
     found = locate(target)
     if target in FACTORIES:
         return
+    if reason := UNSAFE.get(f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"):
+        raise ValueError(f"{where}._target_ must name no class that reads pickles, got {target!r}, which {reason}")
     package = target.rpartition(".")[0] if target == prefix else prefix.rstrip(".")
     module = getattr(found, "__module__", None)
     here = f"{module}.".startswith(f"{package}.")
