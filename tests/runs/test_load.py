@@ -85,3 +85,33 @@ def test_rows_are_shown_as_a_table():
         "</tbody></table>"
     )
     assert Rows().having("a") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *(
+            ("run.json", each)
+            for each in ("", "[]", "3", '{"name": "x"}', '{"id": 3, "name": "x"}', "\x00\x01", "[" * 100000)
+        ),
+        *(
+            ("metrics.json", each)
+            for each in ("", "[]", '{"values": []}', '{"values": {"fd": "text"}}', '{"evaluations": [3]}')
+        ),
+        *(("config.yaml", each) for each in ("", "3", "- a\n", "a: [", "\x00")),
+        *(("overrides.yaml", each) for each in ("3", "a: b\n", "- 3\n", "[")),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_told_when_it_is_opened(name, content, tmp_path):
+    from genexp.runs.folder import DamagedRun, RunFolder
+    from genexp.runs.load import load_run
+
+    folder = RunFolder.claim(tmp_path / "run", {"id": "a", "name": "x"})
+    folder.config_path.write_text("model: {}\ndata: {}\n")
+    (folder.path / "overrides.yaml").write_text("- model=vae\n")
+    folder.last.write_bytes(b"x")
+    load_run(folder.path)
+    (folder.path / name).write_text(content)
+    with pytest.raises(DamagedRun, match=rf"{name} of the run .*") as raised:
+        load_run(folder.path)
+    assert str(folder.path) in str(raised.value)

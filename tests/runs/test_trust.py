@@ -63,7 +63,7 @@ def test_of_a_strangers_run_harmless_overrides_act_and_its_places_do_not(run):
         "+trainer.default_root_dir=x",
         "trainer.profiler=x",
         "model.vgg={weights: /elsewhere}",
-        "+model.part={'_target_':torch.nn.Linear}",
+        "+model.part={_target_:torch.nn.Linear}",
         "paths.cache=x",
         "data.files=[a,'/elsewhere']",
         "+model.part._target_=torch.nn.Linear",
@@ -94,6 +94,13 @@ def test_overrides_that_are_not_those_of_the_run_are_told(content, run):
     with pytest.raises(ValueError, match=r"overrides\.yaml must .*got ") as raised:
         _source("train", [f"resume={folder.path}"])
     assert str(folder.path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_override_that_is_none_is_told_with_its_file(run):
+    folder = run(["model=vae", "+model.part={'_target_':torch.nn.Linear}"])
+    with pytest.raises(ValueError, match=r"overrides\.yaml must hold overrides, got \+model\.part") as raised:
+        _source("train", [f"resume={folder.path}"])
     assert "\n" not in str(raised.value)
 
 

@@ -103,3 +103,41 @@ def test_an_empty_record_beside_jobs_is_damaged(tmp_path):
     with pytest.raises(FileExistsError):
         SweepFolder(tmp_path)
     assert (tmp_path / "sweep.json").read_text() == ""
+
+
+JOB = {"number": 0, "overrides": ["seed=0"], "folder": "000"}
+RECORD = {"id": "a", "started": "2026", "command": ["-m", "seed=0,1"], "jobs": [JOB]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("[]", "3", "null", "nan", "{", "{}", '"text"', "[" * 100000),
+        *(json.dumps({key: each for key, each in RECORD.items() if key != left_out}) for left_out in RECORD),
+        *(json.dumps({**RECORD, key: 3}) for key in RECORD),
+        *(json.dumps({**RECORD, "jobs": [{**JOB, key: {}}]}) for key in (*JOB, "state", "value", "attempts", "no")),
+        *(json.dumps({**RECORD, "jobs": [{**JOB, "folder": each}]}) for each in ("/x", "../x")),
+        json.dumps({**RECORD, "command": [3]}),
+    ],
+)
+def test_every_shape_that_no_sweep_writes_is_told_with_the_file(content, tmp_path):
+    (tmp_path / "sweep.json").write_text(content)
+    with pytest.raises(ValueError, match=r"sweep\.json of the sweep .* cannot be read: ") as raised:
+        read_record(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_strangers_sweep_is_not_run_again_without_a_word(tmp_path, monkeypatch):
+    from genexp.runs.launch import _source
+
+    sweep = SweepFolder(tmp_path, ["-m", "seed=0,1"])
+    sweep.save()
+    sweep.release()
+    again = _source("train", [f"sweep.resume={tmp_path}"])
+    assert again[:2] == ["-m", "seed=0,1"]
+    monkeypatch.setenv("GENEXP_CONFIG", str(tmp_path / "config of another"))
+    with pytest.raises(
+        ValueError, match=r"must name a sweep of this user, .* would run: train -m seed=0,1; .*trust=true"
+    ):
+        _source("train", [f"sweep.resume={tmp_path}"])
+    assert _source("train", [f"sweep.resume={tmp_path}", "trust=true"]) == again

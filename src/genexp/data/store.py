@@ -1,5 +1,6 @@
 """Reading a split once: decoded into memory with a verified copy on disk, or surveyed for streaming."""
 
+import contextlib
 import json
 import os
 from collections import Counter
@@ -191,11 +192,17 @@ def _write_copy(path: Path, columns: dict[str, Tensor], digest: str, skipped: li
 
 
 def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file beside `path` and move it into place, so that a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file beside `path` and move it into place, so that a reader never sees half of it.
+
+    A file that cannot be written is only read anew the next time, so that is said and ends nothing.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(partial)
         os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        print(f"what was read cannot be kept in {path} ({error}): the next command reads all images again")
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

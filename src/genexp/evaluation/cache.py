@@ -1,5 +1,6 @@
 """Tensors on disk that were costly to compute, such as statistics of real images; never used stale or damaged."""
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -45,13 +46,18 @@ class TensorCache:
         return tensors
 
     def store(self, key: dict[str, str | int], tensors: dict[str, Tensor]) -> None:
-        """Keep tensors under `key` in one atomic step."""
+        """Keep tensors under `key` in one atomic step; where they cannot be kept, that is said and nothing ends."""
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(tensors, partial, metadata=_metadata(key, tensors))
-        os.replace(partial, path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(tensors, partial, metadata=_metadata(key, tensors))
+            os.replace(partial, path)
+        except (OSError, SafetensorError) as error:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            log.warning("tensors cannot be kept in %s (%s): the next command computes them anew", path, error)
 
     def _path(self, key: dict[str, str | int]) -> Path:
         return self.folder / f"{hashlib.sha256(_text(key).encode()).hexdigest()[:32]}.safetensors"

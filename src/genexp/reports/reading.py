@@ -41,6 +41,16 @@ class StoredRun:
         """The run's eight letters, or the folder's name where the record has none."""
         return str(self.record.get("id") or self.folder.path.name)
 
+    def require_id(self) -> None:
+        """Refuse a record that does not say which run it is of.
+
+        Raises:
+            DamagedRun: it does not.
+        """
+        for key in ("id", "name"):
+            if not isinstance(self.record.get(key), str):
+                raise DamagedRun(f"{key} in run.json of the run {self.folder.path} must be a text")
+
     @property
     def name(self) -> str:
         """Name of the experiment."""
@@ -141,7 +151,8 @@ def _require_shapes(path: Path, record: dict[str, Any], metrics: dict[str, Any])
     evaluations = metrics.get("evaluations") or []
     wanted = {
         "choices in run.json": isinstance(record.get("choices") or {}, dict),
-        "values in metrics.json": isinstance(metrics.get("values") or {}, dict),
+        "values in metrics.json": isinstance(values := {} if metrics.get("values") is None else metrics["values"], dict)
+        and all(isinstance(each, int | float) for each in values.values()),
         "protocols in metrics.json": isinstance(protocols := metrics.get("protocols") or {}, dict)
         and all(isinstance(each or {}, dict) for each in protocols.values()),
         "evaluations in metrics.json": isinstance(evaluations, list) and all(map(_is_evaluation, evaluations)),
@@ -207,5 +218,7 @@ def _typed(path: Path) -> frozenset[str]:
         overrides = yaml.load(path.read_text(), Loader=_Loader) or []
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DamagedRun(f"{path.name} of the run {path.parent} cannot be read: {error}") from error
+    if not isinstance(overrides, list) or not all(isinstance(each, str) for each in overrides):
+        raise DamagedRun(f"{path.name} of the run {path.parent} must be a list of texts")
     keys = (str(each).split("=", 1)[0].lstrip("+~").rsplit("@", 1)[-1].replace("/", ".") for each in overrides)
     return frozenset(key for key in keys if key.split(".")[0] not in (*LEFT_OUT, "hydra"))

@@ -176,9 +176,12 @@ class RunFolder:
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
-            return json.loads((self.path / name).read_text())
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            found = json.loads((self.path / name).read_text())
+        except (OSError, ValueError, RecursionError) as error:
             raise DamagedRun(f"{name} of the run {self.path} cannot be read: {error}") from error
+        if not isinstance(found, dict):
+            raise DamagedRun(f"{name} of the run {self.path} must hold an object, got {type(found).__name__}")
+        return found
 
 
 def run_path(outputs: Path, name: str, run_id: str) -> Path:

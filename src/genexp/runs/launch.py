@@ -13,7 +13,7 @@ from genexp.runs.config import conf_dir, data_name, load_config, load_overrides,
 from genexp.runs.errors import told
 from genexp.runs.folder import CONFIG, OVERRIDES, RunFolder, new_run_id
 from genexp.runs.places import recorded_places
-from genexp.runs.trust import TRUST, require_harmless, seal_breaks, wrote_run
+from genexp.runs.trust import TRUST, is_ours, require_harmless, seal_breaks, wrote_run
 from genexp.sweeps.paths import path_quoted, quoted, unquoted
 
 
@@ -125,12 +125,18 @@ def _continued_sweep(arguments: list[str]) -> list[str]:
     from genexp.sweeps.record import read_record
 
     given = [a.removeprefix(_RESUME_SWEEP) for a in arguments if a.startswith(_RESUME_SWEEP)][-1]
-    typed = [a for a in arguments if not a.startswith(_RESUME_SWEEP)]
+    typed = [a for a in arguments if not a.startswith(_RESUME_SWEEP) and a != TRUST]
     folder = Path(unquoted(given)).expanduser().resolve()
-    recorded = read_record(folder)["command"]
+    record = read_record(folder)
+    recorded = record["command"]
     if any("=" in a and not a.startswith(("-", "hydra.", "hydra/")) for a in typed):
         command = _source("train", typed)
     else:
+        if TRUST not in arguments and not is_ours(record.get("signature"), "sweep", record["id"], recorded):
+            raise ValueError(
+                f"sweep.resume must name a sweep of this user, got {folder}, whose sweep.json would run: train "
+                f"{' '.join(recorded)}; type that command after sweep.resume, or add {TRUST}"
+            )
         command = [*recorded, *(a for a in typed if a not in recorded)]
     flags = [] if {"-m", "--multirun"} & set(command) else ["-m"]
     return [*flags, *command, f"hydra.sweep.dir={quoted(folder)}", "hydra.launcher.resume=true"]
@@ -180,11 +186,16 @@ def _typed_for(folder: RunFolder) -> list[str]:
             itself, which no run records: it could build anything.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
 
     typed = load_overrides(folder.path / OVERRIDES)
     if seal_breaks(folder.record, typed):
         raise ValueError(f"{OVERRIDES} must be as the run wrote it (its digest is in run.json), got {folder.path}")
-    for parsed in OverridesParser.create().parse_overrides(typed):
+    try:
+        found = OverridesParser.create().parse_overrides(typed)
+    except OverrideParseException as error:
+        raise ValueError(f"{OVERRIDES} must hold overrides, got {error.override} in {folder.path}") from error
+    for parsed in found:
         names = (parsed.key_or_group, parsed.package or "")
         if any(name.replace("/", ".").split(".")[0] == "hydra" for name in names):
             raise ValueError(f"{OVERRIDES} must hold no override of Hydra, got {parsed.input_line} in {folder.path}")

@@ -129,10 +129,12 @@ def load_run(path: Path | str, weights: str = "averaged", checkpoint: str | None
 
     Raises:
         FileNotFoundError: there is no run, or it has no such checkpoint.
+        DamagedRun: a file of the run cannot be read, or is none that a run writes.
     """
     if weights not in ("averaged", "raw"):
         raise ValueError(f"weights must be averaged or raw, got {weights!r}")
     folder = RunFolder.open(path)
+    read_run(folder.path).require_id()  # told now, and not when images have been drawn
     checkpoint = default_checkpoint(folder).stem if checkpoint is None else checkpoint
     file = folder.checkpoints / f"{checkpoint}.ckpt" if checkpoint in ("best", "last") else Path(checkpoint)
     if not file.is_file():

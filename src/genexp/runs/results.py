@@ -1,6 +1,7 @@
 """What a measurement leaves: its values in a folder of its own, in the run, and in W&B. Imports no torch."""
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig
 
 from genexp.runs.folder import write_atomically
+from genexp.runs.trust import wrote_run
 
 
 def several(value: Any) -> list[str]:
@@ -103,6 +105,9 @@ def _to_wandb(config: DictConfig, run: Any, measured: dict[str, Any]) -> str | N
 
     node = logger_nodes(run.config, run.folder).get("wandb")
     if not config.wandb or node is None:
+        return None
+    if not wrote_run(run.folder.record):  # its configuration may name another server
+        print("not sent to W&B: this user did not write the run", file=sys.stderr)
         return None
     logger = build(node)
     _ = logger.experiment

@@ -4,12 +4,14 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from genexp.runs.folder import RECORD, DamagedRun, RunFolder, write_atomically
+from genexp.runs.trust import signature
 from genexp.sweeps.paths import quoted
+from genexp.sweeps.shape import require_shape
 
 SWEEP, LOCK = "sweep.json", ".lock"
 
@@ -34,9 +36,9 @@ class Job:
     overrides: list[str]
     folder: str
     state: str = "waiting"
-    value: float | None = None
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
+    value: float | int | None = None
+    seconds: float | int = 0.0
+    cpu_seconds: float | int = 0.0
     attempts: int = 0
     submitted: str | None = None
 
@@ -68,7 +70,8 @@ class SweepFolder:
             self._require_fitting()
             record = read_record(path) if holds_sweep(path) else self._new_record()
             self.id, self.started = record["id"], record["started"]
-            self.jobs = [Job(**fields) for fields in record["jobs"]]
+            self.signature = signature("sweep", self.id, self.command)
+            self.jobs = [Job(**each) for each in record["jobs"]]
             self.earlier = [job.number for job in self.jobs]
             self.save()
         except BaseException:
@@ -113,6 +116,7 @@ class SweepFolder:
             "id": self.id,
             "started": self.started,
             "command": self.command,
+            "signature": self.signature,
             "jobs": [asdict(job) for job in self.jobs],
         }
         write_atomically(self.path / SWEEP, json.dumps(record, indent=1) + "\n")
@@ -212,9 +216,11 @@ def read_record(path: Path) -> dict[str, Any]:
     if not holds_sweep(path):
         raise _no_sweep(path)
     try:
-        return json.loads((path / SWEEP).read_text())
-    except (OSError, json.JSONDecodeError) as error:
+        record = json.loads((path / SWEEP).read_text())
+        require_shape(record, {each.name: each.type for each in fields(Job)})
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"sweep.json of the sweep {path} cannot be read: {error}") from error
+    return record
 
 
 def recorded_jobs(path: Path) -> list[Job]:
@@ -223,7 +229,7 @@ def recorded_jobs(path: Path) -> list[Job]:
     Raises:
         ValueError: the record cannot be read.
     """
-    return [Job(**fields) for fields in read_record(path)["jobs"]] if holds_sweep(path) else []
+    return [Job(**each) for each in read_record(path)["jobs"]] if holds_sweep(path) else []
 
 
 def _no_sweep(path: Path) -> FileNotFoundError:
