@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from genexp.runs import claim
 from genexp.runs.claim import claim_folder, is_further_rank
 from genexp.runs.folder import DamagedRun, RunFolder
+from genexp.runs.taking_up import Claim
 from genexp.runs.trust import seal
 
 HOLDER = """
@@ -35,9 +36,11 @@ def claimed(plain):
     folders = []
 
     def run(**keys):
-        folder, checkpoint = claim_folder(plain | keys)
-        folders.append(folder)
-        return folder, checkpoint
+        given = plain | keys
+        claim = claim_folder(given)
+        claim.take_up(given)
+        folders.append(claim.folder)
+        return claim.folder, claim.checkpoint
 
     yield run
     for folder in folders:
@@ -177,7 +180,7 @@ def test_further_ranks_hold_nothing_and_wait_until_the_run_is_begun(claimed, pla
     folder, _ = claimed(run_dir=str(tmp_path / "run"))
     folder.release()
     monkeypatch.setenv("SLURM_PROCID", "1")
-    assert claim_folder(plain | {"run_dir": str(folder.path)}) == (folder, None)
+    assert claim_folder(plain | {"run_dir": str(folder.path)}) == Claim(folder, is_further=True)
     assert not folder.is_running
     folder.config_path.unlink()
     with pytest.raises(FileNotFoundError, match="run_dir must be claimed by rank zero"):

@@ -39,8 +39,10 @@ class Averaging(Callback):
     # Training
 
     def on_fit_start(self, trainer: Trainer, pl_module: Trainee) -> None:
-        """Start from the current weights, unless a checkpoint has brought an average."""
-        for name in self._names(pl_module):
+        """Start from the current weights, unless a checkpoint has brought an average; forget those of other modules."""
+        names = self._names(pl_module)
+        self._averages = {name: kept for name, kept in self._averages.items() if name in names}
+        for name in names:
             state = tensors_of(pl_module.get_submodule(name))
             loaded = self._averages.get(name)
             if loaded is None:

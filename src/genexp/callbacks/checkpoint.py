@@ -37,6 +37,8 @@ class Checkpoints(Checkpoint):
         self.directory = Path(directory)
         self.every, self.monitor, self.mode = every, monitor, mode
         self.best: dict[str, Any] | None = None
+        self.judge_anew = False
+        """Set where a resumed run judges otherwise than before: its best so far then counts for nothing."""
         self._saved_at = 0
 
     def on_fit_start(self, trainer: Trainer, pl_module: Trainee) -> None:
@@ -101,7 +103,7 @@ class Checkpoints(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the best evaluation."""
-        self.best = state_dict["best"]
+        self.best = None if self.judge_anew else state_dict["best"]
 
 
 def replace_file(path: Path, write: Any) -> None:

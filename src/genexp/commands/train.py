@@ -3,12 +3,12 @@
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from genexp.runs.claim import claim_folder, is_further_rank
+from genexp.runs.claim import claim_folder
+from genexp.runs.taking_up import Claim
 from genexp.terminal import counted, shown_path
 
 
@@ -30,40 +30,64 @@ def train(config: DictConfig) -> float | None:
     settle_monitor(config)
     settle_labels(config)
     plain = with_absolute_places(resolved(config))
-    folder, checkpoint = claim_folder(plain)
-    os.environ["GENEXP_RUN_DIR"] = str(folder.path)
+    claim = claim_folder(plain)
+    os.environ["GENEXP_RUN_DIR"] = str(claim.folder.path)
     try:
-        return _fit(OmegaConf.create(plain), folder, checkpoint)
+        return _fit(OmegaConf.create(plain), claim)
     finally:
         del os.environ["GENEXP_RUN_DIR"]
-        folder.release()
+        claim.folder.release()
 
 
-def _fit(config: DictConfig, folder: Any, checkpoint: Path | None) -> float | None:
-    from genexp.callbacks.checkpoint import load_checkpoint
+def _fit(config: DictConfig, claim: Claim) -> float | None:
     from genexp.commands.closing import close_run, report_failure
     from genexp.runs.build import quiet_lightning
-    from genexp.runs.experiment import assemble
+    from genexp.runs.resuming import Start
 
-    resume_at = load_checkpoint(checkpoint)["counters"]["images_seen"] if checkpoint else 0
+    folder = claim.folder
     try:
-        experiment = assemble(config, folder, resume_at)
+        experiment, resume_at = _prepared(config, claim)
     except BaseException:
-        if checkpoint is None and not is_further_rank():
+        if claim.is_new:
             folder.discard_empty()
         raise
     trainer = experiment.trainer
+    start = Start(lambda: _announce(config, claim, experiment, resume_at), trainer.loggers)
+    if claim.before is None or "fork" in str(config.trainer.strategy):
+        start.once(trainer)
+    else:
+        start.wait(trainer)
     begun = time.monotonic()
     try:
-        if trainer.is_global_zero:
-            _announce(config, folder, experiment, resume_at)
         with quiet_lightning():
+            checkpoint = claim.checkpoint
             trainer.fit(experiment.model, datamodule=experiment.data, ckpt_path=checkpoint, weights_only=True)
     except BaseException as error:
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and start.done:
             report_failure(folder, experiment, error)
         raise
     return close_run(folder, experiment, time.monotonic() - begun) if trainer.is_global_zero else None
+
+
+def _prepared(config: DictConfig, claim: Claim) -> tuple[Any, int]:
+    """The live experiment and the images seen that it starts from; of a resumed run nothing is changed."""
+    from genexp.callbacks.checkpoint import load_checkpoint
+    from genexp.runs.experiment import assemble
+    from genexp.runs.resuming import judges_otherwise, require_restorable, require_resumable
+
+    if claim.checkpoint is None:
+        return assemble(config, claim.folder), 0
+    checkpoint = load_checkpoint(claim.checkpoint)
+    changed = claim.changed(OmegaConf.to_container(config))
+    if claim.before is not None:
+        require_resumable(config, claim.before, changed)
+    resume_at = checkpoint["counters"]["images_seen"]
+    experiment = assemble(config, claim.folder, resume_at)
+    require_restorable(experiment, checkpoint, changed)
+    if "checkpoints" in experiment.callbacks and judges_otherwise(changed):
+        experiment.callbacks["checkpoints"].judge_anew = True
+        print(f"best        searched anew: {', '.join(judges_otherwise(changed))} changed", file=sys.stderr)
+    return experiment, resume_at
 
 
 def _parameter_counts(model: Any) -> dict[str, int]:
@@ -75,10 +99,16 @@ def _parameter_counts(model: Any) -> dict[str, int]:
     return counts
 
 
-def _announce(config: DictConfig, folder: Any, experiment: Any, resume_at: int) -> None:
-    """Say what is about to happen and give the loggers everything they should keep."""
+def _announce(config: DictConfig, claim: Claim, experiment: Any, resume_at: int) -> None:
+    """Write down that the run begins, say what is about to happen, give the loggers everything they should keep."""
+    folder = claim.folder
+    claim.take_up(OmegaConf.to_container(config))
+    if resume_at:
+        experiment.loggers["journal"].rewind(resume_at)
     counts = _parameter_counts(experiment.model)
     digest = experiment.data.digest("train")
+    if resume_at and folder.record.get("data_digest", digest) != digest:
+        print("data        other examples than the run was trained on so far", file=sys.stderr)
     folder.update_record(parameters=counts, data_digest=digest, precision=config.trainer.precision)
     described = OmegaConf.to_container(config) | {"run": folder.record, "parameters": counts, "data_digest": digest}
     for logger in experiment.loggers.values():

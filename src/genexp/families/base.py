@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from genexp.contracts import Batch
 from genexp.families.held_out import HeldOutMeans
 from genexp.families.terms import TermLog
-from genexp.families.updates import Update, gradients_only_to
+from genexp.families.updates import Update, gradients_only_to, with_options
 from genexp.tensors import mix_seed
 
 Terms = dict[str, Tensor]
@@ -62,7 +62,15 @@ class Family(LightningModule):
         """The object a sampler draws from: a Denoiser, a LatentDecoder or an ImageMap."""
         return self
 
+    def require_same_start(self, batch: Batch) -> None:
+        """Refuse to go on from restored weights with the data of `batch`; by default any data will do."""
+
     # Optimisation
+
+    @property
+    def updates(self) -> dict[str, Update]:
+        """The registered updates by name, in the order of their optimisers."""
+        return self._updates
 
     def register_update(self, name: str, update: Update) -> None:
         """Declare a set of parameters with an optimiser of its own; `name` is its key in `update` and in logs."""
@@ -200,7 +208,9 @@ class Family(LightningModule):
         checkpoint["counters"] = {"images_seen": self.images_seen, "batches": self.batches, "steps": dict(self.steps)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the counters."""
+        """Restore the counters; optimisers go on from their state with the options that are configured now."""
+        if len(checkpoint.get("optimizer_states", ())) == len(self._updates):
+            checkpoint["optimizer_states"] = with_options(checkpoint["optimizer_states"], self._updates)
         counters = checkpoint["counters"]
         self.images_seen, self.batches = counters["images_seen"], counters["batches"]
         self.steps = dict(counters["steps"])

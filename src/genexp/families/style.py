@@ -98,6 +98,15 @@ class StyleOptimisation(Family):
         terms |= {"evaluations": torch.tensor(float(self.evaluations - before), device=self.device)}
         return {f"train/{name}": value for name, value in terms.items()}
 
+    def require_same_start(self, batch: Batch) -> None:
+        """Refuse to go on with another pair than the one that the picture is made of.
+
+        Raises:
+            ValueError: the pair in `batch` is another.
+        """
+        require_pair(batch)
+        self._require_same_pair(batch)
+
     def validate_batch(self, batch: Batch) -> Terms:
         """How far the picture is from the pair that it is made of, on a scale without weights; `batch` is not used."""
         return {f"val/{name}": value.mean() for name, value in self.distances(self.render(_one(self.content))).items()}

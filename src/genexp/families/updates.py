@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,6 +26,29 @@ class Update:
     parameters: Callable[[], list[nn.Parameter]]
     learning_rate: Ramp = Constant()
     clip: float | None = None
+
+
+def with_options(states: list[dict[str, Any]], updates: dict[str, Update]) -> list[dict[str, Any]]:
+    """Saved states of optimisers with the options that their updates give now; momenta and counts stay.
+
+    The option `lr` is the rate before its ramp, which a state keeps as `base_lr`. One that is as before leaves the rate
+    of the last step in place.
+
+    Args:
+        states: One `Optimizer.state_dict()` an update, in order.
+        updates: The updates by name.
+    """
+    settled = []
+    for state, update in zip(states, updates.values(), strict=True):
+        fresh = update.optimizer([nn.Parameter(torch.zeros(1))]).param_groups[0]
+        options = {key: value for key, value in fresh.items() if key not in ("params", "lr")}
+        groups = []
+        for group in state["param_groups"]:
+            base = group.get("base_lr", group["lr"])
+            rate = group["lr"] if base == fresh["lr"] else fresh["lr"]
+            groups.append({**group, **options, "lr": rate, "base_lr": fresh["lr"]})
+        settled.append({**state, "param_groups": groups})
+    return settled
 
 
 @contextmanager

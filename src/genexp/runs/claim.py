@@ -8,15 +8,18 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from genexp.runs.config import VOLATILE, config_digest, flat, load_config
+from genexp.runs.config import config_digest, load_config
 from genexp.runs.folder import OVERRIDES, RECORD, RunFolder, new_run_id, newest_unfinished, run_path, write_atomically
 from genexp.runs.labels import id_from_agent
 from genexp.runs.provenance import command_line, provenance
+from genexp.runs.taking_up import Claim, typed_overrides
 from genexp.runs.trust import seal
 
 
-def claim_folder(plain: dict[str, Any]) -> tuple[RunFolder, Path | None]:
+def claim_folder(plain: dict[str, Any]) -> Claim:
     """The folder of this run, and the checkpoint to continue from if there is one.
+
+    A run that is continued stays as it is until `Claim.take_up`.
 
     Rank zero holds the folder from here on, and so keeps every other process out of it; `release` ends that.
 
@@ -31,13 +34,13 @@ def claim_folder(plain: dict[str, Any]) -> tuple[RunFolder, Path | None]:
     """
     if is_further_rank():
         folder = _folder_of_rank_zero(plain)
-        return folder, _checkpoint_of(folder, plain["resume"])
+        return Claim(folder, _checkpoint_of(folder, plain["resume"]), is_further=True)
     outputs = Path(plain["paths"]["outputs"]).expanduser().resolve()
     folder = _to_continue(plain, outputs)
     if folder is None:
-        return _new_folder(plain, outputs), None
+        return Claim(_new_folder(plain, outputs))
     try:
-        return folder, _continued(folder, plain)
+        return _continued(folder, plain)
     except BaseException:
         folder.release()
         raise
@@ -112,48 +115,24 @@ def _unfinished(folder: RunFolder, digest: str) -> RunFolder | None:
     return folder
 
 
-def _continued(folder: RunFolder, plain: dict[str, Any]) -> Path | None:
-    """Take up a run that this process holds; returns its checkpoint, or None where it begins anew."""
+def _continued(folder: RunFolder, plain: dict[str, Any]) -> Claim:
+    """What is continued in a folder that this process holds; without a checkpoint it begins anew. Nothing is written.
+
+    Raises:
+        FileNotFoundError: the run has no checkpoint.
+        ValueError: `run_dir` names another folder.
+    """
     resume = plain["resume"]
     checkpoint = _checkpoint_of(folder, resume)
     if checkpoint is None and resume != "auto":
         raise FileNotFoundError(f"resume must name a run with a checkpoint, got {resume} ({folder.last} is missing)")
-    if checkpoint is None:
-        _forget(folder)
-    _take_up(folder, plain)
-    return checkpoint
-
-
-def _forget(folder: RunFolder) -> None:
-    """Remove what a run had logged that begins anew because it had not come to a checkpoint."""
-    for path in (folder.path / "metrics.jsonl", *folder.samples.rglob("*.png")):
-        path.unlink(missing_ok=True)
-
-
-def _take_up(folder: RunFolder, plain: dict[str, Any]) -> None:
-    """Record that a run is continued, and with which values other than before."""
+    if plain["run_dir"] is not None and Path(plain["run_dir"]).expanduser().resolve() != folder.path:
+        raise ValueError(f"run_dir must be null or the run that is resumed, {folder.path}, got {plain['run_dir']}")
     stored = load_config(folder.config_path)
-    if not any(each.startswith("threads=") for each in _overrides()):
+    if not any(each.startswith("threads=") for each in typed_overrides()):
         plain["threads"] = stored.threads  # as before, and so the same rounding
-    before = flat(OmegaConf.to_container(stored))
-    now = flat(plain)
-    changed = {
-        key: [before.get(key), now.get(key)]
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and key.split(".")[0] not in VOLATILE
-    }
-    for key, (old, new) in changed.items():
-        print(f"changed     {key}: {old} -> {new}", file=sys.stderr)
     plain["group"] = plain["group"] or folder.record.get("group")
-    resumed = folder.record.get("resumed", 0) + 1
-    record = folder.record
-    sealed = {"seal": seal(record["id"], _overrides(), record.get("seal"))} if _overrides() else {}
-    folder.update_record(
-        state="running", resumed=resumed, changed=changed, group=plain["group"], tags=plain["tags"], **sealed
-    )
-    write_atomically(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(plain)))
-    if _overrides():
-        write_atomically(folder.path / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(_overrides())))
+    return Claim(folder, checkpoint, OmegaConf.to_container(stored))
 
 
 def _checkpoint_of(folder: RunFolder, resume: str | None) -> Path | None:
@@ -178,7 +157,7 @@ def _new_folder(plain: dict[str, Any], outputs: Path) -> RunFolder:
         "tags": plain["tags"],
         "choices": choices,
         "config_digest": config_digest(plain),
-        "seal": seal(run_id, _overrides()),
+        "seal": seal(run_id, typed_overrides()),
         **provenance(),
     }
     folder = RunFolder(_place(plain, outputs, name, run_id))
@@ -187,7 +166,7 @@ def _new_folder(plain: dict[str, Any], outputs: Path) -> RunFolder:
         raise FileExistsError(f"run_dir must be a folder without a run, got {folder.path}: a process trains there")
     try:
         RunFolder.claim(folder.path, record)
-        write_atomically(folder.path / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(_overrides())))
+        write_atomically(folder.path / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(typed_overrides())))
         write_atomically(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(plain)))
     except BaseException:
         folder.release()
@@ -210,12 +189,6 @@ def _choices() -> dict[str, str]:
     chosen = HydraConfig.get().runtime.choices
     kept = {str(key): str(value) for key, value in chosen.items() if value and key != "launcher"}
     return {key: value for key, value in kept.items() if not key.startswith("hydra/")}
-
-
-def _overrides() -> list[str]:
-    from hydra.core.hydra_config import HydraConfig
-
-    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
 
 def _default_name(choices: dict[str, str]) -> str:

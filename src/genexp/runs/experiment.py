@@ -50,6 +50,9 @@ def assemble(config: DictConfig, folder: RunFolder, resume_at: int = 0) -> Exper
         config: The resolved training configuration.
         folder: The run's folder.
         resume_at: Images seen by the checkpoint that training continues from; 0 for a new run.
+
+    Raises:
+        DamagedRun: a resumed run's journal is damaged.
     """
     _require_classes_for_guidance(config)
     torch.set_num_threads(config.threads)
@@ -59,7 +62,7 @@ def assemble(config: DictConfig, folder: RunFolder, resume_at: int = 0) -> Exper
     model = build(config.model)
     model.seed = config.seed
     callbacks = build_dict(_with_paths(config.callbacks, folder))
-    loggers = {"journal": Journal(folder.path, resume_at), **build_dict(logger_nodes(config, folder))}
+    loggers = {"journal": Journal(folder.path), **build_dict(logger_nodes(config, folder))}
     if resume_at:
         _remember(loggers, [row for row in folder.history() if row["images_seen"] <= resume_at])
     trainer = _trainer(config, folder, list(callbacks.values()), list(loggers.values()))

@@ -141,17 +141,14 @@ class RunFolder:
         path = self.path / JOURNAL
         if not path.is_file():
             return []
-        rows, lines = [], path.read_bytes().splitlines()
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-            except ValueError:
-                row = None
-            if isinstance(row, dict) and "images_seen" in row:
-                rows.append(row)
-            elif number < len(lines):
-                rule = "must hold JSON with images_seen in every line"
-                raise DamagedRun(f"{JOURNAL} of the run {self.path} {rule}, got another in line {number}")
+        lines = path.read_bytes().splitlines(keepends=True)
+        rows = [_row(line) for line in lines]
+        if rows and rows[-1] is None and not lines[-1].endswith(b"\n"):
+            rows.pop()
+        if None in rows:
+            rule = "must hold JSON with images_seen in every line but a torn last one"
+            got = f"got another in line {rows.index(None) + 1} of {len(lines)}; nothing was changed"
+            raise DamagedRun(f"{JOURNAL} of the run {self.path} {rule}, {got}")
         return rows
 
     def discard_empty(self) -> None:
@@ -182,6 +179,15 @@ class RunFolder:
         if not isinstance(found, dict):
             raise DamagedRun(f"{name} of the run {self.path} must hold an object, got {type(found).__name__}")
         return found
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """A line of the journal; None for what is none."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and type(row.get("images_seen")) in (int, float) else None
 
 
 def run_path(outputs: Path, name: str, run_id: str) -> Path:

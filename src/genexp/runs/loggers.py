@@ -12,8 +12,7 @@ from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from genexp.runs.claim import is_further_rank
-from genexp.runs.folder import write_atomically
+from genexp.runs.folder import JOURNAL, RunFolder, write_atomically
 from genexp.runs.pictures import drawn
 from genexp.tensors import Grid
 
@@ -21,20 +20,17 @@ from genexp.tensors import Grid
 class Journal(Logger):
     """What every run keeps by itself: a line of JSON for every log step, and a PNG for every picture.
 
-    A resumed run drops the lines that lie beyond the checkpoint it starts from, so no line appears twice. It is
-    rank zero that writes.
+    A resumed run is rewound to the checkpoint that it starts from, so no line appears twice. It is rank zero that
+    writes.
 
     Args:
         directory: The run folder.
-        resume_at: Images seen by the checkpoint that is resumed; 0 for a new run.
     """
 
-    def __init__(self, directory: str | Path, resume_at: int = 0) -> None:
+    def __init__(self, directory: str | Path) -> None:
         super().__init__()
         self.directory = Path(directory)
         self._begun = time.monotonic()
-        if resume_at and not is_further_rank():
-            self._rewind(resume_at)
 
     @property
     def name(self) -> str:
@@ -71,19 +67,22 @@ class Journal(Logger):
         path.parent.mkdir(parents=True, exist_ok=True)
         save_png(drawn(grid), path)
 
-    def _rewind(self, images_seen: int) -> None:
-        path = self.directory / "metrics.jsonl"
+    @rank_zero_only
+    def rewind(self, images_seen: int) -> None:
+        """Drop the lines beyond a checkpoint, and a torn last one.
+
+        Args:
+            images_seen: Images seen by the checkpoint.
+
+        Raises:
+            DamagedRun: a line that is none of a run stands before others; nothing is dropped then.
+        """
+        path = self.directory / JOURNAL
         if not path.is_file():
             return
-        kept = []
-        for line in path.read_text().splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                break
-            if row["images_seen"] <= images_seen:
-                kept.append(line)
-        write_atomically(path, "".join(line + "\n" for line in kept))
+        rows, lines = RunFolder(self.directory).history(), path.read_bytes().splitlines()
+        kept = [line + b"\n" for row, line in zip(rows, lines, strict=False) if row["images_seen"] <= images_seen]
+        write_atomically(path, b"".join(kept))
 
 
 class TensorBoard(TensorBoardLogger):

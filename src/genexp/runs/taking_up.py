@@ -1,0 +1,141 @@
+"""A run that is continued: what changes, and the moment from which its folder says so. Imports no torch."""
+
+import hashlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from genexp.runs.config import VOLATILE, config_digest, flat
+from genexp.runs.folder import JOURNAL, OVERRIDES, RECORD, RunFolder
+from genexp.runs.trust import seal
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The folder that a process trains in, and what it continues there.
+
+    Attributes:
+        folder: The run.
+        checkpoint: The checkpoint to continue from, or None.
+        before: The configuration that a continued run was trained with so far, as plain containers; None for a new run.
+        is_further: Whether another process of the run, rank zero, writes the records.
+    """
+
+    folder: RunFolder
+    checkpoint: Path | None = None
+    before: dict[str, Any] | None = None
+    is_further: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this process began the run."""
+        return self.before is None and not self.is_further
+
+    def changed(self, plain: dict[str, Any]) -> dict[str, list[Any]]:
+        """The keys that matter to the result and differ from before, each with its old and new value.
+
+        Args:
+            plain: The resolved configuration.
+        """
+        if self.before is None:
+            return {}
+        before, now = flat(self.before), flat(plain)
+        return {
+            key: [before.get(key), now.get(key)]
+            for key in sorted(before.keys() | now.keys())
+            if before.get(key) != now.get(key) and key.split(".")[0] not in VOLATILE
+        }
+
+    def take_up(self, plain: dict[str, Any]) -> None:
+        """Record that the run is continued, and with which values other than before: all of it or nothing.
+
+        Called once everything else has succeeded. A run that was changed on its way is none of either configuration,
+        so neither `resume=auto` nor an ablation takes it for one.
+
+        Args:
+            plain: The resolved configuration.
+        """
+        if self.before is None:
+            return
+        changed, record, typed = self.changed(plain), self.folder.record, typed_overrides()
+        for key, (old, new) in changed.items():
+            print(f"changed     {key}: {old} -> {new}", file=sys.stderr)
+        earlier = record.get("changed") or {}
+        record |= {"state": "running", "resumed": record.get("resumed", 0) + 1}
+        record |= {"group": plain["group"], "tags": plain["tags"]}
+        record["changed"] = earlier | {key: [earlier.get(key, pair)[0], pair[1]] for key, pair in changed.items()}
+        if changed:
+            record["config_digest"] = _mixed(record.get("config_digest"), config_digest(plain))
+        if typed:
+            record["seal"] = seal(record["id"], typed, record.get("seal"))
+        files = {RECORD: json.dumps(record, indent=2) + "\n", self.folder.config_path.name: _yaml(plain)}
+        write_together(self.folder.path, files | ({OVERRIDES: _yaml(typed)} if typed else {}))
+        if self.checkpoint is None:
+            _forget(self.folder)
+
+
+def typed_overrides() -> list[str]:
+    """The overrides of the command that is running."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
+def write_together(folder: Path, files: dict[str, str]) -> None:
+    """Replace several files of a folder; where one cannot be written, all are as they were.
+
+    Args:
+        folder: Where they are.
+        files: Their new texts by name. A kill in between leaves those that come first new, the others old.
+    """
+    before = {name: (folder / name).read_bytes() if (folder / name).is_file() else None for name in files}
+    partials = {name: folder / f".{name}.{os.getpid()}.partial" for name in files}
+    replaced: list[str] = []
+    try:
+        for name, text in files.items():
+            _write(partials[name], text.encode())
+        for name in files:
+            os.replace(partials[name], folder / name)
+            replaced.append(name)
+    except BaseException:
+        for name in replaced:
+            _restore(folder / name, before[name])
+        raise
+    finally:
+        for partial in partials.values():
+            partial.unlink(missing_ok=True)
+
+
+def _restore(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink()
+        return
+    partial = path.with_name(f".{path.name}.{os.getpid()}.before.partial")
+    _write(partial, content)
+    os.replace(partial, path)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _forget(folder: RunFolder) -> None:
+    """Remove what a run had logged that begins anew because it had not come to a checkpoint."""
+    for path in (folder.path / JOURNAL, *folder.samples.rglob("*.png")):
+        path.unlink(missing_ok=True)
+
+
+def _yaml(content: Any) -> str:
+    return OmegaConf.to_yaml(OmegaConf.create(content))
+
+
+def _mixed(before: Any, now: str) -> str:
+    return hashlib.sha256(f"{before} then {now}".encode()).hexdigest()[:12]
