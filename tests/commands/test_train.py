@@ -10,6 +10,7 @@ from genexp.commands import train
 from genexp.commands.closing import close_run
 from genexp.runs.config import compose
 from genexp.runs.folder import RunFolder
+from genexp.runs.taking_up import Claim
 
 
 @pytest.fixture
@@ -33,24 +34,22 @@ def cannot_be_assembled(monkeypatch):
 @pytest.mark.usefixtures("cannot_be_assembled")
 def test_a_run_that_never_began_leaves_no_folder(folder):
     with pytest.raises(ValueError, match="model must be another"):
-        train._fit(None, folder, None)
+        train._fit(None, Claim(folder))
     assert not folder.path.exists()
 
 
 @pytest.mark.usefixtures("cannot_be_assembled")
-@pytest.mark.parametrize("name", ["LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"])
-def test_a_further_rank_that_fails_leaves_the_folder_to_rank_zero(name, folder, monkeypatch):
-    monkeypatch.setenv(name, "1")
+def test_a_further_rank_that_fails_leaves_the_folder_to_rank_zero(folder):
     with pytest.raises(ValueError, match="model must be another"):
-        train._fit(None, folder, None)
+        train._fit(None, Claim(folder, is_further=True))
     assert folder.begun
 
 
 def test_a_folder_is_held_while_it_is_trained_in_and_no_longer(tmp_path, monkeypatch):
     seen = []
 
-    def fit(config, folder, checkpoint):
-        seen.append((folder, folder.is_running))
+    def fit(config, claim):
+        seen.append((claim.folder, claim.folder.is_running))
         raise FloatingPointError("loss must be finite")
 
     monkeypatch.setattr(train, "_fit", fit)
