@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from genexp.ablations.finding import named
 from genexp.ablations.plan import make_plan
 from genexp.ablations.spec import read_ablation
-from genexp.commands.reproduce import _claim_folder, _with_seeds
+from genexp.commands.reproduce import _require_own, _with_seeds
 
 CONTENT = {
     "title": "Which weights to draw with",
@@ -127,9 +127,17 @@ def test_the_status_is_read_without_running_anything(place, second):
 
 def test_another_file_of_the_same_name_does_not_take_the_folder(folder, second):
     path, other = folder.parents[3] / "weights.yaml", folder.parents[3] / "other/weights.yaml"
-    _claim_folder(folder, named(path.resolve()))
+    _require_own(folder, named(path.resolve()))
     with pytest.raises(ValueError, match=r"out must be another folder than .*, got .*other"):
-        _claim_folder(folder, named(other))
+        _require_own(folder, named(other))
+
+
+def test_a_file_that_does_not_compose_takes_no_folder(place, second):
+    variants = {**CONTENT["variants"], "lr": {"wrong": ["model.no_such_key=1"]}}
+    status, _, err = reproduce(place, f"out={place / 'elsewhere'}", variants=variants)
+    assert status == 1
+    assert "no_such_key" in err
+    assert not list((place / "elsewhere").rglob(".source"))
 
 
 def test_seeds_that_were_typed_stand_in_the_command_and_differ(place, second):

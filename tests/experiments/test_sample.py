@@ -81,6 +81,33 @@ def test_what_is_drawn_otherwise_lies_in_a_folder_of_its_own(runs, tmp_path):
     assert len({json.dumps([record[key] for key in told], sort_keys=True) for record in records.values()}) == len(ways)
 
 
+def test_a_drawing_that_fails_leaves_its_folder_as_it_was(runs, tmp_path, monkeypatch):
+    from genexp.runs.drawing import Drawing
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    out = draw(runs["vae"], tmp_path / "out", "num=3")
+    (out / "mine.txt").write_text("stays")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for name in ("images", "interpolation"):  # before anything is written, and in the midst of it
+        with monkeypatch.context() as patch:
+            patch.setattr(Drawing, name, full)
+            for place in (out, tmp_path / "new"):
+                with pytest.raises(OSError, match="No space left"):
+                    draw(runs["vae"], place, "num=2", "seed=1")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_was_drawn_before_does_not_stay_among_what_is_drawn_now(runs, tmp_path):
+    out = draw(runs["vae"], tmp_path / "out", "num=3")
+    (out / "images/mine.png").write_bytes(b"stays")
+    draw(runs["vae"], out, "num=2", "interpolate=0")
+    assert {path.name for path in out.iterdir()} == {"grid.png", "images", "sample.json"}
+    assert {path.name for path in (out / "images").iterdir()} == {"000000.png", "000001.png", "mine.png"}
+
+
 def test_another_sampler_can_be_named(runs, tmp_path):
     out = draw(runs["diffusion"], tmp_path, "num=2", "sampler=ddpm", "sampler.steps=4", "frames=3", "rows=2")
     assert json.loads((out / "sample.json").read_text())["sampler"]["_target_"].endswith("DDPM")

@@ -72,8 +72,9 @@ def reproduce(config: DictConfig) -> None:
         return
     failed = []
     for path, ablation in zip(files, ablations, strict=True):
-        _claim_folder(_folder(config, ablation), named(path.resolve()))
-        failed += _reproduced(config, ablation)
+        source = named(path.resolve())
+        _require_own(_folder(config, ablation), source)
+        failed += _reproduced(config, ablation, source)
     if failed:
         raise JobFailed(
             f"{len(failed)} parts are missing: {'; '.join(failed[:8])}{'; ...' if len(failed) > 8 else ''}. Each job "
@@ -92,25 +93,23 @@ def _with_seeds(ablation: Any, seeds: Any) -> Any:
     return dataclasses.replace(ablation, seeds=given, asked=asked)
 
 
-def _claim_folder(folder: Path, source: str) -> None:
-    """Make the folder of an ablation, and refuse one that holds the results of another file of the same name.
+def _require_own(folder: Path, source: str) -> None:
+    """Refuse a folder that holds the results of another ablation of the same name.
 
     Raises:
         ValueError: it does.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     record = folder / _SOURCE
     known = record.read_text().strip() if record.is_file() else source
     if known != source:
         raise ValueError(f"out must be another folder than {folder}, which holds the results of {known}, got {source}")
-    write_atomically(record, f"{source}\n")
 
 
 def _folder(config: DictConfig, ablation: Any) -> Path:
     return Path(config.out).expanduser().resolve() / ablation.name / ablation.scale
 
 
-def _reproduced(config: DictConfig, ablation: Any) -> list[str]:
+def _reproduced(config: DictConfig, ablation: Any, source: str) -> list[str]:
     """Plan, run and report one ablation; returns what is missing."""
     from genexp.ablations.collecting import collect, missing
     from genexp.ablations.plan import make_plan
@@ -124,6 +123,7 @@ def _reproduced(config: DictConfig, ablation: Any) -> list[str]:
     try:
         jobs = {training: workers.job_of(training) for training in plan.trainings}
         require_composable(plan, [each for each, job in jobs.items() if not workers.runs.finished(job)])
+        write_atomically(folder / _SOURCE, f"{source}\n")  # not before its configurations were found to be sound
         _print_plan(config, plan, workers, jobs)
         if config.plan:
             return []

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genexp.runs.provenance import chosen_threads
 from genexp.runs.samplers import sampler_label, sampler_node
+from genexp.runs.staging import staged
 
 
 def sample(config: DictConfig) -> None:
@@ -31,12 +32,10 @@ def sample(config: DictConfig) -> None:
     node = sampler_node(run.config, config.get("sampler"))
     require_valid(OmegaConf.create({"sampler": OmegaConf.to_container(node, resolve=True)}), "sample")
     drawing = Drawing(run.model, run.config, node, config.device, config.seed, config.batch_size, config.label)
-    folder = Path(config.out) if config.out else run.folder.samples / run.name_of(*_how(node, config))
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(config.out).resolve() if config.out else run.folder.samples / run.name_of(*_how(node, config))
     begun = time.monotonic()
     images = drawing.images(config.num)
     seconds = time.monotonic() - begun
-    written = _write(drawing, images, config, folder)
     record = {
         "run": run.folder.record["id"],
         "checkpoint": run.checkpoint.name,
@@ -48,8 +47,15 @@ def sample(config: DictConfig) -> None:
         "label": config.label,
         "seconds": round(seconds, 3),
     }
-    (folder / "sample.json").write_text(json.dumps(record, indent=2) + "\n")
+    with staged(folder, _PARTS, _RECORD) as partial:
+        written = [folder / name for name in _write(drawing, images, config, partial)]
+        (partial / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
     _report(folder, written, len(images), seconds)
+
+
+_RECORD = "sample.json"
+_PARTS = ("grid.png", "interpolation.png", "denoising.png", "images", "points.csv")
+"""What a drawing can consist of."""
 
 
 def _require_ranges(config: DictConfig) -> None:
@@ -67,7 +73,8 @@ def _how(node: DictConfig, config: DictConfig) -> list[str]:
     return [f"seed{config.seed}", sampler_label(node), *label]
 
 
-def _write(drawing: Any, images: Any, config: DictConfig, folder: Path) -> list[Path]:
+def _write(drawing: Any, images: Any, config: DictConfig, folder: Path) -> list[str]:
+    """Write what was drawn; returns the names of files and folders."""
     from genexp.runs.loggers import save_png
     from genexp.runs.pictures import drawn
     from genexp.tensors import Grid, to_uint8
@@ -82,16 +89,16 @@ def _write(drawing: Any, images: Any, config: DictConfig, folder: Path) -> list[
     written = []
     for name, grid in pictures.items():
         save_png(drawn(grid), folder / name)
-        written.append(folder / name)
+        written.append(name)
     if config.singles and images.ndim == 4:
         (folder / "images").mkdir(exist_ok=True)
         for i, image in enumerate(to_uint8(images)):
             save_png(image, folder / "images" / f"{i:06d}.png")
-        written.append(folder / "images")
+        written.append("images")
     if points:
         lines = [",".join(f"{value:.6g}" for value in point) for point in images.tolist()]
         (folder / "points.csv").write_text("\n".join(lines) + "\n")
-        written.append(folder / "points.csv")
+        written.append("points.csv")
     return written
 
 
@@ -100,5 +107,5 @@ def _report(folder: Path, written: list[Path], count: int, seconds: float) -> No
 
     rows = [("drawn", f"{count} images in {duration(seconds)}, {count / max(seconds, 1e-9):,.1f} images/s")]
     rows += [(path.stem, shown_path(path)) for path in written]
-    print_table([*rows, ("record", shown_path(folder / "sample.json"))])
+    print_table([*rows, ("record", shown_path(folder / _RECORD))])
     sys.stdout.flush()

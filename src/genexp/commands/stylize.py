@@ -36,6 +36,7 @@ def stylize(config: DictConfig) -> None:
     }
     begun = time.monotonic()
     image, how = (_optimised if config.method == "gatys" else _mapped)(config, images)
+    out.parent.mkdir(parents=True, exist_ok=True)
     save_png(to_uint8(image[0]), out)
     _report(out, image, how, time.monotonic() - begun)
 
@@ -80,7 +81,6 @@ def _result_file(given: str | None, files: dict[str, Path]) -> Path:
     for name, path in files.items():
         if out.resolve() == path.resolve():
             raise ValueError(f"out must not be the {name} picture itself, got {out}")
-    out.parent.mkdir(parents=True, exist_ok=True)
     return out
 
 

@@ -99,7 +99,8 @@ class Run:
     @property
     def pictures(self) -> list[Path]:
         """The PNG files drawn during training and by `genexp sample`, in order of name."""
-        return sorted(self.folder.samples.rglob("*.png"))
+        found = self.folder.samples.rglob("*.png")
+        return sorted(each for each in found if not any(part.startswith(".") for part in each.parts[-3:]))
 
     def name_of(self, *how: str) -> str:
         """Name of a folder for what is drawn from the model: how, then the weights.
