@@ -133,7 +133,7 @@ def test_another_file_of_the_same_name_does_not_take_the_folder(folder, second):
 
 
 def test_a_file_that_does_not_compose_takes_no_folder(place, second):
-    variants = {**CONTENT["variants"], "lr": {"wrong": ["model.no_such_key=1"]}}
+    variants = {**CONTENT["variants"], "lr": {**CONTENT["variants"]["lr"], "low": ["model.no_such_key=1"]}}
     status, _, err = reproduce(place, f"out={place / 'elsewhere'}", variants=variants)
     assert status == 1
     assert "no_such_key" in err
