@@ -1,17 +1,23 @@
-"""What the process that forks jobs does before the first: import everything once, and count the GPUs safely."""
+"""What the process that forks jobs does before the first: import everything once, and count the GPUs safely.
 
+What is imported here is shared by all jobs. A library that makes something of its process at import (a temporary
+folder, a socket, a thread) is left to the jobs: wandb makes two folders.
+"""
+
+import atexit
 import gc
 import importlib
 import os
 import pkgutil
 import sys
+import weakref
+from collections.abc import Callable
 
 PRELOADED = (
     "torch",
     "torchvision",
     "lightning",
     "torchmetrics",
-    "wandb",
     "hydra.main",
     "sklearn.datasets",
     "rich.progress",
@@ -21,9 +27,41 @@ COMMANDS = ("genexp.commands.train", "genexp.commands.closing", "genexp.commands
 OWN = ("adversarial", "callbacks", "data", "diffusion", "evaluation", "families", "latents", "losses", "networks")
 
 
+_FOR_EVERY_PROCESS = ("concurrent.futures.thread", "logging", "multiprocessing.util", "weakref")
+"""Modules of Python whose exit handlers end what a process itself has begun: also what a job has begun."""
+
+_inherited: list[Callable] = []
+
+
 def preload() -> None:
     """Import what jobs need, and put it beyond the reach of the garbage collector, which would copy its pages."""
     gc.disable()  # nothing that is imported is garbage; looking for it takes a tenth of the time
+    register = atexit.register
+
+    def noted(function: Callable, *arguments: object, **keywords: object) -> Callable:
+        if getattr(function, "__module__", None) not in _FOR_EVERY_PROCESS:
+            _inherited.append(function)
+        return register(function, *arguments, **keywords)
+
+    atexit.register = noted
+    try:
+        _import_all()
+    finally:
+        atexit.register = register
+    gc.freeze()
+    gc.enable()
+
+
+def disown() -> None:
+    """In a fork: what libraries registered for the exit of the process that forks is not this process's to do."""
+    for function in _inherited:
+        atexit.unregister(function)
+    _inherited.clear()
+    for finalizer in list(weakref.finalize._registry):
+        finalizer.atexit = False
+
+
+def _import_all() -> None:
     for name in (*PRELOADED, *COMMANDS, "genexp.runs.experiment"):
         importlib.import_module(name)
     for package in (*OWN, "sampling", "runs"):
@@ -31,8 +69,6 @@ def preload() -> None:
         for module in pkgutil.walk_packages(path, f"genexp.{package}."):
             importlib.import_module(module.name)
     _compose_once()
-    gc.freeze()
-    gc.enable()
 
 
 def _compose_once() -> None:

@@ -1,8 +1,9 @@
 """The process that starts jobs: it has imported everything once, and forks; a job then costs no import of torch.
 
-It runs one thread, starts no CUDA context (devices are counted in a child of its own) and no OpenMP team, so a forked
-job may do all of this. It reads orders from standard input, a line of JSON each, and answers on standard output. When
-its input ends, because the sweep ended or was killed, it ends every job.
+A job has a temporary folder of its own, removed when it is buried, and runs no exit handler that was registered before
+it was forked. The server runs one thread, starts no CUDA context (devices are counted in a child of its own) and no
+OpenMP team, so a forked job may do all of this. It reads orders from standard input, a line of JSON each, and answers
+on standard output. When its input ends, because the sweep ended or was killed, it ends every job.
 
 Orders: `{"start": key, "arguments": [...], "environment": {...}, "log": path}`, `{"signal": number, "job": key}`.
 Answers: `{"ready": {"gpus": n, "cpu_seconds": s}}`, `{"started": key, "pid": p}`,
@@ -15,15 +16,17 @@ import ctypes
 import json
 import os
 import select
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from genexp.sweeps.environment import THREAD_VARIABLES
-from genexp.sweeps.preloading import count_gpus, preload
+from genexp.sweeps.preloading import count_gpus, disown, preload
 
 _PR_SET_PDEATHSIG = 1
 
@@ -40,6 +43,7 @@ class Server:
     def __init__(self, preloaded: bool, grace: float, answers: int) -> None:
         self.preloaded, self.grace, self.answers = preloaded, grace, answers
         self.jobs: dict[int, str] = {}
+        self.temporary: dict[int, str] = {}
         self.stopping = False
         self._pending = b""
         self._wake, wake = os.pipe()
@@ -85,10 +89,12 @@ class Server:
             self.stopping = True
 
     def _start(self, order: dict[str, Any]) -> bool:
+        temporary = tempfile.mkdtemp(prefix="genexp-")
         pid = os.fork()
         if pid == 0:
+            order["environment"] |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary)
             return True
-        self.jobs[pid] = order["start"]
+        self.jobs[pid], self.temporary[pid] = order["start"], temporary
         self._answer(started=order["start"], pid=pid)
         return False
 
@@ -108,6 +114,7 @@ class Server:
                 continue
             if not hasattr(os, "waitid"):  # macOS before Python 3.13 cannot look without burying
                 _kill_group(pid)
+            shutil.rmtree(self.temporary.pop(pid), ignore_errors=True)
             self._answer(
                 ended=self.jobs.pop(pid),
                 status=os.waitstatus_to_exitcode(status),
@@ -156,6 +163,7 @@ def become(order: dict[str, Any], parent: int, preloaded: bool, lock: int) -> No
     for name in THREAD_VARIABLES:
         os.environ.pop(name, None)
     os.environ.update(order["environment"])
+    tempfile.tempdir = None  # asked anew: every job has a temporary folder of its own
     if not preloaded:
         os.set_inheritable(lock, True)
         os.execv(sys.executable, [sys.executable, "-m", "genexp", *order["arguments"]])
@@ -165,8 +173,9 @@ def become(order: dict[str, Any], parent: int, preloaded: bool, lock: int) -> No
 def _run(arguments: list[str]) -> NoReturn:
     """What `python -m genexp <arguments>` does. Lightning repeats that command for the further ranks of a job.
 
-    It ends as forked processes do: everything registered for the exit runs, then the interpreter stops at once.
+    It ends as forked processes do: everything that the job registered for the exit runs, then the interpreter stops.
     """
+    disown()
     import threadpoolctl
     import torch
 

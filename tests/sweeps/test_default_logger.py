@@ -1,0 +1,68 @@
+"""Sweeps with the logger that users get: every job keeps its W&B run, whatever ended before it."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import pytest
+from test_sweep_command import end, start, sweeps
+from test_wandb import history, records
+
+import tiny
+from genexp.sweeps import preloading
+
+SWEEP = [each for each in tiny.overrides_for("vae") if each not in ("logger=none", "threads=1")]
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_jobs_after_one_another_and_side_by_side_keep_their_wandb_runs(tmp_path, slots):
+    (tmp_path / "temporary").mkdir()
+    settings = {"WANDB_MODE": "offline", "TMPDIR": str(tmp_path / "temporary")}
+    code, out, err = end(start(tmp_path, "-m", *SWEEP, "seed=0,1,2", f"hydra.launcher.slots={slots}", **settings))
+    assert code == 0, err + out
+    (sweep,) = sweeps(tmp_path)
+    for job in ("000", "001", "002"):
+        found = records(tiny.RunFolder.open(sweep / job))
+        assert history(found)
+        assert [record["type"] for record in found].count("exit") == 1
+        pictures = list((sweep / job).glob("wandb/offline-run-*/files/media/images/**/*.png"))
+        assert pictures
+    left = [each for each in os.listdir(tmp_path / "temporary") if each.startswith("genexp-") or "wandb" in each]
+    assert left == []
+
+
+def test_nothing_that_is_imported_for_all_jobs_makes_a_temporary_folder_of_its_own():
+    code = (
+        "import os, sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
+        "from genexp.sweeps import preloading\n"
+        "preloading.preload()\n"
+        "print(sorted(set(os.listdir(sys.argv[1])) - {'torchinductor_root'}), 'wandb' in sys.modules)\n"
+        "sys.stdout.flush(); os._exit(0)\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        out = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[] False"
+
+
+def test_a_fork_runs_no_exit_handler_that_was_registered_before_it(tmp_path):
+    """The kind: wandb's folder was removed for all by the first job that ended."""
+    (tmp_path / "with_state.py").write_text(
+        "import atexit, tempfile\nfolder = tempfile.TemporaryDirectory(dir='.')\natexit.register(folder.cleanup)\n"
+    )
+    code = (
+        "import atexit, os, sys; sys.path.insert(0, '.')\n"
+        "from genexp.sweeps import preloading\n"
+        "preloading._import_all = lambda: __import__('with_state')\n"
+        "preloading.preload()\n"
+        "import with_state\n"
+        "if os.fork() == 0:\n"
+        "    preloading.disown()\n"
+        "    atexit.register(lambda: open('own', 'w').close())\n"
+        "    atexit._run_exitfuncs(); os._exit(0)\n"
+        "os.wait(); print(os.path.isdir(with_state.folder.name), os.path.isfile('own'))\n"
+        "sys.stdout.flush(); os._exit(0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.split() == ["True", "True"], done.stderr
+    assert preloading._inherited == []
