@@ -5,6 +5,11 @@ from typing import Any
 __all__ = ["load_run"]
 
 
+def __dir__() -> list[str]:
+    """What the module has, and what it imports at first use."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """Import lazily: `import genexp` costs nothing until something is used."""
     if name == "load_run":

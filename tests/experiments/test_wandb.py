@@ -144,3 +144,20 @@ def test_two_processes_write_one_complete_run(tmp_path):
 def test_an_impossible_mode_is_refused(tmp_path):
     with pytest.raises(Exception, match="mode must be offline, online or disabled, got 'ofline'"):
         tiny.run([*tiny.overrides_for("vae"), "logger=wandb", "logger.wandb.mode=ofline", f"paths.outputs={tmp_path}"])
+
+
+def test_wandbs_own_variables_go_before_the_defaults_and_what_is_typed_before_both(monkeypatch):
+    from genexp.runs.config import compose
+    from genexp.runs.wandb_run import WandbRun
+
+    for name in ("PROJECT", "ENTITY", "NAME", "RUN_GROUP", "JOB_TYPE", "NOTES", "TAGS"):
+        monkeypatch.setenv(f"WANDB_{name}", f"{name.lower()},b" if name == "TAGS" else name.lower())
+    node = compose("train", ["model=vae", "name=mine", "logger.wandb.project=typed"]).logger.wandb
+    assert (node.project, node.entity, node.name) == ("typed", "entity", "name")
+    assert (node.group, node.job_type, node.notes) == ("run_group", "job_type", "notes")
+    logger = WandbRun("somewhere", "id", "typed", tags=["vae"])
+    assert logger._settings["tags"] == ["vae", "tags", "b"]
+    for name in ("PROJECT", "NAME"):
+        monkeypatch.delenv(f"WANDB_{name}")
+    node = compose("train", ["model=vae", "name=mine"]).logger.wandb
+    assert (node.project, node.name) == ("genexp", "mine")

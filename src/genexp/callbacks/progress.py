@@ -101,7 +101,7 @@ class ImageProgress(Callback):
         if self._progress:
             self._progress.update(self._task, completed=seen, speed=rate, note="", refresh=True)
             return
-        left = (self.images - seen) / speed if speed else float("inf")
+        left = max(0, self.images - seen) / speed if speed else float("inf")
         self._say(f"{self.name}  {seen:,} / {self.images:,} {self.unit}  {rate}  {duration(left)} left")
 
     def _say(self, line: str) -> None:

@@ -67,7 +67,7 @@ class WandbRun(Logger):
             "entity": entity,
             "group": group,
             "job_type": job_type,
-            "tags": [tag(each) for each in tags or []],
+            "tags": [tag(each) for each in [*(tags or []), *_environment_tags()]],
             "notes": notes,
         }
         self._config: dict[str, Any] = {}
@@ -168,6 +168,11 @@ class WandbRun(Logger):
 def tag(text: str) -> str:
     """A W&B tag: at most 64 characters, none of them a control character."""
     return re.sub(r"[\x00-\x1f]", " ", text)[:64]
+
+
+def _environment_tags() -> list[str]:
+    """What W&B's own variable asks for, beside the tags of the run."""
+    return [each.strip() for each in os.environ.get("WANDB_TAGS", "").split(",") if each.strip()]
 
 
 def _stats_off() -> bool:

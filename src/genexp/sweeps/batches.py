@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
+from genexp.runs.refusals import options
 from genexp.sweeps.errors import JobFailed, SweepInterrupted
 from genexp.sweeps.pool import Task
 from genexp.sweeps.record import Job, SweepFolder
@@ -69,6 +72,7 @@ class Batches(ABC):
 
     def launch(self, batch: Sequence[Sequence[str]]) -> list[JobReturn]:
         """Run one batch of jobs; those that an earlier command has finished are not run again."""
+        _require_jobs(batch, list(self.config.hydra.overrides.task))
         configs = [self.composed(overrides) for overrides in batch]
         self.open()
         jobs = [self.sweep.job_for(list(overrides)) for overrides in batch]
@@ -178,6 +182,24 @@ def length_of(config: DictConfig) -> float | None:
     """Images that a job trains on, where its configuration says."""
     training = config.get("training")
     return training.get("max_images") if training else None
+
+
+def _require_jobs(batch: Sequence[Sequence[str]], typed: Sequence[str]) -> None:
+    """Refuse a sweep without jobs, naming the override that gives no value and what there is."""
+    if batch:
+        return
+    empty = []
+    for each in OverridesParser.create().parse_overrides(list(typed)):
+        if each.is_sweep_override():
+            value = each.value()
+            known = options(each.key_or_group) if isinstance(value, Glob) else None
+            if not (value.filter(known) if known is not None else list(each.sweep_iterator())):
+                empty.append(
+                    f"{each.input_line} (there are {', '.join(name for name in known if '/' not in name)})"
+                    if known
+                    else each.input_line
+                )
+    raise ValueError(f"a sweep must have at least one job, got none from {' '.join(empty or typed)}")
 
 
 def _names(jobs: Sequence[Job], all_jobs: Sequence[Job]) -> list[str]:

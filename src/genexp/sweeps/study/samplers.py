@@ -15,7 +15,7 @@ from genexp.sweeps.study.plan import Plan
 from genexp.sweeps.study.space import Parameter, shown, written
 
 SAMPLERS: dict[str, tuple[type[optuna.samplers.BaseSampler], dict[str, Any]]] = {
-    "tpe": (optuna.samplers.TPESampler, {"constant_liar": True}),
+    "tpe": (optuna.samplers.TPESampler, {"constant_liar": True, "multivariate": False}),
     "random": (optuna.samplers.RandomSampler, {}),
     "grid": (optuna.samplers.RandomSampler, {}),
     "cmaes": (optuna.samplers.CmaEsSampler, {"warn_independent_sampling": False}),

@@ -1,0 +1,21 @@
+"""A sweep that asks for no job says which override gives no value, and what there is."""
+
+import pytest
+
+from genexp.sweeps.batches import _require_jobs
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["model=vae", "seed=range(5,1)"], r"got none from seed=range\(5,1\)$"),
+        (["seed=0,1", "model=glob(z*)"], r"got none from model=glob\(z\*\) \(there are adain, .*diffusion, gan.*\)$"),
+    ],
+)
+def test_an_empty_sweep_names_its_override(typed, said):
+    with pytest.raises(ValueError, match=said):
+        _require_jobs([], typed)
+
+
+def test_a_sweep_with_jobs_passes():
+    _require_jobs([["seed=0"]], ["seed=0,1"])
