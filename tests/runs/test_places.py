@@ -47,8 +47,8 @@ def test_a_run_on_a_folder_says_what_it_found_and_is_continued_from_elsewhere(zo
     open_side("test", {"": load_config(folder.config_path).data}, "cpu")
     open_side(str(zoo / "Test"), {}, "cpu")
     told = capsys.readouterr().err
-    assert f"48 pictures in {zoo}: train 23" in told
-    assert f"24 pictures in {zoo}/Test, 2 class folders (cat, dog)" in told
+    assert "48 pictures in ../my zoo: train 23" in told
+    assert "24 pictures in ../my zoo/Test, 2 class folders (cat, dog)" in told
 
 
 def test_paths_of_data_and_weights_become_absolute_and_words_stay(tmp_path, monkeypatch):
