@@ -108,7 +108,7 @@ def shown_path(path: Path) -> str:
     here = Path.cwd()
     if path.is_relative_to(here):
         return str(path.relative_to(here))
-    beside = path.is_relative_to(here.parent) and len(here.parts) > 2
+    beside = path.is_relative_to(here.parent) and len(here.parts) > 3
     return str(Path("..") / path.relative_to(here.parent)) if beside else str(path)
 
 

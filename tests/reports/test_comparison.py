@@ -156,7 +156,7 @@ def test_a_value_without_a_protocol_stays_out_of_a_column_that_has_one(tmp_path)
         (
             "metrics.jsonl",
             'x\n{"images_seen": 1}\n',
-            "in every line, got another in line 1",
+            "in every line but a torn last one, got another in line 1 of 2",
         ),
     ],
 )
