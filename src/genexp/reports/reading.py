@@ -9,11 +9,10 @@ from typing import Any
 import yaml
 
 from genexp.runs.folder import OVERRIDES, DamagedRun, RunFolder
+from genexp.yaml_files import read_yaml
 
 LEFT_OUT = ("resume", "run_dir", "paths", "logger", "notes", "tags", "threads", "name", "group", "job_type")
 """Top-level keys that name or place a run and do not change what it computes."""
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -182,8 +181,8 @@ def flat(plain: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 def _mapping(folder: RunFolder, path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(), Loader=_Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = read_yaml(path)
+    except (OSError, ValueError, yaml.YAMLError) as error:
         message = " ".join(str(error).split())
         raise DamagedRun(f"{path.name} of the run {folder.path} cannot be read: {message}") from error
     if not isinstance(content, dict):
@@ -215,9 +214,10 @@ def _typed(path: Path) -> frozenset[str]:
     if not path.is_file():
         return frozenset()
     try:
-        overrides = yaml.load(path.read_text(), Loader=_Loader) or []
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DamagedRun(f"{path.name} of the run {path.parent} cannot be read: {error}") from error
+        overrides = read_yaml(path) or []
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        message = " ".join(str(error).split())
+        raise DamagedRun(f"{path.name} of the run {path.parent} cannot be read: {message}") from error
     if not isinstance(overrides, list) or not all(isinstance(each, str) for each in overrides):
         raise DamagedRun(f"{path.name} of the run {path.parent} must be a list of texts")
     keys = (str(each).split("=", 1)[0].lstrip("+~").rsplit("@", 1)[-1].replace("/", ".") for each in overrides)

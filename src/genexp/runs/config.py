@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from genexp.yaml_files import read_yaml, require_small
+
 VOLATILE = ("resume", "run_dir", "paths", "logger", "group", "job_type", "notes", "tags", "threads")
 """Top-level keys that do not change what a run computes, left out of its identity."""
 
@@ -90,7 +92,7 @@ def load_config(path: Path, what: str = "config.yaml") -> DictConfig:
         ValueError: the file is not a YAML mapping, or holds a key twice in one mapping.
     """
     try:
-        require_few_aliases(path)
+        require_small(path)
         config = OmegaConf.load(path)
     except Exception as error:
         reason = " ".join(str(error).split())
@@ -98,26 +100,6 @@ def load_config(path: Path, what: str = "config.yaml") -> DictConfig:
     if not isinstance(config, DictConfig):
         raise ValueError(f"{what} must be a YAML mapping, got {type(config).__name__} in {path}")
     return config
-
-
-_MOST_ALIASES, _MOST_BYTES = 100, 16 * 1024 * 1024
-
-
-def require_few_aliases(path: Path) -> None:
-    """Refuse a YAML file that a few lines can blow up: aliases are counted before anything is built of them.
-
-    Raises:
-        ValueError: the file has over 16 MiB or over 100 aliases.
-    """
-    if (size := path.stat().st_size) > _MOST_BYTES:
-        raise ValueError(f"a YAML file must have at most {_MOST_BYTES:,} bytes, got {size:,}")
-    text = path.read_text()
-    if "*" not in text or "&" not in text:
-        return
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    aliases = sum(isinstance(each, yaml.AliasEvent) for each in yaml.parse(text, Loader=loader))
-    if aliases > _MOST_ALIASES:
-        raise ValueError(f"a YAML file must have at most {_MOST_ALIASES} aliases, got {aliases}")
 
 
 SECTIONS = ("data", "model", "paths", "trainer", "training")
@@ -148,8 +130,7 @@ def load_overrides(path: Path) -> list[str]:
         ValueError: the file is not a YAML list of texts.
     """
     try:
-        require_few_aliases(path)
-        found = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        found = read_yaml(path)
     except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
         raise ValueError(f"overrides.yaml must be readable, got {path}: {' '.join(str(error).split())}") from error
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from genexp.runs.config import VOLATILE, config_digest, flat
-from genexp.runs.folder import JOURNAL, OVERRIDES, RECORD, RunFolder
+from genexp.runs.folder import JOURNAL, OVERRIDES, RECORD, RunFolder, write_atomically
 from genexp.runs.trust import seal
 
 
@@ -115,9 +115,7 @@ def _restore(path: Path, content: bytes | None) -> None:
     if content is None:
         path.unlink()
         return
-    partial = path.with_name(f".{path.name}.{os.getpid()}.before.partial")
-    _write(partial, content)
-    os.replace(partial, path)
+    write_atomically(path, content)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,0 +1,61 @@
+"""A few lines of aliases blow up no reader of YAML that anybody may have written."""
+
+import pytest
+import yaml
+
+from genexp import yaml_files
+from genexp.reports.reading import read_run
+from genexp.runs.config import load_config, load_overrides
+from genexp.runs.folder import DamagedRun
+from genexp.yaml_files import read_yaml
+
+BOMB = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
+
+
+@pytest.mark.parametrize("read", [read_yaml, load_config, load_overrides])
+def test_few_aliases_that_would_blow_up_are_refused(read, tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(BOMB)
+    assert BOMB.count("*") == 81
+    with pytest.raises(ValueError, match="at most 100,000 values with its aliases, got more"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "overrides.yaml"])
+def test_a_comparison_lists_such_a_run_as_damaged(name, tmp_path):
+    from stored_runs import write_run
+
+    folder = write_run(tmp_path, "run", {"fd/pixels": 1.0})
+    (folder / name).write_text(BOMB)
+    with pytest.raises(DamagedRun, match="at most 100,000 values") as raised:
+        read_run(folder)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_alias_around_itself_is_refused(tmp_path):
+    (tmp_path / "x.yaml").write_text("a: &a [1, *a]\n")
+    with pytest.raises(ValueError, match=r"not around it, got \*a"):
+        read_yaml(tmp_path / "x.yaml")
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(yaml_files, "MOST_BYTES", 10)
+    (tmp_path / "x.yaml").write_text("a: 1\nb: [1, 2]\n")
+    with pytest.raises(ValueError, match="at most 10 bytes, got 15"):
+        read_yaml(tmp_path / "x.yaml")
+
+
+def test_the_limit_counts_what_the_aliases_stand_for(tmp_path, monkeypatch):
+    text = "a: &a {x: 1, y: [2, 3]}\nb: *a\nc: [*a, *a]\n"
+    (tmp_path / "x.yaml").write_text(text)
+
+    def values(node):
+        inside = [*node, *node.values()] if isinstance(node, dict) else node if isinstance(node, list) else ()
+        return 1 + sum(map(values, inside))
+
+    content = yaml.safe_load(text)
+    monkeypatch.setattr(yaml_files, "MOST_VALUES", values(content))
+    assert read_yaml(tmp_path / "x.yaml") == content
+    monkeypatch.setattr(yaml_files, "MOST_VALUES", values(content) - 1)
+    with pytest.raises(ValueError, match="values with its aliases"):
+        read_yaml(tmp_path / "x.yaml")
