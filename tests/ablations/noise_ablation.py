@@ -22,4 +22,5 @@ NOISE = Ablation(
     reported=[],
     claims=[],
     remarks="",
+    words={},
 )
