@@ -125,3 +125,17 @@ def test_a_run_that_cannot_start_leaves_no_folder(tmp_path):
     with pytest.raises(Exception, match="batch_size"):
         tiny.run([*tiny.overrides_for("vae"), f"paths.outputs={tmp_path}", "data.batch_size=0"])
     assert not list(tmp_path.rglob("run.json"))
+
+
+def test_the_sums_of_terms_go_on_as_if_never_stored():
+    straight, stored = TermLog(), TermLog()
+    for n, (a, b) in enumerate(torch.rand(6, 2)):
+        terms = {"train/a": a, "train/b": b} if n % 2 else {"train/a": a}
+        straight.add(terms, n)
+        stored.add(terms, n)
+        groups, totals = stored.state()
+        stored = TermLog()
+        stored.load_state(groups, totals)
+    assert stored.flush() == straight.flush()
+    stored.load_state(*TermLog().state())
+    assert stored.flush() == {}

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from genexp.callbacks.continuation import ResumePoint
 from genexp.runs.folder import DamagedRun
 from genexp.runs.loggers import Journal
 
@@ -19,7 +20,7 @@ def journal(tmp_path):
 
 
 def test_lines_beyond_the_checkpoint_go(journal):
-    Journal(journal.parent).rewind(64)
+    Journal(journal.parent).rewind(ResumePoint(64, lines=None))
     assert journal.read_text() == "".join(LINES[:2])
 
 
@@ -28,7 +29,7 @@ def test_further_ranks_leave_the_journal_to_rank_zero(journal, monkeypatch):
 
     before = journal.read_text()
     monkeypatch.setattr(rank_zero_only, "rank", 1)
-    Journal(journal.parent).rewind(64)
+    Journal(journal.parent).rewind(ResumePoint(64, lines=None))
     assert journal.read_text() == before
 
 
@@ -47,7 +48,7 @@ def test_a_damaged_journal_is_named_and_nothing_of_it_goes(text, journal):
     with pytest.raises(
         DamagedRun, match=r"metrics\.jsonl of the run .* got another in line 2 of .*nothing was changed"
     ):
-        Journal(journal.parent).rewind(32)
+        Journal(journal.parent).rewind(ResumePoint(32, lines=None))
     assert journal.read_text() == text
 
 
@@ -62,5 +63,5 @@ def test_a_kill_while_it_is_rewound_loses_nothing(moment, journal, monkeypatch):
     before = journal.read_text()
     monkeypatch.setattr(os, moment, killed)
     with pytest.raises(Killed):
-        Journal(journal.parent).rewind(64)
+        Journal(journal.parent).rewind(ResumePoint(64, lines=None))
     assert journal.read_text() == before

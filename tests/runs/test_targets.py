@@ -45,7 +45,7 @@ def test_no_pickle_is_read_by_way_of_a_module_that_imports_torch(tmp_path):
         ("os.system", "begin with one of genexp.adversarial."),
         ("torchvision.datasets.utils.os.getpid", "name a class that torchvision.datasets defines"),
         ("genexp.data.store.os.replace", "name a class that genexp.data defines"),
-        ("genexp.callbacks.checkpoint.settle", "name a class that genexp.callbacks defines"),
+        ("genexp.callbacks.checkpoint.flush", "name a class that genexp.callbacks defines"),
         ("genexp.runs.loggers.save_png", "name a class that genexp.runs.loggers defines"),
         ("genexp.families.gan.Tensor", "name a class that genexp.families defines"),
         ("genexp.data.digits", "name a class that genexp.data defines"),

@@ -7,10 +7,17 @@ from lightning import Callback, Trainer
 
 from genexp.contracts import Trainee
 
+_SUMS = "log_terms"
+
 
 def crossed(before: int, now: int, every: int) -> bool:
     """Whether a multiple of `every` lies in (before, now]."""
     return before // every != now // every
+
+
+def evaluation_follows(trainer: Trainer) -> bool:
+    """Whether Lightning evaluates after the batch that has just ended; the rule is its own."""
+    return bool(trainer.fit_loop.epoch_loop._should_check_val_fx(trainer.fit_loop._data_fetcher))
 
 
 class StopAfter(Callback):
@@ -38,6 +45,8 @@ class StopAfter(Callback):
 class LogTerms(Callback):
     """Send the mean of every loss term to the loggers every `every` images, and validation means after validation.
 
+    What has been summed since the last line goes into every checkpoint, from each rank its own.
+
     Args:
         every: Images between two lines.
     """
@@ -47,10 +56,20 @@ class LogTerms(Callback):
             raise ValueError(f"every must be a positive number of images, got {every}")
         self.every = every
         self._logged_at = 0
+        self._kept: dict[str, Any] | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: Trainee) -> None:
         """Count the interval from where training starts."""
         self._logged_at = pl_module.images_seen
+
+    def on_train_start(self, trainer: Trainer, pl_module: Trainee) -> None:
+        """Go on with the sums of the checkpoint that training starts from."""
+        if self._kept is not None:
+            totals = self._kept["totals"]
+            same = len(totals) == trainer.world_size  # else every rank goes on with the mean: so does that of the ranks
+            mine = totals[trainer.global_rank] if same else totals.mean(0)
+            pl_module.terms.load_state(self._kept["groups"], mine.to(pl_module.device))
+            self._kept = None
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: Any) -> None:
         """Log on the interval, and before training stops."""
@@ -65,6 +84,16 @@ class LogTerms(Callback):
         means = pl_module.validation_means()
         if means and not trainer.sanity_checking:
             publish(trainer, pl_module.images_seen, means)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: dict[str, Any]) -> None:
+        """Store the sums since the last line, (ranks, terms); every rank takes part in writing a checkpoint."""
+        groups, totals = pl_module.terms.state()
+        gathered = trainer.strategy.all_gather(totals).reshape(trainer.world_size, -1) if groups else totals[None]
+        checkpoint[_SUMS] = {"groups": groups, "totals": gathered.cpu()}
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: dict[str, Any]) -> None:
+        """Keep the sums until the model is on its device."""
+        self._kept = checkpoint.get(_SUMS)
 
 
 def publish(trainer: Trainer, images_seen: int, values: dict[str, float]) -> None:

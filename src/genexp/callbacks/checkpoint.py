@@ -4,6 +4,8 @@ import json
 import math
 import os
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from genexp.callbacks.cadence import crossed
 from genexp.contracts import Trainee
 from genexp.tensors import require_sound
+
+LAID_OUT = ".best.ckpt.partial"
+"""What is to become `best.ckpt`; it is there only while checkpoints are written, and after a kill meanwhile."""
 
 
 class Checkpoints(Checkpoint):
@@ -46,11 +51,9 @@ class Checkpoints(Checkpoint):
         self._saved_at = pl_module.images_seen
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: Any) -> None:
-        """Write `last.ckpt` on the interval; when an evaluation follows this batch, it is written after it."""
-        if trainer.should_stop and trainer.enable_validation:
-            return
+        """Write `last.ckpt` on the interval; an evaluation that follows this batch writes it again."""
         if crossed(self._saved_at, pl_module.images_seen, self.every):
-            self._write_last(trainer, pl_module)
+            self._write(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: Trainee) -> None:
         """Write `last.ckpt`, and `best.ckpt` with it when this evaluation is the best so far."""
@@ -60,25 +63,73 @@ class Checkpoints(Checkpoint):
         improved = value is not None and self._better(value[1])
         if improved:
             self.best = {"metric": value[0], "value": value[1], "images_seen": pl_module.images_seen}
-        self._write_last(trainer, pl_module)
-        if improved and trainer.is_global_zero:
-            replace_file(self.directory / "best.ckpt", lambda path: shutil.copyfile(self.directory / "last.ckpt", path))
-            text = json.dumps(self.best, indent=2) + "\n"
-            replace_file(self.directory / "best.json", lambda path: path.write_text(text))
+        self._write(trainer, pl_module, is_best=improved)
 
     def on_train_end(self, trainer: Trainer, pl_module: Trainee) -> None:
         """Write the final state when no evaluation has done so."""
         if self._saved_at != pl_module.images_seen:
-            self._write_last(trainer, pl_module)
+            self._write(trainer, pl_module)
 
-    def _write_last(self, trainer: Trainer, pl_module: Trainee) -> None:
+    def _write(self, trainer: Trainer, pl_module: Trainee, is_best: bool = False) -> None:
+        """Write `last.ckpt`; one that is the best is also laid out for `best.ckpt` before it counts.
+
+        So wherever a kill falls, either `best.ckpt` is the best that `last.ckpt` knows of, or `last.ckpt` is itself the
+        best and what was laid out says that `best.ckpt` may be old.
+        """
         pl_module.terms.require_finite()
         self._saved_at = pl_module.images_seen
         partial = self.directory / ".last.ckpt.partial"
         trainer.save_checkpoint(partial)
         if trainer.is_global_zero:
-            settle(partial, self.directory / "last.ckpt")
+            flush(partial)
+            if is_best:
+                _twin(partial, self.directory / LAID_OUT)
+            os.replace(partial, self.directory / "last.ckpt")
+            if is_best:
+                self._settle_best()
         trainer.strategy.barrier()
+
+    def _settle_best(self) -> None:
+        os.replace(self.directory / LAID_OUT, self.directory / "best.ckpt")
+        self._describe_best()
+
+    def _describe_best(self) -> None:
+        text = json.dumps(self.best, indent=2) + "\n"
+        replace_file(self.directory / "best.json", lambda path: path.write_text(text))
+
+    def take_up(self, checkpoint: Path | str, images_seen: int) -> None:
+        """Make `best.ckpt` the best that the checkpoint knows of from which training starts; rank zero alone calls it.
+
+        A `best.ckpt` of another course of the run (an older checkpoint is continued) is kept under a name of its own.
+
+        Args:
+            checkpoint: The file that training starts from.
+            images_seen: Images seen by it.
+        """
+        path = self.directory / "best.ckpt"
+        there = best_of(path) if path.is_file() else None
+        if there is not None and there["images_seen"] > images_seen:
+            kept = path.with_name(f"best_at_{there['images_seen']}.ckpt")
+            os.replace(path, kept)
+            print(f"best        best.ckpt is of another course of the run and is now {kept.name}", file=sys.stderr)
+            there = None
+        if self.best is not None and self.best["images_seen"] == images_seen and there != self.best:
+            _twin(Path(checkpoint), self.directory / LAID_OUT)
+            self._settle_best()
+        elif there != self.best:
+            self._begin_anew(path)
+        elif self.best is not None:
+            self._describe_best()
+        for partial in self.directory.glob(".*.partial"):
+            partial.unlink(missing_ok=True)
+
+    def _begin_anew(self, path: Path) -> None:
+        """Search the best anew where the file of the best so far is not there."""
+        if self.best is not None:
+            what = "another one" if path.is_file() else "gone"
+            print(f"best        searched anew: best.ckpt is {what}", file=sys.stderr)
+        self.best = None
+        (self.directory / "best.json").unlink(missing_ok=True)
 
     def _monitored(self, trainer: Trainer) -> tuple[str, float] | None:
         if self.monitor is None:
@@ -106,22 +157,52 @@ class Checkpoints(Checkpoint):
         self.best = None if self.judge_anew else state_dict["best"]
 
 
-def replace_file(path: Path, write: Any) -> None:
+def best_of(path: Path) -> dict[str, Any] | None:
+    """The best evaluation that a checkpoint knows of: its `metric`, `value` and `images_seen`."""
+    return load_checkpoint(path).get("callbacks", {}).get("Checkpoints", {}).get("best")
+
+
+def best_checkpoint(directory: Path) -> Path:
+    """The checkpoint of the best evaluation, which need not exist: `best.ckpt`, or `last.ckpt` after a kill between.
+
+    Args:
+        directory: Folder of the checkpoints.
+    """
+    last = directory / "last.ckpt"
+    if (directory / LAID_OUT).exists() and last.is_file():
+        checkpoint = load_checkpoint(last)
+        best = checkpoint.get("callbacks", {}).get("Checkpoints", {}).get("best")
+        if best is not None and best["images_seen"] == checkpoint["counters"]["images_seen"]:
+            return last
+    return directory / "best.ckpt"
+
+
+def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write(partial_path)` make a file, then put it at `path` in one atomic step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     write(partial)
-    settle(partial, path)
+    flush(partial)
+    os.replace(partial, path)
 
 
-def settle(partial: Path, path: Path) -> None:
-    """Flush a finished file to disk and rename it to `path`."""
-    descriptor = os.open(partial, os.O_RDONLY)
+def flush(path: Path) -> None:
+    """Bring a finished file to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    os.replace(partial, path)
+
+
+def _twin(path: Path, twin: Path) -> None:
+    """A second name for a file that is never written to again, or a copy where files have one name only."""
+    twin.unlink(missing_ok=True)
+    try:
+        os.link(path, twin)
+    except OSError:
+        shutil.copyfile(path, twin)
+        flush(twin)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -46,13 +46,13 @@ def _fit(config: DictConfig, claim: Claim) -> float | None:
 
     folder = claim.folder
     try:
-        experiment, resume_at = _prepared(config, claim)
+        experiment, point = _prepared(config, claim)
     except BaseException:
         if claim.is_new:
             folder.discard_empty()
         raise
     trainer = experiment.trainer
-    start = Start(lambda: _announce(config, claim, experiment, resume_at), trainer.loggers)
+    start = Start(lambda: _announce(config, claim, experiment, point), trainer.loggers)
     if claim.before is None or "fork" in str(config.trainer.strategy):
         start.once(trainer)
     else:
@@ -69,25 +69,26 @@ def _fit(config: DictConfig, claim: Claim) -> float | None:
     return close_run(folder, experiment, time.monotonic() - begun) if trainer.is_global_zero else None
 
 
-def _prepared(config: DictConfig, claim: Claim) -> tuple[Any, int]:
-    """The live experiment and the images seen that it starts from; of a resumed run nothing is changed."""
+def _prepared(config: DictConfig, claim: Claim) -> tuple[Any, Any]:
+    """The live experiment and the point that it goes on from, or None; nothing of a resumed run is changed."""
     from genexp.callbacks.checkpoint import load_checkpoint
+    from genexp.callbacks.continuation import ResumePoint
     from genexp.runs.experiment import assemble
     from genexp.runs.resuming import judges_otherwise, require_restorable, require_resumable
 
     if claim.checkpoint is None:
-        return assemble(config, claim.folder), 0
+        return assemble(config, claim.folder), None
     checkpoint = load_checkpoint(claim.checkpoint)
     changed = claim.changed(OmegaConf.to_container(config))
     if claim.before is not None:
         require_resumable(config, claim.before, changed)
-    resume_at = checkpoint["counters"]["images_seen"]
-    experiment = assemble(config, claim.folder, resume_at)
+    point = ResumePoint.of(checkpoint)
+    experiment = assemble(config, claim.folder, point)
     require_restorable(experiment, checkpoint, changed)
     if "checkpoints" in experiment.callbacks and judges_otherwise(changed):
         experiment.callbacks["checkpoints"].judge_anew = True
         print(f"best        searched anew: {', '.join(judges_otherwise(changed))} changed", file=sys.stderr)
-    return experiment, resume_at
+    return experiment, point
 
 
 def _parameter_counts(model: Any) -> dict[str, int]:
@@ -99,15 +100,15 @@ def _parameter_counts(model: Any) -> dict[str, int]:
     return counts
 
 
-def _announce(config: DictConfig, claim: Claim, experiment: Any, resume_at: int) -> None:
+def _announce(config: DictConfig, claim: Claim, experiment: Any, point: Any) -> None:
     """Write down that the run begins, say what is about to happen, give the loggers everything they should keep."""
     folder = claim.folder
     claim.take_up(OmegaConf.to_container(config))
-    if resume_at:
-        experiment.loggers["journal"].rewind(resume_at)
+    if point is not None:
+        experiment.loggers["journal"].rewind(point)
     counts = _parameter_counts(experiment.model)
     digest = experiment.data.digest("train")
-    if resume_at and folder.record.get("data_digest", digest) != digest:
+    if point is not None and folder.record.get("data_digest", digest) != digest:
         print("data        other examples than the run was trained on so far", file=sys.stderr)
     folder.update_record(parameters=counts, data_digest=digest, precision=config.trainer.precision)
     described = OmegaConf.to_container(config) | {"run": folder.record, "parameters": counts, "data_digest": digest}
@@ -121,5 +122,6 @@ def _announce(config: DictConfig, claim: Claim, experiment: Any, resume_at: int)
     print(f"parameters  {sizes}", file=sys.stderr)
     threads = f", {counted(config.threads, 'thread')}" if config.trainer.accelerator == "cpu" else ""
     print(f"hardware    {config.trainer.accelerator}, {config.trainer.precision}{threads}", file=sys.stderr)
-    if resume_at:
-        print(f"resuming    after {resume_at:,} images", file=sys.stderr)
+    if point is not None:
+        owed = ", with the evaluation that was due" if point.evaluation_owed else ""
+        print(f"resuming    after {point.images_seen:,} images{owed}", file=sys.stderr)

@@ -1,5 +1,7 @@
 """Named loss terms, averaged between two log lines without waiting for the device, and watched for NaN and infinity."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -46,6 +48,20 @@ class TermLog:
                 totals[name] = totals.get(name, 0.0) + total
                 counts[name] = counts.get(name, 0) + group.count
         return {name: total / counts[name] for name, total in totals.items()}
+
+    def state(self) -> tuple[list[dict[str, Any]], Tensor]:
+        """The sums since the last flush: names and number of batches of every group, and all totals (terms,)."""
+        described = [{"names": list(names), "count": group.count} for names, group in self._groups.items()]
+        totals = [group.total for group in self._groups.values()]
+        return described, torch.cat(totals) if totals else torch.empty(0)
+
+    def load_state(self, described: list[dict[str, Any]], totals: Tensor) -> None:
+        """Go on with the sums that `state` gave."""
+        self._groups = {}
+        parts = totals.split([len(each["names"]) for each in described])
+        for each, total in zip(described, parts, strict=True):
+            group = self._groups[tuple(each["names"])] = _Group(total)
+            group.total, group.count = total.clone(), each["count"]
 
     def require_finite(self) -> None:
         """Raise `NonFiniteLoss` if any term since the last flush was not finite; called before weights are saved."""

@@ -8,6 +8,7 @@ import torch
 from lightning import Callback, LightningDataModule, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from genexp.callbacks.continuation import Continuation, ResumePoint
 from genexp.families.base import Family
 from genexp.runs.build import build, build_dict, quiet_lightning
 from genexp.runs.folder import RunFolder
@@ -43,13 +44,13 @@ def settle_hardware(config: DictConfig) -> None:
             trainer.accelerator = "gpu" if gpu else "mps" if mps else "cpu"
 
 
-def assemble(config: DictConfig, folder: RunFolder, resume_at: int = 0) -> Experiment:
+def assemble(config: DictConfig, folder: RunFolder, point: ResumePoint | None = None) -> Experiment:
     """Build everything a run needs, seeded; nothing is trained yet.
 
     Args:
         config: The resolved training configuration.
         folder: The run's folder.
-        resume_at: Images seen by the checkpoint that training continues from; 0 for a new run.
+        point: Where the checkpoint stands that training continues from; None for a new run.
 
     Raises:
         DamagedRun: a resumed run's journal is damaged.
@@ -62,9 +63,11 @@ def assemble(config: DictConfig, folder: RunFolder, resume_at: int = 0) -> Exper
     model = build(config.model)
     model.seed = config.seed
     callbacks = build_dict(_with_paths(config.callbacks, folder))
-    loggers = {"journal": Journal(folder.path), **build_dict(logger_nodes(config, folder))}
-    if resume_at:
-        _remember(loggers, [row for row in folder.history() if row["images_seen"] <= resume_at])
+    journal = Journal(folder.path)
+    callbacks["continuation"] = Continuation(journal, point)
+    loggers = {"journal": journal, **build_dict(logger_nodes(config, folder))}
+    if point is not None:
+        _remember(loggers, journal.behind(point))
     trainer = _trainer(config, folder, list(callbacks.values()), list(loggers.values()))
     return Experiment(data, model, callbacks, loggers, trainer)
 

@@ -1,5 +1,6 @@
 """A run folder made live again: its configuration, its values, its model, its pictures."""
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,11 +27,13 @@ class Run:
         folder: The files.
         weights: Which weights `model` carries: `averaged` (the raw ones where a run kept no average) or `raw`.
         checkpoint: The checkpoint file that `model` is read from.
+        stands_in: Whether it is `last.ckpt` in the place of a `best.ckpt` that is not there.
     """
 
     folder: RunFolder
     weights: str
     checkpoint: Path
+    stands_in: bool = False
 
     @cached_property
     def config(self) -> DictConfig:
@@ -44,6 +47,8 @@ class Run:
         from genexp.runs.build import build
 
         checkpoint = load_checkpoint(self.checkpoint)
+        if self.stands_in:
+            self._say_why()
         model = build(self.config.model)
         model.load_state_dict(checkpoint["state_dict"])
         model.on_load_checkpoint(checkpoint)
@@ -51,6 +56,13 @@ class Run:
             for name, state in checkpoint.get("averaged", {"modules": {}})["modules"].items():
                 model.get_submodule(name).load_state_dict(state, strict=False)
         return model.eval().requires_grad_(False)
+
+    def _say_why(self) -> None:
+        """Say why the weights are those of `last.ckpt` where one would expect the best ones."""
+        if _best(self.folder) == self.folder.last:
+            print("checkpoint  last.ckpt, the best: a kill kept it from becoming best.ckpt", file=sys.stderr)
+        elif self.config.training.get("monitor") is not None:
+            print("checkpoint  last.ckpt: no evaluation of this run has been its best yet", file=sys.stderr)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -116,8 +128,17 @@ class Run:
 
 def default_checkpoint(folder: RunFolder) -> Path:
     """The checkpoint that is taken where none is asked for: `best` where the run kept one, else `last`."""
-    best = folder.checkpoints / "best.ckpt"
-    return best if best.is_file() else folder.checkpoints / "last.ckpt"
+    best = _best(folder)
+    return best if best.is_file() else folder.last
+
+
+def _best(folder: RunFolder) -> Path:
+    """`best.ckpt`, or what a kill kept from becoming it."""
+    if not any(folder.checkpoints.glob(".best.ckpt.partial")):  # as good as always; asked without torch
+        return folder.checkpoints / "best.ckpt"
+    from genexp.callbacks.checkpoint import best_checkpoint
+
+    return best_checkpoint(folder.checkpoints)
 
 
 def load_run(path: Path | str, weights: str = "averaged", checkpoint: str | None = None) -> Run:
@@ -136,11 +157,13 @@ def load_run(path: Path | str, weights: str = "averaged", checkpoint: str | None
         raise ValueError(f"weights must be averaged or raw, got {weights!r}")
     folder = RunFolder.open(path)
     read_run(folder.path).require_id()  # told now, and not when images have been drawn
-    checkpoint = default_checkpoint(folder).stem if checkpoint is None else checkpoint
-    file = folder.checkpoints / f"{checkpoint}.ckpt" if checkpoint in ("best", "last") else Path(checkpoint)
+    named = {None: default_checkpoint, "best": _best, "last": lambda folder: folder.last}
+    file = named[checkpoint](folder) if checkpoint in named else Path(checkpoint)
     if not file.is_file():
-        raise FileNotFoundError(f"checkpoint must be best, last or a file of the run {folder.path}, got {checkpoint}")
-    return Run(folder, weights, file)
+        raise FileNotFoundError(
+            f"checkpoint must be best, last or a file of the run {folder.path}, got {checkpoint or 'none'}"
+        )
+    return Run(folder, weights, file, stands_in=checkpoint != "last" and file == folder.last)
 
 
 def _as_row(each: Measurement) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """Loggers on one x-axis, images seen: the run folder's own journal, and TensorBoard with pictures."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,25 @@ from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
+from genexp.callbacks.continuation import ResumePoint
 from genexp.runs.folder import JOURNAL, RunFolder, write_atomically
 from genexp.runs.pictures import drawn
 from genexp.tensors import Grid
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture drawn in training: `samples/<key>_<images seen>.png`."""
+
+    path: Path
+    key: str
+    images_seen: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Picture | None":
+        """What a file's name says; None for another name."""
+        found = re.fullmatch(r"(.+)_(\d{10,})", path.stem)
+        return cls(path, found[1], int(found[2])) if found else None
 
 
 class Journal(Logger):
@@ -31,6 +49,7 @@ class Journal(Logger):
         super().__init__()
         self.directory = Path(directory)
         self._begun = time.monotonic()
+        self._lines = 0
 
     @property
     def name(self) -> str:
@@ -53,8 +72,9 @@ class Journal(Logger):
         """Append one line; `step` is the number of images seen."""
         row = {"images_seen": step, "seconds": round(time.monotonic() - self._begun, 3)}
         row |= {name: float(value) for name, value in metrics.items()}
-        with open(self.directory / "metrics.jsonl", "a") as file:
+        with open(self._path, "a") as file:
             file.write(json.dumps(row) + "\n")
+        self._lines += 1
 
     @rank_zero_only
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
@@ -67,22 +87,47 @@ class Journal(Logger):
         path.parent.mkdir(parents=True, exist_ok=True)
         save_png(drawn(grid), path)
 
-    @rank_zero_only
-    def rewind(self, images_seen: int) -> None:
-        """Drop the lines beyond a checkpoint, and a torn last one.
+    @property
+    def lines(self) -> int:
+        """Lines of the file; known on rank zero."""
+        return self._lines
 
-        Args:
-            images_seen: Images seen by the checkpoint.
+    @property
+    def _path(self) -> Path:
+        return self.directory / JOURNAL
+
+    def behind(self, point: ResumePoint) -> list[dict[str, float]]:
+        """The rows that lie behind a checkpoint.
+
+        Raises:
+            DamagedRun: a line is none that a run logs.
+        """
+        rows = RunFolder(self.directory).history()
+        if point.lines is None:
+            return [row for row in rows if row["images_seen"] <= point.images_seen]
+        return rows[: point.lines]
+
+    def pictures(self) -> list[Picture]:
+        """What has been drawn in training, in order."""
+        found = [Picture.of(path) for path in (self.directory / "samples").glob("*.png")]
+        return sorted((each for each in found if each is not None), key=lambda each: (each.images_seen, each.key))
+
+    @rank_zero_only
+    def rewind(self, point: ResumePoint) -> None:
+        """Drop the lines and pictures beyond a checkpoint; the clock goes on from the last line behind it.
 
         Raises:
             DamagedRun: a line that is none of a run stands before others; nothing is dropped then.
         """
-        path = self.directory / JOURNAL
-        if not path.is_file():
-            return
-        rows, lines = RunFolder(self.directory).history(), path.read_bytes().splitlines()
-        kept = [line + b"\n" for row, line in zip(rows, lines, strict=False) if row["images_seen"] <= images_seen]
-        write_atomically(path, b"".join(kept))
+        rows = self.behind(point)
+        if self._path.is_file():
+            kept = self._path.read_bytes().splitlines()[: len(rows)]
+            write_atomically(self._path, b"".join(line + b"\n" for line in kept))
+        for each in self.pictures():
+            if not point.shows(each.images_seen):
+                each.path.unlink()
+        self._lines = len(rows)
+        self._begun = time.monotonic() - (rows[-1].get("seconds", 0.0) if rows else 0.0)
 
 
 class TensorBoard(TensorBoardLogger):
