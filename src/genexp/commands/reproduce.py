@@ -9,7 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from genexp.runs.folder import write_atomically
 from genexp.sweeps.errors import JobFailed, SweepInterrupted
-from genexp.sweeps.paths import quoted, unquoted
+from genexp.sweeps.paths import parts_of, quoted, unquoted
 
 _SOURCE = ".source"
 """File in an ablation's folder that says which file its results are of."""
@@ -31,20 +31,8 @@ def as_hydra_has_it(argument: str) -> str:
         given = unquoted(argument.removeprefix("ablation="))
         return f"ablations={quoted(Path(given))}"
     if argument.startswith("train=[") and argument.endswith("]"):
-        return f"train=[{','.join(_as_text(each) for each in _parts(argument[7:-1]))}]"
+        return f"train=[{','.join(_as_text(each) for each in parts_of(argument[7:-1]))}]"
     return argument
-
-
-def _parts(text: str) -> list[str]:
-    """What stands between the commas of a list, where brackets and braces keep theirs."""
-    parts, depth = [""], 0
-    for character in text:
-        depth += (character in "[{(") - (character in "]})")
-        if character == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [each.strip() for each in parts if each.strip()]
 
 
 def _as_text(override: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from genexp.sweeps.paths import text_quoted
 from genexp.yaml_files import read_yaml, require_small
 
 VOLATILE = ("resume", "run_dir", "paths", "logger", "group", "job_type", "notes", "tags", "threads")
@@ -40,8 +41,13 @@ def compose(name: str = "train", overrides: list[str] | None = None, with_hydra:
     """
     import hydra
 
+    from genexp.runs.origin import Origins, take_as_written
+
+    typed = [text_quoted(each) for each in overrides or []]
     with initialised():
-        return hydra.compose(config_name=name, overrides=overrides or [], return_hydra_config=with_hydra)
+        config = hydra.compose(config_name=name, overrides=typed, return_hydra_config=with_hydra)
+        take_as_written(config, lambda: Origins.of_composition(name, typed))
+        return config
 
 
 @contextmanager

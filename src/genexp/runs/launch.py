@@ -12,9 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from genexp.runs.config import conf_dir, data_name, load_config, load_overrides, load_recorded
 from genexp.runs.errors import told
 from genexp.runs.folder import CONFIG, OVERRIDES, RunFolder, new_run_id
+from genexp.runs.origin import Origins, take_as_written
 from genexp.runs.places import recorded_places
 from genexp.runs.trust import TRUST, is_ours, require_harmless, seal_breaks, wrote_run
-from genexp.sweeps.paths import path_quoted, quoted, unquoted
+from genexp.sweeps.paths import quoted, typed_texts, unquoted
 
 
 def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]) -> None:
@@ -36,6 +37,7 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
     def task(config: DictConfig) -> Any:
         sys.argv, os.environ[_TRACE] = typed, traced
         try:
+            take_as_written(config, Origins.of_running_hydra)
             return command(config)
         except Exception as error:
             line = None if _one_of_many() or traced not in ("", "0") else told(error)
@@ -93,11 +95,11 @@ def _one_of_many() -> bool:
 
 def _source(name: str, arguments: list[str]) -> list[str]:
     """The overrides that the command runs with: those typed, and what they stand for."""
-    arguments = [path_quoted(each) for each in arguments]
+    arguments = typed_texts(arguments)
     if name in ("sample", "evaluate") and not any(a.startswith("sampler=") for a in arguments):
         arguments = [f"++{a}" if a.startswith("sampler.") else a for a in arguments]  # change the run's own sampler
     if name == "evaluate" and not any(a.startswith("data=") for a in arguments):
-        named = [data_name(a.split("=", 1)[1]) for a in arguments if a.startswith("reference=")]
+        named = [data_name(unquoted(a.split("=", 1)[1])) for a in arguments if a.startswith("reference=")]
         return _before_overrides(arguments, [f"data={named[-1]}"]) if named and named[-1] else arguments
     if name != "train":
         return arguments

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from genexp.runs.config import conf_dir, load_plain
+from genexp.runs.text_keys import is_text
 
 KEYS = ("question", "metric", "direction", "space", "overrides")
 DIRECTIONS = ("minimize", "maximize")
@@ -110,7 +111,8 @@ def question_of(name: str, plain: dict[str, Any]) -> Question:
             f"sweep {name} must name a metric, and minimize or maximize for each, got {metrics} and {directions}"
         )
     space = {
-        str(key): _dimension(f"space.{key} of sweep {name}", node) for key, node in (plain.get("space") or {}).items()
+        str(key): _dimension(str(key), f"space.{key} of sweep {name}", node)
+        for key, node in (plain.get("space") or {}).items()
     }
     if not space:
         raise ValueError(f"sweep {name} must have a space with at least one key, got none")
@@ -122,8 +124,13 @@ def _listed(node: Any) -> list[str]:
     return [] if node is None else [str(each) for each in node] if isinstance(node, list) else [str(node)]
 
 
-def _dimension(where: str, node: Any) -> Range | Choices:
+def _dimension(key: str, where: str, node: Any) -> Range | Choices:
     if isinstance(node, dict) and set(node) == {"choices"} and node["choices"]:
+        for each in node["choices"] if is_text(key) else ():
+            if isinstance(each, bool | int | float):  # YAML has read 007 as 7, on as true
+                raise ValueError(
+                    f"{where} must have texts as choices, in quotes where they look like numbers, got {each}"
+                )
         return Choices(tuple(node["choices"]))
     if not isinstance(node, dict) or not {"low", "high"} <= set(node) <= {"low", "high", "log", "step"}:
         raise ValueError(f"{where} must be {{low, high, log, step}} or {{choices: [...]}}, got {node}")

@@ -1,0 +1,63 @@
+"""Which keys mean text or a path, so that their values stay as they were typed. Imports nothing heavy."""
+
+GROUPS = frozenset(
+    [
+        *("callbacks", "data", "debug", "experiment", "extractor", "launcher", "logger", "metrics", "model"),
+        *("optimizer", "paths", "ramp", "sampler", "sweep", "trainer", "training"),
+    ]
+)
+"""Groups of conf/: their choices are names of files."""
+
+_OF_COMMANDS = frozenset(
+    [
+        *("ablations", "by", "cache", "checkpoint", "content", "device", "entity", "floor", "generated", "group"),
+        *("include", "job_type", "method", "name", "notes", "out", "project", "protocols", "publish", "question"),
+        *("reference", "resume", "run", "run_dir", "runs", "scale", "settings", "sort", "source", "style", "tags"),
+        *("title", "values", "weights"),
+    ]
+)
+"""Keys without a dot that mean text, of all commands: none means something else in another command."""
+
+_OF_PARTS = frozenset(
+    [
+        # places
+        *("cache", "cache_dir", "default_root_dir", "dir", "directory", "dirpath", "filename", "folder", "root"),
+        *("root_dir", "save_dir", "searchpath", "storage", "sub_dir", "subdir", "weights"),
+        # names, labels and digests
+        *("account", "asset", "attribute", "classes", "constraint", "dataset", "digest", "entity", "group"),
+        *("job_type", "layer", "layers", "model", "model_registry", "modules", "monitor", "name", "net", "notes"),
+        *("partition", "prefix", "project", "qos", "run_id", "study_name", "tags", "template", "unit"),
+        # words to choose from
+        *("accelerator", "activation", "binarise", "conditioning", "content_layers", "fit", "free_bits_over"),
+        *("gradient_clip_algorithm", "init", "interpolation", "largest", "last", "line_search_fn"),
+        *("measured_layers", "mode", "norm", "normalise", "pooling", "profiler", "reference", "statistics"),
+        *("strategy", "style_layers", "variance"),
+    ]
+)
+"""Last words of keys with a dot that every shipped constructor with such an argument declares as text."""
+
+
+def is_text(key: str) -> bool:
+    """Whether the value of a key is text, a path, the choice of a group, or a list of such.
+
+    Args:
+        key: As it is typed: `name`, `+data.source.root`, `optimizer@model.optimizer`, `model/network`.
+    """
+    key = _plain(key)
+    first, *others = [word for word in key.split(".") if not word.isdigit()] or [""]
+    if not others:
+        return "/" in key or first in GROUPS or first in _OF_COMMANDS
+    return first == "paths" or others[-1] in _OF_PARTS
+
+
+def holds_words(key: str) -> bool:
+    """Whether a comma never belongs to a value of this key: choices of a group, and lists of names.
+
+    Args:
+        key: As it is typed.
+    """
+    return "/" in _plain(key) or _plain(key) in GROUPS | {"by", "include", "settings", "tags", "values"}
+
+
+def _plain(key: str) -> str:
+    return key.lstrip("+~").partition("@")[0]
