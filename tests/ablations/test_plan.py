@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import pytest
 from noise_ablation import NOISE
 
 from genexp.ablations.plan import make_plan
@@ -65,3 +66,12 @@ def test_a_later_override_replaces_an_earlier_one_of_the_same_key():
     changed = dataclasses.replace(NOISE, axes=axes, overrides=["data=digits", "metrics=none", "training.max_images=5"])
     typical = make_plan(changed, ["training.max_images=2"]).trainings[0].typical
     assert typical == ("experiment=ddim/digits", "data=shapes", "++metrics=fd", "training.max_images=2")
+
+
+@pytest.mark.parametrize(("before", "now"), [([], ["logger=none"]), (["logger=none"], []), (["notes=a"], ["notes=b"])])
+def test_a_model_that_another_logger_kept_is_trained(before, now):
+    begun, asked = make_plan(NOISE, before), make_plan(NOISE, now)
+    jobs = [Job(number, list(each.overrides), f"{number:03d}") for number, each in enumerate(begun.trainings)]
+    assert [asked.trained(jobs)[each].number for each in asked.trainings] == list(range(4))
+    other = make_plan(NOISE, [*now, "model.network.groups=4"])
+    assert other.trained(jobs) == {}

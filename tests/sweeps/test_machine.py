@@ -79,3 +79,30 @@ def test_wrong_settings_are_refused_before_anything_is_started(opened, settings,
     with pytest.raises(ValueError, match=message):
         Machine(**{"slots": "auto", "threads": "auto", "timeout": None, "grace": 1.0, **settings})
     assert opened == []
+
+
+def test_jobs_share_the_cores_that_were_idle_before_the_first_of_them(opened, tmp_path, monkeypatch):
+    module._idle_at_start.cache_clear()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("genexp.runs.provenance.usable_cores", lambda: 6)
+    monkeypatch.setattr("os.getloadavg", lambda: (3.2, 0.0, 0.0))
+    machine = Machine(1, "auto", None, 1.0)
+    machine.connect(tmp_path / "server.log", 3)
+    machine.gpus = []
+    sweep, need = SweepFolder(tmp_path / "sweep"), Need("cpu", 1)
+    assert machine.pool(sweep, [need]).slots.threads(need) == 3
+    monkeypatch.setattr("os.getloadavg", lambda: (6.0, 0.0, 0.0))  # by now its own jobs
+    assert Machine(1, "auto", None, 1.0).idle == 3
+    module._idle_at_start.cache_clear()
+    busy = Machine(2, "auto", None, 1.0)
+    assert busy.idle == 1
+    busy.connect(tmp_path / "server.log", 3)
+    busy.gpus = []
+    slots = busy.pool(sweep, [need] * 2).slots
+    assert (slots.cpus, slots.threads(need)) == (2, 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    given = [Machine(1, threads, None, 1.0).threads for threads in ("auto", 2)]
+    assert given == [5, 2]
+    module._idle_at_start.cache_clear()
+    for each in (machine, busy):
+        each.close()

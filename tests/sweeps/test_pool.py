@@ -221,6 +221,59 @@ def test_a_continued_sweep_takes_up_each_job_once_and_adds_new_ones(tmp_path):
     assert [again.job_for([each]).number for each in ("seed=1", "seed=1", "seed=1", "seed=7")] == [1, 2, 3, 4]
 
 
+CHANGES_NOTHING = ["logger=none", "logger.wandb.project=mine", "notes=why", "tags=[a]", "group=g", "threads=1"]
+
+
+@pytest.mark.parametrize("override", [*CHANGES_NOTHING, "callbacks.progress.images=1", "~callbacks.progress"])
+def test_a_finished_job_is_not_run_again_because_of_what_changes_no_value(tmp_path, override):
+    from genexp.runs.config import compose, config_digest, resolved
+
+    for number, (before, now) in enumerate(((["seed=0"], ["seed=0", override]), ([override, "seed=0"], ["seed=0"]))):
+        first = SweepFolder(tmp_path / f"{number}")
+        RunFolder.claim(first.path / first.job_for(before).folder, {"state": "finished"}).write_metrics({"values": {}})
+        first.save()
+        first.release()
+        again = SweepFolder(first.path, resume=True)
+        found = [again.job_for(now), again.job_for(now), again.job_for(["seed=1"])]
+        assert [job.number for job in found] == [0, 1, 2]
+        assert [again.finished(job) for job in found] == [True, False, False]
+    digests = {config_digest(resolved(compose("train", ["model=vae", *each]))) for each in ([], [override])}
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("override", ["name=other", "trainer.precision=bf16-mixed", "callbacks.evaluate.num=8"])
+def test_what_decides_a_value_or_names_the_run_makes_another_job(tmp_path, override):
+    first = SweepFolder(tmp_path)
+    first.job_for(["seed=0"])
+    first.save()
+    first.release()
+    assert SweepFolder(tmp_path, resume=True).job_for(["seed=0", override]).number == 1
+
+
+def test_of_jobs_that_compute_the_same_each_keeps_its_own(tmp_path):
+    first = SweepFolder(tmp_path)
+    for logger in ("wandb", "csv"):
+        first.job_for([f"logger={logger}"])
+    first.save()
+    first.release()
+    again = SweepFolder(tmp_path, resume=True)
+    assert [again.job_for([f"logger={logger}"]).number for logger in ("csv", "wandb")] == [1, 0]
+
+
+def test_an_unfinished_job_goes_on_with_the_logger_that_is_asked_for_now(tmp_path):
+    first = SweepFolder(tmp_path)
+    first.job_for(["seed=0", "notes=why"])
+    first.save()
+    first.release()
+    again = SweepFolder(tmp_path, resume=True)
+    job = again.job_for(["seed=0", "notes=why", "logger=none"])
+    assert again.arguments(job) == ["train", "seed=0", "notes=why", "logger=none", f"run_dir={tmp_path / '000'}"]
+    folder = RunFolder.claim(tmp_path / "000", {"state": "running"})
+    folder.last.write_bytes(b"")
+    (folder.path / "overrides.yaml").write_text("[seed=0, notes=why]")
+    assert again.arguments(job) == ["train", "logger=none", f"resume={tmp_path / '000'}"]
+
+
 def test_a_job_is_started_continued_or_started_elsewhere_as_its_folder_says(tmp_path):
     sweep = SweepFolder(tmp_path, further=["--config-dir=mine"])
     job = sweep.job_for(["seed=0"])

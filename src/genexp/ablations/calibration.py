@@ -10,7 +10,7 @@ from statistics import fmean
 from genexp.ablations.measurements import MeasurementFolder
 from genexp.ablations.plan import Drawing, Plan, Training
 from genexp.ablations.running import Workers
-from genexp.runs.config import compose
+from genexp.runs.config import compose, deciding
 from genexp.runs.folder import write_atomically
 from genexp.sweeps.pool import Task
 from genexp.sweeps.record import Job, SweepFolder, tail
@@ -107,7 +107,7 @@ class _Trials:
 
     def training_seconds(self, typical: tuple[str, ...]) -> float:
         """Seconds of a training: the trial's fixed cost, and the rest at its speed."""
-        key = " ".join(typical)
+        key = " ".join(deciding(typical))
         if key not in self.seconds:
             job = self._trained(typical)
             metrics = self._runs.run_folder(job).metrics
@@ -147,7 +147,7 @@ class _Trials:
             self._runs = SweepFolder(self.folder, resume=None)
         config = compose("train", list(typical))
         images = min(config.training.max_images, _BATCHES * config.data.get("batch_size", 1))
-        kept = [each for each in typical if not each.startswith(("logger=", "training.max_images="))]
+        kept = [each for each in deciding(typical) if not each.startswith("training.max_images=")]
         return self._done(self._runs, [*kept, f"training.max_images={images}", "logger=none"], "training")
 
     def _done(self, sweep: SweepFolder, overrides: list[str], title: str) -> Job:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from genexp.ablations.spec import Ablation
 from genexp.ablations.variants import Variant, variants_of
+from genexp.sweeps.identity import identity
 from genexp.sweeps.paths import quoted
 from genexp.sweeps.record import Job
 
@@ -127,8 +128,8 @@ def _job_of_each(wanted: Mapping[_Wanted, Sequence[str]], jobs: Iterable[Job]) -
     """The job of everything that has one; no job is of two things, as in `SweepFolder.job_for`."""
     free: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
-        free.setdefault(tuple(sorted(job.overrides)), []).append(job)
-    found = {each: free.get(tuple(sorted(overrides))) for each, overrides in wanted.items()}
+        free.setdefault(identity(job.overrides), []).append(job)
+    found = {each: free.get(identity(overrides)) for each, overrides in wanted.items()}
     return {each: alike.pop(0) for each, alike in found.items() if alike}
 
 

@@ -11,8 +11,11 @@ import yaml
 from genexp.runs.folder import OVERRIDES, DamagedRun, RunFolder
 from genexp.yaml_files import read_yaml
 
-LEFT_OUT = ("resume", "run_dir", "paths", "logger", "notes", "tags", "threads", "name", "group", "job_type")
-"""Top-level keys that name or place a run and do not change what it computes."""
+LEFT_OUT = (
+    *("resume", "run_dir", "paths", "logger", "notes", "tags", "threads", "name", "group", "job_type"),
+    *("callbacks.progress", "trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.profiler"),
+)
+"""Keys that name or place a run, or show its progress, and do not change what it computes; with all below them."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def read_run(path: Path) -> StoredRun:
             raise DamagedRun(f"{name} of the run {path} must hold an object, got {type(content).__name__}")
     _require_shapes(path, record, metrics)
     places = config.get("paths") or {}
-    settings = flat({key: value for key, value in config.items() if key not in LEFT_OUT})
+    settings = {key: value for key, value in flat(config).items() if not _left_out(key)}
     return StoredRun(
         folder=folder,
         record=record,
@@ -205,7 +208,7 @@ def _choices(recorded: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for key, value in recorded.items():
         place = str(key).rsplit("@", 1)[-1].replace("/", ".")
-        if place.split(".")[0] not in (*LEFT_OUT, "hydra"):
+        if not _left_out(place) and place.split(".")[0] != "hydra":
             found[place] = str(value)
     return found
 
@@ -221,4 +224,8 @@ def _typed(path: Path) -> frozenset[str]:
     if not isinstance(overrides, list) or not all(isinstance(each, str) for each in overrides):
         raise DamagedRun(f"{path.name} of the run {path.parent} must be a list of texts")
     keys = (str(each).split("=", 1)[0].lstrip("+~").rsplit("@", 1)[-1].replace("/", ".") for each in overrides)
-    return frozenset(key for key in keys if key.split(".")[0] not in (*LEFT_OUT, "hydra"))
+    return frozenset(key for key in keys if not _left_out(key) and key.split(".")[0] != "hydra")
+
+
+def _left_out(key: str) -> bool:
+    return any(key == each or key.startswith(f"{each}.") for each in LEFT_OUT)

@@ -1,7 +1,7 @@
 """Where the configuration lives, how it is composed, and what identifies it. This file imports no torch."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 from genexp.sweeps.paths import text_quoted
 from genexp.yaml_files import read_yaml, require_small
 
-VOLATILE = ("resume", "run_dir", "paths", "logger", "group", "job_type", "notes", "tags", "threads")
-"""Top-level keys that do not change what a run computes, left out of its identity."""
+VOLATILE = (
+    *("resume", "run_dir", "paths", "logger", "group", "job_type", "notes", "tags", "threads", "callbacks.progress"),
+    *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.profiler"),
+)
+"""Keys that do not change what a run computes, with all below them: left out of its identity.
+
+A name is not among them: it says which run is meant.
+"""
 
 
 def conf_dir() -> Path:
@@ -82,9 +88,28 @@ def data_name(text: str) -> str | None:
 
 def config_digest(plain: dict[str, Any]) -> str:
     """Twelve hexadecimal digits that two runs share exactly when they compute the same."""
-    kept = {key: value for key, value in plain.items() if key not in VOLATILE}
-    text = OmegaConf.to_yaml(OmegaConf.create(kept), sort_keys=True)
+    text = OmegaConf.to_yaml(OmegaConf.create(_deciding(plain)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _deciding(plain: dict[str, Any], above: str = "") -> dict[str, Any]:
+    kept = {key: value for key, value in plain.items() if f"{above}{key}" not in VOLATILE}
+    return {k: _deciding(v, f"{above}{k}.") if isinstance(v, dict) else v for k, v in kept.items()}
+
+
+def is_volatile(key: str) -> bool:
+    """Whether a key, with dots, is one that changes nothing of what a run computes."""
+    return any(key == each or key.startswith(f"{each}.") for each in VOLATILE)
+
+
+def deciding(overrides: Iterable[str]) -> list[str]:
+    """The overrides, in order, that decide what a run computes: without those of its logger, notes, threads, ..."""
+    return [each for each in overrides if not is_volatile(override_key(each))]
+
+
+def override_key(override: str) -> str:
+    """The key of an override, with dots, without the signs that add or remove it and the package of a group."""
+    return override.split("=", 1)[0].lstrip("+~").split("@", 1)[0].replace("/", ".")
 
 
 def load_config(path: Path, what: str = "config.yaml") -> DictConfig:

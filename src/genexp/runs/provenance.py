@@ -50,7 +50,7 @@ def cpu_features() -> dict[str, Any]:
     flags, name = _cpuinfo()
     return {
         "name": name,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "amx_bf16": "amx_bf16" in flags,
         "avx512_bf16": "avx512_bf16" in flags,
         "avx512": "avx512f" in flags,
@@ -63,11 +63,23 @@ def chosen_threads(wanted: int | str) -> int:
     Threads that share a core with another process cost far more than they bring: on a busy two-core machine the step of
     a small UNet took five times as long with two threads as with one.
     """
-    if wanted != "auto":
-        return int(wanted)
-    cores = cpu_features()["cores"]
+    return int(wanted) if wanted != "auto" else threads_of_environment() or idle_cores()
+
+
+def threads_of_environment() -> int:
+    """The number of threads in OMP_NUM_THREADS, or 0."""
+    return int(os.environ.get("OMP_NUM_THREADS", 0))
+
+
+def idle_cores() -> int:
+    """CPU cores usable here that nothing kept busy in the last minute, at least one."""
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return int(os.environ.get("OMP_NUM_THREADS", 0)) or max(1, cores - round(busy))
+    return max(1, usable_cores() - round(busy))
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpuinfo() -> tuple[set[str], str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from genexp.runs.config import VOLATILE, config_digest, flat
+from genexp.runs.config import config_digest, flat, is_volatile
 from genexp.runs.folder import JOURNAL, OVERRIDES, RECORD, RunFolder, write_atomically
 from genexp.runs.trust import seal
 
@@ -48,7 +48,7 @@ class Claim:
         return {
             key: [before.get(key), now.get(key)]
             for key in sorted(before.keys() | now.keys())
-            if before.get(key) != now.get(key) and key.split(".")[0] not in VOLATILE
+            if before.get(key) != now.get(key) and not is_volatile(key)
         }
 
     def take_up(self, plain: dict[str, Any]) -> None:

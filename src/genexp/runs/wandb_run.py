@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from genexp.runs.pictures import drawn
 from genexp.tensors import Grid
+from genexp.terminal import typed_path
 
 AXIS = "images_seen"
 
@@ -162,7 +163,7 @@ class WandbRun(Logger):
         if self._settings["mode"] != "offline":
             return None
         recorded = sorted((self.directory / "wandb").glob(f"offline-run-*-{self.version}"))
-        return f"wandb sync {' '.join(str(path) for path in recorded)}" if recorded else None
+        return f"wandb sync {' '.join(typed_path(path) for path in recorded)}" if recorded else None
 
 
 def tag(text: str) -> str:

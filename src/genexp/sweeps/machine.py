@@ -1,6 +1,7 @@
 """The places of this machine, and the process that starts jobs on them. Imports no torch."""
 
 import atexit
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +10,17 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.runs.launch import typed_environment
+from genexp.runs.provenance import idle_cores, threads_of_environment
 from genexp.sweeps.connection import Connection
 from genexp.sweeps.pool import Pool
 from genexp.sweeps.record import SweepFolder
 from genexp.sweeps.slots import Need, make_slots, need_of, visible_gpus
+
+
+@functools.cache
+def _idle_at_start() -> int:
+    """The cores that were idle when this was first asked; later the jobs of this command keep them busy."""
+    return idle_cores()
 
 
 class Machine:
@@ -20,7 +28,7 @@ class Machine:
 
     Args:
         slots: Places to run on, see `make_slots`.
-        threads: CPU threads of a job, see `make_slots`.
+        threads: CPU threads of a job, see `make_slots`; for `auto` OMP_NUM_THREADS, if set, is the number.
         timeout: Seconds a job may take, or None.
         grace: Seconds between asking a job to end and killing it.
         preload: `auto`, true or false: whether jobs are forks of a process that has imported everything.
@@ -35,7 +43,8 @@ class Machine:
         if timeout is not None and not timeout > 0:
             raise ValueError(f"hydra.launcher.timeout must be null or seconds above 0, got {timeout}")
         self.slots = OmegaConf.to_container(slots) if OmegaConf.is_config(slots) else slots
-        self.threads, self.timeout, self.grace = threads, timeout, grace
+        self.threads = threads_of_environment() or threads if threads == "auto" else threads
+        self.timeout, self.grace, self.idle = timeout, grace, _idle_at_start()
         self.preload = sys.platform.startswith("linux") if preload == "auto" else preload
         self.gpus: list[str] = []
         self._connection: Connection | None = None
@@ -73,7 +82,7 @@ class Machine:
     @property
     def places(self) -> int:
         """Jobs that run side by side, each on `need`."""
-        slots = make_slots(self.slots, self.threads, [self.need] * 1024, self.gpus)
+        slots = make_slots(self.slots, self.threads, [self.need] * 1024, self.gpus, self.idle)
         return len(slots.gpus) or slots.cpus
 
     def pool(self, sweep: SweepFolder, needs: Sequence[Need]) -> Pool:
@@ -82,7 +91,7 @@ class Machine:
         Raises:
             ValueError: one asks for more GPUs than there are.
         """
-        slots = make_slots(self.slots, self.threads, needs, self.gpus)
+        slots = make_slots(self.slots, self.threads, needs, self.gpus, self.idle)
         for need in needs:
             slots.require_room(need)
         return Pool(sweep, self._connection, slots, self.timeout, self.grace)

@@ -10,6 +10,7 @@ from typing import Any
 
 from genexp.runs.folder import RECORD, DamagedRun, RunFolder, write_atomically
 from genexp.runs.trust import signature
+from genexp.sweeps.identity import identity, new_for
 from genexp.sweeps.paths import quoted
 from genexp.sweeps.shape import require_shape
 
@@ -124,17 +125,19 @@ class SweepFolder:
     def job_for(self, overrides: Sequence[str]) -> Job:
         """The job with these overrides: one that an earlier command has begun, each once, or else a new one.
 
-        What says where a sweep runs is not of its jobs, so a sweep may be continued elsewhere.
+        What says where a sweep runs is not of its jobs, so a sweep may be continued elsewhere. Where no job has the very
+        same overrides it is one that computes the same, with another logger for instance; if unfinished, it gets these.
         """
         overrides = [each for each in overrides if not each.startswith("launcher=")]
-        for job in self.jobs:
-            if job.number in self.earlier and sorted(job.overrides) == sorted(overrides):
-                self.earlier.remove(job.number)
-                return job
-        number = len(self.jobs)
-        job = Job(number, list(overrides), f"{number:03d}")
-        self.jobs.append(job)
-        return job
+        free = [job for job in self.jobs if job.number in self.earlier]
+        alike = [job for job in free if identity(job.overrides) == identity(overrides)]
+        for job in sorted(alike, key=lambda each: sorted(each.overrides) != sorted(overrides))[:1]:
+            self.earlier.remove(job.number)
+            if not self.finished(job):
+                job.overrides = list(overrides)
+            return job
+        self.jobs.append(Job(len(self.jobs), list(overrides), f"{len(self.jobs):03d}"))
+        return self.jobs[-1]
 
     def run_folder(self, job: Job) -> RunFolder:
         """Where the job's run is, or will be."""
@@ -157,7 +160,7 @@ class SweepFolder:
         """The command that starts the job, or continues it from its checkpoint; without one it starts elsewhere."""
         folder = self.run_folder(job)
         if folder.last.is_file():
-            return ["train", *self.further, f"resume={quoted(folder.path)}"]
+            return ["train", *self.further, *new_for(folder, job.overrides), f"resume={quoted(folder.path)}"]
         attempt = 1
         while (self.path / job.folder / "run.json").exists():
             attempt += 1

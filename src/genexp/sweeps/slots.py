@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from genexp.runs.provenance import usable_cores
 from genexp.sweeps.environment import with_threads
 
 GPU_WORDS = ("auto", "gpu", "cuda")
@@ -47,11 +48,6 @@ def visible_gpus(count: int) -> list[str]:
     """Names by which CUDA_VISIBLE_DEVICES calls the GPUs that this process may use."""
     listed = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     return listed[:count] if listed else [str(i) for i in range(count)]
-
-
-def usable_cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass
@@ -111,14 +107,15 @@ class Slots:
         return threads | ({"CUDA_VISIBLE_DEVICES": ",".join(places)} if need.kind == "gpu" else {})
 
 
-def make_slots(slots: Any, threads: Any, needs: Sequence[Need], gpus: Sequence[str]) -> Slots:
+def make_slots(slots: Any, threads: Any, needs: Sequence[Need], gpus: Sequence[str], idle: int | None = None) -> Slots:
     """Places for the jobs of a sweep.
 
     Args:
         slots: `auto` (one place a GPU; on the CPU as many as the cores hold), a number of places, or a list of GPUs.
-        threads: CPU threads of each job, or `auto`: the cores divided by the places.
+        threads: CPU threads of each job, or `auto`: the idle cores divided by the places, at least one.
         needs: What the jobs run on.
         gpus: Names of the GPUs that may be used.
+        idle: Cores that were idle before the jobs; None for all.
 
     Raises:
         ValueError: `slots` or `threads` is none of these.
@@ -134,7 +131,7 @@ def make_slots(slots: Any, threads: Any, needs: Sequence[Need], gpus: Sequence[s
     processes = sum(need.count for need in on_cpu)
     cpu_places = slots if isinstance(slots, int) else max(1, min(cores // wanted, processes))
     both = len(gpu_places) + (cpu_places if on_cpu else 0)
-    share = max(1, cores // max(1, both)) if threads == "auto" else threads
+    share = max(1, (cores if idle is None else idle) // max(1, both)) if threads == "auto" else threads
     return Slots(gpu_places, cpu_places, gpu_threads=share, cpu_threads=share)
 
 
