@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from genexp.commands.train import train
 from genexp.commands.validate import problems_of
-from genexp.runs.launch import _before_overrides
+from genexp.runs.launch import _before_overrides, launch
 
 LINES = {
     "trainer.max_epoch=7": "trainer.max_epoch: does not exist in trainer; did you mean max_epochs? "
@@ -19,6 +20,24 @@ LINES = {
     "model/netwrk=unet": "model/netwrk: is not a group; did you mean model/network?",
     "callbacks=defualt": "callbacks: must be one of classification, default, got 'defualt'; did you mean default?",
     "logger=[wandb,csvv]": "logger: must be one of csv, none, tensorboard, wandb, got 'csvv'; did you mean csv?",
+    "launcher.slots=1": "launcher: does not exist; did you mean hydra.launcher.slots? "
+    "(+launcher.slots=1 adds a new key)",
+    "slots=1": "slots: does not exist; did you mean hydra.launcher.slots? (+slots=1 adds a new key)",
+    "optimiser=adam": "optimiser: does not exist; did you mean optimizer@model.optimizer=adam? "
+    "(+optimiser=adam adds a new key)",
+    "model.optimiser.lr=1": "model.optimiser: does not exist in model; did you mean optimizer? "
+    "(+model.optimiser.lr=1 adds a new key)",
+    "optimizer=adam": "optimizer: is not chosen by this name alone; did you mean optimizer@model.optimizer=adam?",
+    "model/optimizer=adam": "model/optimizer: is not a group; did you mean optimizer@model.optimizer=adam?",
+    "training.batch_size=3": "training.batch_size: does not exist in training; did you mean data.batch_size or "
+    "callbacks.evaluate.batch_size? (+training.batch_size=3 adds a new key)",
+    "learning_rate=1": "learning_rate: does not exist; did you mean model.optimizer.lr? "
+    "(+learning_rate=1 adds a new key)",
+    "network=unet_small": "network: does not exist; did you mean model/network=unet_small? "
+    "(+network=unet_small adds a new key)",
+    "data.source.interpolatoin=nearest": "data.source.interpolatoin: does not exist in data.source; did you mean "
+    "interpolation? (+data.source.interpolatoin=nearest adds a new key)",
+    "model/vgg=vgg16": "model/vgg: does not exist here: this command, or its model, has none",
     "gan": "an override must read key=value or group=choice, got 'gan'",
 }
 
@@ -26,6 +45,54 @@ LINES = {
 @pytest.mark.parametrize("override", LINES)
 def test_the_line(override):
     assert problems_of("train", [override]) == [LINES[override]]
+
+
+OF_ANOTHER = {
+    ("model=vae", "experiment=cfg/digits"): "cfg/digits is of model=diffusion, got model=vae, for which "
+    "model.label_dropout means nothing",
+    ("experiment=toy/ring8", "model=vae"): "toy/ring8 is of model=gan, got model=vae, which has no model/generator",
+    ("experiment=sngan/projection", "model=vae"): "sngan/projection is of model=gan, got model=vae, which has no "
+    "model/critic/objective",
+    ("experiment=quickstart", "model=style"): "quickstart is of model=diffusion, got model=style, for which "
+    "model.num_classes means nothing",
+    ("sampler=latent", "experiment=cfg/digits"): "cfg/digits is of sampler=ddim, got sampler=latent, for which "
+    "sampler.guidance means nothing",
+}
+
+
+@pytest.mark.parametrize("overrides", OF_ANOTHER)
+def test_an_experiment_beside_a_choice_that_it_cannot_have(overrides):
+    assert problems_of("train", list(overrides)) == [f"experiment: {OF_ANOTHER[overrides]}; leave one of them out"]
+
+
+def test_train_itself_says_it_in_one_line(monkeypatch, capsys, tmp_path):
+    overrides = ["model=vae", "experiment=cfg/digits"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["genexp", "train", *overrides])
+    with pytest.raises(SystemExit):
+        launch("train", train, overrides)
+    assert (
+        capsys.readouterr().err == f"genexp train: experiment: {OF_ANOTHER[tuple(overrides)]}; leave one of them out\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        *(["experiment=quickstart", "model=gan"], ["model=gan", "experiment=vae/digits"]),
+        *(["experiment=cfg/digits", "data=shapes"], ["experiment=cfg/digits", "model=diffusion"]),
+        ["experiment=cfg/digits", "model/network=unet_small"],
+    ],
+)
+def test_choices_that_go_with_an_experiment_are_taken(overrides):
+    assert problems_of("train", overrides) == []
+
+
+def test_a_wrong_value_of_an_experiment_is_not_blamed_on_the_choice_beside_it():
+    overrides = ["model=vae", "experiment=quickstart", "model.latent_sizes=3"]
+    (line,) = problems_of("train", overrides)
+    assert line.startswith("model.latent_sizes: does not exist in model; did you mean latent_size?")
 
 
 def test_choices_in_folders_are_choices_of_experiments_alone():

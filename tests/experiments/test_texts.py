@@ -5,11 +5,11 @@ import sys
 
 import pytest
 import yaml
-from tiny import overrides_for
 
 from genexp.commands.sample import sample
 from genexp.commands.train import train
 from genexp.runs.launch import launch
+from tiny import overrides_for
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def problems_of(name: str, overrides: list[str]) -> list[str]:
     from omegaconf.errors import OmegaConfBaseException
 
     from genexp.runs.origin import Origins
-    from genexp.runs.refusals import refusal
+    from genexp.runs.refusals import conflict, refusal
     from genexp.runs.validation import find_problems
 
     with initialised():
@@ -58,7 +58,9 @@ def problems_of(name: str, overrides: list[str]) -> list[str]:
             return [wrong]
         if not find_problems(config, name, Origins()):
             return []
-        return [str(problem) for problem in find_problems(config, name, Origins.of_composition(name, overrides))]
+        problems = find_problems(config, name, Origins.of_composition(name, overrides))
+        other = conflict(problems, overrides)
+        return [str(problem) for problem in ([other] if other else problems)]
 
 
 def _selected(arguments: list[str]) -> Iterator[tuple[str, list[str]]]:

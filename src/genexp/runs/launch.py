@@ -40,7 +40,7 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
             take_as_written(config, Origins.of_running_hydra)
             return command(config)
         except Exception as error:
-            line = None if _one_of_many() or traced not in ("", "0") else told(error)
+            line = None if _one_of_many() or traced not in ("", "0") else _line(error, overrides)
             if line is None:
                 raise
             _say_and_exit(name, line)
@@ -79,6 +79,18 @@ _RESUME_SWEEP = "sweep.resume="
 
 _CHOICES = ("experiment", "model", "data", "resume", "sweep")
 """Any of these says what to train; without one, `genexp train` is `experiment=quickstart`."""
+
+
+def _line(error: Exception, overrides: list[str]) -> str | None:
+    """What a person is told of an error; None where a programmer needs the traceback."""
+    from genexp.runs.problems import InvalidConfig
+
+    if isinstance(error, InvalidConfig):
+        from genexp.runs.refusals import conflict
+
+        other = conflict(error.problems, overrides)
+        return str(other or error)
+    return told(error)
 
 
 def _say_and_exit(name: str, line: str) -> NoReturn:
