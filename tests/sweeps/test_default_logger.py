@@ -1,11 +1,13 @@
 """Sweeps with the logger that users get: every job keeps its W&B run, whatever ended before it."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 
 import pytest
+from test_study_command import QUESTION
 from test_sweep_command import end, start, sweeps
 from test_wandb import history, records
 
@@ -28,8 +30,36 @@ def test_jobs_after_one_another_and_side_by_side_keep_their_wandb_runs(tmp_path,
         assert [record["type"] for record in found].count("exit") == 1
         pictures = list((sweep / job).glob("wandb/offline-run-*/files/media/images/**/*.png"))
         assert pictures
-    left = [each for each in os.listdir(tmp_path / "temporary") if each.startswith("genexp-") or "wandb" in each]
-    assert left == []
+    assert left_in(tmp_path / "temporary") == []
+
+
+def left_in(temporary):
+    """What our jobs or wandb have left in a temporary folder."""
+    return [each for each in os.listdir(temporary) if each.startswith("genexp-") or "wandb" in each]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slots", [1, 2])
+def test_trials_of_a_search_keep_their_wandb_runs(tmp_path, slots):
+    for folder in ("temporary", "mine/sweep"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "mine/sweep/rates.yaml").write_text(QUESTION)
+    settings = {"WANDB_MODE": "offline", "TMPDIR": str(tmp_path / "temporary")}
+    asked = ["sweep=rates", "hydra.sweeper.n_trials=3", "hydra.sweeper.pruner=median", f"hydra.launcher.slots={slots}"]
+    code, out, err = end(start(tmp_path, f"--config-dir={tmp_path / 'mine'}", *asked, *SWEEP[1:], **settings))
+    assert code == 0, err + out
+    (sweep,) = sweeps(tmp_path)
+    states = {f"{job['number']:03d}": job["state"] for job in json.loads((sweep / "sweep.json").read_text())["jobs"]}
+    assert set(states) == {"000", "001", "002"}
+    assert set(states.values()) <= {"finished", "pruned"}
+    for number in states:
+        folder = tiny.RunFolder.open(sweep / number)
+        found = records(folder)
+        assert history(found)
+        assert [record["type"] for record in found].count("exit") == 1
+        assert {record["run"]["run_id"] for record in found if record["type"] == "run"} == {folder.record["id"]}
+        assert list((sweep / number).glob("wandb/offline-run-*/files/media/images/**/*.png"))
+    assert left_in(tmp_path / "temporary") == []
 
 
 def test_nothing_that_is_imported_for_all_jobs_makes_a_temporary_folder_of_its_own():

@@ -125,8 +125,8 @@ class SweepFolder:
     def job_for(self, overrides: Sequence[str]) -> Job:
         """The job with these overrides: one that an earlier command has begun, each once, or else a new one.
 
-        What says where a sweep runs is not of its jobs, so a sweep may be continued elsewhere. Where no job has the very
-        same overrides it is one that computes the same, with another logger for instance; if unfinished, it gets these.
+        What says where a sweep runs is not of its jobs, so a sweep may be continued elsewhere. Where no job has the
+        very same overrides it is one that computes the same, with another logger say; unfinished, it gets these.
         """
         overrides = [each for each in overrides if not each.startswith("launcher=")]
         free = [job for job in self.jobs if job.number in self.earlier]
