@@ -42,6 +42,7 @@ def train(config: DictConfig) -> float | None:
 def _fit(config: DictConfig, claim: Claim) -> float | None:
     from genexp.commands.closing import close_run, report_failure
     from genexp.runs.build import quiet_lightning
+    from genexp.runs.ranks import Ranks, launched
     from genexp.runs.resuming import Start
 
     folder = claim.folder
@@ -57,9 +58,10 @@ def _fit(config: DictConfig, claim: Claim) -> float | None:
         start.once(trainer)
     else:
         start.wait(trainer)
+    trainer.callbacks.append(Ranks())
     begun = time.monotonic()
     try:
-        with quiet_lightning():
+        with quiet_lightning(), launched(trainer, lambda error: _give_up(folder, experiment, error)):
             checkpoint = claim.checkpoint
             trainer.fit(experiment.model, datamodule=experiment.data, ckpt_path=checkpoint, weights_only=True)
     except BaseException as error:
@@ -67,6 +69,14 @@ def _fit(config: DictConfig, claim: Claim) -> float | None:
             report_failure(folder, experiment, error)
         raise
     return close_run(folder, experiment, time.monotonic() - begun) if trainer.is_global_zero else None
+
+
+def _give_up(folder: Any, experiment: Any, error: Exception) -> None:
+    """Record and tell why this process ends, which may itself wait for a process that is gone."""
+    from genexp.commands.closing import report_failure
+
+    report_failure(folder, experiment, error)
+    print(f"genexp train: {error}", file=sys.stderr, flush=True)
 
 
 def _prepared(config: DictConfig, claim: Claim) -> tuple[Any, Any]:

@@ -47,6 +47,7 @@ def quiet_lightning() -> Any:
             warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning on torch 2.15
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # data are in memory
             warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # frozen features
+            warnings.filterwarnings("ignore", message=".*all_gather is deprecated.*")  # Lightning on torch 2.15
             yield
     finally:
         for name, level in levels.items():

@@ -1,5 +1,6 @@
 """Which errors a person is told in one line, and in which words. Imports no torch."""
 
+import builtins
 import errno
 import re
 
@@ -7,7 +8,12 @@ import yaml
 
 from genexp.sweeps.errors import JobFailed
 
-_TOLD = (JobFailed, ValueError, ConnectionError, FloatingPointError, FileExistsError, FileNotFoundError)
+
+class RankFailed(RuntimeError):
+    """One of the processes that train a run together has failed; the message names it."""
+
+
+_TOLD = (JobFailed, RankFailed, ValueError, ConnectionError, FloatingPointError, FileExistsError, FileNotFoundError)
 """Errors whose message says all that a person needs; HYDRA_FULL_ERROR=1 shows where they were raised."""
 
 _OF_FILES = (
@@ -15,6 +21,16 @@ _OF_FILES = (
     *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.EEXIST),
 )
 """What a full disk, a folder that may not be written, or a wrong path gives."""
+
+
+def is_told(name: str) -> bool:
+    """Whether an error of a class of this name says all that a person needs.
+
+    Args:
+        name: With its module, as the last line of a traceback has it.
+    """
+    found = getattr(builtins, name, None)
+    return name.startswith("genexp.") or (isinstance(found, type) and issubclass(found, _TOLD))
 
 
 def told(error: BaseException) -> str | None:

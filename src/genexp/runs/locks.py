@@ -16,8 +16,8 @@ _taken: dict[Path, int] = {}
 def take(path: Path, patience: float = 0.0) -> bool:
     """Lock a file until `give_back`, or until this process ends in whatever way.
 
-    A program that this process starts does not inherit the lock, and neither does a process that it forks, so what
-    outlives it (the readers of a data set, the service of W&B) keeps nothing.
+    A program that this process starts does not inherit the lock, and neither does a process that it forks, unless
+    `shared_with_forks` says so; so what outlives it (the readers of a data set, the service of W&B) keeps nothing.
 
     Args:
         path: The file; made if it is missing.
@@ -92,7 +92,31 @@ def _locked(descriptor: int, shared: bool = False, wait: bool = False) -> bool:
     return True
 
 
+_shared = False
+
+
+@contextmanager
+def shared_with_forks(shared: bool = True) -> Iterator[None]:
+    """Meanwhile, processes that this one forks hold its locks too, until the last of them has ended.
+
+    Theirs do not: what they fork holds nothing.
+
+    Args:
+        shared: Whether it is so; else nothing changes.
+    """
+    global _shared
+    before, _shared = _shared, shared
+    try:
+        yield
+    finally:
+        _shared = before
+
+
 def _leave_to_parent() -> None:
+    global _shared
+    if _shared:
+        _shared = False
+        return
     for descriptor in _taken.values():
         os.close(descriptor)
     _taken.clear()
