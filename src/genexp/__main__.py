@@ -18,8 +18,10 @@ COMMANDS = {
     "info": ("genexp.commands.info", "versions, devices, and where data and outputs are"),
 }
 
-_ASKS = {"-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve", "--hydra-help", "-sc", "--shell-completion"}
+_ASKS = {"-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve", "--hydra-help"}
 """Flags by which Hydra answers itself, and at once."""
+
+_COMPLETES = {"-sc", "--shell-completion"}
 
 HELP = """genexp: image-generation experiments with PyTorch Lightning, Hydra and Weights & Biases
 
@@ -42,6 +44,7 @@ examples
 
   genexp <command> --help                          the groups and values of a command
   genexp <command> --cfg job                       the configuration it would run with
+  eval "$(genexp -sc install=bash)"                lets the shell complete all of it; zsh and fish likewise
 """
 
 
@@ -56,6 +59,10 @@ def main(argv: list[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(HELP.format(commands="\n".join(f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items())), end="")
         return 0
+    if _COMPLETES & set(arguments):
+        from genexp.commands.completion import main as complete
+
+        return complete(arguments, COMMANDS)
     name = arguments[0]
     if name in ("-V", "--version"):
         from importlib.metadata import version

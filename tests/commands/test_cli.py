@@ -68,6 +68,19 @@ def test_showing_the_configuration_imports_no_torch():
     assert not modules_loaded_by("train", "--cfg", "job") & {"torch", "lightning", "torchvision", "wandb"}
 
 
+def test_what_hydra_takes_is_shown_and_the_completion_it_names_is_ours():
+    done = genexp("train", "--hydra-help")
+    assert done.returncode == 0, done.stderr
+    assert "-sc install=bash" in done.stdout
+
+
+@pytest.mark.parametrize("line", ["genexp train model=", "genexp train model.network."])
+def test_a_line_is_completed_without_torch(line, monkeypatch):
+    monkeypatch.setenv("COMP_LINE", line)
+    heavy = {"torch", "lightning", "wandb", "torchvision"} | ({"hydra"} if "=" in line else set())
+    assert not modules_loaded_by("-sc", "query=bash") & heavy
+
+
 def test_an_unknown_command_is_refused_with_the_nearest_one():
     done = genexp("tarin")
     assert done.returncode == 2

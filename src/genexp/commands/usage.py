@@ -8,9 +8,27 @@ from pathlib import Path
 from genexp.runs.refusals import options
 
 _LINE = re.compile(r"(?:  - )?(?P<key>\w+): (?P<value>[^#]*?)\s*(?:# (?P<text>.*))?")
-_TYPED = {"ablations": "ablation"}
+TYPED = {"ablations": "ablation"}
 """Keys that are typed under another name, since Hydra takes that for a group."""
 _WIDTH, _INDENT = 118, 26
+
+
+def keys_of(path: Path) -> tuple[dict[str, tuple[str, str]], dict[str, tuple[str, str]]]:
+    """The groups and the values of a command, each with its default and what the file says of it.
+
+    Args:
+        path: The file, such as `conf/train.yaml`.
+    """
+    _, defaults, values = _sections(path)
+    groups = {key: (value, text) for key, value, text in _entries(defaults) if key != "override"}
+    return groups, {key: (value, text) for key, value, text in _entries(values)}
+
+
+def _sections(path: Path) -> tuple[str, str, str]:
+    """The comment at the head of a command's file, its defaults, and its values."""
+    head, _, body = path.read_text().partition("defaults:\n")
+    defaults, _, rest = body.partition("\n\n")
+    return head, defaults, rest.partition("\nhydra:")[0]
 
 
 def usage(path: Path) -> str:
@@ -19,9 +37,7 @@ def usage(path: Path) -> str:
     Args:
         path: The file, such as `conf/train.yaml`.
     """
-    head, _, body = path.read_text().partition("defaults:\n")
-    defaults, _, rest = body.partition("\n\n")
-    values, _, _ = rest.partition("\nhydra:")
+    head, defaults, values = _sections(path)
     about = "\n".join(line.removeprefix("#").removeprefix(" ") for line in head.splitlines())
     groups = [line for each in _entries(defaults) if each[0] not in ("paths", "override") for line in _group(*each)]
     parts = [about, "\n".join(["group=choice", *groups]) if groups else ""]
@@ -43,7 +59,7 @@ def _entries(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _described(key: str, value: str, text: str) -> list[str]:
-    name = f"  {_TYPED.get(key, key)}={value}"
+    name = f"  {TYPED.get(key, key)}={value}"
     lines = textwrap.wrap(text, _WIDTH - _INDENT) or [""]
     first = [f"{name:<{_INDENT}}{lines[0]}".rstrip()] if len(name) < _INDENT else [name, " " * _INDENT + lines[0]]
     return [*first, *(" " * _INDENT + line for line in lines[1:])]

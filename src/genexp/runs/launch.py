@@ -107,6 +107,8 @@ def _one_of_many() -> bool:
 
 def _source(name: str, arguments: list[str]) -> list[str]:
     """The overrides that the command runs with: those typed, and what they stand for."""
+    if "--hydra-help" in arguments:  # of Hydra alone, which then composes nothing
+        return ["--hydra-help"]
     arguments = typed_texts(arguments)
     if name in ("sample", "evaluate") and not any(a.startswith("sampler=") for a in arguments):
         arguments = [f"++{a}" if a.startswith("sampler.") else a for a in arguments]  # change the run's own sampler
