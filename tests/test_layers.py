@@ -17,7 +17,7 @@ def place(path):
     return path.relative_to(PACKAGE).with_suffix("").parts
 
 
-ROOTS = {"contracts", "tensors", "ramps", "terminal", "shipped", "startup", "yaml_files"}
+ROOTS = {"contracts", "tensors", "ramps", "terminal", "shipped", "startup", "yaml_files", "partial_files"}
 BELOW = {  # package -> packages of ours that it may import beside layer 0 and itself
     "data": set(),
     "networks": set(),
@@ -51,6 +51,7 @@ HEAVY_FREE = [
     "terminal",
     "startup",
     "yaml_files",
+    "partial_files",
     *("/".join(place(path)) for folder in ("ablations", "sweeps") for path in files(folder)),
 ]
 ONLY_IN_RUNS = {"hydra", "omegaconf", "wandb"}

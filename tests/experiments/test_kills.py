@@ -157,3 +157,20 @@ def test_a_best_of_another_course_is_kept_under_a_name_of_its_own(tmp_path, capf
     dies([*overrides, f"resume={early}"], "batch", 1)
     assert tiny.checkpoint(folder, f"best_at_{later}")["counters"]["images_seen"] == later
     assert "best.ckpt is of another course of the run" in capfd.readouterr().err
+
+
+def test_nothing_half_written_stays_in_a_run(tmp_path):
+    """What a kill leaves goes when the run is resumed, and whatever else is there when it ends."""
+    overrides = overrides_for("vae", tmp_path)
+    dies(overrides, "before samples_0000000064.png")
+    folder = tiny.newest(tmp_path)
+    names = ("run.json", "config.yaml", "overrides.yaml", "metrics.jsonl", "metrics.json")
+    left = [folder.path / f".{name}.{number}.partial" for name in names for number in (1, 2)]
+    for path in left:
+        path.write_text("half")
+    assert list(folder.samples.glob(".*.partial"))
+    dies([*overrides, "resume=auto"], "batch", 1)
+    assert files(folder, "*.partial") == {}
+    left[0].write_text("half")
+    tiny.run([*overrides, "resume=auto"])
+    assert files(folder, "*.partial") == {}

@@ -117,10 +117,10 @@ def test_ranks_that_are_programs_end_together(rank, tmp_path):
     _, error = process.communicate(timeout=300)  # to the end of what all of them say
     folder = tiny.newest(tmp_path / "outputs")
     assert not folder.is_running
-    assert "Traceback" not in error
     if rank == 0:
         assert process.returncode == -signal.SIGKILL
     else:
+        assert "Traceback" not in error
         assert process.returncode == 1
         assert "genexp train: rank 1 of 2" in error.splitlines()[-1]
         assert folder.record["state"] == "failed"

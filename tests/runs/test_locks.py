@@ -78,7 +78,7 @@ def test_looking_at_a_lock_does_not_stop_anybody_from_taking_it(tmp_path):
     assert locks.take(lock)
     locks.give_back(lock)
     look = os.open(lock, os.O_RDONLY)
-    assert locks._locked(look, shared=True)
+    assert locks.locked(look, shared=True)
     assert not locks.is_taken(lock)
     os.close(look)
     assert locks.take(lock)

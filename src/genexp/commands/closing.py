@@ -9,6 +9,7 @@ from genexp.callbacks.checkpoint import load_checkpoint
 from genexp.evaluation.worth import features_worth, too_short
 from genexp.families.terms import NonFiniteLoss
 from genexp.runs.folder import RunFolder
+from genexp.runs.staging import clear_partials
 from genexp.terminal import duration, print_table, shown_path, typed_path
 
 
@@ -35,6 +36,7 @@ def close_run(folder: RunFolder, experiment: Any, seconds: float) -> float | Non
     with folder.held():  # a later `genexp evaluate` may end in this very moment
         folder.write_metrics(closing | {"evaluations": folder.metrics.get("evaluations", [])})
     folder.update_record(state="finished", finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+    clear_partials(folder)
     sync = close_loggers(experiment.loggers, closing["values"])
     print_table(_rows(folder, closing, sync, experiment.callbacks, _worth(closing, experiment)))
     return closing["best"]["value"] if closing["best"] else None

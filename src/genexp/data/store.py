@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genexp.contracts import Batch
 from genexp.data.source import Arrays, BadImage, ContentDigest, Examples
+from genexp.partial_files import partial_path, remove_abandoned
 from genexp.terminal import plain
 
 CHUNK = 256  # examples decoded at once
@@ -196,11 +197,12 @@ def _replace(path: Path, write: Callable[[Path], Any]) -> None:
 
     A file that cannot be written is only read anew the next time, so that is said and ends nothing.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(partial)
         os.replace(partial, path)
+        remove_abandoned(path)
     except (OSError, SafetensorError) as error:
         print(f"what was read cannot be kept in {path} ({error}): the next command reads all images again")
     finally:

@@ -12,6 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from genexp.partial_files import partial_path, remove_abandoned
+
 log = logging.getLogger(__name__)
 
 
@@ -48,12 +50,13 @@ class TensorCache:
     def store(self, key: dict[str, str | int], tensors: dict[str, Tensor]) -> None:
         """Keep tensors under `key` in one atomic step; where they cannot be kept, that is said and nothing ends."""
         path = self._path(key)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial = partial_path(path)
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             save_file(tensors, partial, metadata=_metadata(key, tensors))
             os.replace(partial, path)
+            remove_abandoned(path)
         except (OSError, SafetensorError) as error:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)

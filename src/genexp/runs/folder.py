@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from genexp.partial_files import partial_path
 from genexp.runs import locks
 
 CONFIG, OVERRIDES, RECORD, JOURNAL = "config.yaml", "overrides.yaml", "run.json", "metrics.jsonl"
@@ -214,7 +215,7 @@ def newest_unfinished(outputs: Path, digest: str) -> RunFolder | None:
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader sees the old or the new content, never a part."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_path(path)
     with open(partial, "w" if isinstance(content, str) else "wb") as file:
         file.write(content)
         file.flush()

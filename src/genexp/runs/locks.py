@@ -31,7 +31,7 @@ def take(path: Path, patience: float = 0.0) -> bool:
     deadline = time.monotonic() + patience
     while True:
         descriptor = _opened(path)
-        if _locked(descriptor):
+        if locked(descriptor):
             _taken[path] = descriptor
             return True
         os.close(descriptor)
@@ -55,7 +55,7 @@ def is_taken(path: Path) -> bool:
     except OSError:
         return False
     try:
-        return not _locked(descriptor, shared=True)
+        return not locked(descriptor, shared=True)
     finally:
         os.close(descriptor)
 
@@ -65,7 +65,7 @@ def waited_for(path: Path) -> Iterator[None]:
     """Lock a file meanwhile, after whoever has it."""
     descriptor = _opened(path)
     try:
-        _locked(descriptor, wait=True)
+        locked(descriptor, wait=True)
         yield
     finally:
         os.close(descriptor)
@@ -75,8 +75,8 @@ def _opened(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
 
 
-def _locked(descriptor: int, shared: bool = False, wait: bool = False) -> bool:
-    """Whether the lock has been got."""
+def locked(descriptor: int, shared: bool = False, wait: bool = False) -> bool:
+    """Lock an open file; whether this process has it now, as always where files cannot be locked."""
     if sys.platform == "win32":
         return True
     import fcntl

@@ -25,6 +25,9 @@ INTERVAL = 0.1
 GRACE = 1.0
 """Seconds that this process gets to end by itself, in its own words, once a rank that it started has died."""
 
+PATIENCE = 60.0
+"""Seconds that it takes at most to record and tell why this process ends."""
+
 
 class Ranks(Callback):
     """In every rank that another process began, watch that process, and end with it.
@@ -57,7 +60,9 @@ def _end_with(launcher: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)  # as good as any end: what is on the disk is complete at every moment
 
 
-def _end_with_programs(launcher: Any, ended: threading.Event, give_up: Callable[[RankFailed], None]) -> None:
+def _end_with_programs(
+    launcher: Any, ended: threading.Event, dead: threading.Event, give_up: Callable[[RankFailed], None]
+) -> None:
     """Wait for a rank that was started as a program to fail, or for all to end."""
     while not ended.wait(INTERVAL):
         codes = [program.poll() for program in launcher.procs]
@@ -65,6 +70,7 @@ def _end_with_programs(launcher: Any, ended: threading.Event, give_up: Callable[
             break
     else:
         return
+    dead.set()
     programs = list(launcher.procs)
     launcher.procs.clear()  # else Lightning kills this process too when it notices, without a word
     for program in programs:
@@ -100,17 +106,18 @@ def launched(trainer: Trainer, give_up: Callable[[RankFailed], None]) -> Iterato
     if is_further_rank():
         yield
         return
-    launcher, ended = trainer.strategy.launcher, threading.Event()
+    launcher, ended, dead = trainer.strategy.launcher, threading.Event(), threading.Event()
     os.environ[LAUNCHER] = str(os.getpid())
     if hasattr(launcher, "procs") and not forks(trainer):
-        _watch(_end_with_programs, launcher, ended, give_up)
+        _watch(_end_with_programs, launcher, ended, dead, give_up)
     try:
         with locks.shared_with_forks(forks(trainer)):
             yield
     except BaseException as error:
         if not forks(trainer):
             if isinstance(error, Exception) and told(error) is None and hasattr(launcher, "procs"):
-                time.sleep(2 * GRACE)  # an exchange fails where the other rank has died: who watches it then says so
+                dead.wait(GRACE)  # an exchange with a rank fails where that has died
+                time.sleep(PATIENCE if dead.is_set() else 0)  # who watches it says so, and ends this process
             raise
         failed = _of_a_rank(error, launcher.procs)
         for rank in launcher.procs:

@@ -1,4 +1,4 @@
-"""A folder of results that is there complete or as it was before. Imports no torch."""
+"""Results that are there complete or as they were before, and nothing beside them. Imports no torch."""
 
 import os
 import re
@@ -7,6 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from genexp.partial_files import partial_path, partials, remove_abandoned
+from genexp.runs import locks
+from genexp.runs.folder import CONFIG, JOURNAL, OVERRIDES, RECORD, RunFolder
+
+_LOCK = ".lock"
 _NUMBERED = re.compile(r"\d{6}\.png")
 
 
@@ -24,20 +29,39 @@ def staged(folder: Path, known: Sequence[str], record: str) -> Iterator[Path]:
         record: Name of the file that describes the results.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    _remove_abandoned(folder)
+    partial = partial_path(folder)
     partial.mkdir()
+    locks.take(partial / _LOCK)
     try:
         yield partial
         folder.mkdir(exist_ok=True)
         (folder / record).unlink(missing_ok=True)
-        written = {path.relative_to(partial) for path in partial.rglob("*") if path.is_file()}
+        written = {path.relative_to(partial) for path in partial.rglob("*") if path.is_file()} - {Path(_LOCK)}
         for name in sorted(written, key=lambda each: each.name == record):
             if name.name == record:
                 _remove_others(folder, known, written)
             (folder / name).parent.mkdir(exist_ok=True)
             os.replace(partial / name, folder / name)
     finally:
+        locks.give_back(partial / _LOCK)
         shutil.rmtree(partial)
+
+
+def clear_partials(folder: RunFolder) -> None:
+    """Remove what a kill has left of files that a training writes; only the process that holds the folder may."""
+    with folder.held():  # a `genexp evaluate` may write the closing values in this very moment
+        for name in (CONFIG, OVERRIDES, RECORD, JOURNAL, "metrics.json"):
+            remove_abandoned(folder.path / name, age=0)
+    for path in folder.samples.glob(".*.png.partial"):
+        path.unlink(missing_ok=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what commands that were killed have left; a folder of one that is still writing has its lock taken."""
+    for each in partials(folder):
+        if (each / _LOCK).is_file() and not locks.is_taken(each / _LOCK):
+            shutil.rmtree(each, ignore_errors=True)
 
 
 def _remove_others(folder: Path, known: Sequence[str], written: set[Path]) -> None:

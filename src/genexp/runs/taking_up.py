@@ -10,8 +10,10 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from genexp.partial_files import partial_path
 from genexp.runs.config import config_digest, flat, is_volatile
 from genexp.runs.folder import JOURNAL, OVERRIDES, RECORD, RunFolder, write_atomically
+from genexp.runs.staging import clear_partials
 from genexp.runs.trust import seal
 
 
@@ -75,6 +77,7 @@ class Claim:
             record["seal"] = seal(record["id"], typed, record.get("seal"))
         files = {RECORD: json.dumps(record, indent=2) + "\n", self.folder.config_path.name: _yaml(plain)}
         write_together(self.folder.path, files | ({OVERRIDES: _yaml(typed)} if typed else {}))
+        clear_partials(self.folder)
         if self.checkpoint is None:
             _forget(self.folder)
 
@@ -94,7 +97,7 @@ def write_together(folder: Path, files: dict[str, str]) -> None:
         files: Their new texts by name. A kill in between leaves those that come first new, the others old.
     """
     before = {name: (folder / name).read_bytes() if (folder / name).is_file() else None for name in files}
-    partials = {name: folder / f".{name}.{os.getpid()}.partial" for name in files}
+    partials = {name: partial_path(folder / name) for name in files}
     replaced: list[str] = []
     try:
         for name, text in files.items():

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from genexp.partial_files import remove_abandoned
+from genexp.runs import locks
 from genexp.runs.folder import RECORD, DamagedRun, RunFolder, write_atomically
 from genexp.runs.trust import signature
 from genexp.sweeps.identity import identity, new_for
@@ -69,6 +71,7 @@ class SweepFolder:
         self.lock = self._locked()
         try:
             self._require_fitting()
+            remove_abandoned(path / SWEEP, age=0)
             record = read_record(path) if holds_sweep(path) else self._new_record()
             self.id, self.started = record["id"], record["started"]
             self.signature = signature("sweep", self.id, self.command)
@@ -97,7 +100,7 @@ class SweepFolder:
         descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         deadline = time.monotonic() + patience
         try:
-            while not _taken(descriptor):
+            while not locks.locked(descriptor):
                 self._require_fitting()
                 if time.monotonic() > deadline:
                     raise ValueError(f"a sweep must have ended before it goes on, got {self.path}: a process runs it")
@@ -171,17 +174,6 @@ class SweepFolder:
         """The command that begins the job in its folder, and when it is given again goes on there."""
         folder = self.run_folder(job).path
         return ["train", *self.further, *job.overrides, f"run_dir={quoted(folder)}", "resume=auto"]
-
-
-def _taken(lock: int) -> bool:
-    """Whether this process has got the lock."""
-    import fcntl
-
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def is_begun(folder: RunFolder) -> bool:
