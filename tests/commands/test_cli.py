@@ -81,6 +81,11 @@ def test_a_line_is_completed_without_torch(line, monkeypatch):
     assert not modules_loaded_by("-sc", "query=bash") & heavy
 
 
+@pytest.mark.parametrize("name", ["sample", "evaluate"])
+def test_a_missing_run_is_told_before_torch_is_imported(name):
+    assert not modules_loaded_by(name) & {"torch", "lightning", "torchvision"}
+
+
 def test_an_unknown_command_is_refused_with_the_nearest_one():
     done = genexp("tarin")
     assert done.returncode == 2

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from genexp.runs.newest import newest_hint
 from genexp.runs.provenance import chosen_threads
 from genexp.runs.results import keep_results, several, subject_of, write_values
 from genexp.runs.samplers import sampler_label, sampler_node
@@ -25,11 +26,12 @@ def evaluate(config: DictConfig) -> None:
         ValueError: an option is out of range, images do not fit, or a metric needs more of them.
         FileNotFoundError: there is no such run, checkpoint or folder.
     """
+    _require_options(config)
+
     import torch
 
     from genexp.runs.hardware import device_of
 
-    _require_options(config)
     torch.set_num_threads(chosen_threads(config.threads))
     device = device_of(config.device)
     if config.self_check:
@@ -51,8 +53,12 @@ def _require_options(config: DictConfig) -> None:
     if config.self_check:
         return
     given = [key for key in ("run", "generated") if config[key] is not None]
-    if len(given) != 1:
-        raise ValueError(f"one of run and generated must be given, got {' and '.join(given) or 'neither'}")
+    if not given:
+        outputs = Path(config.paths.outputs).expanduser().resolve()
+        hint = newest_hint("genexp evaluate", outputs)
+        raise ValueError(f"one of run and generated must be given, got neither; {hint}")
+    if len(given) > 1:
+        raise ValueError(f"one of run and generated must be given, got {' and '.join(given)}")
 
 
 def _of_runs(config: DictConfig, device: Any) -> Measure:

@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from genexp.runs.newest import newest_hint
 from genexp.runs.provenance import chosen_threads
 from genexp.runs.samplers import sampler_label, sampler_node
 from genexp.runs.staging import staged
@@ -20,13 +21,14 @@ def sample(config: DictConfig) -> None:
         ValueError: an option is out of range or does not fit the model.
         FileNotFoundError: there is no such run or checkpoint.
     """
+    _require_options(config)
+
     import torch
 
     from genexp.runs.drawing import Drawing
     from genexp.runs.load import load_run
     from genexp.runs.validation import require_valid
 
-    _require_ranges(config)
     torch.set_num_threads(chosen_threads(config.threads))
     run = load_run(config.run, config.weights, config.checkpoint)
     node = sampler_node(run.config, config.get("sampler"))
@@ -58,7 +60,9 @@ _PARTS = ("grid.png", "interpolation.png", "denoising.png", "images", "points.cs
 """What a drawing can consist of."""
 
 
-def _require_ranges(config: DictConfig) -> None:
+def _require_options(config: DictConfig) -> None:
+    if OmegaConf.is_missing(config, "run") or config.run is None:
+        raise ValueError(f"run must name the run to draw from, got none; {newest_hint('genexp sample')}")
     for key, least in (("num", 1), ("batch_size", 1), ("rows", 1), ("interpolate", 0), ("frames", 0)):
         if config[key] < least:
             raise ValueError(f"{key} must be at least {least}, got {config[key]}")

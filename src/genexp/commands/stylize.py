@@ -1,11 +1,14 @@
 """genexp stylize: paint one photograph in the style of another."""
 
+import shlex
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+
+from genexp.runs.newest import newest_hint
 
 STRIDE = 8
 
@@ -57,7 +60,10 @@ def _require_options(config: DictConfig) -> None:
     if config.alpha is not None and not 0 <= config.alpha <= 1:
         raise ValueError(f"alpha must lie in [0, 1], got {config.alpha}")
     if config.method == "adain" and config.run is None:
-        raise ValueError("run must name a run of model=adain for method=adain: genexp train model=adain makes one")
+        pictures = " ".join(f"{name}={shlex.quote(str(config[name]))}" for name in ("content", "style"))
+        outputs = Path(config.paths.outputs).expanduser().resolve()
+        hint = newest_hint(f"genexp stylize {pictures} method=adain", outputs, "adain")
+        raise ValueError(f"run must name a run of model=adain for method=adain, got null; {hint}")
     if config.method == "gatys" and (config.run is not None or config.alpha is not None):
         raise ValueError("run and alpha belong to method=adain; for method=gatys change model.style_weight")
 
