@@ -66,6 +66,8 @@ def forked(work) -> int:
     if pid == 0:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.alarm(SECONDS)
+        for name in [each for each in os.environ if "WANDB_SERVICE" in each]:
+            del os.environ[name]  # a process of a user's has a service of W&B of its own, which ends with it
         try:
             work()
         except (KeyboardInterrupt, SystemExit):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from test_wandb import flat, history, records
 
 import genexp
 import tiny
@@ -174,3 +175,24 @@ def test_nothing_half_written_stays_in_a_run(tmp_path):
     left[0].write_text("half")
     tiny.run([*overrides, "resume=auto"])
     assert files(folder, "*.partial") == {}
+
+
+def wandb_rows(folder):
+    """Every row of every file that is to be uploaded; pictures by the digest of their file."""
+    rows = []
+    for row in map(flat, history(records(folder))):
+        kept = {name: value for name, value in row.items() if not name.startswith("_") and not name.endswith(".path")}
+        rows.append(sorted(kept.items()))
+    return sorted(rows)
+
+
+@pytest.mark.parametrize(("moment", "number", "how"), [("evaluation begun", 2, KILLED), ("batch", 5, INTERRUPTED)])
+def test_the_wandb_run_of_a_killed_run_has_every_row_once(moment, number, how, tmp_path):
+    overrides = [each for each in overrides_for("vae", tmp_path / "straight") if each != "logger=none"]
+    never_stopped = tiny.run(overrides)
+    overrides[-1] = f"paths.outputs={tmp_path / 'killed'}"
+    dies(overrides, moment, number, how)
+    resumed = tiny.run([*overrides, "resume=auto"])
+    assert wandb_rows(resumed) == wandb_rows(never_stopped)
+    assert any("pictures" in name for row in wandb_rows(resumed) for name, _ in row)
+    assert len(list(resumed.path.glob("wandb/offline-run-*"))) == 1

@@ -1,12 +1,17 @@
 """The journal of a resumed run: rewound once, by rank zero, and never half written."""
 
+import csv
 import os
+import time
 
 import pytest
+import torch
 
 from genexp.callbacks.continuation import ResumePoint
 from genexp.runs.folder import DamagedRun
-from genexp.runs.loggers import Journal
+from genexp.runs.loggers import Csv, Journal, TensorBoard
+from genexp.runs.past import Past, Picture
+from genexp.tensors import Grid
 
 LINES = [f'{{"images_seen": {n}}}\n' for n in (32, 64, 96)]
 
@@ -65,3 +70,58 @@ def test_a_kill_while_it_is_rewound_loses_nothing(moment, journal, monkeypatch):
     with pytest.raises(Killed):
         Journal(journal.parent).rewind(ResumePoint(64, lines=None))
     assert journal.read_text() == before
+
+
+ROWS = [{"images_seen": n, "seconds": float(n), "train/loss": n / 10} for n in (1, 2, 3)]
+
+
+def test_the_csv_of_a_resumed_run_has_every_line_once(tmp_path):
+    first = Csv(save_dir=tmp_path, name="csv", version="")
+    for row in [*ROWS, {"images_seen": 4, "train/loss": 9.0}]:
+        first.log_metrics({"train/loss": row["train/loss"]}, step=row["images_seen"])
+    first.save()
+    again = Csv(save_dir=tmp_path, name="csv", version="")
+    again.remember(Past(3, ROWS, []))
+    again.log_metrics({"train/loss": 0.4, "val/loss": 1.0}, step=4)
+    again.save()
+    with open(tmp_path / "csv" / "metrics.csv", newline="") as file:
+        rows = [(int(row["step"]), float(row["train/loss"])) for row in csv.DictReader(file)]
+    assert rows == [(1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)]
+
+
+def test_tensorboard_shows_every_line_and_picture_of_a_resumed_run_once(tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    grid = Grid(torch.zeros(4, 1, 8, 8), 2)
+    first = TensorBoard(save_dir=tmp_path, name="tensorboard", version="")
+    for n in (1, 2, 3, 4):
+        first.log_metrics({"train/loss": float(n)}, step=n)
+        first.log_picture("samples", grid, n, "")
+        Journal(tmp_path).log_picture("samples", grid, n, f"of {n}")
+    first.finalize("failed")
+    time.sleep(1.1)  # TensorBoard reads files in the order of the seconds in their names
+    again = TensorBoard(save_dir=tmp_path, name="tensorboard", version="")
+    rows = [{"images_seen": n, "seconds": 0.0, "train/loss": float(n)} for n in (1, 2, 3)]
+    pictures = [Picture.of(samples / f"samples_{n:010d}.png") for n in (1, 2, 3)]
+    again.remember(Past(3, rows, pictures))
+    again.log_metrics({"train/loss": 4.0}, step=4)
+    again.log_picture("samples", grid, 4, "")
+    again.finalize("success")
+    found = events.EventAccumulator(str(tmp_path / "tensorboard"))
+    found.Reload()
+    assert [(each.step, each.value) for each in found.Scalars("train/loss")] == [(n, float(n)) for n in (1, 2, 3, 4)]
+    assert [each.step for each in found.Images("samples")] == [1, 2, 3, 4]
+    assert len({each.encoded_image_string for each in found.Images("samples")}) == 1
+
+
+def test_a_picture_keeps_its_caption_and_a_damaged_one_is_named_and_passed_over(tmp_path, capsys):
+    journal = Journal(tmp_path)
+    for n in (1, 2):
+        journal.log_picture("samples", Grid(torch.zeros(1, 1, 8, 8), 1), n, f"{n} images seen, seed 3")
+    damaged = tmp_path / "samples" / "samples_0000000002.png"
+    damaged.write_bytes(damaged.read_bytes()[:40])
+    past = journal.past(ResumePoint(2, lines=0))
+    ((picture, pixels, caption),) = past.drawings()
+    assert (picture.images_seen, pixels.shape[2], caption) == (1, 3, "1 images seen, seed 3")
+    assert str(damaged) in capsys.readouterr().err

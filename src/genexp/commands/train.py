@@ -93,7 +93,7 @@ def _prepared(config: DictConfig, claim: Claim) -> tuple[Any, Any]:
     if claim.before is not None:
         require_resumable(config, claim.before, changed)
     point = ResumePoint.of(checkpoint)
-    experiment = assemble(config, claim.folder, point)
+    experiment = assemble(config, claim.folder, point, repeats=not changed)
     require_restorable(experiment, checkpoint, changed)
     if "checkpoints" in experiment.callbacks and judges_otherwise(changed):
         experiment.callbacks["checkpoints"].judge_anew = True

@@ -15,6 +15,7 @@ from genexp.runs.folder import RunFolder
 from genexp.runs.hardware import precision_of
 from genexp.runs.loggers import Journal
 from genexp.runs.monitor import value_directions
+from genexp.runs.past import told
 from genexp.runs.provenance import chosen_threads
 
 MANUAL_DDP = "ddp_find_unused_parameters_true"
@@ -44,13 +45,16 @@ def settle_hardware(config: DictConfig) -> None:
             trainer.accelerator = "gpu" if gpu else "mps" if mps else "cpu"
 
 
-def assemble(config: DictConfig, folder: RunFolder, point: ResumePoint | None = None) -> Experiment:
+def assemble(
+    config: DictConfig, folder: RunFolder, point: ResumePoint | None = None, repeats: bool = True
+) -> Experiment:
     """Build everything a run needs, seeded; nothing is trained yet.
 
     Args:
         config: The resolved training configuration.
         folder: The run's folder.
         point: Where the checkpoint stands that training continues from; None for a new run.
+        repeats: Whether a continued run goes on as it was.
 
     Raises:
         DamagedRun: a resumed run's journal is damaged.
@@ -67,7 +71,7 @@ def assemble(config: DictConfig, folder: RunFolder, point: ResumePoint | None = 
     callbacks["continuation"] = Continuation(journal, point)
     loggers = {"journal": journal, **build_dict(logger_nodes(config, folder))}
     if point is not None:
-        _remember(loggers, journal.behind(point))
+        told(loggers, journal.past(point, repeats))
     trainer = _trainer(config, folder, list(callbacks.values()), list(loggers.values()))
     return Experiment(data, model, callbacks, loggers, trainer)
 
@@ -108,12 +112,6 @@ def logger_nodes(config: DictConfig, folder: RunFolder) -> DictConfig:
 def _told_by(folder: RunFolder) -> dict[str, str | None]:
     place, record = str(folder.path), folder.record
     return {"directory": place, "save_dir": place, "run_id": record["id"], "group": record.get("group")}
-
-
-def _remember(loggers: dict[str, Any], rows: list[dict[str, float]]) -> None:
-    for logger in loggers.values():
-        if hasattr(logger, "remember"):
-            logger.remember(rows)
 
 
 def _trainer(config: DictConfig, folder: RunFolder, callbacks: list[Callback], loggers: list[Any]) -> Trainer:

@@ -1,38 +1,23 @@
 """Loggers on one x-axis, images seen: the run folder's own journal, and TensorBoard with pictures."""
 
 import json
-import re
 import time
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from genexp.callbacks.continuation import ResumePoint
 from genexp.runs.folder import JOURNAL, RunFolder, write_atomically
+from genexp.runs.past import CAPTION, Past, Picture
 from genexp.runs.pictures import drawn
 from genexp.tensors import Grid
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture drawn in training: `samples/<key>_<images seen>.png`."""
-
-    path: Path
-    key: str
-    images_seen: int
-
-    @classmethod
-    def of(cls, path: Path) -> "Picture | None":
-        """What a file's name says; None for another name."""
-        found = re.fullmatch(r"(.+)_(\d{10,})", path.stem)
-        return cls(path, found[1], int(found[2])) if found else None
 
 
 class Journal(Logger):
@@ -85,7 +70,7 @@ class Journal(Logger):
         """Write `samples/<key>_<images seen>.png`."""
         path = self.directory / "samples" / f"{key}_{step:010d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_png(drawn(grid), path)
+        save_png(drawn(grid), path, caption)
 
     @property
     def lines(self) -> int:
@@ -96,18 +81,23 @@ class Journal(Logger):
     def _path(self) -> Path:
         return self.directory / JOURNAL
 
-    def behind(self, point: ResumePoint) -> list[dict[str, float]]:
-        """The rows that lie behind a checkpoint.
+    def past(self, point: ResumePoint, repeats: bool = True) -> Past:
+        """What lies behind a checkpoint.
+
+        Args:
+            point: Where the checkpoint stands.
+            repeats: Whether the run goes on as it was.
 
         Raises:
             DamagedRun: a line is none that a run logs.
         """
         rows = RunFolder(self.directory).history()
         if point.lines is None:
-            return [row for row in rows if row["images_seen"] <= point.images_seen]
-        return rows[: point.lines]
+            rows = [row for row in rows if row["images_seen"] <= point.images_seen]
+        pictures = [each for each in self._pictures() if point.shows(each.images_seen)]
+        return Past(point.images_seen, rows[: point.lines], pictures, repeats)
 
-    def pictures(self) -> list[Picture]:
+    def _pictures(self) -> list[Picture]:
         """What has been drawn in training, in order."""
         found = [Picture.of(path) for path in (self.directory / "samples").glob("*.png")]
         return sorted((each for each in found if each is not None), key=lambda each: (each.images_seen, each.key))
@@ -119,11 +109,11 @@ class Journal(Logger):
         Raises:
             DamagedRun: a line that is none of a run stands before others; nothing is dropped then.
         """
-        rows = self.behind(point)
+        rows = self.past(point).rows
         if self._path.is_file():
             kept = self._path.read_bytes().splitlines()[: len(rows)]
             write_atomically(self._path, b"".join(line + b"\n" for line in kept))
-        for each in self.pictures():
+        for each in self._pictures():
             if not point.shows(each.images_seen):
                 each.path.unlink()
         self._lines = len(rows)
@@ -131,7 +121,27 @@ class Journal(Logger):
 
 
 class TensorBoard(TensorBoardLogger):
-    """Lightning's TensorBoard logger, with pictures."""
+    """Lightning's TensorBoard logger, with pictures; of a resumed run nothing is shown twice."""
+
+    _past: Past | None = None
+
+    def remember(self, past: Past) -> None:
+        """Let TensorBoard forget what was logged from the checkpoint on, then log again what lies behind it."""
+        self._past = past.at_checkpoint()
+        self._kwargs["purge_step"] = past.images_seen
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """TensorBoard's writer, opened at first use."""
+        writer = super().experiment
+        past, self._past = self._past, None
+        if past is not None:
+            for images_seen, values in past.values():
+                self.log_metrics(values, step=images_seen)
+            for each, pixels, _ in past.drawings():
+                writer.add_image(each.key, pixels, global_step=each.images_seen, dataformats="HWC")
+        return writer
 
     @rank_zero_only
     def log_picture(self, key: str, grid: Grid, step: int, caption: str) -> None:
@@ -139,12 +149,38 @@ class TensorBoard(TensorBoardLogger):
         self.experiment.add_image(key, drawn(grid), global_step=step)
 
 
-def save_png(image: Tensor, path: Path) -> None:
-    """Write a uint8 picture (3, H, W) or (1, H, W) as PNG, complete or not at all."""
+class Csv(CSVLogger):
+    """Lightning's table of all lines; that of a resumed run is written anew from the journal."""
+
+    _past: Past | None = None
+
+    def remember(self, past: Past) -> None:
+        """Begin the table with what lies behind the checkpoint."""
+        self._past = past
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The table's writer, opened at first use."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*exists and is not empty.*")  # the journal has all of it
+            writer = super().experiment
+        past, self._past = self._past, None
+        for images_seen, values in past.values() if past else []:
+            self.log_metrics(values, step=images_seen)
+        return writer
+
+
+def save_png(image: Tensor, path: Path, caption: str | None = None) -> None:
+    """Write a uint8 picture (3, H, W) or (1, H, W) as PNG, complete or not at all; a caption is kept as its text."""
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
     array = image.cpu().numpy()
     pixels = array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1)
     partial = path.with_name(f".{path.name}.partial")
-    Image.fromarray(np.ascontiguousarray(pixels)).save(partial, format="PNG")
+    text = PngInfo()
+    if caption is not None:
+        text.add_text(CAPTION, caption)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(partial, format="PNG", pnginfo=text)
     partial.replace(path)

@@ -3,14 +3,17 @@
 import os
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from genexp.runs.past import Past
 from genexp.runs.pictures import drawn
+from genexp.runs.wandb_files import is_uploaded, recorded, set_aside
 from genexp.tensors import Grid
 from genexp.terminal import typed_path
 
@@ -74,6 +77,10 @@ class WandbRun(Logger):
         self._config: dict[str, Any] = {}
         self._best: dict[str, float] = {}
         self._run: Any = None
+        self._past: Past | None = None
+        self._rows, self._sent = 0, 0
+        self._first_step: int | None = None
+        self._superseded: list[Path] = []
 
     @property
     def name(self) -> str:
@@ -103,6 +110,9 @@ class WandbRun(Logger):
                 )
             self._run.define_metric(AXIS, hidden=True)
             self._run.define_metric("*", step_metric=AXIS)
+            past, self._past = self._past, None
+            if past is not None:
+                self._catch_up(past)
         return self._run
 
     @rank_zero_only
@@ -116,21 +126,44 @@ class WandbRun(Logger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log one row at `step` images seen."""
         row = {name: float(value) for name, value in metrics.items()}
-        self.experiment.log({AXIS: step, **row, **self._update_best(row)})
+        self._log({AXIS: step, **row, **self._update_best(row)})
 
     @rank_zero_only
     def log_picture(self, key: str, grid: Grid, step: int, caption: str) -> None:
         """Log one grid under its fixed key."""
-        import wandb
-        from PIL import Image
+        self._log(_picture(key, drawn(grid).movedim(0, -1).contiguous().numpy(), step, caption))
 
-        array = drawn(grid).movedim(0, -1).contiguous().numpy()
-        self.experiment.log({AXIS: step, f"pictures/{key}": wandb.Image(Image.fromarray(array), caption=caption)})
+    def _log(self, row: dict[str, Any]) -> None:
+        """Send one row, unless W&B has it already."""
+        run = self.experiment
+        number, self._rows = self._rows, self._rows + 1
+        if number >= self._sent:
+            run.log(row, step=None if self._first_step is None else number, commit=True)
 
-    def remember(self, rows: Iterable[Mapping[str, float]]) -> None:
-        """Count the evaluations of the journal's lines as seen, so that `best/...` goes on where a resumed run was."""
-        for row in rows:
-            self._update_best({name: value for name, value in row.items() if name not in (AXIS, "seconds")})
+    def remember(self, past: Past) -> None:
+        """Go on where a resumed run was: with its bests, and with no row twice or lost."""
+        self._past = past
+
+    def _catch_up(self, past: Past) -> None:
+        """Bring what W&B has of the run to what lies behind the checkpoint.
+
+        Offline, the new file is given all of it, and takes the place of earlier ones when it is closed. Online, and
+        where an earlier file has been uploaded, the server has it. It may also have rows beyond the checkpoint: these
+        come again if nothing was changed, and are then not sent again.
+        """
+        bests = [(images_seen, values, self._update_best(values)) for images_seen, values in past.values()]
+        earlier = [each for each in recorded(self.directory, self.version) if each != Path(self._run.dir).parent]
+        behind = len(past.rows) + len(past.pictures)
+        if self._settings["mode"] == "online":
+            self._rows, self._sent = behind, self._run.starting_step if past.repeats else 0
+        elif any(is_uploaded(each) for each in earlier):
+            self._rows = self._first_step = behind
+        else:
+            self._superseded = earlier
+            for images_seen, values, best in bests:
+                self._log({AXIS: images_seen, **values, **best})
+            for each, pixels, caption in past.drawings():
+                self._log(_picture(each.key, pixels, each.images_seen, caption))
 
     def _update_best(self, row: dict[str, float]) -> dict[str, float]:
         improved = {}
@@ -157,13 +190,23 @@ class WandbRun(Logger):
             self._run.summary.update(dict(summary))
             self._run.finish(exit_code=exit_code)
             self._run = None
+            set_aside(self._superseded)
+            self._superseded = []
 
     def sync_command(self) -> str | None:
         """The command that uploads this run, when it was recorded offline."""
         if self._settings["mode"] != "offline":
             return None
-        recorded = sorted((self.directory / "wandb").glob(f"offline-run-*-{self.version}"))
-        return f"wandb sync {' '.join(typed_path(path) for path in recorded)}" if recorded else None
+        there = [each for each in recorded(self.directory, self.version) if not is_uploaded(each)]
+        return f"wandb sync {' '.join(typed_path(path) for path in there)}" if there else None
+
+
+def _picture(key: str, pixels: np.ndarray, images_seen: int, caption: str) -> dict[str, Any]:
+    """The row of one picture, of 8 bits."""
+    import wandb
+    from PIL import Image
+
+    return {AXIS: images_seen, f"pictures/{key}": wandb.Image(Image.fromarray(pixels), caption=caption)}
 
 
 def tag(text: str) -> str:

@@ -1,0 +1,82 @@
+"""What a resumed run had logged before the checkpoint that it starts from, for loggers that begin a file anew."""
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CAPTION = "Description"
+"""The text in a PNG file that holds what a picture shows."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture drawn in training: `samples/<key>_<images seen>.png`."""
+
+    path: Path
+    key: str
+    images_seen: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Picture | None":
+        """What a file's name says; None for another name."""
+        found = re.fullmatch(r"(.+)_(\d{10,})", path.stem)
+        return cls(path, found[1], int(found[2])) if found else None
+
+    def read(self) -> tuple[np.ndarray, str]:
+        """Pixels (H, W, 3) of 8 bits, and the caption.
+
+        Raises:
+            OSError: the file is damaged, or no PNG.
+        """
+        from PIL import Image
+
+        with Image.open(self.path, formats=("PNG",)) as image:
+            return np.array(image.convert("RGB")), str(image.info.get(CAPTION, f"{self.images_seen} images seen"))
+
+
+@dataclass(frozen=True)
+class Past:
+    """What lies behind the checkpoint that a run goes on from.
+
+    Attributes:
+        images_seen: Images seen by the checkpoint.
+        rows: The journal's lines, each with `images_seen`.
+        pictures: What has been drawn.
+        repeats: Whether what follows in the journal comes again as it was: nothing of the run has been changed.
+    """
+
+    images_seen: int
+    rows: list[dict[str, float]]
+    pictures: list[Picture]
+    repeats: bool = True
+
+    def values(self) -> list[tuple[int, dict[str, float]]]:
+        """Images seen and logged values of every line."""
+        own = ("images_seen", "seconds")
+        return [(int(row["images_seen"]), {k: v for k, v in row.items() if k not in own}) for row in self.rows]
+
+    def drawings(self) -> Iterator[tuple[Picture, np.ndarray, str]]:
+        """Every picture with its pixels (H, W, 3) and its caption; one that cannot be read is named and passed over."""
+        for each in self.pictures:
+            try:
+                yield each, *each.read()
+            except (OSError, SyntaxError) as error:  # Pillow raises both for damaged files
+                print(f"picture     {each.path} cannot be read and is not logged again: {error}", file=sys.stderr)
+
+    def at_checkpoint(self) -> "Past":
+        """What was logged with the checkpoint's own number of images seen."""
+        rows = [row for row in self.rows if row["images_seen"] == self.images_seen]
+        pictures = [each for each in self.pictures if each.images_seen == self.images_seen]
+        return Past(self.images_seen, rows, pictures, self.repeats)
+
+
+def told(loggers: dict[str, Any], past: Past) -> None:
+    """Tell the past to every logger that has something to do with it."""
+    for logger in loggers.values():
+        if hasattr(logger, "remember"):
+            logger.remember(past)
