@@ -5,6 +5,7 @@ so that the truth is known: in closed form for a Fréchet distance of normal law
 """
 
 import argparse
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genexp.evaluation.dealing import groups_within
 from genexp.evaluation.frechet import Gaussian
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.metrics.kernel import KernelDistance
@@ -25,10 +27,11 @@ Draw = Callable[[int], Tensor]
 """So many feature vectors (N, D) of a law."""
 
 
-def summarised(metric: Any, rows: Tensor) -> Any:
-    """A metric's summary of feature vectors (N, D) with the indices 0 .. N - 1."""
+def summarised(metric: Any, rows: Tensor, label: Tensor | None = None) -> Any:
+    """A metric's summary of feature vectors (N, D) with the indices 0 .. N - 1, dealt within classes (N,) if given."""
     statistic = metric.statistic(rows.shape[1])
-    statistic.update(rows, torch.arange(len(rows)))
+    group = None if label is None else groups_within(label)
+    statistic.update(rows, torch.arange(len(rows)), label, group)
     return statistic
 
 
@@ -114,31 +117,41 @@ def heavy_tails(repeats: int, draw: torch.Generator) -> dict[str, Any]:
 def orders(repeats: int, draw: torch.Generator) -> dict[str, Any]:
     """Coverage for images of ten classes in random order, class after class, and classes in turn; fd and kid.
 
-    Classes are drawn at random, or exactly as often as each other, as for a class-conditional model; the truth is that
-    of infinitely many images.
+    Classes lie near one another or far apart. They are drawn at random, or exactly as often as each other, as for a
+    class-conditional model; groups are dealt by the images' index or within classes. The truth is that of infinitely
+    many images.
     """
-    centres, found = 2 * torch.randn(10, 4, generator=draw).double(), {}
+    found = {}
+    for place, distance in (("near", 0.5), ("far apart", 2.0)):
+        centres = distance * torch.randn(10, 4, generator=draw).double()
+        for metric in (FrechetDistance(), KernelDistance()):
+            found |= {f"{place}, {case}": each for case, each in _orders(metric, centres, repeats, draw).items()}
+    return found
 
+
+def _orders(metric: Any, centres: Tensor, repeats: int, draw: torch.Generator) -> dict[str, Any]:
     def rows(label: Tensor) -> Tensor:
         return centres[label] + 0.5 * torch.randn(len(label), 4, generator=draw).double()
 
-    def drawn(count: int) -> Tensor:
-        return torch.randint(10, (count,), generator=draw)
-
-    for metric in (FrechetDistance(), KernelDistance()):
-        prepared = metric.prepare(summarised(metric, rows(drawn(500))), None)
-        (name,) = metric.values
-        truth = metric.compute(summarised(metric, rows(torch.arange(20_000) % 10)), prepared)[name].value
-        for shares in ("random", "equal"):
-            for order in ("random", "class after class", "in turn"):
-                hits, widths = 0, []
-                for _ in range(repeats):
-                    label = drawn(400) if shares == "random" else torch.arange(400) % 10
-                    label = arranged(label, order, draw)
-                    one = interval(metric.compute(summarised(metric, rows(label)), prepared)[name].draws)
-                    hits += one.low <= truth <= one.high
-                    widths.append(one.high - one.low)
-                found[f"{name}, {shares} shares, {order}"] = {"covered": hits / repeats, "width": fmean(widths)}
+    (name,) = metric.values
+    prepared = metric.prepare(summarised(metric, rows(torch.randint(10, (500,), generator=draw))), None)
+    truth = metric.compute(summarised(metric, rows(torch.arange(20_000) % 10)), prepared)[name].value
+    found: dict[str, Any] = {}
+    for shares, order in itertools.product(("random", "equal"), ("random", "class after class", "in turn")):
+        ones: dict[str, list[Any]] = {"by index": [], "within classes": []}
+        for _ in range(repeats):
+            label = torch.randint(10, (400,), generator=draw) if shares == "random" else torch.arange(400) % 10
+            label = arranged(label, order, draw)
+            vectors = rows(label)
+            for dealing, classes in (("by index", None), ("within classes", label)):
+                value = metric.compute(summarised(metric, vectors, classes), prepared)[name]
+                ones[dealing].append(interval(value.draws))
+        for dealing, intervals in ones.items():
+            found[f"{name}, {shares} shares, {order}, {dealing}"] = {
+                "covered": fmean(one.low <= truth <= one.high for one in intervals),
+                "width": fmean(one.high - one.low for one in intervals),
+                "mean without bias minus truth": fmean(one.value for one in intervals) - truth,
+            }
     return found
 
 

@@ -15,6 +15,7 @@ class Batch(TypedDict, total=False):
     image: Tensor  # (B, C, H, W) float in [-1, 1]; (B, 2) for point data
     label: Tensor  # (B,) int64 in [0, num_classes)
     index: Tensor  # (B,) int64, the position of each sample in its split
+    group: Tensor  # (B,) int64, the part of its set that each sample is dealt into, for the jackknife
     content: Tensor  # (B, 3, H, W), style transfer
     style: Tensor  # (B, 3, H, W), style transfer
     low_res: Tensor  # (B, C, h, w), super-resolution

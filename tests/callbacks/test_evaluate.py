@@ -199,7 +199,11 @@ def test_the_global_generator_is_left_alone():
 
 
 def test_labels_follow_the_classes_of_the_reference():
-    model, _, _ = fit(evaluate(num_classes=3), images=48)
+    conditional, plain = evaluate(num_classes=3), evaluate()
+    model, _, _ = fit(conditional, images=48)
+    fit(plain, images=48)
+    dealt = [record["dealing"] for each in (conditional, plain) for record in each.protocols.values()]
+    assert dealt == ["within 3 classes", "by index"]
     assert len(model.labels) == 100
     assert torch.bincount(torch.tensor(model.labels)).tolist() == pytest.approx([17, 17, 66], abs=2)
 

@@ -2,7 +2,8 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from genexp.evaluation.dealing import group_numbers, groups_of, hashed, random_parts
+from genexp.evaluation.dealing import group_numbers, groups_within, hashed, members_of, random_parts
+from genexp.evaluation.generation import dealing_of, dealt, labels_of, shares
 from genexp.tensors import mix_seed
 
 
@@ -23,7 +24,7 @@ def test_every_sample_is_in_one_group_that_its_index_alone_decides():
     order = torch.randperm(1000, generator=torch.Generator().manual_seed(0))
     assert torch.equal(group_numbers(index[order]), group_numbers(index)[order])
     assert torch.equal(torch.cat([group_numbers(part) for part in index.split(7)]), group_numbers(index))
-    assert torch.cat(list(groups_of(index))).sort().values.tolist() == list(range(1000))
+    assert torch.cat(list(members_of(group_numbers(index)))).sort().values.tolist() == list(range(1000))
 
 
 def test_a_few_samples_reach_every_group():
@@ -60,3 +61,48 @@ def test_random_parts_are_equal_and_fixed_by_the_indices():
     assert sorted(parts.bincount().tolist()) == [10] * 7 + [11] * 3
     order = torch.randperm(103, generator=torch.Generator().manual_seed(0))
     assert torch.equal(random_parts(order, 10), parts[order])
+
+
+LABELS = {
+    "in turn": torch.arange(1003) % 10,
+    "one after the other": torch.arange(1003) * 10 // 1003,
+    "as a conditional model draws": labels_of(range(1003), [100, 1, 0, 7, 300, 20]),
+    "few of many": torch.arange(45) % 30,
+}
+
+
+@pytest.mark.parametrize("label", LABELS.values(), ids=LABELS)
+def test_every_group_has_the_classes_of_the_set_in_its_shares(label):
+    group = groups_within(label)
+    sizes = group.bincount(minlength=20)
+    assert sizes.max() - sizes.min() <= 1
+    for each in label.unique():
+        of_class = group[label == each].bincount(minlength=20)
+        assert of_class.max() - of_class.min() <= 1
+
+
+def test_groups_within_classes_are_random_samples_of_each_class():
+    """Kinds within a class that nobody names, in turn or sorted, and groups are independent."""
+    label = torch.arange(20_000) % 10
+    group = groups_within(label)
+    for each in (0, 7):
+        own = group[label == each]
+        for kind in (torch.arange(2000) % 20, torch.arange(2000) // 100):
+            table = (own * 20 + kind).bincount(minlength=400).double()
+            assert 0.001 < chi2.sf(float(((table - 5) ** 2 / 5).sum()), 19 * 19) < 0.999
+    assert not torch.equal(group[label == 0], group[label == 7])
+
+
+@pytest.mark.parametrize("counts", [None, [100, 1, 0, 7, 300, 20]])
+def test_samples_are_dealt_alike_in_any_batches_of_any_number_of_processes(counts):
+    whole = dealt(500, counts)
+    assert torch.equal(whole, dealt(500, counts))
+    expected = group_numbers(torch.arange(500)) if counts is None else groups_within(labels_of(range(500), counts))
+    assert torch.equal(whole, expected)
+    for batch_size, world_size in ((64, 1), (33, 2), (7, 3)):
+        found = torch.full((500,), -1)
+        for rank in range(world_size):
+            for indices in shares(500, batch_size, rank, world_size):
+                found[indices.start : indices.stop] = whole[indices.start : indices.stop]
+        assert torch.equal(found, whole)
+    assert dealing_of(counts) == ("by index" if counts is None else "within 5 classes")

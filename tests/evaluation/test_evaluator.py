@@ -164,6 +164,7 @@ def test_a_value_carries_its_protocol():
         "seed": 7,
         "weights": "averaged",
         "sampler": "DDIM(steps=20)",
+        "dealing": "by index",
     }
 
 

@@ -105,10 +105,10 @@ def test_points_have_draws_too():
 
 
 def test_groups_are_left_out_only_where_enough_remains():
-    assert len(groups_to_leave_out(torch.arange(40))) == 20
-    assert groups_to_leave_out(torch.arange(40), keep=39) == ()
-    assert groups_to_leave_out(torch.arange(19)) == ()
-    assert draws_of_mean(torch.ones(19), torch.arange(19)) == ()
+    assert len(groups_to_leave_out(group_numbers(torch.arange(40)))) == 20
+    assert groups_to_leave_out(group_numbers(torch.arange(40)), keep=39) == ()
+    assert groups_to_leave_out(group_numbers(torch.arange(19))) == ()
+    assert draws_of_mean(torch.ones(19), group_numbers(torch.arange(19))) == ()
 
 
 def test_the_mean_of_the_draws_of_a_mean_is_that_mean_and_each_is_its_group_s_gap_by_the_group_s_share():
@@ -116,7 +116,7 @@ def test_the_mean_of_the_draws_of_a_mean_is_that_mean_and_each_is_its_group_s_ga
         torch.randn(60, generator=torch.Generator().manual_seed(0)).double(),
         group_numbers(torch.arange(60)),
     )
-    draws = draws_of_mean(values, torch.arange(60))
+    draws = draws_of_mean(values, group_numbers(torch.arange(60)))
     mean = float(values.mean())
     expected = [mean + float((values[group == g] - mean).sum()) / 3 for g in range(20)]
     assert draws == pytest.approx(tuple(expected), rel=1e-10, abs=1e-12)

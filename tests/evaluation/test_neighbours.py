@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from genexp.evaluation import neighbours
-from genexp.evaluation.dealing import groups_of
+from genexp.evaluation.dealing import group_numbers, members_of
 from genexp.evaluation.neighbours import distances, nearest, radii, radii_without_groups, smallest_distances
 
 
@@ -66,7 +66,7 @@ def test_a_point_is_not_its_own_neighbour_but_its_copy_is():
 
 def test_leaving_a_group_out_is_leaving_its_points_out():
     points = normal(45, 3)
-    groups = groups_of(torch.arange(45))
+    groups = members_of(group_numbers(torch.arange(45)))
     found = radii_without_groups(points, groups, 3)
     torch.testing.assert_close(found[-1], radii(points, 3))
     for number, members in enumerate(groups):

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from genexp.data.source import BadImage
+from genexp.evaluation.dealing import groups_within
 from genexp.evaluation.folder import PictureFolder
 
 
@@ -151,3 +152,19 @@ def test_names_that_cannot_be_decoded_do_no_harm(folder):
     with pytest.raises(BadImage) as raised:
         PictureFolder(folder)
     str(raised.value).encode()
+
+
+@pytest.mark.parametrize("num", [None, 30])
+def test_class_folders_are_dealt_within_their_classes_whatever_the_batches(tmp_path, num):
+    for number in range(50):
+        save(tmp_path / ("cat" if number % 3 else "dog") / f"{number}.png", colour=(5 * number, 0, 0))
+    sets = [PictureFolder(tmp_path).image_set(batch_size) for batch_size in (7, 64)]
+    found = []
+    for each in sets:
+        batches = list((each if num is None else each.sample(num)).dealt().batches())
+        found.append({name: torch.cat([batch[name] for batch in batches]) for name in ("group", "label")})
+    assert torch.equal(found[0]["group"], found[1]["group"])
+    assert torch.equal(found[0]["group"], groups_within(found[0]["label"]))
+    assert len(found[0]["group"]) == (num or 50)
+    flat = PictureFolder(tmp_path / "cat").image_set()
+    assert flat.dealt() is flat

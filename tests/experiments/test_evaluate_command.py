@@ -51,6 +51,7 @@ def test_a_value_comes_with_protocol_floor_and_pictures(trained, tmp_path, capsy
     protocol = Protocol.read(found["protocol"])
     assert (protocol.key, protocol.n_generated, protocol.n_reference) == (KEY, 60, 1197)
     assert (protocol.weights, protocol.seed, protocol.reference) == ("averaged", 0, "train")
+    assert protocol.dealing == "within 10 classes"
     assert 0 < found["floor"] < found["value"]
     for name in ("nearest", "best", "worst"):
         with Image.open(tmp_path / "averaged" / f"{name}.png") as picture:
@@ -171,6 +172,23 @@ def test_saved_pictures_score_as_the_run_that_drew_them(trained, tmp_path):
     assert values[KEY]["value"] != from_run  # `sample` takes the classes in turn, `evaluate` by their shares
     assert values[KEY]["value"] == pytest.approx(from_run, rel=0.2)
     assert values[KEY]["protocol"]["n_generated"] == 60
+
+
+def test_pictures_in_class_folders_are_dealt_within_their_classes(trained, tmp_path):
+    sample(compose("sample", [f"run={trained.path}", f"out={tmp_path / 's'}", "num=80"]))
+    (pictures,) = tmp_path.glob("s/images")
+    for number, path in enumerate(sorted(pictures.glob("*.png"))):
+        target = tmp_path / "by_class" / f"{number * 4 // 80}" / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    found = {}
+    for name in ("s/images", "by_class"):
+        options = [f"generated={tmp_path / name}", "reference=digits", "data=digits", "metrics=[kid]"]
+        evaluate(compose("evaluate", [*options, f"out={tmp_path / 'out'}"]))
+        ((_, found[name]),) = json.loads((tmp_path / "out" / "metrics.json").read_text())["values"].items()
+    assert [each["protocol"]["dealing"] for each in found.values()] == ["by index", "within 4 classes"]
+    assert found["s/images"]["value"] == pytest.approx(found["by_class"]["value"])
+    assert found["s/images"]["draws"] != found["by_class"]["draws"]
 
 
 def test_two_folders_of_one_set_of_pictures_are_at_no_distance(trained, tmp_path):

@@ -14,7 +14,7 @@ from genexp.callbacks.cadence import publish
 from genexp.contracts import FeatureExtractor, Sampler
 from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.evaluator import Evaluator, Reference, Summary
-from genexp.evaluation.generation import draw, shares
+from genexp.evaluation.generation import dealing_of, dealt, draw, shares
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.base import Metric
 from genexp.evaluation.protocol import describe
@@ -91,32 +91,41 @@ class Evaluate(Callback):
         if trainer.is_global_zero:
             if self._real is None:
                 self._look(trainer)
-            values = self._values(summary, weights_in_use(trainer, pl_module))
+            dealing = dealing_of(self._counts(trainer))
+            weights = weights_in_use(trainer, pl_module)
+            values = self._values(summary, Generated(self.num, self.seed, weights, describe(self.sampler), dealing))
         self.latest = trainer.strategy.broadcast(values)
         publish(trainer, pl_module.images_seen, self.latest)
 
     def generate(self, trainer: Trainer, pl_module: Any) -> Summary:
         """Draw and summarise this process's share of the samples, in evaluation mode."""
-        counts = None if self.num_classes is None else trainer.datamodule.label_counts(self.reference)
-        mine = shares(self.num, self.batch_size, trainer.global_rank, trainer.world_size)
+        counts = self._counts(trainer)
+        mine, group = (
+            shares(self.num, self.batch_size, trainer.global_rank, trainer.world_size),
+            dealt(self.num, counts),
+        )
         with evaluating(pl_module):
             source = pl_module.source()
             fit_to_training_images(self.sampler, source, trainer.datamodule, pl_module.device)
             return self.evaluator.summarise(
-                draw(source, self.sampler, indices, self.seed, counts, pl_module.device) for indices in mine
+                {
+                    **draw(source, self.sampler, indices, self.seed, counts, pl_module.device),
+                    "group": group[indices.start : indices.stop],
+                }
+                for indices in mine
             )
 
-    def _values(self, summary: Summary, weights: str) -> dict[str, float]:
+    def _values(self, summary: Summary, generated: Generated) -> dict[str, float]:
         values = {}
-        for key, score in self.evaluator.scores(summary, self._real, self._generated(weights)).items():
+        for key, score in self.evaluator.scores(summary, self._real, generated).items():
             values[key] = score.value.value
             self.protocols[key] = score.protocol.record()
             if key in self._floor:
                 values[score.protocol.floor_key] = self._floor[key].value.value
         return values
 
-    def _generated(self, weights: str) -> Generated:
-        return Generated(self.num, self.seed, weights, describe(self.sampler))
+    def _counts(self, trainer: Trainer) -> list[int] | None:
+        return None if self.num_classes is None else trainer.datamodule.label_counts(self.reference)
 
     def state_dict(self) -> dict[str, Any]:
         """The protocol of every value, so that a checkpoint says what its numbers are."""

@@ -91,6 +91,7 @@ def _of_images(config: DictConfig, device: Any) -> Measure:
 
 
 def _measure_run(config: DictConfig, run: Any, measuring: Any, num: int, device: Any) -> dict[str, Any]:
+    from genexp.evaluation.generation import dealing_of
     from genexp.evaluation.protocol import describe
     from genexp.evaluation.scores import Generated
     from genexp.runs.samples import Samples
@@ -100,7 +101,7 @@ def _measure_run(config: DictConfig, run: Any, measuring: Any, num: int, device:
     samples = Samples(run, node, num, config.seed, config.batch_size, device, measuring.side.counts)
     with progress(f"{run.weights} samples", num) as advance:
         summary = measuring.evaluator.summarise(samples.batches(advance))
-    generated = Generated(num, config.seed, run.weights, describe(samples.sampler))
+    generated = Generated(num, config.seed, run.weights, describe(samples.sampler), dealing_of(samples.counts))
     scores = measuring.scores(summary, generated)
     name = run.name_of(str(num), f"seed{config.seed}", sampler_label(node))
     subject = subject_of(run) | ({"sampling": samples.sampling} if samples.sampling else {})
@@ -109,12 +110,15 @@ def _measure_run(config: DictConfig, run: Any, measuring: Any, num: int, device:
 
 
 def _measure_side(config: DictConfig, side: Any, measuring: Any) -> dict[str, Any]:
+    from genexp.evaluation.generation import dealing_of
     from genexp.evaluation.scores import Generated
     from genexp.runs.sides import tracked
 
-    summary = measuring.evaluator.summarise(tracked(side.images, "features of").batches())
+    images = side.images.dealt()
+    summary = measuring.evaluator.summarise(tracked(images, "features of").batches())
     note = f", {side.images.note}" if side.images.note else ""
-    generated = Generated(side.images.count, config.seed, "none", f"images {side.images.digest[:16]}{note}")
+    sampler = f"images {images.digest[:16]}{note}"
+    generated = Generated(images.count, config.seed, "none", sampler, dealing_of(side.counts))
     scores = measuring.scores(summary, generated)
     folder = Path(config.out or f"{config.paths.outputs}/evaluations/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
     subject = {"generated": str(config.generated), "digest": side.images.digest}
@@ -169,14 +173,16 @@ def _compare(first: dict[str, Any], second: dict[str, Any]) -> None:
     from genexp.evaluation.uncertainty import paired
     from genexp.terminal import print_columns
 
-    rows = []
+    rows, how = [], "paired over the same noise"
     for key, one in first["scores"].items():
         other = second["scores"][key]
         require_same({first["title"]: one.protocol, second["title"]: other.protocol})
+        if one.protocol.dealing != other.protocol.dealing:
+            how = f"not paired: the first is dealt {one.protocol.dealing}, the second {other.protocol.dealing}"
         if one.value.draws and other.value.draws:
             found = paired(one.value.draws, other.value.draws)
             reach = f"{found.difference.low:.4g} to {found.difference.high:.4g}"
             rows.append((key, f"{found.difference.value:.4g}", reach, f"{found.p_value:.2g}"))
     if rows:
-        print(f"\n{first['title']} minus {second['title']}, paired over the same noise")
+        print(f"\n{first['title']} minus {second['title']}, {how}")
         print_columns(("metric", "difference", "95 % interval", "p"), rows)

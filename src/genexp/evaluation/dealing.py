@@ -1,4 +1,4 @@
-"""Which part of a set an image belongs to: random, and fixed by the image's index alone."""
+"""Which part of a set an image belongs to: random, and the same whoever asks; within classes where they are known."""
 
 from collections.abc import Sequence
 
@@ -34,10 +34,39 @@ def group_numbers(index: Tensor, groups: int = GROUPS) -> Tensor:
     return (hashed(index) >> 32) % groups
 
 
-def groups_of(index: Tensor, groups: int = GROUPS) -> Sequence[Tensor]:
+def groups_within(label: Tensor, groups: int = GROUPS) -> Tensor:
+    """The group (N,) of every sample of a whole set, dealt within each class: every group has the shares of the set.
+
+    The samples of a class are put in the order of a hash of their place among them, and dealt like cards; the next
+    class goes on where this one has ended, so sizes of groups differ by one at most, and so do those of a class in all
+    groups. Neither the order of the classes nor batches or processes matter, and sets of equal labels have the same
+    groups.
+
+    Args:
+        label: The classes (N,) of all samples, in the order of their indices.
+        groups: Number of groups.
+    """
+    found, dealt = torch.empty(len(label), dtype=torch.int64), 0
+    for each in label.unique().tolist():
+        members = (label == each).nonzero().flatten().cpu()
+        order = hashed(torch.arange(len(members)) + (each << 32)).argsort()
+        found[members[order]] = (torch.arange(len(members)) + dealt) % groups
+        dealt += len(members)
+    return found
+
+
+def members_of(group: Tensor, groups: int = GROUPS) -> Sequence[Tensor]:
     """Positions of the samples of every group."""
-    numbers = group_numbers(index, groups)
-    return [(numbers == number).nonzero().flatten() for number in range(groups)]
+    return [(group == number).nonzero().flatten() for number in range(groups)]
+
+
+BY_INDEX = "by index"
+"""How samples without classes are dealt, in a protocol."""
+
+
+def within_classes(classes: int) -> str:
+    """How samples of so many classes are dealt, in a protocol."""
+    return f"within {classes} classes"
 
 
 def random_parts(index: Tensor, parts: int) -> Tensor:

@@ -90,7 +90,7 @@ class Evaluator:
 
     @torch.no_grad()
     def add(self, summary: Summary, batch: Batch) -> None:
-        """Add one batch to a summary: `image` (B, *shape) in [-1, 1], `index` (B,), and `label` (B,) where known."""
+        """Add one batch to a summary: `image` (B, *shape) in [-1, 1], `index` (B,), `label` and `group` where known."""
         images = batch["image"]
         seen = quantised(images)
         features: dict[str, Tensor] = {}
@@ -103,7 +103,7 @@ class Evaluator:
             if source not in features:
                 with torch.autocast(images.device.type, enabled=False):
                     features[source] = extractor(seen)
-            summary[slot].update(features[source], batch["index"], batch.get("label"))
+            summary[slot].update(features[source], batch["index"], batch.get("label"), batch.get("group"))
             done.add(slot)
 
     def summary_of(self, real: ImageSet) -> Summary:
@@ -196,7 +196,7 @@ class Evaluator:
 
     def _key(self, slot: str, real: ImageSet) -> dict[str, str | int]:
         return {
-            "version": 4,
+            "version": 5,
             "features": slot,
             "quantiser": quantiser(real.shape),
             "content": real.digest,

@@ -72,6 +72,7 @@ class PictureFolder:
             lambda: self._batches(batch_size),
             self.classes is not None,
             self.note,
+            None if self.classes is None else self._labels,
         )
 
     def notes(self) -> list[str]:
@@ -118,8 +119,12 @@ class PictureFolder:
             some = self.pictures[first : first + batch_size]
             batch: Batch = {"image": to_float(torch.stack([self._decoded(picture) for picture in some]))}
             if self.classes is not None:
-                batch["label"] = torch.tensor([self.classes.index(picture.class_name) for picture in some])
+                batch["label"] = self._labels()[first : first + batch_size]
             yield batch
+
+    def _labels(self) -> Tensor:
+        number = {name: place for place, name in enumerate(self.classes)}
+        return torch.tensor([number[picture.class_name] for picture in self.pictures])
 
     def _decoded(self, picture: Picture) -> Tensor:
         return to_tensor(with_channels(open_picture(picture.file), self.shape[0]))

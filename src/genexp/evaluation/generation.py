@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Batch, Sampler
+from genexp.evaluation.dealing import BY_INDEX, group_numbers, groups_within, within_classes
 from genexp.tensors import IndexedNoise
 
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -41,6 +42,21 @@ def labels_of(indices: Sequence[int], counts: Sequence[int]) -> Tensor:
     edges = torch.tensor(list(accumulate(counts)), dtype=torch.float64) / total
     points = torch.tensor([(i * _GOLDEN + _GOLDEN // 2) % 2**64 / 2**64 for i in indices], dtype=torch.float64)
     return torch.searchsorted(edges, points, right=True)
+
+
+def dealt(num: int, counts: Sequence[int] | None) -> Tensor:
+    """The groups (`num`,) of samples 0 to `num` - 1 for the jackknife: within classes where samples have one.
+
+    Args:
+        num: Number of all samples.
+        counts: Class counts of the reference for a conditional model, or None.
+    """
+    return group_numbers(torch.arange(num)) if counts is None else groups_within(labels_of(range(num), counts))
+
+
+def dealing_of(counts: Sequence[int] | None) -> str:
+    """How `dealt` deals samples, in a protocol."""
+    return BY_INDEX if counts is None else within_classes(sum(count > 0 for count in counts))
 
 
 @torch.no_grad()

@@ -1,13 +1,14 @@
 """The images that an evaluation looks at: sets that can be opened again and again, at the levels that files hold."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from genexp.contracts import Batch
 from genexp.data.source import stratified_order
+from genexp.evaluation.dealing import groups_within
 from genexp.tensors import to_float, to_uint8
 
 
@@ -23,6 +24,7 @@ class ImageSet:
         batches: Opens it: batches with `image` (B, *shape) in [-1, 1], and `label` where there are classes.
         labelled: Whether batches have `label`.
         note: How it was drawn from a larger set; empty if it was not.
+        labels: Reads the classes (N,) alone; None where they are to be had from the batches only.
     """
 
     name: str
@@ -32,6 +34,26 @@ class ImageSet:
     batches: Callable[[], Iterable[Batch]]
     labelled: bool = False
     note: str = ""
+    labels: Callable[[], Tensor] | None = None
+
+    def classes(self) -> Tensor | None:
+        """The classes (N,) of all images on the CPU, read before them; None where none are known."""
+        if not self.labelled:
+            return None
+        return self.labels() if self.labels else torch.cat([batch["label"].cpu() for batch in self.batches()])
+
+    def dealt(self) -> "ImageSet":
+        """The same images, dealt into groups within their classes where these are known."""
+        if not self.labelled:
+            return self
+
+        def batches() -> Iterator[Batch]:
+            group, seen = groups_within(self.classes()), 0
+            for batch in self.batches():
+                yield {**batch, "group": group[seen : seen + len(batch["image"])]}
+                seen += len(batch["image"])
+
+        return replace(self, batches=batches)
 
     def sample(self, num: int, seed: int = 0) -> "ImageSet":
         """So many of the images, drawn at random, in the shares of the classes where they are known; at most all.
@@ -42,8 +64,7 @@ class ImageSet:
             return self
 
         def batches() -> Iterator[Batch]:
-            label = torch.cat([batch["label"].cpu() for batch in self.batches()]) if self.labelled else None
-            chosen, seen = sampled_rows(self.count, num, label, seed), 0
+            chosen, seen = sampled_rows(self.count, num, self.classes(), seed), 0
             for batch in self.batches():
                 end = seen + len(batch["image"])
                 mine = chosen[(chosen >= seen) & (chosen < end)] - seen

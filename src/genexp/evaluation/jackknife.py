@@ -6,28 +6,28 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from genexp.evaluation.dealing import groups_of
+from genexp.evaluation.dealing import members_of
 from genexp.evaluation.uncertainty import pseudo_values
 
 
-def groups_to_leave_out(index: Tensor, keep: int = 1) -> Sequence[Tensor]:
+def groups_to_leave_out(group: Tensor, keep: int = 1) -> Sequence[Tensor]:
     """Positions of the members of every group, or nothing where the jackknife makes no sense.
 
     Args:
-        index: Indices (N,) of the samples.
+        group: The group (N,) of every sample.
         keep: Samples that must remain without any one group.
 
     Returns:
         One tensor of positions a group; empty when a group has no sample or too few samples would remain.
     """
-    members = groups_of(index)
+    members = members_of(group)
     sizes = sizes_of(members)
-    return members if min(sizes) > 0 and len(index) - max(sizes) >= keep else ()
+    return members if min(sizes) > 0 and len(group) - max(sizes) >= keep else ()
 
 
-def draws_of_mean(values: Tensor, index: Tensor) -> tuple[float, ...]:
-    """Pseudo-values of the mean of one value (N,) a sample."""
-    members = groups_to_leave_out(index)
+def draws_of_mean(values: Tensor, group: Tensor) -> tuple[float, ...]:
+    """Pseudo-values of the mean of one value (N,) a sample, with the group (N,) of every sample."""
+    members = groups_to_leave_out(group)
     total = values.sum(dtype=torch.float64)
     without = [float((total - values[own].sum(dtype=torch.float64)) / (len(values) - len(own))) for own in members]
     return tuple(pseudo_values(float(total / len(values)), without, sizes_of(members))) if members else ()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from genexp.evaluation.dealing import GROUPS, group_numbers
+from genexp.evaluation.dealing import GROUPS
 from genexp.evaluation.metrics.base import Value
 from genexp.evaluation.statistics import FeatureStore
 from genexp.evaluation.uncertainty import pseudo_values
@@ -65,37 +65,37 @@ def seeded_pairs(count: int, most: int, seed: int) -> Tensor:
     return torch.stack([first, (first + step) % count], dim=1)
 
 
-def mean_of(measured: Tensor, index: Tensor, details: dict[str, float] | None = None) -> Value:
+def mean_of(measured: Tensor, group: Tensor, details: dict[str, float] | None = None) -> Value:
     """The mean of one number for every sample, with pseudo-values where all are finite.
 
     Args:
         measured: (N,).
-        index: Indices of the samples, (N,).
+        group: The group of every sample, (N,).
         details: Further numbers to report.
     """
-    return _mean(measured, group_numbers(index)[:, None], index, details)
+    return _mean(measured, group[:, None], group, details)
 
 
-def mean_of_pairs(measured: Tensor, pairs: Tensor, index: Tensor, details: dict[str, float] | None = None) -> Value:
+def mean_of_pairs(measured: Tensor, pairs: Tensor, group: Tensor, details: dict[str, float] | None = None) -> Value:
     """The mean of one number for every pair; leaving a group of samples out leaves out all pairs that it is part of.
 
     Args:
         measured: (P,).
         pairs: Positions of the two samples of every pair, (P, 2).
-        index: Indices of all samples, (N,).
+        group: The group of every sample, (N,).
         details: Further numbers to report.
     """
-    return _mean(measured, group_numbers(index)[pairs], index[pairs.unique()], details)
+    return _mean(measured, group[pairs], group[pairs.unique()], details)
 
 
-def _mean(measured: Tensor, group: Tensor, index: Tensor, details: dict[str, float] | None) -> Value:
+def _mean(measured: Tensor, group: Tensor, sampled: Tensor, details: dict[str, float] | None) -> Value:
     measured = measured.double()
     value = float(measured.mean())
     left_out = [(group == number).any(1) for number in range(GROUPS)]
     enough = all(0 < int(out.sum()) < len(measured) for out in left_out)
     draws: list[float] = []
     if enough and bool(measured.isfinite().all()):
-        sizes = group_numbers(index).bincount(minlength=GROUPS).tolist()
+        sizes = sampled.bincount(minlength=GROUPS).tolist()
         draws = pseudo_values(value, [float(measured[~out].mean()) for out in left_out], sizes)
     return Value(value, tuple(draws), details or {})
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Self
 
+from genexp.evaluation.dealing import BY_INDEX
+
 OFFICIAL_INCEPTION = "6726825d"
 """First digits of the SHA-256 of the Inception weights of 2015-12-05 in torch-fidelity's format."""
 
@@ -34,6 +36,8 @@ class Protocol:
         seed: Seed of the generated images' noise.
         weights: `averaged` or `raw`.
         sampler: The sampler and its settings.
+        dealing: How generated images are dealt into the jackknife's groups: `by index` or `within ... classes`. It
+            decides what an interval covers, not the value.
     """
 
     metric: str
@@ -50,6 +54,7 @@ class Protocol:
     seed: int
     weights: str
     sampler: str
+    dealing: str = BY_INDEX
 
     @property
     def key(self) -> str:
@@ -89,7 +94,11 @@ class Protocol:
         return cls(**record)
 
 
-def require_same(protocols: Mapping[str, Protocol], may_differ: Iterable[str] = ("seed", "weights", "sampler")) -> None:
+FREE = ("seed", "weights", "sampler", "dealing")
+"""Fields that say which images were made, and what the interval covers."""
+
+
+def require_same(protocols: Mapping[str, Protocol], may_differ: Iterable[str] = FREE) -> None:
     """Check that values may stand in one column.
 
     Args:

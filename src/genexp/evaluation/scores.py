@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from genexp.contracts import FeatureExtractor
+from genexp.evaluation.dealing import BY_INDEX
 from genexp.evaluation.images import ImageSet, quantiser
 from genexp.evaluation.metrics.base import Better, Metric, Value
 from genexp.evaluation.protocol import Protocol, describe
@@ -17,12 +18,14 @@ class Generated:
         seed: Seed of their noise.
         weights: `averaged` or `raw`; `none` for real images.
         sampler: The sampler and its settings, or the split of held-out real images.
+        dealing: How they are dealt into groups, `by index` or `within ... classes`.
     """
 
     n_generated: int
     seed: int
     weights: str
     sampler: str
+    dealing: str = BY_INDEX
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,11 @@ class Statistic(Protocol):
         """Number of vectors seen."""
         ...
 
-    def update(self, features: Tensor, index: Tensor, label: Tensor | None = None) -> None:
-        """Add vectors (N, D) of the samples `index` (N,), with their classes (N,) where there are any."""
+    def update(self, features: Tensor, index: Tensor, label: Tensor | None = None, group: Tensor | None = None) -> None:
+        """Add vectors (N, D) of the samples `index` (N,), with their classes (N,) where there are any.
+
+        Their groups (N,) are a hash of the index where none are given.
+        """
         ...
 
     def merge(self, other: Self) -> None:
@@ -47,7 +50,7 @@ class GroupedMoments:
 
     Args:
         dimensions: Length D of a feature vector.
-        groups: Number of groups; which one a sample belongs to is said by `group_numbers`.
+        groups: Number of groups; which one a sample belongs to is said by `group_numbers` unless it is given.
     """
 
     def __init__(self, dimensions: int, groups: int = GROUPS) -> None:
@@ -86,16 +89,18 @@ class GroupedMoments:
             few = total.count < 2 * self.dimensions
             yield joined(self.groups[:number] + self.groups[number + 1 :]) if few else total.without(group)
 
-    def update(self, features: Tensor, index: Tensor, label: Tensor | None = None) -> None:
-        """Add vectors (N, D) of the samples `index` (N,).
+    def update(self, features: Tensor, index: Tensor, label: Tensor | None = None, group: Tensor | None = None) -> None:
+        """Add vectors (N, D) of the samples `index` (N,), into the groups `group` (N,) where they are given.
 
         Raises:
             ValueError: the shape is wrong or a value is not finite.
         """
         require_features(features, self.dimensions)
-        group = group_numbers(index, len(self.groups)).to(features.device)
+        count = len(self.groups)
+        numbers = group_numbers(index, count) if group is None or count != GROUPS else group
+        numbers = numbers.to(features.device)
         for number, moments in enumerate(self.groups):
-            moments.update(features[group == number])
+            moments.update(features[numbers == number])
 
     def merge(self, other: Self) -> None:
         """Add all vectors that `other` has seen.
@@ -142,12 +147,12 @@ class FeatureStore:
 
     def __init__(self, dimensions: int) -> None:
         self.dimensions = dimensions
-        self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
     @property
     def count(self) -> int:
         """Number of vectors seen."""
-        return sum(len(index) for _, index, _ in self._parts)
+        return sum(len(index) for _, index, _, _ in self._parts)
 
     @property
     def features(self) -> Tensor:
@@ -164,8 +169,13 @@ class FeatureStore:
         """The classes (N,) in the order of the indices; -1 where a sample has none."""
         return self._sorted()[2]
 
-    def update(self, features: Tensor, index: Tensor, label: Tensor | None = None) -> None:
-        """Add vectors (N, D) of the samples `index` (N,) with their classes (N,), if any.
+    @property
+    def group(self) -> Tensor:
+        """The groups (N,) that the samples are dealt into, in the order of the indices."""
+        return self._sorted()[3]
+
+    def update(self, features: Tensor, index: Tensor, label: Tensor | None = None, group: Tensor | None = None) -> None:
+        """Add vectors (N, D) of the samples `index` (N,) with their classes (N,) and groups (N,), if any.
 
         Raises:
             ValueError: the shape is wrong or a value is not finite.
@@ -174,7 +184,8 @@ class FeatureStore:
         classes = torch.full_like(index, -1) if label is None else label
         kept = features.detach().cpu()
         kept = kept if kept.dtype == torch.uint8 else kept.float()
-        self._parts.append((kept, index.cpu().long(), classes.cpu().long()))
+        groups = group_numbers(index.cpu()) if group is None else group.cpu().long()
+        self._parts.append((kept, index.cpu().long(), classes.cpu().long(), groups))
 
     def merge(self, other: Self) -> None:
         """Add all vectors that `other` has seen.
@@ -191,25 +202,24 @@ class FeatureStore:
         return self
 
     def state(self) -> dict[str, Tensor]:
-        """Vectors, indices and classes."""
-        features, index, label = self._sorted()
-        return {"features": features, "index": index, "label": label}
+        """Vectors, indices, classes and groups."""
+        return dict(zip(("features", "index", "label", "group"), self._sorted(), strict=True))
 
     @classmethod
     def from_state(cls, state: dict[str, Tensor]) -> Self:
         """Rebuild a store from `state`."""
         store = cls(state["features"].shape[1])
-        store._parts = [(state["features"], state["index"], state["label"])]
+        store._parts = [(state["features"], state["index"], state["label"], state["group"])]
         return store
 
-    def _sorted(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _sorted(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if not self._parts:
             none = torch.empty(0, dtype=torch.int64)
-            return torch.empty(0, self.dimensions), none, none
+            return torch.empty(0, self.dimensions), none, none, none
         if len(self._parts) > 1 or not _ascending(self._parts[0][1]):
-            features, index, label = (torch.cat(column) for column in zip(*self._parts, strict=True))
-            order = index.argsort(stable=True)
-            self._parts = [(features[order], index[order], label[order])]
+            columns = [torch.cat(column) for column in zip(*self._parts, strict=True)]
+            order = columns[1].argsort(stable=True)
+            self._parts = [tuple(column[order] for column in columns)]
         return self._parts[0]
 
 

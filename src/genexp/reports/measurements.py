@@ -13,7 +13,7 @@ from genexp.terminal import counted
 MADE_BY = ("weights", "sampler")
 """Protocol fields that say which images were made; rows of a table may differ in them, and in the seed."""
 
-FREE = (*MADE_BY, "seed")
+FREE = (*MADE_BY, "seed", "dealing")
 TRAINING, EVALUATE = "training", "evaluate"
 
 

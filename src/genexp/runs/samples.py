@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genexp.contracts import Batch, FittedSampler
 from genexp.evaluation.cache import TensorCache
-from genexp.evaluation.generation import draw, shares
+from genexp.evaluation.generation import dealt, draw, shares
 from genexp.evaluation.images import quantised
 from genexp.evaluation.protocol import describe
 from genexp.runs.build import build
@@ -94,9 +94,10 @@ class Samples:
         }
 
     def batches(self, advance: Callable[[float], None] = lambda count: None) -> Iterator[Batch]:
-        """The samples with `image`, `index` and, for a conditional model, `label`."""
+        """The samples with `image`, `index`, `group` and, for a conditional model, `label`."""
+        group = dealt(self.num, self.counts)
         for indices in shares(self.num, self.batch_size):
-            yield self._batch(indices)
+            yield {**self._batch(indices), "group": group[indices.start : indices.stop]}
             advance(len(indices))
 
     def _fit_once(self) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.dealing import GROUPS, group_numbers, random_parts
+from genexp.evaluation.dealing import GROUPS, random_parts
 from genexp.evaluation.extractors import classifier_of
 from genexp.evaluation.jackknife import draws_of_sums, groups_to_leave_out
 from genexp.evaluation.metrics.base import Better, Value
@@ -112,8 +112,8 @@ class ClassifierScore:
         """
         value, details = self._scores(generated, prepared.logits)
         draws: tuple[float, ...] = ()
-        if self.splits == 1 and groups_to_leave_out(generated.index):
-            beliefs = Beliefs.of(generated.features, group_numbers(generated.index), GROUPS, prepared.logits)
+        if self.splits == 1 and groups_to_leave_out(generated.group):
+            beliefs = Beliefs.of(generated.features, generated.group, GROUPS, prepared.logits)
             sizes = beliefs.sums[:, -1].long().tolist()
             draws = draws_of_sums(beliefs.sums.sum(0), beliefs.sums, score_of, sizes)
         return {"classifier_score": Value(value, draws, {"real": prepared.score} | details, (1.0, inf))}

@@ -56,7 +56,7 @@ class ClipScore:
         Raises:
             ValueError: there are no images, or they have no captions.
         """
-        return {"clip_score": mean_of(self._scores(generated), generated.index, {"real": prepared})}
+        return {"clip_score": mean_of(self._scores(generated), generated.group, {"real": prepared})}
 
     def _scores(self, store: FeatureStore) -> Tensor:
         if store.count == 0:

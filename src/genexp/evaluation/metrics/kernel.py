@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.dealing import GROUPS, group_numbers
+from genexp.evaluation.dealing import GROUPS
 from genexp.evaluation.jackknife import groups_to_leave_out
 from genexp.evaluation.metrics.base import DISTANCE, Better, Value
 from genexp.evaluation.statistics import FeatureStore
@@ -97,7 +97,7 @@ class KernelDistance:
         self._require(generated.count, "generated images")
         if self.subsets is not None:
             return {"kid": self._over_subsets(generated.features, prepared.features)}
-        group = group_numbers(generated.index)
+        group = generated.group
         sizes = group.bincount(minlength=GROUPS).double()
         within = sums_within(generated.features, group, GROUPS)
         across = sums_across(generated.features, prepared.features, group, GROUPS)
@@ -109,7 +109,7 @@ class KernelDistance:
 
         pairs, mixed, size = within.sum(), across.sum(), sizes.sum()
         value = distance(pairs, mixed, size)
-        if not groups_to_leave_out(generated.index, keep=2):
+        if not groups_to_leave_out(generated.group, keep=2):
             return {"kid": Value(value)}
         rest = pairs - within.sum(0) - within.sum(1) + within.diagonal()
         without = [distance(*parts) for parts in zip(rest, mixed - across, size - sizes, strict=True)]

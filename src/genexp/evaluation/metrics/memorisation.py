@@ -128,10 +128,10 @@ class Memorisation:
         copies = float((distance == 0).double().mean())
         real = {"real": prepared.authenticity}
         return {
-            "authenticity": Value(float(authentic.mean()), draws_of_mean(authentic, generated.index), real, SHARE),
+            "authenticity": Value(float(authentic.mean()), draws_of_mean(authentic, generated.group), real, SHARE),
             "ct": Value(self._copying(distance, cell, prepared), (), {"real": 0.0}),
             "nearest_ratio": Value(
-                float(ratio.mean()), draws_of_mean(ratio, generated.index), {"real": 1.0, "copies": copies}, DISTANCE
+                float(ratio.mean()), draws_of_mean(ratio, generated.group), {"real": 1.0, "copies": copies}, DISTANCE
             ),
         }
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.data.toy2d import Kind, Toy2d
-from genexp.evaluation.dealing import GROUPS, group_numbers
+from genexp.evaluation.dealing import GROUPS
 from genexp.evaluation.extractors import classifier_of
 from genexp.evaluation.jackknife import draws_of_mean, draws_of_sums, groups_to_leave_out
 from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, Value
@@ -78,7 +78,7 @@ class Modes:
         mode = prepared.assign(generated.features)
         hit = len(mode.unique())
         details = {"classes": float(len(prepared.counts)), "real": float((prepared.counts > 0).sum())}
-        return {"modes": Value(float(hit), (), details), "mode_kl": _divergence(mode, generated.index, prepared.counts)}
+        return {"modes": Value(float(hit), (), details), "mode_kl": _divergence(mode, generated.group, prepared.counts)}
 
 
 class PointModes:
@@ -151,8 +151,8 @@ class PointModes:
         share = good.double()
         return {
             "modes": Value(float(len(mode[good].unique())), (), {"classes": float(len(self._centres))}),
-            "mode_kl": _divergence(mode, generated.index, prepared.counts),
-            "mode_quality": Value(float(share.mean()), draws_of_mean(share, generated.index), limits=SHARE),
+            "mode_kl": _divergence(mode, generated.group, prepared.counts),
+            "mode_quality": Value(float(share.mean()), draws_of_mean(share, generated.group), limits=SHARE),
         }
 
     def _nearest(self, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -180,12 +180,12 @@ def divergence(counts: Tensor, real_counts: Tensor) -> float:
     return float(torch.xlogy(share, share * real.sum() / real).sum())
 
 
-def _divergence(mode: Tensor, index: Tensor, real_counts: Tensor) -> Value:
+def _divergence(mode: Tensor, group: Tensor, real_counts: Tensor) -> Value:
     modes = len(real_counts)
     value = divergence(mode.bincount(minlength=modes), real_counts)
-    if not groups_to_leave_out(index):
+    if not groups_to_leave_out(group):
         return Value(value)
-    by_group = (group_numbers(index) * modes + mode).bincount(minlength=GROUPS * modes).reshape(GROUPS, modes)
+    by_group = (group * modes + mode).bincount(minlength=GROUPS * modes).reshape(GROUPS, modes)
     sizes = by_group.sum(1).tolist()
     draws = draws_of_sums(by_group.sum(0), by_group, lambda counts: divergence(counts, real_counts), sizes)
     return Value(value, draws, limits=DISTANCE)

@@ -93,7 +93,7 @@ class MsSsimDiversity:
         pairs = positions[seeded_pairs(len(positions), self.pairs, self.seed)]
         images = self.extractor.restored(store.features)
         measured = within(self._similarity, images, pairs, chunk_of(self.extractor.shape, 1 << 18))
-        return mean_of_pairs(measured, pairs, store.index)
+        return mean_of_pairs(measured, pairs, store.group)
 
     def _similarity(self, first: Tensor, second: Tensor) -> Tensor:
         return multi_scale_similarity(first, second, self.scales, self.window, self.sigma)

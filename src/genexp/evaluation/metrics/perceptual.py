@@ -227,7 +227,7 @@ def _checked(
 def _paired(metric: Paired, distance: Distance, generated: FeatureStore, reference: FeatureStore) -> Value:
     require_matched(type(metric).__name__, generated, reference)
     first, second = metric.extractor.restored(generated.features), metric.extractor.restored(reference.features)
-    return replace(mean_of(between(distance, first, second, CHUNK), generated.index), limits=DISTANCE)
+    return replace(mean_of(between(distance, first, second, CHUNK), generated.group), limits=DISTANCE)
 
 
 def _diversity(
@@ -235,4 +235,4 @@ def _diversity(
 ) -> Value:
     pairs = seeded_pairs(store.count, metric.pairs, metric.seed)
     measured = within(distance, metric.extractor.restored(store.features), pairs, CHUNK)
-    return replace(mean_of_pairs(measured, pairs, store.index, details), limits=DISTANCE)
+    return replace(mean_of_pairs(measured, pairs, store.group, details), limits=DISTANCE)

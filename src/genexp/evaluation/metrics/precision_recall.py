@@ -75,7 +75,7 @@ class PrecisionRecall:
             ValueError: there are not more than k generated images.
         """
         require_more_than(self.k, generated.count, "generated images")
-        groups = groups_to_leave_out(generated.index, keep=self.k + 1)
+        groups = groups_to_leave_out(generated.group, keep=self.k + 1)
         points = generated.features
         reach = radii_without_groups(points, groups, self.k) if groups else radii(points, self.k)[None]
         left_out = torch.full((len(points),), len(reach), dtype=torch.int64)
@@ -91,7 +91,7 @@ class PrecisionRecall:
                 covered[number, real] |= (distance - usable).amin(1) <= 0
         recalls = covered.double().mean(1).tolist()
         draws = centred_draws(recalls[-1], recalls[:-1], sizes_of(groups)) if groups else ()
-        precision = Value(float(inside.double().mean()), draws_of_mean(inside.double(), generated.index), limits=SHARE)
+        precision = Value(float(inside.double().mean()), draws_of_mean(inside.double(), generated.group), limits=SHARE)
         return {"precision": precision, "recall": Value(recalls[-1], draws, limits=SHARE)}
 
 
@@ -150,7 +150,7 @@ class DensityCoverage:
         if not generated.count:
             raise ValueError("density and coverage need at least 1 generated image, got 0")
         balls = torch.zeros(generated.count, dtype=torch.float64)
-        groups = groups_to_leave_out(generated.index)
+        groups = groups_to_leave_out(generated.group)
         parts = groups or [torch.arange(generated.count)]
         held = torch.zeros(len(parts), len(prepared.points), dtype=torch.bool)
         for number, members in enumerate(parts):
@@ -165,7 +165,7 @@ class DensityCoverage:
         density = balls / self.k
         expected = same_law_coverage(self.k, len(prepared.points), generated.count)
         return {
-            "density": Value(float(density.mean()), draws_of_mean(density, generated.index), limits=DISTANCE),
+            "density": Value(float(density.mean()), draws_of_mean(density, generated.group), limits=DISTANCE),
             "coverage": Value(coverage, draws, {"same_law": expected}, SHARE),
         }
 

@@ -62,8 +62,8 @@ class Reconstruction:
         similarity = between(self._similarity, first, second, chunk)
         details = {"pooled": float(-10 * (error.mean() / 4).log10()), "identical": float((error == 0).sum())}
         return {
-            "psnr": mean_of(noise_ratio, generated.index, details),
-            "ssim": mean_of(similarity, generated.index),
+            "psnr": mean_of(noise_ratio, generated.group, details),
+            "ssim": mean_of(similarity, generated.group),
         }
 
     def _similarity(self, first: Tensor, second: Tensor) -> Tensor:

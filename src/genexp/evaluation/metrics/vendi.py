@@ -71,7 +71,7 @@ class Vendi:
         directions = _directions(generated)
         similarities = _similarities(directions)
         value = vendi_score(similarities)
-        groups = groups_to_leave_out(generated.index)
+        groups = groups_to_leave_out(generated.group)
         draws: tuple[float, ...] = ()
         if groups and directions.shape[1] <= _QUICK:
             moments = _second_moments(directions)
