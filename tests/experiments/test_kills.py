@@ -47,7 +47,8 @@ QUICK = [
     ("after last.ckpt", 3),
     ("after best.ckpt", 1),
 ]
-EVERY = [(f"evaluation {what}", number) for what in ("begun", "written") for number in (1, 2, 3)] + [
+EVALUATION = [(f"evaluation {what}", number) for what in ("begun", "written") for number in (1, 2, 3)]
+EVERY = EVALUATION + [
     (f"{side} {name}", number)
     for name, times in (("last.ckpt", 8), ("best.ckpt", 1), ("best.json", 1))
     for side in ("before", "after")
@@ -123,11 +124,17 @@ def test_an_interrupt_loses_nothing(moment, number, straight, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [KILLED, INTERRUPTED])
 @pytest.mark.parametrize(("moment", "number"), EVERY)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_window_of_every_family(family, moment, number, how, straight, tmp_path):
-    require_equal(straight(family), killed_and_resumed(family, tmp_path, moment, number, how))
+def test_a_kill_in_any_window_of_any_family_loses_nothing(family, moment, number, straight, tmp_path):
+    require_equal(straight(family), killed_and_resumed(family, tmp_path, moment, number))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("moment", "number"), EVALUATION)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_interrupt_of_any_evaluation_of_any_family_loses_nothing(family, moment, number, straight, tmp_path):
+    require_equal(straight(family), killed_and_resumed(family, tmp_path, moment, number, INTERRUPTED))
 
 
 def test_a_best_that_a_kill_kept_from_its_name_is_found_and_said(straight, tmp_path, capsys):
