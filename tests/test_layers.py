@@ -17,7 +17,7 @@ def place(path):
     return path.relative_to(PACKAGE).with_suffix("").parts
 
 
-ROOTS = {"contracts", "tensors", "ramps", "terminal", "shipped", "startup", "yaml_files", "partial_files"}
+ROOTS = {"contracts", "tensors", "ramps", "terminal", "shipped", "startup", "yaml_files", "partial_files", "on_disk"}
 BELOW = {  # package -> packages of ours that it may import beside layer 0 and itself
     "data": set(),
     "networks": set(),
@@ -46,6 +46,13 @@ HEAVY_FREE = [
     "runs/provenance",
     "runs/origin",
     "runs/problems",
+    "runs/rules",
+    "runs/fields",
+    "runs/arguments",
+    "runs/devices",
+    "runs/interpolations",
+    "runs/validation",
+    "on_disk",
     "commands/compare",
     "commands/train",
     "terminal",

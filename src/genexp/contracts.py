@@ -117,6 +117,10 @@ Progress = Callable[[int, int], None]
 class Sampler(Protocol):
     """How images are drawn from a trained model. Knows the model by protocol only; never holds it."""
 
+    def require(self, model: object) -> None:
+        """Raise TypeError unless it draws from `model`, ValueError where a setting does not fit it."""
+        ...
+
     def start(self, model: object, noise: IndexedNoise) -> Tensor:
         """The initial noise or latent, one row a sample; what an interpolation interpolates."""
         ...
@@ -136,10 +140,6 @@ class Sampler(Protocol):
 @runtime_checkable
 class FittedSampler(Protocol):
     """A sampler that first learns from the training images how the latents of a model are distributed."""
-
-    def require(self, model: object) -> None:
-        """Raise TypeError unless it can be fitted to `model`."""
-        ...
 
     def fit(self, model: object, batches: Iterable[Batch]) -> None:
         """Learn from images (B, C, H, W) in a fixed order; replaces what was learned before."""

@@ -80,6 +80,9 @@ class Latent:
     def __init__(self, scale=1.0):
         self.scale = scale
 
+    def require(self, model):
+        assert model.latent_shape
+
     def start(self, model, noise):
         return self.scale * noise.normal(*model.latent_shape)
 

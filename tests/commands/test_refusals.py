@@ -74,7 +74,7 @@ def test_train_itself_says_it_in_one_line(monkeypatch, capsys, tmp_path):
     assert (
         capsys.readouterr().err == f"genexp train: experiment: {OF_ANOTHER[tuple(overrides)]}; leave one of them out\n"
     )
-    assert not list((tmp_path / "outputs").iterdir())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -258,8 +258,8 @@ def test_values_reach_the_summary_of_the_w_and_b_run(tmp_path):
             ["generated=digits:val", "reference=digits", "data=digits", "metrics=none"],
             "metrics must name at least one metric",
         ),
-        (["run=a", "num=1"], "num must be at least 2 images, got 1"),
-        (["run=a", "batch_size=0"], "batch_size must be at least 1, got 0"),
+        (["run=a", "num=1"], "num: must be a whole number of at least 2 or null, got 1"),
+        (["run=a", "batch_size=0"], "batch_size: must be a whole number of at least 1, got 0"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(overrides, text):

@@ -138,11 +138,11 @@ def test_style_renders_its_picture(runs, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["num=0"], "num must be at least 1, got 0"),
-        (["frames=1"], "frames must be 0"),
+        (["num=0"], "num: must be a whole number of at least 1, got 0"),
+        (["frames=1"], "frames: must be 0"),
         (["label=10"], r"label must lie in \[0, 10\), got 10"),
         (["checkpoint=worst"], "checkpoint must be best, last or a file"),
-        (["weights=ema"], "weights must be averaged or raw, got 'ema'"),
+        (["weights=ema"], "weights: must be one of averaged, raw, got 'ema'"),
         (["++sampler.stepz=3"], "did you mean steps?"),
     ],
 )

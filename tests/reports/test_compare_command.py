@@ -69,10 +69,10 @@ def test_refusals_are_one_line_and_write_nothing(tmp_path):
     write_run(tmp_path / "runs", "b", {FD: 2.0}, seed=1, protocol=PROTOCOL | {"n_generated": 7})
     for option, message in (
         ("protocols=refuse", "n_generated is 500 for study/a and 7 for study/b"),
-        ("protocols=any", "protocols must be one of split, refuse, got any"),
-        ("include=x", "include must hold some of debug, failed, got x"),
-        ("source=here", "source must be one of auto, training, evaluate, got here"),
-        ("pictures=-1", "pictures must be at least 0 megabytes, got -1"),
+        ("protocols=any", "protocols: must be one of split, refuse, got 'any'"),
+        ("include=x", "include: must be one of debug, failed or a list of values, each one of debug, failed, got 'x'"),
+        ("source=here", "source: must be one of auto, training, evaluate, got 'here'"),
+        ("pictures=-1", "pictures: must be a number of at least 0, got -1"),
         ("group=none_such", "group must name some of these runs (none), got none_such"),
         ("ablation=bse", "ablation must be one with runs in "),
     ):

@@ -12,7 +12,9 @@ from genexp.runs.monitor import settle_monitor
 @pytest.mark.parametrize("guidance", [0.0, 2.0])
 def test_guidance_needs_classes(guidance, tmp_path):
     overrides = [*tiny.overrides_for("diffusion"), f"sampler.guidance={guidance}", f"paths.outputs={tmp_path / 'runs'}"]
-    with pytest.raises(ValueError, match=rf"sampler\.guidance must be 1 for a model without classes, got {guidance}"):
+    with pytest.raises(
+        ValueError, match=rf"sampler\.guidance: must be 1 for a model without classes, got {guidance:g}"
+    ):
         tiny.run(overrides)
     assert not [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
 

@@ -8,7 +8,9 @@ from genexp.commands import validate
 from genexp.runs.build import build
 from genexp.runs.config import compose, conf_dir, initialised
 from genexp.runs.origin import Origins
-from genexp.runs.validation import InvalidConfig, accepted_parameters, find_problems, require_valid
+from genexp.runs.problems import InvalidConfig
+from genexp.runs.signatures import parameters_of
+from genexp.runs.validation import find_problems, require_valid
 
 
 def problems(text, name="train"):
@@ -65,8 +67,9 @@ def test_keywords_of_base_classes_count_and_true_catch_alls_are_left_alone():
         def __init__(self, own, **rest):
             super().__init__(**rest)
 
-    assert accepted_parameters(Child) == ({"own", "known"}, {"own"})
-    assert accepted_parameters(dict) is None
+    found = parameters_of(Child)
+    assert (set(found.annotations), found.required) == ({"own", "known"}, {"own"})
+    assert parameters_of(dict) is None
 
 
 def test_the_file_that_set_a_wrong_key_is_named(tmp_path):
@@ -90,7 +93,7 @@ def test_every_yaml_file_takes_part_in_a_validated_composition():
             config = compose(name, overrides, with_hydra=True)
             with open_dict(config):
                 chosen = config.pop("hydra").runtime.choices.items()
-            assert [str(p) for p in find_problems(config, name, Origins())] == [], (name, overrides)
+            assert [str(p) for p in find_problems(config, name, Origins(), here=False)] == [], (name, overrides)
             seen |= {f"{group.split('@')[0]}/{choice}" for group, choice in chosen if choice}
     every = {str(p.relative_to(conf_dir()).with_suffix("")) for p in conf_dir().rglob("*.yaml")}
     composed = {name for name in every if not name.startswith("ablation/")}  # composed by tests/ablations

@@ -102,7 +102,7 @@ def require_composable(plan: Plan, trainings: Iterable[Training]) -> None:
     from genexp.commands.validate import problems_of
 
     for typical in dict.fromkeys(each.typical for each in trainings):
-        if problems := problems_of("train", list(typical)):
+        if problems := problems_of("train", list(typical), here=True):
             raise ValueError(f"{plan.ablation.name}: {'; '.join(problems)}, in genexp train {' '.join(typical)}")
     if plan.ablation.evaluate is None:
         return

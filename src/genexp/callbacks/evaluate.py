@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning import Callback, Trainer
@@ -19,7 +19,6 @@ from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.base import Metric
 from genexp.evaluation.protocol import describe
 from genexp.evaluation.scores import Generated, Score
-from genexp.sampling.base import require_grid
 from genexp.sampling.density import fit_to_training_images
 
 
@@ -52,8 +51,8 @@ class Evaluate(Callback):
         num: int = 1000,
         batch_size: int = 250,
         seed: int = 0,
-        reference: str = "train",
-        floor: str | None = "test",
+        reference: Literal["train", "val", "test"] = "train",
+        floor: Literal["train", "val", "test"] | None = "test",
         num_classes: int | None = None,
         cache: str | None = None,
     ) -> None:
@@ -61,6 +60,8 @@ class Evaluate(Callback):
             raise ValueError(f"num must be at least 2 images, got {num}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1 image, got {batch_size}")
+        if num_classes is not None and num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1 or null, got {num_classes}")
         self.sampler, self.num, self.batch_size, self.seed = sampler, num, batch_size, seed
         self.reference, self.floor, self.num_classes = reference, floor, num_classes
         self.evaluator = Evaluator(extractor, metrics, TensorCache(cache) if cache else None)
@@ -71,7 +72,7 @@ class Evaluate(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Look at the sampler and the real images before training, so that what is wrong with them is said then."""
-        require_grid(self.sampler, pl_module.source())
+        self.sampler.require(pl_module.source())
         if self.evaluator.metrics and trainer.is_global_zero:
             self._look(trainer)
 

@@ -7,7 +7,6 @@ from lightning import Callback, Trainer
 from torch import Tensor
 
 from genexp.contracts import Sampler, Trainee
-from genexp.sampling.base import require_grid
 from genexp.sampling.density import fit_to_training_images
 from genexp.tensors import Grid, IndexedNoise, Plane
 
@@ -36,15 +35,15 @@ class SampleGrid(Callback):
         num_classes: int | None = None,
         points: int = 2500,
     ) -> None:
-        for name, value in (("num", num), ("points", points)):
-            if value < 1:
+        for name, value in (("num", num), ("points", points), ("columns", columns)):
+            if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1 sample, got {value}")
         self.sampler, self.num, self.columns, self.points = sampler, num, columns, points
         self.seed, self.num_classes = seed, num_classes
 
     def on_fit_start(self, trainer: Trainer, pl_module: Trainee) -> None:
         """Say before training what the sampler cannot do with the model's schedule."""
-        require_grid(self.sampler, pl_module.source())
+        self.sampler.require(pl_module.source())
 
     @torch.no_grad()
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Trainee) -> None:

@@ -38,9 +38,10 @@ def compare(config: DictConfig) -> None:
     from genexp.reports.finding import find_run_folders
     from genexp.reports.reading import read_runs
     from genexp.reports.selection import without_debug_and_failed
+    from genexp.runs.validation import require_options
 
     begun = time.monotonic()
-    _require_options(config)
+    require_options(config, "compare")
     patterns = several(config.runs) if config.ablations is None else [_runs_of_ablation(config)]
     folders = find_run_folders(patterns)
     runs, damaged = read_runs(folders)
@@ -118,14 +119,6 @@ def _show_in_wandb(comparison: Any, config: DictConfig) -> None:
 
 _ROWS, _SETTINGS = 60, 6
 """Rows that the terminal shows, and settings that have a column there beside those in the names of the rows."""
-
-
-def _require_options(config: DictConfig) -> None:
-    for key, known in (("source", ("auto", "training", "evaluate")), ("protocols", ("split", "refuse"))):
-        if config[key] not in known:
-            raise ValueError(f"{key} must be one of {', '.join(known)}, got {config[key]}")
-    if config.pictures < 0:
-        raise ValueError(f"pictures must be at least 0 megabytes, got {config.pictures}")
 
 
 def _report(comparison: Any, paths: list[Path], seconds: float) -> None:

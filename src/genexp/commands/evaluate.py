@@ -26,7 +26,11 @@ def evaluate(config: DictConfig) -> None:
         ValueError: an option is out of range, images do not fit, or a metric needs more of them.
         FileNotFoundError: there is no such run, checkpoint or folder.
     """
-    _require_options(config)
+    _require_one_side(config)
+
+    from genexp.runs.validation import require_options
+
+    require_options(config, "evaluate")
 
     import torch
 
@@ -44,12 +48,7 @@ def evaluate(config: DictConfig) -> None:
     _report(measure(), time.monotonic() - begun)
 
 
-def _require_options(config: DictConfig) -> None:
-    for key, least in (("batch_size", 1), ("pictures", 0), ("grid", 0)):
-        if config[key] < least:
-            raise ValueError(f"{key} must be at least {least}, got {config[key]}")
-    if config.num is not None and config.num < 2:
-        raise ValueError(f"num must be at least 2 images, got {config.num}")
+def _require_one_side(config: DictConfig) -> None:
     if config.self_check:
         return
     given = [key for key in ("run", "generated") if config[key] is not None]

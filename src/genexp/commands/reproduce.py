@@ -50,9 +50,11 @@ def reproduce(config: DictConfig) -> None:
     """
     from genexp.ablations.finding import ablation_files, named
     from genexp.ablations.spec import read_ablation
+    from genexp.runs.validation import require_options
 
     if OmegaConf.is_missing(config, "ablations"):
         raise ValueError("ablation must be given: a name in conf/ablation, glob(<pattern>) or a YAML file, got none")
+    require_options(config, "reproduce")
     files = ablation_files(str(config.ablations))
     ablations = [_with_seeds(read_ablation(path, str(config.scale)), config.seeds) for path in files]
     if config.status:

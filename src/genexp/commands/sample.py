@@ -21,13 +21,17 @@ def sample(config: DictConfig) -> None:
         ValueError: an option is out of range or does not fit the model.
         FileNotFoundError: there is no such run or checkpoint.
     """
-    _require_options(config)
+    if OmegaConf.is_missing(config, "run") or config.run is None:
+        raise ValueError(f"run must name the run to draw from, got none; {newest_hint('genexp sample')}")
+
+    from genexp.runs.validation import require_options, require_valid
+
+    require_options(config, "sample")
 
     import torch
 
     from genexp.runs.drawing import Drawing
     from genexp.runs.load import load_run
-    from genexp.runs.validation import require_valid
 
     torch.set_num_threads(chosen_threads(config.threads))
     run = load_run(config.run, config.weights, config.checkpoint)
@@ -58,17 +62,6 @@ def sample(config: DictConfig) -> None:
 _RECORD = "sample.json"
 _PARTS = ("grid.png", "interpolation.png", "denoising.png", "images", "points.csv")
 """What a drawing can consist of."""
-
-
-def _require_options(config: DictConfig) -> None:
-    if OmegaConf.is_missing(config, "run") or config.run is None:
-        raise ValueError(f"run must name the run to draw from, got none; {newest_hint('genexp sample')}")
-    for key, least in (("num", 1), ("batch_size", 1), ("rows", 1), ("interpolate", 0), ("frames", 0)):
-        if config[key] < least:
-            raise ValueError(f"{key} must be at least {least}, got {config[key]}")
-    for key in ("interpolate", "frames"):
-        if config[key] == 1:
-            raise ValueError(f"{key} must be 0 (none) or at least 2, got 1")
 
 
 def _how(node: DictConfig, config: DictConfig) -> list[str]:

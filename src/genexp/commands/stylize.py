@@ -20,14 +20,18 @@ def stylize(config: DictConfig) -> None:
         ValueError: an option is out of range, or a picture cannot be used.
         FileNotFoundError: a picture, a run or a file of weights does not exist.
     """
-    _require_options(config)
-    files = {name: _picture_file(name, config[name]) for name in ("content", "style")}
+    _require_pictures(config)
+    files = {name: _picture_file(name, str(config[name])) for name in ("content", "style")}
+
+    from genexp.runs.validation import require_options, require_valid
+
+    require_options(config, "stylize")
+    _require_method(config)
 
     import torch
 
     from genexp.runs.loggers import save_png
     from genexp.runs.provenance import chosen_threads
-    from genexp.runs.validation import require_valid
     from genexp.tensors import to_uint8
 
     torch.set_num_threads(chosen_threads(config.threads))
@@ -44,21 +48,13 @@ def stylize(config: DictConfig) -> None:
     _report(out, image, how, time.monotonic() - begun)
 
 
-def _require_options(config: DictConfig) -> None:
+def _require_pictures(config: DictConfig) -> None:
     for name in ("content", "style"):
         if OmegaConf.is_missing(config, name):
             raise ValueError(f"{name} must name a picture: genexp stylize content=a.jpg style=b.jpg")
-    if config.method not in ("gatys", "adain"):
-        raise ValueError(f"method must be gatys or adain, got {config.method!r}")
-    if config.device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device must be auto, cpu or cuda, got {config.device!r}")
-    for name in ("size", "style_size"):
-        if config[name] is not None and config[name] < 16:
-            raise ValueError(f"{name} must be at least 16 pixels, got {config[name]}")
-    if config.steps < 1:
-        raise ValueError(f"steps must be at least 1, got {config.steps}")
-    if config.alpha is not None and not 0 <= config.alpha <= 1:
-        raise ValueError(f"alpha must lie in [0, 1], got {config.alpha}")
+
+
+def _require_method(config: DictConfig) -> None:
     if config.method == "adain" and config.run is None:
         pictures = " ".join(f"{name}={shlex.quote(str(config[name]))}" for name in ("content", "style"))
         outputs = Path(config.paths.outputs).expanduser().resolve()
@@ -66,6 +62,8 @@ def _require_options(config: DictConfig) -> None:
         raise ValueError(f"run must name a run of model=adain for method=adain, got null; {hint}")
     if config.method == "gatys" and (config.run is not None or config.alpha is not None):
         raise ValueError("run and alpha belong to method=adain; for method=gatys change model.style_weight")
+    if config.method == "gatys" and "image_shape" not in config.model:
+        raise ValueError(f"model must be style for method=gatys, got {config.model['_target_']}")
 
 
 def _picture_file(name: str, given: str) -> Path:
@@ -118,8 +116,6 @@ def _optimised(config: DictConfig, images: dict[str, Any]) -> tuple[Any, str]:
     from genexp.callbacks.progress import ImageProgress
     from genexp.runs.build import build, quiet_lightning
 
-    if "image_shape" not in config.model:
-        raise ValueError(f"model must be style for method=gatys, got {config.model['_target_']}")
     shapes = {f"{key}_shape": list(images[name].shape[1:]) for key, name in (("image", "content"), ("style", "style"))}
     model = build(OmegaConf.merge(config.model, shapes))
     model.seed = config.seed
@@ -127,7 +123,7 @@ def _optimised(config: DictConfig, images: dict[str, Any]) -> tuple[Any, str]:
         warnings.filterwarnings("ignore", message=".*(val_dataloader|eval mode|does not have many workers).*")
         seed_everything(config.seed, verbose=False)
         trainer = Trainer(
-            accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[config.device],
+            accelerator={"cuda": "gpu"}.get(config.device, config.device),
             devices=1,
             max_epochs=1,
             callbacks=[ImageProgress(config.steps, name="stylize", unit="steps")],

@@ -18,14 +18,16 @@ def train(config: DictConfig) -> float | None:
     Returns:
         The best monitored value, for sweeps; None when nothing is monitored.
     """
+    from genexp.runs.validation import require_valid
+
+    require_valid(config)
+
     from genexp.runs.config import resolved
     from genexp.runs.experiment import settle_hardware
     from genexp.runs.labels import settle_labels
     from genexp.runs.monitor import settle_monitor
     from genexp.runs.places import with_absolute_places
-    from genexp.runs.validation import require_valid
 
-    require_valid(config)
     settle_hardware(config)
     settle_monitor(config)
     settle_labels(config)

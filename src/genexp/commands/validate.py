@@ -3,6 +3,7 @@
 import fnmatch
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ from genexp.runs.refusals import options
 
 PRIMARIES = ("train", "sample", "evaluate", "compare", "reproduce", "stylize")
 GROUPS = ("data", "model", "sampler", "extractor", "metrics", "training", "logger", "trainer", "launcher", "debug")
-HELP = """usage: genexp validate [experiment=glob(*)] [key=value ...]
+HELP = """usage: genexp validate [command] [experiment=glob(*)] [key=value ...]
 
 without arguments   every primary configuration and every option of every group, one at a time
 experiment=glob(P)  the experiments whose name matches P
-other overrides     the training configuration that these overrides compose
+other overrides     the configuration that they compose, of train or of the command named first, on this machine:
+                    with its devices, files and folders
+
+A line reads  key: what its value must be, got what (set by the file or override)
 """
 
 
@@ -28,10 +32,10 @@ def main(arguments: list[str]) -> int:
     if arguments and arguments[0] in ("-h", "--help"):
         print(HELP, end="")
         return 0
-    checked, wrong = 0, 0
+    checked, wrong, here = 0, 0, bool(arguments) and "glob(" not in " ".join(arguments)
     for name, overrides in _selected(arguments):
         checked += 1
-        problems = problems_of(name, overrides)
+        problems = problems_of(name, overrides, here)
         if problems:
             wrong += 1
             print(f"genexp {' '.join([name, *overrides])}")
@@ -40,8 +44,14 @@ def main(arguments: list[str]) -> int:
     return 1 if wrong else 0
 
 
-def problems_of(name: str, overrides: list[str]) -> list[str]:
-    """What is wrong with one composition, composition errors included."""
+def problems_of(name: str, overrides: list[str], here: bool = False) -> list[str]:
+    """What is wrong with one composition, composition errors included.
+
+    Args:
+        name: The primary configuration.
+        overrides: What was typed.
+        here: Whether it will run on this machine, with its devices, files and folders.
+    """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -56,9 +66,9 @@ def problems_of(name: str, overrides: list[str]) -> list[str]:
             return [refusal(error, overrides)]
         if config.get("sweep") is not None and (wrong := _wrong_question(config.sweep)):
             return [wrong]
-        if not find_problems(config, name, Origins()):
-            return []
-        problems = find_problems(config, name, Origins.of_composition(name, overrides))
+        problems = find_problems(config, name, Origins(overrides=overrides), here)
+        origins = Origins.of_composition(name, overrides) if problems else Origins()
+        problems = [replace(each, origin=origins.of(each.key)) for each in problems]
         other = conflict(problems, overrides)
         return [str(problem) for problem in ([other] if other else problems)]
 
@@ -73,7 +83,8 @@ def _selected(arguments: list[str]) -> Iterator[tuple[str, list[str]]]:
                 yield "train", [f"experiment={name}", *rest]
         return
     if arguments:
-        yield "train", arguments
+        named = arguments[0] in PRIMARIES
+        yield (arguments[0], arguments[1:]) if named else ("train", arguments)
         return
     yield from every_composition()
 
@@ -86,7 +97,7 @@ def every_composition() -> Iterator[tuple[str, list[str]]]:
     for group in GROUPS:
         for choice in options(group):
             if "/" not in choice:
-                yield "train", _fitting([[f"{group}={choice}", *data] for data in _data_for(group)])
+                yield "train", _fitting([[f"{group}={choice}", *others] for others in _others_for(group)])
     for experiment in options("experiment"):
         yield "train", [f"experiment={experiment}"]
     for override in nested_choices():
@@ -134,9 +145,15 @@ def _wrong_question(node: Any) -> str | None:
     return None
 
 
-def _data_for(group: str) -> list[list[str]]:
-    """Overrides of the data to try a choice with: the default data, and for what measures data, every other."""
-    return [[], *([f"data={name}"] for name in options("data"))] if group in ("extractor", "metrics") else [[]]
+_POINTS = ["data=toy2d", "model/network=mlp"]
+
+
+def _others_for(group: str) -> list[list[str]]:
+    """Overrides to try a choice with: none; further data for what measures them, models for samplers, MLPs for data."""
+    others = {"extractor": "data", "metrics": "data", "sampler": "model"}
+    if group in others:
+        return [[], *([f"{others[group]}={name}"] for name in options(others[group]) if "/" not in name), _POINTS]
+    return [[], _POINTS[1:]] if group == "data" else [[]]
 
 
 def _fitting(tried: list[list[str]]) -> list[str]:

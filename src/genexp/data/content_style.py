@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import torch
 from PIL import Image
@@ -18,9 +18,11 @@ from genexp.data.picture_files import ImageFiles
 from genexp.data.pictures import Preparation, to_tensor, with_channels
 from genexp.data.source import Split, fingerprint, require_split
 from genexp.data.store import Subset, survey
+from genexp.on_disk import OnDisk
 from genexp.tensors import mix_seed
 
 Crop = Literal["random", "centre"]
+Root = Annotated[str | Path, OnDisk("file or folder", PHOTOGRAPHS)]
 
 
 class Photographs:
@@ -38,7 +40,7 @@ class Photographs:
 
     def __init__(
         self,
-        root: str | Path | Sequence[str | Path],
+        root: Root | Sequence[Root],
         val_share: float = 0.05,
         test_share: float = 0.05,
         on_bad_image: OnBadImage = "error",

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from genexp.data.decoding import EXTENSIONS, MAX_PIXELS
 from genexp.data.layout import shown, split_folders, subfolders
@@ -13,6 +13,7 @@ from genexp.data.listing import Listing, Passed, Picture, also, find_pictures, i
 from genexp.data.picture_files import ImageFiles, few
 from genexp.data.pictures import Preparation
 from genexp.data.source import Split, require_split
+from genexp.on_disk import OnDisk
 from genexp.terminal import counted, plain
 
 OnBadImage = Literal["error", "skip"]
@@ -44,7 +45,7 @@ class Folder:
 
     def __init__(
         self,
-        root: str | Path,
+        root: Annotated[str | Path, OnDisk("folder")],
         image_size: int,
         channels: int = 3,
         fit: Literal["crop", "pad", "stretch"] = "crop",

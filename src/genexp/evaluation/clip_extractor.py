@@ -4,15 +4,17 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from genexp.evaluation.extractors import frozen
 from genexp.evaluation.image_extractor import in_colour
-from genexp.evaluation.resizing import require_resize, resized
+from genexp.evaluation.resizing import Resize, require_resize, resized
 from genexp.evaluation.vgg_extractor import standardised
 from genexp.evaluation.weights_files import checked_digest
+from genexp.on_disk import OnDisk
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +48,9 @@ class ClipFeatures:
     def __init__(
         self,
         model: str = "openai/clip-vit-base-patch32",
-        folder: str | None = None,
+        folder: Annotated[str, OnDisk("folder")] | None = None,
         digest: str | None = None,
-        resize: str = "pil_clean",
+        resize: Resize = "pil_clean",
     ) -> None:
         self.resize = require_resize(resize)
         transformers = _transformers()

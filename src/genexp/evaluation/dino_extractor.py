@@ -1,11 +1,13 @@
 """DINOv2 features, from the published weights."""
 
+from typing import Annotated, Literal
+
 import torch
 from torch import Tensor
 
 from genexp.evaluation.extractors import frozen
 from genexp.evaluation.image_extractor import in_colour
-from genexp.evaluation.resizing import require_resize, resized
+from genexp.evaluation.resizing import Resize, require_resize, resized
 from genexp.evaluation.vgg_extractor import IMAGENET_MEAN, IMAGENET_STD, standardised
 from genexp.evaluation.weights_files import (
     checked_digest,
@@ -15,6 +17,7 @@ from genexp.evaluation.weights_files import (
     require_tensors,
 )
 from genexp.networks.vision_transformer import VisionTransformer
+from genexp.on_disk import OnDisk
 
 ADDRESSES = {
     size: f"https://dl.fbaipublicfiles.com/dinov2/dinov2_vit{size}14/dinov2_vit{size}14_pretrain.pth" for size in "sbl"
@@ -49,10 +52,10 @@ class DinoFeatures:
 
     def __init__(
         self,
-        size: str = "b",
-        weights: str | None = None,
+        size: Literal["s", "b", "l"] = "b",
+        weights: Annotated[str, OnDisk("file")] | None = None,
         digest: str | None = None,
-        resize: str = "pil_clean",
+        resize: Resize = "pil_clean",
         image_size: int = 224,
     ) -> None:
         if size not in ADDRESSES:

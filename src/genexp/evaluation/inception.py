@@ -4,6 +4,7 @@ import hashlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Literal
 from urllib.error import URLError
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torchmetrics.image.fid import NoTrainInceptionV3
 
 from genexp.evaluation.protocol import OFFICIAL_INCEPTION
+from genexp.on_disk import OnDisk
 from genexp.tensors import to_uint8
 
 FILE = f"weights-inception-2015-12-05-{OFFICIAL_INCEPTION}.pth"
@@ -40,7 +42,11 @@ class InceptionFeatures:
     image_size = 299
     resize = "tf1_legacy"
 
-    def __init__(self, weights: str | None = None, features: int = 2048) -> None:
+    def __init__(
+        self,
+        weights: Annotated[str, OnDisk("file")] | None = None,
+        features: Literal[64, 192, 768, 2048] = 2048,
+    ) -> None:
         if features not in (64, 192, 768, 2048):
             raise ValueError(f"features must be 64, 192, 768 or 2048, got {features}")
         path = official_weights() if weights is None else Path(weights)

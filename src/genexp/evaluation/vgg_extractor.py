@@ -1,13 +1,16 @@
 """VGG features, from torchvision's weights."""
 
+from typing import Annotated, Literal
+
 import torch
 from torch import Tensor, nn
 from torchvision.models import get_model
 
 from genexp.evaluation.extractors import frozen
 from genexp.evaluation.image_extractor import in_colour
-from genexp.evaluation.resizing import require_resize, resized
+from genexp.evaluation.resizing import Resize, require_resize, resized
 from genexp.evaluation.weights_files import checked_digest, read_state, require_tensors, torchvision_file
+from genexp.on_disk import OnDisk
 
 IMAGE_SIZE = 224
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -42,7 +45,11 @@ class VggFeatures:
     dimensions, image_size = 4096, IMAGE_SIZE
 
     def __init__(
-        self, depth: int = 16, weights: str | None = None, digest: str | None = None, resize: str = "torch_antialias"
+        self,
+        depth: Literal[16, 19] = 16,
+        weights: Annotated[str, OnDisk("file")] | None = None,
+        digest: str | None = None,
+        resize: Resize = "torch_antialias",
     ) -> None:
         if depth not in DEPTHS:
             raise ValueError(f"depth must be one of {', '.join(map(str, DEPTHS))}, got {depth}")

@@ -20,12 +20,19 @@ class Update:
         parameters: Builds the list of parameters; called when the optimiser is made.
         learning_rate: Factor on the optimiser's own learning rate, as a function of images seen.
         clip: Largest global gradient norm, or None. Applied to unscaled gradients in every precision.
+
+    Raises:
+        ValueError: `clip` is not above 0.
     """
 
     optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
     parameters: Callable[[], list[nn.Parameter]]
     learning_rate: Ramp = Constant()
     clip: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"clip must be above 0, or null for no clipping, got {self.clip}")
 
 
 def with_options(states: list[dict[str, Any]], updates: dict[str, Update]) -> list[dict[str, Any]]:

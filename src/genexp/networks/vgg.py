@@ -5,12 +5,15 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Annotated
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
+
+from genexp.on_disk import OnDisk
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +58,7 @@ class VGG(nn.Module):
 
     def __init__(
         self,
-        weights: str,
+        weights: Annotated[str, OnDisk("file", ("random", "torchvision"))],
         depth: int = 19,
         last: str = "relu5_1",
         pooling: str = "max",

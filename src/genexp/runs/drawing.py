@@ -6,7 +6,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from genexp.contracts import FittedSampler, ImageMap
+from genexp.contracts import Denoiser, FittedSampler, ImageMap, LatentDecoder
 from genexp.runs.build import build
 from genexp.runs.hardware import device_of
 from genexp.sampling.density import fit_to_training_images
@@ -28,7 +28,7 @@ class Drawing:
         label: One class for every image, or None for all classes in turn.
 
     Raises:
-        ValueError: `label` is given for a model without classes, or lies outside them.
+        ValueError: the sampler does not fit the model; `label` is given for a model without classes, or lies outside.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Drawing:
     ) -> None:
         self.device, self.seed, self.batch_size, self.label = device_of(device), seed, batch_size, label
         self.source, self.sampler, self._data = model.to(self.device).source(), build(sampler), config.data
+        require_fitting(self.sampler, self.source)
         if isinstance(self.sampler, FittedSampler):
             fit_to_training_images(self.sampler, self.source, build(self._data), self.device)
         self.num_classes: int | None = config.model.get("num_classes")
@@ -131,6 +132,21 @@ class Drawing:
         return torch.cat(parts)[:num]
 
 
+def require_fitting(sampler: Any, model: object) -> None:
+    """Check that a sampler draws from a trained model.
+
+    Raises:
+        ValueError: it does not, or no sampler does.
+    """
+    try:
+        sampler.require(model)
+    except TypeError as error:
+        if isinstance(model, Denoiser | LatentDecoder | ImageMap):
+            raise ValueError(f"sampler must fit the model of the run: {error}") from error
+        name = type(model).__name__
+        raise ValueError(f"run must be of a model that draws images from noise, got {name}: {error}") from error
+
+
 def require_drawable(model: Any, sampler: DictConfig) -> None:
     """Check that a trained family draws images from noise with this sampler.
 
@@ -138,10 +154,9 @@ def require_drawable(model: Any, sampler: DictConfig) -> None:
         ValueError: it does not.
     """
     drawing, source = build(sampler), model.source()
+    require_fitting(drawing, source)
     try:
-        if isinstance(drawing, FittedSampler):
-            drawing.require(source)
-        else:
+        if not isinstance(drawing, FittedSampler):
             drawing.start(source, IndexedNoise(0, [0]))
     except TypeError as error:
         name = type(model).__name__

@@ -59,7 +59,6 @@ def assemble(
     Raises:
         DamagedRun: a resumed run's journal is damaged.
     """
-    _require_classes_for_guidance(config)
     torch.set_num_threads(config.threads)
     with quiet_lightning():
         seed_everything(config.seed, verbose=False)
@@ -74,15 +73,6 @@ def assemble(
         told(loggers, journal.past(point, repeats))
     trainer = _trainer(config, folder, list(callbacks.values()), list(loggers.values()))
     return Experiment(data, model, callbacks, loggers, trainer)
-
-
-def _require_classes_for_guidance(config: DictConfig) -> None:
-    guidance = (config.get("sampler") or {}).get("guidance", 1)
-    if guidance != 1 and config.model.get("num_classes") is None:
-        raise ValueError(
-            f"sampler.guidance must be 1 for a model without classes, got {guidance}: "
-            "model.num_classes=${data.num_classes} gives it classes"
-        )
 
 
 def _with_paths(callbacks: DictConfig, folder: RunFolder) -> DictConfig:
@@ -121,7 +111,7 @@ def _trainer(config: DictConfig, folder: RunFolder, callbacks: list[Callback], l
     profiler = node.get("profiler")
     if OmegaConf.is_dict(profiler) and profiler.get("dirpath") is None:
         profiler.dirpath = str(folder.path)
-    _require_safe_strategy(node.get("strategy", "auto"), node.devices)
+    require_safe_strategy(node.get("strategy", "auto"), node.devices)
     if node.get("deterministic") is False and not torch.are_deterministic_algorithms_enabled():
         node.deterministic = None  # torch imports its compiler to switch off what is off
     with quiet_lightning():
@@ -134,7 +124,12 @@ def _trainer(config: DictConfig, folder: RunFolder, callbacks: list[Callback], l
         )
 
 
-def _require_safe_strategy(strategy: Any, devices: Any) -> None:
+def require_safe_strategy(strategy: Any, devices: Any) -> None:
+    """Refuse a strategy that fails with networks that take turns, and several processes a run where jobs share one.
+
+    Raises:
+        ValueError: it is one of these.
+    """
     if strategy == "ddp":
         raise ValueError(
             f"strategy must be {MANUAL_DDP} (networks that take turns leave parameters without a gradient), got ddp"

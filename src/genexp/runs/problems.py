@@ -7,11 +7,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: the dotted key, what is wrong with it, and where it was set."""
+    """One thing that is wrong: the dotted key, what is wrong with it, and where it was set.
+
+    `of_value` says that the value is wrong, which may come from elsewhere, rather than the key.
+    """
 
     key: str
     message: str
     origin: str | None = None
+    of_value: bool = False
 
     def __str__(self) -> str:
         return f"{self.key}: {self.message}" + (f" (set by {self.origin})" if self.origin else "")
@@ -21,7 +25,8 @@ class InvalidConfig(ValueError):
     """A configuration that names things the code does not have."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("the configuration is not valid:\n" + "\n".join(f"  {problem}" for problem in problems))
+        lines = [str(problem) for problem in problems]
+        super().__init__(lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} keys are not valid:", *lines]))
         self.problems = problems
 
 

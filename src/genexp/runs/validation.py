@@ -1,18 +1,25 @@
-"""Check a configuration against the signatures of what it builds, without building anything."""
+"""Check a configuration before anything is made of it: names, values, what fits together, and what is there.
 
-import inspect
-from collections.abc import Iterator
+Keys that need no signature come first, without torch. Where these are wrong and nothing else was typed, no more is
+looked at: shipped configurations are sound.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
+from genexp.runs.arguments import TRAINER
 from genexp.runs.config import conf_dir
+from genexp.runs.devices import device_problems
+from genexp.runs.fields import COMMANDS, GROUPS, SECTIONS, refusal_of
+from genexp.runs.interpolations import MISSING, carried_out, missing, source_of, sources_below
+from genexp.runs.nodes import node_problems
 from genexp.runs.origin import Origins
 from genexp.runs.problems import InvalidConfig, Problem, did_you_mean
-from genexp.runs.targets import locate, require_allowed
-
-_RESERVED = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+from genexp.runs.rules import Rule
 
 
 def require_valid(config: DictConfig, name: str = "train", origins: Origins | None = None) -> None:
@@ -22,126 +29,122 @@ def require_valid(config: DictConfig, name: str = "train", origins: Origins | No
         raise InvalidConfig(problems)
 
 
-def find_problems(config: DictConfig, name: str = "train", origins: Origins | None = None) -> list[Problem]:
-    """Every unknown key, missing argument, broken interpolation and unreachable target of a composed configuration.
+def require_options(config: DictConfig, name: str) -> None:
+    """Raise `InvalidConfig` where a key of a command's own holds a wrong value; groups are left for later.
+
+    For commands that fill in what their groups take from a run. Imports no torch unless a GPU is asked for.
+    """
+    own = OmegaConf.masked_copy(config, [key for key in config if key in COMMANDS[name]])
+    plain, problems = carried_out(config)
+    kept = {key: plain[key] for key in own}
+    problems = [each for each in problems if each.key in COMMANDS[name]]
+    problems += [*_values(kept, name), *_missing(kept)]
+    problems += [] if problems else device_problems(kept)
+    if problems:
+        raise InvalidConfig(_with_origins(_once(config, problems), None))
+
+
+def find_problems(
+    config: DictConfig, name: str = "train", origins: Origins | None = None, here: bool = True
+) -> list[Problem]:
+    """Everything that is wrong with a composed configuration, each fault once, at the key that set it.
+
+    Unknown keys, missing arguments, values of a wrong type or range, broken interpolations, unreachable targets, parts
+    that do not fit each other; files, folders and devices that are not there.
 
     Args:
         config: The composed configuration.
         name: Its primary config, which says what top-level keys exist.
         origins: Knows which file set a key; by default asked from the running Hydra.
+        here: Whether it will run on this machine, with its files and devices.
     """
     if "hydra" in config:
         config = config.copy()
         with open_dict(config):
             config.pop("hydra")
-    try:
-        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
-    except OmegaConfBaseException:
-        problems = list(_interpolations(config))
-        if not problems:
-            raise
-    else:
-        problems = [*_top_level(plain, name), *_nodes(plain, "")]
+    plain, problems = carried_out(config)
+    problems += [*_top_level(plain, name), *_sections(plain), *_values(plain, name), *(_missing(plain) if here else ())]
+    if here and not any(each.key.startswith(("trainer", "device")) for each in problems):
+        problems += device_problems(plain)
+    problems = _once(config, problems)
+    if not problems or _is_more_typed(problems, origins):
+        problems = _once(config, [*problems, *node_problems(plain, {each.key for each in problems}, here)])
+    return _with_origins(problems, origins)
+
+
+def _with_origins(problems: list[Problem], origins: Origins | None) -> list[Problem]:
     if not problems:
         return []
     origins = origins or Origins.of_running_hydra()  # composes the configuration once more
     return [Problem(p.key, p.message, p.origin or origins.of(p.key)) for p in problems]
 
 
-def _interpolations(node: Any, path: str = "") -> Iterator[Problem]:
-    keys = range(len(node)) if OmegaConf.is_list(node) else list(node)
-    for key in keys:
-        here = f"{path}[{key}]" if OmegaConf.is_list(node) else f"{path}.{key}" if path else str(key)
-        if OmegaConf.is_missing(node, key):
-            continue
-        try:
-            value = node[key]
-        except OmegaConfBaseException as error:
-            yield Problem(here, str(error).splitlines()[0])
-            continue
-        if OmegaConf.is_config(value) and not OmegaConf.is_interpolation(node, key):
-            yield from _interpolations(value, here)
+def _is_more_typed(problems: list[Problem], origins: Origins | None) -> bool:
+    """Whether something was typed that the problems do not explain; then the rest is looked at too, with torch."""
+    typed = _typed() if origins is None else origins.overrides
+    if typed is None or "torch" in sys.modules:
+        return True
+    keys = [each.lstrip("+~").split("=")[0] for each in typed if each != "experiment=quickstart"]
+    known = {each.key for each in problems} | {key for rules in COMMANDS.values() for key in rules}
+    return any(key not in known and not key.startswith("hydra") for key in keys)
+
+
+def _typed() -> list[str] | None:
+    from hydra.core.hydra_config import HydraConfig
+
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else None
+
+
+def _once(config: DictConfig, problems: Iterable[Problem]) -> list[Problem]:
+    """Problems at the keys that set the values, one for each; those of values that others make up are left out."""
+    found: dict[str, Problem] = {}
+    sources = [(source_of(config, each.key) if each.of_value else each.key, each) for each in problems]
+    for key, each in sorted(sources, key=lambda pair: pair[0] != pair[1].key):
+        taker = "" if key == each.key or each.key.startswith("callbacks.") else f" ({each.key} takes it)"
+        found.setdefault(key, Problem(key, f"{each.message}{taker}", each.origin))
+    return [each for key, each in found.items() if not (sources_below(config, key) - {key}) & found.keys()]
 
 
 def _top_level(plain: dict[str, Any], name: str) -> Iterator[Problem]:
-    known = _declared_keys(name)
+    known = declared_keys(name)
     for key in plain:
         if key not in known:
             yield Problem(str(key), f"is not a key of {name}{did_you_mean(str(key), known)}")
 
 
-def _declared_keys(name: str) -> set[str]:
+@cache
+def declared_keys(name: str) -> frozenset[str]:
+    """The top-level keys of a primary config: its own and its groups."""
     primary = OmegaConf.load(conf_dir() / f"{name}.yaml")
     groups = set()
     for entry in primary.get("defaults", []):
         if OmegaConf.is_dict(entry):
             groups |= {str(key).split("@")[-1].split("/")[-1] for key in entry if not str(key).startswith("override ")}
-    return {str(key) for key in primary} - {"defaults", "hydra"} | groups - {"experiment", "debug"}
+    return frozenset({str(key) for key in primary} - {"defaults", "hydra"} | groups - {"experiment", "debug"})
 
 
-def _nodes(node: Any, path: str) -> Iterator[Problem]:
-    if isinstance(node, dict):
-        if "_target_" in node:
-            yield from _against_signature(node, path)
-        elif path in _SECTIONS:
-            known = _section_keys(path)
-            for key in node:
-                if key not in known:
-                    yield Problem(f"{path}.{key}", f"is not a key of {path}{did_you_mean(str(key), known)}")
-        for key, value in node.items():
-            yield from _nodes(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(node, list):
-        for i, value in enumerate(node):
-            yield from _nodes(value, f"{path}[{i}]")
+def _sections(plain: dict[str, Any]) -> Iterator[Problem]:
+    for section, rules in SECTIONS.items():
+        if isinstance(plain.get(section), dict):
+            for key in plain[section]:
+                if key not in rules:
+                    yield Problem(f"{section}.{key}", f"is not a key of {section}{did_you_mean(str(key), rules)}")
+            yield from _against(plain[section], rules, f"{section}.")
+    if isinstance(trainer := plain.get("trainer"), dict):
+        yield from _against(trainer, TRAINER, "trainer.")
 
 
-_SECTIONS = {"training": "training/standard.yaml", "paths": "paths/default.yaml"}
+def _values(plain: dict[str, Any], name: str) -> Iterator[Problem]:
+    yield from _against(plain, COMMANDS[name], "")
+    if name in ("train", "stylize"):
+        yield from _against(plain, GROUPS, "")
 
 
-def _section_keys(path: str) -> set[str]:
-    body = OmegaConf.load(conf_dir() / _SECTIONS[path])
-    return {str(key) for key in body.get(path, body)}
+def _against(plain: dict[str, Any], rules: dict[str, Rule], above: str) -> Iterator[Problem]:
+    for key, rule in rules.items():
+        if key in plain and plain[key] != MISSING and not rule.accepts(plain[key]):
+            yield refusal_of(f"{above}{key}", rule, plain[key])
 
 
-def _against_signature(node: dict[str, Any], path: str) -> Iterator[Problem]:
-    target = node["_target_"]
-    try:
-        require_allowed(target, path)
-        found = locate(target)
-    except ValueError as error:
-        yield Problem(f"{path}._target_", str(error))
-        return
-    parameters = accepted_parameters(found)
-    if parameters is None:
-        return
-    known, required = parameters
-    for key in node:
-        if key not in known and key not in _RESERVED:
-            yield Problem(f"{path}.{key}", f"is not an argument of {target}{did_you_mean(str(key), known)}")
-    if not node.get("_partial_", False):
-        for key in sorted(required - set(node)):
-            yield Problem(f"{path}.{key}", f"is required by {target} and is not set")
-
-
-def accepted_parameters(found: Any) -> tuple[set[str], set[str]] | None:
-    """Names that a callable accepts and those it requires; None when it accepts any keyword that we cannot see.
-
-    A `**keywords` of a class is followed to its base classes, so that a typo below it is still found.
-    """
-    known: set[str] = set()
-    required: set[str] = set()
-    callables = [each.__init__ for each in found.__mro__[:-1]] if inspect.isclass(found) else [found]
-    for i, function in enumerate(callables):
-        try:
-            parameters = list(inspect.signature(function).parameters.values())
-        except (TypeError, ValueError):
-            return None
-        if inspect.isclass(found):
-            parameters = parameters[1:]
-        named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-        known |= {p.name for p in named}
-        if i == 0:
-            required = {p.name for p in named if p.default is p.empty}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return known, required
-    return None
+def _missing(plain: dict[str, Any]) -> Iterator[Problem]:
+    yield from (Problem(key, "must be given") for key in missing(plain))

@@ -5,7 +5,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
@@ -49,7 +49,7 @@ class WandbRun(Logger):
         run_id: str,
         project: str = "genexp",
         name: str | None = None,
-        mode: str = "offline",
+        mode: Literal["offline", "online", "disabled"] = "offline",
         entity: str | None = None,
         group: str | None = None,
         job_type: str | None = "train",

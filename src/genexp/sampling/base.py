@@ -84,16 +84,30 @@ class DiffusionSampler:
             )
         return levels
 
+    def require(self, model: object) -> None:
+        """Check that the model is a denoiser with a schedule that has the times, and with classes for guidance.
+
+        Raises:
+            TypeError: it is not a denoiser.
+            ValueError: its schedule or its classes do not fit.
+        """
+        if not isinstance(model, Denoiser):
+            raise TypeError(f"{type(self).__name__} draws from a Denoiser, got {type(model).__name__}")
+        self.levels(model.schedule)
+        if self.guidance != 1 and model.num_classes is None:
+            raise ValueError(
+                f"guidance must be 1 for a model without classes, got {self.guidance:g}: "
+                "model.num_classes=${data.num_classes} gives it classes"
+            )
+
     def start(self, model: Denoiser, noise: IndexedNoise) -> Tensor:
         """Standard normal noise (B, *image_shape).
 
         Raises:
             TypeError: `model` is not a denoiser.
-            ValueError: the sampler does not fit its schedule.
+            ValueError: the sampler does not fit it.
         """
-        if not isinstance(model, Denoiser):
-            raise TypeError(f"{type(self).__name__} draws from a Denoiser, got {type(model).__name__}")
-        self.levels(model.schedule)
+        self.require(model)
         return noise.normal(*model.image_shape)
 
     @torch.no_grad()
@@ -155,16 +169,6 @@ class Denoise:
         x_0 = self.model(x_t, torch.full((len(x_t),), level.time, device=x_t.device), self.label)
         self.latest = x_0.clamp(-1, 1) if self.clip else x_0
         return self.latest
-
-
-def require_grid(sampler: object, model: object) -> None:
-    """Check that a diffusion sampler's times fit the schedule of the denoiser; says nothing of other samplers.
-
-    Raises:
-        ValueError: they do not.
-    """
-    if isinstance(sampler, DiffusionSampler) and isinstance(model, Denoiser):
-        sampler.levels(model.schedule)
 
 
 def step_variance(t: Level, s: Level) -> float:

@@ -29,14 +29,22 @@ class Latent:
             raise ValueError(f"truncation must be positive or null, got {truncation}")
         self.truncation = truncation
 
+    def require(self, model: object) -> None:
+        """Check that the model decodes latents.
+
+        Raises:
+            TypeError: it does not.
+        """
+        if not isinstance(model, LatentDecoder):
+            raise TypeError(f"{type(self).__name__} draws from a LatentDecoder, got {type(model).__name__}")
+
     def start(self, model: LatentDecoder, noise: IndexedNoise) -> Tensor:
         """Standard normal latents (B, *latent_shape), not truncated.
 
         Raises:
             TypeError: `model` is not a latent decoder.
         """
-        if not isinstance(model, LatentDecoder):
-            raise TypeError(f"{type(self).__name__} draws from a LatentDecoder, got {type(model).__name__}")
+        self.require(model)
         return noise.normal(*model.latent_shape)
 
     @torch.no_grad()

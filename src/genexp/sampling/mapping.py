@@ -22,6 +22,17 @@ class Mapping:
             raise ValueError(f"alpha must lie in [0, 1] or be null, got {alpha}")
         self.alpha = alpha
 
+    def require(self, model: object) -> None:
+        """Check that the model maps images, and takes `alpha` where one is given.
+
+        Raises:
+            TypeError: it does not.
+        """
+        if not isinstance(model, ImageMap):
+            raise TypeError(f"Mapping renders with an ImageMap, got {type(model).__name__}")
+        if self.alpha is not None and not isinstance(model, Stylizer):
+            raise TypeError(f"alpha needs a Stylizer, got {type(model).__name__}: leave it null")
+
     def start(self, model: ImageMap, noise: IndexedNoise) -> Batch:
         """There is nothing to draw.
 
@@ -44,14 +55,11 @@ class Mapping:
         Raises:
             TypeError: `model` is not an image map, or `alpha` is given and it is no stylizer.
         """
-        if not isinstance(model, ImageMap):
-            raise TypeError(f"Mapping renders with an ImageMap, got {type(model).__name__}")
+        self.require(model)
         if self.alpha is None:
             images = model.render(start)
-        elif isinstance(model, Stylizer):
-            images = model.stylize(start["content"], start["style"], self.alpha)
         else:
-            raise TypeError(f"alpha needs a Stylizer, got {type(model).__name__}: leave it null")
+            images = model.stylize(start["content"], start["style"], self.alpha)
         if progress is not None:
             progress(1, 1)
         return images

@@ -46,6 +46,17 @@ class LatentByStatistics(Latent):
         super().__init__(truncation)
         self.statistics, self.images = statistics, images
 
+    def require(self, model: object) -> None:
+        """Check that the model decodes latents, with batch norm.
+
+        Raises:
+            TypeError: it decodes none.
+            ValueError: it has no batch norm.
+        """
+        super().require(model)
+        if not _batch_norms(model):
+            raise ValueError(f"model must have batch norm to draw by {self.statistics} statistics, got none")
+
     @torch.no_grad()
     def run(
         self,
@@ -60,9 +71,8 @@ class LatentByStatistics(Latent):
         Raises:
             ValueError: the model has no batch norm, or a single image is drawn by the statistics of its batch.
         """
+        self.require(model)
         layers = _batch_norms(model)
-        if not layers:
-            raise ValueError(f"model must have batch norm to draw by {self.statistics} statistics, got none")
         if self.statistics == "batch":
             if len(start) < 2:
                 raise ValueError(f"statistics of the batch need at least 2 images a batch, got {len(start)}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from torch import Tensor
 
@@ -20,10 +20,15 @@ from genexp.evaluation.pairing import (
 )
 from genexp.evaluation.perceptual_networks import LpipsDistance, MapDistance, NamedMaps
 from genexp.evaluation.statistics import FeatureStore
+from genexp.on_disk import OnDisk
 
 LAYERS = ("relu1_1", "relu2_2", "relu3_2", "relu4_1")
 CHUNK = 16
 """Pairs that go through a network at a time."""
+
+
+Net = Literal["alex", "vgg", "squeeze"]
+WeightsFile = Annotated[str, OnDisk("file")]
 
 
 class Lpips:
@@ -48,7 +53,7 @@ class Lpips:
     statistic = FeatureStore
 
     def __init__(
-        self, extractor: Images, net: str = "alex", weights: str | None = None, digest: str | None = None
+        self, extractor: Images, net: Net = "alex", weights: WeightsFile | None = None, digest: str | None = None
     ) -> None:
         self.extractor = require_images(type(self).__name__, extractor)
         self._distance = LpipsDistance(net, weights, digest)
@@ -99,8 +104,8 @@ class LpipsDiversity:
         extractor: Images,
         pairs: int = 1000,
         seed: int = 0,
-        net: str = "alex",
-        weights: str | None = None,
+        net: Net = "alex",
+        weights: WeightsFile | None = None,
         digest: str | None = None,
     ) -> None:
         self.extractor, self.pairs, self.seed = require_images(type(self).__name__, extractor), pairs, seed

@@ -1,0 +1,104 @@
+"""The rules of constructors' arguments that their signatures state too widely: Lightning's trainer, optimisers, seeds.
+
+Imports no torch.
+"""
+
+import importlib.util
+import re
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from genexp.runs.fields import PART, SEED, TEXT
+from genexp.runs.rules import (
+    Rule,
+    either,
+    list_of,
+    mapping_of,
+    null,
+    number,
+    one_of,
+    optional,
+    row_of,
+    text,
+    whole,
+)
+
+_SHARE_OR_COUNT = either(whole(0), number(0, 1))
+_PROCESSES = replace(
+    either(one_of("auto", -1), whole(1), list_of(whole(0), 1), text(test=re.compile(r"\d+(,\d+)*,?\Z").match)),
+    words="auto, -1 for all GPUs, a number of at least 1, or a list of GPUs",
+)
+_PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", 64, 32, 16, "64", "32")
+_PRECISIONS = (*_PRECISIONS, "16", "bf16", "transformer-engine", "transformer-engine-float16")
+
+TRAINER: dict[str, Rule] = {
+    "accelerator": one_of("auto", "cpu", "gpu", "cuda", "mps"),
+    "devices": _PROCESSES,
+    "num_nodes": whole(1),
+    "precision": one_of(*_PRECISIONS),
+    "max_epochs": optional(whole(-1)),
+    "min_epochs": optional(whole(0)),
+    "max_steps": whole(-1),
+    "min_steps": optional(whole(0)),
+    "limit_train_batches": optional(_SHARE_OR_COUNT),
+    "limit_val_batches": optional(_SHARE_OR_COUNT),
+    "overfit_batches": _SHARE_OR_COUNT,
+    "val_check_interval": optional(either(whole(1), number(above=0, most=1), text("a duration"), mapping_of(whole(0)))),
+    "check_val_every_n_epoch": optional(whole(1)),
+    "num_sanity_val_steps": optional(whole(-1)),
+    "log_every_n_steps": optional(whole(0)),
+    "reload_dataloaders_every_n_epochs": whole(0),
+    "accumulate_grad_batches": one_of(1),
+    "gradient_clip_val": null(),
+    "profiler": optional(either(one_of("simple", "advanced", "pytorch", "xla"), PART)),
+}
+"""Arguments of lightning.Trainer, as far as families with optimisers of their own take them."""
+
+_NOT_NEGATIVE = number(0)
+_BELOW_ONE = number(0, below=1)
+
+OPTIMISERS: dict[str, Rule] = {
+    "lr": _NOT_NEGATIVE,
+    "eps": _NOT_NEGATIVE,
+    "weight_decay": _NOT_NEGATIVE,
+    "momentum": _NOT_NEGATIVE,
+    "betas": row_of(_BELOW_ONE, _BELOW_ONE),
+}
+"""Arguments that optimisers of torch share; most they refuse in words of their own, and infinity not at all."""
+
+_ASSETS = sorted(path.stem for path in (Path(__file__).resolve().parents[1] / "assets").glob("*.safetensors"))
+_OURS: dict[str, Rule] = {"seed": SEED, "every": whole(1), "asset": one_of(*_ASSETS)}
+"""Arguments that mean the same in every class of ours."""
+
+
+def narrowed(target: str, name: str, stated: Rule) -> Rule:
+    """The rule of an argument: the one told here for a class and an argument, else that of the signature.
+
+    Args:
+        target: The class's dotted name.
+        name: The argument.
+        stated: What its annotation says.
+    """
+    if target in ("lightning.Trainer", "lightning.pytorch.Trainer"):
+        return TRAINER.get(name, stated)
+    if target.startswith("torch.optim."):
+        return OPTIMISERS.get(name, stated)
+    if target == "genexp.data.torchvision_sets.Torchvision" and name == "dataset":
+        return _data_sets()
+    return _OURS.get(name, stated) if target.startswith("genexp.") else stated
+
+
+@cache
+def _data_sets() -> Rule:
+    """A class of torchvision.datasets, as its `__all__` lists them; the file is read, not run."""
+    spec = importlib.util.find_spec("torchvision")
+    path = Path(spec.submodule_search_locations[0]) / "datasets" / "__init__.py"
+    names = re.search(r"__all__ = \(([^)]*)\)", path.read_text())
+    return one_of(*re.findall(r"\w+", names[1])) if names else TEXT
+
+
+def told_by_the_run(path: str, value: Any) -> bool:
+    """Whether a run fills in what a configuration leaves null: places, ids and names of loggers."""
+    return value is None and path.startswith("logger.")
