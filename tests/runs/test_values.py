@@ -284,6 +284,13 @@ def test_all_problems_are_told_at_once_and_each_once(without_devices):
     assert all(f"(set by the command line: {each})" in "\n".join(lines) for each in typed)
 
 
+@pytest.mark.parametrize("group", ["sampler", "data", "model", "trainer", "training", "callbacks", "metrics", "paths"])
+def test_a_group_that_needs_a_choice_is_not_null(group):
+    (line,) = validate.problems_of("train", [f"{group}=null"])
+    assert line.startswith(f"{group}: must be one of ")
+    assert line.endswith(", got null")
+
+
 @pytest.mark.parametrize(
     "typed",
     [

@@ -26,11 +26,10 @@ def evaluate(config: DictConfig) -> None:
         ValueError: an option is out of range, images do not fit, or a metric needs more of them.
         FileNotFoundError: there is no such run, checkpoint or folder.
     """
-    _require_one_side(config)
-
     from genexp.runs.validation import require_options
 
     require_options(config, "evaluate")
+    _require_one_side(config)
 
     import torch
 

@@ -56,13 +56,15 @@ def problems_of(name: str, overrides: list[str], here: bool = False) -> list[str
     from omegaconf.errors import OmegaConfBaseException
 
     from genexp.runs.origin import Origins
-    from genexp.runs.refusals import conflict, refusal
+    from genexp.runs.refusals import conflict, is_of_null_group, refusal
     from genexp.runs.validation import find_problems
 
     with initialised():
         try:
             config = compose(name, overrides)
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            if isinstance(error, ValueError) and not is_of_null_group(error):
+                return [str(error)]
             return [refusal(error, overrides)]
         if config.get("sweep") is not None and (wrong := _wrong_question(config.sweep)):
             return [wrong]

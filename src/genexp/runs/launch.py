@@ -54,9 +54,10 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
         sys.argv, os.environ[_TRACE] = [typed[0], *overrides], "1"
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
     except Exception as error:  # from Hydra, or the launcher of a sweep; a run has already said its own
-        from genexp.runs.refusals import refusal
+        from genexp.runs.refusals import is_of_null_group, refusal
 
-        line = refusal(error, overrides) if isinstance(error, HydraException) else told(error)
+        composing = isinstance(error, HydraException) or is_of_null_group(error)
+        line = refusal(error, overrides) if composing else told(error)
         if line is None or traced not in ("", "0"):
             raise
         _say_and_exit(name, line)

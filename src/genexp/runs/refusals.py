@@ -33,10 +33,20 @@ def refusal(error: Exception, overrides: list[str]) -> str:
         problem = _unknown_choice(error, overrides)
         if problem is not None:
             return str(problem)
+    if is_of_null_group(error):
+        typed = [each.partition("=")[0].lstrip("+") for each in overrides if each.endswith("=null")]
+        group = next((each for each in typed if each.split("@")[0] in _groups()), typed[0] if typed else "a group")
+        known = [each for each in options(group.split("@")[0]) if "/" not in each]
+        return str(Problem(group, f"must be one of {', '.join(known)}, got null"))
     unused = re.search(r"Could not override '([^']+)'\.", str(error))
     if unused:
         return str(_unused_group(str(error), unused[1], overrides))
     return " ".join(": ".join(str(each) for each in (error, cause) if each is not None and str(each)).split())
+
+
+def is_of_null_group(error: Exception) -> bool:
+    """Whether Hydra was given null for a group that must have a choice; it tells that as any wrong value."""
+    return isinstance(error, ValueError) and str(error).startswith("Config group override must be")
 
 
 def options(group: str) -> list[str]:

@@ -37,8 +37,8 @@ def require_options(config: DictConfig, name: str) -> None:
     own = OmegaConf.masked_copy(config, [key for key in config if key in COMMANDS[name]])
     plain, problems = carried_out(config)
     kept = {key: plain[key] for key in own}
-    problems = [each for each in problems if each.key in COMMANDS[name]]
-    problems += [*_values(kept, name), *_missing(kept)]
+    problems = [each for each in problems if each.key in COMMANDS[name] or each.key.startswith("paths.")]
+    problems += [*_values(kept, name), *_sections({"paths": plain.get("paths")}), *_missing(kept)]
     problems += [] if problems else device_problems(kept)
     if problems:
         raise InvalidConfig(_with_origins(_once(config, problems), None))
