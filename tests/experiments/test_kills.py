@@ -193,7 +193,10 @@ def wandb_rows(folder):
     return sorted(rows)
 
 
-@pytest.mark.parametrize(("moment", "number", "how"), [("evaluation begun", 2, KILLED), ("batch", 5, INTERRUPTED)])
+@pytest.mark.parametrize(
+    ("moment", "number", "how"),
+    [("evaluation begun", 2, KILLED), ("batch", 5, INTERRUPTED), ("before last.ckpt", 1, KILLED)],
+)
 def test_the_wandb_run_of_a_killed_run_has_every_row_once(moment, number, how, tmp_path):
     overrides = [each for each in overrides_for("vae", tmp_path / "straight") if each != "logger=none"]
     never_stopped = tiny.run(overrides)

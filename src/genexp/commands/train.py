@@ -86,10 +86,14 @@ def _prepared(config: DictConfig, claim: Claim) -> tuple[Any, Any]:
     from genexp.callbacks.checkpoint import load_checkpoint
     from genexp.callbacks.continuation import ResumePoint
     from genexp.runs.experiment import assemble
+    from genexp.runs.past import Past, told
     from genexp.runs.resuming import judges_otherwise, require_restorable, require_resumable
 
     if claim.checkpoint is None:
-        return assemble(config, claim.folder), None
+        experiment = assemble(config, claim.folder)
+        if claim.before is not None:  # it begins anew, and so do its loggers
+            told(experiment.loggers, Past(0, [], []))
+        return experiment, None
     checkpoint = load_checkpoint(claim.checkpoint)
     changed = claim.changed(OmegaConf.to_container(config))
     if claim.before is not None:
