@@ -17,7 +17,8 @@ def place(path):
     return path.relative_to(PACKAGE).with_suffix("").parts
 
 
-ROOTS = {"contracts", "tensors", "ramps", "terminal", "shipped", "startup", "yaml_files", "partial_files", "on_disk"}
+FILES = ("yaml_files", "record_files", "partial_files", "writing")
+ROOTS = {"contracts", "tensors", "ramps", "terminal", "shipped", "startup", "on_disk", *FILES}
 BELOW = {  # package -> packages of ours that it may import beside layer 0 and itself
     "data": set(),
     "networks": set(),
@@ -59,6 +60,10 @@ HEAVY_FREE = [
     "startup",
     "yaml_files",
     "partial_files",
+    "record_files",
+    "writing",
+    "runs/records",
+    "runs/shapes",
     *("/".join(place(path)) for folder in ("ablations", "sweeps") for path in files(folder)),
 ]
 ONLY_IN_RUNS = {"hydra", "omegaconf", "wandb"}
@@ -107,7 +112,7 @@ def test_reports_read_run_folders_and_import_nothing_heavy():
         for name in imports(path):
             assert name.split(".")[0] not in {"torch", "lightning", "hydra", "omegaconf"}
             if name.startswith("genexp."):
-                assert name.split(".")[1] in ("reports", "terminal", "yaml_files") or name == "genexp.runs.folder"
+                assert name.split(".")[1] in ("reports", "terminal", *FILES) or name == "genexp.runs.folder"
         assert not {name.split(".")[0] for name in imports(path, top_level_only=True)} & {"numpy", "matplotlib"}
 
 

@@ -1,18 +1,20 @@
 """A few lines of aliases blow up no reader of YAML that anybody may have written."""
 
+from functools import partial
+
 import pytest
 import yaml
 
 from genexp import yaml_files
 from genexp.reports.reading import read_run
-from genexp.runs.config import load_config, load_overrides
+from genexp.runs.config import load_config
 from genexp.runs.folder import DamagedRun
 from genexp.yaml_files import read_yaml
 
 BOMB = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
 
 
-@pytest.mark.parametrize("read", [read_yaml, load_config, load_overrides])
+@pytest.mark.parametrize("read", [read_yaml, partial(load_config, what="a question")])
 def test_few_aliases_that_would_blow_up_are_refused(read, tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text(BOMB)
@@ -38,10 +40,26 @@ def test_an_alias_around_itself_is_refused(tmp_path):
         read_yaml(tmp_path / "x.yaml")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, "- " * 100_000, "? " * 100_000, "{a: " * 100_000, "\n".join(" " * i + "a:" for i in range(3000))],
+)
+def test_what_is_nested_without_end_is_refused_before_it_ends_the_process(text, tmp_path):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(ValueError, match="nested at most 100 deep"):
+        read_yaml(tmp_path / "x.yaml")
+
+
+def test_a_key_that_hides_another_is_refused(tmp_path):
+    (tmp_path / "x.yaml").write_text("a: 1\nb: {c: 1, d: 2, c: 3}\n")
+    with pytest.raises(yaml.YAMLError, match="duplicate key c"):
+        read_yaml(tmp_path / "x.yaml")
+
+
 def test_a_file_that_is_too_large_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(yaml_files, "MOST_BYTES", 10)
     (tmp_path / "x.yaml").write_text("a: 1\nb: [1, 2]\n")
-    with pytest.raises(ValueError, match="at most 10 bytes, got 15"):
+    with pytest.raises(ValueError, match="at most 10 bytes, got more"):
         read_yaml(tmp_path / "x.yaml")
 
 

@@ -8,8 +8,20 @@ from typing import Any
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypedDict
+
+from genexp.record_files import read_json
 
 ASSETS = Path(__file__).resolve().parent / "assets"
+
+
+class Card(TypedDict):
+    """What lies beside shipped weights: their digest, and what builds their network."""
+
+    sha256: str
+    architecture: str
+    network: dict[str, Any]
+    image_size: int | None
 
 
 class WrongDigest(ValueError):
@@ -28,13 +40,14 @@ def load_asset(name: str, folder: Path = ASSETS) -> tuple[dict[str, Tensor], dic
 
     Raises:
         FileNotFoundError: there is no such asset.
+        DamagedFile: the card cannot be read, or is none.
         WrongDigest: the file's SHA-256 is not the card's.
     """
     card_path, weights_path = folder / f"{name}.json", folder / f"{name}.safetensors"
     if not card_path.is_file() or not weights_path.is_file():
         known = ", ".join(sorted(path.stem for path in folder.glob("*.safetensors"))) or "nothing"
         raise FileNotFoundError(f"asset must be one of the shipped weights ({known}), got {name!r}")
-    card = json.loads(card_path.read_text())
+    card = read_json(card_path, Card)
     data = weights_path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     if digest != card["sha256"]:

@@ -65,7 +65,7 @@ def test_a_folder_is_held_while_it_is_trained_in_and_no_longer(tmp_path, monkeyp
 
 
 def test_an_evaluation_that_ends_while_its_run_is_closed_is_kept(folder):
-    model = SimpleNamespace(images_seen=64, batches=2, steps=2)
+    model = SimpleNamespace(images_seen=64, batches=2, steps={"model": 2})
     experiment = SimpleNamespace(model=model, callbacks={}, loggers={})
     closing = threading.Thread(target=close_run, args=(folder, experiment, 1.0))
     with folder.held():

@@ -48,10 +48,12 @@ def write_run(
         "name": "study",
         "threads": 1,
         "seed": 0,
-        "paths": {"cache": f"/home/{identity}/cache"},
-        "data": {"seed": 0, "cache_dir": f"/home/{identity}/cache/data", "size": 8},
-        "model": {"width": 16, "lr": 0.1, "betas": [0.5, 0.9]},
+        "paths": {"cache": f"/home/{identity}/cache", "outputs": f"/home/{identity}/outputs"},
+        "data": {"_target_": "genexp.Data", "seed": 0, "cache_dir": f"/home/{identity}/cache/data", "size": 8},
+        "model": {"_target_": "genexp.Model", "width": 16, "lr": 0.1, "betas": [0.5, 0.9]},
         "training": {"max_images": 1000, "monitor": "fd", "monitor_mode": "min"},
+        "sampler": {"_target_": "genexp.Sampler"},
+        "trainer": {"precision": "32-true"},
         "callbacks": {"stop": {"images": 1000}, "sample_grid": {"seed": 0}},
     }
     for key, value in settings.items():

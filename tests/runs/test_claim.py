@@ -12,6 +12,7 @@ from genexp.runs.claim import claim_folder, is_further_rank
 from genexp.runs.folder import DamagedRun, RunFolder
 from genexp.runs.taking_up import Claim
 from genexp.runs.trust import seal
+from recorded import CONFIG
 
 HOLDER = """
 import sys, time
@@ -26,8 +27,8 @@ time.sleep(60)
 @pytest.fixture
 def plain(tmp_path):
     """As much of a resolved configuration as a claim reads."""
-    keys = {"resume": None, "run_dir": None, "name": "run", "group": None, "tags": [], "threads": 1, "seed": 0}
-    return keys | {"paths": {"outputs": str(tmp_path / "outputs")}}
+    keys = {"resume": None, "run_dir": None, "name": "run", "group": None, "tags": []}
+    return CONFIG | keys | {"paths": {"outputs": str(tmp_path / "outputs")}}
 
 
 @pytest.fixture
@@ -171,7 +172,7 @@ def test_a_command_that_is_refused_holds_nothing(claimed):
         claimed(resume=str(folder.path))
     assert not folder.is_running
     with_checkpoint(folder).config_path.write_text("[]")
-    with pytest.raises(ValueError, match=r"config\.yaml must be"):
+    with pytest.raises(ValueError, match=r"config\.yaml of the run .* must be"):
         claimed(resume=str(folder.path))
     assert not folder.is_running
 
@@ -199,9 +200,8 @@ def test_a_rank_is_known_by_what_its_launcher_says(name, monkeypatch):
 def test_overrides_that_would_change_hydra_itself_are_not_taken_from_a_folder(tmp_path):
     from genexp.runs.launch import _started_with
 
-    folder = RunFolder.claim(tmp_path, {"id": "a"})
-    config = {"trainer": {"precision": "32-true"}, "paths": {"outputs": "out"}, "data": {}, "model": {}, "training": {}}
-    folder.config_path.write_text(OmegaConf.to_yaml(config))
+    folder = RunFolder.claim(tmp_path, {"id": "a", "name": "x"})
+    folder.config_path.write_text(OmegaConf.to_yaml(CONFIG | {"data": {"_target_": "x"}}))
 
     def typed(*overrides):
         folder.update_record(seal=seal("a", overrides))

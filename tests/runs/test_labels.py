@@ -9,11 +9,12 @@ from genexp.runs.config import compose
 from genexp.runs.experiment import logger_nodes
 from genexp.runs.folder import RunFolder
 from genexp.runs.labels import id_from_agent, settle_labels, sweep_of
+from recorded import SWEEP
 
 
 @pytest.fixture
 def sweep(tmp_path):
-    (tmp_path / "sweep.json").write_text(json.dumps({"id": "2026_abc"}))
+    (tmp_path / "sweep.json").write_text(json.dumps(SWEEP))
     return tmp_path
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 import genexp
@@ -11,6 +12,7 @@ from genexp.commands.sample import sample
 from genexp.runs.config import compose
 from genexp.runs.rows import Rows
 from genexp.tensors import to_uint8
+from recorded import CONFIG
 
 KEY = "fd/digits_classifier@42f2cb7d"
 
@@ -107,7 +109,7 @@ def test_a_damaged_file_of_a_run_is_told_when_it_is_opened(name, content, tmp_pa
     from genexp.runs.load import load_run
 
     folder = RunFolder.claim(tmp_path / "run", {"id": "a", "name": "x"})
-    folder.config_path.write_text("model: {}\ndata: {}\n")
+    folder.config_path.write_text(OmegaConf.to_yaml(CONFIG))
     (folder.path / "overrides.yaml").write_text("- model=vae\n")
     folder.last.write_bytes(b"x")
     load_run(folder.path)

@@ -8,7 +8,7 @@ from PIL import Image
 import tiny
 from genexp.commands.train import train
 from genexp.runs.build import build
-from genexp.runs.config import compose, load_config
+from genexp.runs.config import compose, load_recorded
 from genexp.runs.launch import _source
 from genexp.runs.places import with_absolute_places
 from genexp.runs.sides import open_side
@@ -39,12 +39,12 @@ def test_a_run_on_a_folder_says_what_it_found_and_is_continued_from_elsewhere(zo
     folder = tiny.newest(tmp_path / "out")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    data = build(load_config(folder.config_path).data)
+    data = build(load_recorded(folder.config_path).data)
     assert str(data.source.root) == str(zoo)
     assert data.split_size("test") == 24
     again = _source("train", [f"resume={folder.path}"])
     assert f"data.source.root='{zoo}'" in again
-    open_side("test", {"": load_config(folder.config_path).data}, "cpu")
+    open_side("test", {"": load_recorded(folder.config_path).data}, "cpu")
     open_side(str(zoo / "Test"), {}, "cpu")
     told = capsys.readouterr().err
     assert "48 pictures in ../my zoo: train 23" in told

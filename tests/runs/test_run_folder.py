@@ -51,7 +51,7 @@ def test_a_bad_line_before_the_last_is_damage_and_named(tmp_path):
     folder = RunFolder(tmp_path)
     for content in (b'{"images_seen": 1}\nx\n{"images_seen": 3}\n', b'{"images_seen": 1}\n\x91\xff\n[]\n'):
         (tmp_path / "metrics.jsonl").write_bytes(content)
-        with pytest.raises(DamagedRun, match=r"metrics\.jsonl .* must hold JSON .*, got another in line 2"):
+        with pytest.raises(DamagedRun, match=r"metrics\.jsonl .* must hold numbers .*, got another in line 2"):
             folder.history()
 
 

@@ -7,14 +7,7 @@ from genexp.runs.config import load_recorded
 from genexp.runs.folder import RunFolder
 from genexp.runs.launch import _source
 from genexp.runs.trust import is_ours, seal, signature, wrote_run
-
-CONFIG = {
-    "trainer": {"precision": "32-true"},
-    "paths": {"outputs": "out"},
-    "model": {},
-    "training": {},
-    "data": {"source": {"root": "/elsewhere"}},
-}
+from recorded import CONFIG
 
 
 @pytest.fixture
@@ -22,7 +15,7 @@ def run(tmp_path, monkeypatch):
     """A function that writes a run with overrides as this user, or as another one."""
 
     def write(overrides, stranger=False):
-        folder = RunFolder.claim(tmp_path / "run", {"id": "a"})
+        folder = RunFolder.claim(tmp_path / "run", {"id": "a", "name": "x"})
         folder.config_path.write_text(OmegaConf.to_yaml(CONFIG))
         (folder.path / "overrides.yaml").write_text(OmegaConf.to_yaml(overrides))
         monkeypatch.setenv("GENEXP_CONFIG", str(tmp_path / "config"))
@@ -91,7 +84,7 @@ def test_a_record_without_a_seal_or_with_another_is_a_strangers(run):
 def test_overrides_that_are_not_those_of_the_run_are_told(content, run):
     folder = run(["model=vae", "seed=3"])
     (folder.path / "overrides.yaml").write_text(content)
-    with pytest.raises(ValueError, match=r"overrides\.yaml must .*got ") as raised:
+    with pytest.raises(ValueError, match=r"overrides\.yaml .*(must|cannot) .*") as raised:
         _source("train", [f"resume={folder.path}"])
     assert str(folder.path) in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -121,12 +114,12 @@ def test_without_a_place_for_a_key_nothing_is_signed_and_it_is_said(tmp_path, mo
 @pytest.mark.parametrize(
     ("content", "rule"),
     [
-        ("", "must hold a mapping at data"),
-        ("model: text\ndata: {}\npaths: {}\ntrainer: {}\ntraining: {}\n", "must hold a mapping at model"),
+        ("", "it must be an object, got None"),
+        (OmegaConf.to_yaml(CONFIG | {"model": "text"}), "model: it must be an object, got 'text'"),
         (OmegaConf.to_yaml(CONFIG) + "name: ${oc.env:HOME}\n", "must hold no interpolation, got name"),
-        ("- a\n", "must be a YAML mapping"),
-        ("a: 1\na: 2\n", "must be readable YAML"),
-        ("a: [", "must be readable YAML"),
+        ("- a\n", "it must be an object, got list of 1"),
+        ("a: 1\na: 2\n", "cannot be read: found duplicate key a"),
+        ("a: [", "cannot be read: "),
     ],
 )
 def test_a_damaged_configuration_is_told_in_one_line(content, rule, tmp_path):
@@ -134,5 +127,5 @@ def test_a_damaged_configuration_is_told_in_one_line(content, rule, tmp_path):
     path.write_text(content)
     with pytest.raises(ValueError, match=rule) as raised:
         load_recorded(path)
-    assert str(path) in str(raised.value)
+    assert str(path.parent) in str(raised.value)
     assert "\n" not in str(raised.value)

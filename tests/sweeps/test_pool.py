@@ -52,7 +52,8 @@ class Jobs:
             if status == 0:
                 path = unquoted(arguments[-1].split("=", 1)[1])
                 folder = RunFolder.claim(Path(path), {"state": "finished"})
-                folder.write_metrics({"best": {"value": float(key)}})
+                best = {"metric": "fd", "value": float(key), "images_seen": 1}
+                folder.write_metrics({"images_seen": 1, "best": best})
             answers.append({"ended": key, "status": status, "cpu_seconds": 0.5})
         return answers
 
@@ -230,7 +231,8 @@ def test_a_finished_job_is_not_run_again_because_of_what_changes_no_value(tmp_pa
 
     for number, (before, now) in enumerate(((["seed=0"], ["seed=0", override]), ([override, "seed=0"], ["seed=0"]))):
         first = SweepFolder(tmp_path / f"{number}")
-        RunFolder.claim(first.path / first.job_for(before).folder, {"state": "finished"}).write_metrics({"values": {}})
+        run = RunFolder.claim(first.path / first.job_for(before).folder, {"state": "finished"})
+        run.write_metrics({"images_seen": 1, "values": {}})
         first.save()
         first.release()
         again = SweepFolder(first.path, resume=True)

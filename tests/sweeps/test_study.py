@@ -82,7 +82,7 @@ class Jobs:
         job["folder"].last.write_bytes(b"")
         if job["seen"] < 8:
             return None
-        job["folder"].write_metrics({"best": None})
+        job["folder"].write_metrics({"images_seen": 1, "best": None})
         job["folder"].update_record(state="finished")
         return 0
 

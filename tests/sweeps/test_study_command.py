@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 import tiny
-from genexp.runs.config import load_config
+from genexp.runs.config import load_recorded
 from genexp.runs.folder import RunFolder
 
 HERE = Path(__file__).parent
@@ -73,7 +73,7 @@ def test_every_trial_has_one_folder_that_holds_its_values_and_its_result(shared)
     folders = [Path(trial.user_attrs["folder"]) for trial in study.trials]
     assert sorted(folders) == sorted(path.parent.resolve() for path in outputs.rglob("run.json"))
     for trial, path in zip(study.trials, folders, strict=True):
-        config, folder = load_config(path / "config.yaml"), RunFolder(path)
+        config, folder = load_recorded(path / "config.yaml"), RunFolder(path)
         assert config.model.optimizer.lr == trial.params["model.optimizer.lr"]
         assert config.model.latent_size == trial.params["model.latent_size"]
         assert (config.seed, config.training.max_images, "sweep" in config) == (3, 96, False)

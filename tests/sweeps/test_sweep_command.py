@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import tiny
-from genexp.runs.config import load_config
+from genexp.runs.config import load_recorded
 from genexp.runs.folder import RunFolder
 
 HERE = Path(__file__).parent
@@ -104,7 +104,7 @@ def test_sweeps_of_one_second_have_a_folder_each_and_so_have_their_jobs(two_at_o
 
 
 def test_recipes_of_a_folder_of_ones_own_reach_the_jobs(two_at_once):
-    assert load_config(RunFolder(two_at_once[1][2] / "001").config_path).notes == "from my own folder"
+    assert load_recorded(RunFolder(two_at_once[1][2] / "001").config_path).notes == "from my own folder"
 
 
 def test_a_crashing_job_is_named_and_does_not_stop_the_rest(two_at_once):

@@ -10,8 +10,10 @@ from statistics import fmean
 from genexp.ablations.measurements import MeasurementFolder
 from genexp.ablations.plan import Drawing, Plan, Training
 from genexp.ablations.running import Workers
+from genexp.record_files import is_there, read_json
 from genexp.runs.config import compose, deciding
 from genexp.runs.folder import write_atomically
+from genexp.runs.shapes import Measured
 from genexp.sweeps.pool import Task
 from genexp.sweeps.record import Job, SweepFolder, tail
 from genexp.sweeps.slots import Need
@@ -102,7 +104,7 @@ class _Trials:
     def __init__(self, workers: Workers) -> None:
         self.workers = workers
         self.folder, self.record = workers.folder / "calibration", workers.folder / "calibration.json"
-        self.seconds: dict[str, float] = json.loads(self.record.read_text()) if self.record.is_file() else {}
+        self.seconds: dict[str, float] = read_json(self.record, dict[str, Measured]) if is_there(self.record) else {}
         self._runs: SweepFolder | None = None
 
     def training_seconds(self, typical: tuple[str, ...]) -> float:

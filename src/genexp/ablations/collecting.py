@@ -1,6 +1,5 @@
 """Everything that an ablation has measured so far, read back from its folder for the reports. Imports no torch."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -8,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from genexp.ablations.measurements import read_values
 from genexp.ablations.plan import Drawing, Plan, Training
 from genexp.ablations.running import Workers
 from genexp.ablations.spec import Ablation
 from genexp.reports.ablation.study import Labels, Study, Value
 from genexp.reports.directions import direction, metric_name
-from genexp.runs.config import load_config
 from genexp.runs.folder import DamagedRun
 from genexp.runs.provenance import git_state, versions
 from genexp.sweeps.record import Job
@@ -116,7 +115,7 @@ def _own_values(drawing: Drawing, workers: Workers, job: Job, ablation: Ablation
 
 def _measured_values(drawing: Drawing, file: Path) -> list[Value]:
     """The values of one measurement, and how long an image took to draw if any was drawn anew."""
-    content = json.loads(file.read_text())
+    content = read_values(file)
     found = [_value(drawing, key, each["value"], each) for key, each in content["values"].items()]
     speed = content.get("sampling")
     if speed:
@@ -157,7 +156,7 @@ def _origin(
         "commit": ", ".join(commits) or (state or {}).get("commit"),
         "dirty": changed,
         "hardware": "; ".join(dict.fromkeys(_machine(each["hardware"]) for each in records)),
-        "threads": sorted({load_config(workers.run_of(job).config_path).threads for job in finished}),
+        "threads": sorted({workers.run_of(job).config["threads"] for job in finished}),
         "versions": versions(),
         "training_seconds": round(sum(job.seconds for job in trained.values()), 1),
         "measuring_seconds": round(sum(job.seconds for job in measured.values()), 1),

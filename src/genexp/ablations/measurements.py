@@ -1,9 +1,38 @@
 """The folder of an ablation's measurements, a sweep of `genexp evaluate`. Imports no torch."""
 
+import sys
 from pathlib import Path
+from typing import Any, NotRequired
 
+from typing_extensions import TypedDict
+
+from genexp.record_files import DamagedFile, read_json
 from genexp.sweeps.paths import quoted
 from genexp.sweeps.record import Job, SweepFolder
+
+
+class StoredValue(TypedDict):
+    """One value of a measurement."""
+
+    value: float
+    better: NotRequired[str | None]
+    floor: NotRequired[float | None]
+    floor_images: NotRequired[int | None]
+    error: NotRequired[float | None]
+    protocol: NotRequired[dict[str, Any] | None]
+
+
+class Sampling(TypedDict):
+    """How fast images were drawn."""
+
+    sampling_seconds: float
+
+
+class StoredValues(TypedDict):
+    """`metrics.json` of one measurement."""
+
+    values: dict[str, StoredValue]
+    sampling: NotRequired[Sampling | None]
 
 
 class MeasurementFolder(SweepFolder):
@@ -27,5 +56,24 @@ class MeasurementFolder(SweepFolder):
 
 
 def values_in(folder: Path) -> Path | None:
-    """The file of the values that a measurement has left in its folder, or None."""
-    return next(iter(folder.glob("*/metrics.json")), None)
+    """The file of the values that a measurement has left in its folder, or None.
+
+    One that is damaged counts as none, which is said: it is measured anew.
+    """
+    file = next(iter(sorted(folder.glob("*/metrics.json"))), None)
+    try:
+        if file is not None:
+            read_values(file)
+    except DamagedFile as error:
+        print(f"measured anew: {error}", file=sys.stderr)
+        return None
+    return file
+
+
+def read_values(file: Path) -> dict[str, Any]:
+    """What a measurement has left.
+
+    Raises:
+        DamagedFile: the file cannot be read, or is none that `genexp evaluate` writes.
+    """
+    return read_json(file, StoredValues)

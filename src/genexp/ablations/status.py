@@ -1,11 +1,12 @@
 """How far an ablation has come, from its folder alone. Imports no torch."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from genexp.ablations.measurements import values_in
 from genexp.ablations.plan import Plan
+from genexp.record_files import is_there
+from genexp.reports.ablation.claims_file import CLAIMS, read_claims
 from genexp.runs.folder import RunFolder
 from genexp.sweeps.record import is_finished, recorded_jobs
 from genexp.terminal import duration
@@ -53,12 +54,12 @@ def status_of(plan: Plan, folder: Path) -> Status:
         trainings=(len(trained), len(plan.trainings)),
         measurements=None if ablation.evaluate is None else (len(measured), len(plan.drawings)),
         seconds=sum(job.seconds for job in (*trained.values(), *measured.values())),
-        verdicts=_verdicts(folder / "claims.json"),
+        verdicts=_verdicts(folder / CLAIMS),
     )
 
 
 def _verdicts(path: Path) -> dict[str, int]:
-    if not path.is_file():
+    if not is_there(path):
         return {}
-    found = [each["verdict"] for each in json.loads(path.read_text())["claims"]]
+    found = [each["verdict"] for each in read_claims(path)["claims"]]
     return {verdict: found.count(verdict) for verdict in dict.fromkeys(found)}

@@ -14,7 +14,9 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from genexp.callbacks.cadence import crossed
+from genexp.callbacks.stored import StoredCheckpoint
 from genexp.contracts import Trainee
+from genexp.record_files import require_shape
 from genexp.tensors import require_sound
 
 LAID_OUT = ".best.ckpt.partial"
@@ -222,4 +224,4 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"checkpoint must hold tensors and plain containers only, got others in {path}") from error
     if not isinstance(checkpoint, dict) or "counters" not in checkpoint:
         raise ValueError(f"checkpoint must be written by genexp (it has no counters), got {path}")
-    return checkpoint
+    return require_shape(checkpoint, StoredCheckpoint, f"checkpoint {path}")

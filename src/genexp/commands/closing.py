@@ -1,6 +1,5 @@
 """What a run says when it ends: a table of values, where everything is, and what to type next; or what went wrong."""
 
-import json
 import sys
 import time
 from typing import Any
@@ -24,12 +23,11 @@ def close_run(folder: RunFolder, experiment: Any, seconds: float) -> float | Non
     model, progress = experiment.model, experiment.callbacks.get("progress")
     checkpoint = load_checkpoint(folder.last) if folder.last.is_file() else {}
     own = {"images_seen": model.images_seen, "batches": model.batches, "steps": model.steps}
-    best_file = folder.checkpoints / "best.json"
     closing = {
         **checkpoint.get("counters", own),
         "seconds": round(seconds, 2),
         "images_per_second": round(getattr(progress, "images_per_second", 0.0), 1),
-        "best": json.loads(best_file.read_text()) if best_file.is_file() else None,
+        "best": folder.best,
         "values": last_values(folder),
         "protocols": checkpoint.get("callbacks", {}).get("Evaluate", {}).get("protocols", {}),
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from genexp.record_files import is_there, read_text, reason_of
 from genexp.runs.folder import write_atomically
 from genexp.sweeps.errors import JobFailed, SweepInterrupted
 from genexp.sweeps.paths import parts_of, quoted, unquoted
@@ -90,7 +91,14 @@ def _require_own(folder: Path, source: str) -> None:
         ValueError: it does.
     """
     record = folder / _SOURCE
-    known = record.read_text().strip() if record.is_file() else source
+    known = source
+    if is_there(record):
+        try:
+            known = read_text(record, 4096).strip()
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"{record} must say which file the results beside it are of: {reason_of(error)}"
+            ) from error
     if known != source:
         raise ValueError(f"out must be another folder than {folder}, which holds the results of {known}, got {source}")
 

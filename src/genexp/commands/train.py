@@ -3,11 +3,14 @@
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from genexp.record_files import is_there
 from genexp.runs.claim import claim_folder
+from genexp.runs.errors import told
 from genexp.runs.taking_up import Claim
 from genexp.terminal import counted, shown_path
 
@@ -95,16 +98,27 @@ def _prepared(config: DictConfig, claim: Claim) -> tuple[Any, Any]:
             told(experiment.loggers, Past(0, [], []))
         return experiment, None
     checkpoint = load_checkpoint(claim.checkpoint)
+    _require_sound_best(claim.folder.checkpoints / "best.ckpt")
     changed = claim.changed(OmegaConf.to_container(config))
     if claim.before is not None:
         require_resumable(config, claim.before, changed)
     point = ResumePoint.of(checkpoint)
     experiment = assemble(config, claim.folder, point, repeats=not changed)
-    require_restorable(experiment, checkpoint, changed)
+    require_restorable(experiment, checkpoint, claim.checkpoint, changed)
     if "checkpoints" in experiment.callbacks and judges_otherwise(changed):
         experiment.callbacks["checkpoints"].judge_anew = True
         print(f"best        searched anew: {', '.join(judges_otherwise(changed))} changed", file=sys.stderr)
     return experiment, point
+
+
+def _require_sound_best(path: Path) -> None:
+    """Read the best checkpoint so far, to which a continued run compares its own, before anything is changed."""
+    from genexp.callbacks.checkpoint import best_of
+
+    try:
+        _ = best_of(path) if is_there(path) else None
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{told(error)}; without that file the best is searched anew") from error
 
 
 def _parameter_counts(model: Any) -> dict[str, int]:

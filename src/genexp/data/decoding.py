@@ -2,7 +2,6 @@
 
 import os
 import re
-import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from genexp.data import sixteen_bits
 from genexp.data.source import BadImage
+from genexp.record_files import open_regular
 
 FORMATS = ("PNG", "JPEG", "JPEG2000", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM")
 """Formats by Pillow's names: the decoders that a file can reach. Pillow knows others, some of which start programs."""
@@ -127,7 +127,7 @@ def _told(path: str, max_pixels: int, skip: bool) -> Iterator[None]:
 @contextmanager
 def _opened(path: str, max_pixels: int) -> Iterator[tuple[Image.Image, IO[bytes]]]:
     with (
-        os.fdopen(_regular_file(path), "rb") as file,
+        os.fdopen(open_regular(path), "rb") as file,
         _limits(max_pixels),
         Image.open(file, formats=FORMATS) as picture,
     ):
@@ -135,15 +135,6 @@ def _opened(path: str, max_pixels: int) -> Iterator[tuple[Image.Image, IO[bytes]
         if width * height > max_pixels:
             raise ValueError(f"it has {width} x {height} pixels, more than max_pixels={max_pixels}")
         yield picture, file
-
-
-def _regular_file(path: str) -> int:
-    """A descriptor of a regular file; a pipe, which could keep a reader waiting for ever, is not waited for."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise ValueError("it is not a regular file")
 
 
 @contextmanager

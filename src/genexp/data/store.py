@@ -7,16 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Len
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from genexp.contracts import Batch
 from genexp.data.source import Arrays, BadImage, ContentDigest, Examples
 from genexp.partial_files import partial_path, remove_abandoned
+from genexp.record_files import Count, DamagedFile, is_there, read_json
 from genexp.terminal import plain
 
 CHUNK = 256  # examples decoded at once
@@ -76,7 +79,7 @@ def survey(examples: Examples, cache_dir: str | Path | None) -> Stored:
     if examples.generated:
         return Stored(examples, examples.fingerprint, None, [])
     path = None if cache_dir is None else Path(cache_dir) / f"{examples.fingerprint[:32]}.json"
-    found = _read_survey(path) if path is not None and path.exists() else None
+    found = _read_survey(path) if path is not None and is_there(path) else None
     if found is None:
         found = _survey(examples)
         if path is not None:
@@ -98,15 +101,22 @@ def _survey(examples: Examples) -> dict[str, Any]:
     return {**about, "skipped": skipped, "remarks": _remarks(examples)}
 
 
+class Survey(TypedDict):
+    """What is kept of a split that is streamed."""
+
+    digest: str
+    rows: list[Count]
+    labels: list[Annotated[list[Count], Len(2, 2)]]
+    skipped: list[str]
+    remarks: list[str]
+
+
 def _read_survey(path: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(path.read_text())
-        if found.keys() != {"digest", "rows", "labels", "skipped", "remarks"}:
-            raise ValueError(f"it holds {sorted(found)}")
-    except ValueError as error:
-        print(f"the survey {path} is damaged ({error}); reading all images again")
+        return read_json(path, Survey)
+    except DamagedFile as error:
+        print(f"the survey is damaged, all images are read again: {error}")
         return None
-    return found
 
 
 @dataclass

@@ -6,10 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from genexp.record_files import is_there
 from genexp.runs.folder import OVERRIDES, DamagedRun, RunFolder
-from genexp.yaml_files import read_yaml
 
 LEFT_OUT = (
     *("resume", "run_dir", "paths", "logger", "notes", "tags", "threads", "name", "group", "job_type"),
@@ -49,9 +47,7 @@ class StoredRun:
         Raises:
             DamagedRun: it does not.
         """
-        for key in ("id", "name"):
-            if not isinstance(self.record.get(key), str):
-                raise DamagedRun(f"{key} in run.json of the run {self.folder.path} must be a text")
+        self.folder.require_named()
 
     @property
     def name(self) -> str:
@@ -76,7 +72,7 @@ class StoredRun:
     @cached_property
     def history(self) -> list[dict[str, float]]:
         """Every logged line, each with `images_seen`."""
-        return [row for row in self.folder.history() if isinstance(row, dict) and "images_seen" in row]
+        return self.folder.history()
 
     @property
     def images_seen(self) -> int | None:
@@ -114,7 +110,7 @@ def read_runs(folders: Iterable[Path]) -> tuple[list[StoredRun], list[Damaged]]:
             run = read_run(path)
             _ = run.history
             runs.append(run)
-        except (DamagedRun, OSError, UnicodeDecodeError) as error:
+        except (DamagedRun, OSError) as error:
             damaged.append(Damaged(path, str(error).replace(f" of the run {path}", "")))
     return runs, damaged
 
@@ -123,15 +119,11 @@ def read_run(path: Path) -> StoredRun:
     """Read one run folder.
 
     Raises:
-        DamagedRun: a file that every run has is missing, or a file cannot be parsed.
+        DamagedRun: a file that every run has is missing, or one cannot be read.
     """
     folder = RunFolder(path)
     record = folder.record
-    config, metrics = _mapping(folder, folder.config_path), folder.metrics
-    for name, content in (("run.json", record), ("metrics.json", metrics)):
-        if not isinstance(content, dict):
-            raise DamagedRun(f"{name} of the run {path} must hold an object, got {type(content).__name__}")
-    _require_shapes(path, record, metrics)
+    config, metrics = folder.config, folder.metrics
     places = config.get("paths") or {}
     settings = {key: value for key, value in flat(config).items() if not _left_out(key)}
     return StoredRun(
@@ -139,35 +131,9 @@ def read_run(path: Path) -> StoredRun:
         record=record,
         settings={key: _portable(value, places) for key, value in settings.items()},
         choices=_choices(record.get("choices") or {}),
-        typed=_typed(path / OVERRIDES),
+        typed=_typed(folder),
         metrics=metrics,
     )
-
-
-def _require_shapes(path: Path, record: dict[str, Any], metrics: dict[str, Any]) -> None:
-    """Refuse files that are JSON and yet not what a run writes.
-
-    Raises:
-        DamagedRun: one is.
-    """
-    evaluations = metrics.get("evaluations") or []
-    wanted = {
-        "choices in run.json": isinstance(record.get("choices") or {}, dict),
-        "values in metrics.json": isinstance(values := {} if metrics.get("values") is None else metrics["values"], dict)
-        and all(isinstance(each, int | float) for each in values.values()),
-        "protocols in metrics.json": isinstance(protocols := metrics.get("protocols") or {}, dict)
-        and all(isinstance(each or {}, dict) for each in protocols.values()),
-        "evaluations in metrics.json": isinstance(evaluations, list) and all(map(_is_evaluation, evaluations)),
-    }
-    for what, right in wanted.items():
-        if not right:
-            raise DamagedRun(f"{what} of the run {path} must be as a run writes them")
-
-
-def _is_evaluation(row: Any) -> bool:
-    if not isinstance(row, dict) or not isinstance(row.get("protocol") or {}, dict):
-        return False
-    return isinstance(row.get("key"), str) and isinstance(row.get("value"), int | float)
 
 
 def flat(plain: Mapping[str, Any], path: str = "") -> dict[str, Any]:
@@ -180,17 +146,6 @@ def flat(plain: Mapping[str, Any], path: str = "") -> dict[str, Any]:
         else:
             found[dotted] = value
     return found
-
-
-def _mapping(folder: RunFolder, path: Path) -> dict[str, Any]:
-    try:
-        content = read_yaml(path)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        message = " ".join(str(error).split())
-        raise DamagedRun(f"{path.name} of the run {folder.path} cannot be read: {message}") from error
-    if not isinstance(content, dict):
-        raise DamagedRun(f"{path.name} of the run {folder.path} must be a mapping, got {type(content).__name__}")
-    return content
 
 
 def _portable(value: Any, places: Mapping[str, Any]) -> Any:
@@ -213,17 +168,10 @@ def _choices(recorded: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _typed(path: Path) -> frozenset[str]:
-    if not path.is_file():
-        return frozenset()
-    try:
-        overrides = read_yaml(path) or []
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        message = " ".join(str(error).split())
-        raise DamagedRun(f"{path.name} of the run {path.parent} cannot be read: {message}") from error
-    if not isinstance(overrides, list) or not all(isinstance(each, str) for each in overrides):
-        raise DamagedRun(f"{path.name} of the run {path.parent} must be a list of texts")
-    keys = (str(each).split("=", 1)[0].lstrip("+~").rsplit("@", 1)[-1].replace("/", ".") for each in overrides)
+def _typed(folder: RunFolder) -> frozenset[str]:
+    """Keys that were set on the command line; none where the run keeps no such list."""
+    overrides = folder.overrides if is_there(folder.path / OVERRIDES) else []
+    keys = (each.split("=", 1)[0].lstrip("+~").rsplit("@", 1)[-1].replace("/", ".") for each in overrides)
     return frozenset(key for key in keys if not _left_out(key) and key.split(".")[0] != "hydra")
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from genexp.runs.config import config_digest, load_config
+from genexp.runs.config import config_digest
 from genexp.runs.folder import OVERRIDES, RECORD, RunFolder, new_run_id, newest_unfinished, run_path, write_atomically
 from genexp.runs.labels import id_from_agent
 from genexp.runs.provenance import command_line, provenance
+from genexp.runs.records import require_readable
 from genexp.runs.taking_up import Claim, typed_overrides
 from genexp.runs.trust import seal
 
@@ -119,6 +120,7 @@ def _continued(folder: RunFolder, plain: dict[str, Any]) -> Claim:
     """What is continued in a folder that this process holds; without a checkpoint it begins anew. Nothing is written.
 
     Raises:
+        DamagedRun: a record of the run cannot be read.
         FileNotFoundError: the run has no checkpoint.
         ValueError: `run_dir` names another folder.
     """
@@ -128,11 +130,12 @@ def _continued(folder: RunFolder, plain: dict[str, Any]) -> Claim:
         raise FileNotFoundError(f"resume must name a run with a checkpoint, got {resume} ({folder.last} is missing)")
     if plain["run_dir"] is not None and Path(plain["run_dir"]).expanduser().resolve() != folder.path:
         raise ValueError(f"run_dir must be null or the run that is resumed, {folder.path}, got {plain['run_dir']}")
-    stored = load_config(folder.config_path)
+    require_readable(folder.path)
+    stored = folder.config
     if not any(each.startswith("threads=") for each in typed_overrides()):
-        plain["threads"] = stored.threads  # as before, and so the same rounding
+        plain["threads"] = stored["threads"]  # as before, and so the same rounding
     plain["group"] = plain["group"] or folder.record.get("group")
-    return Claim(folder, checkpoint, OmegaConf.to_container(stored))
+    return Claim(folder, checkpoint, stored)
 
 
 def _checkpoint_of(folder: RunFolder, resume: str | None) -> Path | None:

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from genexp.runs.records import read_config
 from genexp.sweeps.paths import text_quoted
-from genexp.yaml_files import read_yaml, require_small
+from genexp.yaml_files import require_small
 
 VOLATILE = (
     *("resume", "run_dir", "paths", "logger", "group", "job_type", "notes", "tags", "threads", "callbacks.progress"),
@@ -112,8 +112,8 @@ def override_key(override: str) -> str:
     return override.split("=", 1)[0].lstrip("+~").split("@", 1)[0].replace("/", ".")
 
 
-def load_config(path: Path, what: str = "config.yaml") -> DictConfig:
-    """Read a run's `config.yaml`, or another file that holds a mapping.
+def load_config(path: Path, what: str) -> DictConfig:
+    """Read a YAML file of a person's own that holds a mapping.
 
     Args:
         path: The file.
@@ -133,40 +133,21 @@ def load_config(path: Path, what: str = "config.yaml") -> DictConfig:
     return config
 
 
-SECTIONS = ("data", "model", "paths", "trainer", "training")
-"""Mappings that the configuration of every run has."""
-
-
 def load_recorded(path: Path) -> DictConfig:
     """The configuration that a run recorded: complete, and with every interpolation carried out.
 
+    Args:
+        path: The run's `config.yaml`.
+
     Raises:
-        ValueError: as `load_config`; also where a section is no mapping, or an interpolation stands there, which would
-            read this user's environment.
+        DamagedRun: the file cannot be read, or is none that a run writes.
+        ValueError: an interpolation stands there, which would read this user's environment.
     """
-    config = load_config(path)
-    for section in SECTIONS:
-        if not isinstance(config._get_node(section), DictConfig) or config._get_node(section)._is_none():
-            raise ValueError(f"config.yaml must hold a mapping at {section}, got another in {path}")
-    for key, value in flat(OmegaConf.to_container(config, resolve=False)).items():
+    plain = read_config(path.parent)
+    for key, value in flat(plain).items():
         if "${" in str(value):
             raise ValueError(f"config.yaml of a run must hold no interpolation, got {key}: {value} in {path}")
-    return config
-
-
-def load_overrides(path: Path) -> list[str]:
-    """The overrides of a run as they were typed.
-
-    Raises:
-        ValueError: the file is not a YAML list of texts.
-    """
-    try:
-        found = read_yaml(path)
-    except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"overrides.yaml must be readable, got {path}: {' '.join(str(error).split())}") from error
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-        raise ValueError(f"overrides.yaml must hold a list of texts, got another in {path}")
-    return found
+    return OmegaConf.create(plain)
 
 
 def load_plain(path: Path, what: str) -> dict[str, Any]:

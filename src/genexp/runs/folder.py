@@ -1,7 +1,6 @@
 """A run folder: claimed once, readable by anything, complete without W&B. This file imports no torch."""
 
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -11,16 +10,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from genexp.partial_files import partial_path
-from genexp.runs import locks
+from genexp.runs import locks, records
+from genexp.runs.records import CONFIG, JOURNAL, METRICS, OVERRIDES, RECORD, DamagedRun
+from genexp.writing import write_atomically, write_new
 
-CONFIG, OVERRIDES, RECORD, JOURNAL = "config.yaml", "overrides.yaml", "run.json", "metrics.jsonl"
+__all__ = [
+    "CONFIG",
+    "JOURNAL",
+    "OVERRIDES",
+    "RECORD",
+    "DamagedRun",
+    "RunFolder",
+    "new_run_id",
+    "newest_unfinished",
+    "run_path",
+    "runs_under",
+    "write_atomically",
+]
+
 _CHANGING, _RUNNING = ".lock", ".running"
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
-
-
-class DamagedRun(ValueError):
-    """A folder looks like a run, but a file in it cannot be read."""
 
 
 def new_run_id() -> str:
@@ -48,7 +57,7 @@ class RunFolder:
         """
         path.mkdir(parents=True, exist_ok=True)
         try:
-            _write_new(path / RECORD, json.dumps(record, indent=2) + "\n")
+            write_new(path / RECORD, json.dumps(record, indent=2) + "\n")
         except FileExistsError as error:
             raise FileExistsError(
                 f"run_dir must be a folder without a run, got {path}; continue that run with resume={path}"
@@ -96,14 +105,53 @@ class RunFolder:
         """What `run.json` says.
 
         Raises:
-            DamagedRun: the file is not readable JSON.
+            DamagedRun: the file cannot be read, or is none that a run writes.
         """
-        return self._json(RECORD)
+        return records.read_record(self.path)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration, as plain containers.
+
+        Raises:
+            DamagedRun: as `record`.
+        """
+        return records.read_config(self.path)
+
+    @property
+    def overrides(self) -> list[str]:
+        """The overrides as they were typed.
+
+        Raises:
+            DamagedRun: as `record`.
+        """
+        return records.read_overrides(self.path)
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The closing values of a finished run; empty before."""
-        return self._json("metrics.json") if (self.path / "metrics.json").is_file() else {}
+        """The closing values of a finished run; empty before.
+
+        Raises:
+            DamagedRun: as `record`.
+        """
+        return records.read_metrics(self.path)
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The best evaluation so far: `metric`, `value`, `images_seen`; None where the run keeps none.
+
+        Raises:
+            DamagedRun: as `record`.
+        """
+        return records.read_best(self.path)
+
+    def require_named(self) -> None:
+        """Refuse a record that does not say which run it is of.
+
+        Raises:
+            DamagedRun: it does not.
+        """
+        records.require_named(self.path, self.record)
 
     @property
     def begun(self) -> bool:
@@ -137,20 +185,9 @@ class RunFolder:
         """All logged lines in order, each with `images_seen`; a torn last line is left out.
 
         Raises:
-            DamagedRun: another line is none that a run logs.
+            DamagedRun: another line is none that a run logs, or repeats the one before it.
         """
-        path = self.path / JOURNAL
-        if not path.is_file():
-            return []
-        lines = path.read_bytes().splitlines(keepends=True)
-        rows = [_row(line) for line in lines]
-        if rows and rows[-1] is None and not lines[-1].endswith(b"\n"):
-            rows.pop()
-        if None in rows:
-            rule = "must hold JSON with images_seen in every line but a torn last one"
-            got = f"got another in line {rows.index(None) + 1} of {len(lines)}; nothing was changed"
-            raise DamagedRun(f"{JOURNAL} of the run {self.path} {rule}, {got}")
-        return rows
+        return records.read_journal(self.path)
 
     def discard_empty(self) -> None:
         """Remove the folder of a run that failed before it began; a folder with any result is left alone."""
@@ -164,31 +201,13 @@ class RunFolder:
 
     def write_metrics(self, values: dict[str, Any]) -> None:
         """Write the closing values."""
-        write_atomically(self.path / "metrics.json", json.dumps(values, indent=2) + "\n")
+        write_atomically(self.path / METRICS, json.dumps(values, indent=2) + "\n")
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep other processes from changing the closing values meanwhile; where files cannot be locked, do nothing."""
         with locks.waited_for(self.path / _CHANGING):
             yield
-
-    def _json(self, name: str) -> dict[str, Any]:
-        try:
-            found = json.loads((self.path / name).read_text())
-        except (OSError, ValueError, RecursionError) as error:
-            raise DamagedRun(f"{name} of the run {self.path} cannot be read: {error}") from error
-        if not isinstance(found, dict):
-            raise DamagedRun(f"{name} of the run {self.path} must hold an object, got {type(found).__name__}")
-        return found
-
-
-def _row(line: bytes) -> dict[str, Any] | None:
-    """A line of the journal; None for what is none."""
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) and type(row.get("images_seen")) in (int, float) else None
 
 
 def run_path(outputs: Path, name: str, run_id: str) -> Path:
@@ -211,36 +230,3 @@ def newest_unfinished(outputs: Path, digest: str) -> RunFolder | None:
         if record.get("config_digest") == digest and record.get("state") != "finished" and not folder.is_running:
             return folder
     return None
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader sees the old or the new content, never a part."""
-    partial = partial_path(path)
-    with open(partial, "w" if isinstance(content, str) else "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-
-
-def _write_new(path: Path, content: str) -> None:
-    """Write a file that must not be there yet, complete or not at all.
-
-    Raises:
-        FileExistsError: it is there.
-    """
-    partial = path.with_name(f".{path.name}.{new_run_id()}.partial")
-    try:
-        with open(partial, "x") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(partial, path)
-        except FileExistsError:
-            raise
-        except OSError:  # no hard links here (exFAT, network drives): for a moment the file is empty, and so not begun
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
-            os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

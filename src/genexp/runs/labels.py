@@ -1,13 +1,12 @@
 """By what a run is found again among others: its group and its tags, in `run.json` and in W&B. Imports no torch."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
-SWEEP = "sweep.json"
+from genexp.sweeps.record import holds_sweep, read_record
 
 
 def settle_labels(config: DictConfig) -> None:
@@ -35,8 +34,8 @@ def sweep_of(run_dir: str | None) -> str | None:
     from hydra.types import RunMode
 
     if run_dir is not None:
-        record = Path(run_dir).expanduser().resolve().parent / SWEEP
-        return str(json.loads(record.read_text())["id"]) if record.is_file() else None
+        sweep = Path(run_dir).expanduser().resolve().parent
+        return read_record(sweep)["id"] if holds_sweep(sweep) else None
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         return Path(HydraConfig.get().sweep.dir).name
     return os.environ.get("WANDB_SWEEP_ID")

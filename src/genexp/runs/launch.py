@@ -9,12 +9,14 @@ from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
-from genexp.runs.config import conf_dir, data_name, load_config, load_overrides, load_recorded
+from genexp.record_files import is_there
+from genexp.runs.config import conf_dir, data_name, load_recorded
 from genexp.runs.errors import told
 from genexp.runs.folder import CONFIG, OVERRIDES, RunFolder, new_run_id
 from genexp.runs.origin import Origins, take_as_written
 from genexp.runs.places import recorded_places
-from genexp.runs.trust import TRUST, is_ours, require_harmless, seal_breaks, wrote_run
+from genexp.runs.records import require_readable
+from genexp.runs.trust import TRUST, is_ours, require_harmless, wrote_run
 from genexp.sweeps.paths import quoted, typed_texts, unquoted
 
 
@@ -176,7 +178,7 @@ def _settled_before(arguments: list[str]) -> list[str]:
     """What the machine settled that the run in `run_dir` began on, if there is one: another may continue it."""
     named = [unquoted(a.split("=", 1)[1]) for a in arguments if a.startswith("run_dir=")]
     path = Path(named[-1]).expanduser() / CONFIG if named else None
-    return [f"trainer.precision={load_config(path).trainer.precision}"] if path is not None and path.is_file() else []
+    return [f"trainer.precision={load_recorded(path).trainer.precision}"] if path is not None and is_there(path) else []
 
 
 def _started_with(folder: RunFolder, other_data: bool = False, trusted: bool = False) -> list[str]:
@@ -184,6 +186,7 @@ def _started_with(folder: RunFolder, other_data: bool = False, trusted: bool = F
 
     The places that a run of another user names are not taken: data and outputs are then those of this user.
     """
+    require_readable(folder.path)
     saved = load_recorded(folder.config_path)
     typed = [a for a in _typed_for(folder) if not a.startswith(("resume=", "run_dir="))]
     settled = [*typed, f"trainer.precision={saved.trainer.precision}"]
@@ -199,15 +202,13 @@ def _typed_for(folder: RunFolder) -> list[str]:
     """The overrides of a run as they were typed.
 
     Raises:
-        ValueError: the file is damaged or not the one that the run's record describes, or an override is of Hydra
-            itself, which no run records: it could build anything.
+        DamagedRun: the file is damaged, or not the one that the run's record describes.
+        ValueError: an override is of Hydra itself, which no run records: it could build anything.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import OverrideParseException
 
-    typed = load_overrides(folder.path / OVERRIDES)
-    if seal_breaks(folder.record, typed):
-        raise ValueError(f"{OVERRIDES} must be as the run wrote it (its digest is in run.json), got {folder.path}")
+    typed = folder.overrides
     try:
         found = OverridesParser.create().parse_overrides(typed)
     except OverrideParseException as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from genexp.record_files import is_there
 from genexp.reports.directions import direction
 from genexp.reports.measurements import Measurement, measurements
 from genexp.reports.reading import read_run
@@ -44,17 +45,14 @@ class Run:
     def model(self) -> Any:
         """The trained family on the CPU, in evaluation mode."""
         from genexp.callbacks.checkpoint import load_checkpoint
+        from genexp.callbacks.stored import restore
         from genexp.runs.build import build
 
         checkpoint = load_checkpoint(self.checkpoint)
         if self.stands_in:
             self._say_why()
         model = build(self.config.model)
-        model.load_state_dict(checkpoint["state_dict"])
-        model.on_load_checkpoint(checkpoint)
-        if self.weights == "averaged":
-            for name, state in checkpoint.get("averaged", {"modules": {}})["modules"].items():
-                model.get_submodule(name).load_state_dict(state, strict=False)
+        restore(model, checkpoint, self.checkpoint, averaged=self.weights == "averaged")
         return model.eval().requires_grad_(False)
 
     def _say_why(self) -> None:
@@ -129,7 +127,7 @@ class Run:
 def default_checkpoint(folder: RunFolder) -> Path:
     """The checkpoint that is taken where none is asked for: `best` where the run kept one, else `last`."""
     best = _best(folder)
-    return best if best.is_file() else folder.last
+    return best if is_there(best) else folder.last
 
 
 def _best(folder: RunFolder) -> Path:
@@ -161,7 +159,7 @@ def load_run(path: Path | str, weights: str = "averaged", checkpoint: str | None
     file = named[checkpoint](folder) if checkpoint in named else Path(checkpoint)
     if not file.is_file():
         raise FileNotFoundError(
-            f"checkpoint must be best, last or a file of the run {folder.path}, got {checkpoint or 'none'}"
+            f"checkpoint must be best, last or a file of the run {folder.path}, got {checkpoint or 'none'} ({file})"
         )
     return Run(folder, weights, file, stands_in=checkpoint != "last" and file == folder.last)
 

@@ -7,6 +7,7 @@ value only serves to make one of these cannot act any more. The table is in docs
 import copy
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from omegaconf import OmegaConf
 
+from genexp.callbacks.stored import restore
 from genexp.data.stream import as_float
 from genexp.families.updates import with_options
 from genexp.runs.build import build
@@ -84,23 +86,20 @@ def _why_not(before: dict[str, Any], model: dict[str, Any], seed: int) -> str | 
     return None if alike else "the checkpoint's weights take the place of what it makes"
 
 
-def require_restorable(experiment: Any, checkpoint: dict[str, Any], changed: Changed) -> None:
+def require_restorable(experiment: Any, checkpoint: dict[str, Any], path: Path, changed: Changed) -> None:
     """Restore the model and try the optimisers and callbacks on copies, before training restores everything itself.
 
     Args:
         experiment: The live objects; its model carries the checkpoint's weights afterwards.
         checkpoint: Plain containers, as read from the file.
+        path: That file.
         changed: Old and new value of every key that differs.
 
     Raises:
         ValueError: something does not fit the checkpoint; in one line.
     """
     model, data = experiment.model, experiment.data
-    try:
-        model.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        raise ValueError(f"checkpoint must fit the model: {' '.join(str(error).split())[:400]}") from error
-    model.on_load_checkpoint(checkpoint)
+    restore(model, checkpoint, path)
     model.require_same_start(as_float(data.stored("train").examples.read(torch.zeros(1, dtype=torch.int64))))
     for (name, update), state in zip(model.updates.items(), checkpoint["optimizer_states"], strict=True):
         _try_optimizer(name, update, state, [key for key in changed if "optimizer." in key])

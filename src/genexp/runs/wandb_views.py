@@ -11,7 +11,6 @@ from typing import Any
 
 from genexp.reports.reading import StoredRun
 from genexp.reports.table import Comparison
-from genexp.runs.config import load_config
 from genexp.runs.folder import write_atomically
 from genexp.runs.wandb_panels import Place, report, workspace
 from genexp.terminal import shown_path
@@ -67,9 +66,9 @@ def place_of(runs: Sequence[StoredRun]) -> Place:
     """
     found = set()
     for run in runs:
-        node = (load_config(run.folder.config_path).get("logger") or {}).get("wandb")
+        node = (run.folder.config.get("logger") or {}).get("wandb")
         if node is not None:
-            found.add(Place(str(node.project), node.get("entity")))
+            found.add(Place(str(node["project"]), node.get("entity")))
     if len(found) != 1:
         named = ", ".join(sorted(each.project for each in found)) or "none"
         raise ValueError(f"project must be given where the runs do not share one W&B project, got {named}")

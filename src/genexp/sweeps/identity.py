@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from genexp.runs.config import deciding, is_volatile, load_overrides, override_key
-from genexp.runs.folder import OVERRIDES, RunFolder
+from genexp.runs.config import deciding, is_volatile, override_key
+from genexp.runs.folder import DamagedRun, RunFolder
 
 
 def identity(overrides: Sequence[str]) -> tuple[str, ...]:
@@ -19,7 +19,7 @@ def new_for(folder: RunFolder, overrides: Sequence[str]) -> list[str]:
         overrides: Those of the job now.
     """
     try:
-        begun = load_overrides(folder.path / OVERRIDES)
-    except ValueError:  # the job itself reads the file, and tells what is wrong with it
+        begun = folder.overrides
+    except DamagedRun:  # the job itself reads the file, and tells what is wrong with it
         return []
     return [each for each in overrides if is_volatile(override_key(each)) and each not in begun]

@@ -1,8 +1,9 @@
 """How far a running job is, from the end of its journal. Imports no torch."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from genexp.runs.records import DamagedRun, journal_row, read_best
 
 
 @dataclass
@@ -40,7 +41,7 @@ def read_progress(folder: Path, size: int = 8192) -> Progress:
         return Progress()
     with open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - size))
-        rows = [row for row in map(_row, file.read().splitlines()) if row is not None]
+        rows = [row for row in map(journal_row, file.read().splitlines()) if row is not None and "seconds" in row]
     progress = Progress()
     if not rows:
         return progress
@@ -60,13 +61,8 @@ def read_progress(folder: Path, size: int = 8192) -> Progress:
 
 
 def _monitored(folder: Path) -> str | None:
-    path = folder / "checkpoints" / "best.json"
-    return json.loads(path.read_text())["metric"] if path.is_file() else None
-
-
-def _row(line: bytes) -> dict[str, float] | None:
     try:
-        row = json.loads(line)
-    except ValueError:
+        best = read_best(folder)
+    except DamagedRun:  # the job itself tells it, which reads it when it ends; a display shows what it can
         return None
-    return row if isinstance(row, dict) and "images_seen" in row and "seconds" in row else None
+    return best["metric"] if best else None

@@ -4,17 +4,18 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from genexp.partial_files import remove_abandoned
+from genexp.record_files import is_there, read_json
 from genexp.runs import locks
 from genexp.runs.folder import RECORD, DamagedRun, RunFolder, write_atomically
 from genexp.runs.trust import signature
 from genexp.sweeps.identity import identity, new_for
 from genexp.sweeps.paths import quoted
-from genexp.sweeps.shape import require_shape
+from genexp.sweeps.shape import SweepRecord, require_own_jobs
 
 SWEEP, LOCK = "sweep.json", ".lock"
 
@@ -165,7 +166,7 @@ class SweepFolder:
         if folder.last.is_file():
             return ["train", *self.further, *new_for(folder, job.overrides), f"resume={quoted(folder.path)}"]
         attempt = 1
-        while (self.path / job.folder / "run.json").exists():
+        while is_there(self.path / job.folder / RECORD):
             attempt += 1
             job.folder = f"{job.number:03d}_attempt{attempt}"
         return ["train", *self.further, *job.overrides, f"run_dir={quoted(self.path / job.folder)}"]
@@ -179,7 +180,7 @@ class SweepFolder:
 def is_begun(folder: RunFolder) -> bool:
     """Whether a run is at work in its folder."""
     try:
-        return (folder.path / RECORD).is_file() and folder.record.get("state") == "running"
+        return is_there(folder.path / RECORD) and folder.record.get("state") == "running"
     except DamagedRun:
         return False
 
@@ -187,7 +188,7 @@ def is_begun(folder: RunFolder) -> bool:
 def is_finished(folder: RunFolder) -> bool:
     """Whether a run's own folder says that it is done."""
     try:
-        return folder.record.get("state") == "finished" and bool(folder.metrics)
+        return folder.record.get("state") == "finished" and "images_seen" in folder.metrics
     except DamagedRun:
         return False
 
@@ -198,7 +199,7 @@ def holds_sweep(path: Path) -> bool:
     An empty record is what earlier versions left when they were killed at once: with no job beside it, it says nothing.
     """
     record = path / SWEEP
-    return record.is_file() and (record.stat().st_size > 0 or any(path.glob("[0-9]*/")))
+    return is_there(record) and (record.lstat().st_size > 0 or any(path.glob("[0-9]*/")))
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -206,15 +207,12 @@ def read_record(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: no sweep is there.
-        ValueError: the record cannot be read.
+        DamagedFile: the record cannot be read, or is none that a sweep writes.
     """
     if not holds_sweep(path):
         raise _no_sweep(path)
-    try:
-        record = json.loads((path / SWEEP).read_text())
-        require_shape(record, {each.name: each.type for each in fields(Job)})
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"sweep.json of the sweep {path} cannot be read: {error}") from error
+    record = read_json(path / SWEEP, SweepRecord, f" of the sweep {path}")
+    require_own_jobs(record, f"{SWEEP} of the sweep {path}")
     return record
 
 
@@ -222,14 +220,14 @@ def recorded_jobs(path: Path) -> list[Job]:
     """The jobs of a sweep, read without holding it, so it may be running; none where no sweep is.
 
     Raises:
-        ValueError: the record cannot be read.
+        DamagedFile: the record cannot be read.
     """
     return [Job(**each) for each in read_record(path)["jobs"]] if holds_sweep(path) else []
 
 
 def _no_sweep(path: Path) -> FileNotFoundError:
     empty = f"an empty {SWEEP} there: nothing had begun, so begin it with hydra.sweep.dir={path}"
-    found = empty if (path / SWEEP).is_file() else f"no {SWEEP} there"
+    found = empty if is_there(path / SWEEP) else f"no {SWEEP} there"
     return FileNotFoundError(f"sweep.resume must name the folder of a sweep, got {path} ({found})")
 
 

@@ -1,32 +1,61 @@
-"""What `sweep.json` must look like to be read. Imports no torch."""
+"""What the records of sweeps hold: the types that `genexp.record_files` reads them by. Imports no torch."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
+
+from genexp.record_files import Count, DamagedFile
+from genexp.runs.shapes import Measured
 
 
-def require_shape(record: Any, known: Mapping[str, Any]) -> None:
-    """Refuse JSON that is none that a sweep writes.
+class StoredJob(TypedDict):
+    """A job in `sweep.json`."""
 
-    Args:
-        record: What stands in the file.
-        known: The keys of a job with the types of their values.
+    number: Count
+    overrides: list[str]
+    folder: str
+    state: NotRequired[str]
+    value: NotRequired[float | None]
+    seconds: NotRequired[Measured]
+    cpu_seconds: NotRequired[Measured]
+    attempts: NotRequired[Count]
+    submitted: NotRequired[str | None]
+
+
+class SweepRecord(TypedDict):
+    """`sweep.json`."""
+
+    id: str
+    started: str
+    command: list[str]
+    signature: NotRequired[str | None]
+    jobs: list[StoredJob]
+
+
+class StudyRecord(TypedDict):
+    """`study.json`: which study the trials of a sweep's folder are of."""
+
+    owner: str
+    study: str
+    storage: str
+    plan: NotRequired[dict[str, Any]]
+
+
+def require_own_jobs(record: SweepRecord, where: str) -> None:
+    """Refuse a record whose jobs are not each a folder of their own in the sweep.
 
     Raises:
-        ValueError: with what is wrong.
+        DamagedFile: with what is wrong.
     """
-    if not isinstance(record, dict):
-        raise ValueError(f"it must hold an object, got {type(record).__name__}")
-    for key, kind in {"id": str, "started": str, "command": list, "jobs": list}.items():
-        if not isinstance(record.get(key), kind):
-            raise ValueError(f"{key} must be a {kind.__name__}, got {type(record.get(key)).__name__}")
-    if not all(isinstance(each, str) for each in record["command"]):
-        raise ValueError("command must hold texts")
+    known = StoredJob.__required_keys__ | StoredJob.__optional_keys__
     for number, job in enumerate(record["jobs"]):
-        if not isinstance(job, dict) or not {"number", "overrides", "folder"} <= job.keys() <= known.keys():
-            raise ValueError(f"job {number} must have the keys of a job ({', '.join(known)})")
-        texts = isinstance(job["overrides"], list) and all(isinstance(each, str) for each in job["overrides"])
-        if not texts or any(not isinstance(job[key], known[key]) for key in job.keys() - {"overrides"}):
-            raise ValueError(f"job {number} must have a number, texts as overrides, a folder, and numbers as values")
+        if not job.keys() <= known:
+            raise DamagedFile(f"{where} must hold jobs of {', '.join(sorted(known))}, got others in job {number}")
         if Path(job["folder"]).is_absolute() or ".." in Path(job["folder"]).parts:
-            raise ValueError(f"job {number} must lie in the sweep, got {job['folder']}")
+            raise DamagedFile(f"{where} must hold jobs in the sweep, got {job['folder']} as the folder of job {number}")
+    for key in ("number", "folder"):
+        found = [job[key] for job in record["jobs"]]
+        twice = [each for each in found if found.count(each) > 1]
+        if twice:
+            raise DamagedFile(f"{where} must hold every job once, got {key} {twice[0]} {found.count(twice[0])} times")

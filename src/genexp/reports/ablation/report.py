@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from genexp.reports.ablation.claims_file import CLAIMS, read_claims
 from genexp.reports.ablation.files import safe_name
 from genexp.reports.ablation.judging import LEVEL, UNDECIDED, Verdict, judge_all
 from genexp.reports.ablation.markdown import as_markdown
@@ -20,7 +21,7 @@ from genexp.reports.figures import VECTORS
 from genexp.reports.markup import markdown_code, markdown_text
 from genexp.runs.folder import write_atomically
 
-CLAIMS, TABLE, PAGE = "claims.json", "table.md", "index.html"
+TABLE, PAGE = "table.md", "index.html"
 PUBLISHED = 400_000
 """Bytes that one published ablation may take."""
 
@@ -143,7 +144,7 @@ def _gallery(names: list[str], study: Study) -> str:
 
 def write_index(target: Path) -> Path:
     """Write `<target>/README.md` from the claims.json of every published ablation below it."""
-    records = [(path.parent.name, json.loads(path.read_text())) for path in sorted(target.glob(f"*/{CLAIMS}"))]
+    records = [(path.parent.name, read_claims(path)) for path in sorted(target.glob(f"*/{CLAIMS}"))]
     lines = ["# Ablations", "", "Written by `genexp reproduce`; a row for every `<name>/claims.json` here.", ""]
     lines += [
         "| ablation | paper | scale | seeds | hold | fail | undecided |",

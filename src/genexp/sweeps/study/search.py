@@ -12,6 +12,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
+from genexp.record_files import is_there, read_json
 from genexp.runs.folder import new_run_id, write_atomically
 from genexp.sweeps.batches import length_of
 from genexp.sweeps.errors import JobFailed, SweepInterrupted
@@ -19,6 +20,7 @@ from genexp.sweeps.launching import Launching
 from genexp.sweeps.pool import Task
 from genexp.sweeps.question import Question, question_of
 from genexp.sweeps.record import Job
+from genexp.sweeps.shape import StudyRecord
 from genexp.sweeps.study.judging import Judge
 from genexp.sweeps.study.plan import key_of, make_plan
 from genexp.sweeps.study.report import report
@@ -120,7 +122,7 @@ class Search:
     def _owner(self) -> str:
         """What trials of this folder are marked with, so that they are found again when the sweep is continued."""
         path = self.sweep.path / RECORD
-        record = json.loads(path.read_text()) if path.is_file() else None
+        record = read_json(path, StudyRecord, f" of the sweep {self.sweep.path}") if is_there(path) else None
         if record is None and self.launching.resume and self.sweep.jobs:
             raise ValueError(f"sweep.resume must name a sweep of hydra/sweeper=optuna, got {self.sweep.path}")
         if record is None:

@@ -1,0 +1,127 @@
+"""The records of a run, each read here and nowhere else; damage is told in one line. Imports no torch."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from genexp.record_files import (
+    DamagedFile,
+    each_key_once,
+    is_there,
+    open_regular,
+    read_json,
+    reason_of,
+)
+from genexp.runs.shapes import Best, Closing, RunConfig, RunRecord
+from genexp.runs.trust import seal_breaks
+from genexp.yaml_files import read_yaml_record
+
+CONFIG, OVERRIDES, RECORD, JOURNAL = "config.yaml", "overrides.yaml", "run.json", "metrics.jsonl"
+METRICS, BEST = "metrics.json", "checkpoints/best.json"
+
+
+class DamagedRun(DamagedFile):
+    """A folder looks like a run, but a file in it cannot be read, or holds what no run writes there."""
+
+
+def read_record(run: Path) -> dict[str, Any]:
+    """What `run.json` says.
+
+    Raises:
+        DamagedRun: the file cannot be read, or is none that a run writes.
+    """
+    return _read(run, RECORD, RunRecord)
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """The resolved configuration, as plain containers; errors as `read_record`."""
+    return _read(run, CONFIG, RunConfig)
+
+
+def read_overrides(run: Path) -> list[str]:
+    """The overrides as they were typed.
+
+    Raises:
+        DamagedRun: as `read_record`; also where the file is another one than `run.json` describes.
+    """
+    overrides = _read(run, OVERRIDES, list[str])
+    if seal_breaks(read_record(run), overrides):
+        raise DamagedRun(f"{OVERRIDES} of the run {run} must be as the run wrote it, whose digest is in {RECORD}")
+    return overrides
+
+
+def read_metrics(run: Path) -> dict[str, Any]:
+    """The closing values, empty before a run has ended; errors as `read_record`."""
+    return _read(run, METRICS, Closing) if is_there(run / METRICS) else {}
+
+
+def read_best(run: Path) -> dict[str, Any] | None:
+    """The best evaluation so far, or None where none is kept; errors as `read_record`."""
+    return _read(run, BEST, Best) if is_there(run / BEST) else None
+
+
+def read_journal(run: Path) -> list[dict[str, float]]:
+    """All logged lines in order, each with `images_seen`; a torn last line is left out.
+
+    Raises:
+        DamagedRun: another line is none that a run logs, or repeats the one before it.
+    """
+    path = run / JOURNAL
+    if not is_there(path):
+        return []
+    try:
+        with os.fdopen(open_regular(path), "rb") as file:
+            lines = file.readlines()
+    except (OSError, ValueError) as error:
+        raise DamagedRun(f"{JOURNAL} of the run {run} cannot be read: {reason_of(error)}") from error
+    rows = [None if i and lines[i - 1] == line else journal_row(line) for i, line in enumerate(lines)]
+    if rows and rows[-1] is None and not lines[-1].endswith(b"\n"):
+        rows.pop()
+    if None in rows:
+        rule = "must hold numbers and images_seen in every line but a torn last one, and no line twice"
+        got = f"got another in line {rows.index(None) + 1} of {len(lines)}; nothing was changed"
+        raise DamagedRun(f"{JOURNAL} of the run {run} {rule}, {got}")
+    return rows
+
+
+def journal_row(line: bytes) -> dict[str, Any] | None:
+    """A line of the journal: numbers by name, with `images_seen`; None for what is none."""
+    try:
+        row = json.loads(line, object_pairs_hook=each_key_once)
+    except (ValueError, RecursionError):
+        return None
+    numbers = isinstance(row, dict) and all(type(value) in (int, float) for value in row.values())
+    return row if numbers and 0 <= row.get("images_seen", -1) < 2**63 else None
+
+
+def require_readable(run: Path) -> None:
+    """Read every record, so that a damaged one is told before anything is done with the run.
+
+    Raises:
+        DamagedRun: one cannot be read, or the record does not say which run it is of.
+    """
+    require_named(run, read_record(run))
+    if is_there(run / OVERRIDES):
+        read_overrides(run)
+    for read in (read_config, read_metrics, read_best, read_journal):
+        read(run)
+
+
+def require_named(run: Path, record: dict[str, Any]) -> None:
+    """Refuse a record that does not say which run it is of.
+
+    Raises:
+        DamagedRun: it does not.
+    """
+    for key in ("id", "name"):
+        if key not in record:
+            raise DamagedRun(f"{RECORD} of the run {run} must be as genexp writes it: {key}: it is missing")
+
+
+def _read(run: Path, name: str, shape: Any) -> Any:
+    read = read_json if name.endswith(".json") else read_yaml_record
+    try:
+        return read(run / name, shape, f" of the run {run}")
+    except DamagedFile as error:
+        raise DamagedRun(str(error)) from error
