@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from genexp.runs.trust import TRUST
 from genexp.sweeps import record
 from genexp.sweeps.record import SweepFolder, read_record, recorded_jobs
 
@@ -129,7 +130,7 @@ def test_every_shape_that_no_sweep_writes_is_told_with_the_file(content, tmp_pat
     assert "\n" not in str(raised.value)
 
 
-def test_a_strangers_sweep_is_not_run_again_without_a_word(tmp_path, monkeypatch):
+def test_a_strangers_sweep_is_not_run_again_without_a_word(tmp_path, monkeypatch, capsys):
     from genexp.runs.launch import _source
 
     sweep = SweepFolder(tmp_path, ["-m", "seed=0,1"])
@@ -142,4 +143,69 @@ def test_a_strangers_sweep_is_not_run_again_without_a_word(tmp_path, monkeypatch
         ValueError, match=r"must name a sweep of this user, .* would run: train -m seed=0,1; .*trust=true"
     ):
         _source("train", [f"sweep.resume={tmp_path}"])
-    assert _source("train", [f"sweep.resume={tmp_path}", "trust=true"]) == again
+    capsys.readouterr()
+    assert _source("train", [f"sweep.resume={tmp_path}", "trust=true"]) == [*again, "hydra.launcher.trust=true"]
+    assert capsys.readouterr().err == "trusted     what sweep.json runs: train -m seed=0,1\n"
+    assert TRUST not in _source("train", [f"sweep.resume={tmp_path}", "seed=0,1", "logger=none"])
+    typed = _source("train", [f"sweep.resume={tmp_path}", "seed=0,1", "trust=true"])
+    assert typed[-1] == "hydra.launcher.trust=true"
+    assert TRUST not in typed
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("hydra.launcher.setup=[touch x]", "+hydra.launcher.additional_parameters={wrap: x}", "hydra.run.dir=x"),
+        *("hydra.sweeper.storage=mysql://elsewhere/x", "+hydra.callbacks.x._target_=a.B", "--config-dir=x", "-cd", "x"),
+        *("hydra/job_logging=x", "hydra.searchpath=[file:///x]", "hydra.sweeper._target_=a.B", "hydra/launcher=../x"),
+        *("logger.wandb.settings.base_url=http://127.0.0.1:9", "notes=${oc.env:HOME}", "data.source.root=/elsewhere"),
+        *("hydra.launcher.slots=[${oc.env:HOME}]", "paths.outputs=x", "++hydra.launcher._target_=a.B"),
+    ],
+)
+def test_some_of_a_strangers_command_never_acts(override, tmp_path, monkeypatch):
+    from genexp.runs.launch import _source
+
+    SweepFolder(tmp_path, ["-m", "seed=0,1", override]).release()
+    monkeypatch.setenv("GENEXP_CONFIG", str(tmp_path / "config of another"))
+    with pytest.raises(
+        ValueError, match=r"^sweep\.json of a sweep that this user did not write must hold no"
+    ) as raised:
+        _source("train", [f"sweep.resume={tmp_path}", "trust=true"])
+    assert override in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_says_how_a_sweep_is_run_may_stand_in_a_strangers_command(tmp_path, monkeypatch):
+    from genexp.runs.launch import _source
+
+    command = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=5", "sweep=gan_stability", "launcher=pool"]
+    command += ["hydra.launcher.slots=[0,1]", "model.network.width=8,16", "logger=none", "name='007'"]
+    SweepFolder(tmp_path, command).release()
+    monkeypatch.setenv("GENEXP_CONFIG", str(tmp_path / "config of another"))
+    assert _source("train", [f"sweep.resume={tmp_path}", "trust=true"])[: len(command)] == command
+
+
+def test_trust_is_handed_to_the_jobs_that_continue_a_run_and_is_not_recorded(tmp_path):
+    first = SweepFolder(tmp_path, ["-m", "seed=0,1"])
+    job, other = first.job_for(["seed=0"]), first.job_for(["seed=1"])
+    (tmp_path / "000" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "000" / "checkpoints" / "last.ckpt").write_text("")
+    first.save()
+    first.release()
+    command = ["-m", "seed=0,1", "hydra.launcher.resume=true", "hydra.launcher.trust=true"]
+    again = SweepFolder(tmp_path, command, resume=True, trust=True)
+    assert again.arguments(job) == ["train", "trust=true", f"resume={tmp_path}/000"]
+    assert TRUST not in again.arguments(other)
+    assert again.command == ["-m", "seed=0,1"]
+
+
+def test_what_another_user_handed_to_a_cluster_is_not_read(tmp_path, monkeypatch):
+    first = SweepFolder(tmp_path, ["-m", "seed=0,1"])
+    first.job_for(["seed=0"]).submitted = "17_0"
+    first.save()
+    first.release()
+    ours = SweepFolder(tmp_path, ["-m", "seed=0,1"], resume=True)
+    assert ours.jobs[0].submitted == "17_0"
+    ours.release()
+    monkeypatch.setenv("GENEXP_CONFIG", str(tmp_path / "config of another"))
+    assert SweepFolder(tmp_path, ["-m", "seed=0,1"], resume=True).jobs[0].submitted is None

@@ -15,7 +15,8 @@ from genexp.runs.config import compose, deciding
 from genexp.runs.folder import write_atomically
 from genexp.runs.shapes import Measured
 from genexp.sweeps.pool import Task
-from genexp.sweeps.record import Job, SweepFolder, tail
+from genexp.sweeps.progress import tail
+from genexp.sweeps.record import Job, SweepFolder
 from genexp.sweeps.slots import Need
 
 _TRIALS, _BATCHES = 3, 24

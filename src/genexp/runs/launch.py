@@ -16,7 +16,7 @@ from genexp.runs.folder import CONFIG, OVERRIDES, RunFolder, new_run_id
 from genexp.runs.origin import Origins, take_as_written
 from genexp.runs.places import recorded_places
 from genexp.runs.records import require_readable
-from genexp.runs.trust import TRUST, is_ours, require_harmless, wrote_run
+from genexp.runs.trust import TRUST, is_ours, require_harmless, require_harmless_command, wrote_run
 from genexp.sweeps.paths import quoted, typed_texts, unquoted
 
 
@@ -147,18 +147,22 @@ def _continued_sweep(arguments: list[str]) -> list[str]:
     typed = [a for a in arguments if not a.startswith(_RESUME_SWEEP) and a != TRUST]
     folder = Path(unquoted(given)).expanduser().resolve()
     record = read_record(folder)
-    recorded = record["command"]
+    recorded, trusted = record["command"], TRUST in arguments
     if any("=" in a and not a.startswith(("-", "hydra.", "hydra/")) for a in typed):
         command = _source("train", typed)
     else:
-        if TRUST not in arguments and not is_ours(record.get("signature"), "sweep", record["id"], recorded):
-            raise ValueError(
-                f"sweep.resume must name a sweep of this user, got {folder}, whose sweep.json would run: train "
-                f"{' '.join(recorded)}; type that command after sweep.resume, or add {TRUST}"
-            )
+        if not is_ours(record.get("signature"), "sweep", record["id"], recorded):
+            if not trusted:
+                raise ValueError(
+                    f"sweep.resume must name a sweep of this user, got {folder}, whose sweep.json would run: train "
+                    f"{' '.join(recorded)}; type that command after sweep.resume, or add {TRUST}"
+                )
+            require_harmless_command(recorded, folder)
+            print(f"trusted     what sweep.json runs: train {' '.join(recorded)}", file=sys.stderr)
         command = [*recorded, *(a for a in typed if a not in recorded)]
     flags = [] if {"-m", "--multirun"} & set(command) else ["-m"]
-    return [*flags, *command, f"hydra.sweep.dir={quoted(folder)}", "hydra.launcher.resume=true"]
+    further = ["hydra.launcher.trust=true"] if trusted else []  # for runs that other users have begun there
+    return [*flags, *command, f"hydra.sweep.dir={quoted(folder)}", "hydra.launcher.resume=true", *further]
 
 
 def _searching(arguments: list[str]) -> list[str]:

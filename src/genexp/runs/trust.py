@@ -81,7 +81,9 @@ def wrote_run(record: dict[str, Any]) -> bool:
     return isinstance(sealed, dict) and is_ours(sealed.get("signature"), "run", record.get("id"), sealed.get("digests"))
 
 
-def require_harmless(overrides: Sequence[str], folder: Path, trusted: bool) -> None:
+def require_harmless(
+    overrides: Sequence[str], folder: Path, trusted: bool, where: str = "overrides.yaml of a run"
+) -> None:
     """Refuse what another user's run may not bring along.
 
     Without trust only choices of shipped parts and plain values of data, model and training act. Loggers, callbacks,
@@ -91,6 +93,7 @@ def require_harmless(overrides: Sequence[str], folder: Path, trusted: bool) -> N
         overrides: Those of the run.
         folder: The run.
         trusted: Whether the user has said so.
+        where: What they stand in.
 
     Raises:
         ValueError: with the override, the rule and the folder.
@@ -100,14 +103,44 @@ def require_harmless(overrides: Sequence[str], folder: Path, trusted: bool) -> N
         words = key.replace("/", ".").replace("@", ".").split(".")
         if "${" in each or (set(words) & set(_REACHING) and words != ["logger"]) or _reaches_out(value):
             raise ValueError(
-                f"overrides.yaml of a run that this user did not write must hold no logger, callback, class, place or "
-                f"interpolation, got {each} in {folder}; train anew with what you want of it"
+                f"{where} that this user did not write must hold no logger, callback, class, place or interpolation, "
+                f"got {each} in {folder}; train anew with what you want of it"
             )
         if words[0] not in _HARMLESS and not trusted:
             raise ValueError(
-                f"overrides.yaml of a run that this user did not write acts only on {', '.join(_HARMLESS)}, got {each} "
-                f"in {folder}; read that file, then add {TRUST}"
+                f"{where} that this user did not write acts only on {', '.join(_HARMLESS)}, got {each} in {folder}; "
+                f"read that file, then add {TRUST}"
             )
+
+
+_OF_SWEEPS = re.compile(
+    r"-m|--multirun|hydra\.mode=MULTIRUN|hydra/(launcher|sweeper)=\w+|(launcher|sweep)=[\w/]+"
+    r"|hydra\.launcher\.(slots|threads|timeout|grace|preload)=[\w.,\[\]]+"
+    r"|hydra\.sweeper\.(n_trials|seed|at|sampler|pruner|study_name)=[\w.,:{}' ]+"
+)
+"""What says how a sweep is run and can neither start another program nor reach another place."""
+
+
+def require_harmless_command(command: Sequence[str], folder: Path) -> None:
+    """Refuse what the command of another user's sweep may not bring along, even where the user trusts it.
+
+    Flags that name files, and Hydra's own keys, could run shell commands, open databases and build anything.
+
+    Args:
+        command: The one that `sweep.json` records.
+        folder: The sweep.
+
+    Raises:
+        ValueError: with what it brings, the rule and the folder.
+    """
+    others = [each for each in command if not _OF_SWEEPS.fullmatch(each)]
+    for each in others:
+        if each.startswith("-") or re.match(r"[+~]*hydra\b", each) or "=" not in each.lstrip("~"):
+            raise ValueError(
+                f"sweep.json of a sweep that this user did not write must hold no flag and no key of Hydra but those "
+                f"of places and of the search, got {each} in {folder}; type what you want of it after sweep.resume"
+            )
+    require_harmless(others, folder, True, "sweep.json of a sweep")
 
 
 def _reaches_out(value: str) -> bool:

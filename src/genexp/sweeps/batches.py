@@ -50,10 +50,11 @@ class Batches(ABC):
         context: Hydra's loader.
         config: Hydra's configuration of the sweep.
         resume: Whether the folder `hydra.sweep.dir` holds a sweep to be continued.
+        trust: Whether runs in it that another user has begun are continued.
     """
 
-    def __init__(self, context: HydraContext, config: DictConfig, resume: bool) -> None:
-        self.context, self.config, self.resume = context, config, resume
+    def __init__(self, context: HydraContext, config: DictConfig, resume: bool, trust: bool = False) -> None:
+        self.context, self.config, self.resume, self.trust = context, config, resume, trust
         self.sweep: SweepFolder | None = None
         self._known: dict[tuple[str, ...], DictConfig] = {}
 
@@ -99,7 +100,7 @@ class Batches(ABC):
         """The sweep's folder, claimed at the first call."""
         if self.sweep is None:
             path = Path(self.config.hydra.sweep.dir).resolve()
-            self.sweep = SweepFolder(path, sys.argv[1:], _for_every_job(self.config), self.resume)
+            self.sweep = SweepFolder(path, sys.argv[1:], _for_every_job(self.config), self.resume, self.trust)
             print(f"sweep     {shown_path(self.sweep.path)}", file=sys.stderr)
         return self.sweep
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from genexp.sweeps.environment import with_threads, without_ranks
-from genexp.sweeps.record import tail
+from genexp.sweeps.progress import tail
 
 
 class Connection:

@@ -19,16 +19,17 @@ class Launching(Batches):
         context: Hydra's loader.
         config: Hydra's configuration of the sweep.
         resume: Whether the folder `hydra.sweep.dir` holds a sweep to be continued.
+        trust: Whether runs in it that another user has begun are continued.
         settings: The arguments of `Machine`.
 
     Raises:
         ValueError: a setting is wrong, or the machine runs Windows.
     """
 
-    def __init__(self, context: HydraContext, config: DictConfig, resume: bool, **settings: Any) -> None:
+    def __init__(self, context: HydraContext, config: DictConfig, resume: bool, trust: bool, **settings: Any) -> None:
         if sys.platform == "win32":
             raise ValueError("hydra/launcher must be basic on Windows, which has no process groups, got pool")
-        super().__init__(context, config, resume)
+        super().__init__(context, config, resume, trust)
         self.machine = Machine(**settings)
 
     def connected(self) -> Machine:

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, Protocol
 
 from genexp.sweeps.connection import Connection
 from genexp.sweeps.errors import SweepInterrupted
-from genexp.sweeps.progress import read_progress
-from genexp.sweeps.record import Job, SweepFolder, tail
+from genexp.sweeps.progress import read_progress, tail
+from genexp.sweeps.record import Job, SweepFolder
 from genexp.sweeps.slots import Need, Slots
 from genexp.sweeps.table import Display, Line
 from genexp.terminal import duration, shown_path

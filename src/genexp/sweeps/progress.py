@@ -66,3 +66,12 @@ def _monitored(folder: Path) -> str | None:
     except DamagedRun:  # the job itself tells it, which reads it when it ends; a display shows what it can
         return None
     return best["metric"] if best else None
+
+
+def tail(path: Path, lines: int = 12) -> str:
+    """The last lines of a log."""
+    if not path.is_file():
+        return ""
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 16384))
+        return "\n".join(file.read().decode(errors="replace").rstrip().splitlines()[-lines:])

@@ -12,12 +12,13 @@ from genexp.partial_files import remove_abandoned
 from genexp.record_files import is_there, read_json
 from genexp.runs import locks
 from genexp.runs.folder import RECORD, DamagedRun, RunFolder, write_atomically
-from genexp.runs.trust import signature
+from genexp.runs.trust import TRUST, is_ours, signature
 from genexp.sweeps.identity import identity, new_for
 from genexp.sweeps.paths import quoted
 from genexp.sweeps.shape import SweepRecord, require_own_jobs
 
 SWEEP, LOCK = "sweep.json", ".lock"
+_OF_RESUMING = ("hydra.sweep.dir=", "hydra.launcher.resume=", "hydra.launcher.trust=")
 
 
 @dataclass
@@ -55,6 +56,7 @@ class SweepFolder:
         command: The command line as Hydra was given it, kept for `sweep.resume`.
         further: What every job is started with beside its overrides: Hydra's own flags and keys.
         resume: True continues the sweep that is there, False begins one where none is, and None does what fits.
+        trust: Whether jobs continue runs that another user has begun.
 
     Raises:
         FileExistsError: the folder holds a sweep and `resume` is False.
@@ -63,10 +65,16 @@ class SweepFolder:
     """
 
     def __init__(
-        self, path: Path, command: Sequence[str] = (), further: Sequence[str] = (), resume: bool | None = False
+        self,
+        path: Path,
+        command: Sequence[str] = (),
+        further: Sequence[str] = (),
+        resume: bool | None = False,
+        trust: bool = False,
     ) -> None:
         self.path, self.further, self.resume = path, list(further), resume
-        self.command = [each for each in command if not each.startswith(("hydra.sweep.dir=", "hydra.launcher.resume="))]
+        self.trusted = [TRUST] if trust else []
+        self.command = [each for each in command if not each.startswith(_OF_RESUMING)]
         self._require_fitting()
         path.mkdir(parents=True, exist_ok=True)
         self.lock = self._locked()
@@ -77,6 +85,9 @@ class SweepFolder:
             self.id, self.started = record["id"], record["started"]
             self.signature = signature("sweep", self.id, self.command)
             self.jobs = [Job(**each) for each in record["jobs"]]
+            if not is_ours(record.get("signature"), "sweep", self.id, record.get("command")):
+                for job in self.jobs:
+                    job.submitted = None  # its outcome is a pickle, and that of another user could run anything
             self.earlier = [job.number for job in self.jobs]
             self.save()
         except BaseException:
@@ -164,7 +175,13 @@ class SweepFolder:
         """The command that starts the job, or continues it from its checkpoint; without one it starts elsewhere."""
         folder = self.run_folder(job)
         if folder.last.is_file():
-            return ["train", *self.further, *new_for(folder, job.overrides), f"resume={quoted(folder.path)}"]
+            return [
+                "train",
+                *self.further,
+                *new_for(folder, job.overrides),
+                *self.trusted,
+                f"resume={quoted(folder.path)}",
+            ]
         attempt = 1
         while is_there(self.path / job.folder / RECORD):
             attempt += 1
@@ -229,12 +246,3 @@ def _no_sweep(path: Path) -> FileNotFoundError:
     empty = f"an empty {SWEEP} there: nothing had begun, so begin it with hydra.sweep.dir={path}"
     found = empty if is_there(path / SWEEP) else f"no {SWEEP} there"
     return FileNotFoundError(f"sweep.resume must name the folder of a sweep, got {path} ({found})")
-
-
-def tail(path: Path, lines: int = 12) -> str:
-    """The last lines of a log."""
-    if not path.is_file():
-        return ""
-    with open(path, "rb") as file:
-        file.seek(max(0, path.stat().st_size - 16384))
-        return "\n".join(file.read().decode(errors="replace").rstrip().splitlines()[-lines:])

@@ -18,8 +18,8 @@ from genexp.sweeps.batches import Batches
 from genexp.sweeps.environment import with_threads, without_ranks
 from genexp.sweeps.errors import SweepInterrupted
 from genexp.sweeps.pool import Task
-from genexp.sweeps.progress import read_progress
-from genexp.sweeps.record import is_begun, tail
+from genexp.sweeps.progress import read_progress, tail
+from genexp.sweeps.record import is_begun
 from genexp.sweeps.submitted import SubmittedJob
 from genexp.sweeps.table import Display, Line
 from genexp.terminal import duration, shown_path
@@ -37,6 +37,7 @@ class Submitting(Batches):
         cluster: `slurm`, or `local` for processes of this machine.
         poll: Seconds between two looks at the jobs.
         resume: Whether the folder `hydra.sweep.dir` holds a sweep to be continued.
+        trust: Has no effect here: requeued jobs take nothing from their folders but weights.
         settings: What hydra-submitit-launcher takes.
 
     Raises:
@@ -44,9 +45,16 @@ class Submitting(Batches):
     """
 
     def __init__(
-        self, context: HydraContext, config: DictConfig, cluster: str, poll: float, resume: bool, **settings: Any
+        self,
+        context: HydraContext,
+        config: DictConfig,
+        cluster: str,
+        poll: float,
+        resume: bool,
+        trust: bool,
+        **settings: Any,
     ) -> None:
-        super().__init__(context, config, resume)
+        super().__init__(context, config, resume, trust)
         if cluster not in ("slurm", "local"):
             raise ValueError(f"hydra.launcher.cluster must be slurm or local, got {cluster!r}")
         if cluster == "slurm" and shutil.which("srun") is None:

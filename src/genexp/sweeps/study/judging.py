@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import optuna
 from optuna.trial import TrialState
 
-from genexp.sweeps.record import Job, SweepFolder, tail
+from genexp.sweeps.progress import tail
+from genexp.sweeps.record import Job, SweepFolder
 from genexp.sweeps.study.plan import Plan
 from genexp.sweeps.study.values import Measured, reported
 
