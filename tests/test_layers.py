@@ -18,7 +18,7 @@ def place(path):
 
 
 FILES = ("yaml_files", "record_files", "partial_files", "writing")
-ROOTS = {"contracts", "tensors", "ramps", "terminal", "shipped", "startup", "on_disk", *FILES}
+ROOTS = {"contracts", "tensors", "ramps", "terminal", "shipped", "startup", "on_disk", "weights_files", *FILES}
 BELOW = {  # package -> packages of ours that it may import beside layer 0 and itself
     "data": set(),
     "networks": set(),

@@ -1,5 +1,6 @@
 """Tensor conventions shared by every layer: image range, broadcasting, grids, and noise keyed by sample index."""
 
+import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from genexp.record_files import open_regular
 
 
 def expand_to(values: Tensor, image: Tensor) -> Tensor:
@@ -154,9 +157,9 @@ def require_sound(path: Path, what: str) -> None:
         ValueError: it is no such file, or a part of it is damaged.
     """
     try:
-        with zipfile.ZipFile(path) as file:
+        with os.fdopen(open_regular(path), "rb") as opened, zipfile.ZipFile(opened) as file:
             damaged = file.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise ValueError(f"{what} must be a readable checkpoint of PyTorch, got {path}: {error}") from error
     if damaged is not None:
         raise ValueError(f"{what} must match its checksums, got {path}: {damaged} is damaged")

@@ -5,7 +5,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from torchvision.models import VGG19_Weights
 from torchvision.models.vgg import cfgs, make_layers
 from torchvision.transforms.functional import normalize
 
@@ -151,12 +150,13 @@ def test_files_without_such_weights_are_refused(weights, tmp_path):
         VGG(str(weights), depth=16)
 
 
-def test_no_network_is_one_error_that_says_what_to_do(monkeypatch):
-    def unreachable(self, *_, **__):
+def test_no_network_is_one_error_that_says_what_to_do(tmp_path, monkeypatch):
+    def unreachable(*_, **__):
         raise URLError("no route to host")
 
-    monkeypatch.setattr(VGG19_Weights, "get_state_dict", unreachable)
-    with pytest.raises(ConnectionError, match=r"no route to host.*put vgg19-.*\.pth into .*set vgg.weights=<path"):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    with pytest.raises(ConnectionError, match=r"no route to host.*put vgg19-.*\.pth at .* weights=<file>; .*=random"):
         VGG("torchvision")
 
 

@@ -13,8 +13,8 @@ from genexp.evaluation.extractors import frozen
 from genexp.evaluation.image_extractor import in_colour
 from genexp.evaluation.resizing import Resize, require_resize, resized
 from genexp.evaluation.vgg_extractor import standardised
-from genexp.evaluation.weights_files import checked_digest
 from genexp.on_disk import OnDisk
+from genexp.weights_files import checked_digest, require_sound_weights
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ class ClipFeatures:
         if weights is None or not (path / "config.json").is_file():
             raise FileNotFoundError(f"folder must hold config.json and {' or '.join(WEIGHTS)}, got {path}")
         self.digest = checked_digest(weights, digest)
+        require_sound_weights(weights, "CLIP's as transformers saves them")
         network = transformers.CLIPModel.from_pretrained(path, local_files_only=True).float()
         self.network = frozen(network)
         self._tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)

@@ -1,6 +1,5 @@
 """The official FID features: torchmetrics' Inception with the weights of 2015, from a file or downloaded."""
 
-import hashlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,9 @@ from torchmetrics.image.fid import NoTrainInceptionV3
 
 from genexp.evaluation.protocol import OFFICIAL_INCEPTION
 from genexp.on_disk import OnDisk
+from genexp.record_files import reason_of
 from genexp.tensors import to_uint8
+from genexp.weights_files import checked_digest, read_state
 
 FILE = f"weights-inception-2015-12-05-{OFFICIAL_INCEPTION}.pth"
 ADDRESS = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
@@ -36,7 +37,8 @@ class InceptionFeatures:
     Raises:
         FileNotFoundError: `weights` does not exist.
         ConnectionError: the official file is needed and cannot be downloaded.
-        ValueError: the file is not a plain state dict of this network, or `features` is not one of the four.
+        ValueError: the file is damaged or not a plain state dict of this network, or `features` is not one of the four.
+        WrongDigest: the official file has another digest.
     """
 
     image_size = 299
@@ -52,9 +54,7 @@ class InceptionFeatures:
         path = official_weights() if weights is None else Path(weights)
         if not path.is_file():
             raise FileNotFoundError(f"weights must be a file in torch-fidelity's format, got {path}")
-        self.digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if weights is None and not self.digest.startswith(OFFICIAL_INCEPTION):
-            raise ValueError(f"{path} is damaged: its SHA-256 must begin with {OFFICIAL_INCEPTION}; delete the file")
+        self.digest = checked_digest(path)
         self.name = "inception" if features == 2048 else f"inception{features}"
         self.dimensions = features
         self.network = _network(path, features)
@@ -105,9 +105,10 @@ def official_weights() -> Path:
 
 def _network(path: Path, features: int) -> NoTrainInceptionV3:
     # torch-fidelity unpickles without restriction, so the file must first pass PyTorch's restricted reader.
+    kind = "a state dict in torch-fidelity's format"
+    read_state(path, kind)
     try:
-        torch.load(path, map_location="cpu", weights_only=True)
         network = NoTrainInceptionV3("inception-v3-compat", [str(features)], str(path), antialias=False)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"weights must be a state dict in torch-fidelity's format, got {path}: {error}") from error
+        raise ValueError(f"weights must be {kind}, got {path}: {reason_of(error)}") from error
     return network.requires_grad_(False)

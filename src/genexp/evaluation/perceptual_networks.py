@@ -12,7 +12,7 @@ from torchmetrics.functional.image import lpips
 
 from genexp.evaluation.extractors import digest_of, frozen
 from genexp.evaluation.image_extractor import in_colour
-from genexp.evaluation.weights_files import checked_digest, read_state, require_tensors, torchvision_file
+from genexp.weights_files import checked_digest, read_state, require_tensors, torchvision_file
 
 BACKBONES = {"alex": ("alexnet", 31), "vgg": ("vgg16", 16), "squeeze": ("squeezenet1_1", 17)}
 """LPIPS networks: the backbone's name in torchvision, and the smallest side that it can look at."""

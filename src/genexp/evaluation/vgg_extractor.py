@@ -9,8 +9,8 @@ from torchvision.models import get_model
 from genexp.evaluation.extractors import frozen
 from genexp.evaluation.image_extractor import in_colour
 from genexp.evaluation.resizing import Resize, require_resize, resized
-from genexp.evaluation.weights_files import checked_digest, read_state, require_tensors, torchvision_file
 from genexp.on_disk import OnDisk
+from genexp.weights_files import checked_digest, read_state, require_tensors, torchvision_file
 
 IMAGE_SIZE = 224
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from genexp.networks.classifier import ConvClassifier
 from genexp.networks.compact_vgg import CompactVGG
+from genexp.record_files import reason_of
 from genexp.shipped import ASSETS, load_asset
 
 ARCHITECTURES = {"ConvClassifier": ConvClassifier, "CompactVGG": CompactVGG}
@@ -24,7 +25,7 @@ def trained_network(asset: str, folder: str | Path = ASSETS) -> nn.Module:
     Raises:
         FileNotFoundError: there is no such asset.
         WrongDigest: the weights are not those of their card.
-        ValueError: the card names an architecture that is not known.
+        ValueError: the card names an architecture that is not known, or describes other weights.
     """
     return trained_with_card(asset, folder)[0]
 
@@ -35,9 +36,12 @@ def trained_with_card(asset: str, folder: str | Path = ASSETS) -> tuple[nn.Modul
     if card.get("architecture") not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise ValueError(f"the card of {asset} must name one of {known}, got {card.get('architecture')!r}")
-    with torch.device("meta"):
-        network = ARCHITECTURES[card["architecture"]](**card["network"])
-    network.load_state_dict(state, assign=True)
+    try:
+        with torch.device("meta"):
+            network = ARCHITECTURES[card["architecture"]](**card["network"])
+        network.load_state_dict(state, assign=True)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"the card of {asset} must describe its weights: {reason_of(error)}") from error
     return network.eval().requires_grad_(False), card
 
 

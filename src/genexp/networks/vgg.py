@@ -4,16 +4,14 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Annotated
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from genexp.on_disk import OnDisk
+from genexp.weights_files import checked_digest, read_state, torchvision_file
 
 log = logging.getLogger(__name__)
 
@@ -131,10 +129,10 @@ class VGG(nn.Module):
                 f"the papers' quality; set vgg.weights=torchvision, or the path of a torchvision VGG-{depth} state dict"
             )
             state = _random_state(depth, seed, self.names)
-        elif self.weights == "torchvision":
-            state = _torchvision_state(depth)
         else:
-            state = _file_state(Path(self.weights))
+            path = _file_of(self.weights, depth)
+            checked_digest(path)
+            state = read_state(path, "a torchvision state dict")
         for name, index, shape in convolutions(depth):
             if name in self.names:
                 for kind, wanted in (("weight", shape), ("bias", shape[:1])):
@@ -179,32 +177,16 @@ def _random_state(depth: int, seed: int, names: Sequence[str]) -> dict[str, Tens
     return state
 
 
-def _torchvision_state(depth: int) -> dict[str, Tensor]:
-    from torchvision.models import VGG16_Weights, VGG19_Weights
-
-    weights = {16: VGG16_Weights, 19: VGG19_Weights}[depth].IMAGENET1K_V1
+def _file_of(weights: str, depth: int) -> Path:
+    if weights != "torchvision":
+        path = Path(weights)
+        if not path.is_file():
+            raise FileNotFoundError(f"vgg.weights must be torchvision, random or the path of a file, got {path}")
+        return path
     try:
-        return weights.get_state_dict(progress=True, check_hash=True)
-    except OSError as error:
-        name = weights.url.rsplit("/", 1)[1]
-        raise ConnectionError(
-            f"the VGG-{depth} weights could not be downloaded ({error}); put {name} into "
-            f"{Path(torch.hub.get_dir()) / 'checkpoints'}, set vgg.weights=<path of the file>, or vgg.weights=random"
-        ) from error
-
-
-def _file_state(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise FileNotFoundError(f"vgg.weights must be torchvision, random or the path of a file, got {path}")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise ValueError(f"weights must be a torchvision state dict, could not read {path}: {error}") from error
-    if not isinstance(state, dict):
-        raise ValueError(f"weights must be a torchvision state dict, got a {type(state).__name__} in {path}")
-    return state
+        return torchvision_file(f"vgg{depth}", None)
+    except ConnectionError as error:
+        raise ConnectionError(f"{error}; vgg.weights=random needs no file") from error
 
 
 def _digest(tensors: Iterator[tuple[str, Tensor]]) -> str:

@@ -2,16 +2,20 @@
 
 import hashlib
 import logging
+import os
+import re
+import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
-from torchvision.models import get_model_weights
 
+from genexp.record_files import open_regular, reason_of
 from genexp.shipped import WrongDigest
+from genexp.tensors import require_sound
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,8 @@ def torchvision_file(model: str, weights: str | None) -> Path:
     """
     if weights is not None:
         return existing(weights, f"a torchvision state dict of {model}")
+    from torchvision.models import get_model_weights
+
     return downloaded(get_model_weights(model).IMAGENET1K_V1.url, check_hash=True)
 
 
@@ -69,11 +75,12 @@ def downloaded(address: str, check_hash: bool = False) -> Path:
     return path
 
 
-def checked_digest(path: Path, digest: str | None) -> str:
-    """SHA-256 of a file.
+def checked_digest(path: Path, digest: str | None = None) -> str:
+    """SHA-256 of a file of weights, held against all that is known of it.
 
     Args:
-        path: The file.
+        path: The file; one that has the name under which torchvision or torch-fidelity publish weights must have the
+            digest in that name.
         digest: First digits that it must have, at least eight, or None for any.
 
     Raises:
@@ -82,28 +89,71 @@ def checked_digest(path: Path, digest: str | None) -> str:
     """
     if digest is not None and len(digest) < 8:
         raise ValueError(f"digest must give at least 8 digits of a SHA-256, got {digest!r}")
-    with path.open("rb") as file:
+    with os.fdopen(open_regular(path), "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if digest is not None and not found.startswith(digest.lower()):
         raise WrongDigest(f"{path} must have a SHA-256 that begins with {digest}, got {found[:16]}...")
+    published = _PUBLISHED.fullmatch(path.name)
+    if published and not found.startswith(published[1]):
+        raise WrongDigest(
+            f"{path} must have the SHA-256 that its name gives, {published[1]}..., got {found[:16]}...; the file is "
+            "damaged or another one: remove it"
+        )
     return found
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """A state dict (`.pth`, `.pt`, `.safetensors`) read without running any code in it.
+_PUBLISHED = re.compile(r"(?:alexnet-owt|vgg16|vgg19|squeezenet1_1|weights-inception-2015-12-05)-([0-9a-f]{8})\.pth")
+
+
+def read_state(path: Path, kind: str = "a state dict") -> dict[str, Tensor]:
+    """A state dict (`.pth`, `.pt`, `.safetensors`) that passes `require_sound_weights`, read without running its code.
+
+    Args:
+        path: The file.
+        kind: What it should hold, for the error.
 
     Raises:
-        ValueError: the file holds something else.
+        ValueError: the file is damaged, or holds something else.
     """
+    require_sound_weights(path, kind)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise ValueError(f"weights must be a state dict, could not read {path}: {error}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"weights must be a state dict, got something else in {path}")
+    except UnpicklingError as error:  # PyTorch's message advises to load it without weights_only: not passed on
+        reason = "it is damaged, or holds more than tensors and plain containers"
+        raise ValueError(f"weights must be {kind}, could not read {path}: {reason}") from error
+    except (SafetensorError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        raise ValueError(f"weights must be {kind}, could not read {path}: {reason_of(error)}") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"weights must be {kind}, got a {type(state).__name__} in {path}")
+    if not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"weights must be {kind}, got more than tensors in {path}")
     return state
+
+
+def require_sound_weights(path: Path, kind: str = "a state dict") -> None:
+    """Hold a file of weights against what it says of itself, which a library that loads it may not do.
+
+    What `torch.save` writes has a checksum for every tensor, since PyTorch 1.6. The formats before it and safetensors
+    have none: there, a digest that is given (`digest=`) or published says whether a bit has changed.
+
+    Args:
+        path: The file.
+        kind: What it should hold, for the error.
+
+    Raises:
+        ValueError: it is damaged, or no regular file.
+    """
+    try:
+        os.close(open_regular(path))
+        if path.suffix == ".safetensors":
+            with safe_open(path, "pt") as file:
+                file.keys()
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"weights must be {kind}, could not read {path}: {reason_of(error)}") from error
+    if zipfile.is_zipfile(path):
+        require_sound(path, "weights")
 
 
 def require_tensors(path: Path, wanted: dict[str, Tensor], found: dict[str, Tensor]) -> dict[str, Tensor]:
