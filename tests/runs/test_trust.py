@@ -60,6 +60,10 @@ def test_of_a_strangers_run_harmless_overrides_act_and_its_places_do_not(run):
         "paths.cache=x",
         "data.files=[a,'/elsewhere']",
         "+model.part._target_=torch.nn.Linear",
+        "callbacks.checkpoints.directory=elsewhere",
+        "callbacks.evaluate.cache=1",
+        "callbacks=[../x]",
+        "logger=$x",
     ],
 )
 @pytest.mark.parametrize("word", [[], ["trust=true"]])
@@ -69,6 +73,13 @@ def test_places_loggers_classes_and_interpolations_of_a_stranger_never_act(overr
         _source("train", [f"resume={folder.path}", *word])
     assert override in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_numbers_of_callbacks_act_with_trust(run):
+    folder = run(["model=vae", "callbacks.evaluate.num=8", "callbacks.averaging=null"], stranger=True)
+    with pytest.raises(ValueError, match=r"got callbacks\.evaluate\.num=8 .* then add trust=true"):
+        _source("train", [f"resume={folder.path}"])
+    assert "callbacks.evaluate.num=8" in _source("train", [f"resume={folder.path}", "trust=true"])
 
 
 def test_a_record_without_a_seal_or_with_another_is_a_strangers(run):

@@ -24,7 +24,19 @@ _HARMLESS = (
 )
 _REACHING = (
     *("_target_", "_partial_", "callbacks", "logger", "paths", "plugins", "profiler"),
-    *("root", "folder", "weights", "path", "dir", "directory", "cache_dir", "dirpath", "filename", "default_root_dir"),
+    *(
+        "root",
+        "folder",
+        "weights",
+        "path",
+        "dir",
+        "cache",
+        "directory",
+        "cache_dir",
+        "dirpath",
+        "filename",
+        "default_root_dir",
+    ),
 )
 
 
@@ -101,7 +113,7 @@ def require_harmless(
     for each in overrides:
         key, _, value = each.lstrip("+~").partition("=")
         words = key.replace("/", ".").replace("@", ".").split(".")
-        if "${" in each or (set(words) & set(_REACHING) and words != ["logger"]) or _reaches_out(value):
+        if "${" in each or (set(words) & set(_REACHING) and not _is_plain(words, value)) or _reaches_out(value):
             raise ValueError(
                 f"{where} that this user did not write must hold no logger, callback, class, place or interpolation, "
                 f"got {each} in {folder}; train anew with what you want of it"
@@ -111,6 +123,14 @@ def require_harmless(
                 f"{where} that this user did not write acts only on {', '.join(_HARMLESS)}, got {each} in {folder}; "
                 f"read that file, then add {TRUST}"
             )
+
+
+def _is_plain(words: list[str], value: str) -> bool:
+    """Whether an override chooses a shipped part, or sets a number of a callback: that cannot reach out of the run."""
+    if len(words) == 1 and words[0] in ("callbacks", "logger"):
+        return re.fullmatch(r"[\w/]+", value) is not None
+    plain = re.fullmatch(r"[-+]?[\d_.]+(e[-+]?\d+)?|true|false|null", value, re.IGNORECASE) is not None
+    return plain and words[0] == "callbacks" and not set(words[1:]) & set(_REACHING)
 
 
 _OF_SWEEPS = re.compile(
