@@ -133,16 +133,22 @@ def test_sequential_runs_in_one_process_do_not_share_a_wandb_run(tmp_path):
     assert ids == [one.record["id"], two.record["id"]]
 
 
-def test_two_processes_write_one_complete_run(tmp_path):
+def test_two_processes_write_one_complete_run_with_its_pictures(tmp_path, monkeypatch):
     overrides = [*tiny.overrides_for("vae"), "logger=wandb", "trainer=ddp_cpu", f"paths.outputs={tmp_path}"]
+    monkeypatch.chdir(tmp_path)
     folder = tiny.run(overrides)
     found = records(folder)
     assert len([record for record in found if record["type"] == "run"]) == 1
     assert {320.0} <= {float(flat(item)["images_seen"]) for item in history(found)}
+    (run,) = folder.path.glob("wandb/offline-run-*")
+    media = [f["path"] for r in found if r["type"] == "files" for f in r["files"]["files"] if "media" in f["path"]]
+    assert len(media) == 9  # three kinds of pictures at three evaluations
+    assert [path for path in media if not (run / "files" / path).is_file()] == []
+    assert not (tmp_path / "wandb").exists()  # the working folder
 
 
 def test_an_impossible_mode_is_refused(tmp_path):
-    with pytest.raises(Exception, match="mode must be offline, online or disabled, got 'ofline'"):
+    with pytest.raises(Exception, match="mode: must be one of offline, online, disabled, got 'ofline'"):
         tiny.run([*tiny.overrides_for("vae"), "logger=wandb", "logger.wandb.mode=ofline", f"paths.outputs={tmp_path}"])
 
 

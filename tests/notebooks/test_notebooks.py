@@ -10,7 +10,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from test_wandb import history, records
 
+from genexp.runs.folder import RunFolder
 from genexp.runs.load import load_run
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
@@ -37,6 +39,17 @@ def execute(tmp_path, monkeypatch):
     assert sorted(FOLDER.iterdir()) == before, "a notebook wrote beside itself"
 
 
+def require_whole_wandb_runs(paths):
+    """The runs of a notebook are kept by the logger that users get, each in a W&B run of its own."""
+    for path in paths:
+        folder = RunFolder.open(path)
+        found = records(folder)
+        assert history(found)
+        assert [record["type"] for record in found].count("exit") == 1
+        assert {record["run"]["run_id"] for record in found if record["type"] == "run"} == {folder.record["id"]}
+        assert list(path.glob("wandb/offline-run-*/files/media/images/**/*.png"))
+
+
 class Shown:
     """What an executed notebook shows."""
 
@@ -53,6 +66,7 @@ def only(folder):
     return found
 
 
+@pytest.mark.slow
 def test_a_first_run(execute):
     outputs, shown = execute("01_first_run")
     run = load_run(only(outputs / "first_run"))
@@ -62,8 +76,10 @@ def test_a_first_run(execute):
     assert run.metrics["protocols"][key]["extractor_digest"] in shown.text
     assert "(40, 1, 8, 8) from -" in shown.text
     assert shown.pictures == 2
+    require_whole_wandb_runs([run.folder.path])
 
 
+@pytest.mark.slow
 def test_runs_are_compared(execute):
     outputs, shown = execute("02_compare_runs")
     sweep = only(outputs / "multirun")
@@ -75,27 +91,32 @@ def test_runs_are_compared(execute):
         ((key, cell),) = [(name, each) for name, each in row["values"].items() if name.startswith("fd/")]
         assert f"{size:>2} latent units: {key} {cell['mean']:.2f} ± {cell['std']:.2f}" in shown.text
     assert (sweep / "compare/compare.html").is_file()
+    require_whole_wandb_runs(sorted(sweep.glob("[0-9]*")))
     assert shown.pictures == 1
 
 
+@pytest.mark.slow
 def test_an_ablation(execute):
     outputs, shown = execute("03_ablation")
     folder = outputs / "ablations/latent_density/cpu"
     for part, count in (("runs", 3), ("measurements", 9)):
         jobs = json.loads((folder / part / "sweep.json").read_text())["jobs"]
         assert [job["state"] for job in jobs] == ["finished"] * count
+    require_whole_wandb_runs(sorted(folder.glob("runs/[0-9]*")))
     assert shown.markdown == (folder / "table.md").read_text()
     for each in json.loads((folder / "claims.json").read_text())["claims"]:
         assert each["verdict"] in ("holds", "fails", "undecided")
         assert f"{each['verdict']:<10} {each['claim']}" in shown.text
 
 
+@pytest.mark.slow
 def test_a_part_of_ones_own(execute):
     outputs, shown = execute("04_add_your_own_part")
     run = load_run(only(outputs / "my_part"))
     assert run.folder.record["state"] == "finished"
     assert dict(run.config.model.critic.objective) == {"_target_": "my_parts.SoftHinge", "margin": 0.5}
     assert "(my_parts.SoftHinge, SoftHinge(margin=0.5))" in shown.text
+    require_whole_wandb_runs([run.folder.path])
     with pytest.raises(ValueError, match="set GENEXP_TRUST"):  # the permission was the notebook's alone
         _ = run.model
     assert shown.pictures == 1

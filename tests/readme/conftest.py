@@ -1,0 +1,5 @@
+"""Assertions in the helpers say what they compared."""
+
+import pytest
+
+pytest.register_assert_rewrite("outcomes", "place")

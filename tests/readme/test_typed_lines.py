@@ -1,0 +1,100 @@
+"""Every line of the README and of docs/ is either run by a test as it stands, or listed with the reason why not."""
+
+import shlex
+
+import pytest
+from hydra.errors import HydraException
+from test_lines_run import CHOICES, LOADED, RUN
+from typed_lines import PAGES, all_lines, choices, snippets_of, words_of
+
+from genexp.commands.reproduce import as_hydra_has_it
+from genexp.commands.validate import problems_of
+from genexp.runs.config import compose, initialised
+from genexp.runs.launch import _source
+
+ELSEWHERE = {
+    "pip install uv": "the registry is not asked by tests; .ci/run does it where uv is missing",
+    "git clone <this repository> genexp && cd genexp": "a clone is what these tests run in",
+    "pip install -e . -c constraints.txt": ".ci/run installs a wheel under the same constraints and runs it",
+    "uv run pytest": "these tests",
+    "wandb sync": "a mention of the command below",
+    "wandb sync outputs/quickstart/.../wandb/offline-run-20261128_060326-5asgudmn": "W&B's server",
+    "genexp evaluate": "a mention of the command",
+    "genexp reproduce": "a mention of the command",
+}
+"""Lines that no test runs, and why."""
+
+NO_CHOICES = {
+    ("genexp train experiment=cfg/digits", "conf/experiment/"): "every experiment trains in test_every_experiment",
+    ("genexp train logger=[wandb,csv]", "WANDB_MODE=online"): "W&B's server; a stand-in is asked in test_wandb_views",
+}
+"""Words of the table of words that no test types, and why."""
+
+
+def test_every_line_of_every_page_is_run_or_has_a_reason_why_not():
+    lines = set(all_lines())
+    assert len(lines) > 50
+    assert lines - set(RUN) - set(ELSEWHERE) == set(), "lines that are not covered: add them to test_lines_run.RUN"
+    assert (set(RUN) | set(ELSEWHERE)) - lines == set(), "tests of lines that no page has any more"
+    assert set(RUN) & set(ELSEWHERE) == set()
+
+
+def test_every_choice_of_the_table_of_words_is_run_or_has_a_reason_why_not():
+    offered = {(line, choice) for line, listed in choices() for choice in listed}
+    assert offered == set(CHOICES) | set(NO_CHOICES)
+    assert set(CHOICES) & set(NO_CHOICES) == set()
+
+
+def test_every_python_snippet_is_run_or_shows_a_form():
+    found = [each for page in PAGES for each in snippets_of(page)]
+    assert found[0] == LOADED
+    assert [each.split("(")[0] for each in found[1:]] == ["def prepare"]  # what a metric of one's own has, run by MINE
+
+
+def composed(line: str) -> tuple[str, list[str]]:
+    """The command and the overrides that Hydra is given for a line."""
+    name, *arguments = shlex.split(line.partition("genexp ")[2].replace("<run folder>", "one"))
+    if name == "reproduce":
+        arguments = [as_hydra_has_it(each) for each in arguments]
+    return name, _source(name, [each for each in arguments if not each.startswith("ablation=")])
+
+
+OF_A_RUN = (
+    "resume=<",
+    "resume=outputs",
+    "sweep.resume=",
+    "-m ",
+    "--config-dir",
+    "sweep=diff",
+    "+metrics",
+    "sweep wandb",
+)
+
+
+@pytest.mark.parametrize("line", [each for each in RUN if not any(word in each for word in OF_A_RUN)])
+def test_a_line_composes_as_it_stands(line):
+    name, overrides = composed(line)
+    if name in ("validate", "info"):
+        assert overrides == []
+        return
+    assert [each for each in problems_of(name, overrides) if "Interpolation key 'data." not in each] == []
+
+
+def test_words_in_the_readmes_running_text_are_overrides_of_some_command():
+    """Such as `model=gan` at the head of a column, or `launcher=slurm`."""
+    words = words_of("README.md")
+    assert {"experiment=vae/class_conditional", "model=style", "launcher=slurm"} <= set(words)
+    with initialised():
+        for word in words:
+            assert any(_fits(*place, word) for place in PLACES), word
+
+
+PLACES = [("train",), ("train", "model=style"), ("evaluate",), ("sample",), ("compare",), ("reproduce",)]
+
+
+def _fits(name: str, *overrides: str) -> bool:
+    try:
+        compose(name, _source(name, list(overrides)))
+    except HydraException:
+        return False
+    return True
