@@ -28,20 +28,25 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
         OSError: it cannot be written; it names the file, which is as it was.
     """
     partial = partial_path(path)
+    with written_beside(partial, path):
+        write(partial)
+        flush(partial)
+        os.replace(partial, path)
+
+
+@contextmanager
+def written_beside(partial: Path, path: Path) -> Iterator[None]:
+    """While a file is written as `partial` and put in the place of `path`: an error names `path` and leaves no part.
+
+    What was written so far goes, so that a full disk has room again for what says why the run ended.
+    """
     with naming(path):
         try:
-            write(partial)
-            settle(partial, path)
+            yield
         except BaseException:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
             raise
-
-
-def settle(partial: Path, path: Path) -> None:
-    """Flush a finished file to disk and rename it to `path`."""
-    flush(partial)
-    os.replace(partial, path)
 
 
 def flush(path: Path) -> None:

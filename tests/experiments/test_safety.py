@@ -110,7 +110,7 @@ def test_the_best_checkpoint_is_the_one_that_was_measured(tmp_path):
 
 
 def test_a_monitor_that_nothing_measures_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"training.monitor must be one of null, auto, val/<term>, fd, got 'fidd'"):
+    with pytest.raises(ValueError, match=r"training.monitor: must be one of null, auto, val/<term>, fd, got 'fidd'"):
         tiny.run([*tiny.overrides_for("vae"), f"paths.outputs={tmp_path}", "training.monitor=fidd"])
 
 

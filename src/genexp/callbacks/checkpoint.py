@@ -5,7 +5,6 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from genexp.callbacks.stored import StoredCheckpoint
 from genexp.contracts import Trainee
 from genexp.record_files import require_shape
 from genexp.tensors import require_sound
+from genexp.writing import flush, replace_file, written_beside
 
 LAID_OUT = ".best.ckpt.partial"
 """What is to become `best.ckpt`; it is there only while checkpoints are written, and after a kill meanwhile."""
@@ -80,15 +80,16 @@ class Checkpoints(Checkpoint):
         """
         pl_module.terms.require_finite()
         self._saved_at = pl_module.images_seen
-        partial = self.directory / ".last.ckpt.partial"
-        trainer.save_checkpoint(partial)
-        if trainer.is_global_zero:
-            flush(partial)
-            if is_best:
-                _twin(partial, self.directory / LAID_OUT)
-            os.replace(partial, self.directory / "last.ckpt")
-            if is_best:
-                self._settle_best()
+        partial, last = self.directory / ".last.ckpt.partial", self.directory / "last.ckpt"
+        with written_beside(partial, last):
+            trainer.save_checkpoint(partial)
+            if trainer.is_global_zero:
+                flush(partial)
+                if is_best:
+                    _twin(partial, self.directory / LAID_OUT)
+                os.replace(partial, last)
+                if is_best:
+                    self._settle_best()
         trainer.strategy.barrier()
 
     def _settle_best(self) -> None:
@@ -177,24 +178,6 @@ def best_checkpoint(directory: Path) -> Path:
         if best is not None and best["images_seen"] == checkpoint["counters"]["images_seen"]:
             return last
     return directory / "best.ckpt"
-
-
-def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write(partial_path)` make a file, then put it at `path` in one atomic step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    write(partial)
-    flush(partial)
-    os.replace(partial, path)
-
-
-def flush(path: Path) -> None:
-    """Bring a finished file to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _twin(path: Path, twin: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from genexp.callbacks.checkpoint import load_checkpoint
 from genexp.evaluation.worth import features_worth, too_short
 from genexp.families.terms import NonFiniteLoss
+from genexp.runs.errors import told
 from genexp.runs.folder import RunFolder
 from genexp.runs.staging import clear_partials
 from genexp.terminal import duration, print_table, shown_path, typed_path
@@ -62,8 +63,14 @@ def report_failure(folder: RunFolder, experiment: Any, error: BaseException) -> 
     """Record how a run ended early, and say where it can be continued."""
     stopped = isinstance(error, KeyboardInterrupt | SystemExit)
     state = "interrupted" if stopped else "failed"
-    folder.update_record(state=state, error=f"{type(error).__name__}: {error}"[:2000])
-    close_loggers(experiment.loggers, {}, exit_code=1)
+    for leave in (
+        lambda: folder.update_record(state=state, error=f"{type(error).__name__}: {error}"[:2000]),
+        lambda: close_loggers(experiment.loggers, {}, exit_code=1),
+    ):
+        try:
+            leave()
+        except OSError as further:  # the disk is full: what was told first is what went wrong
+            print(f"not kept    {told(further)}", file=sys.stderr)
     last = folder.last if folder.last.is_file() else None
     if isinstance(error, NonFiniteLoss):
         good = f"the last good checkpoint is {last}" if last else "no checkpoint had been written yet"

@@ -12,6 +12,7 @@ from genexp.runs.newest import newest_hint
 from genexp.runs.provenance import chosen_threads
 from genexp.runs.samplers import sampler_label, sampler_node
 from genexp.runs.staging import staged
+from genexp.writing import naming
 
 
 def sample(config: DictConfig) -> None:
@@ -55,7 +56,8 @@ def sample(config: DictConfig) -> None:
     }
     with staged(folder, _PARTS, _RECORD) as partial:
         written = [folder / name for name in _write(drawing, images, config, partial)]
-        (partial / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
+        with naming(folder / _RECORD):
+            (partial / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
     _report(folder, written, len(images), seconds)
 
 
@@ -94,7 +96,8 @@ def _write(drawing: Any, images: Any, config: DictConfig, folder: Path) -> list[
         written.append("images")
     if points:
         lines = [",".join(f"{value:.6g}" for value in point) for point in images.tolist()]
-        (folder / "points.csv").write_text("\n".join(lines) + "\n")
+        with naming(folder / "points.csv"):
+            (folder / "points.csv").write_text("\n".join(lines) + "\n")
         written.append("points.csv")
     return written
 

@@ -1,5 +1,6 @@
 """Which folder a training run writes to: a new one of its own, or the one it continues. Imports no torch."""
 
+import contextlib
 import os
 import sys
 import time
@@ -171,10 +172,21 @@ def _new_folder(plain: dict[str, Any], outputs: Path) -> RunFolder:
         RunFolder.claim(folder.path, record)
         write_atomically(folder.path / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(typed_overrides())))
         write_atomically(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(plain)))
-    except BaseException:
+    except BaseException as error:
         folder.release()
+        if isinstance(error, OSError) and not isinstance(error, FileExistsError):
+            _abandon(folder)
         raise
     return folder
+
+
+def _abandon(folder: RunFolder) -> None:
+    """Leave nothing of a run that could not write its records, such as on a full disk."""
+    with contextlib.suppress(OSError):
+        for name in (RECORD, OVERRIDES, folder.config_path.name, ".running"):
+            (folder.path / name).unlink(missing_ok=True)
+        for each in (folder.samples, folder.checkpoints, folder.path):
+            each.rmdir()
 
 
 def _place(plain: dict[str, Any], outputs: Path, name: str, run_id: str) -> Path:

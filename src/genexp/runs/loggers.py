@@ -18,6 +18,7 @@ from genexp.runs.folder import JOURNAL, RunFolder, write_atomically
 from genexp.runs.past import CAPTION, Past, Picture
 from genexp.runs.pictures import drawn
 from genexp.tensors import Grid
+from genexp.writing import naming, written_beside
 
 
 class Journal(Logger):
@@ -57,7 +58,7 @@ class Journal(Logger):
         """Append one line; `step` is the number of images seen."""
         row = {"images_seen": step, "seconds": round(time.monotonic() - self._begun, 3)}
         row |= {name: float(value) for name, value in metrics.items()}
-        with open(self._path, "a") as file:
+        with naming(self._path), open(self._path, "a") as file:
             file.write(json.dumps(row) + "\n")
         self._lines += 1
 
@@ -182,5 +183,6 @@ def save_png(image: Tensor, path: Path, caption: str | None = None) -> None:
     text = PngInfo()
     if caption is not None:
         text.add_text(CAPTION, caption)
-    Image.fromarray(np.ascontiguousarray(pixels)).save(partial, format="PNG", pnginfo=text)
-    partial.replace(path)
+    with written_beside(partial, path):
+        Image.fromarray(np.ascontiguousarray(pixels)).save(partial, format="PNG", pnginfo=text)
+        partial.replace(path)

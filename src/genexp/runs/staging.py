@@ -43,6 +43,10 @@ def staged(folder: Path, known: Sequence[str], record: str) -> Iterator[Path]:
                 _remove_others(folder, known, written)
             (folder / name).parent.mkdir(exist_ok=True)
             os.replace(partial / name, folder / name)
+    except OSError as error:
+        if error.filename is not None:  # nobody knows the folder beside, which goes now
+            error.filename = str(error.filename).replace(str(partial), str(folder))
+        raise
     finally:
         locks.give_back(partial / _LOCK)
         shutil.rmtree(partial)
