@@ -122,7 +122,7 @@ def test_interpolation_begins_and_ends_at_the_samples(runs, tmp_path):
     from genexp.runs.load import load_run
 
     run = load_run(runs["diffusion"].path)
-    drawing = Drawing(run.model, run.config, run.config.sampler, "cpu", seed=0, batch_size=5, label=2)
+    drawing = Drawing(run, run.config.sampler, "cpu", seed=0, batch_size=5, label=2)
     images, arcs = drawing.images(4), drawing.interpolation(rows=2, count=3).samples
     assert (arcs[0] - images[0]).abs().max() < 1e-5
     assert (arcs[2] - images[1]).abs().max() < 1e-5

@@ -66,7 +66,11 @@ def _of_runs(config: DictConfig, device: Any) -> Measure:
     from genexp.runs.measuring import prepare
     from genexp.runs.samples import default_num
 
-    runs = [load_run(path, name, config.checkpoint) for path in several(config.run) for name in several(config.weights)]
+    runs = [
+        load_run(path, name, config.checkpoint, config.trust)
+        for path in several(config.run)
+        for name in several(config.weights)
+    ]
     if not runs:
         raise ValueError(f"run and weights must name one at least, got {config.run} and {config.weights}")
     if any(maps_images(run) for run in runs):

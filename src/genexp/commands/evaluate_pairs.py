@@ -53,7 +53,7 @@ def _require_options(config: DictConfig, runs: Sequence[Any]) -> None:
 def _measure(config: DictConfig, run: Any, device: Any) -> dict[str, Any]:
     from genexp.runs.build import build
 
-    data, split = build(run.config.data), config.reference or "test"
+    data, split = build(run.data), config.reference or "test"
     node = sampler_node(run.config, config.get("sampler"))
     model, sampler = run.model.to(device).source(), build(node)
     loader, note = _pairs(data, split, config)

@@ -35,10 +35,10 @@ def sample(config: DictConfig) -> None:
     from genexp.runs.load import load_run
 
     torch.set_num_threads(chosen_threads(config.threads))
-    run = load_run(config.run, config.weights, config.checkpoint)
+    run = load_run(config.run, config.weights, config.checkpoint, config.trust)
     node = sampler_node(run.config, config.get("sampler"))
     require_valid(OmegaConf.create({"sampler": OmegaConf.to_container(node, resolve=True)}), "sample")
-    drawing = Drawing(run.model, run.config, node, config.device, config.seed, config.batch_size, config.label)
+    drawing = Drawing(run, node, config.device, config.seed, config.batch_size, config.label)
     folder = Path(config.out).resolve() if config.out else run.folder.samples / run.name_of(*_how(node, config))
     begun = time.monotonic()
     images = drawing.images(config.num)

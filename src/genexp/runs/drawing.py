@@ -19,8 +19,7 @@ class Drawing:
     """A trained model and a sampler, ready to draw.
 
     Args:
-        model: The trained family.
-        config: The resolved configuration that it was trained with.
+        run: The run, with its model; its data are read where the sampler or the model needs them.
         sampler: Configuration of the sampler.
         device: `auto`, `cpu` or `cuda`.
         seed: Seed of the noise.
@@ -33,8 +32,7 @@ class Drawing:
 
     def __init__(
         self,
-        model: Any,
-        config: DictConfig,
+        run: Any,
         sampler: DictConfig,
         device: str,
         seed: int,
@@ -42,11 +40,11 @@ class Drawing:
         label: int | None,
     ) -> None:
         self.device, self.seed, self.batch_size, self.label = device_of(device), seed, batch_size, label
-        self.source, self.sampler, self._data = model.to(self.device).source(), build(sampler), config.data
+        self.source, self.sampler, self.run = run.model.to(self.device).source(), build(sampler), run
         require_fitting(self.sampler, self.source)
         if isinstance(self.sampler, FittedSampler):
-            fit_to_training_images(self.sampler, self.source, build(self._data), self.device)
-        self.num_classes: int | None = config.model.get("num_classes")
+            fit_to_training_images(self.sampler, self.source, build(self.run.data), self.device)
+        self.num_classes: int | None = run.config.model.get("num_classes")
         if label is not None and self.num_classes is None:
             raise ValueError(f"label must be null for a model without classes, got {label}")
         if label is not None and not 0 <= label < self.num_classes:
@@ -78,7 +76,7 @@ class Drawing:
     @property
     def plane(self) -> Plane | None:
         """Where points of the model's data are shown; None for images."""
-        return build(self._data).plane()
+        return build(self.run.data).plane()
 
     def interpolation(self, rows: int, count: int) -> Grid:
         """`rows` arcs of `count` images each between the noises of the samples 2i and 2i + 1."""
@@ -120,7 +118,7 @@ class Drawing:
         return torch.tensor(labels, device=self.device)
 
     def _rendered(self, num: int) -> Tensor:
-        data = build(self._data)
+        data = build(self.run.data)
         data.setup()
         parts, count = [], 0
         for batch in data.eval_loader("val"):

@@ -15,6 +15,7 @@ from genexp.reports.reading import read_run
 from genexp.runs.config import load_recorded
 from genexp.runs.folder import RunFolder
 from genexp.runs.rows import Rows
+from genexp.runs.strangers import data_of
 
 if TYPE_CHECKING:  # tables and histories of many runs are read without torch
     from torch import Tensor
@@ -29,17 +30,24 @@ class Run:
         weights: Which weights `model` carries: `averaged` (the raw ones where a run kept no average) or `raw`.
         checkpoint: The checkpoint file that `model` is read from.
         stands_in: Whether it is `last.ckpt` in the place of a `best.ckpt` that is not there.
+        trusted: Whether the data are taken from where a run of another user names them.
     """
 
     folder: RunFolder
     weights: str
     checkpoint: Path
     stands_in: bool = False
+    trusted: bool = False
 
     @cached_property
     def config(self) -> DictConfig:
         """The resolved configuration of the run."""
         return load_recorded(self.folder.config_path)
+
+    @cached_property
+    def data(self) -> DictConfig:
+        """The configuration of its data, with places that may be opened, see `data_of`."""
+        return data_of(self.config, self.folder, self.trusted)
 
     @cached_property
     def model(self) -> Any:
@@ -101,7 +109,7 @@ class Run:
 
         if num < 1:
             raise ValueError(f"num must be at least 1, got {num}")
-        drawing = Drawing(self.model, self.config, self.config.sampler, device, seed, 256, label)
+        drawing = Drawing(self, self.config.sampler, device, seed, 256, label)
         if drawing.has_start:
             require_drawable(self.model, self.config.sampler)
         return drawing.images(num)
@@ -139,13 +147,14 @@ def _best(folder: RunFolder) -> Path:
     return best_checkpoint(folder.checkpoints)
 
 
-def load_run(path: Path | str, weights: str = "averaged", checkpoint: str | None = None) -> Run:
+def load_run(path: Path | str, weights: str = "averaged", checkpoint: str | None = None, trust: bool = False) -> Run:
     """Open a run folder for use in Python.
 
     Args:
         path: The run folder, or any file in it.
         weights: `averaged` or `raw`.
         checkpoint: `best`, `last`, or a file; by default `best` where the run kept one.
+        trust: Where another user wrote the run, take its data from the places that it names.
 
     Raises:
         FileNotFoundError: there is no run, or it has no such checkpoint.
@@ -161,7 +170,7 @@ def load_run(path: Path | str, weights: str = "averaged", checkpoint: str | None
         raise FileNotFoundError(
             f"checkpoint must be best, last or a file of the run {folder.path}, got {checkpoint or 'none'} ({file})"
         )
-    return Run(folder, weights, file, stands_in=checkpoint != "last" and file == folder.last)
+    return Run(folder, weights, file, stands_in=checkpoint != "last" and file == folder.last, trusted=trust)
 
 
 def _as_row(each: Measurement) -> dict[str, Any]:

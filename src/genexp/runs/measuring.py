@@ -134,8 +134,8 @@ def _known(config: DictConfig, run: Run | None) -> dict[str, DictConfig]:
     name = data_name(str(config.reference)) if config.reference is not None else None
     if name is not None and config.get("data") is not None:
         known[name] = known[""] = config.data
-    if run is not None:
-        known[""] = run.config.data
+    if run is not None and {reference_text(config, run), _floor_text(config, run)} & set(SPLITS):
+        known[""] = run.data
     return known
 
 

@@ -58,7 +58,7 @@ class Samples:
             raise ValueError("reference must have classes for a class-conditional model, got one without labels")
         self.source = run.model.to(device).source()
         self.sampler = build(sampler)
-        self._data, self._fitted = run.config.data, False
+        self._run, self._fitted = run, False
         self.cache = TensorCache(run.folder.path / "evaluations" / "images")
         self._key = {
             "checkpoint": hashlib.sha256(run.checkpoint.read_bytes()).hexdigest(),
@@ -103,7 +103,7 @@ class Samples:
     def _fit_once(self) -> None:
         """Fit a sampler that learns from the run's training images, when the first images are drawn."""
         if isinstance(self.sampler, FittedSampler) and not self._fitted:
-            fit_to_training_images(self.sampler, self.source, build(self._data), self.device)
+            fit_to_training_images(self.sampler, self.source, build(self._run.data), self.device)
             self._fitted = True
 
     def _batch(self, indices: range) -> Batch:
