@@ -1,8 +1,13 @@
 """The page on ablations shows a file that is one, and the README counts what the results say."""
 
 import json
+import math
 import re
 from pathlib import Path
+from statistics import fmean, stdev
+
+import pytest
+from scipy.stats import t
 
 from genexp.ablations.plan import make_plan
 from genexp.ablations.spec import read_ablation
@@ -45,3 +50,28 @@ def test_the_excerpt_of_the_readme_is_what_was_measured():
         (found,) = [each for each in claims if each["claim"] == claim]
         assert (found["verdict"], len(found["seeds"])) == (verdict, int(seeds))
         assert [f"{found[side]:.4g}" for side in ("left", "right")] == numbers
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs/results").glob("*/claims.json")), ids=lambda path: path.parent.name
+)
+def test_published_verdicts_are_those_of_their_stored_differences_corrected_for_the_search_that_chose(path):
+    """A claim on the best setting of a search, found on the seeds that test it, is held to 1 - 0.05 / m."""
+    ablation = read_ablation(ROOT / "conf/ablation" / f"{path.parent.name}.yaml", "cpu")
+    found = json.loads(path.read_text())["claims"]
+    assert [each["claim"] for each in found] == [each.text for each in ablation.claims]
+    for each, claim in zip(found, ablation.claims, strict=True):
+        free = [side for side in (claim.left, claim.right) if side.metric and ablation.search not in dict(side.where)]
+        searched = ablation.search is not None and bool(free)
+        assert (each["choices"] > 1) == searched
+        differences, shown = each["differences"], each["interval"]
+        if shown is None or stdev(differences) == 0:
+            continue
+        half = (
+            t.ppf(1 - 0.025 / each["choices"], len(differences) - 1) * stdev(differences) / math.sqrt(len(differences))
+        )
+        low, high = fmean(differences) - half, fmean(differences) + half
+        assert shown == pytest.approx([low, high])
+        claimed = high < 0 if claim.relation == "<" else low > 0
+        opposite = low > 0 if claim.relation == "<" else high < 0
+        assert each["verdict"] == ("holds" if claimed else "fails" if opposite else "undecided")

@@ -23,6 +23,7 @@ from genexp.reports.ablation.pictures import smaller, tile_ends
 from genexp.reports.ablation.plots import _metric_figure, numeric_axis
 from genexp.reports.ablation.report import PUBLISHED, publish, write_index, write_report
 from genexp.reports.ablation.study import Paper, Reported
+from genexp.reports.ablation.table import as_csv
 from genexp.reports.ablation.values import metric_of
 
 LOST = {((("eta", "1"), ("steps", "50")), 2)}
@@ -238,6 +239,8 @@ def test_what_is_published_stays_small_and_links_to_what_is_there(tmp_path):
     write_report(each, tmp_path / "out")
     paths = publish(tmp_path / "out", tmp_path / "docs", each)
     home = tmp_path / "docs/small"
+    assert (home / "table.csv").read_text() == as_csv(each)
+    assert as_csv(each).count("\n") >= 12  # four variants, three seeds
     assert sum(path.stat().st_size for path in paths) <= PUBLISHED
     assert {path for path in home.rglob("*") if path.is_file()} == set(paths)
     shown = re.findall(r"!\[[^]]*\]\(([^)]+)\)", (home / "table.md").read_text())

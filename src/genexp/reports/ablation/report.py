@@ -21,7 +21,7 @@ from genexp.reports.figures import VECTORS
 from genexp.reports.markup import markdown_code, markdown_text
 from genexp.runs.folder import write_atomically
 
-TABLE, PAGE = "table.md", "index.html"
+TABLE, VALUES, PAGE = "table.md", "table.csv", "index.html"
 PUBLISHED = 400_000
 """Bytes that one published ablation may take."""
 
@@ -42,7 +42,7 @@ def write_report(study: Study, folder: Path) -> list[Path]:
     texts = {
         TABLE: as_markdown(study, verdicts),
         "table.tex": as_latex(study),
-        "table.csv": as_csv(study),
+        VALUES: as_csv(study),
         CLAIMS: json.dumps(claims_record(study, verdicts), indent=2) + "\n",
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,10 +96,10 @@ def _plain(value: Any) -> Any:
 
 
 def publish(folder: Path, target: Path, study: Study) -> list[Path]:
-    """Copy what a reader on a code host needs into `<target>/<name>/`: table.md, claims.json, plots and sample grids.
+    """Copy what a reader on a code host needs into `<target>/<name>/`: tables, claims.json, plots and sample grids.
 
-    table.md there ends with the plots and samples. Sample grids lose tiles until all files together stay within
-    `PUBLISHED` bytes.
+    table.md there ends with the plots and samples; table.csv has every value of every seed, from which plots can be
+    drawn anew. Sample grids lose tiles until all files together stay within `PUBLISHED` bytes.
 
     Args:
         folder: Where `write_report` wrote.
@@ -110,7 +110,7 @@ def publish(folder: Path, target: Path, study: Study) -> list[Path]:
         FileNotFoundError: the report is not there.
     """
     home = target / safe_name(study.name)
-    files = {name: (folder / name).read_bytes() for name in (TABLE, CLAIMS)}
+    files = {name: (folder / name).read_bytes() for name in (TABLE, VALUES, CLAIMS)}
     files |= {f"plots/{path.name}": path.read_bytes() for path in sorted((folder / "plots").glob("*.png"))}
     names = [f"samples/{safe_name(label_text(labels))}.png" for labels in variants(study, with_search=True)]
     grids = [name for name in names if (folder / name).is_file()]
