@@ -46,6 +46,9 @@ def test_its_model_is_drawn_from_and_its_places_are_opened_at_a_word(become, tmp
     evaluate(compose("evaluate", [*measured, "trust=true"]))
     assert "averaged weights: 20 images against 34 of train" in capsys.readouterr().out
     assert not (tmp_path / "their cache").exists()
+    become("a stranger")  # who has exchanged the configuration of a run: it is nobody's now
+    with pytest.raises(ValueError, match=r"^data\.source\.root of a run that this user did not write"):
+        evaluate(compose("evaluate", measured))
 
 
 @pytest.mark.slow

@@ -9,7 +9,8 @@ from genexp.runs import build
 from genexp.runs.folder import RunFolder
 from genexp.runs.results import _to_wandb
 from genexp.runs.strangers import data_of
-from genexp.runs.trust import seal
+from genexp.runs.taking_up import Claim
+from genexp.runs.trust import seal, wrote_run
 
 
 @pytest.fixture
@@ -91,3 +92,33 @@ def test_a_strangers_run_sends_nothing_to_wandb_and_its_address_is_never_used(tm
     run = SimpleNamespace(config=config, folder=folder, weights="raw")
     assert _to_wandb(OmegaConf.create({"wandb": True}), run, measured) is None
     assert "not sent to W&B: this user did not write the run" in capsys.readouterr().err
+
+
+def test_a_configuration_that_was_exchanged_in_ones_own_run_is_a_strangers(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENEXP_CONFIG", str(tmp_path / "config"))
+    folder = RunFolder.claim(tmp_path / "run", {"id": "a", "seal": seal("a", ["model=vae"], config="a: 1\n")})
+    folder.config_path.write_text("a: 1\n")
+    assert wrote_run(folder.record, folder.path)
+    folder.config_path.write_text("a: 2\n")
+    assert not wrote_run(folder.record, folder.path)
+    folder.update_record(seal=seal("a", ["model=vae", "seed=1"], folder.record["seal"], config="a: 3\n"))
+    for text, ours in (("a: 1\n", True), ("a: 3\n", True), ("a: 2\n", False)):  # a kill may leave the one before
+        folder.config_path.write_text(text)
+        assert wrote_run(folder.record, folder.path) == ours
+    sealed = folder.record["seal"]
+    folder.update_record(seal={key: each for key, each in sealed.items() if key != "configs"})
+    assert not wrote_run(folder.record, folder.path), "what is signed cannot be left out"
+
+
+@pytest.mark.parametrize(("user", "ours"), [("config", True), ("config of another", False)])
+def test_a_run_that_python_takes_up_stays_whose_it_was(user, ours, tmp_path, monkeypatch):
+    monkeypatch.setenv("GENEXP_CONFIG", str(tmp_path / "config"))
+    before = {"group": None, "tags": [], "seed": 0}
+    text = OmegaConf.to_yaml(OmegaConf.create(before))
+    folder = RunFolder.claim(tmp_path / "run", {"id": "a", "seal": seal("a", [], config=text)})
+    folder.config_path.write_text(text)
+    (folder.path / "overrides.yaml").write_text("[]\n")
+    monkeypatch.setenv("GENEXP_CONFIG", str(tmp_path / user))
+    Claim(folder, folder.last, before).take_up(before | {"seed": 1})
+    assert "seed: 1" in folder.config_path.read_text()
+    assert wrote_run(folder.record, folder.path) == ours

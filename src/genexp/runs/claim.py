@@ -161,7 +161,7 @@ def _new_folder(plain: dict[str, Any], outputs: Path) -> RunFolder:
         "tags": plain["tags"],
         "choices": choices,
         "config_digest": config_digest(plain),
-        "seal": seal(run_id, typed_overrides()),
+        "seal": seal(run_id, typed_overrides(), config=OmegaConf.to_yaml(OmegaConf.create(plain))),
         **provenance(),
     }
     folder = RunFolder(_place(plain, outputs, name, run_id))

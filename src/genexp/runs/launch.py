@@ -194,7 +194,7 @@ def _started_with(folder: RunFolder, other_data: bool = False, trusted: bool = F
     saved = load_recorded(folder.config_path)
     typed = [a for a in _typed_for(folder) if not a.startswith(("resume=", "run_dir="))]
     settled = [*typed, f"trainer.precision={saved.trainer.precision}"]
-    if not wrote_run(folder.record):
+    if not wrote_run(folder.record, folder.path):
         require_harmless(settled, folder.path, trusted)
         return settled
     places = [] if other_data else recorded_places(OmegaConf.to_container(saved))

@@ -106,7 +106,7 @@ def _to_wandb(config: DictConfig, run: Any, measured: dict[str, Any]) -> str | N
     node = logger_nodes(run.config, run.folder).get("wandb")
     if not config.wandb or node is None:
         return None
-    if not wrote_run(run.folder.record):  # its configuration may name another server
+    if not wrote_run(run.folder.record, run.folder.path):  # its configuration may name another server
         print("not sent to W&B: this user did not write the run", file=sys.stderr)
         return None
     logger = build(node)

@@ -29,7 +29,7 @@ def data_of(config: DictConfig, folder: RunFolder, trusted: bool) -> DictConfig:
     Raises:
         ValueError: a place lies elsewhere, and nobody has said so.
     """
-    if wrote_run(folder.record):
+    if wrote_run(folder.record, folder.path):
         return config.data
     recorded = OmegaConf.to_container(config.paths)
     own = OmegaConf.to_container(OmegaConf.load(conf_dir() / "paths" / "default.yaml"), resolve=True)

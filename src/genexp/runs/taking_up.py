@@ -13,8 +13,9 @@ from omegaconf import OmegaConf
 from genexp.partial_files import partial_path
 from genexp.runs.config import config_digest, flat, is_volatile
 from genexp.runs.folder import JOURNAL, OVERRIDES, RECORD, RunFolder, write_atomically
+from genexp.runs.records import read_overrides
 from genexp.runs.staging import clear_partials
-from genexp.runs.trust import seal
+from genexp.runs.trust import seal, wrote_run
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,11 @@ class Claim:
         record["changed"] = earlier | {key: [earlier.get(key, pair)[0], pair[1]] for key, pair in changed.items()}
         if changed:
             record["config_digest"] = _mixed(record.get("config_digest"), config_digest(plain))
-        if typed:
-            record["seal"] = seal(record["id"], typed, record.get("seal"))
-        files = {RECORD: json.dumps(record, indent=2) + "\n", self.folder.config_path.name: _yaml(plain)}
+        config = _yaml(plain)
+        if typed or wrote_run(record, self.folder.path):
+            signed = typed or read_overrides(self.folder.path)  # without a command nothing was typed
+            record["seal"] = seal(record["id"], signed, record.get("seal"), config)
+        files = {RECORD: json.dumps(record, indent=2) + "\n", self.folder.config_path.name: config}
         write_together(self.folder.path, files | ({OVERRIDES: _yaml(typed)} if typed else {}))
         clear_partials(self.folder)
         if self.checkpoint is None:

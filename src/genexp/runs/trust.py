@@ -67,17 +67,20 @@ def is_ours(signed: Any, *parts: Any) -> bool:
     return hmac.compare_digest(signed, signature(*parts) or "")
 
 
-def seal(run_id: str, overrides: Sequence[str], before: Any = None) -> dict[str, Any]:
-    """What `run.json` says of `overrides.yaml`: digests, and a signature of them.
+def seal(run_id: str, overrides: Sequence[str], before: Any = None, config: str | None = None) -> dict[str, Any]:
+    """What `run.json` says of `overrides.yaml` and `config.yaml`: digests, and a signature of them.
 
     Args:
         run_id: The run.
-        overrides: What the file is about to hold.
-        before: The seal so far; the file that it describes may still be there when the process is killed.
+        overrides: What the first file is about to hold.
+        before: The seal so far; the files that it describes may still be there when the process is killed.
+        config: The text that the second file is about to hold.
     """
-    earlier = before["digests"][-1:] if isinstance(before, dict) else []
-    digests = list(dict.fromkeys([*earlier, _digest(overrides)]))
-    return {"digests": digests, "signature": signature("run", run_id, digests)}
+    earlier = before if isinstance(before, dict) else {}
+    sealed = {"digests": list(dict.fromkeys([*earlier.get("digests", [])[-1:], _digest(overrides)]))}
+    if config is not None:
+        sealed["configs"] = list(dict.fromkeys([*earlier.get("configs", [])[-1:], _text_digest(config)]))
+    return {**sealed, "signature": signature("run", run_id, *sealed.values())}
 
 
 def seal_breaks(record: dict[str, Any], overrides: Sequence[str]) -> bool:
@@ -87,10 +90,22 @@ def seal_breaks(record: dict[str, Any], overrides: Sequence[str]) -> bool:
     return isinstance(digests, list) and _digest(overrides) not in digests
 
 
-def wrote_run(record: dict[str, Any]) -> bool:
-    """Whether this user began the run with this record, or took it up last."""
+def wrote_run(record: dict[str, Any], folder: Path | None = None) -> bool:
+    """Whether this user began the run with this record, or took it up last.
+
+    Args:
+        record: What `run.json` says.
+        folder: The run; where it is given, its `config.yaml` must also be as this user's genexp wrote it.
+    """
     sealed = record.get("seal")
-    return isinstance(sealed, dict) and is_ours(sealed.get("signature"), "run", record.get("id"), sealed.get("digests"))
+    if not isinstance(sealed, dict):
+        return False
+    parts = [sealed.get("digests"), *([sealed["configs"]] if "configs" in sealed else [])]
+    if not is_ours(sealed.get("signature"), "run", record.get("id"), *parts):
+        return False
+    if folder is None or "configs" not in sealed:  # runs of an earlier version have signed their overrides alone
+        return True
+    return _text_digest((folder / "config.yaml").read_text()) in sealed["configs"]
 
 
 def require_harmless(
@@ -171,6 +186,10 @@ def _reaches_out(value: str) -> bool:
         if leads or set(keys) & set(_REACHING):
             return True
     return False
+
+
+def _text_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _digest(overrides: Sequence[str]) -> str:
