@@ -18,7 +18,12 @@ ONE_STEP = [
 ]
 
 
-@pytest.mark.parametrize("experiment", options("experiment"))
+HEAVY = ("cfg/cifar10", "ddim/cifar10", "ddpm/cifar10")
+"""Recipes of 36 million parameters, whose step and checkpoints take as long as ten others."""
+RECIPES = [pytest.param(each, marks=[pytest.mark.slow] if each in HEAVY else []) for each in options("experiment")]
+
+
+@pytest.mark.parametrize("experiment", RECIPES)
 def test_one_step(experiment, tmp_path):
     overrides = [f"experiment={experiment}", *ONE_STEP, f"paths.outputs={tmp_path}"]
     config = compose("train", overrides)

@@ -17,7 +17,7 @@ from genexp.sweeps import preloading
 SWEEP = [each for each in tiny.overrides_for("vae") if each not in ("logger=none", "threads=1")]
 
 
-@pytest.mark.parametrize("slots", [1, 2])
+@pytest.mark.parametrize("slots", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_jobs_after_one_another_and_side_by_side_keep_their_wandb_runs(tmp_path, slots):
     (tmp_path / "temporary").mkdir()
     settings = {"WANDB_MODE": "offline", "TMPDIR": str(tmp_path / "temporary")}
