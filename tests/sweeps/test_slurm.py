@@ -150,7 +150,8 @@ def test_a_folder_is_not_continued_by_another_configuration(vae, called_by_slurm
 
     _, _, submitted = vae
     other = RunFolder.claim(submitted.folder, {"id": "a", "state": "running", "config_digest": "another"})
-    other.config_path.write_text("trainer: {precision: 32-true}\n")
+    config = compose("train", ["model=vae", "trainer.precision=32-true", "threads=1", "trainer=cpu"])
+    other.config_path.write_text(OmegaConf.to_yaml(config, resolve=True))
     with pytest.raises(JobFailed, match="ended with status 1: genexp train model=vae"):
         submitted()
     assert "run_dir must hold a run of this configuration" in capsys.readouterr().err
@@ -229,7 +230,7 @@ def test_presets_hold_what_the_plugin_takes_and_nothing_else():
         config = compose("train", [f"launcher={launcher}"], with_hydra=True)
         node = OmegaConf.to_container(config.hydra.launcher)
         assert node.pop("_target_") == "hydra_plugins.genexp.SubmititLauncher"
-        cluster, _, _ = node.pop("cluster"), node.pop("poll"), node.pop("resume")
+        cluster, *_ = [node.pop(key) for key in ("cluster", "poll", "resume", "trust")]
         common, special = queue_settings(cluster, node)
         assert "gpus_per_node" in common
         assert "partition" in special if cluster == "slurm" else set(special) == {"max_num_timeout"}
