@@ -23,8 +23,10 @@ class PoolLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare for the batches of one sweep."""
+        from genexp.runs.validation import require_settings
         from genexp.sweeps.launching import Launching
 
+        require_settings(self.settings, "hydra.launcher")
         self.launching = Launching(hydra_context, config, **self.settings)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -45,8 +47,10 @@ class SubmititLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare for the batches of one sweep."""
+        from genexp.runs.validation import require_settings
         from genexp.sweeps.submitting import Submitting
 
+        require_settings(self.settings, "hydra.launcher")
         self.launching = Submitting(hydra_context, config, **self.settings)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -67,8 +71,10 @@ class OptunaSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare the study."""
+        from genexp.runs.validation import require_settings
         from genexp.sweeps.study.search import make_search
 
+        require_settings(self.settings, "hydra.sweeper")
         self.search = make_search(hydra_context, config, self.settings)
 
     def sweep(self, arguments: list[str]) -> Any:

@@ -14,12 +14,12 @@ import tiny
 from genexp.commands import validate
 from genexp.commands.evaluate import evaluate
 from genexp.commands.sample import sample
-from genexp.runs import devices
+from genexp.runs import devices, errors
 from genexp.runs.config import compose, conf_dir, initialised
 from genexp.runs.fields import COMMANDS, SECTIONS
 from genexp.runs.origin import Origins
 from genexp.runs.problems import InvalidConfig
-from genexp.runs.validation import declared_keys, find_problems, require_options
+from genexp.runs.validation import declared_keys, find_problems, require_options, require_settings
 
 WHOLE, LIST, TRUTH = "a whole number", "a list", "true or false"
 SEED, THREADS = "a whole number from 0 to 4294967295", "auto or a whole number from 1 to"
@@ -117,7 +117,10 @@ WRONG = [
     ("train", "model=adain data.source.content.root=/no.jpg", "data.source.content.root", "china.jpg"),
     # model and its parts
     ("train", "model.network.width=abc", "model.network.width", WHOLE),
-    ("train", "model.network.width=-3", "model.network", "negative"),
+    ("train", "model.network.width=-3", "model.network.width", AT_LEAST_1),
+    ("train", "model.network.groups=0", "model.network.groups", AT_LEAST_1),
+    ("train", "model.network.blocks=-1", "model.network", "multipliers and blocks must name at least one block"),
+    ("train", "model.image_shape=[1,4,4]", "model.image_shape", "[1, 8, 8] as in data.shape"),
     ("train", "model.network.multipliers=[1,x]", "model.network.multipliers", "a list of whole numbers"),
     ("train", "model.network.multipliers=2", "model.network.multipliers", "a list of whole numbers"),
     ("train", "model.network.dropout=7", "model.network", "between 0 and 1"),
@@ -142,6 +145,17 @@ WRONG = [
     ("train", "model.num_classes=7", "model.num_classes", "null or 10"),
     ("train", "model.num_classes=x", "model.num_classes", WHOLE),
     ("train", "model=gan data=shapes data.image_size=128", "data.image_size", "a power of two from 8 to 64"),
+    ("train", "model=gan model.critic.penalties.r1.weight=-1", "model.critic.penalties.r1.weight", "at least 0"),
+    ("train", "model=vae model.beta.value=-1", "model.beta.value", "a number of at least 0"),
+    ("train", "model=style model.optimizer.max_iter=0", "model.optimizer.max_iter", AT_LEAST_1),
+    ("train", "data=shapes data.source.train_images=0", "data.source.train_images", "at least 1"),
+    ("train", "trainer.strategy={a:1}", "trainer.strategy", "text"),
+    ("train", "model.optimizer._partial_=2", "model.optimizer._partial_", TRUTH),
+    ("train", "sampler._target_=os.system", "sampler._target_", "begin with one of"),
+    ("train", "sampler.steps=${nope}", "sampler.steps", "Interpolation key 'nope' not found"),
+    ("train", "sampler.steps=???", "sampler.steps", "given"),
+    ("train", "name=???", "name", "given"),
+    ("train", "data.image_size=???", "data.image_size", "given"),
     ("train", "model=gan model.critic_steps=0", "model.critic_steps", "at least 1"),
     ("train", "model=gan model.generator.norm=layers", "model.generator.norm", "one of"),
     ("train", "model=vae model.latent_size=0", "model.latent_size", "at least 1"),
@@ -398,6 +412,40 @@ def test_other_commands_ask_before_they_look_for_a_run():
     for command, name, typed in ((sample, "sample", "num=0"), (evaluate, "evaluate", "num=0")):
         with pytest.raises(InvalidConfig, match="num: must be a whole number"):
             command(compose(name, ["run=nowhere", typed]))
+
+
+@pytest.mark.parametrize(
+    ("where", "key", "value", "rule"),
+    [
+        ("hydra.launcher", "timeout", "abc", "a number above 0 or null"),
+        ("hydra.launcher", "grace", "x", "a number of at least 0"),
+        ("hydra.launcher", "slots", "zz", "auto, a whole number of at least 1"),
+        ("hydra.launcher", "preload", 1, "auto or true or false"),
+        ("hydra.launcher", "cpus_per_task", 0, AT_LEAST_1),
+        ("hydra.launcher", "poll", 0, "a number above 0"),
+        ("hydra.sweeper", "n_trials", "abc", "a whole number of at least 1 or null"),
+        ("hydra.sweeper", "at", "first", "one of auto, best, last"),
+        ("hydra.sweeper", "seed", -1, SEED),
+    ],
+)
+def test_what_hydra_hands_to_a_launcher_or_sweeper_is_checked(where, key, value, rule):
+    with pytest.raises(InvalidConfig) as refused:
+        require_settings({key: value}, where)
+    assert str(refused.value).startswith(f"{where}.{key}: must be {rule}")
+
+
+@pytest.mark.parametrize("kind", ["launcher", "sweeper"])
+def test_shipped_launchers_and_sweepers_follow_their_rules(kind):
+    for path in (conf_dir() / "hydra" / kind).glob("*.yaml"):
+        held = OmegaConf.to_container(OmegaConf.load(path))
+        held.pop("defaults", None)
+        require_settings(held, f"hydra.{kind}")
+
+
+def test_what_lightning_refuses_is_one_line():
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+    assert errors.told(MisconfigurationException("no such plug-in")) == "no such plug-in"
 
 
 def test_validate_takes_the_name_of_another_command(capsys):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genexp.data import generated
 from genexp.data.generated import drawn_by_index
-from genexp.data.source import Split, fingerprint, require_split
+from genexp.data.source import Split, fingerprint, require_counts, require_split
 
 FACTORS: dict[str, tuple[str, ...]] = {
     "shape": ("circle", "square", "triangle", "cross"),
@@ -56,6 +56,7 @@ class Shapes:
         if not 0 <= jitter <= 0.1:
             raise ValueError(f"jitter must lie in [0, 0.1], got {jitter}")
         self.image_size, self.jitter = image_size, jitter
+        require_counts(train_images=train_images, val_images=val_images, test_images=test_images)
         self.counts = {"train": train_images, "val": val_images, "test": test_images}
         self._drawn: dict[str, ShapeExamples] = {}
 

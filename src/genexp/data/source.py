@@ -107,6 +107,13 @@ def require_split(name: str) -> None:
         raise ValueError(f"split must be one of train, val, test, got {name!r}")
 
 
+def require_counts(**counts: int) -> None:
+    """Raise ValueError unless each of the named numbers of examples is at least 1."""
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
+
+
 def stratified_order(labels: Tensor, seed: int) -> Tensor:
     """A fixed random order (N,) of examples in which every prefix holds the classes in nearly equal shares."""
     generator = torch.Generator().manual_seed(seed)

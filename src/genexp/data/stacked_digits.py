@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genexp.data import generated
 from genexp.data.generated import drawn_by_index
-from genexp.data.source import Examples, Source, Split, fingerprint, require_split
+from genexp.data.source import Examples, Source, Split, fingerprint, require_counts, require_split
 
 _MODES = 1000
 
@@ -39,6 +39,7 @@ class StackedDigits:
         if count != 10:
             raise ValueError(f"digits must be a source with 10 classes, got {count}")
         self.digits = digits
+        require_counts(train_images=train_images, val_images=val_images, test_images=test_images)
         self.counts = {"train": train_images, "val": val_images, "test": test_images}
 
     def split(self, name: Split) -> "StackedExamples":

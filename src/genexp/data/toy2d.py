@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genexp.data import generated
 from genexp.data.generated import drawn_by_index
-from genexp.data.source import Arrays, Split, fingerprint, require_split
+from genexp.data.source import Arrays, Split, fingerprint, require_counts, require_split
 from genexp.tensors import Plane
 
 Kind = Literal["ring", "grid", "swiss_roll", "moons", "checkerboard"]
@@ -54,6 +54,7 @@ class Toy2d:
         if scale <= 0:
             raise ValueError(f"scale must be above 0, got {scale}")
         self.kind, self.std, self.scale = kind, std, scale
+        require_counts(train_points=train_points, val_points=val_points, test_points=test_points)
         self.counts = {"train": train_points, "val": val_points, "test": test_points}
 
     @property

@@ -65,12 +65,28 @@ OPTIMISERS: dict[str, Rule] = {
     "weight_decay": _NOT_NEGATIVE,
     "momentum": _NOT_NEGATIVE,
     "betas": row_of(_BELOW_ONE, _BELOW_ONE),
+    "max_iter": whole(1),
+    "max_eval": optional(whole(1)),
+    "history_size": whole(1),
+    "tolerance_grad": _NOT_NEGATIVE,
+    "tolerance_change": _NOT_NEGATIVE,
 }
 """Arguments that optimisers of torch share; most they refuse in words of their own, and infinity not at all."""
 
 _ASSETS = sorted(path.stem for path in (Path(__file__).resolve().parents[1] / "assets").glob("*.safetensors"))
-_OURS: dict[str, Rule] = {"seed": SEED, "every": whole(1), "asset": one_of(*_ASSETS)}
+_COUNTS = ("width", "latent_size", "num_features", "groups", "heads", "dimensions", "pairs", "max_pixels", "every")
+_COUNTS = (*_COUNTS, "images", "channels", "image_size", "num_classes", "batch_size")
+_OURS: dict[str, Rule] = {
+    **dict.fromkeys(_COUNTS, whole(1)),
+    **dict.fromkeys(("weight", "target", "eps"), _NOT_NEGATIVE),
+    **dict.fromkeys(("sigma", "pooling_scale"), number(above=0)),
+    "seed": SEED,
+    "asset": one_of(*_ASSETS),
+}
 """Arguments that mean the same in every class of ours."""
+
+_RAMPS = dict.fromkeys(("value", "start", "end", "floor"), _NOT_NEGATIVE)
+"""Values of ramps, which are factors and weights."""
 
 
 def narrowed(target: str, name: str, stated: Rule) -> Rule:
@@ -87,7 +103,11 @@ def narrowed(target: str, name: str, stated: Rule) -> Rule:
         return OPTIMISERS.get(name, stated)
     if target == "genexp.data.torchvision_sets.Torchvision" and name == "dataset":
         return _data_sets()
-    return _OURS.get(name, stated) if target.startswith("genexp.") else stated
+    if target.startswith("genexp.ramps."):
+        return _RAMPS.get(name, stated)
+    if not target.startswith("genexp.") or name not in _OURS or (name in _COUNTS and not stated.accepts(1)):
+        return stated
+    return optional(_OURS[name]) if stated.accepts(None) else _OURS[name]
 
 
 @cache

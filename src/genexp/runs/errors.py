@@ -44,7 +44,7 @@ def told(error: BaseException) -> str | None:
         return f"{error.filename}: {reason}" if error.filename else f"{reason}; HYDRA_FULL_ERROR=1 shows where"
     if isinstance(error, yaml.YAMLError):  # its mark names the file
         return " ".join(str(error).split())
-    if isinstance(error, _TOLD):
+    if isinstance(error, _TOLD) or type(error).__name__ == "MisconfigurationException":  # what Lightning refuses
         return str(error)
     return _from_constructor(error)
 

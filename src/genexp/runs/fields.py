@@ -43,6 +43,7 @@ DEVICE = text("one of auto, cpu, cuda, cuda:<number>, mps", re.compile(r"(auto|c
 NAME = text("text that names a folder below the outputs (no .., no / at its beginning)", _is_below)
 SEVERAL = either(TEXT, TEXTS)
 PART = replace(mapping_of(anything()), parts=(object,))
+SLOTS = either(one_of("auto"), whole(1), list_of(either(whole(0), TEXT), 1))
 WEIGHTS = one_of("averaged", "raw")
 NONE_OR_TWO = either(one_of(0), whole(2))
 
@@ -117,7 +118,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "plan": FLAG,
         "calibrate": FLAG,
         "status": FLAG,
-        "slots": either(one_of("auto"), whole(1), list_of(either(whole(0), TEXT), 1)),
+        "slots": SLOTS,
         "threads": THREADS,
         "timeout": optional(number(above=0)),
         "grace": number(0),
@@ -156,6 +157,43 @@ SECTIONS: dict[str, dict[str, Rule]] = {
 
 GROUPS = {name: PART for name in ("data", "model", "trainer", "training", "paths")}
 """Groups of `genexp train` that are never null."""
+
+_ACCOUNT = optional(either(TEXT, whole()))
+
+SETTINGS: dict[str, dict[str, Rule]] = {
+    "hydra.launcher": {
+        "slots": SLOTS,
+        "threads": THREADS,
+        "timeout": optional(number(above=0)),
+        "grace": number(0),
+        "preload": either(one_of("auto"), FLAG),
+        "resume": FLAG,
+        "poll": number(above=0),
+        "partition": _ACCOUNT,
+        "account": _ACCOUNT,
+        "qos": _ACCOUNT,
+        "timeout_min": whole(1),
+        "max_num_timeout": whole(0),
+        "signal_delay_s": whole(0),
+        "gpus_per_node": optional(either(one_of("auto"), whole(0))),
+        "cpus_per_task": whole(1),
+        "mem_gb": optional(number(above=0)),
+        "array_parallelism": whole(1),
+        "setup": optional(TEXTS),
+        "additional_parameters": PART,
+        "stderr_to_stdout": FLAG,
+    },
+    "hydra.sweeper": {
+        "n_trials": optional(whole(1)),
+        "sampler": either(TEXT, PART),
+        "seed": SEED,
+        "pruner": optional(either(TEXT, PART)),
+        "at": one_of("auto", "best", "last"),
+        "storage": optional(TEXT),
+        "study_name": optional(TEXT),
+    },
+}
+"""What Hydra hands to our launchers and sweeper."""
 
 HINTS = {
     "trainer.accumulate_grad_batches": "model.accumulate splits batches",

@@ -10,6 +10,8 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 from genexp.runs.problems import Problem
 
 MISSING = "???"
+UNKNOWN = "\0unknown"
+"""Stands for the value of an interpolation that leads nowhere."""
 _SIMPLE = re.compile(r"\$\{(?:oc\.select:)?\s*(\.*)([A-Za-z_][\w.\[\]]*)\s*(?:,[^{}]*)?\}")
 """An interpolation that is one key of the configuration, with dots before it where it is relative, or a default."""
 
@@ -17,8 +19,8 @@ _SIMPLE = re.compile(r"\$\{(?:oc\.select:)?\s*(\.*)([A-Za-z_][\w.\[\]]*)\s*(?:,[
 def carried_out(config: DictConfig) -> tuple[Any, list[Problem]]:
     """Plain containers with every interpolation carried out, and those that lead nowhere.
 
-    What leads nowhere, or to a value that is missing, stands there as `???`. An interpolation that several places ask
-    for is told once.
+    What leads nowhere, or to a value that is missing, stands there as `UNKNOWN`. An interpolation that several places
+    ask for is told once.
     """
     try:
         return OmegaConf.to_container(config, resolve=True, throw_on_missing=False), []
@@ -33,8 +35,9 @@ def _plain(node: Any, path: str, problems: dict[str, Problem]) -> Any:
     found: Any = {}
     for key in range(len(node)) if is_list else list(node):
         here = f"{path}[{key}]" if is_list else f"{path}.{key}" if path else str(key)
-        found[key] = MISSING
-        if OmegaConf.is_missing(node, key):
+        found[key] = UNKNOWN
+        if OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, key):
+            found[key] = MISSING
             continue
         try:
             value = node[key]
@@ -44,7 +47,7 @@ def _plain(node: Any, path: str, problems: dict[str, Problem]) -> Any:
         except (OmegaConfBaseException, RecursionError) as error:
             lost = isinstance(error, RecursionError)
             message = "must not lead back to itself" if lost else str(error).splitlines()[0]
-            problems.setdefault(message, Problem(here, message))
+            problems.setdefault(message, Problem(here, message, of_value=True))
     return list(found.values()) if is_list else found
 
 

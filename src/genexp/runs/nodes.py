@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 from genexp.runs.arguments import narrowed, told_by_the_run
 from genexp.runs.fields import refusal_of
-from genexp.runs.interpolations import MISSING
+from genexp.runs.interpolations import MISSING, UNKNOWN
 from genexp.runs.problems import Problem, did_you_mean
-from genexp.runs.rules import Rule
+from genexp.runs.rules import Rule, flag
 from genexp.runs.signatures import parameters_of
 from genexp.runs.targets import locate, require_allowed
 
@@ -62,14 +62,18 @@ def _nodes(node: Any, path: str, here: bool) -> Iterator[Problem]:
 
 def _against_signature(node: dict[str, Any], path: str, here: bool) -> Iterator[Problem]:
     target = node["_target_"]
-    if not isinstance(target, str):
-        yield Problem(f"{path}._target_", f"must be the name of a class, got {target!r}")
+    if target in (MISSING, UNKNOWN):
         return
+    if not isinstance(target, str):
+        yield Problem(f"{path}._target_", f"must be the name of a class, got {target!r}", of_value=True)
+        return
+    if not isinstance(node.get("_partial_", False), bool):
+        yield refusal_of(f"{path}._partial_", flag(), node["_partial_"])
     try:
         require_allowed(target, path)
         found = locate(target)
     except ValueError as error:
-        yield Problem(f"{path}._target_", str(error))
+        yield Problem(f"{path}._target_", str(error).removeprefix(f"{path}._target_ "), of_value=True)
         return
     parameters = parameters_of(found)
     if parameters is None:
@@ -82,7 +86,7 @@ def _against_signature(node: dict[str, Any], path: str, here: bool) -> Iterator[
         for key in sorted(parameters.required - set(node)):
             yield Problem(f"{path}.{key}", f"is required by {target} and is not set")
     for key in known:
-        if key in node and node[key] != MISSING:
+        if key in node and node[key] not in (MISSING, UNKNOWN):
             yield from _against_rule(node[key], narrowed(target, key, parameters.rule(key)), f"{path}.{key}", here)
 
 
@@ -96,7 +100,7 @@ def _against_rule(value: Any, rule: Rule, path: str, here: bool) -> Iterator[Pro
             yield Problem(path, f"must be {rule.words}, got {value['_target_']}", of_value=True)
         elif not rule.parts:
             yield refusal_of(path, rule, value)
-    elif not rule.accepts(value) or (isinstance(value, dict) and rule.only_parts):
+    elif not rule.accepts(value) or (isinstance(value, dict) and rule.wants_target):
         yield refusal_of(path, rule, value)
     elif here and rule.places and isinstance(value, str) and all(place.lacks(value) for place in rule.places):
         yield Problem(path, f"must be {rule.places[0]}, got {value}", of_value=True)

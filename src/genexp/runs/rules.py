@@ -38,9 +38,9 @@ class Rule:
     members: "Rule | None" = None
 
     @property
-    def only_parts(self) -> bool:
-        """Whether nothing but a mapping with a `_target_` will do."""
-        return bool(self.parts) and object not in self.parts and self.members is None and "_target_" in self.words
+    def wants_target(self) -> bool:
+        """Whether no mapping but one with a `_target_` will do."""
+        return bool(self.parts) and object not in self.parts and self.members is None
 
     @cached_property
     def _validator(self) -> SchemaValidator:

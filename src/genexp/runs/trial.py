@@ -18,6 +18,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from genexp.runs.config import conf_dir
+from genexp.runs.interpolations import MISSING, UNKNOWN
 from genexp.runs.monitor import settle_monitor
 from genexp.runs.problems import Problem, did_you_mean
 from genexp.runs.rules import shown
@@ -79,7 +80,7 @@ class Trial:
         if isinstance(node, list):
             return [self.build(each, f"{path}[{i}]", unsound) for i, each in enumerate(node)]
         if not isinstance(node, dict):
-            return node
+            return _StandIn() if node in (MISSING, UNKNOWN) else node
         arguments = {
             key: self.build(value, f"{path}.{key}" if path else str(key), unsound)
             for key, value in node.items()
@@ -182,6 +183,9 @@ def settings(plain: dict[str, Any], unsound: set[str]) -> Iterator[Problem]:
         if isinstance(given, int) and given != classes:
             rule = "null for data without classes" if classes is None else f"null or {classes} as in data.num_classes"
             yield Problem("model.num_classes", f"must be {rule}, got {given}", of_value=True)
+        shape, given = plain["data"].get("shape"), plain["model"].get("image_shape")
+        if isinstance(given, list) and isinstance(shape, list) and given != shape:
+            yield Problem("model.image_shape", f"must be {shape} as in data.shape, got {given}", of_value=True)
     if {"training", "metrics", "callbacks"} <= sound:
         yield from _told(lambda: settle_monitor(OmegaConf.create(plain)), "training.monitor")
 

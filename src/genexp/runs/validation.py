@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from genexp.runs.arguments import TRAINER
 from genexp.runs.config import conf_dir
 from genexp.runs.devices import device_problems
-from genexp.runs.fields import COMMANDS, GROUPS, SECTIONS, refusal_of
-from genexp.runs.interpolations import MISSING, carried_out, missing, source_of, sources_below
+from genexp.runs.fields import COMMANDS, GROUPS, SECTIONS, SETTINGS, refusal_of
+from genexp.runs.interpolations import MISSING, UNKNOWN, carried_out, missing, source_of, sources_below
 from genexp.runs.nodes import node_problems
 from genexp.runs.origin import Origins
 from genexp.runs.problems import InvalidConfig, Problem, did_you_mean
@@ -42,6 +42,21 @@ def require_options(config: DictConfig, name: str) -> None:
     problems += [] if problems else device_problems(kept)
     if problems:
         raise InvalidConfig(_with_origins(_once(config, problems), None))
+
+
+def require_settings(settings: dict[str, Any], where: str) -> None:
+    """Raise `InvalidConfig` where Hydra hands wrong values to a launcher or sweeper of ours.
+
+    Args:
+        settings: What it was given.
+        where: Its key, as in `hydra.launcher`.
+    """
+    plain = {
+        key: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        for key, value in settings.items()
+    }
+    if problems := list(_against(plain, SETTINGS[where], f"{where}.")):
+        raise InvalidConfig(problems)
 
 
 def find_problems(
@@ -142,9 +157,9 @@ def _values(plain: dict[str, Any], name: str) -> Iterator[Problem]:
 
 def _against(plain: dict[str, Any], rules: dict[str, Rule], above: str) -> Iterator[Problem]:
     for key, rule in rules.items():
-        if key in plain and plain[key] != MISSING and not rule.accepts(plain[key]):
+        if key in plain and plain[key] not in (MISSING, UNKNOWN) and not rule.accepts(plain[key]):
             yield refusal_of(f"{above}{key}", rule, plain[key])
 
 
 def _missing(plain: dict[str, Any]) -> Iterator[Problem]:
-    yield from (Problem(key, "must be given") for key in missing(plain))
+    yield from (Problem(key, "must be given", of_value=True) for key in missing(plain))
