@@ -66,7 +66,7 @@ def test_an_evaluation_gives_the_same_value_for_any_world_size(tmp_path):
 
 
 def test_plain_ddp_is_refused_with_the_strategy_to_use(tmp_path):
-    with pytest.raises(ValueError, match="strategy must be ddp_find_unused_parameters_true"):
+    with pytest.raises(ValueError, match="strategy: must be ddp_find_unused_parameters_true"):
         tiny.run([*tiny.overrides_for("vae"), "trainer.strategy=ddp", "trainer.devices=2"])
 
 

@@ -110,7 +110,7 @@ CHOICES: dict[tuple[str, str], tuple[Check, str]] = {
     (DATA, "cifar10"): (refused("CIFAR10", NO_NETWORK), ""),
     (DATA, "celeba"): (refused("CelebA"), ""),
     (DATA, "stl10"): (refused("STL10", NO_NETWORK), ""),
-    (DATA, "folder data.source.root=..."): (refused("root must be an existing folder of images, got ..."), ""),
+    (DATA, "folder data.source.root=..."): (refused("data.source.root: must be the path of a folder that exists"), ""),
     **{(TRAINER, name): (trained("quickstart"), SHORT) for name in ("auto", "cpu", "ddp_cpu")},
     **{(TRAINER, name): (GPU, SHORT) for name in ("gpu", "ddp")},
     (LOGGER, "wandb"): (trained("quickstart"), SHORT),

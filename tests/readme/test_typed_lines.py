@@ -21,6 +21,7 @@ ELSEWHERE = {
     "wandb sync outputs/quickstart/.../wandb/offline-run-20261128_060326-5asgudmn": "W&B's server",
     "genexp evaluate": "a mention of the command",
     "genexp reproduce": "a mention of the command",
+    "genexp sample": "a mention of the command",
 }
 """Lines that no test runs, and why."""
 
