@@ -47,7 +47,8 @@ SLOTS = either(one_of("auto"), whole(1), list_of(either(whole(0), TEXT), 1))
 WEIGHTS = one_of("averaged", "raw")
 NONE_OR_TWO = either(one_of(0), whole(2))
 
-_DRAWING = {"seed": SEED, "threads": THREADS, "device": DEVICE, "out": optional(TEXT), "checkpoint": optional(TEXT)}
+_DRAWING = {"seed": SEED, "threads": THREADS, "device": DEVICE, "trust": FLAG}
+_DRAWING |= {"out": optional(TEXT), "checkpoint": optional(TEXT)}
 
 COMMANDS: dict[str, dict[str, Rule]] = {
     "train": {
@@ -168,6 +169,7 @@ SETTINGS: dict[str, dict[str, Rule]] = {
         "grace": number(0),
         "preload": either(one_of("auto"), FLAG),
         "resume": FLAG,
+        "trust": FLAG,
         "poll": number(above=0),
         "partition": _ACCOUNT,
         "account": _ACCOUNT,
