@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import tiny
+from genexp import writing
 from genexp.__main__ import main
 from genexp.callbacks.cadence import StopAfter
 from genexp.ramps import Constant
-from genexp.runs import taking_up
 from genexp.runs.resuming import FIXED, JUDGING
 
 STATE = ("state_dict", "averaged", "optimizer_states", "counters", "ImageData")
@@ -209,15 +209,15 @@ def test_a_resume_that_fails_leaves_every_byte(damage, trained, tmp_path, monkey
     elif damage == "sampler":
         typed.append("sampler.steps=100000")  # looked at when training is about to start
     else:
-        write, files = taking_up.os.replace, []
+        write, files = writing.os.replace, []
 
         def replace(partial, path):
-            files.append(path)
-            if len(files) == 2:
+            files.extend([path] if path.name in ("config.yaml", "overrides.yaml", "run.json") else [])
+            if len(files) == 2 and path == files[1]:
                 raise OSError(errno.ENOSPC, "No space left on device", str(path))
             write(partial, path)
 
-        monkeypatch.setattr(taking_up, "os", type("Full", (), {**vars(taking_up.os), "replace": replace}))
+        monkeypatch.setattr(writing, "os", type("Full", (), {**vars(writing.os), "replace": replace}))
     before = content(folder)
     with pytest.raises(SystemExit):
         genexp(monkeypatch, "train", f"resume={folder}", "training.max_images=512", *typed)

@@ -12,6 +12,7 @@ from typing import Any
 
 from genexp.runs import locks, records
 from genexp.runs.records import CONFIG, JOURNAL, METRICS, OVERRIDES, RECORD, DamagedRun
+from genexp.runs.switching import finish_change
 from genexp.writing import write_atomically, write_new
 
 __all__ = [
@@ -197,6 +198,7 @@ class RunFolder:
 
     def update_record(self, **changes: Any) -> None:
         """Change fields of `run.json` in one atomic step."""
+        finish_change(self.path)
         write_atomically(self.path / RECORD, json.dumps(self.record | changes, indent=2) + "\n")
 
     def write_metrics(self, values: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from genexp.partial_files import partial_path
 from genexp.runs.config import config_digest, flat, is_volatile
-from genexp.runs.folder import JOURNAL, OVERRIDES, RECORD, RunFolder, write_atomically
+from genexp.runs.folder import JOURNAL, OVERRIDES, RECORD, RunFolder
 from genexp.runs.records import read_overrides
 from genexp.runs.staging import clear_partials
+from genexp.runs.switching import write_together
 from genexp.runs.trust import seal, wrote_run
 
 
@@ -57,6 +56,8 @@ class Claim:
     def take_up(self, plain: dict[str, Any]) -> None:
         """Record that the run is continued, and with which values other than before: all of it or nothing.
 
+        That holds for a kill too: all three records change at one moment (`genexp.runs.switching`).
+
         Called once everything else has succeeded. A run that was changed on its way is none of either configuration,
         so neither `resume=auto` nor an ablation takes it for one.
 
@@ -90,45 +91,6 @@ def typed_overrides() -> list[str]:
     from hydra.core.hydra_config import HydraConfig
 
     return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-
-
-def write_together(folder: Path, files: dict[str, str]) -> None:
-    """Replace several files of a folder; where one cannot be written, all are as they were.
-
-    Args:
-        folder: Where they are.
-        files: Their new texts by name. A kill in between leaves those that come first new, the others old.
-    """
-    before = {name: (folder / name).read_bytes() if (folder / name).is_file() else None for name in files}
-    partials = {name: partial_path(folder / name) for name in files}
-    replaced: list[str] = []
-    try:
-        for name, text in files.items():
-            _write(partials[name], text.encode())
-        for name in files:
-            os.replace(partials[name], folder / name)
-            replaced.append(name)
-    except BaseException:
-        for name in replaced:
-            _restore(folder / name, before[name])
-        raise
-    finally:
-        for partial in partials.values():
-            partial.unlink(missing_ok=True)
-
-
-def _restore(path: Path, content: bytes | None) -> None:
-    if content is None:
-        path.unlink()
-        return
-    write_atomically(path, content)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _forget(folder: RunFolder) -> None:
