@@ -3,11 +3,15 @@
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 import damage
 import tiny
+from genexp.__main__ import main
+from genexp.commands.closing import close_run
+from genexp.runs.folder import RunFolder, newest_unfinished
 from genexp.runs.records import DamagedRun, require_readable
 
 RECORDS = {
@@ -110,8 +114,6 @@ TRAINED = [
 def trained(tmp_path_factory):
     """A finished run that was typed as a user types it."""
     outputs = tmp_path_factory.mktemp("trained")
-    from genexp.__main__ import main
-
     main(["train", *TRAINED, f"paths.outputs={outputs}"])
     return tiny.newest(outputs).path
 
@@ -206,3 +208,34 @@ def test_commands_that_read_no_run_pass_by_a_damaged_one(broken, tmp_path, capsy
     for command in (["info"], ["validate", "model=vae"]):
         assert damage.answer(command, capsys)[0] == 0
     assert damage.fingerprint(run) == before
+
+
+@pytest.mark.parametrize("how", [how for how in damage.ANYWHERE if "link" not in how])  # such a name is no run
+def test_resume_auto_passes_over_a_damaged_run_and_says_so(how, tmp_path, capsys):
+    run = tmp_path / "runs" / "run"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text('{"id": "a", "name": "x", "config_digest": "d", "state": "running"}')
+    damage.ANYWHERE[how](run / "run.json")
+    assert newest_unfinished(tmp_path, "d") is None
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"passed over run.json of the run {run}")
+
+
+def test_a_comparison_names_the_damaged_run_among_others(broken, trained, tmp_path, capsys):
+    run = broken("config.yaml", damage.ANYWHERE[damage.CUT])
+    shutil.copytree(trained, tmp_path / "sound")
+    typed = ["compare", f"runs=[{run},{tmp_path / 'sound'}]", f"out={tmp_path / 'compared'}", "page=false"]
+    capsys.readouterr()
+    assert main(typed) in (None, 0)
+    shown = capsys.readouterr()
+    assert "config.yaml" in " ".join((shown.out + shown.err).split())
+
+
+@pytest.mark.parametrize("how", [*damage.ANYWHERE, *damage.shapes()])
+@pytest.mark.parametrize("name", ["metrics.json", "checkpoints/best.json"])
+def test_a_run_that_is_closed_tells_what_was_damaged_meanwhile(name, how, broken):
+    run = broken(name, cells(name)[how])
+    experiment = SimpleNamespace(model=SimpleNamespace(images_seen=1, batches=1, steps={}), callbacks={}, loggers={})
+    with pytest.raises(DamagedRun, match=re.escape(name.rpartition("/")[2])) as raised:
+        close_run(RunFolder(run), experiment, 1.0)
+    assert "\n" not in str(raised.value)

@@ -3,6 +3,7 @@
 import json
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -219,16 +220,20 @@ def run_path(outputs: Path, name: str, run_id: str) -> Path:
 
 def runs_under(outputs: Path) -> Iterator[RunFolder]:
     """All run folders below a folder, newest first by the time of their record."""
-    records = sorted(outputs.rglob(RECORD), key=lambda path: path.stat().st_mtime, reverse=True)
+    records = sorted(outputs.rglob(RECORD), key=lambda path: path.lstat().st_mtime, reverse=True)
     return (RunFolder(path.parent) for path in records)
 
 
 def newest_unfinished(outputs: Path, digest: str) -> RunFolder | None:
     """The newest run of this very configuration that has not finished and that no process trains, for `resume=auto`."""
     for folder in runs_under(outputs):
+        try:
+            record = folder.record
+        except DamagedRun as error:
+            print(f"passed over {error}", file=sys.stderr)
+            continue
         if not folder.begun:
             continue
-        record = folder.record
         if record.get("config_digest") == digest and record.get("state") != "finished" and not folder.is_running:
             return folder
     return None
