@@ -279,13 +279,35 @@ def test_the_table_is_long_enough_and_has_no_line_twice():
     assert {command for command, *_ in WRONG} == set(COMMANDS)
 
 
-@pytest.mark.parametrize(("command", "typed", "key", "rule"), WRONG, ids=[f"{each[0]} {each[1]}" for each in WRONG])
-def test_a_wrong_value_is_one_line_with_key_and_rule(command, typed, key, rule, without_devices):
-    problems = told(command, typed.split())
-    assert [problem.key for problem in problems] == [key]
-    (line,) = str(InvalidConfig(problems)).splitlines()
-    assert rule in line
-    assert line.startswith(f"{key}: ")
+def packed():
+    """The lines of the table, of commands' own keys several in one command line: composing takes longest."""
+    packs, shared = [], []
+    for line in WRONG:
+        command, typed, key, _ = line
+        alone = key in ("device", "run", "training.monitor") or (command == "train" and typed.split("=")[0] not in OWN)
+        fits = [each for each in shared if each[0][0] == command and key not in {one[2] for one in each}]
+        if fits and not alone:
+            fits[0].append(line)
+            continue
+        packs.append([line])
+        if not alone:
+            shared.append(packs[-1])
+    return packs
+
+
+OWN = {*COMMANDS["train"], *(f"{section}.{key}" for section, rules in SECTIONS.items() for key in rules)}
+
+
+@pytest.mark.parametrize("lines", packed(), ids=lambda lines: " ".join(lines[0][:2]))
+def test_a_wrong_value_is_one_line_with_key_and_rule(lines, without_devices):
+    command = lines[0][0]
+    problems = told(command, list(dict.fromkeys(word for each in lines for word in each[1].split())))
+    assert sorted(problem.key for problem in problems) == sorted(key for *_, key, _ in lines)
+    for problem in problems:
+        (rule,) = (rule for *_, key, rule in lines if key == problem.key)
+        (line,) = str(InvalidConfig([problem])).splitlines()
+        assert rule in line
+        assert line.startswith(f"{problem.key}: ")
 
 
 def test_all_problems_are_told_at_once_and_each_once(without_devices):
