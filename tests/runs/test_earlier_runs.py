@@ -15,7 +15,7 @@ from genexp.reports.reading import read_run
 from genexp.runs.folder import RunFolder
 from genexp.tensors import to_uint8
 
-STORED = Path(__file__).parents[1] / "stored_runs"
+STORED = Path(__file__).parents[1] / "earlier_runs"
 IMAGES_SEEN = {"gan": 128, "toy": 256}
 
 
