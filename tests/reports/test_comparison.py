@@ -5,6 +5,7 @@ import math
 import pkgutil
 
 import pytest
+from stored_runs import FD, PROTOCOL, evaluation, write_run
 
 from genexp.reports.comparison import compare_runs
 from genexp.reports.directions import METRICS, direction
@@ -14,7 +15,6 @@ from genexp.reports.markup import digest_text
 from genexp.reports.measurements import MixedProtocols
 from genexp.reports.reading import LEFT_OUT, read_runs
 from genexp.reports.selection import without_debug_and_failed
-from stored_runs import FD, PROTOCOL, evaluation, write_run
 
 
 def compared(folder, **options):
