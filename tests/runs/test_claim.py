@@ -215,3 +215,15 @@ def test_overrides_that_would_change_hydra_itself_are_not_taken_from_a_folder(tm
         typed("model=vae", each)
         with pytest.raises(ValueError, match=r"overrides\.yaml must hold no override of Hydra, got \+?hydra"):
             _started_with(folder)
+
+
+def test_another_logger_leaves_the_settings_of_the_one_before(tmp_path):
+    """`resume=R logger=none` of a run whose W&B project was typed: Hydra would refuse the old key."""
+    from genexp.runs.launch import _started_with
+
+    typed = ["model=vae", "logger.wandb.project=mine"]
+    folder = RunFolder.claim(tmp_path, {"id": "a", "name": "x", "seal": seal("a", typed)})
+    folder.config_path.write_text(OmegaConf.to_yaml(CONFIG | {"data": {"_target_": "x"}}))
+    (folder.path / "overrides.yaml").write_text(OmegaConf.to_yaml(typed))
+    assert "logger.wandb.project=mine" in _started_with(folder)
+    assert _started_with(folder, {"logger"})[:2] == ["model=vae", "trainer.precision=32-true"]

@@ -3,7 +3,7 @@
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -129,8 +129,8 @@ def _source(name: str, arguments: list[str]) -> list[str]:
     if resume[-1:] == ["auto"]:
         return _before_overrides(arguments, _settled_before(arguments))
     if resume and resume[-1] not in ("auto", "null"):
-        other_data = any(a.startswith("data=") for a in arguments)
-        return _before_overrides(arguments, _started_with(RunFolder.open(unquoted(resume[-1])), other_data, trusted))
+        chosen = {a.split("=")[0] for a in arguments} & {"data", "logger"}
+        return _before_overrides(arguments, _started_with(RunFolder.open(unquoted(resume[-1])), chosen, trusted))
     if not any(a.split("=")[0] in _CHOICES for a in arguments):
         return _before_overrides(arguments, ["experiment=quickstart"])
     return arguments
@@ -185,19 +185,26 @@ def _settled_before(arguments: list[str]) -> list[str]:
     return [f"trainer.precision={load_recorded(path).trainer.precision}"] if path is not None and is_there(path) else []
 
 
-def _started_with(folder: RunFolder, other_data: bool = False, trusted: bool = False) -> list[str]:
+def _started_with(folder: RunFolder, chosen: Collection[str] = (), trusted: bool = False) -> list[str]:
     """The overrides of a run, and what was settled for it by the machine and the folder that it started on.
 
     The places that a run of another user names are not taken: data and outputs are then those of this user.
+
+    Args:
+        folder: The run.
+        chosen: Which of `data` and `logger` is chosen anew: settings of the loggers before do not fit others.
+        trusted: Whether the user has said so.
     """
     require_readable(folder.path)
     saved = load_recorded(folder.config_path)
     typed = [a for a in _typed_for(folder) if not a.startswith(("resume=", "run_dir="))]
+    if "logger" in chosen:
+        typed = [a for a in typed if not a.lstrip("+~").startswith(("logger.", "logger="))]
     settled = [*typed, f"trainer.precision={saved.trainer.precision}"]
     if not wrote_run(folder.record, folder.path):
         require_harmless(settled, folder.path, trusted)
         return settled
-    places = [] if other_data else recorded_places(OmegaConf.to_container(saved))
+    places = [] if "data" in chosen else recorded_places(OmegaConf.to_container(saved))
     outputs = str(saved.paths.outputs).replace("'", "\\'")
     return [*settled, f"paths.outputs='{outputs}'", *places]
 

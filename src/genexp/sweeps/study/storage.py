@@ -1,5 +1,6 @@
 """The study itself: where it is kept, who may join it, and how many of its trials are used up."""
 
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from genexp.record_files import DamagedFile, is_there, read_text, reason_of
 from genexp.sweeps.study.plan import Plan
 from genexp.sweeps.study.samplers import label
 
@@ -28,11 +30,13 @@ def open_storage(given: str | None, folder: Path) -> tuple[BaseStorage, str]:
 
     Raises:
         ValueError: the database cannot be reached.
+        DamagedFile: the journal is damaged.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if given is None or "://" not in given:
         path = folder / JOURNAL if given is None else Path(given).expanduser().resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
+        _require_sound(path)
         return JournalStorage(JournalFileBackend(str(path))), str(path)
     from sqlalchemy import exc, make_url
 
@@ -43,6 +47,19 @@ def open_storage(given: str | None, folder: Path) -> tuple[BaseStorage, str]:
     except (ImportError, exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         reason = str(error).splitlines()[0].replace(given, "the URL")
         raise ValueError(f"hydra.sweeper.storage must be a database that can be reached: {reason}") from error
+
+
+def _require_sound(path: Path) -> None:
+    """Refuse a journal in which anything but a torn last line is none of Optuna's."""
+    if not is_there(path):
+        return
+    try:
+        lines = read_text(path).splitlines()
+        for number, line in enumerate(lines[:-1], 1):
+            if not isinstance(json.loads(line), dict):
+                raise ValueError(f"line {number} of {len(lines)} holds no object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedFile(f"the study's journal {path} cannot be read: {reason_of(error)}") from error
 
 
 def open_study(
