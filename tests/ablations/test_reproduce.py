@@ -39,7 +39,6 @@ CONTENT = {
     "scales": {"cpu": {"seeds": [0, 1]}},
 }
 DIVERGES = {"explodes": ["model.optimizer.lr=1e30"]}
-FAILS = {"missing": ["data=folder", "data.source.root=/no/such/folder"]}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +57,10 @@ def reproduce(place, *arguments, **changes):
 @pytest.fixture(scope="module")
 def first(place):
     """A run in which one variant cannot be trained and one diverges."""
-    variants = {**CONTENT["variants"], "lr": {**CONTENT["variants"]["lr"], **DIVERGES, **FAILS}}
+    (place / "pictures" / "train").mkdir(parents=True)
+    (place / "pictures" / "train" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")  # found when it is read
+    fails = {"missing": ["data=folder", f"data.source.root={place / 'pictures'}"]}
+    variants = {**CONTENT["variants"], "lr": {**CONTENT["variants"]["lr"], **DIVERGES, **fails}}
     return reproduce(place, variants=variants)
 
 
