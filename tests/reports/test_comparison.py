@@ -13,8 +13,9 @@ from genexp.reports.finding import find_run_folders
 from genexp.reports.formatting import brief_texts, row_names, short_names, text_table
 from genexp.reports.markup import digest_text
 from genexp.reports.measurements import MixedProtocols
-from genexp.reports.reading import LEFT_OUT, read_runs
+from genexp.reports.reading import LEFT_OUT, read_run, read_runs
 from genexp.reports.selection import without_debug_and_failed
+from genexp.runs.folder import RunFolder
 
 
 def compared(folder, **options):
@@ -355,3 +356,13 @@ def test_names_hold_the_ends_of_paths(tmp_path):
     assert row_names(compared(tmp_path)).rows == ["root=birds", "root=cats"]
     write_run(tmp_path, "none", {FD: 1.0})
     assert row_names(compared(tmp_path)).rows[-1] == "study none"
+
+
+def test_a_run_that_was_killed_is_not_shown_as_running(tmp_path):
+    folder = RunFolder(write_run(tmp_path, "a", {FD: 1.0}, state="running"))
+    assert read_run(folder.path).state == "interrupted"
+    assert folder.hold()
+    try:
+        assert read_run(folder.path).state == "running"
+    finally:
+        folder.release()

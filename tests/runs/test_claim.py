@@ -227,3 +227,12 @@ def test_another_logger_leaves_the_settings_of_the_one_before(tmp_path):
     (folder.path / "overrides.yaml").write_text(OmegaConf.to_yaml(typed))
     assert "logger.wandb.project=mine" in _started_with(folder)
     assert _started_with(folder, {"logger"})[:2] == ["model=vae", "trainer.precision=32-true"]
+
+
+@pytest.mark.parametrize("typed", [[], ["resume=auto"], ["resume=null"], ["sweep=null"], ["resume=auto", "seed=1"]])
+def test_without_a_choice_it_is_the_quickstart_that_is_trained_or_continued(typed):
+    """Else `genexp train`, killed, and `genexp train resume=auto` would be two models."""
+    from genexp.runs.launch import _source
+
+    assert "experiment=quickstart" in _source("train", typed)
+    assert "experiment=quickstart" not in _source("train", [*typed, "model=vae"])

@@ -174,6 +174,7 @@ def answers(command, name, chosen, broken, tmp_path, capsys):
         run = broken(name, harm)
         before = damage.fingerprint(run)
         sound = (name, how) in SOUND or (command, name, how) in SOUND
+        sound = sound and (command, name) != ("train", "metrics.jsonl")  # what lies behind a checkpoint must be there
         refused = name in NEEDED[command] and not sound
         try:
             status, said = damage.answer(arguments(command, run, tmp_path), capsys)
@@ -202,7 +203,7 @@ def test_every_reader_refuses_every_damage(broken):
 def test_commands_that_read_no_run_pass_by_a_damaged_one(broken, tmp_path, capsys, monkeypatch):
     run = broken("run.json", damage.ANYWHERE[damage.EMPTY])
     for name in FILES:
-        (run / name).write_bytes(b"")
+        damage.ANYWHERE[damage.EMPTY](run / name)
     monkeypatch.chdir(run)
     before = damage.fingerprint(run)
     for command in (["info"], ["validate", "model=vae"]):

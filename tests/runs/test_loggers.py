@@ -125,3 +125,16 @@ def test_a_picture_keeps_its_caption_and_a_damaged_one_is_named_and_passed_over(
     ((picture, pixels, caption),) = past.drawings()
     assert (picture.images_seen, pixels.shape[2], caption) == (1, 3, "1 images seen, seed 3")
     assert str(damaged) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff garbage", LINES[0].encode()])
+def test_a_journal_that_lacks_lines_behind_the_checkpoint_is_damaged(content, journal):
+    journal.write_bytes(content)
+    with pytest.raises(DamagedRun, match=r"metrics\.jsonl .* must hold the 2 lines behind its checkpoint, got [01];"):
+        Journal(journal.parent).past(ResumePoint(64, lines=2))
+    assert journal.read_bytes() == content
+
+
+def test_a_run_goes_on_without_a_journal_that_was_removed(journal):
+    journal.unlink()
+    assert Journal(journal.parent).past(ResumePoint(64, lines=2)).rows == []

@@ -474,3 +474,14 @@ def test_validate_takes_the_name_of_another_command(capsys):
     assert validate.main(["sample", "run=x", "num=0"]) == 1
     out = capsys.readouterr().out
     assert "num: must be a whole number of at least 1, got 0 (set by the command line: num=0)" in out
+
+
+@pytest.mark.parametrize("override", ["~model", "~trainer.devices", "~training.max_images", "~callbacks"])
+def test_what_every_training_needs_may_not_be_taken_away(override):
+    (problem,) = validate.problems_of("train", [override])
+    key = override.removeprefix("~")
+    assert problem == f"{key}: must be set, and {override} takes it away (set by the command line: {override})"
+
+
+def test_what_a_training_can_do_without_may_be_taken_away():
+    assert validate.problems_of("train", ["~metrics.fd", "~logger"]) == []

@@ -9,6 +9,7 @@ from typing import Any
 
 from genexp.runs.config import compose, conf_dir, initialised
 from genexp.runs.refusals import options
+from genexp.terminal import counted
 
 PRIMARIES = ("train", "sample", "evaluate", "compare", "reproduce", "stylize")
 GROUPS = ("data", "model", "sampler", "extractor", "metrics", "training", "logger", "trainer", "launcher", "debug")
@@ -40,7 +41,9 @@ def main(arguments: list[str]) -> int:
             wrong += 1
             print(f"genexp {' '.join([name, *overrides])}")
             print("\n".join(f"  {problem}" for problem in problems))
-    print(f"{checked} configurations checked, {wrong} with problems", file=sys.stderr if wrong else sys.stdout)
+    print(
+        f"{counted(checked, 'configuration')} checked, {wrong} with problems", file=sys.stderr if wrong else sys.stdout
+    )
     return 1 if wrong else 0
 
 

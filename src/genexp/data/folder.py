@@ -113,7 +113,7 @@ class Folder:
         """
         sizes = ", ".join(f"{name} {len(part):,}" for name, part in self.pictures.items() if part)
         total, classes = sum(map(len, self.pictures.values())), self.classes
-        folders = f", {len(classes)} class folders ({few(classes)})" if classes else ", no class folders"
+        folders = f", {counted(len(classes), 'class folder')} ({few(classes)})" if classes else ", no class folders"
         lines = [f"{counted(total, 'picture')} in {shown(self.root)}: {sizes}{folders}"]
         own = {name: path.name for name, path in self._folders.items()}
         one = {path.resolve() for path in self._folders.values()}

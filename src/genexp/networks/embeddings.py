@@ -26,24 +26,32 @@ def sinusoidal(t: Tensor, width: int, longest_period: float = 10_000.0) -> Tenso
     Raises:
         ValueError: `width` is odd or below 4.
     """
-    if width < 4 or width % 2:
-        raise ValueError(f"width must be even and at least 4, got {width}")
+    _require_width(width)
     half = width // 2
     places = torch.arange(half, dtype=torch.float32, device=t.device)
     angles = t.float()[:, None] * (-math.log(longest_period) * places / (half - 1)).exp()
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
+def _require_width(width: int) -> None:
+    if width < 4 or width % 2:
+        raise ValueError(f"width must be even and at least 4, got {width}")
+
+
 class TimeEmbedding(nn.Module):
     """Sinusoids of the time through two linear layers.
 
     Args:
-        width: Size of the sinusoidal embedding.
+        width: Size of the sinusoidal embedding, even and at least 4.
         features: Size of the result.
+
+    Raises:
+        ValueError: `width` is odd or below 4.
     """
 
     def __init__(self, width: int, features: int) -> None:
         super().__init__()
+        _require_width(width)
         self.width = width
         self.first = nn.Linear(width, features)
         self.second = nn.Linear(features, features)

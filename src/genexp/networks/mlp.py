@@ -129,8 +129,6 @@ class MLPDenoiser(nn.Module):
         super().__init__()
         if depth < 1:
             raise ValueError(f"depth must be at least 1 residual block, got {depth}")
-        if width < 4 or width % 2:
-            raise ValueError(f"width must be even and at least 4, got {width}")
         self.shape, self.num_classes = tuple(shape), num_classes
         self.time = TimeEmbedding(width, width)
         self.label = None if num_classes is None else nn.Embedding(num_classes + 1, width)

@@ -56,8 +56,9 @@ class StoredRun:
 
     @property
     def state(self) -> str:
-        """`finished`, `running`, `interrupted` or `failed`."""
-        return str(self.record.get("state") or "unknown")
+        """`finished`, `running`, `interrupted` or `failed`; a run that was killed could not write that it was."""
+        state = str(self.record.get("state") or "unknown")
+        return "interrupted" if state == "running" and not self.folder.is_running else state
 
     @property
     def finished(self) -> bool:

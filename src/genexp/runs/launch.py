@@ -80,8 +80,8 @@ def typed_environment() -> dict[str, str]:
 
 _RESUME_SWEEP = "sweep.resume="
 
-_CHOICES = ("experiment", "model", "data", "resume", "sweep")
-"""Any of these says what to train; without one, `genexp train` is `experiment=quickstart`."""
+_CHOICES = ("experiment", "model", "data", "sweep")
+"""Any of these, or a run to resume, says what to train; without one, `genexp train` is `experiment=quickstart`."""
 
 
 def _line(error: Exception, overrides: list[str]) -> str | None:
@@ -126,14 +126,14 @@ def _source(name: str, arguments: list[str]) -> list[str]:
         arguments = _searching(arguments)
     trusted, arguments = TRUST in arguments, [a for a in arguments if a != TRUST]
     resume = [a.split("=", 1)[1] for a in arguments if a.startswith("resume=")]
-    if resume[-1:] == ["auto"]:
-        return _before_overrides(arguments, _settled_before(arguments))
     if resume and resume[-1] not in ("auto", "null"):
         chosen = {a.split("=")[0] for a in arguments} & {"data", "logger"}
         return _before_overrides(arguments, _started_with(RunFolder.open(unquoted(resume[-1])), chosen, trusted))
-    if not any(a.split("=")[0] in _CHOICES for a in arguments):
-        return _before_overrides(arguments, ["experiment=quickstart"])
-    return arguments
+    chosen = any(a.split("=")[0] in _CHOICES and a != "sweep=null" for a in arguments)
+    further = [] if chosen else ["experiment=quickstart"]
+    if resume[-1:] == ["auto"]:
+        further += _settled_before(arguments)
+    return _before_overrides(arguments, further) if further else arguments
 
 
 def _continued_sweep(arguments: list[str]) -> list[str]:

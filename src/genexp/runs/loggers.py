@@ -14,7 +14,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from genexp.callbacks.continuation import ResumePoint
-from genexp.runs.folder import JOURNAL, RunFolder, write_atomically
+from genexp.record_files import is_there
+from genexp.runs.folder import JOURNAL, DamagedRun, RunFolder, write_atomically
 from genexp.runs.past import CAPTION, Past, Picture
 from genexp.runs.pictures import drawn
 from genexp.tensors import Grid
@@ -95,6 +96,11 @@ class Journal(Logger):
         rows = RunFolder(self.directory).history()
         if point.lines is None:
             rows = [row for row in rows if row["images_seen"] <= point.images_seen]
+        elif len(rows) < point.lines and is_there(self._path):
+            raise DamagedRun(
+                f"{JOURNAL} of the run {self.directory} must hold the {point.lines} lines behind its checkpoint, "
+                f"got {len(rows)}; nothing was changed (without that file the run goes on, and its history is lost)"
+            )
         pictures = [each for each in self._pictures() if point.shows(each.images_seen)]
         return Past(point.images_seen, rows[: point.lines], pictures, repeats)
 

@@ -77,6 +77,8 @@ def find_problems(
         config = config.copy()
         with open_dict(config):
             config.pop("hydra")
+    if gone := list(_taken_away(name, _typed() if origins is None else origins.overrides)):
+        return gone
     plain, problems = carried_out(config)
     problems += [*_top_level(plain, name), *_sections(plain), *_values(plain, name), *(_missing(plain) if here else ())]
     if here and not any(each.key.startswith(("trainer", "device")) for each in problems):
@@ -85,6 +87,20 @@ def find_problems(
     if not problems or _is_more_typed(problems, origins):
         problems = _once(config, [*problems, *node_problems(plain, {each.key for each in problems}, here)])
     return _with_origins(problems, origins)
+
+
+_ALWAYS = ("model", "data", "trainer", "training", "callbacks", "sampler", "extractor", "paths", "seed", "threads")
+_ALWAYS_OF_TRAINER = ("accelerator", "devices", "precision", "strategy")
+
+
+def _taken_away(name: str, typed: list[str] | None) -> Iterator[Problem]:
+    """What `~key` may not delete."""
+    for each in typed or [] if name == "train" else []:
+        key = each.removeprefix("~").split("=")[0]
+        root, _, rest = key.partition(".")
+        needed = key in _ALWAYS or root == "training" or (root == "trainer" and rest in _ALWAYS_OF_TRAINER)
+        if each.startswith("~") and needed:
+            yield Problem(key, f"must be set, and {each} takes it away", "the command line")
 
 
 def _with_origins(problems: list[Problem], origins: Origins | None) -> list[Problem]:
