@@ -7,6 +7,7 @@ import pytest
 from noise_ablation import NOISE
 
 from genexp.ablations.plan import make_plan
+from genexp.ablations.running import require_composable
 from genexp.sweeps.record import Job
 
 
@@ -75,3 +76,10 @@ def test_a_model_that_another_logger_kept_is_trained(before, now):
     assert [asked.trained(jobs)[each].number for each in asked.trainings] == list(range(4))
     other = make_plan(NOISE, [*now, "model.network.groups=4"])
     assert other.trained(jobs) == {}
+
+
+def test_a_drawing_that_the_sampler_does_not_know_is_refused_before_anything_is_trained():
+    axes = NOISE.axes | {"eta": {"0": ["sampler.eta=0"], "1": ["sampler.etaa=1"]}}
+    with pytest.raises(ValueError, match=r"^noise: sampler\.etaa: .*did you mean eta\?.* in eta=1,"):
+        require_composable(make_plan(dataclasses.replace(NOISE, axes=axes), []), [])
+    require_composable(make_plan(NOISE, []), [])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from genexp.ablations.measurements import MeasurementFolder
 from genexp.ablations.plan import Drawing, Plan, Training
-from genexp.ablations.variants import with_every_value
+from genexp.ablations.variants import Variant, with_every_value
 from genexp.runs.config import compose
 from genexp.runs.folder import DamagedRun, RunFolder
 from genexp.sweeps.machine import Machine
@@ -114,6 +114,25 @@ def require_composable(plan: Plan, trainings: Iterable[Training]) -> None:
         if problems or weights:
             problems += [f"weights must be averaged or raw, got {each.partition('=')[2]}" for each in weights]
             raise ValueError(f"{plan.ablation.name}: {'; '.join(problems)}, in genexp evaluate {' '.join(typed)}")
+    for variant in with_every_value(plan.variants):
+        _require_sampler(plan, variant)
+
+
+def _require_sampler(plan: Plan, variant: Variant) -> None:
+    """Check how a variant is drawn against the model that it is drawn from, as if it were drawn so in training.
+
+    Raises:
+        ValueError: the sampler has no such setting, or does not fit the model.
+    """
+    from genexp.commands.validate import problems_of
+
+    chosen = [each for each in (*(plan.ablation.evaluate or ()), *variant.drawing) if each.startswith("sampler")]
+    training = next((each.training for each in plan.drawings if each.variant == variant), None)
+    if not chosen or training is None:
+        return
+    composed = [f"++{each}" if each.startswith("sampler.") else each for each in chosen]
+    if problems := problems_of("train", [*training.typical, *composed]):
+        raise ValueError(f"{plan.ablation.name}: {'; '.join(problems)}, in {variant.name} ({' '.join(chosen)})")
 
 
 _WEIGHTS = ("weights=averaged", "weights=raw")
