@@ -141,7 +141,7 @@ def answer(arguments: list[str], capsys: Any) -> tuple[int, str]:
     """
     capsys.readouterr()
     try:
-        with _patience(int(os.environ.get("DMG", "30"))):
+        with _patience(30):
             status = main(arguments)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1

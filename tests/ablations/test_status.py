@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from noise_ablation import NOISE
 
+import damage
 from genexp.ablations.measurements import MeasurementFolder
 from genexp.ablations.plan import make_plan
 from genexp.ablations.status import status_of
@@ -77,3 +78,28 @@ def test_what_a_killed_command_has_not_recorded_counts_all_the_same(folder):
 
 def test_before_anything_is_begun_nothing_is_done(folder):
     assert status_of(NOW, folder).cells()[2:4] == ("0 of 4", "0 of 8")
+
+
+@pytest.mark.parametrize("how", [*damage.ANYWHERE, *damage.shapes()])
+def test_a_damaged_file_of_an_ablation_is_named_or_counts_as_not_there(how, folder):
+    harm = {**damage.ANYWHERE, **damage.shapes()}[how]
+    runs = train(folder, NOW)
+    measure(folder, NOW, runs)
+    sound = {path: path.read_bytes() for path in folder.rglob("*.json")}
+    claims = folder / "claims.json"
+    sound[claims] = b"{}"
+    for path, content in sound.items():
+        if not path.exists():
+            path.write_bytes(content)
+        harm(path)
+        if path.name in ("sweep.json", "claims.json"):
+            with pytest.raises(ValueError, match=path.name) as raised:
+                status_of(NOW, folder)
+            assert "\n" not in str(raised.value)
+        else:
+            status = status_of(NOW, folder)
+            lacking = (status.trainings[0] < 4) or (status.measurements[0] < 8)
+            assert lacking, path
+        path.rmdir() if path.is_dir() else path.unlink()
+        if path != claims:
+            path.write_bytes(content)

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+import damage
 from genexp.runs.trust import TRUST
 from genexp.sweeps import record
 from genexp.sweeps.record import SweepFolder, read_record, recorded_jobs
@@ -209,3 +210,14 @@ def test_what_another_user_handed_to_a_cluster_is_not_read(tmp_path, monkeypatch
     ours.release()
     monkeypatch.setenv("GENEXP_CONFIG", str(tmp_path / "config of another"))
     assert SweepFolder(tmp_path, ["-m", "seed=0,1"], resume=True).jobs[0].submitted is None
+
+
+@pytest.mark.parametrize("how", [*damage.ANYWHERE, *damage.shapes()])
+def test_a_damaged_record_ends_what_is_typed_in_one_line(how, tmp_path, capsys):
+    path = tmp_path / "sweep.json"
+    path.write_text(json.dumps(RECORD))
+    (tmp_path / "000").mkdir()
+    {**damage.ANYWHERE, **damage.shapes()}[how](path)
+    before = damage.fingerprint(tmp_path)
+    status, said = damage.answer(["train", f"sweep.resume={tmp_path}"], capsys)
+    assert damage.faults(status, said, ["sweep.json"], True, damage.fingerprint(tmp_path) != before, "train") == []
