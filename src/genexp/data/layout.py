@@ -15,7 +15,7 @@ SPLIT_NAMES: dict[str, Split] = {
 }
 """Names of split folders, in any case, and the split that each is."""
 _KNOWN = "train or training; val, valid, validation or dev; test or testing; in any case"
-_NEARLY = re.compile(r"(train|val|test)[a-z]*[^a-z].*", re.IGNORECASE)
+_NEARLY = re.compile(r"(train|val|test)([a-z]*[^a-z].*|s|sets?|data|images?)", re.IGNORECASE)
 
 
 def split_folders(root: Path) -> dict[Split, Path]:
