@@ -128,7 +128,7 @@ def test_resume_auto_starts_anew_for_another_configuration_and_after_the_end(tmp
 
 
 def test_resuming_nothing_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="run must be a run folder"):
+    with pytest.raises(FileNotFoundError, match="resume must be a run folder"):
         tiny.run([*tiny.overrides_for("vae"), f"resume={tmp_path}"])
 
 

@@ -77,7 +77,7 @@ def _to_continue(plain: dict[str, Any], outputs: Path) -> RunFolder | None:
     if resume is None:
         return None
     if resume != "auto":
-        folder = RunFolder.open(resume)
+        folder = RunFolder.open(resume, "resume")
         if not folder.hold():
             raise ValueError(f"resume must name a run that has ended, got {resume}, which is still running")
         return folder

@@ -70,8 +70,12 @@ class RunFolder:
         return folder
 
     @classmethod
-    def open(cls, path: Path | str) -> "RunFolder":
+    def open(cls, path: Path | str, key: str = "run") -> "RunFolder":
         """The run that `path` (its folder, or any file in it) belongs to.
+
+        Args:
+            path: What was given.
+            key: What it was given for, to begin the error with.
 
         Raises:
             FileNotFoundError: no run is there.
@@ -80,7 +84,7 @@ class RunFolder:
         for folder in (start, *start.parents[:3]):
             if (folder / RECORD).is_file():
                 return cls(folder)
-        raise FileNotFoundError(f"run must be a run folder or a file inside one, got {path} (no {RECORD} there)")
+        raise FileNotFoundError(f"{key} must be a run folder or a file inside one, got {path} (no {RECORD} there)")
 
     @property
     def checkpoints(self) -> Path:

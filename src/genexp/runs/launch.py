@@ -128,7 +128,9 @@ def _source(name: str, arguments: list[str]) -> list[str]:
     resume = [a.split("=", 1)[1] for a in arguments if a.startswith("resume=")]
     if resume and resume[-1] not in ("auto", "null"):
         chosen = {a.split("=")[0] for a in arguments} & {"data", "logger"}
-        return _before_overrides(arguments, _started_with(RunFolder.open(unquoted(resume[-1])), chosen, trusted))
+        return _before_overrides(
+            arguments, _started_with(RunFolder.open(unquoted(resume[-1]), "resume"), chosen, trusted)
+        )
     chosen = any(a.split("=")[0] in _CHOICES and a != "sweep=null" for a in arguments)
     further = [] if chosen else ["experiment=quickstart"]
     if resume[-1:] == ["auto"]:
