@@ -99,5 +99,5 @@ def test_bad_arguments(options, message):
 
 
 def test_an_empty_split():
-    with pytest.raises(ValueError, match="val must have at least 1 example, got 0"):
+    with pytest.raises(ValueError, match="val_points must be at least 1, got 0"):
         Toy2d(val_points=0).split("val")

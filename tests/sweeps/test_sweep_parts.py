@@ -37,7 +37,7 @@ def test_progress_is_read_from_the_end_of_a_journal(tmp_path):
     progress = read_progress(tmp_path)
     assert (progress.images_seen, progress.metric, progress.value) == (500, "train/loss", 0.5)
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints/best.json").write_text('{"metric": "fd/digits@0a", "value": 29.0}')
+    (tmp_path / "checkpoints/best.json").write_text('{"metric": "fd/digits@0a", "value": 29.0, "images_seen": 300}')
     assert (read_progress(tmp_path).metric, read_progress(tmp_path).value) == ("fd/digits", 30.0)
     assert progress.images_per_second == pytest.approx(200 / 1.5)
     assert progress.seconds_left(700) == pytest.approx(1.5)
@@ -112,13 +112,13 @@ def in_a_sweep(monkeypatch):
     ("strategy", "devices"), [("ddp_fork", 2), ("ddp_find_unused_parameters_true", 1), ("auto", 2), ("fsdp", -1)]
 )
 def test_several_processes_a_run_are_refused_where_one_process_runs_all_jobs(in_a_sweep, strategy, devices):
-    from genexp.runs.experiment import _require_safe_strategy
+    from genexp.runs.experiment import require_safe_strategy
 
-    _require_safe_strategy(strategy, devices)  # a single run
+    require_safe_strategy(strategy, devices)  # a single run
     in_a_sweep("basic")
-    _require_safe_strategy("auto", 1)
+    require_safe_strategy("auto", 1)
     with pytest.raises(ValueError, match="must use launcher=pool or launcher=slurm, got BasicLauncher with strategy="):
-        _require_safe_strategy(strategy, devices)
+        require_safe_strategy(strategy, devices)
 
 
 @pytest.mark.parametrize(
