@@ -195,7 +195,11 @@ def wandb_rows(folder):
 
 @pytest.mark.parametrize(
     ("moment", "number", "how"),
-    [("evaluation begun", 2, KILLED), ("batch", 5, INTERRUPTED), ("before last.ckpt", 1, KILLED)],
+    [
+        ("evaluation begun", 2, KILLED),
+        pytest.param("batch", 5, INTERRUPTED, marks=pytest.mark.slow),
+        pytest.param("before last.ckpt", 1, KILLED, marks=pytest.mark.slow),
+    ],
 )
 def test_the_wandb_run_of_a_killed_run_has_every_row_once(moment, number, how, tmp_path):
     overrides = [each for each in overrides_for("vae", tmp_path / "straight") if each != "logger=none"]

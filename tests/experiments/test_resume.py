@@ -46,8 +46,14 @@ def rows(folder):
 
 
 # batches after which a kill falls inside an epoch, right after an evaluation, and in the second epoch
-@pytest.mark.parametrize("kill", [2, 4, 7])
-@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "kill"),
+    [
+        pytest.param(family, kill, marks=[pytest.mark.slow] if family == "diffusion" and kill != 4 else [])
+        for family in tiny.FAMILIES
+        for kill in (2, 4, 7)
+    ],
+)
 def test_killed_and_resumed_equals_straight(family, kill, kill_after, tmp_path):
     overrides = tiny.overrides_for(family)
     straight = tiny.run([*overrides, f"paths.outputs={tmp_path / 'straight'}"])

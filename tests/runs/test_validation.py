@@ -86,6 +86,7 @@ def test_the_file_that_set_a_wrong_key_is_named(tmp_path):
             require_valid(config, "train", origins)
 
 
+@pytest.mark.slow  # 90 CPU-seconds: every configuration that is shipped
 def test_every_yaml_file_takes_part_in_a_validated_composition():
     seen = set(validate.PRIMARIES)
     with initialised():

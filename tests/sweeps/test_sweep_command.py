@@ -111,8 +111,8 @@ def test_a_crashing_job_is_named_and_does_not_stop_the_rest(two_at_once):
     (status, out, err), by_jobs = two_at_once[0][0], two_at_once[1]
     assert status == 1
     assert "2 of 4 jobs did not finish: job 1 seed=0 model.latent_size=-1 (failed), job 3 seed=1" in err
-    assert "model.latent_size: must be at least 1, got -1" in err  # the end of the job's log
-    assert "model.latent_size: must be at least 1, got -1" in (by_jobs[4] / "001/job.log").read_text()
+    assert "model.latent_size: must be a whole number of at least 1, got -1" in err  # the end of the job's log
+    assert "model.latent_size: must be a whole number of at least 1, got -1" in (by_jobs[4] / "001/job.log").read_text()
     states = [job["state"] for job in json.loads((by_jobs[4] / "sweep.json").read_text())["jobs"]]
     assert states == ["finished", "failed", "finished", "failed"]
     assert out.count("finished") == 2
