@@ -7,6 +7,9 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+LAID_OUT = ".best.ckpt.partial"
+"""What is to become `best.ckpt`; it is there only while checkpoints are written, and after a kill meanwhile."""
+
 A_DAY = 86_400.0
 """Seconds after which nobody can still be writing a file."""
 

@@ -159,7 +159,7 @@ def require_sound(path: Path, what: str) -> None:
     try:
         with os.fdopen(open_regular(path), "rb") as opened, zipfile.ZipFile(opened) as file:
             damaged = file.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise ValueError(f"{what} must be a readable checkpoint of PyTorch, got {path}: {error}") from error
     if damaged is not None:
         raise ValueError(f"{what} must match its checksums, got {path}: {damaged} is damaged")

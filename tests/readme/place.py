@@ -78,7 +78,7 @@ class Place:
             Image.fromarray(pixels.astype(np.uint8)).save(self.folder / name / f"{number}.png")
 
     def type(self, line: str, more: str = "") -> Done:
-        """Run a line with bash, with what its placeholders stand for; `more` is typed after it."""
+        """Run a line with bash, with its words in angle brackets filled in; `more` is typed after it."""
         left_out = {"GENEXP_OUTPUTS", "WANDB_MODE", "WANDB_SILENT"}
         environment = {name: value for name, value in os.environ.items() if name not in left_out}
         environment |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

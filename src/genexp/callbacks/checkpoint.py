@@ -15,12 +15,10 @@ from lightning.pytorch.callbacks import Checkpoint
 from genexp.callbacks.cadence import crossed
 from genexp.callbacks.stored import StoredCheckpoint
 from genexp.contracts import Trainee
+from genexp.partial_files import LAID_OUT
 from genexp.record_files import require_shape
 from genexp.tensors import require_sound
-from genexp.writing import flush, replace_file, written_beside
-
-LAID_OUT = ".best.ckpt.partial"
-"""What is to become `best.ckpt`; it is there only while checkpoints are written, and after a kill meanwhile."""
+from genexp.writing import flush, write_atomically, written_beside
 
 
 class Checkpoints(Checkpoint):
@@ -97,8 +95,7 @@ class Checkpoints(Checkpoint):
         self._describe_best()
 
     def _describe_best(self) -> None:
-        text = json.dumps(self.best, indent=2) + "\n"
-        replace_file(self.directory / "best.json", lambda path: path.write_text(text))
+        write_atomically(self.directory / "best.json", json.dumps(self.best, indent=2) + "\n")
 
     def take_up(self, checkpoint: Path | str, images_seen: int) -> None:
         """Make `best.ckpt` the best that the checkpoint knows of from which training starts; rank zero alone calls it.
@@ -110,7 +107,7 @@ class Checkpoints(Checkpoint):
             images_seen: Images seen by it.
         """
         path = self.directory / "best.ckpt"
-        there = best_of(path) if path.is_file() else None
+        there = best_of(load_checkpoint(path)) if path.is_file() else None
         if there is not None and there["images_seen"] > images_seen:
             kept = path.with_name(f"best_at_{there['images_seen']}.ckpt")
             os.replace(path, kept)
@@ -160,9 +157,9 @@ class Checkpoints(Checkpoint):
         self.best = None if self.judge_anew else state_dict["best"]
 
 
-def best_of(path: Path) -> dict[str, Any] | None:
+def best_of(checkpoint: dict[str, Any]) -> dict[str, Any] | None:
     """The best evaluation that a checkpoint knows of: its `metric`, `value` and `images_seen`."""
-    return load_checkpoint(path).get("callbacks", {}).get("Checkpoints", {}).get("best")
+    return checkpoint.get("callbacks", {}).get("Checkpoints", {}).get("best")
 
 
 def best_checkpoint(directory: Path) -> Path:
@@ -174,7 +171,7 @@ def best_checkpoint(directory: Path) -> Path:
     last = directory / "last.ckpt"
     if (directory / LAID_OUT).exists() and last.is_file():
         checkpoint = load_checkpoint(last)
-        best = checkpoint.get("callbacks", {}).get("Checkpoints", {}).get("best")
+        best = best_of(checkpoint)
         if best is not None and best["images_seen"] == checkpoint["counters"]["images_seen"]:
             return last
     return directory / "best.ckpt"

@@ -14,6 +14,7 @@ from genexp.commands.usage import TYPED, keys_of
 from genexp.runs.config import compose, conf_dir
 from genexp.runs.newest import finished_runs, outputs_folder
 from genexp.runs.refusals import options
+from genexp.runs.text_keys import PLACES
 from genexp.terminal import shown_path
 
 HELP = f"""usage: genexp -sc install=<shell>     what completes commands, groups, choices, keys and files
@@ -23,8 +24,8 @@ HELP = f"""usage: genexp -sc install=<shell>     what completes commands, groups
 
 _FLAGS = ("--cfg", "--config-dir", "--help", "--hydra-help", "--info", "--multirun", "--package", "--resolve")
 _AFTER_FLAGS = {"--cfg": ("job", "hydra", "all"), "-c": ("job", "hydra", "all")}
-_FILES = ("run", "resume", "run_dir", "runs", "out", "publish", "generated", "reference", "floor", "content", "style")
-_PLACES = ("root", "weights", "folder", "dir", "cache_dir", "cache", "checkpoint")
+_FILES = {"run", "resume", "run_dir", "runs", "out", "publish", "generated", "reference", "floor", "content", "style"}
+_FILES |= {"checkpoint"}
 _BUILT_BY = {"optimizer": "torch.optim.", "ramp": "genexp.ramps."}
 _RUNS = 20
 
@@ -136,7 +137,7 @@ def _values(
         yield from (shown_path(each.path) for each in islice(finished_runs(outputs_folder()), _RUNS))
     if key in ("generated", "reference", "floor"):
         yield from options("data")
-    if key in _FILES or key.rpartition(".")[2] in _PLACES or key.startswith("paths."):
+    if key in _FILES or key.rpartition(".")[2] in PLACES or key.startswith("paths."):
         yield from _files(part)
 
 

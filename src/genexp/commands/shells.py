@@ -43,4 +43,4 @@ HOW = {
     "zsh": 'eval "$(genexp -sc install=zsh)"',
     "fish": "genexp -sc install=fish | source",
 }
-"""By shell, the line that installs the completion: for now as it is, for good at the end of the shell's own file."""
+"""By shell, the line that installs the completion in a running shell; at the end of its own file, in every shell."""

@@ -89,13 +89,13 @@ def _prepared(config: DictConfig, claim: Claim) -> tuple[Any, Any]:
     from genexp.callbacks.checkpoint import load_checkpoint
     from genexp.callbacks.continuation import ResumePoint
     from genexp.runs.experiment import assemble
-    from genexp.runs.past import Past, told
+    from genexp.runs.past import Past, tell
     from genexp.runs.resuming import judges_otherwise, require_restorable, require_resumable
 
     if claim.checkpoint is None:
         experiment = assemble(config, claim.folder)
         if claim.before is not None:  # it begins anew, and so do its loggers
-            told(experiment.loggers, Past(0, [], []))
+            tell(experiment.loggers, Past(0, [], []))
         return experiment, None
     checkpoint = load_checkpoint(claim.checkpoint)
     _require_sound_best(claim.folder.checkpoints / "best.ckpt")
@@ -113,10 +113,10 @@ def _prepared(config: DictConfig, claim: Claim) -> tuple[Any, Any]:
 
 def _require_sound_best(path: Path) -> None:
     """Read the best checkpoint so far, to which a continued run compares its own, before anything is changed."""
-    from genexp.callbacks.checkpoint import best_of
+    from genexp.callbacks.checkpoint import load_checkpoint
 
     try:
-        _ = best_of(path) if is_there(path) else None
+        _ = load_checkpoint(path) if is_there(path) else None
     except (ValueError, OSError) as error:
         raise ValueError(f"{told(error)}; without that file the best is searched anew") from error
 

@@ -73,7 +73,6 @@ OPTIMISERS: dict[str, Rule] = {
 }
 """Arguments that optimisers of torch share; most they refuse in words of their own, and infinity not at all."""
 
-_ASSETS = sorted(path.stem for path in (Path(__file__).resolve().parents[1] / "assets").glob("*.safetensors"))
 _COUNTS = ("width", "latent_size", "num_features", "groups", "heads", "dimensions", "pairs", "max_pixels", "every")
 _COUNTS = (*_COUNTS, "images", "channels", "image_size", "num_classes", "batch_size")
 _OURS: dict[str, Rule] = {
@@ -81,7 +80,6 @@ _OURS: dict[str, Rule] = {
     **dict.fromkeys(("weight", "target", "eps"), _NOT_NEGATIVE),
     **dict.fromkeys(("sigma", "pooling_scale"), number(above=0)),
     "seed": SEED,
-    "asset": one_of(*_ASSETS),
 }
 """Arguments that mean the same in every class of ours."""
 
@@ -103,11 +101,19 @@ def narrowed(target: str, name: str, stated: Rule) -> Rule:
         return OPTIMISERS.get(name, stated)
     if target == "genexp.data.torchvision_sets.Torchvision" and name == "dataset":
         return _data_sets()
+    if target.startswith("genexp.") and name == "asset":
+        return _assets()
     if target.startswith("genexp.ramps."):
         return _RAMPS.get(name, stated)
     if not target.startswith("genexp.") or name not in _OURS or (name in _COUNTS and not stated.accepts(1)):
         return stated
     return optional(_OURS[name]) if stated.accepts(None) else _OURS[name]
+
+
+@cache
+def _assets() -> Rule:
+    """The weights that are shipped."""
+    return one_of(*sorted(path.stem for path in (Path(__file__).parents[1] / "assets").glob("*.safetensors")))
 
 
 @cache

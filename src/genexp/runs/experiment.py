@@ -15,7 +15,7 @@ from genexp.runs.folder import RunFolder
 from genexp.runs.hardware import precision_of
 from genexp.runs.loggers import Journal
 from genexp.runs.monitor import value_directions
-from genexp.runs.past import told
+from genexp.runs.past import tell
 from genexp.runs.provenance import chosen_threads
 
 MANUAL_DDP = "ddp_find_unused_parameters_true"
@@ -70,7 +70,7 @@ def assemble(
     callbacks["continuation"] = Continuation(journal, point)
     loggers = {"journal": journal, **build_dict(logger_nodes(config, folder))}
     if point is not None:
-        told(loggers, journal.past(point, repeats))
+        tell(loggers, journal.past(point, repeats))
     trainer = _trainer(config, folder, list(callbacks.values()), list(loggers.values()))
     return Experiment(data, model, callbacks, loggers, trainer)
 

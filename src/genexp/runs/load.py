@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from genexp.partial_files import LAID_OUT
 from genexp.record_files import is_there
 from genexp.reports.directions import direction
 from genexp.reports.measurements import Measurement, measurements
@@ -140,7 +141,7 @@ def default_checkpoint(folder: RunFolder) -> Path:
 
 def _best(folder: RunFolder) -> Path:
     """`best.ckpt`, or what a kill kept from becoming it."""
-    if not any(folder.checkpoints.glob(".best.ckpt.partial")):  # as good as always; asked without torch
+    if not is_there(folder.checkpoints / LAID_OUT):  # as good as always; asked without torch
         return folder.checkpoints / "best.ckpt"
     from genexp.callbacks.checkpoint import best_checkpoint
 

@@ -75,7 +75,7 @@ class Past:
         return Past(self.images_seen, rows, pictures, self.repeats)
 
 
-def told(loggers: dict[str, Any], past: Past) -> None:
+def tell(loggers: dict[str, Any], past: Past) -> None:
     """Tell the past to every logger that has something to do with it."""
     for logger in loggers.values():
         if hasattr(logger, "remember"):

@@ -106,15 +106,16 @@ def launched(trainer: Trainer, give_up: Callable[[RankFailed], None]) -> Iterato
     if is_further_rank():
         yield
         return
-    launcher, ended, dead = trainer.strategy.launcher, threading.Event(), threading.Event()
+    launcher, forked = trainer.strategy.launcher, forks(trainer)
+    ended, dead = threading.Event(), threading.Event()
     os.environ[LAUNCHER] = str(os.getpid())
-    if hasattr(launcher, "procs") and not forks(trainer):
+    if hasattr(launcher, "procs") and not forked:
         _watch(_end_with_programs, launcher, ended, dead, give_up)
     try:
-        with locks.shared_with_forks(forks(trainer)):
+        with locks.shared_with_forks(forked):
             yield
     except BaseException as error:
-        if not forks(trainer):
+        if not forked:
             if isinstance(error, Exception) and told(error) is None and hasattr(launcher, "procs"):
                 dead.wait(GRACE)  # an exchange with a rank fails where that has died
                 time.sleep(PATIENCE if dead.is_set() else 0)  # who watches it says so, and ends this process

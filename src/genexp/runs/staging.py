@@ -10,6 +10,7 @@ from pathlib import Path
 from genexp.partial_files import partial_path, partials, remove_abandoned
 from genexp.runs import locks
 from genexp.runs.folder import CONFIG, JOURNAL, OVERRIDES, RECORD, RunFolder
+from genexp.runs.records import METRICS
 
 _LOCK = ".lock"
 _NUMBERED = re.compile(r"\d{6}\.png")
@@ -55,7 +56,7 @@ def staged(folder: Path, known: Sequence[str], record: str) -> Iterator[Path]:
 def clear_partials(folder: RunFolder) -> None:
     """Remove what a kill has left of files that a training writes; only the process that holds the folder may."""
     with folder.held():  # a `genexp evaluate` may write the closing values in this very moment
-        for name in (CONFIG, OVERRIDES, RECORD, JOURNAL, "metrics.json"):
+        for name in (CONFIG, OVERRIDES, RECORD, JOURNAL, METRICS):
             remove_abandoned(folder.path / name, age=0)
     for path in folder.samples.glob(".*.png.partial"):
         path.unlink(missing_ok=True)

@@ -8,9 +8,9 @@ from omegaconf import DictConfig, OmegaConf
 from genexp.data.embedded import PHOTOGRAPHS
 from genexp.runs.config import conf_dir
 from genexp.runs.folder import RunFolder
+from genexp.runs.text_keys import PLACES
 from genexp.runs.trust import TRUST, wrote_run
 
-_PLACES = ("root", "root_dir", "folder", "path", "dir", "directory", "weights")
 _KEPT = ("cache_dir", "cache")
 """Places that are written to, so they are this user's own in any case."""
 
@@ -41,7 +41,7 @@ def data_of(config: DictConfig, folder: RunFolder, trusted: bool) -> DictConfig:
             return {name: settled(each, f"{key}.{name}", str(name)) for name, each in node.items()}
         if isinstance(node, list):
             return [settled(each, f"{key}[{i}]", word) for i, each in enumerate(node)]
-        if not isinstance(node, str) or word not in (*_PLACES, *_KEPT) or node in PHOTOGRAPHS:
+        if not isinstance(node, str) or word not in PLACES or node in PHOTOGRAPHS:
             return node
         for theirs, mine in moves:
             if theirs.is_absolute() and Path(node).is_relative_to(theirs) and ".." not in Path(node).parts:

@@ -18,11 +18,16 @@ _OF_COMMANDS = frozenset(
 )
 """Keys without a dot that mean text, of all commands: none means something else in another command."""
 
-_OF_PARTS = frozenset(
+PLACES = frozenset(
     [
-        # places
-        *("cache", "cache_dir", "default_root_dir", "dir", "directory", "dirpath", "filename", "folder", "root"),
-        *("root_dir", "save_dir", "searchpath", "storage", "sub_dir", "subdir", "weights"),
+        *("cache", "cache_dir", "default_root_dir", "dir", "directory", "dirpath", "filename", "folder", "path"),
+        *("root", "root_dir", "save_dir", "searchpath", "storage", "sub_dir", "subdir", "weights"),
+    ]
+)
+"""Last words of keys that name a file or a folder: no other user's run brings them, and a shell completes them."""
+
+_OF_PARTS = PLACES | frozenset(
+    [
         # names, labels and digests
         *("account", "asset", "attribute", "classes", "constraint", "dataset", "digest", "entity", "group"),
         *("job_type", "layer", "layers", "model", "model_registry", "modules", "monitor", "name", "net", "notes"),

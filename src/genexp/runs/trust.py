@@ -16,28 +16,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from genexp.runs.text_keys import PLACES
+
 TRUST = "trust=true"
 
 _HARMLESS = (
     *("data", "debug", "experiment", "metrics", "model", "optimizer", "sampler", "trainer"),
     *("group", "job_type", "name", "notes", "seed", "tags", "threads", "training"),
 )
-_REACHING = (
-    *("_target_", "_partial_", "callbacks", "logger", "paths", "plugins", "profiler"),
-    *(
-        "root",
-        "folder",
-        "weights",
-        "path",
-        "dir",
-        "cache",
-        "directory",
-        "cache_dir",
-        "dirpath",
-        "filename",
-        "default_root_dir",
-    ),
-)
+_REACHING = PLACES | {"_target_", "_partial_", "callbacks", "logger", "paths", "plugins", "profiler"}
 
 
 def signature(*parts: Any) -> str | None:
@@ -128,7 +115,7 @@ def require_harmless(
     for each in overrides:
         key, _, value = each.lstrip("+~").partition("=")
         words = key.replace("/", ".").replace("@", ".").split(".")
-        if "${" in each or (set(words) & set(_REACHING) and not _is_plain(words, value)) or _reaches_out(value):
+        if "${" in each or (set(words) & _REACHING and not _is_plain(words, value)) or _reaches_out(value):
             raise ValueError(
                 f"{where} that this user did not write must hold no logger, callback, class, place or interpolation, "
                 f"got {each} in {folder}; train anew with what you want of it"
@@ -145,7 +132,7 @@ def _is_plain(words: list[str], value: str) -> bool:
     if len(words) == 1 and words[0] in ("callbacks", "logger"):
         return re.fullmatch(r"[\w/]+", value) is not None
     plain = re.fullmatch(r"[-+]?[\d_.]+(e[-+]?\d+)?|true|false|null", value, re.IGNORECASE) is not None
-    return plain and words[0] == "callbacks" and not set(words[1:]) & set(_REACHING)
+    return plain and words[0] == "callbacks" and not set(words[1:]) & _REACHING
 
 
 _OF_SWEEPS = re.compile(
@@ -183,7 +170,7 @@ def _reaches_out(value: str) -> bool:
     for text in re.split(r"[\s\"'\[\]{}(),]+", value):
         keys = text.partition(":")[0].split(".") if ":" in text else []
         leads = text.startswith(("/", "~", "\\")) or ":/" in text or ":\\" in text or ".." in re.split(r"[/\\]", text)
-        if leads or set(keys) & set(_REACHING):
+        if leads or set(keys) & _REACHING:
             return True
     return False
 

@@ -80,7 +80,7 @@ class WandbRun(Logger):
         self._process = 0
         self._past: Past | None = None
         self._rows, self._sent = 0, 0
-        self._first_step: int | None = None
+        self._states_steps = False
         self._superseded: list[Path] = []
 
     @property
@@ -147,7 +147,7 @@ class WandbRun(Logger):
         run = self.experiment
         number, self._rows = self._rows, self._rows + 1
         if number >= self._sent:
-            run.log(row, step=None if self._first_step is None else number, commit=True)
+            run.log(row, step=number if self._states_steps else None, commit=True)
 
     def remember(self, past: Past) -> None:
         """Go on where a resumed run was: with its bests, and with no row twice or lost."""
@@ -166,7 +166,7 @@ class WandbRun(Logger):
         if self._settings["mode"] == "online":
             self._rows, self._sent = behind, self._run.starting_step if past.repeats else 0
         elif any(is_uploaded(each) for each in earlier):
-            self._rows = self._first_step = behind
+            self._rows, self._states_steps = behind, True  # W&B would begin the new file's steps at 0
         else:
             self._superseded = earlier
             for images_seen, values, best in bests:
