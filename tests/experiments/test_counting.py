@@ -8,9 +8,9 @@ import tiny
 @pytest.mark.parametrize(
     ("family", "extra"),
     [
-        ("diffusion", ["model.network.width=8"]),
+        pytest.param("diffusion", ["model.network.width=8"], marks=pytest.mark.slow),
         ("vae", ["model/encoder=mlp", "model/decoder=mlp"]),
-        ("gan", ["model.critic_steps=1"]),
+        pytest.param("gan", ["model.critic_steps=1"], marks=pytest.mark.slow),
         ("gan", ["model.critic_steps=3"]),
         ("gan", ["model.critic_steps=5", "model.accumulate=2"]),
     ],

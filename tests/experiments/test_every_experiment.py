@@ -18,9 +18,16 @@ ONE_STEP = [
 ]
 
 
-HEAVY = ("cfg/cifar10", "ddim/cifar10", "ddpm/cifar10")
-"""Recipes of 36 million parameters, whose step and checkpoints take as long as ten others."""
-RECIPES = [pytest.param(each, marks=[pytest.mark.slow] if each in HEAVY else []) for each in options("experiment")]
+QUICK = (
+    "quickstart",
+    "adain/offline",
+    "dcgan/digits",
+    "toy/diffusion_ring8",
+    "vae/class_conditional",
+    "wgan_gp/digits",
+)
+"""Recipes that are tried by default; the others are slow."""
+RECIPES = [pytest.param(each, marks=[] if each in QUICK else [pytest.mark.slow]) for each in options("experiment")]
 
 
 @pytest.mark.parametrize("experiment", RECIPES)

@@ -49,7 +49,7 @@ def rows(folder):
 @pytest.mark.parametrize(
     ("family", "kill"),
     [
-        pytest.param(family, kill, marks=[pytest.mark.slow] if family == "diffusion" and kill != 4 else [])
+        pytest.param(family, kill, marks=[] if kill == 4 else [pytest.mark.slow])
         for family in tiny.FAMILIES
         for kill in (2, 4, 7)
     ],
@@ -147,6 +147,7 @@ def test_noise_depends_on_the_batch_not_on_what_ran_before(tmp_path, monkeypatch
     assert tiny.differences(expected["state_dict"], got["state_dict"]) == []
 
 
+@pytest.mark.slow  # test_kills has every window
 def test_kill_minus_nine_leaves_a_checkpoint_that_loads_and_continues(tmp_path):
     """A real process, really killed, many checkpoints a second."""
     arguments = [

@@ -168,8 +168,14 @@ def plain():
     return {}
 
 
+QUICK = ("vae", "gan")
+"""Recipes whose overrides are tried by default; the others are slow."""
+
+
 @pytest.mark.parametrize(
-    ("recipe", "override", "by_hand"), ACTS, ids=lambda each: each if isinstance(each, str) else ""
+    ("recipe", "override", "by_hand"),
+    [pytest.param(*each, marks=[] if each[0] in QUICK else [pytest.mark.slow]) for each in ACTS],
+    ids=lambda each: each if isinstance(each, str) else "",
 )
 def test_an_override_acts_from_the_first_batch_as_if_set_by_hand(recipe, override, by_hand, resumed, plain):
     if recipe not in plain:
