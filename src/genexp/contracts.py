@@ -1,7 +1,7 @@
 """The interfaces by which the layers know each other. Nothing here computes."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, TypedDict, runtime_checkable
+from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -205,12 +205,24 @@ class Codec(Protocol):
     def decode(self, code: Tensor) -> Tensor: ...
 
 
+@runtime_checkable
 class Objective(Protocol):
-    """An adversarial objective: per-sample losses from critic scores. Shapes (B,) in, (B,) out."""
+    """An adversarial objective: per-sample losses of both players from the critic's scores. Shapes (B,) in, (B,) out.
 
-    def critic(self, real: Tensor, fake: Tensor) -> Tensor: ...
+    `scope` says whose scores the loss of one sample depends on: `sample`, its own; `pair`, those of its pair (real i,
+    fake i); `batch`, those of all.
+    """
 
-    def generator(self, fake: Tensor) -> Tensor: ...
+    @property
+    def scope(self) -> Literal["sample", "pair", "batch"]: ...
+
+    def critic(self, real: Tensor, fake: Tensor) -> Tensor:
+        """What the critic minimises."""
+        ...
+
+    def generator(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        """What the generator minimises; `real` may be None where `scope` is `sample`, which saves a pass."""
+        ...
 
 
 class Penalty(Protocol):

@@ -55,7 +55,7 @@ def test_no_gradient_of_the_critic_loss_reaches_the_generator():
     critic = Critic(Weight(1.0), NonSaturating(), {"gradient_penalty": GradientPenalty()})
     critic.loss(torch.zeros(4, 1), fake * 2)["loss"].sum().backward()
     assert fake.grad is None
-    critic.generator_loss(fake * 2).sum().backward()
+    critic.generator_loss(torch.zeros(4, 1), fake * 2).sum().backward()
     assert (fake.grad < 0).all()
 
 
@@ -108,7 +108,7 @@ def dirac(critic, theta, step=0.02, steps=600):
     for _ in range(steps):
         (slope,) = torch.autograd.grad(critic.loss(real, theta)["loss"].sum(), psi)
         psi.data -= step * slope
-        (slope,) = torch.autograd.grad(critic.generator_loss(theta).sum(), theta)
+        (slope,) = torch.autograd.grad(critic.generator_loss(real, theta).sum(), theta)
         theta.data -= step * slope
         radii.append(float(theta.detach().square() + psi.detach().square()))
     return radii

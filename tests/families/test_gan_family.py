@@ -12,6 +12,7 @@ from torch import nn
 from genexp.adversarial.constraints import WeightClip
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.objectives import Hinge, NonSaturating, Wasserstein
+from genexp.adversarial.pairings import Plain, RelativisticAverage, RelativisticPaired
 from genexp.adversarial.penalties import R1, GradientPenalty
 from genexp.contracts import LatentDecoder
 from genexp.families.gan import GAN
@@ -103,11 +104,13 @@ def test_a_step_leaves_the_other_player_bitwise_untouched(norm):
         assert {f"{name}.{key}" for key, _ in model.get_submodule(name).named_parameters()} <= changed
 
 
-def test_accumulated_micro_batches_equal_the_full_batch():
+@pytest.mark.parametrize("pairing", [Plain(), RelativisticPaired()], ids=lambda each: type(each).__name__)
+def test_accumulated_micro_batches_equal_the_full_batch(pairing):
     def trained(accumulate):
         torch.manual_seed(0)
         penalties = {"gradient_penalty": GradientPenalty(), "r1": R1()}
-        critic = Critic(DCGANDiscriminator(8, 1, width=4, norm="none", num_classes=3), Wasserstein(), penalties)
+        discriminator = DCGANDiscriminator(8, 1, width=4, norm="none", num_classes=3)
+        critic = Critic(discriminator, Wasserstein(pairing=pairing), penalties)
         generator = DCGANGenerator(8, 1, 4, width=4, norm="none", num_classes=3)
         model = GAN(generator, critic, SGD, SGD, critic_steps=2, num_classes=3, accumulate=accumulate)
         return fit(model, digits_like(4, 6, labels=True))
@@ -232,3 +235,10 @@ def test_wrong_arguments_are_refused():
         mlp_gan(critic_steps=0)
     with pytest.raises(ValueError, match=r"batch must have labels for num_classes=3, got \['image'\]"):
         mlp_gan(num_classes=3).validate_batch(points(1, 4)[0])
+
+
+def test_means_over_a_batch_are_not_taken_over_parts_of_it():
+    critic = Critic(MLPDiscriminator((2,), width=8), Hinge(pairing=RelativisticAverage()))
+    assert mlp_gan(critic).critic is critic
+    with pytest.raises(ValueError, match=r"accumulate must be 1 with critic\.objective\.pairing=relativistic_average"):
+        mlp_gan(critic, accumulate=2)

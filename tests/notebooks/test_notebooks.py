@@ -115,7 +115,7 @@ def test_a_part_of_ones_own(execute):
     run = load_run(only(outputs / "my_part"))
     assert run.folder.record["state"] == "finished"
     assert dict(run.config.model.critic.objective) == {"_target_": "my_parts.SoftHinge", "margin": 0.5}
-    assert "(my_parts.SoftHinge, SoftHinge(margin=0.5))" in shown.text
+    assert "(my_parts.SoftHinge, SoftHinge(pairing=Plain(), margin=0.5))" in shown.text
     require_whole_wandb_runs([run.folder.path])
     with pytest.raises(ValueError, match="set GENEXP_TRUST"):  # the permission was the notebook's alone
         _ = run.model

@@ -24,7 +24,8 @@ class Critic(nn.Module):
             they share it unless it has either.
 
     Raises:
-        TypeError: a penalty or a constraint cannot be called, such as settings that are left of one not chosen.
+        TypeError: a penalty or a constraint cannot be called, such as settings that are left of one not chosen; the
+            objective lacks a member of `Objective`.
         ValueError: the discriminator has batch norm or packs, and there are penalties; or it has packs of real and fake
             images in one pass.
     """
@@ -38,6 +39,11 @@ class Critic(nn.Module):
         concatenate: bool | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(objective, Objective):
+            raise TypeError(
+                "objective must have scope, critic(real, fake) and generator(real, fake), as "
+                f"genexp.adversarial.objectives.Paired gives them, got {type(objective).__name__}"
+            )
         _require_callable("penalties", penalties)
         _require_callable("constraints", constraints)
         coupled = coupling(discriminator)
@@ -88,9 +94,19 @@ class Critic(nn.Module):
             **penalties,
         }
 
-    def generator_loss(self, fake: Tensor, label: Tensor | None = None) -> Tensor:
-        """Per-sample loss (B,) of the generator that made `fake`."""
-        return self.objective.generator(self(fake, label))
+    def generator_loss(self, real: Tensor, fake: Tensor, label: Tensor | None = None) -> Tensor:
+        """Per-sample loss (B,) of the generator that made `fake`.
+
+        Args:
+            real: Images (B, C, H, W); looked at only by an objective that holds fakes against them.
+            fake: As many generated images, with the same labels.
+            label: Classes (B,) of both, or None.
+        """
+        real_score = None
+        if self.objective.scope != "sample":
+            with torch.no_grad():
+                real_score = self(real, label)
+        return self.objective.generator(real_score, self(fake, label))
 
     def constrain(self) -> None:
         """Project the discriminator's weights; call it after every critic step."""

@@ -58,6 +58,11 @@ class GAN(Family):
         super().__init__(accumulate, compile, channels_last)
         if critic_steps < 1:
             raise ValueError(f"critic_steps must be at least 1 for each generator step, got {critic_steps}")
+        if critic.objective.scope == "batch" and accumulate > 1:
+            raise ValueError(
+                "accumulate must be 1 with critic.objective.pairing=relativistic_average, whose means are over the "
+                f"whole batch, got {accumulate}"
+            )
         self.generator = generator
         self.critic = critic
         self.critic_steps = critic_steps
@@ -92,7 +97,6 @@ class GAN(Family):
 
     def _critic_step(self, batch: Batch) -> Terms:
         drawn = self._draw(batch)
-        drawn["image"] = batch["image"]
         drawn["mix"] = torch.rand(len(batch["image"]), device=batch["image"].device)
         with frozen_statistics(self.generator):
             terms = self.update("critic", drawn, self._critic_terms)
@@ -115,12 +119,12 @@ class GAN(Family):
     def _generator_terms(self, part: Batch) -> Terms:
         label = part.get("label")
         fake = self.generator(part["latent"], label)
-        return {"loss": self.critic.generator_loss(fake, label).mean()}
+        return {"loss": self.critic.generator_loss(part["image"], fake, label).mean()}
 
     def _draw(self, batch: Batch) -> dict[str, Tensor]:
-        """Latents for one step and, if there are classes, the labels of the real images."""
+        """The real images and latents for one step and, if there are classes, the labels of both."""
         label = self._label(batch)
-        drawn = {"latent": self._latents(batch["image"])}
+        drawn = {"image": batch["image"], "latent": self._latents(batch["image"])}
         return drawn if label is None else drawn | {"label": label}
 
     def _label(self, batch: Batch) -> Tensor | None:
