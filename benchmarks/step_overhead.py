@@ -125,10 +125,10 @@ def bare_vae(model, config):
 
     def step(batch):
         image = batch["image"]
-        image = model.likelihood.observe(image, torch.rand_like(image))
+        image = model.reconstruction.observe(image, torch.rand_like(image))
         posterior = model.posterior(image)
         raw = model.decoder(posterior.rsample(torch.randn_like(posterior.mean)), None)
-        loss = (model.likelihood(raw, image) + posterior.kl()).mean()
+        loss = (model.reconstruction(raw, image) + posterior.kl()).mean()
         optimizer.zero_grad()
         loss.backward()
         if config.model.clip is not None:

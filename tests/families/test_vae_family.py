@@ -30,7 +30,7 @@ def small(likelihood=None, num_classes=None, optimizer=SGD, **options):
     torch.manual_seed(0)
     sizes = {"shape": (1, 8, 8), "latent_size": LATENT, "width": 16, "num_classes": num_classes}
     networks = {"encoder": MLPEncoder(**sizes), "decoder": MLPDecoder(**sizes)}
-    arguments = {"likelihood": likelihood or Gaussian(0.5), "latent_size": LATENT, "num_classes": num_classes}
+    arguments = {"reconstruction": likelihood or Gaussian(0.5), "latent_size": LATENT, "num_classes": num_classes}
     return VAE(**networks | arguments | {"optimizer": optimizer} | options)
 
 

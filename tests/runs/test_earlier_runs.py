@@ -16,7 +16,7 @@ from genexp.runs.folder import RunFolder
 from genexp.tensors import to_uint8
 
 STORED = Path(__file__).parents[1] / "earlier_runs"
-IMAGES_SEEN = {"gan": 128, "toy": 256}
+IMAGES_SEEN = {"gan": 128, "toy": 256, "vae": 128}
 
 
 @pytest.fixture(params=sorted(IMAGES_SEEN))

@@ -54,8 +54,8 @@ def restore(model: nn.Module, checkpoint: dict[str, Any], path: Path, averaged: 
         ValueError: the checkpoint is of another model, or lacks something of this one; in one line.
     """
     try:
-        model.load_state_dict(checkpoint["state_dict"])
         model.on_load_checkpoint(checkpoint)
+        model.load_state_dict(checkpoint["state_dict"])
         stored = checkpoint.get("averaged", {"modules": {}})["modules"] if averaged else {}
         for name, state in stored.items():
             model.get_submodule(name).load_state_dict(state, strict=False)

@@ -1,7 +1,7 @@
 """What all generator families share: optimiser steps, counters in images, named terms, and repeatable seeds."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning import LightningModule
@@ -31,6 +31,9 @@ class Family(LightningModule):
 
     averaged_modules: tuple[str, ...] = ("network",)
     """Names of the sub-modules whose averaged weights are worth sampling from."""
+
+    renamed_modules: ClassVar[dict[str, str]] = {}
+    """Sub-modules of today by the names that they have in checkpoints of earlier versions."""
 
     def __init__(self, accumulate: int = 1, compile: bool = False, channels_last: bool = False) -> None:
         super().__init__()
@@ -208,12 +211,25 @@ class Family(LightningModule):
         checkpoint["counters"] = {"images_seen": self.images_seen, "batches": self.batches, "steps": dict(self.steps)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the counters; optimisers go on from their state with the options that are configured now."""
+        """Restore the counters; optimisers go on from their state with the options that are configured now.
+
+        Weights and averages of an earlier version get the names that their sub-modules have now.
+        """
+        for old, new in self.renamed_modules.items():
+            _rename(checkpoint["state_dict"], old, new)
+            for part in checkpoint.get("averaged", {}).values():
+                _rename(part, old, new)
         if len(checkpoint.get("optimizer_states", ())) == len(self._updates):
             checkpoint["optimizer_states"] = with_options(checkpoint["optimizer_states"], self._updates)
         counters = checkpoint["counters"]
         self.images_seen, self.batches = counters["images_seen"], counters["batches"]
         self.steps = dict(counters["steps"])
+
+
+def _rename(named: dict[str, Any], old: str, new: str) -> None:
+    """Change the first word of dotted names in place."""
+    for name in [each for each in named if each.split(".")[0] == old]:
+        named[new + name.removeprefix(old)] = named.pop(name)
 
 
 def batch_size(batch: Batch) -> int:

@@ -1,7 +1,8 @@
-"""The variational autoencoder: one evidence lower bound, exact in nats, for any encoder, decoder and likelihood."""
+"""The variational autoencoder: one evidence lower bound, exact in nats, for any encoder, decoder and reconstruction."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -32,9 +33,9 @@ class VAE(Family):
     Args:
         encoder: Maps (image, label) to 2 * latent_size posterior parameters.
         decoder: Maps (latent, label) to raw values of the image's shape.
-        likelihood: What the raw values mean.
+        reconstruction: What the raw values mean.
         latent_size: Units of the latent.
-        optimizer: Builds the one optimiser of encoder, decoder and likelihood.
+        optimizer: Builds the one optimiser of encoder, decoder and reconstruction.
         beta: Weight of the KL divergence as a function of images seen.
         free_bits: Nats below which the KL of one unit is not reduced any further, or None.
         free_bits_over: Whose KL that is: `image`, that of every image by itself, or `batch`, the mean over the batch,
@@ -48,11 +49,13 @@ class VAE(Family):
         channels_last: Keep images in channels-last memory order.
     """
 
+    renamed_modules: ClassVar[dict[str, str]] = {"likelihood": "reconstruction"}
+
     def __init__(
         self,
         encoder: nn.Module,
         decoder: nn.Module,
-        likelihood: Likelihood,
+        reconstruction: Likelihood,
         latent_size: int,
         optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
         beta: Ramp = Constant(),
@@ -76,12 +79,12 @@ class VAE(Family):
             raise ValueError(
                 f"accumulate must be 1 with free_bits_over=batch, whose mean is over the whole batch, got {accumulate}"
             )
-        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
+        self.encoder, self.decoder, self.reconstruction = encoder, decoder, reconstruction
         self.latent_shape = (latent_size,)
         self.beta, self.free_bits, self.free_bits_over = beta, free_bits, free_bits_over
         self.num_classes = num_classes
-        learned = any(True for _ in likelihood.parameters())
-        self.averaged_modules = ("encoder", "decoder", "likelihood") if learned else ("encoder", "decoder")
+        learned = any(True for _ in reconstruction.parameters())
+        self.averaged_modules = ("encoder", "decoder", "reconstruction") if learned else ("encoder", "decoder")
         self._activity = UnitActivity()
         self.register_update(
             "autoencoder",
@@ -102,7 +105,7 @@ class VAE(Family):
         posterior = self.posterior(batch["image"], self._label(batch))
         self._activity.add(posterior.mean)
         terms = self._bound(batch, posterior)
-        if self.likelihood.discrete:
+        if self.reconstruction.discrete:
             dimensions = batch["image"][0].numel()
             terms["bits_per_dim"] = -terms["elbo"] / (dimensions * math.log(2))
         return {f"val/{name}": value.mean() for name, value in terms.items()}
@@ -118,7 +121,7 @@ class VAE(Family):
 
     def _observed(self, batch: Batch) -> Batch:
         """The batch as the likelihood sees it, with the noise of the latents: all randomness of a step."""
-        image = self.likelihood.observe(batch["image"], torch.rand_like(batch["image"]))
+        image = self.reconstruction.observe(batch["image"], torch.rand_like(batch["image"]))
         noise = torch.randn(len(image), *self.latent_shape, dtype=image.dtype, device=image.device)
         return {**batch, "image": image, "noise": noise}
 
@@ -130,7 +133,7 @@ class VAE(Family):
             penalised = self._beyond_free_bits(posterior.kl_per_unit())
         terms["loss"] = terms["reconstruction"] + beta * penalised
         terms["beta"] = torch.full_like(penalised, beta)
-        return {name: value.mean() for name, value in (terms | self.likelihood.terms()).items()}
+        return {name: value.mean() for name, value in (terms | self.reconstruction.terms()).items()}
 
     def _beyond_free_bits(self, kl: Tensor) -> Tensor:
         """The penalised divergence (B,) of every image from that of its units (B, latent_size)."""
@@ -144,7 +147,7 @@ class VAE(Family):
 
     def _bound(self, batch: Batch, posterior: DiagonalGaussian) -> Terms:
         raw = self.decoder(posterior.rsample(batch["noise"]), self._label(batch))
-        reconstruction, kl = self.likelihood(raw, batch["image"]), posterior.kl()
+        reconstruction, kl = self.reconstruction(raw, batch["image"]), posterior.kl()
         return {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
 
     def _label(self, batch: Batch) -> Tensor | None:
@@ -171,12 +174,12 @@ class VAE(Family):
     def latents(self, batch: Batch, noise: IndexedNoise) -> Tensor:
         """One draw (B, latent_size) from the posterior of every image, as the likelihood observes it."""
         uniform = torch.special.ndtr(noise.normal(*batch["image"].shape[1:]))
-        image = self.likelihood.observe(batch["image"], uniform)
+        image = self.reconstruction.observe(batch["image"], uniform)
         return self.posterior(image, self._label(batch)).rsample(noise.normal(*self.latent_shape))
 
     def decode(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """Mean images (B, C, H, W) in [-1, 1] of latents (B, latent_size)."""
-        return self.likelihood.mean(self.decoder(latent, label))
+        return self.reconstruction.mean(self.decoder(latent, label))
 
     def reconstruct(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Mean images of the posterior means."""
@@ -211,7 +214,7 @@ class VAE(Family):
         if batch["image"].ndim != 4:
             return {}
         uniform = torch.special.ndtr(noise.normal(*batch["image"].shape[1:]))
-        image, label = self.likelihood.observe(batch["image"], uniform), self._label(batch)
+        image, label = self.reconstruction.observe(batch["image"], uniform), self._label(batch)
         latent = self.encode(image, label)
         columns = min(GRID_COLUMNS, len(image))
         shown = len(image) // columns * columns

@@ -13,6 +13,7 @@ from genexp.record_files import (
     read_json,
     reason_of,
 )
+from genexp.runs.renamed import renamed, renamed_override
 from genexp.runs.shapes import Best, Closing, RunConfig, RunRecord
 from genexp.runs.switching import CHANGING, place_of
 from genexp.runs.trust import seal_breaks
@@ -36,12 +37,12 @@ def read_record(run: Path) -> dict[str, Any]:
 
 
 def read_config(run: Path) -> dict[str, Any]:
-    """The resolved configuration, as plain containers; errors as `read_record`."""
-    return _read(run, CONFIG, RunConfig)
+    """The resolved configuration, as plain containers under today's keys; errors as `read_record`."""
+    return renamed(_read(run, CONFIG, RunConfig))
 
 
 def read_overrides(run: Path) -> list[str]:
-    """The overrides as they were typed.
+    """The overrides as they were typed, under today's keys.
 
     Raises:
         DamagedRun: as `read_record`; also where the file is another one than `run.json` describes.
@@ -49,7 +50,7 @@ def read_overrides(run: Path) -> list[str]:
     overrides = _read(run, OVERRIDES, list[str])
     if seal_breaks(read_record(run), overrides):
         raise DamagedRun(f"{OVERRIDES} of the run {run} must be as the run wrote it, whose digest is in {RECORD}")
-    return overrides
+    return [renamed_override(each) for each in overrides]
 
 
 def read_metrics(run: Path) -> dict[str, Any]:

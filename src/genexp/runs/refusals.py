@@ -9,6 +9,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 from genexp.runs.config import conf_dir
 from genexp.runs.nearest import group_of, key_hint
 from genexp.runs.problems import Problem, did_you_mean
+from genexp.runs.renamed import new_name
 from genexp.yaml_files import read_yaml
 
 _IN_FOLDERS = ("experiment",)
@@ -26,6 +27,10 @@ def refusal(error: Exception, overrides: list[str]) -> str:
 
     if isinstance(error, OverrideParseException) and "=" not in error.override:
         return f"an override must read key=value or group=choice, got {error.override!r}"
+    for each in overrides:
+        key = each.lstrip("+~").split("=")[0]
+        if name := new_name(key):
+            return str(Problem(key, f"is called {name} now"))
     cause = error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:
         return str(_unknown_key(cause, overrides))

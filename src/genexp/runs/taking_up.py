@@ -76,11 +76,12 @@ class Claim:
         if changed:
             record["config_digest"] = _mixed(record.get("config_digest"), config_digest(plain))
         config = _yaml(plain)
+        files = {self.folder.config_path.name: config}
         if typed or wrote_run(record, self.folder.path):
             signed = typed or read_overrides(self.folder.path)  # without a command nothing was typed
             record["seal"] = seal(record["id"], signed, record.get("seal"), config)
-        files = {RECORD: json.dumps(record, indent=2) + "\n", self.folder.config_path.name: config}
-        write_together(self.folder.path, files | ({OVERRIDES: _yaml(typed)} if typed else {}))
+            files[OVERRIDES] = _yaml(signed)
+        write_together(self.folder.path, {RECORD: json.dumps(record, indent=2) + "\n"} | files)
         clear_partials(self.folder)
         if self.checkpoint is None:
             _forget(self.folder)

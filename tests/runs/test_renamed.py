@@ -1,0 +1,42 @@
+"""Names of earlier versions: recorded ones are read as today's, typed ones are told."""
+
+import pytest
+
+import tiny
+from genexp.commands.validate import problems_of
+from genexp.runs.renamed import renamed, renamed_override
+
+
+def test_a_recorded_key_is_read_under_its_name_of_today_and_no_other_changes():
+    plain = {"model": {"latent_size": 3, "likelihood": {"std": 0.5}}, "likelihood": 1, "data": {"likelihood": 2}}
+    expected = {"model": {"latent_size": 3, "reconstruction": {"std": 0.5}}, "likelihood": 1, "data": {"likelihood": 2}}
+    assert renamed(plain) == expected
+    assert renamed({"model": None}) == {"model": None}
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "model/NAME=gaussian",
+        "model.NAME.std=1",
+        "+model.NAME.std=1",
+        "~model.NAME.binarise",
+        "model/NAME@model.x=bernoulli",
+    ],
+)
+def test_a_recorded_override_is_read_as_it_would_be_typed_today(typed):
+    today = typed.replace("NAME", "reconstruction")
+    assert renamed_override(typed.replace("NAME", "likelihood")) == today
+    assert renamed_override(today) == today
+
+
+def test_a_model_of_the_name_is_none_of_them():
+    assert renamed_override("model=likelihood") == "model=likelihood"
+    assert renamed_override("model.likelihoods=1") == "model.likelihoods=1"
+
+
+@pytest.mark.parametrize("typed", ["model/NAME=gaussian", "model.NAME.std=0.5", "~model.NAME.clip"])
+def test_an_earlier_name_that_is_typed_is_told(typed):
+    (told,) = problems_of("train", [*tiny.overrides_for("vae"), typed.replace("NAME", "likelihood")])
+    key = typed.replace("NAME", "likelihood").lstrip("~").split("=")[0]
+    assert told == f"{key}: is called {key.replace('likelihood', 'reconstruction')} now"
