@@ -6,6 +6,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
+from genexp.diffusion.continuous import LinearContinuous, RectifiedFlow
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.prediction import Epsilon
 from genexp.diffusion.schedules import Cosine, Linear
@@ -143,6 +144,17 @@ def test_a_gaussian_keeps_its_mean_at_every_number_of_steps_or_the_grid_is_refus
         if name == "ddim" and steps >= 20:
             assert variance**0.5 == pytest.approx(0.5, rel=0.15), steps
     assert refused == ([1, 2] if spacing == "leading" else [])
+
+
+@pytest.mark.parametrize("schedule", [RectifiedFlow(), LinearContinuous()], ids=["flow", "linear"])
+@pytest.mark.parametrize("name", EVERY)
+def test_a_gaussian_is_recovered_in_real_time(name, schedule):
+    """From noise without signal the mean is exact at every number of steps; the spread comes with them."""
+    model, exact = GaussianDenoiser(0.5, 0.5, schedule), isinstance(schedule, RectifiedFlow)
+    for steps in (1, 7, 1000):
+        mean, variance = moments(EVERY[name](steps, "trailing"), model)
+        assert mean == pytest.approx(0.5, abs=1e-12 if exact else 4e-3)
+    assert variance**0.5 == pytest.approx(0.5, rel=0.01)
 
 
 @pytest.mark.parametrize("schedule", [Linear(), Cosine()], ids=["linear", "cosine"])

@@ -4,7 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from genexp.sampling.times import time_grid
+from genexp.diffusion.continuous import LinearContinuous, RectifiedFlow
+from genexp.diffusion.schedules import Cosine
+from genexp.sampling.times import SPACINGS, as_times, time_grid
 
 
 @pytest.mark.parametrize(
@@ -19,19 +21,41 @@ from genexp.sampling.times import time_grid
         ("linspace", 1, 10, [10, 0]),
         ("quadratic", 1, 1000, [801, 0]),
         ("leading", 7, 10, [9, 8, 6, 5, 3, 2, 1, 0]),
-        ("trailing", 4, 80.0, [80.0, 60.0, 40.0, 20.0, 0]),
         ([1, 9, 4], None, 10, [9, 4, 1, 0]),
         ([1, 9, 4], 3, 10, [9, 4, 1, 0]),
     ],
 )
 def test_grids(spacing, steps, last, expected):
-    assert time_grid(steps, last, spacing) == expected
+    assert time_grid(steps, Cosine(last), spacing) == expected
+
+
+@pytest.mark.parametrize(
+    ("spacing", "expected"),
+    [
+        ("trailing", [1, 0.75, 0.5, 0.25, 0]),
+        ("leading", [0.775, 0.55, 0.325, 0.1, 0]),
+        ("linspace", [1, 0.7, 0.4, 0.1, 0]),
+        ("quadratic", [0.82, 0.42, 0.18, 0.1, 0]),
+        ([0.3, 0.9], [0.9, 0.3, 0]),
+    ],
+)
+def test_grids_of_real_times(spacing, expected):
+    steps = 4 if isinstance(spacing, str) else None
+    assert time_grid(steps, RectifiedFlow(first=0.1), spacing) == pytest.approx(expected)
+
+
+def test_equal_distances_of_the_logarithm_of_the_signal_to_noise_ratio():
+    schedule = LinearContinuous()
+    times = time_grid(11, schedule, "log_snr")
+    assert (times[0], times[-2], times[-1]) == (1, pytest.approx(schedule.first), 0)
+    values = schedule.log_snr(as_times(times[:-1], schedule)).diff()
+    assert values.tolist() == pytest.approx([float(values.mean())] * 10)
 
 
 @pytest.mark.parametrize("steps", [334, 501, 667, 751, 999])
 def test_many_steps_begin_near_the_end_of_the_schedule(steps):
     """A distance rounded down would make 501 of 1000 steps the times 1 to 501."""
-    times = time_grid(steps, 1000, "leading")
+    times = time_grid(steps, Cosine(), "leading")
     assert len(times) == steps + 1
     assert times[0] >= 998
     assert {a - b for a, b in pairwise(times[:-1])} <= {1000 // steps, 1000 // steps + 1}
@@ -39,25 +63,31 @@ def test_many_steps_begin_near_the_end_of_the_schedule(steps):
 
 @pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
 def test_all_steps_visit_all_times(spacing):
-    assert time_grid(None, 50, spacing) == list(range(50, -1, -1))
+    assert time_grid(None, Cosine(50), spacing) == list(range(50, -1, -1))
 
 
-@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace", "quadratic"])
+@pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 20, 33, 100, 999, 1000])
 def test_times_fall_strictly_and_stay_inside(spacing, steps):
-    times = time_grid(steps, 1000, spacing)
+    times = time_grid(steps, Cosine(), spacing)
     assert all(a > b for a, b in pairwise(times))
     assert times[-1] == 0
     assert 1 <= times[-2] <= times[0] <= 1000
-    assert len(times) == steps + 1 or spacing == "quadratic"
+    assert len(times) == steps + 1 or spacing in ("quadratic", "log_snr")
+    assert len(time_grid(steps, LinearContinuous(), spacing)) == steps + 1
 
 
 def test_impossible_grids_are_refused():
     with pytest.raises(ValueError, match="steps must lie between 1 and the schedule's 10, got 11"):
-        time_grid(11, 10, "leading")
-    with pytest.raises(ValueError, match=r"steps must lie between 1 and the schedule's 80\.0, got None"):
-        time_grid(None, 80.0, "trailing")
+        time_grid(11, Cosine(10), "leading")
+    for steps, told in ((None, "null"), (0, "0")):
+        with pytest.raises(ValueError, match=f"steps must be at least 1 for a schedule of real times, got {told}"):
+            time_grid(steps, RectifiedFlow(), "trailing")
+    with pytest.raises(
+        ValueError, match="spacing must not be log_snr for a schedule without signal at its last time 1"
+    ):
+        time_grid(10, RectifiedFlow(), "log_snr")
     with pytest.raises(ValueError, match="steps must be null or the 2 times listed in spacing, got 3"):
-        time_grid(3, 10, [1, 2])
+        time_grid(3, Cosine(10), [1, 2])
     with pytest.raises(ValueError, match=r"spacing must hold times in \(0, 10\], got \[0, 11\]"):
-        time_grid(None, 10, [0, 11])
+        time_grid(None, Cosine(10), [0, 11])

@@ -14,17 +14,20 @@ from genexp.tensors import expand_to
 class NetworkDenoiser:
     """E[x | x_t] by a network, and the loss that trains it.
 
-    The network is called as network(x_t, t - 1, label), counting times from 0 as implementations of DDPM do, and with
+    The network is called as network(x_t, told, label), told what the schedule says of the time (`embedded`), and with
     labels only if there are classes. Label `num_classes` stands for "no class": it has an embedding of its own and is
     what a call without labels uses. Everything but the network itself is computed in float32 or better.
 
     Args:
         network: Module (B, ...), (B,), (B,) or None -> (B, ...).
-        schedule: Signal and noise levels at integer times.
+        schedule: Signal and noise levels.
         prediction: What the network's output means.
         weighting: Weight of the squared error of the clean image.
         image_shape: Shape of one image, (C, H, W), or of one point, (D,).
         num_classes: Number of classes, or None.
+
+    Raises:
+        ValueError: the prediction does not lead back to the clean image at every time of the schedule.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class NetworkDenoiser:
         image_shape: Sequence[int],
         num_classes: int | None = None,
     ) -> None:
+        _require_fitting(prediction, schedule)
         self.network, self.schedule = network, schedule
         self.prediction, self.weighting = prediction, weighting
         self.image_shape = tuple(image_shape)
@@ -51,7 +55,7 @@ class NetworkDenoiser:
 
         Args:
             x_t: Noisy images (B, *image_shape).
-            t: Times (B,) from 1 to the schedule's last.
+            t: Times (B,) above 0, up to the schedule's last.
             label: Classes (B,), or None for the unconditional mean.
 
         Returns:
@@ -59,7 +63,8 @@ class NetworkDenoiser:
         """
         x_t = _full(x_t)
         alpha, sigma = (expand_to(level, x_t) for level in self.schedule(t, x_t.dtype))
-        return self.prediction.to_sample(self._output(x_t, t, label), x_t, alpha, sigma)
+        output = self._output(self.prediction.input(x_t, alpha, sigma), t, label)
+        return self.prediction.to_sample(output, x_t, alpha, sigma)
 
     def loss(self, x: Tensor, t: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
         """Weighted squared error of the clean image, mean over pixels: w(SNR) |E[x | x_t] - x|^2.
@@ -69,7 +74,7 @@ class NetworkDenoiser:
 
         Args:
             x: Clean images (B, *image_shape) in [-1, 1].
-            t: Times (B,) from 1 to the schedule's last.
+            t: Times (B,) from the schedule's first to its last.
             noise: Standard normal noise of the shape of `x`.
             label: Classes (B,), `null_label` where the class is left out; None for the unconditional loss.
 
@@ -79,18 +84,39 @@ class NetworkDenoiser:
         x, noise = _full(x), _full(noise)
         alpha, sigma = self.schedule(t, x.dtype)
         image_alpha, image_sigma = expand_to(alpha, x), expand_to(sigma, x)
-        output = self._output(image_alpha * x + image_sigma * noise, t, label)
+        x_t = image_alpha * x + image_sigma * noise
+        output = self._output(self.prediction.input(x_t, image_alpha, image_sigma), t, label)
         error = output - self.prediction.target(x, noise, image_alpha, image_sigma)
         weight = self.weighting((alpha / sigma).square()) * self.prediction.scale(alpha, sigma).square()
         return weight * error.square().flatten(1).mean(1)
 
-    def _output(self, x_t: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
+    def _output(self, seen: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
         if self.num_classes is None:
             if label is not None:
                 raise ValueError("label must be None for a denoiser without classes, got a tensor")
         elif label is None:
-            label = torch.full_like(t, self.num_classes)
-        return self.network(x_t, t - 1, label).to(x_t.dtype)
+            label = torch.full_like(t, self.num_classes, dtype=torch.int64)
+        return self.network(seen, self.schedule.embedded(t), label).to(seen.dtype)
+
+
+def _require_fitting(prediction: Prediction, schedule: Schedule) -> None:
+    """Check with one pixel that the target of a noisy image leads back to the clean one, as at pure noise some do not.
+
+    Raises:
+        ValueError: it does not.
+    """
+    first, last = schedule.first, schedule.last
+    middle = (first + last) // 2 if schedule.discrete else (first + last) / 2
+    t = torch.tensor([middle, last, first], dtype=torch.int64 if schedule.discrete else torch.float64)
+    alpha, sigma = schedule(t, torch.float64)
+    target = prediction.target(torch.ones_like(alpha), -torch.ones_like(alpha), alpha, sigma)
+    found = prediction.to_sample(target, alpha - sigma, alpha, sigma)
+    for time, value in zip(t.tolist(), found.tolist(), strict=True):
+        if not abs(value - 1) < 1e-6:
+            raise ValueError(
+                f"prediction must lead back to the clean image at every time of the schedule, got "
+                f"{type(prediction).__name__} with {type(schedule).__name__}: {value:.3g} for 1 at time {time:g}"
+            )
 
 
 def _full(image: Tensor) -> Tensor:

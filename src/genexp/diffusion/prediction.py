@@ -10,7 +10,11 @@ from torch import Tensor
 
 
 class Prediction(Protocol):
-    """One of the equivalent targets of a denoising network."""
+    """One of the equivalent targets of a denoising network; to be inherited from, for what it gives itself."""
+
+    def input(self, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """What the network sees of the noisy image: the image itself, unless a prediction scales it."""
+        return x_t
 
     def target(self, x: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """The value that the network should give for alpha x + sigma noise."""
@@ -25,7 +29,7 @@ class Prediction(Protocol):
         ...
 
 
-class Epsilon:
+class Epsilon(Prediction):
     """The noise: x = (x_t - sigma eps) / alpha.
 
     Reference: Ho et al., "Denoising Diffusion Probabilistic Models" (2020).
@@ -44,7 +48,7 @@ class Epsilon:
         return sigma / alpha
 
 
-class Sample:
+class Sample(Prediction):
     """The clean image itself."""
 
     def target(self, x: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -60,7 +64,7 @@ class Sample:
         return torch.ones_like(alpha)
 
 
-class Velocity:
+class Velocity(Prediction):
     """v = alpha eps - sigma x, under alpha^2 + sigma^2 = 1: x = alpha x_t - sigma v.
 
     Reference: Salimans and Ho, "Progressive Distillation for Fast Sampling of Diffusion Models" (2022).
@@ -77,3 +81,23 @@ class Velocity:
     def scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
         """sigma."""
         return sigma
+
+
+class Flow(Prediction):
+    """eps - x, the velocity from the image to the noise: x = (x_t - sigma v) / (alpha + sigma), on any schedule.
+
+    Reference: Liu et al., "Flow Straight and Fast: Learning to Generate and Transfer Data with Rectified Flow" (2023),
+    equation 1; there from noise to image, of the other sign.
+    """
+
+    def target(self, x: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """eps - x."""
+        return noise - x
+
+    def to_sample(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """(x_t - sigma v) / (alpha + sigma)."""
+        return (x_t - sigma * output) / (alpha + sigma)
+
+    def scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """sigma / (alpha + sigma)."""
+        return sigma / (alpha + sigma)

@@ -1,7 +1,8 @@
-"""Noise schedules: what share of a noisy image is signal and what share is noise, as a function of time."""
+"""Noise schedules on integer times: what share of a noisy image is signal and what share is noise."""
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,9 @@ class VariancePreserving:
     Raises:
         ValueError: there are no variances, or one lies outside (0, 1).
     """
+
+    discrete = True
+    first = 1
 
     def __init__(self, betas: Tensor) -> None:
         if len(betas) == 0 or not bool(((betas > 0) & (betas < 1)).all()):
@@ -56,6 +60,25 @@ class VariancePreserving:
             self._copies[where] = self._table.to(t.device, dtype)
         alpha, sigma = self._copies[where][:, t]
         return alpha, sigma
+
+    def times(self, place: Tensor) -> Tensor:
+        """Integer times 1 .. T, each as likely as the other, from places (B,) uniform in [0, 1)."""
+        return (place * self.last).long().clamp(max=self.last - 1) + 1
+
+    def embedded(self, t: Tensor) -> Tensor:
+        """t - 1: implementations of DDPM count the times of noisy images from 0."""
+        return t - 1
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        """log(alpha^2 / sigma^2) at integer times (B,), float64."""
+        alpha, sigma = self(t, torch.float64)
+        return 2 * (alpha / sigma).log()
+
+    def at_snr(self, log_snr: Tensor) -> Tensor:
+        """Real times (B,) in [1, T], float64: straight lines between the logarithms at integer times."""
+        known = -2 * (self._table[0, 1:] / self._table[1, 1:]).log()
+        places = np.interp(-log_snr.double().cpu().numpy(), known.numpy(), np.arange(1, self.last + 1))
+        return torch.from_numpy(np.asarray(places)).to(log_snr.device)
 
 
 class Linear(VariancePreserving):

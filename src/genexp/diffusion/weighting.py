@@ -49,6 +49,17 @@ class UniformVelocity:
 
 
 @dataclass(frozen=True)
+class UniformFlow:
+    """(sqrt(SNR) + 1)^2: every time counts the same in the squared error of eps - x.
+
+    Reference: Lipman et al., "Flow Matching for Generative Modeling" (2023), equation 9.
+    """
+
+    def __call__(self, snr: Tensor) -> Tensor:
+        return (snr.sqrt() + 1).square()
+
+
+@dataclass(frozen=True)
 class TruncatedSNR:
     """max(SNR, 1): as `UniformEpsilon`, but noisy times keep the weight of the clean image.
 

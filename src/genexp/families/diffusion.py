@@ -23,7 +23,7 @@ class Diffusion(Family):
 
     Args:
         network: Module of noisy images (B, C, H, W), times (B,) and labels (B,) or None.
-        schedule: Signal and noise levels at integer times.
+        schedule: Signal and noise levels.
         prediction: What the network predicts.
         weighting: Weight of the squared error of the clean image.
         optimizer: Builds the optimiser from the network's parameters.
@@ -37,7 +37,7 @@ class Diffusion(Family):
         channels_last: Keep convolutions in channels-last memory order.
 
     Raises:
-        ValueError: `label_dropout` lies outside [0, 1).
+        ValueError: `label_dropout` lies outside [0, 1), or prediction and schedule do not fit.
     """
 
     averaged_modules = ("network",)
@@ -74,7 +74,7 @@ class Diffusion(Family):
         """One step on the loss at one random time an image."""
         image, label = batch["image"], self._label(batch)
         place = torch.rand(len(image), device=image.device)
-        drawn = {"image": image, "noise": torch.randn_like(image), "time": self._times(place)}
+        drawn = {"image": image, "noise": torch.randn_like(image), "time": self.denoiser.schedule.times(place)}
         if label is not None:
             dropped = torch.rand(len(image), device=image.device) < self.label_dropout
             drawn["label"] = label.masked_fill(dropped, self.denoiser.null_label)
@@ -88,17 +88,17 @@ class Diffusion(Family):
         terms = {}
         for quarter in range(QUARTERS):
             place = (quarter + torch.rand(len(image), device=image.device)) / QUARTERS
-            drawn = {"image": image, "noise": torch.randn_like(image), "time": self._times(place), **labelled}
+            drawn = {
+                "image": image,
+                "noise": torch.randn_like(image),
+                "time": self.denoiser.schedule.times(place),
+                **labelled,
+            }
             terms[f"val/loss_quarter{quarter + 1}"] = self._loss(drawn).mean()
         return {"val/loss": torch.stack(list(terms.values())).mean(), **terms}
 
     def _loss(self, part: Batch) -> Tensor:
         return self.denoiser.loss(part["image"], part["time"], part["noise"], part.get("label"))
-
-    def _times(self, place: Tensor) -> Tensor:
-        """Integer times 1 .. T from places (B,) in [0, 1)."""
-        last = self.denoiser.schedule.last
-        return (place * last).long().clamp(max=last - 1) + 1
 
     def _label(self, batch: Batch) -> Tensor | None:
         if self.denoiser.num_classes is None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genexp.contracts import Denoiser, Progress, Schedule
 from genexp.sampling.guidance import ClassifierFreeGuidance
-from genexp.sampling.times import require_spacing, time_grid
+from genexp.sampling.times import as_times, require_spacing, time_grid
 from genexp.tensors import IndexedNoise
 
 MOST_SIGNAL = 0.1
@@ -42,7 +42,7 @@ class DiffusionSampler:
 
     Args:
         steps: Evaluations of the denoiser; None for every integer time of the schedule.
-        spacing: Which times: `leading`, `trailing`, `linspace`, `quadratic`, or a list of times.
+        spacing: Which times: `leading`, `trailing`, `linspace`, `quadratic`, `log_snr`, or a list of times.
         clip: Clip the denoiser's image to [-1, 1] before it is used; not for points or latents.
         guidance: Scale of classifier-free guidance; 1 is the conditional model itself, 0 the unconditional one.
 
@@ -71,8 +71,8 @@ class DiffusionSampler:
             ValueError: the schedule does not have the times, or the grid begins where more than `MOST_SIGNAL` of the
                 image is left: what grows from noise alone would be too near 0.
         """
-        times = time_grid(self.steps, schedule.last, self.spacing)
-        alpha, sigma = schedule(torch.tensor(times), torch.float64)
+        times = time_grid(self.steps, schedule, self.spacing)
+        alpha, sigma = schedule(as_times(times, schedule), torch.float64)
         levels = [Level(*point) for point in zip(times, alpha.tolist(), sigma.tolist(), strict=True)]
         first = levels[0]
         signal = first.alpha / math.hypot(first.alpha, first.sigma)
@@ -166,7 +166,9 @@ class Denoise:
 
     def __call__(self, x_t: Tensor, level: Level) -> Tensor:
         """The clean image (B, *image_shape) that `x_t` stands for at `level`; the last one stays in `latest`."""
-        x_0 = self.model(x_t, torch.full((len(x_t),), level.time, device=x_t.device), self.label)
+        real = None if self.model.schedule.discrete else torch.promote_types(x_t.dtype, torch.float32)
+        t = torch.full((len(x_t),), level.time, dtype=real, device=x_t.device)
+        x_0 = self.model(x_t, t, self.label)
         self.latest = x_0.clamp(-1, 1) if self.clip else x_0
         return self.latest
 
