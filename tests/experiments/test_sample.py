@@ -57,6 +57,7 @@ def test_the_record_says_how_the_images_were_drawn(runs, tmp_path):
     assert record["sampler"]["steps"] == 3
     assert record["sampler"]["_target_"] == "genexp.sampling.ddim.DDIM"
     assert (record["weights"], record["checkpoint"], record["label"]) == ("raw", "last.ckpt", 4)
+    assert record["evaluations"] == 3
     assert record["images_seen"] == 64
 
 

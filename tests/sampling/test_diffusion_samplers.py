@@ -121,7 +121,7 @@ def moments(sampler, model):
             gain = level.alpha * model.std**2 / (level.alpha**2 * model.std**2 + level.sigma**2)
             return model.mean + gain * (x_t - level.alpha * model.mean)
 
-        plain, noisy = (sampler.step(denoise, x, t, s, FixedNoise(value)).flatten() for value in (0.0, 1.0))
+        plain, noisy = (sampler.step(denoise, x, t, s, FixedNoise(value)).x_s.flatten() for value in (0.0, 1.0))
         scale, shift, fresh = float(plain[1] - plain[0]), float(plain[0]), float(noisy[2] - plain[2])
         mean, variance = scale * mean + shift, scale**2 * variance + fresh**2
     return mean, variance
@@ -220,8 +220,8 @@ def test_ddim_with_full_noise_has_the_variances_of_ddpm():
     def denoise(x, level):
         return model(x, torch.full((2,), level.time))
 
-    implicit = DDIM(10, eta=1.0, clip=False).step(denoise, x_t, t, s, noise)
-    ancestral = DDPM(10, clip=False).step(denoise, x_t, t, s, IndexedNoise(0, range(2)))
+    implicit = DDIM(10, eta=1.0, clip=False).step(denoise, x_t, t, s, noise).x_s
+    ancestral = DDPM(10, clip=False).step(denoise, x_t, t, s, IndexedNoise(0, range(2))).x_s
     torch.testing.assert_close(implicit, ancestral, rtol=0, atol=1e-12)
 
 
@@ -306,7 +306,7 @@ def test_images_are_clipped_before_they_are_used():
     t, s = Level(500, 0.6, 0.8), Level(400, 0.8, 0.6)
     sampler, x_t = DDIM(10), torch.tensor([[0.2]])
     epsilon = (0.2 - 0.6 * 1.0) / 0.8
-    got = sampler.step(lambda x, level: torch.ones_like(x), x_t, t, s, IndexedNoise(0, [0]))
+    got = sampler.step(lambda x, level: torch.ones_like(x), x_t, t, s, IndexedNoise(0, [0])).x_s
     torch.testing.assert_close(got, torch.tensor([[0.8 * 1.0 + 0.6 * epsilon]]))
 
 

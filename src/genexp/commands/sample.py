@@ -49,6 +49,7 @@ def sample(config: DictConfig) -> None:
         "weights": config.weights,
         "images_seen": run.model.images_seen,
         "sampler": OmegaConf.to_container(node, resolve=True),
+        "evaluations": drawing.evaluations,
         "seed": config.seed,
         "num": len(images),
         "label": config.label,
@@ -58,7 +59,7 @@ def sample(config: DictConfig) -> None:
         written = [folder / name for name in _write(drawing, images, config, partial)]
         with naming(folder / _RECORD):
             (partial / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
-    _report(folder, written, len(images), seconds)
+    _report(folder, written, len(images), seconds, drawing.evaluations)
 
 
 _RECORD = "sample.json"
@@ -102,10 +103,11 @@ def _write(drawing: Any, images: Any, config: DictConfig, folder: Path) -> list[
     return written
 
 
-def _report(folder: Path, written: list[Path], count: int, seconds: float) -> None:
+def _report(folder: Path, written: list[Path], count: int, seconds: float, evaluations: int | None) -> None:
     from genexp.terminal import duration, print_table, shown_path
 
-    rows = [("drawn", f"{count} images in {duration(seconds)}, {count / max(seconds, 1e-9):,.1f} images/s")]
+    each = "" if evaluations is None else f", {evaluations} network evaluations an image"
+    rows = [("drawn", f"{count} images in {duration(seconds)}, {count / max(seconds, 1e-9):,.1f} images/s{each}")]
     rows += [(path.stem, shown_path(path)) for path in written]
     print_table([*rows, ("record", shown_path(folder / _RECORD))])
     sys.stdout.flush()

@@ -9,6 +9,7 @@ from torch import Tensor
 from genexp.contracts import Denoiser, FittedSampler, ImageMap, LatentDecoder
 from genexp.runs.build import build
 from genexp.runs.hardware import device_of
+from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.density import fit_to_training_images
 from genexp.sampling.interpolation import path
 from genexp.tensors import Grid, IndexedNoise, Plane
@@ -58,7 +59,12 @@ class Drawing:
     @property
     def has_trajectory(self) -> bool:
         """Whether the sampler takes steps that can be shown."""
-        return hasattr(self.sampler, "trajectory")
+        return isinstance(self.sampler, DiffusionSampler)
+
+    @property
+    def evaluations(self) -> int | None:
+        """How often the denoiser is evaluated for an image; None where there is none."""
+        return self.sampler.evaluations(self.source.schedule) if self.has_trajectory else None
 
     def images(self, num: int) -> Tensor:
         """The images of the sample indices 0 .. num - 1, on the CPU: (num, C, H, W), or points (num, 2)."""

@@ -78,14 +78,16 @@ class Samples:
         """How fast images were drawn, or None if all of them came from the disk.
 
         `sampling_seconds` is the wall time of an image: the median over the batches that were drawn anew, of a batch's
-        seconds divided by its images. Beside it stands what it depends on: sampler, weights, images a batch, device and
-        threads.
+        seconds divided by its images. Beside it stands what it depends on: sampler and, of a diffusion sampler, how
+        often it evaluates the denoiser for an image; weights, images a batch, device and threads.
         """
         if not self._seconds:
             return None
+        steps = isinstance(self.sampler, DiffusionSampler)
         return {
             "sampling_seconds": median(self._seconds),
             "images": self._drawn,
+            **({"evaluations": self.sampler.evaluations(self.source.schedule)} if steps else {}),
             "sampler": describe(self.sampler),
             "weights": self._key["weights"],
             "batch_size": self.batch_size,

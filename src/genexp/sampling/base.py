@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,12 +21,33 @@ out at about m (1 - a s).
 """
 
 
+State = TypeVar("State")
+
+
 class Level(NamedTuple):
-    """One point of the time grid with its signal and noise levels, from float64."""
+    """One point of time with its signal and noise levels, from float64."""
 
     time: float
     alpha: float
     sigma: float
+
+    @property
+    def log_snr(self) -> float:
+        """log(alpha^2 / sigma^2); infinite at clean data, and minus that where no signal is left."""
+        if self.alpha == 0 or self.sigma == 0:
+            return -math.inf if self.alpha == 0 else math.inf
+        return 2 * math.log(self.alpha / self.sigma)
+
+
+class Step(NamedTuple, Generic[State]):
+    """What a step from t to s gives: the images at s, the clean ones that those at t stand for, and what it remembers.
+
+    The next step is given `state` back; a sampler that looks at nothing but the present image leaves it None.
+    """
+
+    x_s: Tensor
+    x_0: Tensor
+    state: State | None = None
 
 
 class Snapshot(NamedTuple):
@@ -37,11 +58,11 @@ class Snapshot(NamedTuple):
     x_0: Tensor
 
 
-class DiffusionSampler:
-    """Draws from a `Denoiser` step by step; subclasses implement `step`.
+class DiffusionSampler(Generic[State]):
+    """Draws from a `Denoiser` step by step; subclasses implement `step`, and say how often that evaluates the denoiser.
 
     Args:
-        steps: Evaluations of the denoiser; None for every integer time of the schedule.
+        steps: Number of steps; None for every integer time of the schedule.
         spacing: Which times: `leading`, `trailing`, `linspace`, `quadratic`, `log_snr`, or a list of times.
         clip: Clip the denoiser's image to [-1, 1] before it is used; not for points or latents.
         guidance: Scale of classifier-free guidance; 1 is the conditional model itself, 0 the unconditional one.
@@ -49,6 +70,8 @@ class DiffusionSampler:
     Raises:
         ValueError: `spacing` has an unknown name.
     """
+
+    evaluations_per_step = 1
 
     def __init__(
         self,
@@ -60,8 +83,20 @@ class DiffusionSampler:
         require_spacing(spacing)
         self.steps, self.spacing, self.clip, self.guidance = steps, spacing, clip, guidance
 
-    def step(self, denoise: "Denoise", x_t: Tensor, t: Level, s: Level, noise: IndexedNoise) -> Tensor:
-        """The images at the earlier time `s` from those at `t`; `denoise(x, level)` is the clean image."""
+    def step(
+        self, denoise: "Denoise", x_t: Tensor, t: Level, s: Level, noise: IndexedNoise, state: State | None
+    ) -> Step[State]:
+        """From the images (B, *image_shape) at `t` to those at the earlier time `s`.
+
+        Args:
+            denoise: `denoise(x, level)` is the clean image that x stands for at a level; `denoise.level(time)` is a
+                level between two times of the grid.
+            x_t: The images at `t`.
+            t: Where the step begins.
+            s: Where it ends.
+            noise: What is random in it.
+            state: What the step before remembered; None in the first.
+        """
         raise TypeError(f"{type(self).__name__} must define step")
 
     def levels(self, schedule: Schedule) -> list[Level]:
@@ -83,6 +118,10 @@ class DiffusionSampler:
                 f"(steps={self.steps}, spacing={self.spacing}); take more steps, or spacing=trailing"
             )
         return levels
+
+    def evaluations(self, schedule: Schedule) -> int:
+        """How often an image's denoiser is evaluated from start to end; guidance may evaluate more than one network."""
+        return self.evaluations_per_step * (len(self.levels(schedule)) - 1)
 
     def require(self, model: object) -> None:
         """Check that the model is a denoiser with a schedule that has the times, and with classes for guidance.
@@ -149,10 +188,10 @@ class DiffusionSampler:
         guided = model if self.guidance == 1 else ClassifierFreeGuidance(model, self.guidance)
         denoise = Denoise(guided, label, self.clip)
         levels = self.levels(model.schedule)
-        x_t = start * math.hypot(levels[0].alpha, levels[0].sigma)
+        x_t, state = start * math.hypot(levels[0].alpha, levels[0].sigma), None
         for t, s in pairwise(levels):
-            x_s = self.step(denoise, x_t, t, s, noise)
-            yield Snapshot(t.time, x_t, denoise.latest)
+            x_s, x_0, state = self.step(denoise, x_t, t, s, noise, state)
+            yield Snapshot(t.time, x_t, x_0)
             x_t = x_s
         yield Snapshot(levels[-1].time, x_t, x_t)
 
@@ -162,15 +201,20 @@ class Denoise:
 
     def __init__(self, model: Denoiser, label: Tensor | None, clip: bool) -> None:
         self.model, self.label, self.clip = model, label, clip
-        self.latest: Tensor
+
+    def level(self, time: float) -> Level:
+        """The level at a time that need not be in the grid; of a discrete schedule at the nearest integer time."""
+        schedule = self.model.schedule
+        times = [round(time)] if schedule.discrete else [time]
+        alpha, sigma = schedule(as_times(times, schedule), torch.float64)
+        return Level(times[0], float(alpha), float(sigma))
 
     def __call__(self, x_t: Tensor, level: Level) -> Tensor:
-        """The clean image (B, *image_shape) that `x_t` stands for at `level`; the last one stays in `latest`."""
+        """The clean image (B, *image_shape) that `x_t` stands for at `level`."""
         real = None if self.model.schedule.discrete else torch.promote_types(x_t.dtype, torch.float32)
         t = torch.full((len(x_t),), level.time, dtype=real, device=x_t.device)
         x_0 = self.model(x_t, t, self.label)
-        self.latest = x_0.clamp(-1, 1) if self.clip else x_0
-        return self.latest
+        return x_0.clamp(-1, 1) if self.clip else x_0
 
 
 def step_variance(t: Level, s: Level) -> float:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from genexp.sampling.base import Denoise, DiffusionSampler, Level, posterior_variance
+from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step, posterior_variance
 from genexp.tensors import IndexedNoise
 
 
-class DDIM(DiffusionSampler):
+class DDIM(DiffusionSampler[None]):
     """Keep the noise direction of x_t, at the noise level of s: x_s = alpha_s x_0 + sqrt(sigma_s^2 - r^2) eps + r z.
 
     eps = (x_t - alpha_t x_0) / sigma_t is taken from the clipped image, and r = eta times the deviation of x_s given
@@ -17,7 +17,7 @@ class DDIM(DiffusionSampler):
     Reference: Song et al., "Denoising Diffusion Implicit Models" (2021), equations 12 and 16.
 
     Args:
-        steps: Evaluations of the denoiser; None for every integer time of the schedule.
+        steps: Number of steps, of one evaluation each; None for every integer time of the schedule.
         eta: Share of fresh noise in [0, 1]; 1 has the variances of ancestral sampling.
         spacing: Which times, see `time_grid`.
         clip: Clip the denoised image to [-1, 1].
@@ -40,10 +40,12 @@ class DDIM(DiffusionSampler):
             raise ValueError(f"eta must lie in [0, 1], got {eta}")
         self.eta = eta
 
-    def step(self, denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: IndexedNoise) -> Tensor:
+    def step(
+        self, denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: IndexedNoise, state: None = None
+    ) -> Step[None]:
         """x_s from x_t along the noise that x_t holds."""
         x_0 = denoise(x_t, t)
         epsilon = (x_t - t.alpha * x_0) / t.sigma
         fresh = self.eta**2 * posterior_variance(t, s)
         x_s = s.alpha * x_0 + (s.sigma**2 - fresh) ** 0.5 * epsilon
-        return x_s + fresh**0.5 * noise.normal(*x_t.shape[1:]) if fresh > 0 else x_s
+        return Step(x_s + fresh**0.5 * noise.normal(*x_t.shape[1:]) if fresh > 0 else x_s, x_0)

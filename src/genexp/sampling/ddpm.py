@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from genexp.sampling.base import Denoise, DiffusionSampler, Level, posterior_variance, step_variance
+from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step, posterior_variance, step_variance
 from genexp.tensors import IndexedNoise
 
 VARIANCES = {"fixed_small": posterior_variance, "fixed_large": step_variance}
 
 
-class DDPM(DiffusionSampler):
+class DDPM(DiffusionSampler[None]):
     """The mean of x_s given x_t and the denoised image, plus noise of a fixed variance; no noise in the last step.
 
     mean = (alpha_t / alpha_s) (sigma_s / sigma_t)^2 x_t + alpha_s (v / sigma_t^2) x_0, with v the variance of x_t
@@ -19,7 +19,7 @@ class DDPM(DiffusionSampler):
     Reference: Ho et al., "Denoising Diffusion Probabilistic Models" (2020), equations 6 and 7.
 
     Args:
-        steps: Evaluations of the denoiser; None for every integer time of the schedule.
+        steps: Number of steps, of one evaluation each; None for every integer time of the schedule.
         variance: `fixed_small`, the variance of x_s given x_t and the image, right for a single image; or
             `fixed_large`, the variance of x_t given x_s, right for white noise.
         spacing: Which times, see `time_grid`.
@@ -43,11 +43,13 @@ class DDPM(DiffusionSampler):
             raise ValueError(f"variance must be one of {', '.join(VARIANCES)}, got {variance!r}")
         self.variance = variance
 
-    def step(self, denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: IndexedNoise) -> Tensor:
+    def step(
+        self, denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: IndexedNoise, state: None = None
+    ) -> Step[None]:
         """One draw of x_s given x_t."""
         x_0 = denoise(x_t, t)
         keep = (t.alpha / s.alpha) * (s.sigma / t.sigma) ** 2
         mean = keep * x_t + s.alpha * step_variance(t, s) / t.sigma**2 * x_0
         if s.sigma == 0:
-            return mean
-        return mean + VARIANCES[self.variance](t, s) ** 0.5 * noise.normal(*x_t.shape[1:])
+            return Step(mean, x_0)
+        return Step(mean + VARIANCES[self.variance](t, s) ** 0.5 * noise.normal(*x_t.shape[1:]), x_0)
