@@ -24,53 +24,35 @@ class Batch(TypedDict, total=False):
 class Schedule(Protocol):
     """Signal and noise levels of x_t = alpha x + sigma eps as functions of time, from clean data at 0 to `last`.
 
-    A `discrete` schedule has the integer times 0 .. `last`, in tensors of integers; any other has real times. The
-    signal-to-noise ratio falls with time; its logarithm log(alpha^2 / sigma^2) is time for solvers that know no other.
+    The signal-to-noise ratio falls with time; its logarithm is time for solvers that know no other.
     """
 
-    @property
-    def discrete(self) -> bool:
-        """Whether only integer times exist."""
-        ...
-
-    @property
-    def first(self) -> float:
-        """The time of the least noise that a network is trained at, above 0."""
-        ...
-
-    @property
-    def last(self) -> float:
-        """The time of the most noise; images grow from there."""
-        ...
+    discrete: bool  # only the integer times 0 .. last exist, in tensors of integers; else times are real
+    first: float  # the time of the least noise that a network is trained at, above 0
+    last: float  # the time of the most noise, where images grow from
 
     def __call__(self, t: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
         """Times (B,) to (alpha, sigma), each (B,), on the device of `t`."""
-        ...
 
     def times(self, place: Tensor) -> Tensor:
-        """Training times (B,) from places (B,) in [0, 1): evenly over [`first`, `last`], rising with the place."""
-        ...
+        """Training times (B,) from places (B,) uniform in [0, 1), rising with them."""
 
     def embedded(self, t: Tensor) -> Tensor:
-        """What a network is told of times (B,): numbers (B,), from about 0 to 1000 where sinusoids embed them."""
-        ...
+        """What a network is told of times (B,): numbers (B,)."""
 
     def log_snr(self, t: Tensor) -> Tensor:
         """log(alpha^2 / sigma^2) at times (B,), float64; infinite at clean data and where there is no signal."""
-        ...
 
     def at_snr(self, log_snr: Tensor) -> Tensor:
         """The inverse of `log_snr`: real times (B,), float64; of a discrete schedule between its integer ones."""
-        ...
 
 
 @runtime_checkable
 class Denoiser(Protocol):
     """The posterior mean E[x | x_t] of a diffusion process, whatever its network predicts.
 
-    Times are those of `schedule`: 0 is clean data (alpha = 1, sigma = 0), `schedule.last` almost pure noise, and the
-    denoiser is evaluated above 0 alone: a discrete process of T steps at the integers 1 .. T. A call without labels is
-    the unconditional mean.
+    Times are those of `schedule`, above 0: of a discrete process of T steps the integers 1 .. T. A call without labels
+    is the unconditional mean.
     """
 
     image_shape: tuple[int, ...]
