@@ -1,11 +1,15 @@
 """Two processes on the CPU (gloo): every family trains, the ranks agree, evaluation does not depend on their number."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import tiny
 from genexp.callbacks.checkpoint import Checkpoints
 from genexp.families.base import Family
+from genexp.runs.experiment import strategy_for
 
 pytestmark = pytest.mark.xdist_group("distributed")  # two processes a test: one test at a time
 TWO = ["trainer=ddp_cpu", "trainer.precision=32-true", "trainer.limit_val_batches=1"]
@@ -65,9 +69,25 @@ def test_an_evaluation_gives_the_same_value_for_any_world_size(tmp_path):
     assert values[0] == pytest.approx(values[1], rel=1e-10)
 
 
-def test_plain_ddp_is_refused_with_the_strategy_to_use(tmp_path):
-    with pytest.raises(ValueError, match="strategy: must be ddp_find_unused_parameters_true"):
-        tiny.run([*tiny.overrides_for("vae"), "trainer.strategy=ddp", "trainer.devices=2"])
+@pytest.mark.parametrize(
+    ("strategy", "devices", "used"),
+    [
+        ("ddp", 2, "ddp_find_unused_parameters_true"),
+        ("ddp_fork", 2, "ddp_fork_find_unused_parameters_true"),
+        ("auto", 2, "ddp_find_unused_parameters_true"),
+        ("auto", 1, "auto"),
+        ("fsdp", 2, "fsdp"),
+    ],
+)
+def test_parameters_without_a_gradient_are_expected_where_networks_take_turns(strategy, devices, used):
+    node = OmegaConf.create({"strategy": strategy, "devices": devices})
+    assert strategy_for(SimpleNamespace(updates={"critic": 0, "generator": 0}), node) == used
+    assert strategy_for(SimpleNamespace(updates={"network": 0}), node) == strategy
+
+
+def test_spawned_ranks_are_refused_with_the_strategy_to_use():
+    with pytest.raises(ValueError, match="strategy: must be ddp or ddp_fork, got ddp_spawn"):
+        tiny.run([*tiny.overrides_for("vae"), "trainer.strategy=ddp_spawn", "trainer.devices=2"])
 
 
 def test_a_batch_that_ranks_cannot_share_is_refused(tmp_path):

@@ -8,15 +8,18 @@ import sys
 
 import pytest
 
+import damage
 import tiny
 from dying import forked
+from genexp.callbacks.averaging import Averaging
 from genexp.callbacks.cadence import LogTerms
 from genexp.runs.errors import RankFailed
+from recorded import wandb_records
 
 pytestmark = pytest.mark.xdist_group("distributed")  # two processes a test: one test at a time
 PATIENCE = 20.0  # seconds within which a process that has to end must have ended; ranks waited 40 s for one another
 TWO = [*tiny.overrides_for("vae"), "trainer=ddp_cpu", "trainer.precision=32-true", "trainer.limit_val_batches=1"]
-AS_PROGRAMS = "trainer.strategy=ddp_find_unused_parameters_true"
+AS_PROGRAMS = "trainer.strategy=ddp"
 
 
 def at_batch(number, rank, what, monkeypatch):
@@ -83,6 +86,25 @@ def test_a_rank_that_dies_is_named(what, line, tmp_path, monkeypatch, capfd):
     assert folder.record["error"].startswith("RankFailed: rank 1 of 2")
     assert not folder.is_running
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_rank_that_fails_closes_its_loggers_and_a_resume_that_fails_in_it_changes_nothing(tmp_path, monkeypatch):
+    """The moment is one that no trial on copies can know of: a rank restores what it goes on from."""
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    typed = [*TWO, "logger=[tensorboard,wandb]", f"paths.outputs={tmp_path}"]
+    at_batch(8, 0, fail, monkeypatch)
+    with pytest.raises(RankFailed, match=r"^rank 0 of 2: shape must be square"):
+        tiny.run(typed)
+    folder = tiny.newest(tmp_path)
+    assert [each["exit"]["exit_code"] for each in wandb_records(folder) if each["type"] == "exit"] == [1]
+    events = events.EventAccumulator(str(folder.path / "tensorboard")).Reload()
+    logged = [int(row["images_seen"]) for row in folder.history() if "train/loss" in row]
+    assert [event.step for event in events.Scalars("train/loss")] == logged
+    monkeypatch.setattr(Averaging, "on_fit_start", lambda *_: fail())
+    before = damage.fingerprint(folder.path)
+    with pytest.raises(RankFailed, match=r"^rank [01] of 2: shape must be square"):
+        tiny.run([*typed, f"resume={folder.path}"])
+    assert damage.fingerprint(folder.path) == before
 
 
 def test_an_error_that_is_no_persons_fault_keeps_its_trace(tmp_path, monkeypatch):

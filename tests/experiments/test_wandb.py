@@ -1,30 +1,11 @@
 """What W&B stored is read back from the offline run file, with W&B's own tool."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 import tiny
-
-WANDB = Path(sys.executable).with_name("wandb")
-
-
-def records(folder):
-    files = sorted((folder.path / "wandb").glob("offline-run-*/*.wandb"))
-    out = []
-    for file in files:
-        done = subprocess.run(
-            [WANDB, "leet", "inspect", "--json", str(file)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        out += [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
-    return out
+from recorded import wandb_records as records
 
 
 def history(found):

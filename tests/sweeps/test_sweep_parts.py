@@ -109,7 +109,8 @@ def in_a_sweep(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("strategy", "devices"), [("ddp_fork", 2), ("ddp_find_unused_parameters_true", 1), ("auto", 2), ("fsdp", -1)]
+    ("strategy", "devices"),
+    [("ddp_fork_find_unused_parameters_true", 2), ("ddp_find_unused_parameters_true", 1), ("auto", 2), ("fsdp", -1)],
 )
 def test_several_processes_a_run_are_refused_where_one_process_runs_all_jobs(in_a_sweep, strategy, devices):
     from genexp.runs.experiment import require_safe_strategy

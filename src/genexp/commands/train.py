@@ -45,10 +45,10 @@ def train(config: DictConfig) -> float | None:
 
 
 def _fit(config: DictConfig, claim: Claim) -> float | None:
-    from genexp.commands.closing import close_run, report_failure
+    from genexp.commands.closing import close_loggers, close_run, last_values, report_failure
     from genexp.runs.build import quiet_lightning
     from genexp.runs.ranks import Ranks, launched
-    from genexp.runs.resuming import Start
+    from genexp.runs.start import Start
 
     folder = claim.folder
     try:
@@ -58,11 +58,14 @@ def _fit(config: DictConfig, claim: Claim) -> float | None:
             folder.discard_empty()
         raise
     trainer = experiment.trainer
-    start = Start(lambda: _announce(config, claim, experiment, point), trainer.loggers)
-    if claim.before is None or "fork" in str(config.trainer.strategy):
-        start.once(trainer)
-    else:
-        start.wait(trainer)
+    start = Start(
+        lambda: _announce(config, claim, experiment, point),
+        lambda well: close_loggers(experiment.loggers, last_values(folder) if well else {}, exit_code=0 if well else 1),
+        trainer.loggers,
+    )
+    start.wait(trainer)
+    if claim.is_new:
+        start.announce()
     trainer.callbacks.append(Ranks())
     begun = time.monotonic()
     try:
@@ -70,7 +73,7 @@ def _fit(config: DictConfig, claim: Claim) -> float | None:
             checkpoint = claim.checkpoint
             trainer.fit(experiment.model, datamodule=experiment.data, ckpt_path=checkpoint, weights_only=True)
     except BaseException as error:
-        if trainer.is_global_zero and start.done:
+        if trainer.is_global_zero and claim.taken_up:
             report_failure(folder, experiment, error)
         raise
     return close_run(folder, experiment, time.monotonic() - begun) if trainer.is_global_zero else None
@@ -130,8 +133,12 @@ def _parameter_counts(model: Any) -> dict[str, int]:
     return counts
 
 
-def _announce(config: DictConfig, claim: Claim, experiment: Any, point: Any) -> None:
-    """Write down that the run begins, say what is about to happen, give the loggers everything they should keep."""
+def _announce(config: DictConfig, claim: Claim, experiment: Any, point: Any) -> dict[str, Any]:
+    """Write down that the run begins, and say what is about to happen.
+
+    Returns:
+        What the loggers should keep of it.
+    """
     folder = claim.folder
     claim.take_up(OmegaConf.to_container(config))
     if point is not None:
@@ -141,10 +148,6 @@ def _announce(config: DictConfig, claim: Claim, experiment: Any, point: Any) -> 
     if point is not None and folder.record.get("data_digest", digest) != digest:
         print("data        other examples than the run was trained on so far", file=sys.stderr)
     folder.update_record(parameters=counts, data_digest=digest, precision=config.trainer.precision)
-    described = OmegaConf.to_container(config) | {"run": folder.record, "parameters": counts, "data_digest": digest}
-    for logger in experiment.loggers.values():
-        logger.log_hyperparams(described)
-        _ = logger.experiment  # opened here, in the parent of processes that a strategy may fork
     sizes = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     print(f"run         {shown_path(folder.path)}", file=sys.stderr)
     for number, line in enumerate(experiment.data.described()):
@@ -155,3 +158,4 @@ def _announce(config: DictConfig, claim: Claim, experiment: Any, point: Any) -> 
     if point is not None:
         owed = ", with the evaluation that was due" if point.evaluation_owed else ""
         print(f"resuming    after {point.images_seen:,} images{owed}", file=sys.stderr)
+    return OmegaConf.to_container(config) | {"run": folder.record, "parameters": counts, "data_digest": digest}

@@ -136,7 +136,7 @@ def _continued(folder: RunFolder, plain: dict[str, Any]) -> Claim:
     if not any(each.startswith("threads=") for each in typed_overrides()):
         plain["threads"] = stored["threads"]  # as before, and so the same rounding
     plain["group"] = plain["group"] or folder.record.get("group")
-    return Claim(folder, checkpoint, stored)
+    return Claim(folder, checkpoint, stored, resumed=folder.record.get("resumed", 0))
 
 
 def _checkpoint_of(folder: RunFolder, resume: str | None) -> Path | None:

@@ -18,7 +18,7 @@ from genexp.runs.monitor import value_directions
 from genexp.runs.past import tell
 from genexp.runs.provenance import chosen_threads
 
-MANUAL_DDP = "ddp_find_unused_parameters_true"
+_PLAIN_DDP = ("ddp", "ddp_fork", "ddp_notebook")
 
 
 @dataclass
@@ -71,7 +71,7 @@ def assemble(
     loggers = {"journal": journal, **build_dict(logger_nodes(config, folder))}
     if point is not None:
         tell(loggers, journal.past(point, repeats))
-    trainer = _trainer(config, folder, list(callbacks.values()), list(loggers.values()))
+    trainer = _trainer(config, folder, model, list(callbacks.values()), list(loggers.values()))
     return Experiment(data, model, callbacks, loggers, trainer)
 
 
@@ -104,7 +104,9 @@ def _told_by(folder: RunFolder) -> dict[str, str | None]:
     return {"directory": place, "save_dir": place, "run_id": record["id"], "group": record.get("group")}
 
 
-def _trainer(config: DictConfig, folder: RunFolder, callbacks: list[Callback], loggers: list[Any]) -> Trainer:
+def _trainer(
+    config: DictConfig, folder: RunFolder, model: Family, callbacks: list[Callback], loggers: list[Any]
+) -> Trainer:
     node = config.trainer.copy()
     if node.get("val_check_interval") is None:
         node.val_check_interval = max(1, math.ceil(config.training.evaluate_every / config.data.batch_size))
@@ -112,6 +114,7 @@ def _trainer(config: DictConfig, folder: RunFolder, callbacks: list[Callback], l
     if OmegaConf.is_dict(profiler) and profiler.get("dirpath") is None:
         profiler.dirpath = str(folder.path)
     require_safe_strategy(node.get("strategy", "auto"), node.devices)
+    node.strategy = strategy_for(model, node)
     if node.get("deterministic") is False and not torch.are_deterministic_algorithms_enabled():
         node.deterministic = None  # torch imports its compiler to switch off what is off
     with quiet_lightning():
@@ -124,15 +127,29 @@ def _trainer(config: DictConfig, folder: RunFolder, callbacks: list[Callback], l
         )
 
 
+def strategy_for(model: Family, trainer: DictConfig) -> Any:
+    """The strategy for a family: networks that take turns leave parameters without a gradient, which DDP must expect.
+
+    With one network it need not look for these in every batch, of which PyTorch would warn.
+    """
+    strategy = trainer.get("strategy", "auto")
+    if len(model.updates) == 1:
+        return strategy
+    if strategy == "auto" and not (trainer.devices == 1 and trainer.get("num_nodes", 1) == 1):
+        strategy = "ddp"  # as Lightning chooses
+    return f"{strategy}_find_unused_parameters_true" if strategy in _PLAIN_DDP else strategy
+
+
 def require_safe_strategy(strategy: Any, devices: Any) -> None:
-    """Refuse a strategy that fails with networks that take turns, and several processes a run where jobs share one.
+    """Refuse a strategy that cannot start a run's processes, and several processes a run where jobs share one.
 
     Raises:
         ValueError: it is one of these.
     """
-    if strategy == "ddp":
+    if str(strategy).startswith("ddp_spawn"):
         raise ValueError(
-            f"strategy must be {MANUAL_DDP} (networks that take turns leave parameters without a gradient), got ddp"
+            f"strategy must be ddp or ddp_fork, got {strategy}: processes that are spawned are sent all parts of a "
+            "run, which no file can hold"
         )
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode

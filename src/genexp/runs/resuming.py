@@ -6,13 +6,10 @@ value only serves to make one of these cannot act any more. The table is in docs
 
 import copy
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Callback, Trainer
-from lightning.pytorch.loggers import Logger
 from omegaconf import OmegaConf
 
 from genexp.callbacks.stored import restore
@@ -132,36 +129,6 @@ def _first_values(node: Any, seed: int) -> dict[str, Any]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build({key: value for key, value in node.items() if key != "compile"}).state_dict()
-
-
-class Start(Callback):
-    """Call `begin` once, on rank zero: when training starts, and so after everything has been restored.
-
-    Loggers come to the trainer only then, because Lightning opens them, and so their files, long before.
-
-    Args:
-        begin: What writes and says that the run begins.
-        loggers: The trainer's loggers.
-    """
-
-    def __init__(self, begin: Callable[[], None], loggers: list[Logger]) -> None:
-        self.begin, self.loggers, self.done = begin, loggers, False
-
-    def wait(self, trainer: Trainer) -> None:
-        """Begin when everything has been restored."""
-        trainer.loggers = []
-        trainer.callbacks.insert(0, self)
-
-    def once(self, trainer: Trainer) -> None:
-        """Begin, unless that has been done."""
-        trainer.loggers = self.loggers
-        if trainer.is_global_zero and not self.done:
-            self.begin()
-        self.done = True
-
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Begin before other callbacks, which may log."""
-        self.once(trainer)
 
 
 def _require_drawable(sampler: Any, source: Any) -> None:

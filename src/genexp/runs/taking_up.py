@@ -26,12 +26,19 @@ class Claim:
         checkpoint: The checkpoint to continue from, or None.
         before: The configuration that a continued run was trained with so far, as plain containers; None for a new run.
         is_further: Whether another process of the run, rank zero, writes the records.
+        resumed: How often it had been continued before.
     """
 
     folder: RunFolder
     checkpoint: Path | None = None
     before: dict[str, Any] | None = None
     is_further: bool = False
+    resumed: int = 0
+
+    @property
+    def taken_up(self) -> bool:
+        """Whether the folder says that this run trains, whichever of its processes wrote that."""
+        return self.is_new or (not self.is_further and self.folder.record.get("resumed", 0) > self.resumed)
 
     @property
     def is_new(self) -> bool:

@@ -77,7 +77,6 @@ class WandbRun(Logger):
         self._config: dict[str, Any] = {}
         self._best: dict[str, float] = {}
         self._run: Any = None
-        self._process = 0
         self._past: Past | None = None
         self._rows, self._sent = 0, 0
         self._states_steps = False
@@ -96,17 +95,9 @@ class WandbRun(Logger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The live W&B run, created at first use on rank zero alone.
-
-        A process that was forked after that connects to it anew, and W&B then knows of its folder by the environment
-        alone: without it pictures are written into the working folder, and the run names files that it does not have.
-        """
-        if self._run is not None and self._process != os.getpid():
-            os.environ["WANDB_DIR"] = str(self.directory)
+        """The live W&B run, created at first use on rank zero alone."""
         if self._run is None:
             import wandb
-
-            self._process = os.getpid()
 
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
