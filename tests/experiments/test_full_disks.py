@@ -158,3 +158,47 @@ def test_results_that_cannot_be_written_are_told_with_their_file(arguments, file
     disk.fill()
     said = line([each.format(run=run, disk=disk.path) for each in arguments], capsys)
     assert f"{disk.path / file}" in said
+
+
+@pytest.mark.parametrize(
+    ("logger", "place", "record"),
+    [
+        ("wandb", "directory", "wandb"),
+        ("tensorboard", "save_dir", "tensorboard"),
+        ("csv", "save_dir", "csv"),
+    ],
+)
+def test_a_run_goes_on_without_a_logger_whose_files_cannot_be_written(
+    logger, place, record, disk, filled_before, tmp_path, capfd
+):
+    if not disk.mounted:
+        pytest.skip("a limit on the size of files holds for all disks")
+    filled_before(loggers.Journal, "log_metrics", 3, False)
+    where = tmp_path / "run"
+    own = [f"logger={logger}", f"logger.{logger}.{place}={disk.path}"]
+    status, said = damage.answer(["train", *RECIPE, *own, f"run_dir={where}"], capfd)
+    (lost,) = [each for each in said.splitlines() if each.startswith("not kept")]
+    assert f"not kept    {disk.path}/{record}" in lost
+    assert "Traceback" not in said
+    assert status == 0
+    folder = RunFolder(where)
+    assert folder.record["state"] == "finished"
+    assert folder.history()[-1]["images_seen"] == 320
+
+
+def test_a_record_of_wandb_that_ends_early_is_told_and_takes_the_place_of_no_other(
+    disk, filled_before, tmp_path, capfd
+):
+    """Without pictures W&B alone writes, in a process of its own, which says nothing."""
+    if not disk.mounted:
+        pytest.skip("a limit on the size of files holds for all disks")
+    few = ["callbacks.evaluate=null", "callbacks.sample_grid=null", "training.monitor=null"]
+    own = ["logger=wandb", f"logger.wandb.directory={disk.path}", f"run_dir={tmp_path / 'run'}"]
+    typed = [each for each in RECIPE if not each.startswith("callbacks.")]
+    assert damage.answer(["train", *typed, *few, *own], capfd)[0] == 0
+    (earlier,) = disk.path.glob("wandb/offline-run-*")
+    filled_before(loggers.Journal, "log_metrics", 2, False)
+    status, said = damage.answer(["train", f"resume={tmp_path / 'run'}", "training.max_images=640"], capfd)
+    assert status == 0
+    assert f"not kept    {disk.path}/wandb (WandbRun): its file ends before the run; what follows is in" in said
+    assert earlier.is_dir()

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from genexp.callbacks.continuation import ResumePoint
 from genexp.record_files import is_there
+from genexp.runs.dispensable import dispensable, hush_writer_threads
 from genexp.runs.folder import JOURNAL, DamagedRun, RunFolder, write_atomically
 from genexp.runs.past import CAPTION, Past, Picture
 from genexp.runs.pictures import drawn
@@ -131,6 +132,12 @@ class TensorBoard(TensorBoardLogger):
     """Lightning's TensorBoard logger, with pictures; of a resumed run nothing is shown twice."""
 
     _past: Past | None = None
+    is_lost = False
+
+    @property
+    def place(self) -> str:
+        """Where its files are."""
+        return self.log_dir
 
     def remember(self, past: Past) -> None:
         """Let TensorBoard forget what was logged from the checkpoint on, then log again what lies behind it."""
@@ -141,6 +148,7 @@ class TensorBoard(TensorBoardLogger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         """TensorBoard's writer, opened at first use."""
+        hush_writer_threads()
         writer = super().experiment
         past, self._past = self._past, None
         if past is not None:
@@ -151,15 +159,27 @@ class TensorBoard(TensorBoardLogger):
         return writer
 
     @rank_zero_only
+    @dispensable
     def log_picture(self, key: str, grid: Grid, step: int, caption: str) -> None:
         """Add one picture to the key's slider."""
         self.experiment.add_image(key, drawn(grid), global_step=step)
+
+    log_hyperparams = dispensable(TensorBoardLogger.log_hyperparams)
+    log_metrics = dispensable(TensorBoardLogger.log_metrics)
+    save = dispensable(TensorBoardLogger.save)
+    finalize = dispensable(TensorBoardLogger.finalize)
 
 
 class Csv(CSVLogger):
     """Lightning's table of all lines; that of a resumed run is written anew from the journal."""
 
     _past: Past | None = None
+    is_lost = False
+
+    @property
+    def place(self) -> str:
+        """Where its files are."""
+        return self.log_dir
 
     def remember(self, past: Past) -> None:
         """Begin the table with what lies behind the checkpoint."""
@@ -176,6 +196,11 @@ class Csv(CSVLogger):
         for images_seen, values in past.values() if past else []:
             self.log_metrics(values, step=images_seen)
         return writer
+
+    log_hyperparams = dispensable(CSVLogger.log_hyperparams)
+    log_metrics = dispensable(CSVLogger.log_metrics)
+    save = dispensable(CSVLogger.save)
+    finalize = dispensable(CSVLogger.finalize)
 
 
 def save_png(image: Tensor, path: Path, caption: str | None = None) -> None:

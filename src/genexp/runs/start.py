@@ -49,8 +49,7 @@ class Start(Callback):
         if forks(trainer):
             self._at_exit = Finalize(self, self._end, ("failed", False), exitpriority=0)
         for logger in self.loggers:
-            logger.log_hyperparams(self._described)
-            _ = logger.experiment
+            logger.log_hyperparams(self._described)  # opens it
 
     def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """End the loggers where this process ends with the training."""

@@ -1,9 +1,12 @@
 """The files that W&B's offline runs leave in a run folder: which of them there are to upload."""
 
 import os
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 _SUPERSEDED = "superseded"
+_BLOCK = 32 * 1024
 
 
 def recorded(directory: Path, run_id: str) -> list[Path]:
@@ -27,3 +30,36 @@ def set_aside(folders: list[Path]) -> None:
         target = folder.parent / _SUPERSEDED / folder.name
         target.parent.mkdir(exist_ok=True)
         os.replace(folder, target)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether what was recorded in a folder reaches to the run's end; W&B does not say that it could not write.
+
+    A file is in the format of LevelDB's log: a header of 7 bytes, then blocks of 32 KiB of pieces of records. Each has
+    a checksum (4 bytes), a length (2), a kind (1: a whole record, 2, 3, 4: its first, further and last piece), content.
+    """
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    ended = False
+    for path in folder.glob("*.wandb"):
+        for content in _records(path.read_bytes()):
+            ended |= Record.FromString(content).WhichOneof("record_type") == "exit"
+    return ended
+
+
+def _records(content: bytes) -> Iterator[bytes]:
+    """The records of a file up to where it is cut."""
+    at, record = 7, b""
+    while at + 7 <= len(content):
+        left = _BLOCK - at % _BLOCK
+        if left < 7:
+            at += left
+            continue
+        length, kind = struct.unpack_from("<HB", content, at + 4)
+        piece = content[at + 7 : at + 7 + length]
+        if kind not in (1, 2, 3, 4) or len(piece) < length:
+            return
+        record = piece if kind in (1, 2) else record + piece
+        at += 7 + length
+        if kind in (1, 4):
+            yield record

@@ -11,9 +11,11 @@ import numpy as np
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from genexp.record_files import reason_of
+from genexp.runs.dispensable import dispensable, hush_log_of, lose
 from genexp.runs.past import Past
 from genexp.runs.pictures import drawn
-from genexp.runs.wandb_files import is_uploaded, recorded, set_aside
+from genexp.runs.wandb_files import is_uploaded, is_whole, recorded, set_aside
 from genexp.tensors import Grid
 from genexp.terminal import typed_path
 
@@ -74,6 +76,7 @@ class WandbRun(Logger):
             "tags": [tag(each) for each in [*(tags or []), *_environment_tags()]],
             "notes": notes,
         }
+        self.is_lost = False
         self._config: dict[str, Any] = {}
         self._best: dict[str, float] = {}
         self._run: Any = None
@@ -81,6 +84,11 @@ class WandbRun(Logger):
         self._rows, self._sent = 0, 0
         self._states_steps = False
         self._superseded: list[Path] = []
+
+    @property
+    def place(self) -> str:
+        """Where its files are."""
+        return str(self.directory / "wandb")
 
     @property
     def name(self) -> str:
@@ -108,6 +116,7 @@ class WandbRun(Logger):
                     resume="allow",
                     settings=wandb.Settings(console="off", silent=True, x_disable_stats=_stats_off()),
                 )
+            hush_log_of("wandb")
             self._run.define_metric(AXIS, hidden=True)
             self._run.define_metric("*", step_metric=AXIS)
             past, self._past = self._past, None
@@ -116,19 +125,21 @@ class WandbRun(Logger):
         return self._run
 
     @rank_zero_only
+    @dispensable
     def log_hyperparams(self, params: Mapping[str, Any], *_: Any, **__: Any) -> None:
         """Store the configuration and whatever describes the run."""
         self._config |= dict(params)
-        if self._run is not None:
-            self._run.config.update(dict(params), allow_val_change=True)
+        self.experiment.config.update(dict(params), allow_val_change=True)
 
     @rank_zero_only
+    @dispensable
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log one row at `step` images seen."""
         row = {name: float(value) for name, value in metrics.items()}
         self._log({AXIS: step, **row, **self._update_best(row)})
 
     @rank_zero_only
+    @dispensable
     def log_picture(self, key: str, grid: Grid, step: int, caption: str) -> None:
         """Log one grid under its fixed key."""
         self._log(_picture(key, drawn(grid).movedim(0, -1).contiguous().numpy(), step, caption))
@@ -185,13 +196,22 @@ class WandbRun(Logger):
 
     @rank_zero_only
     def close(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
-        """Write the summary and finish the run."""
-        if self._run is not None:
-            self._run.summary.update(dict(summary))
-            self._run.finish(exit_code=exit_code)
-            self._run = None
+        """Write the summary and finish the run; of an offline one that is not whole, earlier files stay beside it."""
+        if self._run is None:
+            return
+        run, self._run = self._run, None
+        try:
+            run.summary.update(dict(summary))
+            run.finish(exit_code=exit_code)
+        except OSError as error:
+            if not self.is_lost:
+                lose(self, reason_of(error))
+        folder = Path(run.dir).parent
+        if self._settings["mode"] == "offline" and not self.is_lost and not is_whole(folder):
+            lose(self, "its file ends before the run")
+        if not self.is_lost:
             set_aside(self._superseded)
-            self._superseded = []
+        self._superseded = []
 
     def sync_command(self) -> str | None:
         """The command that uploads this run, when it was recorded offline."""
