@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from genexp.runs.config import compose, resolved
+from genexp.config.compose import compose, resolved
 
 KEY = "fd/digits_classifier@42f2cb7d"
 

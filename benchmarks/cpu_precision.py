@@ -6,8 +6,8 @@ import time
 
 import torch
 
+from genexp.hardware import cpu_features
 from genexp.networks.unet import UNet
-from genexp.runs.provenance import cpu_features
 
 
 def step_seconds(network, optimizer, images, bf16: bool, repeats: int) -> float:

@@ -27,8 +27,8 @@ from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.metrics.kernel import KernelDistance
 from genexp.evaluation.metrics.precision_recall import PrecisionRecall
 from genexp.evaluation.moments import Moments
+from genexp.hardware import cpu_features
 from genexp.networks.compact_vgg import CompactVGG
-from genexp.runs.provenance import cpu_features
 from genexp.shipped import ASSETS
 from genexp.tensors import to_float
 

@@ -14,11 +14,12 @@ import torch
 from lightning import Callback
 from omegaconf import OmegaConf
 
-from genexp.runs.build import build, quiet_lightning
-from genexp.runs.config import compose, resolved
-from genexp.runs.experiment import assemble
+from genexp.config.compose import compose, resolved
+from genexp.config.instantiate import build
+from genexp.config.monitor import settle_monitor
 from genexp.runs.folder import RunFolder
-from genexp.runs.monitor import settle_monitor
+from genexp.training.assemble import assemble
+from genexp.training.quiet import quiet_lightning
 
 CASES = {
     "diffusion 32x32": ["model=diffusion", "model/network=unet_small", "data=shapes", "data.batch_size=16"],

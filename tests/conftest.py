@@ -30,7 +30,14 @@ import torch
 torch.set_num_threads(1)
 
 MOST_PROCESSES = 4  # of more than 1 GB each; pytest -n 8 takes more, -n 0 one
-SLOW = ("tests/sweeps/", "tests/ablations/", "tests/notebooks/", "tests/runs/test_validation.py", "tests/experiments/")
+SLOW = (
+    "tests/sweeps/",
+    "tests/pool/",
+    "tests/ablations/",
+    "tests/notebooks/",
+    "tests/config/test_validation.py",
+    "tests/experiments/",
+)
 
 
 def pytest_collection_modifyitems(items):

@@ -12,9 +12,9 @@ from genexp.evaluation.dino_extractor import DinoFeatures
 from genexp.evaluation.inception import InceptionFeatures
 from genexp.evaluation.perceptual_networks import LpipsDistance
 from genexp.evaluation.vgg_extractor import VggFeatures
+from genexp.files.json_records import DamagedFile
 from genexp.networks.trained import trained_network
 from genexp.networks.vgg import VGG
-from genexp.record_files import DamagedFile
 from genexp.shipped import ASSETS, WrongDigest
 from genexp.weights_files import checked_digest, read_state
 

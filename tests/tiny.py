@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from genexp.commands.train import train
-from genexp.runs.config import compose
+from genexp.config.compose import compose
 from genexp.runs.folder import RunFolder, runs_under
 
 SMALL = {

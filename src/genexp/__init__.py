@@ -13,7 +13,7 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     """Import lazily: `import genexp` costs nothing until something is used."""
     if name == "load_run":
-        from genexp.runs.load import load_run
+        from genexp.inference.run import load_run
 
         return load_run
     raise AttributeError(f"module 'genexp' has no attribute {name!r}")

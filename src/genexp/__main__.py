@@ -64,6 +64,10 @@ def main(argv: list[str] | None = None) -> int:
 
         return complete(arguments, COMMANDS)
     name = arguments[0]
+    if name == "_serve":  # typed by a sweep for the process that starts its jobs
+        from genexp.pool.server import serve
+
+        serve(arguments[1:], main, ("genexp.commands.train", "genexp.commands.evaluate"))
     if name in ("-V", "--version"):
         from importlib.metadata import version
 
@@ -82,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run(name: str, arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         from genexp.commands.usage import usage
-        from genexp.runs.config import conf_dir
+        from genexp.config.compose import conf_dir
 
         path = conf_dir() / f"{name}.yaml"
         if path.is_file():
@@ -98,7 +102,7 @@ def _run(name: str, arguments: list[str]) -> int:
     own = getattr(module, "main", None)
     if own is not None:
         return own(arguments)
-    from genexp.runs.launch import launch
+    from genexp.commands.launch import launch
 
     launch(name, getattr(module, name), arguments)
     return 0

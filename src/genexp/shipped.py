@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypedDict
 
-from genexp.record_files import read_json
+from genexp.files.json_records import read_json
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 

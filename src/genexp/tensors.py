@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genexp.record_files import open_regular
+from genexp.files.json_records import open_regular
 
 
 def expand_to(values: Tensor, image: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from genexp.record_files import open_regular, reason_of
+from genexp.files.json_records import open_regular, reason_of
 from genexp.shipped import WrongDigest
 from genexp.tensors import require_sound
 

@@ -23,8 +23,8 @@ class PoolLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare for the batches of one sweep."""
-        from genexp.runs.validation import require_settings
-        from genexp.sweeps.launching import Launching
+        from genexp.config.validation import require_settings
+        from genexp.sweeps.local_launcher import Launching
 
         require_settings(self.settings, "hydra.launcher")
         self.launching = Launching(hydra_context, config, **self.settings)
@@ -47,8 +47,8 @@ class SubmititLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare for the batches of one sweep."""
-        from genexp.runs.validation import require_settings
-        from genexp.sweeps.submitting import Submitting
+        from genexp.config.validation import require_settings
+        from genexp.sweeps.slurm_launcher import Submitting
 
         require_settings(self.settings, "hydra.launcher")
         self.launching = Submitting(hydra_context, config, **self.settings)
@@ -71,7 +71,7 @@ class OptunaSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare the study."""
-        from genexp.runs.validation import require_settings
+        from genexp.config.validation import require_settings
         from genexp.sweeps.study.search import make_search
 
         require_settings(self.settings, "hydra.sweeper")

@@ -10,8 +10,8 @@ import pytest
 from scipy.stats import t
 
 from genexp.ablations.plan import make_plan
+from genexp.ablations.report.verdicts import VERDICTS
 from genexp.ablations.spec import read_ablation
-from genexp.reports.ablation.judging import VERDICTS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/ablations.md"

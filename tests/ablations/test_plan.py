@@ -8,7 +8,7 @@ from noise_ablation import NOISE
 
 from genexp.ablations.plan import make_plan
 from genexp.ablations.running import require_composable
-from genexp.sweeps.record import Job
+from genexp.pool.record import Job
 
 
 def test_variants_that_draw_differently_share_one_training_a_seed():

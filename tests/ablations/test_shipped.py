@@ -6,7 +6,7 @@ from genexp.ablations.finding import ablation_files
 from genexp.ablations.plan import make_plan
 from genexp.ablations.spec import SCALES, read_ablation
 from genexp.ablations.variants import with_every_value
-from genexp.commands.validate import problems_of
+from genexp.config.check import problems_of
 
 FILES = ablation_files("glob(*)")
 

@@ -9,8 +9,8 @@ import damage
 from genexp.ablations.measurements import MeasurementFolder
 from genexp.ablations.plan import make_plan
 from genexp.ablations.status import status_of
+from genexp.pool.record import SweepFolder
 from genexp.runs.folder import RunFolder
-from genexp.sweeps.record import SweepFolder
 
 SMALL = dataclasses.replace(NOISE, axes={axis: NOISE.axes[axis] for axis in ("eta", "width")})
 NOW = make_plan(SMALL, [])

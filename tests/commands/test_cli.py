@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from genexp.commands.usage import usage
-from genexp.runs.config import conf_dir
-from genexp.runs.refusals import options
+from genexp.config.compose import conf_dir
+from genexp.config.composition_errors import options
 
 
 def genexp(*arguments, cwd=None):

@@ -9,7 +9,7 @@ import pytest
 from genexp.__main__ import COMMANDS, main
 from genexp.commands.completion import offers
 from genexp.commands.shells import HOW, INSTALL, UNINSTALL
-from genexp.runs.refusals import options
+from genexp.config.composition_errors import options
 
 
 def offered(line):

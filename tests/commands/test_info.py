@@ -1,7 +1,8 @@
 import pytest
 
 from genexp.commands import info
-from genexp.runs.provenance import chosen_threads, cpu_features, git_state, versions
+from genexp.hardware import chosen_threads, cpu_features
+from genexp.runs.provenance import git_state, versions
 
 
 def test_info_says_versions_devices_and_places(capsys, tmp_path, monkeypatch):

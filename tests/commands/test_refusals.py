@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from genexp.commands.launch import _before_overrides, launch
 from genexp.commands.train import train
-from genexp.commands.validate import problems_of
-from genexp.runs.launch import _before_overrides, launch
+from genexp.config.check import problems_of
 
 LINES = {
     "trainer.max_epoch=7": "trainer.max_epoch: does not exist in trainer; did you mean max_epochs? "

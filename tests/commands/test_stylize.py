@@ -9,9 +9,9 @@ from PIL import Image
 
 import tiny
 from genexp.commands.stylize import stylize
+from genexp.config.compose import compose
 from genexp.data.source import BadImage
 from genexp.families.terms import NonFiniteLoss
-from genexp.runs.config import compose
 
 FAST = ["size=32", "steps=3", "device=cpu"]
 
@@ -134,7 +134,7 @@ def test_pictures_are_checked_first(pictures, tmp_path):
 
 def test_a_missing_picture_is_told_before_anything_is_imported_or_checked(pictures, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.setitem(sys.modules, "genexp.runs.validation", None)
+    monkeypatch.setitem(sys.modules, "genexp.config.validation", None)
     for wrong in (["content=missing.jpg", "style=style.jpg"], ["content=content.png", "style=missing.jpg"]):
         with pytest.raises(FileNotFoundError, match=r"must be a picture file .* got missing\.jpg"):
             run(*wrong)

@@ -7,10 +7,10 @@ import pytest
 
 import tiny
 from genexp.commands import train
-from genexp.commands.closing import close_run
-from genexp.runs.config import compose
+from genexp.config.compose import compose
 from genexp.runs.folder import RunFolder
-from genexp.runs.taking_up import Claim
+from genexp.training.closing import close_run
+from genexp.training.taking_up import Claim
 
 
 @pytest.fixture
@@ -23,12 +23,12 @@ def folder(tmp_path):
 
 @pytest.fixture
 def cannot_be_assembled(monkeypatch):
-    import genexp.runs.experiment
+    import genexp.training.assemble
 
     def refused(*_):
         raise ValueError("model must be another")
 
-    monkeypatch.setattr(genexp.runs.experiment, "assemble", refused)
+    monkeypatch.setattr(genexp.training.assemble, "assemble", refused)
 
 
 @pytest.mark.usefixtures("cannot_be_assembled")

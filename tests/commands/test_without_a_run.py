@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from genexp.commands.evaluate import evaluate
+from genexp.commands.launch import launch
 from genexp.commands.sample import sample
 from genexp.commands.stylize import stylize
-from genexp.runs.launch import launch
 
 COMMANDS = {"sample": sample, "evaluate": evaluate, "stylize": stylize}
 PICTURES = ["content=china.jpg", "style=flower.jpg", "method=adain"]

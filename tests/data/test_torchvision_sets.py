@@ -11,10 +11,10 @@ import torchvision.datasets.cifar
 import torchvision.datasets.stl10
 from PIL import Image
 
+from genexp.config.messages import told
 from genexp.data.datamodule import ImageData
 from genexp.data.source import BadImage
 from genexp.data.torchvision_sets import DownloadError, Torchvision
-from genexp.runs.errors import told
 
 _DIGITS = [str(i) for i in range(10)]
 _TRAIN_TEST = {"train": {"train": True}, "test": {"train": False}}

@@ -3,6 +3,7 @@
 import pytest
 from hydra.utils import instantiate
 
+from genexp.config.compose import compose
 from genexp.data.datamodule import ImageData
 from genexp.data.digits import Digits
 from genexp.evaluation.canaries import CANARIES, RealImages, moved
@@ -16,7 +17,6 @@ from genexp.evaluation.metrics.modes import Modes, PointModes
 from genexp.evaluation.metrics.precision_recall import DensityCoverage, PrecisionRecall
 from genexp.evaluation.metrics.vendi import Vendi
 from genexp.evaluation.uncertainty import interval
-from genexp.runs.config import compose
 
 METRICS = {
     "kid": KernelDistance,

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import tiny
+from genexp.config.compose import compose
 from genexp.evaluation.extractors import ClassifierFeatures
 from genexp.evaluation.worth import FEATURES, features_worth, too_short
-from genexp.runs.config import compose
 
 
 @pytest.mark.parametrize(

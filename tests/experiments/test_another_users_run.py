@@ -9,10 +9,10 @@ from PIL import Image
 
 import tiny
 from genexp.commands.evaluate import evaluate
+from genexp.commands.launch import launch
 from genexp.commands.sample import sample
 from genexp.commands.train import train
-from genexp.runs.config import compose, load_config
-from genexp.runs.launch import launch
+from genexp.config.compose import compose, load_config
 from genexp.runs.trust import wrote_run
 
 

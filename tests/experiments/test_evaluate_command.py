@@ -10,9 +10,9 @@ from PIL import Image
 import tiny
 from genexp.commands.evaluate import evaluate
 from genexp.commands.sample import sample
+from genexp.config.compose import compose
 from genexp.evaluation.protocol import Protocol
-from genexp.runs.config import compose
-from genexp.runs.samples import Samples
+from genexp.inference.generated import Samples
 from tiny import run
 
 KEY = "fd/digits_classifier@42f2cb7d"
@@ -284,7 +284,7 @@ def test_a_model_that_draws_nothing_is_refused(tmp_path):
 
 
 def test_the_same_seed_gives_the_same_images_on_any_batch_size(trained):
-    from genexp.runs.load import load_run
+    from genexp.inference.run import load_run
 
     loaded = load_run(trained.path)
     sets = [

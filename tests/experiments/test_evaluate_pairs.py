@@ -7,9 +7,9 @@ from PIL import Image
 
 import tiny
 from genexp.commands.evaluate import evaluate
+from genexp.config.compose import compose
 from genexp.evaluation.images import sampled_rows
 from genexp.evaluation.protocol import Protocol
-from genexp.runs.config import compose
 
 NAMES = {"content_distance", "style_distance"}
 ADAIN = [

@@ -5,7 +5,7 @@ import torch
 
 import tiny
 from genexp.commands.validate import options
-from genexp.runs.config import compose
+from genexp.config.compose import compose
 
 EMBEDDED = {"digits", "shapes", "toy2d", "stacked_digits", "content_style"}
 ONE_STEP = [

@@ -11,8 +11,8 @@ import pytest
 import damage
 import tiny
 from genexp.callbacks.checkpoint import Checkpoints, load_checkpoint
-from genexp.runs import loggers
 from genexp.runs.folder import RunFolder
+from genexp.tracking import journal as loggers
 
 RECIPE = [
     *(each for each in tiny.overrides_for("vae") if not each.startswith("callbacks.sample_grid")),

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import tiny
-from genexp import writing
 from genexp.__main__ import main
 from genexp.callbacks.cadence import StopAfter
+from genexp.files import writing
 from genexp.ramps import Constant
-from genexp.runs.resuming import FIXED, JUDGING
+from genexp.training.resuming import FIXED, JUDGING
 
 STATE = ("state_dict", "averaged", "optimizer_states", "counters", "ImageData")
 TABLE = [

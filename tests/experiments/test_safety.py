@@ -9,7 +9,7 @@ import torch
 import tiny
 from genexp.callbacks.checkpoint import load_checkpoint
 from genexp.families.terms import NonFiniteLoss, TermLog
-from genexp.writing import replace_file
+from genexp.files.writing import replace_file
 
 
 @pytest.mark.parametrize("family", ["vae", "gan", "diffusion"])

@@ -9,7 +9,7 @@ from PIL import Image
 import genexp
 import tiny
 from genexp.commands.sample import sample
-from genexp.runs.config import compose
+from genexp.config.compose import compose
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_what_is_drawn_otherwise_lies_in_a_folder_of_its_own(runs, tmp_path):
 
 
 def test_a_drawing_that_fails_leaves_its_folder_as_it_was(runs, tmp_path, monkeypatch):
-    from genexp.runs.drawing import Drawing
+    from genexp.inference.drawing import Drawing
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -119,8 +119,8 @@ def test_another_sampler_can_be_named(runs, tmp_path):
 
 
 def test_interpolation_begins_and_ends_at_the_samples(runs, tmp_path):
-    from genexp.runs.drawing import Drawing
-    from genexp.runs.load import load_run
+    from genexp.inference.drawing import Drawing
+    from genexp.inference.run import load_run
 
     run = load_run(runs["diffusion"].path)
     drawing = Drawing(run, run.config.sampler, "cpu", seed=0, batch_size=5, label=2)

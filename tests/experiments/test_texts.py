@@ -6,9 +6,9 @@ import sys
 import pytest
 import yaml
 
+from genexp.commands.launch import launch
 from genexp.commands.sample import sample
 from genexp.commands.train import train
-from genexp.runs.launch import launch
 from tiny import overrides_for
 
 

@@ -134,8 +134,8 @@ def test_an_impossible_mode_is_refused(tmp_path):
 
 
 def test_wandbs_own_variables_go_before_the_defaults_and_what_is_typed_before_both(monkeypatch):
-    from genexp.runs.config import compose
-    from genexp.runs.wandb_run import WandbRun
+    from genexp.config.compose import compose
+    from genexp.tracking.wandb_run import WandbRun
 
     for name in ("PROJECT", "ENTITY", "NAME", "RUN_GROUP", "JOB_TYPE", "NOTES", "TAGS"):
         monkeypatch.setenv(f"WANDB_{name}", f"{name.lower()},b" if name == "TAGS" else name.lower())

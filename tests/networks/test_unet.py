@@ -8,12 +8,12 @@ import torch
 from diffusers import UNet2DModel
 from hydra.utils import instantiate
 
+from genexp.config.compose import compose
 from genexp.networks.attention import PixelAttention
 from genexp.networks.blocks import Downsample, ResidualBlock, Upsample, group_norm
 from genexp.networks.embeddings import sinusoidal
 from genexp.networks.unet import UNet
 from genexp.networks.unet_weights import from_diffusers, to_diffusers
-from genexp.runs.config import compose
 
 
 def diffusers_unet(channels, sizes, attention, blocks=2, heads=None, groups=32, num_classes=None):

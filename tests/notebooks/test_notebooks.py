@@ -12,8 +12,8 @@ import pytest
 from nbclient import NotebookClient
 from test_wandb import history, records
 
+from genexp.inference.run import load_run
 from genexp.runs.folder import RunFolder
-from genexp.runs.load import load_run
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))

@@ -7,10 +7,10 @@ from hydra.errors import HydraException
 from test_lines_run import CHOICES, LOADED, RUN
 from typed_lines import PAGES, all_lines, choices, snippets_of, words_of
 
+from genexp.commands.launch import _source
 from genexp.commands.reproduce import as_hydra_has_it
-from genexp.commands.validate import problems_of
-from genexp.runs.config import compose, initialised
-from genexp.runs.launch import _source
+from genexp.config.check import problems_of
+from genexp.config.compose import compose, initialised
 
 ELSEWHERE = {
     "pip install uv": "the registry is not asked by tests; .ci/run does it where uv is missing",

@@ -8,14 +8,14 @@ import pytest
 from stored_runs import FD, PROTOCOL, evaluation, write_run
 
 from genexp.reports.comparison import compare_runs
-from genexp.reports.directions import METRICS, direction
-from genexp.reports.finding import find_run_folders
 from genexp.reports.formatting import brief_texts, row_names, short_names, text_table
-from genexp.reports.markup import digest_text
-from genexp.reports.measurements import MixedProtocols
-from genexp.reports.reading import LEFT_OUT, read_run, read_runs
 from genexp.reports.selection import without_debug_and_failed
+from genexp.runs.directions import METRICS, direction
+from genexp.runs.find import find_run_folders
 from genexp.runs.folder import RunFolder
+from genexp.runs.markup import digest_text
+from genexp.runs.measurements import MixedProtocols
+from genexp.runs.stored import LEFT_OUT, read_run, read_runs
 
 
 def compared(folder, **options):
@@ -49,7 +49,7 @@ def test_keys_that_only_place_or_name_a_run_do_not_separate_it(tmp_path):
 
 
 def test_what_the_identity_of_a_run_leaves_out_is_left_out_here_too():
-    from genexp.runs.config import VOLATILE
+    from genexp.config.compose import VOLATILE
 
     assert set(VOLATILE) <= set(LEFT_OUT)
 

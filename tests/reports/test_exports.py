@@ -10,9 +10,9 @@ from stored_runs import FD, write_run
 
 from genexp.reports.comparison import compare_runs
 from genexp.reports.exports import as_csv, as_json, as_latex, as_markdown, write_tables
-from genexp.reports.finding import find_run_folders
 from genexp.reports.formatting import NumberFormat
-from genexp.reports.reading import read_runs
+from genexp.runs.find import find_run_folders
+from genexp.runs.stored import read_runs
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from stored_runs import FD, write_run
 
 from genexp.reports.comparison import compare_runs
 from genexp.reports.curves import thinned
-from genexp.reports.finding import find_run_folders
 from genexp.reports.page import write_page
 from genexp.reports.pictures import pictures_of
-from genexp.reports.reading import read_runs
+from genexp.runs.find import find_run_folders
+from genexp.runs.stored import read_runs
 
 
 def compared(folder):

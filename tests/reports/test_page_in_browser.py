@@ -8,9 +8,9 @@ from contrast import CONTRAST
 from stored_runs import FD, write_run
 
 from genexp.reports.comparison import compare_runs
-from genexp.reports.finding import find_run_folders
 from genexp.reports.page import write_page
-from genexp.reports.reading import read_runs
+from genexp.runs.find import find_run_folders
+from genexp.runs.stored import read_runs
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -10,9 +10,9 @@ import pytest
 import damage
 import tiny
 from genexp.__main__ import main
-from genexp.commands.closing import close_run
 from genexp.runs.folder import RunFolder, newest_unfinished
 from genexp.runs.records import DamagedRun, require_readable
+from genexp.training.closing import close_run
 
 RECORDS = {
     "run.json": damage.shapes()

@@ -11,8 +11,8 @@ from PIL import Image
 
 import genexp
 from genexp.__main__ import main
-from genexp.reports.reading import read_run
 from genexp.runs.folder import RunFolder
+from genexp.runs.stored import read_run
 from genexp.tensors import to_uint8
 
 STORED = Path(__file__).parents[1] / "earlier_runs"

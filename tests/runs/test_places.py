@@ -6,12 +6,13 @@ import pytest
 from PIL import Image
 
 import tiny
+from genexp.commands.launch import _source
 from genexp.commands.train import train
-from genexp.runs.build import build
-from genexp.runs.config import compose, load_recorded
-from genexp.runs.launch import _source
+from genexp.config.compose import compose
+from genexp.config.instantiate import build
+from genexp.inference.image_sets import open_side
 from genexp.runs.places import with_absolute_places
-from genexp.runs.sides import open_side
+from genexp.runs.records import load_recorded
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from dying import forked
-from genexp.partial_files import A_DAY, partial_path, remove_abandoned
+from genexp.files.partial import A_DAY, partial_path, remove_abandoned
 from genexp.runs.staging import staged
 
 

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
-from genexp.runs import build
+from genexp.config import instantiate as build
+from genexp.inference.results import _to_wandb
 from genexp.runs.folder import RunFolder
-from genexp.runs.results import _to_wandb
 from genexp.runs.strangers import data_of
-from genexp.runs.taking_up import Claim
 from genexp.runs.trust import seal, wrote_run
+from genexp.training.taking_up import Claim
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_strangers_run_sends_nothing_to_wandb_and_its_address_is_never_used(tm
     record = {"id": "a", "name": "x", "seal": seal("a", ["model=vae"])}
     folder = RunFolder.claim(tmp_path / "run", record)
     monkeypatch.setenv("GENEXP_CONFIG", str(tmp_path / "config"))
-    wandb = {"_target_": "genexp.runs.wandb_run.WandbRun", "run_id": None, "directory": None, "largest": []}
+    wandb = {"_target_": "genexp.tracking.wandb_run.WandbRun", "run_id": None, "directory": None, "largest": []}
     wandb |= {"project": "p", "mode": "online", "settings": {"base_url": "http://127.0.0.1:9"}}
     config = OmegaConf.create({"logger": {"wandb": wandb}, "metrics": {}, "training": {"monitor": None}})
     monkeypatch.setattr(build, "build", lambda node: pytest.fail("a logger of another user's folder was built"))

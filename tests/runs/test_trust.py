@@ -3,9 +3,9 @@
 import pytest
 from omegaconf import OmegaConf
 
-from genexp.runs.config import load_recorded
+from genexp.commands.launch import _source
 from genexp.runs.folder import RunFolder
-from genexp.runs.launch import _source
+from genexp.runs.records import load_recorded
 from genexp.runs.trust import is_ours, seal, signature, wrote_run
 from recorded import CONFIG
 

@@ -7,16 +7,16 @@ import torch
 
 import tiny
 from genexp.commands.sample import sample
+from genexp.config.compose import compose
 from genexp.contracts import FittedSampler, LatentEncoder, Sampler
 from genexp.evaluation.generation import draw
 from genexp.evaluation.protocol import describe
 from genexp.families.vae import VAE
+from genexp.inference.drawing import require_drawable
+from genexp.inference.run import load_run
 from genexp.losses.reconstruction import Bernoulli
 from genexp.networks.autoencoder import MLPDecoder, MLPEncoder
-from genexp.runs.config import compose
-from genexp.runs.drawing import require_drawable
 from genexp.runs.folder import RunFolder
-from genexp.runs.load import load_run
 from genexp.sampling.density import LatentMixture, fit_to_training_images
 from genexp.sampling.latent import Latent
 from genexp.tensors import IndexedNoise
@@ -217,7 +217,7 @@ def test_a_model_without_an_encoder_is_refused_before_anything_is_drawn(tmp_path
 
 
 def test_the_training_images_are_those_within_the_limit():
-    from genexp.runs.build import build
+    from genexp.config.instantiate import build
 
     data = build(compose("train", ["experiment=vae/digits", "data.limit=100", "data.eval_batch_size=64"]).data)
     rows = torch.cat([batch["index"] for batch in data.training_images()])

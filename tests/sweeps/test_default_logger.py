@@ -12,7 +12,7 @@ from test_sweep_command import end, start, sweeps
 from test_wandb import history, records
 
 import tiny
-from genexp.sweeps import preloading
+from genexp.pool import preloading
 
 SWEEP = [each for each in tiny.overrides_for("vae") if each not in ("logger=none", "threads=1")]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from genexp.sweeps.batches import _require_jobs
+from genexp.sweeps.hydra_batches import _require_jobs
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ from omegaconf import OmegaConf
 from submitit import SlurmExecutor
 
 import tiny
-from genexp.runs.config import compose
+from genexp.commands import launch
+from genexp.config.compose import compose
+from genexp.pool.record import SweepFolder, is_finished
 from genexp.runs.folder import RunFolder
-from genexp.sweeps.record import SweepFolder, is_finished
-from genexp.sweeps.submitted import SubmittedJob, local_ranks
-from genexp.sweeps.submitting import queue_settings, require_submittable, still_alive
+from genexp.sweeps.slurm_job import SubmittedJob, local_ranks
+from genexp.sweeps.slurm_launcher import queue_settings, require_submittable, still_alive
 
 HERE = Path(__file__).parent
 PREEMPTED = "+callbacks.preempted._target_=preempted.Preempted"
@@ -146,7 +147,7 @@ def test_a_job_that_had_no_checkpoint_yet_begins_anew_in_the_same_folder(vae, ca
 
 
 def test_a_folder_is_not_continued_by_another_configuration(vae, called_by_slurm, capsys):
-    from genexp.sweeps.errors import JobFailed
+    from genexp.config.messages import JobFailed
 
     _, _, submitted = vae
     other = RunFolder.claim(submitted.folder, {"id": "a", "state": "running", "config_digest": "another"})
@@ -160,34 +161,30 @@ def test_a_folder_is_not_continued_by_another_configuration(vae, called_by_slurm
 def test_a_job_that_is_ended_leaves_no_verdict_for_slurm_may_call_it_again(vae, called_by_slurm, monkeypatch):
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-    import genexp.__main__ as command
-
-    def terminated(arguments):
+    def terminated(name, command, arguments):
         raise SIGTERMException
 
-    monkeypatch.setattr(command, "main", terminated)
+    monkeypatch.setattr(launch, "launch", terminated)
     with pytest.raises(SIGTERMException):
         vae[2]()
 
 
 def test_a_requeue_leaves_the_process_and_calls_the_same_job_again(vae, called_by_slurm, monkeypatch):
-    import genexp.__main__ as command
-
     _, _, submitted = vae
 
-    def asked_to_leave(arguments):
+    def asked_to_leave(name, command, arguments):
         again = submitted.checkpoint()
         assert again.function == submitted
         sys.exit(1)
 
-    monkeypatch.setattr(command, "main", asked_to_leave)
+    monkeypatch.setattr(launch, "launch", asked_to_leave)
     with pytest.raises(SystemExit):
         submitted()
 
 
 def test_further_ranks_take_the_folder_that_rank_zero_has_claimed(tmp_path, monkeypatch):
-    from genexp.runs.claim import claim_folder
-    from genexp.runs.taking_up import Claim
+    from genexp.training.claim import claim_folder
+    from genexp.training.taking_up import Claim
 
     monkeypatch.setenv("SLURM_PROCID", "1")
     RunFolder.claim(tmp_path / "run", {"id": "a"}).config_path.write_text("{}")

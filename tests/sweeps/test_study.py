@@ -11,11 +11,11 @@ import optuna
 import pytest
 from omegaconf import OmegaConf
 
+from genexp.config.messages import JobFailed, SweepInterrupted
+from genexp.pool.queue import Pool
+from genexp.pool.record import SweepFolder
+from genexp.pool.slots import Slots, need_of
 from genexp.runs.folder import RunFolder
-from genexp.sweeps.errors import JobFailed, SweepInterrupted
-from genexp.sweeps.pool import Pool
-from genexp.sweeps.record import SweepFolder
-from genexp.sweeps.slots import Slots, need_of
 from genexp.sweeps.study.search import Search
 from genexp.sweeps.study.storage import ask, used
 
@@ -118,7 +118,7 @@ class Launching:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("genexp.sweeps.pool.time", clock)
+    monkeypatch.setattr("genexp.pool.queue.time", clock)
     return clock
 
 

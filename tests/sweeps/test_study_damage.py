@@ -2,8 +2,8 @@
 
 import pytest
 
-from genexp.record_files import DamagedFile
-from genexp.reports.ablation.claims_file import read_claims
+from genexp.ablations.report.claims_file import read_claims
+from genexp.files.json_records import DamagedFile
 from genexp.sweeps.study.storage import JOURNAL, open_storage
 
 DAMAGES = {

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import tiny
-from genexp.runs.config import load_recorded
 from genexp.runs.folder import RunFolder
+from genexp.runs.records import load_recorded
 
 HERE = Path(__file__).parent
 SPY = ["+callbacks.spy._target_=rank_spy.RankSpy"]

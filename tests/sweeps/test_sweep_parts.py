@@ -6,12 +6,13 @@ import sys
 
 import pytest
 
+from genexp.commands.launch import _source
+from genexp.pool.display import Display, Line, chosen, table
+from genexp.pool.environment import with_threads
+from genexp.pool.progress import Progress, read_progress
+from genexp.pool.record import SweepFolder
+from genexp.ranks import without_ranks
 from genexp.runs.folder import RunFolder
-from genexp.runs.launch import _source
-from genexp.sweeps.environment import with_threads, without_ranks
-from genexp.sweeps.progress import Progress, read_progress
-from genexp.sweeps.record import SweepFolder
-from genexp.sweeps.table import Display, Line, chosen, table
 
 
 def test_rank_variables_are_left_out_and_nothing_else():
@@ -98,7 +99,7 @@ def in_a_sweep(monkeypatch):
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from genexp.runs.config import compose
+    from genexp.config.compose import compose
 
     def enter(launcher):
         config = compose("train", [f"hydra/launcher={launcher}"], with_hydra=True)
@@ -113,7 +114,7 @@ def in_a_sweep(monkeypatch):
     [("ddp_fork_find_unused_parameters_true", 2), ("ddp_find_unused_parameters_true", 1), ("auto", 2), ("fsdp", -1)],
 )
 def test_several_processes_a_run_are_refused_where_one_process_runs_all_jobs(in_a_sweep, strategy, devices):
-    from genexp.runs.experiment import require_safe_strategy
+    from genexp.config.strategy import require_safe_strategy
 
     require_safe_strategy(strategy, devices)  # a single run
     in_a_sweep("basic")

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from genexp.commands.sweep import main
-from genexp.commands.validate import problems_of
+from genexp.config.check import problems_of
 from genexp.sweeps.agents import doubles, wandb_sweep
 from genexp.sweeps.question import Range, question_of, read_question
 

@@ -10,14 +10,14 @@ from statistics import fmean
 from genexp.ablations.measurements import MeasurementFolder
 from genexp.ablations.plan import Drawing, Plan, Training
 from genexp.ablations.running import Workers
-from genexp.record_files import is_there, read_json
-from genexp.runs.config import compose, deciding
-from genexp.runs.folder import write_atomically
+from genexp.config.compose import compose, deciding
+from genexp.files.json_records import is_there, read_json
+from genexp.files.writing import write_atomically
+from genexp.pool.progress import tail
+from genexp.pool.queue import Task
+from genexp.pool.record import Job, SweepFolder
+from genexp.pool.slots import Need
 from genexp.runs.shapes import Measured
-from genexp.sweeps.pool import Task
-from genexp.sweeps.progress import tail
-from genexp.sweeps.record import Job, SweepFolder
-from genexp.sweeps.slots import Need
 
 _TRIALS, _BATCHES = 3, 24
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from genexp.ablations.measurements import read_values
 from genexp.ablations.plan import Drawing, Plan, Training
+from genexp.ablations.report.study import Labels, Study, Value
 from genexp.ablations.running import Workers
 from genexp.ablations.spec import Ablation
-from genexp.reports.ablation.study import Labels, Study, Value
-from genexp.reports.directions import direction, metric_name
+from genexp.pool.record import Job
+from genexp.runs.directions import direction, metric_name
 from genexp.runs.folder import DamagedRun
 from genexp.runs.provenance import git_state, versions
-from genexp.sweeps.record import Job
 
 
 def collect(plan: Plan, workers: Workers, trained: Mapping[Training, Job], measured: Mapping[Drawing, Job]) -> Study:

@@ -4,7 +4,7 @@ import fnmatch
 from difflib import get_close_matches
 from pathlib import Path
 
-from genexp.runs.config import conf_dir
+from genexp.config.compose import conf_dir
 
 
 def named(path: Path) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from genexp.ablations.checks import mapping_of, number_of, require_known
-from genexp.reports.ablation.claims import parse_claim
-from genexp.reports.ablation.study import Claim, Labels, Paper, Reported
+from genexp.ablations.report.claims import parse_claim
+from genexp.ablations.report.study import Claim, Labels, Paper, Reported
 
 
 def paper_of(value: Any) -> Paper:

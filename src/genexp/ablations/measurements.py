@@ -6,9 +6,9 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from genexp.record_files import DamagedFile, read_json
-from genexp.sweeps.paths import quoted
-from genexp.sweeps.record import Job, SweepFolder
+from genexp.config.quoting import quoted
+from genexp.files.json_records import DamagedFile, read_json
+from genexp.pool.record import Job, SweepFolder
 
 
 class StoredValue(TypedDict):

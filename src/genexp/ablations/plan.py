@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from genexp.ablations.spec import Ablation
 from genexp.ablations.variants import Variant, variants_of
-from genexp.sweeps.identity import identity
-from genexp.sweeps.paths import quoted
-from genexp.sweeps.record import Job
+from genexp.config.quoting import quoted
+from genexp.pool.identity import identity
+from genexp.pool.record import Job
 
 _Wanted = TypeVar("_Wanted")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from genexp.ablations.measurements import MeasurementFolder
 from genexp.ablations.plan import Drawing, Plan, Training
 from genexp.ablations.variants import Variant, with_every_value
-from genexp.runs.config import compose
+from genexp.config.compose import compose
+from genexp.pool.machine import Machine
+from genexp.pool.queue import Task
+from genexp.pool.record import Job, SweepFolder
 from genexp.runs.folder import DamagedRun, RunFolder
-from genexp.sweeps.machine import Machine
-from genexp.sweeps.pool import Task
-from genexp.sweeps.record import Job, SweepFolder
 
 
 class Workers:
@@ -99,7 +99,7 @@ def require_composable(plan: Plan, trainings: Iterable[Training]) -> None:
     Raises:
         ValueError: an override names what there is not.
     """
-    from genexp.commands.validate import problems_of
+    from genexp.config.check import problems_of
 
     for typical in dict.fromkeys(each.typical for each in trainings):
         if problems := problems_of("train", list(typical), here=True):
@@ -124,7 +124,7 @@ def _require_sampler(plan: Plan, variant: Variant) -> None:
     Raises:
         ValueError: the sampler has no such setting, or does not fit the model.
     """
-    from genexp.commands.validate import problems_of
+    from genexp.config.check import problems_of
 
     chosen = [each for each in (*(plan.ablation.evaluate or ()), *variant.drawing) if each.startswith("sampler")]
     training = next((each.training for each in plan.drawings if each.variant == variant), None)

@@ -7,9 +7,9 @@ from typing import Any
 from genexp.ablations.checks import mapping_of, require_known, seeds_of, texts_of
 from genexp.ablations.finding import named
 from genexp.ablations.literature import claim_of, paper_of, reported_of
-from genexp.reports.ablation.study import Claim, Paper, Reported
-from genexp.reports.directions import direction
-from genexp.runs.config import load_plain
+from genexp.ablations.report.study import Claim, Paper, Reported
+from genexp.config.compose import load_plain
+from genexp.runs.directions import direction
 
 SCALES = ("cpu", "gpu", "paper")
 _KEYS = (

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from genexp.ablations.measurements import values_in
 from genexp.ablations.plan import Plan
-from genexp.record_files import is_there
-from genexp.reports.ablation.claims_file import CLAIMS, read_claims
+from genexp.ablations.report.claims_file import CLAIMS, read_claims
+from genexp.files.json_records import is_there
+from genexp.pool.record import is_finished, recorded_jobs
 from genexp.runs.folder import RunFolder
-from genexp.sweeps.record import is_finished, recorded_jobs
 from genexp.terminal import duration
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from genexp.ablations.report.study import Labels
 from genexp.ablations.spec import Ablation
-from genexp.reports.ablation.study import Labels
 
 _DRAWING = re.compile(r"\+{0,2}(sampler([./@][\w./@]+)?|weights|checkpoint)=")
 """Overrides that act when images are drawn: variants that differ in these alone share a trained model."""

@@ -15,10 +15,10 @@ from lightning.pytorch.callbacks import Checkpoint
 from genexp.callbacks.cadence import crossed
 from genexp.callbacks.stored import StoredCheckpoint
 from genexp.contracts import Trainee
-from genexp.partial_files import LAID_OUT
-from genexp.record_files import require_shape
+from genexp.files.json_records import require_shape
+from genexp.files.partial import LAID_OUT
+from genexp.files.writing import flush, write_atomically, written_beside
 from genexp.tensors import require_sound
-from genexp.writing import flush, write_atomically, written_beside
 
 
 class Checkpoints(Checkpoint):

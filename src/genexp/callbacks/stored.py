@@ -6,7 +6,7 @@ from typing import Any, NotRequired
 from torch import nn
 from typing_extensions import TypedDict
 
-from genexp.record_files import Count
+from genexp.files.json_records import Count
 
 
 class Counters(TypedDict):

@@ -7,12 +7,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from genexp.runs.results import several
+from genexp.config.compose import several
 
 
 def main(arguments: list[str]) -> int:
     """Run the command; Hydra takes `metrics` and `ablation` for groups, so that `values=` and `ablations=` stand in."""
-    from genexp.runs.launch import launch
+    from genexp.commands.launch import launch
 
     launch("compare", compare, [_typed(each) for each in arguments])
     return 0
@@ -33,12 +33,12 @@ def compare(config: DictConfig) -> None:
             protocols would share a column.
         FileNotFoundError: there are no such folders, or no runs in them.
     """
+    from genexp.config.validation import require_options
     from genexp.reports.comparison import compare_runs
     from genexp.reports.exports import write_tables
-    from genexp.reports.finding import find_run_folders
-    from genexp.reports.reading import read_runs
     from genexp.reports.selection import without_debug_and_failed
-    from genexp.runs.validation import require_options
+    from genexp.runs.find import find_run_folders
+    from genexp.runs.stored import read_runs
 
     begun = time.monotonic()
     require_options(config, "compare")
@@ -109,9 +109,9 @@ def _runs_of_ablation(config: DictConfig) -> str:
 
 
 def _show_in_wandb(comparison: Any, config: DictConfig) -> None:
-    from genexp.runs.wandb_panels import Place
-    from genexp.runs.wandb_views import show_in_wandb
     from genexp.terminal import print_table
+    from genexp.tracking.wandb_panels import Place
+    from genexp.tracking.wandb_workspace import show_in_wandb
 
     place = None if config.project is None else Place(config.project, config.entity)
     print_table(show_in_wandb(comparison, Path(config.out), config.title, config.question, place))

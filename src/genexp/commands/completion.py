@@ -11,10 +11,10 @@ from omegaconf import DictConfig
 
 from genexp.commands.shells import HOW, INSTALL, UNINSTALL
 from genexp.commands.usage import TYPED, keys_of
-from genexp.runs.config import compose, conf_dir
+from genexp.config.compose import compose, conf_dir
+from genexp.config.composition_errors import options
+from genexp.config.text_keys import PLACES
 from genexp.runs.newest import finished_runs, outputs_folder
-from genexp.runs.refusals import options
-from genexp.runs.text_keys import PLACES
 from genexp.terminal import shown_path
 
 HELP = f"""usage: genexp -sc install=<shell>     what completes commands, groups, choices, keys and files

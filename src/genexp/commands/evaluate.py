@@ -10,10 +10,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from genexp.config.compose import several
+from genexp.hardware import chosen_threads
+from genexp.inference.results import keep_results, subject_of, write_values
+from genexp.inference.sampler_config import sampler_label, sampler_node
 from genexp.runs.newest import newest_hint
-from genexp.runs.provenance import chosen_threads
-from genexp.runs.results import keep_results, several, subject_of, write_values
-from genexp.runs.samplers import sampler_label, sampler_node
 
 Measure = Callable[[], list[dict[str, Any]]]
 """Measures what a command names, with everything read and checked before; returns what is reported."""
@@ -26,19 +27,19 @@ def evaluate(config: DictConfig) -> None:
         ValueError: an option is out of range, images do not fit, or a metric needs more of them.
         FileNotFoundError: there is no such run, checkpoint or folder.
     """
-    from genexp.runs.validation import require_options
+    from genexp.config.validation import require_options
 
     require_options(config, "evaluate")
     _require_one_side(config)
 
     import torch
 
-    from genexp.runs.hardware import device_of
+    from genexp.hardware import device_of
 
     torch.set_num_threads(chosen_threads(config.threads))
     device = device_of(config.device)
     if config.self_check:
-        from genexp.commands.self_check import self_check
+        from genexp.inference.self_check import self_check
 
         self_check(config, device)
         return
@@ -60,11 +61,11 @@ def _require_one_side(config: DictConfig) -> None:
 
 
 def _of_runs(config: DictConfig, device: Any) -> Measure:
-    from genexp.commands.evaluate_pairs import evaluate_pairs, maps_images
-    from genexp.runs.drawing import require_drawable
-    from genexp.runs.load import load_run
-    from genexp.runs.measuring import prepare
-    from genexp.runs.samples import default_num
+    from genexp.inference.drawing import require_drawable
+    from genexp.inference.generated import default_num
+    from genexp.inference.pairs import evaluate_pairs, maps_images
+    from genexp.inference.prepare import prepare
+    from genexp.inference.run import load_run
 
     runs = [
         load_run(path, name, config.checkpoint, config.trust)
@@ -83,8 +84,8 @@ def _of_runs(config: DictConfig, device: Any) -> Measure:
 
 
 def _of_images(config: DictConfig, device: Any) -> Measure:
-    from genexp.runs.measuring import prepare, reference_text
-    from genexp.runs.sides import open_side
+    from genexp.inference.image_sets import open_side
+    from genexp.inference.prepare import prepare, reference_text
 
     reference_text(config, None)
     side = open_side(str(config.generated), {}, device, config.num, config.seed)
@@ -96,7 +97,7 @@ def _measure_run(config: DictConfig, run: Any, measuring: Any, num: int, device:
     from genexp.evaluation.generation import dealing_of
     from genexp.evaluation.protocol import describe
     from genexp.evaluation.scores import Generated
-    from genexp.runs.samples import Samples
+    from genexp.inference.generated import Samples
     from genexp.terminal import progress
 
     node = sampler_node(run.config, config.get("sampler"))
@@ -114,7 +115,7 @@ def _measure_run(config: DictConfig, run: Any, measuring: Any, num: int, device:
 def _measure_side(config: DictConfig, side: Any, measuring: Any) -> dict[str, Any]:
     from genexp.evaluation.generation import dealing_of
     from genexp.evaluation.scores import Generated
-    from genexp.runs.sides import tracked
+    from genexp.inference.image_sets import tracked
 
     images = side.images.dealt()
     summary = measuring.evaluator.summarise(tracked(images, "features of").batches())
@@ -132,7 +133,7 @@ def _written(
     config: DictConfig, measuring: Any, scores: Any, summary: Any, batches: Any, folder: Path, subject: dict[str, Any]
 ) -> dict[str, Any]:
     """Write pictures and values; returns all that is reported."""
-    from genexp.runs.exhibits import write_pictures, write_samples
+    from genexp.inference.pictures import write_pictures, write_samples
 
     folder.mkdir(parents=True, exist_ok=True)
     data = measuring.side.datamodule

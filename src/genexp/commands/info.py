@@ -17,9 +17,9 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments[0] in ("-h", "--help") else 2
     import torch
 
-    from genexp.runs.config import compose, conf_dir
-    from genexp.runs.hardware import precision_of
-    from genexp.runs.provenance import cpu_features, devices, git_state, versions
+    from genexp.config.compose import compose, conf_dir
+    from genexp.hardware import cpu_features, devices, precision_of
+    from genexp.runs.provenance import git_state, versions
 
     cpu, git, paths = cpu_features(), git_state(), compose("train").paths
     units = [label for key, label in _UNITS if cpu[key]] or ["none that PyTorch uses"]

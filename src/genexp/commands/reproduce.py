@@ -7,10 +7,10 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from genexp.record_files import is_there, read_text, reason_of
-from genexp.runs.folder import write_atomically
-from genexp.sweeps.errors import JobFailed, SweepInterrupted
-from genexp.sweeps.paths import parts_of, quoted, unquoted
+from genexp.config.messages import JobFailed, SweepInterrupted
+from genexp.config.quoting import parts_of, quoted, unquoted
+from genexp.files.json_records import is_there, read_text, reason_of
+from genexp.files.writing import write_atomically
 
 _SOURCE = ".source"
 """File in an ablation's folder that says which file its results are of."""
@@ -18,7 +18,7 @@ _SOURCE = ".source"
 
 def main(arguments: list[str]) -> int:
     """Run the command; Hydra takes `ablation` for a group and patterns for a sweep, so `ablations='...'` stands in."""
-    from genexp.runs.launch import launch
+    from genexp.commands.launch import launch
 
     launch("reproduce", reproduce, [as_hydra_has_it(each) for each in arguments])
     return 0
@@ -51,7 +51,7 @@ def reproduce(config: DictConfig) -> None:
     """
     from genexp.ablations.finding import ablation_files, named
     from genexp.ablations.spec import read_ablation
-    from genexp.runs.validation import require_options
+    from genexp.config.validation import require_options
 
     if OmegaConf.is_missing(config, "ablations"):
         raise ValueError("ablation must be given: a name in conf/ablation, glob(<pattern>) or a YAML file, got none")
@@ -112,7 +112,7 @@ def _reproduced(config: DictConfig, ablation: Any, source: str) -> list[str]:
     from genexp.ablations.collecting import collect, missing
     from genexp.ablations.plan import make_plan
     from genexp.ablations.running import Workers, require_composable
-    from genexp.sweeps.machine import Machine
+    from genexp.pool.machine import Machine
     from genexp.terminal import shown_path
 
     plan = make_plan(ablation, [str(each) for each in config.train])
@@ -162,8 +162,8 @@ def _print_plan(config: DictConfig, plan: Any, workers: Any, jobs: dict[Any, Any
 
 
 def _report(config: DictConfig, study: Any, folder: Path) -> None:
-    from genexp.reports.ablation.judging import judge
-    from genexp.reports.ablation.report import publish, write_index, write_report
+    from genexp.ablations.report.verdicts import judge
+    from genexp.ablations.report.write import publish, write_index, write_report
     from genexp.terminal import print_columns, print_table, shown_path
 
     if not study.values:

@@ -8,11 +8,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from genexp.files.writing import naming
+from genexp.hardware import chosen_threads
+from genexp.inference.sampler_config import sampler_label, sampler_node
 from genexp.runs.newest import newest_hint
-from genexp.runs.provenance import chosen_threads
-from genexp.runs.samplers import sampler_label, sampler_node
 from genexp.runs.staging import staged
-from genexp.writing import naming
 
 
 def sample(config: DictConfig) -> None:
@@ -25,14 +25,14 @@ def sample(config: DictConfig) -> None:
     if OmegaConf.is_missing(config, "run") or config.run is None:
         raise ValueError(f"run must name the run to draw from, got none; {newest_hint('genexp sample')}")
 
-    from genexp.runs.validation import require_options, require_valid
+    from genexp.config.validation import require_options, require_valid
 
     require_options(config, "sample")
 
     import torch
 
-    from genexp.runs.drawing import Drawing
-    from genexp.runs.load import load_run
+    from genexp.inference.drawing import Drawing
+    from genexp.inference.run import load_run
 
     torch.set_num_threads(chosen_threads(config.threads))
     run = load_run(config.run, config.weights, config.checkpoint, config.trust)
@@ -75,9 +75,9 @@ def _how(node: DictConfig, config: DictConfig) -> list[str]:
 
 def _write(drawing: Any, images: Any, config: DictConfig, folder: Path) -> list[str]:
     """Write what was drawn; returns the names of files and folders."""
-    from genexp.runs.loggers import save_png
-    from genexp.runs.pictures import drawn
+    from genexp.figures.samples import drawn
     from genexp.tensors import Grid, to_uint8
+    from genexp.tracking.journal import save_png
 
     columns = config.columns or (drawing.num_classes if drawing.num_classes and drawing.num_classes <= 20 else None)
     points = images.ndim == 2

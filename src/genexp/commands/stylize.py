@@ -23,16 +23,16 @@ def stylize(config: DictConfig) -> None:
     _require_pictures(config)
     files = {name: _picture_file(name, str(config[name])) for name in ("content", "style")}
 
-    from genexp.runs.validation import require_options, require_valid
+    from genexp.config.validation import require_options, require_valid
 
     require_options(config, "stylize")
     _require_method(config)
 
     import torch
 
-    from genexp.runs.loggers import save_png
-    from genexp.runs.provenance import chosen_threads
+    from genexp.hardware import chosen_threads
     from genexp.tensors import to_uint8
+    from genexp.tracking.journal import save_png
 
     torch.set_num_threads(chosen_threads(config.threads))
     require_valid(config, "stylize")
@@ -114,7 +114,8 @@ def _optimised(config: DictConfig, images: dict[str, Any]) -> tuple[Any, str]:
     from torch.utils.data import DataLoader
 
     from genexp.callbacks.progress import ImageProgress
-    from genexp.runs.build import build, quiet_lightning
+    from genexp.config.instantiate import build
+    from genexp.training.quiet import quiet_lightning
 
     shapes = {f"{key}_shape": list(images[name].shape[1:]) for key, name in (("image", "content"), ("style", "style"))}
     model = build(OmegaConf.merge(config.model, shapes))
@@ -144,8 +145,8 @@ def _mapped(config: DictConfig, images: dict[str, Any]) -> tuple[Any, str]:
     """One pass of a trained network."""
     import torch
 
-    from genexp.runs.hardware import device_of
-    from genexp.runs.load import load_run
+    from genexp.hardware import device_of
+    from genexp.inference.run import load_run
 
     model = load_run(config.run).model
     if not hasattr(model, "stylize"):

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from genexp.runs.errors import told
+from genexp.config.messages import told
 
 HELP = """usage: genexp sweep wandb sweep=<question> [option=value ...] [key=value ...]
 
@@ -79,7 +79,7 @@ def require_composing(sweep: dict) -> None:
     Raises:
         ValueError: a key or value is not one of `genexp train`.
     """
-    from genexp.commands.validate import problems_of
+    from genexp.config.check import problems_of
 
     command = sweep["command"]
     shared = command[command.index("train") + 1 : -1]

@@ -8,11 +8,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from genexp.record_files import is_there
-from genexp.runs.claim import claim_folder
-from genexp.runs.errors import told
-from genexp.runs.taking_up import Claim
+from genexp.config.messages import told
+from genexp.files.json_records import is_there
 from genexp.terminal import counted, shown_path
+from genexp.training.claim import claim_folder
+from genexp.training.taking_up import Claim
 
 
 def train(config: DictConfig) -> float | None:
@@ -21,15 +21,15 @@ def train(config: DictConfig) -> float | None:
     Returns:
         The best monitored value, for sweeps; None when nothing is monitored.
     """
-    from genexp.runs.validation import require_valid
+    from genexp.config.validation import require_valid
 
     require_valid(config)
 
-    from genexp.runs.config import resolved
-    from genexp.runs.experiment import settle_hardware
-    from genexp.runs.labels import settle_labels
-    from genexp.runs.monitor import settle_monitor
+    from genexp.config.compose import resolved
+    from genexp.config.monitor import settle_monitor
     from genexp.runs.places import with_absolute_places
+    from genexp.training.settle import settle_hardware
+    from genexp.training.tags import settle_labels
 
     settle_hardware(config)
     settle_monitor(config)
@@ -49,6 +49,10 @@ def _fit(config: DictConfig, claim: Claim) -> float | None:
     from genexp.runs.build import quiet_lightning
     from genexp.runs.ranks import Ranks, launched
     from genexp.runs.start import Start
+    from genexp.training.closing import close_run, report_failure
+    from genexp.training.processes import Ranks, launched
+    from genexp.training.quiet import quiet_lightning
+    from genexp.training.resuming import Start
 
     folder = claim.folder
     try:
@@ -81,7 +85,7 @@ def _fit(config: DictConfig, claim: Claim) -> float | None:
 
 def _give_up(folder: Any, experiment: Any, error: Exception) -> None:
     """Record and tell why this process ends, which may itself wait for a process that is gone."""
-    from genexp.commands.closing import report_failure
+    from genexp.training.closing import report_failure
 
     report_failure(folder, experiment, error)
     print(f"genexp train: {error}", file=sys.stderr, flush=True)
@@ -91,9 +95,9 @@ def _prepared(config: DictConfig, claim: Claim) -> tuple[Any, Any]:
     """The live experiment and the point that it goes on from, or None; nothing of a resumed run is changed."""
     from genexp.callbacks.checkpoint import load_checkpoint
     from genexp.callbacks.continuation import ResumePoint
-    from genexp.runs.experiment import assemble
-    from genexp.runs.past import Past, tell
-    from genexp.runs.resuming import judges_otherwise, require_restorable, require_resumable
+    from genexp.tracking.past import Past, tell
+    from genexp.training.assemble import assemble
+    from genexp.training.resuming import judges_otherwise, require_restorable, require_resumable
 
     if claim.checkpoint is None:
         experiment = assemble(config, claim.folder)

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from genexp.runs.refusals import options
+from genexp.config.composition_errors import options
 
 _LINE = re.compile(r"(?:  - )?(?P<key>\w+): (?P<value>[^#]*?)\s*(?:# (?P<text>.*))?")
 TYPED = {"ablations": "ablation"}

@@ -3,12 +3,12 @@
 import fnmatch
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from genexp.runs.config import compose, conf_dir, initialised
-from genexp.runs.refusals import options
+from genexp.config.check import problems_of
+from genexp.config.compose import conf_dir, initialised
+from genexp.config.composition_errors import options
+from genexp.sweeps.study.plan import wrong_question
 from genexp.terminal import counted
 
 PRIMARIES = ("train", "sample", "evaluate", "compare", "reproduce", "stylize")
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     checked, wrong, here = 0, 0, bool(arguments) and "glob(" not in " ".join(arguments)
     for name, overrides in _selected(arguments):
         checked += 1
-        problems = problems_of(name, overrides, here)
+        problems = _problems(name, overrides, here)
         if problems:
             wrong += 1
             print(f"genexp {' '.join([name, *overrides])}")
@@ -47,35 +47,8 @@ def main(arguments: list[str]) -> int:
     return 1 if wrong else 0
 
 
-def problems_of(name: str, overrides: list[str], here: bool = False) -> list[str]:
-    """What is wrong with one composition, composition errors included.
-
-    Args:
-        name: The primary configuration.
-        overrides: What was typed.
-        here: Whether it will run on this machine, with its devices, files and folders.
-    """
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from genexp.runs.origin import Origins
-    from genexp.runs.refusals import conflict, is_of_null_group, refusal
-    from genexp.runs.validation import find_problems
-
-    with initialised():
-        try:
-            config = compose(name, overrides)
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
-            if isinstance(error, ValueError) and not is_of_null_group(error):
-                return [str(error)]
-            return [refusal(error, overrides)]
-        if config.get("sweep") is not None and (wrong := _wrong_question(config.sweep)):
-            return [wrong]
-        problems = find_problems(config, name, Origins(overrides=overrides), here)
-        origins = Origins.of_composition(name, overrides) if problems else Origins()
-        problems = [replace(each, origin=origins.of(each.key)) for each in problems]
-        other = conflict(problems, overrides)
-        return [str(problem) for problem in ([other] if other else problems)]
+def _problems(name: str, overrides: list[str], here: bool = False) -> list[str]:
+    return problems_of(name, overrides, here, further=[wrong_question])
 
 
 def _selected(arguments: list[str]) -> Iterator[tuple[str, list[str]]]:
@@ -133,21 +106,8 @@ def jobs_of_question(name: str) -> Iterator[tuple[str, list[str]]]:
     from genexp.sweeps.study.plan import make_plan
 
     yield "train", ["hydra/sweeper=optuna", f"sweep={name}"]
-    if not problems_of("train", [f"sweep={name}"]):
+    if not _problems("train", [f"sweep={name}"]):
         yield from (("train", job) for job in make_plan(read_question(name), []).examples())
-
-
-def _wrong_question(node: Any) -> str | None:
-    from omegaconf import OmegaConf
-
-    from genexp.sweeps.question import question_of
-    from genexp.sweeps.study.plan import make_plan
-
-    try:
-        make_plan(question_of("", OmegaConf.to_container(node, resolve=False)), [])
-    except ValueError as error:
-        return str(error)
-    return None
 
 
 _POINTS = ["data=toy2d", "model/network=mlp"]
@@ -163,7 +123,7 @@ def _others_for(group: str) -> list[list[str]]:
 
 def _fitting(tried: list[list[str]]) -> list[str]:
     """The first overrides without problems, or the first of all."""
-    return tried[0] if len(tried) == 1 else next((each for each in tried if not problems_of("train", each)), tried[0])
+    return tried[0] if len(tried) == 1 else next((each for each in tried if not _problems("train", each)), tried[0])
 
 
 def part_groups(model: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from genexp.data import sixteen_bits
 from genexp.data.source import BadImage
-from genexp.record_files import open_regular
+from genexp.files.json_records import open_regular
 
 FORMATS = ("PNG", "JPEG", "JPEG2000", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM")
 """Formats by Pillow's names: the decoders that a file can reach. Pillow knows others, some of which start programs."""

@@ -18,8 +18,8 @@ from typing_extensions import TypedDict
 
 from genexp.contracts import Batch
 from genexp.data.source import Arrays, BadImage, ContentDigest, Examples
-from genexp.partial_files import partial_path, remove_abandoned
-from genexp.record_files import Count, DamagedFile, is_there, read_json
+from genexp.files.json_records import Count, DamagedFile, is_there, read_json
+from genexp.files.partial import partial_path, remove_abandoned
 from genexp.terminal import plain
 
 CHUNK = 256  # examples decoded at once

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from genexp.partial_files import partial_path, remove_abandoned
+from genexp.files.partial import partial_path, remove_abandoned
 
 log = logging.getLogger(__name__)
 

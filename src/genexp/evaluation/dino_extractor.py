@@ -11,13 +11,7 @@ from genexp.evaluation.resizing import Resize, require_resize, resized
 from genexp.evaluation.vgg_extractor import IMAGENET_MEAN, IMAGENET_STD, standardised
 from genexp.networks.vision_transformer import VisionTransformer
 from genexp.on_disk import OnDisk
-from genexp.weights_files import (
-    checked_digest,
-    downloaded,
-    existing,
-    read_state,
-    require_tensors,
-)
+from genexp.weights_files import checked_digest, downloaded, existing, read_state, require_tensors
 
 ADDRESSES = {
     size: f"https://dl.fbaipublicfiles.com/dinov2/dinov2_vit{size}14/dinov2_vit{size}14_pretrain.pth" for size in "sbl"

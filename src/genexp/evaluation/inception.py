@@ -11,8 +11,8 @@ from torch import Tensor
 from torchmetrics.image.fid import NoTrainInceptionV3
 
 from genexp.evaluation.protocol import OFFICIAL_INCEPTION
+from genexp.files.json_records import reason_of
 from genexp.on_disk import OnDisk
-from genexp.record_files import reason_of
 from genexp.tensors import to_uint8
 from genexp.weights_files import checked_digest, read_state
 

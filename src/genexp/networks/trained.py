@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from genexp.files.json_records import reason_of
 from genexp.networks.classifier import ConvClassifier
 from genexp.networks.compact_vgg import CompactVGG
-from genexp.record_files import reason_of
 from genexp.shipped import ASSETS, load_asset
 
 ARCHITECTURES = {"ConvClassifier": ConvClassifier, "CompactVGG": CompactVGG}

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from genexp.reports.directions import badness, direction, metric_name
-from genexp.reports.measurements import MADE_BY, Column, Measurement, columns, measured_by_default
-from genexp.reports.reading import Damaged, StoredRun
 from genexp.reports.settings import ABSENT, Differing, Settings, differing, tied
 from genexp.reports.table import Cell, Comparison, Row, ValueColumn, setting_of
+from genexp.runs.directions import badness, direction, metric_name
+from genexp.runs.measurements import MADE_BY, Column, Measurement, columns, measured_by_default
+from genexp.runs.stored import Damaged, StoredRun
 
 
 def compare_runs(

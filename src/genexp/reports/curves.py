@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from genexp.reports.reading import StoredRun
 from genexp.reports.table import Comparison
+from genexp.runs.stored import StoredRun
 
 POINTS = 300_000
 """The most points that a page holds over all its curves."""

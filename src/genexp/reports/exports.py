@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from genexp.files.writing import write_atomically
 from genexp.reports.formatting import cell_text, floor_text, formats, row_names, state_text, text_table
-from genexp.reports.markup import csv_text, digest_text, latex_number, latex_text, markdown_row, markdown_text
 from genexp.reports.settings import ABSENT, shown
 from genexp.reports.table import Cell, Comparison, Row, setting_of
-from genexp.runs.folder import write_atomically
+from genexp.runs.markup import csv_text, digest_text, latex_number, latex_text, markdown_row, markdown_text
 
 
 def write_tables(comparison: Comparison, folder: Path) -> list[Path]:

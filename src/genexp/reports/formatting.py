@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from genexp.reports.directions import WORDS, metric_name
 from genexp.reports.settings import NONE, shown
 from genexp.reports.table import Cell, Comparison, Row, setting_of
+from genexp.runs.directions import WORDS, metric_name
 
 ARROWS = {"lower": "↓", "higher": "↑", "reference": "→"}
 

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from genexp.files.writing import write_atomically
 from genexp.reports.curves import curves_of
 from genexp.reports.formatting import (
     NumberFormat,
@@ -21,7 +22,6 @@ from genexp.reports.formatting import (
 from genexp.reports.pictures import pictures_of
 from genexp.reports.settings import shown
 from genexp.reports.table import Comparison, Row, ValueColumn, setting_of
-from genexp.runs.folder import write_atomically
 
 _FILES = Path(__file__).parent / "page"
 _SCRIPTS = ("start.js", "table.js", "curves.js", "samples.js", "diff.js")

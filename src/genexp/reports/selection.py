@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from genexp.reports.reading import StoredRun
+from genexp.runs.stored import StoredRun
 from genexp.terminal import counted
 
 KINDS: dict[str, Callable[[StoredRun], bool]] = {

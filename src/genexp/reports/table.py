@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from genexp.reports.measurements import Column
-from genexp.reports.reading import Damaged, StoredRun
 from genexp.reports.settings import ABSENT, Differing, Settings
+from genexp.runs.measurements import Column
+from genexp.runs.stored import Damaged, StoredRun
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Runs: claim a folder, compose and check a configuration, log, resume, and rebuild a trained model."""
+"""A run as data: its folder, its records, where it comes from, what it measured."""

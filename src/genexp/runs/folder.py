@@ -11,10 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from genexp.runs import locks, records
+from genexp.files import locks
+from genexp.files.changing import finish_change
+from genexp.files.writing import write_atomically, write_new
+from genexp.runs import records
 from genexp.runs.records import CONFIG, JOURNAL, METRICS, OVERRIDES, RECORD, DamagedRun
-from genexp.runs.switching import finish_change
-from genexp.writing import write_atomically, write_new
 
 __all__ = [
     "CONFIG",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from genexp.runs.config import conf_dir
+from genexp.config.compose import conf_dir
 from genexp.runs.folder import DamagedRun, RunFolder, runs_under
 from genexp.terminal import typed_path
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from genexp.config.compose import flat
+from genexp.config.quoting import quoted
 from genexp.data.embedded import PHOTOGRAPHS
-from genexp.runs.config import flat
-from genexp.sweeps.paths import quoted
 
 _FILES = ("weights", "folder")
 

@@ -14,10 +14,14 @@ from genexp.record_files import (
     reason_of,
 )
 from genexp.runs.renamed import renamed, renamed_override
+from omegaconf import DictConfig, OmegaConf
+
+from genexp.config.compose import flat
+from genexp.files.changing import CHANGING, place_of
+from genexp.files.json_records import DamagedFile, each_key_once, is_there, open_regular, read_json, reason_of
+from genexp.files.yaml_records import read_yaml_record
 from genexp.runs.shapes import Best, Closing, RunConfig, RunRecord
-from genexp.runs.switching import CHANGING, place_of
 from genexp.runs.trust import seal_breaks
-from genexp.yaml_files import read_yaml_record
 
 CONFIG, OVERRIDES, RECORD, JOURNAL = "config.yaml", "overrides.yaml", "run.json", "metrics.jsonl"
 METRICS, BEST = "metrics.json", "checkpoints/best.json"
@@ -37,8 +41,25 @@ def read_record(run: Path) -> dict[str, Any]:
 
 
 def read_config(run: Path) -> dict[str, Any]:
-    """The resolved configuration, as plain containers under today's keys; errors as `read_record`."""
+    """The resolved configuration, as plain containers, under today's keys and names; errors as `read_record`."""
     return renamed(_read(run, CONFIG, RunConfig))
+
+
+def load_recorded(path: Path) -> DictConfig:
+    """The configuration that a run recorded: complete, and with every interpolation carried out.
+
+    Args:
+        path: The run's `config.yaml`.
+
+    Raises:
+        DamagedRun: the file cannot be read, or is none that a run writes.
+        ValueError: an interpolation stands there, which would read this user's environment.
+    """
+    plain = read_config(path.parent)
+    for key, value in flat(plain).items():
+        if "${" in str(value):
+            raise ValueError(f"config.yaml of a run must hold no interpolation, got {key}: {value} in {path}")
+    return OmegaConf.create(plain)
 
 
 def read_overrides(run: Path) -> list[str]:

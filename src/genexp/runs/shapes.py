@@ -1,11 +1,11 @@
-"""What the records of a run hold: the types that `genexp.record_files` reads them by. Imports no torch."""
+"""What the records of a run hold: the types that `genexp.files.json_records` reads them by. Imports no torch."""
 
 from typing import Annotated, Any, NotRequired
 
 from annotated_types import Predicate
 from typing_extensions import TypedDict
 
-from genexp.record_files import Count
+from genexp.files.json_records import Count
 
 
 def _is_number(value: float) -> bool:

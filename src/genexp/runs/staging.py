@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from genexp.partial_files import partial_path, partials, remove_abandoned
-from genexp.runs import locks
+from genexp.files import locks
+from genexp.files.partial import partial_path, partials, remove_abandoned
 from genexp.runs.folder import CONFIG, JOURNAL, OVERRIDES, RECORD, RunFolder
 from genexp.runs.records import METRICS
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from genexp.config.compose import conf_dir
+from genexp.config.text_keys import PLACES
 from genexp.data.embedded import PHOTOGRAPHS
-from genexp.runs.config import conf_dir
 from genexp.runs.folder import RunFolder
-from genexp.runs.text_keys import PLACES
 from genexp.runs.trust import TRUST, wrote_run
 
 _KEPT = ("cache_dir", "cache")

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from genexp.runs.text_keys import PLACES
+from genexp.config.text_keys import PLACES
 
 TRUST = "trust=true"
 

@@ -1,1 +1,1 @@
-"""Many runs from one command: every job a process of its own, on a slot of its own, in a folder of its own."""
+"""Many runs from one command: the launchers and searches behind Hydra's multirun, on this machine or a cluster."""

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genexp.runs.config import conf_dir, load_plain
-from genexp.runs.text_keys import is_text
+from genexp.config.compose import conf_dir, load_plain
+from genexp.config.text_keys import is_text
 
 KEYS = ("question", "metric", "direction", "space", "overrides")
 DIRECTIONS = ("minimize", "maximize")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import optuna
 from optuna.trial import TrialState
 
-from genexp.sweeps.progress import tail
-from genexp.sweeps.record import Job, SweepFolder
+from genexp.pool.progress import tail
+from genexp.pool.record import Job, SweepFolder
 from genexp.sweeps.study.plan import Plan
 from genexp.sweeps.study.values import Measured, reported
 

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genexp.sweeps.question import Choices, Question
+from omegaconf import DictConfig, OmegaConf
+
+from genexp.sweeps.question import Choices, Question, question_of
 from genexp.sweeps.study.space import Parameter, require_searchable, shown, typed_space, values_of, written
 
 
@@ -110,3 +112,14 @@ def make_plan(question: Question, arguments: Sequence[str], at: str = "auto") ->
 def key_of(override: str) -> str:
     """The key of an override, without the signs that add or remove it."""
     return override.split("=")[0].lstrip("+~")
+
+
+def wrong_question(config: DictConfig) -> str | None:
+    """What is wrong with the question that a composed configuration asks, or None."""
+    if config.get("sweep") is None:
+        return None
+    try:
+        make_plan(question_of("", OmegaConf.to_container(config.sweep, resolve=False)), [])
+    except ValueError as error:
+        return str(error)
+    return None

@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.ticker import NullFormatter
 from optuna.trial import FrozenTrial, TrialState
 
-from genexp.reports.figures import COLOURS, WIDE, blank_figure, house_style, write_figure
-from genexp.reports.markup import label_in_plot
+from genexp.figures.plots import COLOURS, WIDE, blank_figure, house_style, write_figure
+from genexp.runs.markup import label_in_plot
 from genexp.sweeps.question import Choices
 from genexp.sweeps.study.plan import Plan
 from genexp.sweeps.study.samplers import label

@@ -8,8 +8,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from genexp.reports.markup import csv_text
-from genexp.runs.folder import write_atomically
+from genexp.files.writing import write_atomically
+from genexp.runs.markup import csv_text
 from genexp.sweeps.study.plan import Plan
 from genexp.sweeps.study.plots import write_plots
 from genexp.sweeps.study.samplers import values_from

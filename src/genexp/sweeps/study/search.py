@@ -12,15 +12,16 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
-from genexp.record_files import is_there, read_json
-from genexp.runs.folder import new_run_id, write_atomically
-from genexp.sweeps.batches import length_of
-from genexp.sweeps.errors import JobFailed, SweepInterrupted
-from genexp.sweeps.launching import Launching
-from genexp.sweeps.pool import Task
+from genexp.config.messages import JobFailed, SweepInterrupted
+from genexp.files.json_records import is_there, read_json
+from genexp.files.writing import write_atomically
+from genexp.pool.queue import Task
+from genexp.pool.record import Job
+from genexp.pool.shape import StudyRecord
+from genexp.runs.folder import new_run_id
+from genexp.sweeps.hydra_batches import length_of
+from genexp.sweeps.local_launcher import Launching
 from genexp.sweeps.question import Question, question_of
-from genexp.sweeps.record import Job
-from genexp.sweeps.shape import StudyRecord
 from genexp.sweeps.study.judging import Judge
 from genexp.sweeps.study.plan import key_of, make_plan
 from genexp.sweeps.study.report import report

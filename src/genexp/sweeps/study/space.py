@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from genexp.sweeps.paths import quoted_text
+from genexp.config.quoting import quoted_text
 from genexp.sweeps.question import Choices, Range
 
 Parameter = Range | Choices

@@ -11,7 +11,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from genexp.record_files import DamagedFile, is_there, read_text, reason_of
+from genexp.files.json_records import DamagedFile, is_there, read_text, reason_of
 from genexp.sweeps.study.plan import Plan
 from genexp.sweeps.study.samplers import label
 

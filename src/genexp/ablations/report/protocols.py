@@ -1,0 +1,71 @@
+"""How the values of an ablation were measured, in words."""
+
+import re
+from collections.abc import Sequence
+
+from genexp.ablations.report.values import Metric
+from genexp.runs.markup import digest_text
+
+
+def protocol_text(metric: Metric) -> str:
+    """How a value was measured, in words."""
+    if metric.protocol is None:
+        logged = "logged by the training run itself at its end, over its validation split"
+        return logged if "/" in metric.key else "no protocol was recorded"
+    terms = dict(metric.protocol)
+    if "extractor" not in terms:
+        unit = "seconds of wall time for an image; " if metric.name == "sampling_seconds" else ""
+        return unit + ", ".join(f"{key} {digest_text(value)}" for key, value in terms.items())
+    counts = [f"{_count(terms.pop(key, None))} {word} {metric.things}" for key, word in _COUNTED]
+    digest = digest_text(terms.pop("extractor_digest", None))
+    size, resize = terms.pop("input_size", 0), terms.pop("resize", None)
+    scaled = f" at {size} pixels (resize {resize})" if size else ""
+    parts = [
+        str(terms.pop("settings", metric.name)),
+        f"{counts[0]} against {counts[1]} ({terms.pop('reference', '?')} split, digest "
+        f"{digest_text(terms.pop('reference_digest', None))})",
+        f"features: {terms.pop('extractor')}@{digest}{scaled}",
+        "" if (quantised := terms.pop("quantiser", None)) == "none" else f"images quantised: {quantised}",
+        *(f"{key} {digest_text(value)}" for key, value in terms.items() if key != "metric"),
+        _made_by(metric),
+        _floor(metric),
+    ]
+    return "; ".join(filter(None, parts))
+
+
+_COUNTED = (("n_generated", "generated"), ("n_reference", "real"))
+
+
+def _made_by(metric: Metric) -> str:
+    weights = " or ".join(dict.fromkeys(each for each, _ in metric.made_by))
+    samplers = " or ".join(samplers_text([each for _, each in metric.made_by]))
+    return f"weights {weights}; drawn with {samplers}; noise seed: the seed of the run"
+
+
+def samplers_text(recorded: Sequence[str]) -> list[str]:
+    """Samplers by class, each with the settings that all of that class share and the names of those that vary.
+
+    Args:
+        recorded: Samplers as protocols name them, such as `DDIM(eta=0.0, steps=10)`.
+    """
+    by_class: dict[str, list[dict[str, str]]] = {}
+    for text in recorded:
+        name, _, inside = text.removesuffix(")").partition("(")
+        settings = re.split(r", (?=\w+=)", inside) if inside else []
+        by_class.setdefault(name, []).append(dict(each.split("=", 1) for each in settings))
+    found = []
+    for name, each in by_class.items():
+        keys = list(dict.fromkeys(key for settings in each for key in settings))
+        varied = [key for key in keys if len({settings.get(key) for settings in each}) > 1]
+        shared = ", ".join(f"{key}={each[0][key]}" for key in keys if key not in varied)
+        found.append(f"{name}({'; '.join(filter(None, [shared, varied and ', '.join(varied) + ' by variant']))})")
+    return found
+
+
+def _floor(metric: Metric) -> str:
+    counts = " or ".join(f"{count:,}" for count in metric.floor_images)
+    return f"real {metric.things}: {counts} that were held out" if counts else ""
+
+
+def _count(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else "an unknown number of"

@@ -1,0 +1,1 @@
+"""Configuration: how it is composed, checked and built."""

@@ -1,0 +1,42 @@
+"""One composition checked as a whole: whether it composes, and fits the code. Imports no torch by itself."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from genexp.config.compose import compose, initialised
+from genexp.config.composition_errors import conflict, is_of_null_group, refusal
+from genexp.config.origins import Origins
+from genexp.config.validation import find_problems
+
+Further = Callable[[DictConfig], str | None]
+"""A check of a composed configuration: what is wrong with it, or None."""
+
+
+def problems_of(name: str, overrides: list[str], here: bool = False, further: Iterable[Further] = ()) -> list[str]:
+    """What is wrong with one composition, composition errors included.
+
+    Args:
+        name: The primary configuration.
+        overrides: What was typed.
+        here: Whether it will run on this machine, with its devices, files and folders.
+        further: Other checks of the composed configuration, which go first.
+    """
+    from hydra.errors import HydraException
+
+    with initialised():
+        try:
+            config = compose(name, overrides)
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            if isinstance(error, ValueError) and not is_of_null_group(error):
+                return [str(error)]
+            return [refusal(error, overrides)]
+        if wrong := [line for check in further if (line := check(config)) is not None]:
+            return wrong
+        problems = find_problems(config, name, Origins(overrides=overrides), here)
+        origins = Origins.of_composition(name, overrides) if problems else Origins()
+        problems = [replace(each, origin=origins.of(each.key)) for each in problems]
+        other = conflict(problems, overrides)
+        return [str(problem) for problem in ([other] if other else problems)]

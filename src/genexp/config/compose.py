@@ -1,0 +1,157 @@
+"""Where the configuration lives, how it is composed, and what identifies it. This file imports no torch."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from genexp.config.quoting import text_quoted
+from genexp.files.yaml_records import require_small
+
+VOLATILE = (
+    *("resume", "run_dir", "paths", "logger", "group", "job_type", "notes", "tags", "threads", "callbacks.progress"),
+    *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.profiler"),
+)
+"""Keys that do not change what a run computes, with all below them: left out of its identity.
+
+A name is not among them: it says which run is meant.
+"""
+
+
+def conf_dir() -> Path:
+    """The folder of the YAML files: beside the package in a wheel, at the top of a checkout.
+
+    Raises:
+        FileNotFoundError: neither exists.
+    """
+    package = Path(__file__).resolve().parents[1]
+    packaged, checkout = package / "conf", package.parents[1] / "conf"
+    if packaged.is_dir():
+        return packaged
+    if (package.parents[1] / "pyproject.toml").is_file() and checkout.is_dir():
+        return checkout
+    raise FileNotFoundError(f"conf/ must be at {packaged} or {checkout}, and is at neither")
+
+
+def compose(name: str = "train", overrides: list[str] | None = None, with_hydra: bool = False) -> DictConfig:
+    """Compose a primary configuration as the command line does.
+
+    Args:
+        name: Primary config: `train`, `sample`, ...
+        overrides: Hydra overrides, as typed after the command.
+        with_hydra: Keep Hydra's own node, which names the chosen groups.
+    """
+    import hydra
+
+    from genexp.config.origins import Origins, take_as_written
+
+    typed = [text_quoted(each) for each in overrides or []]
+    with initialised():
+        config = hydra.compose(config_name=name, overrides=typed, return_hydra_config=with_hydra)
+        take_as_written(config, lambda: Origins.of_composition(name, typed))
+        return config
+
+
+@contextmanager
+def initialised() -> Iterator[None]:
+    """Hydra ready to compose from our conf/, unless it already is."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    if GlobalHydra.instance().is_initialized():
+        yield
+        return
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        yield
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain containers with every interpolation carried out."""
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    plain.pop("hydra", None)
+    return plain
+
+
+SPLITS = ("train", "val", "test")
+
+
+def data_name(text: str) -> str | None:
+    """The data configuration that a text such as `cifar10:test` or `digits` names; None if it names none."""
+    name, _, split = text.partition(":")
+    known = (conf_dir() / "data" / f"{name}.yaml").is_file() and "/" not in name
+    return name if known and split in ("", *SPLITS) else None
+
+
+def config_digest(plain: dict[str, Any]) -> str:
+    """Twelve hexadecimal digits that two runs share exactly when they compute the same."""
+    text = OmegaConf.to_yaml(OmegaConf.create(_deciding(plain)), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _deciding(plain: dict[str, Any], above: str = "") -> dict[str, Any]:
+    kept = {key: value for key, value in plain.items() if f"{above}{key}" not in VOLATILE}
+    return {k: _deciding(v, f"{above}{k}.") if isinstance(v, dict) else v for k, v in kept.items()}
+
+
+def is_volatile(key: str) -> bool:
+    """Whether a key, with dots, is one that changes nothing of what a run computes."""
+    return any(key == each or key.startswith(f"{each}.") for each in VOLATILE)
+
+
+def deciding(overrides: Iterable[str]) -> list[str]:
+    """The overrides, in order, that decide what a run computes: without those of its logger, notes, threads, ..."""
+    return [each for each in overrides if not is_volatile(override_key(each))]
+
+
+def override_key(override: str) -> str:
+    """The key of an override, with dots, without the signs that add or remove it and the package of a group."""
+    return override.split("=", 1)[0].lstrip("+~").split("@", 1)[0].replace("/", ".")
+
+
+def load_config(path: Path, what: str) -> DictConfig:
+    """Read a YAML file of a person's own that holds a mapping.
+
+    Args:
+        path: The file.
+        what: What it is, for the error, such as `an ablation`.
+
+    Raises:
+        ValueError: the file is not a YAML mapping, or holds a key twice in one mapping.
+    """
+    try:
+        require_small(path)
+        config = OmegaConf.load(path)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{what} must be readable YAML, got {path}: {reason}") from error
+    if not isinstance(config, DictConfig):
+        raise ValueError(f"{what} must be a YAML mapping, got {type(config).__name__} in {path}")
+    return config
+
+
+def load_plain(path: Path, what: str) -> dict[str, Any]:
+    """A file that holds a mapping, as plain containers with its interpolations as they stand there.
+
+    Raises:
+        ValueError: as `load_config`.
+    """
+    return OmegaConf.to_container(load_config(path, what), resolve=False)
+
+
+def flat(plain: Any, path: str = "") -> dict[str, Any]:
+    """Nested containers as one dictionary from dotted keys to leaves; a list counts as a leaf."""
+    if not isinstance(plain, dict):
+        return {path: plain}
+    found: dict[str, Any] = {}
+    for key, value in plain.items():
+        found |= flat(value, f"{path}.{key}" if path else str(key))
+    return found
+
+
+def several(value: Any) -> list[str]:
+    """One value, a list of them, or none."""
+    given = [] if value is None else value if isinstance(value, ListConfig) else [value]
+    return [str(one) for one in given]

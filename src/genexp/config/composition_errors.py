@@ -1,0 +1,173 @@
+"""Why a command line does not compose, in one line: Hydra's errors with the nearest right word. Imports no torch."""
+
+import re
+from collections.abc import Sequence
+
+import yaml
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+from genexp.runs.config import conf_dir
+from genexp.runs.nearest import group_of, key_hint
+from genexp.runs.problems import Problem, did_you_mean
+from genexp.runs.renamed import new_name
+from genexp.yaml_files import read_yaml
+from genexp.config.compose import conf_dir
+from genexp.config.nearest import group_of, key_hint
+from genexp.config.problems import Problem, did_you_mean
+from genexp.files.yaml_records import read_yaml
+
+_IN_FOLDERS = ("experiment",)
+"""Groups whose choices may lie in folders; the folders of other groups hold choices of parts."""
+
+
+def refusal(error: Exception, overrides: list[str]) -> str:
+    """One line that says what is wrong with the overrides and, where it can be told, what was meant.
+
+    Args:
+        error: What Hydra raised while it composed.
+        overrides: The overrides it was given.
+    """
+    from hydra.errors import MissingConfigException, OverrideParseException
+
+    if isinstance(error, OverrideParseException) and "=" not in error.override:
+        return f"an override must read key=value or group=choice, got {error.override!r}"
+    for each in overrides:
+        key = each.lstrip("+~").split("=")[0]
+        if name := new_name(key):
+            return str(Problem(key, f"is called {name} now"))
+    cause = error.__cause__
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:
+        return str(_unknown_key(cause, overrides))
+    if isinstance(error, MissingConfigException):
+        problem = _unknown_choice(error, overrides)
+        if problem is not None:
+            return str(problem)
+    if is_of_null_group(error):
+        typed = [each.partition("=")[0].lstrip("+") for each in overrides if each.endswith("=null")]
+        group = next((each for each in typed if each.split("@")[0] in _groups()), typed[0] if typed else "a group")
+        known = [each for each in options(group.split("@")[0]) if "/" not in each]
+        return str(Problem(group, f"must be one of {', '.join(known)}, got null"))
+    unused = re.search(r"Could not override '([^']+)'\.", str(error))
+    if unused:
+        return str(_unused_group(str(error), unused[1], overrides))
+    return " ".join(": ".join(str(each) for each in (error, cause) if each is not None and str(each)).split())
+
+
+def is_of_null_group(error: Exception) -> bool:
+    """Whether Hydra was given null for a group that must have a choice; it tells that as any wrong value."""
+    return isinstance(error, ValueError) and str(error).startswith("Config group override must be")
+
+
+def options(group: str) -> list[str]:
+    """The choices of a group, nested ones as `folder/name`."""
+    root = conf_dir() / group
+    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
+
+
+def _unknown_key(cause: ConfigAttributeError | ConfigKeyError, overrides: list[str]) -> Problem:
+    key, parent = str(cause.full_key), cause.parent_node
+    above = key.rpartition(".")[0]
+    typed = next((each for each in overrides if f"{each.split('=')[0]}.".startswith(f"{key}.")), f"{key}=value")
+    if "/" in key:
+        choice = typed.partition("=")[2]
+        group = group_of(key.replace("/", "."), choice)
+        hint = f"; did you mean {group}={choice}?" if group else did_you_mean(key, _groups())
+        return Problem(key, f"is not a group{hint}")
+    siblings = [str(name) for name in parent or () if name not in ("hydra", "_target_")]
+    if above and not siblings:
+        return Problem(key, f"does not exist, {above} has no keys")
+    where = f" in {above}" if above else ""
+    hint = key_hint(typed, key, siblings, parent._get_root())
+    return Problem(key, f"does not exist{where}{hint} (+{typed} adds a new key)")
+
+
+def _unused_group(message: str, group: str, overrides: list[str]) -> Problem:
+    """A group that this configuration does not have, or has under a longer name."""
+    inside = re.match(r"In 'experiment/([^']+)'", message)
+    experiment = _experiment(overrides)
+    if inside and experiment and (other := of_another(experiment, overrides, f"which has no {group}")):
+        return other
+    typed = next((each for each in overrides if each.lstrip("+").split("=")[0] == group), f"{group}=choice")
+    meant = re.search(r"Did you mean to override (?:one of )?([^?]+)\?", message)
+    if meant:
+        names = [f"{each}={typed.partition('=')[2]}" for each in meant[1].split(", ")]
+        return Problem(group, f"is not chosen by this name alone; did you mean {' or '.join(names)}?")
+    model = next((each for each in reversed(overrides) if each.startswith("model=")), None)
+    of = f"{model} has none" if model and group.startswith("model/") else "this command, or its model, has none"
+    return Problem(
+        group, f"does not exist here: {of}" + (f" (set by conf/experiment/{inside[1]}.yaml)" if inside else "")
+    )
+
+
+def of_another(experiment: str, overrides: Sequence[str], which: str) -> Problem | None:
+    """Why an experiment does not go with a choice that was typed beside it; None where no other choice was typed.
+
+    Args:
+        experiment: Its name.
+        overrides: As they were typed.
+        which: What shows it, as `which has no model/schedule`.
+    """
+    typed = dict(each.lstrip("+").split("=", 1) for each in overrides if "=" in each)
+    for group, choice in _choices_of(experiment).items():
+        if group in typed and typed[group] not in (choice, f"'{choice}'"):
+            other = f"{group}={typed[group]}"
+            return Problem(
+                "experiment", f"{experiment} is of {group}={choice}, got {other}, {which}; leave one of them out"
+            )
+    return None
+
+
+def _experiment(overrides: Sequence[str]) -> str | None:
+    return next((each.partition("=")[2] for each in overrides if each.startswith("experiment=")), None)
+
+
+def _choices_of(experiment: str) -> dict[str, str]:
+    """The model, data and sampler that a shipped experiment chooses; without a word its model is that of train."""
+    path = conf_dir() / "experiment" / f"{experiment}.yaml"
+    found: dict[str, str] = {}
+    try:
+        entries = [*(read_yaml(conf_dir() / "train.yaml")["defaults"]), *(read_yaml(path).get("defaults") or ())]
+    except (OSError, AttributeError, ValueError, yaml.YAMLError):
+        return found  # one of somebody's own: what Hydra says of it stands
+    for entry in entries:
+        if isinstance(entry, str) and entry != "_self_":
+            found |= _choices_of(entry)
+        for key, value in entry.items() if isinstance(entry, dict) else ():
+            group = key.removeprefix("override ").lstrip("/")
+            if group in ("model", "data", "sampler"):
+                found[group] = value
+    return found
+
+
+def conflict(problems: Sequence[Problem], overrides: Sequence[str]) -> Problem | None:
+    """One line for what an experiment sets and a choice typed beside it does not have.
+
+    Args:
+        problems: What is wrong with the configuration, with origins.
+        overrides: As they were typed.
+    """
+    experiment = _experiment(overrides)
+    file = f"conf/experiment/{experiment}.yaml"
+    own = [each for each in problems if each.origin == file and each.message.startswith("is not an argument")]
+    return of_another(experiment, overrides, f"for which {own[0].key} means nothing") if own else None
+
+
+def _unknown_choice(error: Exception, overrides: list[str]) -> Problem | None:
+    """The typed choice that has no file; None when a file asks for the missing one."""
+    missing = str(error.missing_cfg_file)
+    typed = {each.lstrip("+").split("=")[0].split("@")[0] for each in overrides if "=" in each}
+    groups = [group for group in typed if missing.startswith(f"{group}/")]
+    if not groups:
+        return None
+    group = max(groups, key=len)
+    word = missing.removeprefix(f"{group}/")
+    found = [each for each in options(group) if "/" not in each or group in _IN_FOLDERS]
+    known = sorted({*found, *(error.options or ())})
+    suggestion = did_you_mean(word, known)
+    hint = suggestion if "did you mean" in suggestion else ""
+    return Problem(group, f"must be one of {', '.join(known)}, got {word!r}{hint}")
+
+
+def _groups() -> list[str]:
+    root = conf_dir()
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir())

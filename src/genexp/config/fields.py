@@ -1,0 +1,212 @@
+"""The rules of keys that no signature states, or states too widely: commands' own keys, sections, Lightning's trainer.
+
+Every key of a primary config in conf/ has its rule here; a test holds both together.
+"""
+
+import os
+import re
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Any
+
+from genexp.config.problems import Problem
+from genexp.config.rules import (
+    Rule,
+    anything,
+    either,
+    flag,
+    list_of,
+    mapping_of,
+    number,
+    one_of,
+    optional,
+    shown,
+    text,
+    whole,
+)
+
+MOST_THREADS = max(256, 4 * (os.cpu_count() or 1))
+"""Threads beyond this help nobody; some hundred thousand end the process by a signal."""
+
+
+def _is_below(name: str) -> bool:
+    """Whether a name leads to a folder below the one it is put into."""
+    parts = PurePath(name).parts
+    sound = name.isprintable() and "\\" not in name and name.strip() == name
+    return bool(parts) and sound and ".." not in parts and not PurePath(name).is_absolute() and name[0] != "~"
+
+
+TEXT, TEXTS, FLAG = text(), list_of(text()), flag()
+SEED = whole(0, 2**32 - 1)
+THREADS = either(one_of("auto"), whole(1, MOST_THREADS))
+DEVICE = text("one of auto, cpu, cuda, cuda:<number>, mps", re.compile(r"(auto|cpu|mps|cuda(:\d+)?)\Z").match)
+NAME = text("text that names a folder below the outputs (no .., no / at its beginning)", _is_below)
+SEVERAL = either(TEXT, TEXTS)
+PART = replace(mapping_of(anything()), parts=(object,))
+SLOTS = either(one_of("auto"), whole(1), list_of(either(whole(0), TEXT), 1))
+WEIGHTS = one_of("averaged", "raw")
+NONE_OR_TWO = either(one_of(0), whole(2))
+
+_DRAWING = {"seed": SEED, "threads": THREADS, "device": DEVICE, "trust": FLAG}
+_DRAWING |= {"out": optional(TEXT), "checkpoint": optional(TEXT)}
+
+COMMANDS: dict[str, dict[str, Rule]] = {
+    "train": {
+        "name": optional(NAME),
+        "group": optional(TEXT),
+        "job_type": optional(TEXT),
+        "tags": TEXTS,
+        "notes": optional(TEXT),
+        "threads": THREADS,
+        "seed": SEED,
+        "resume": optional(TEXT),
+        "run_dir": optional(TEXT),
+    },
+    "sample": {
+        **_DRAWING,
+        "run": TEXT,
+        "num": whole(1),
+        "batch_size": whole(1),
+        "weights": WEIGHTS,
+        "label": optional(whole(0)),
+        "columns": optional(whole(1)),
+        "singles": FLAG,
+        "interpolate": NONE_OR_TWO,
+        "frames": NONE_OR_TWO,
+        "rows": whole(1),
+    },
+    "evaluate": {
+        **_DRAWING,
+        "run": optional(SEVERAL),
+        "generated": optional(TEXT),
+        "reference": optional(TEXT),
+        "floor": optional(TEXT),
+        "num": optional(whole(2)),
+        "batch_size": whole(1),
+        "weights": either(WEIGHTS, list_of(WEIGHTS)),
+        "self_check": FLAG,
+        "pictures": whole(0),
+        "grid": whole(0),
+        "wandb": FLAG,
+        "cache": optional(TEXT),
+    },
+    "compare": {
+        "runs": SEVERAL,
+        "ablations": optional(TEXT),
+        "group": optional(TEXT),
+        "tags": SEVERAL,
+        "values": optional(SEVERAL),
+        "include": either(one_of("debug", "failed"), list_of(one_of("debug", "failed"))),
+        "by": optional(SEVERAL),
+        "settings": optional(SEVERAL),
+        "sort": optional(TEXT),
+        "source": one_of("auto", "training", "evaluate"),
+        "protocols": one_of("split", "refuse"),
+        "page": FLAG,
+        "pictures": number(0),
+        "out": TEXT,
+        "wandb": FLAG,
+        "title": optional(TEXT),
+        "question": optional(TEXT),
+        "project": optional(TEXT),
+        "entity": optional(TEXT),
+    },
+    "reproduce": {
+        "ablations": TEXT,
+        "scale": TEXT,
+        "train": TEXTS,
+        "seeds": optional(either(whole(1), list_of(SEED, 1))),
+        "plan": FLAG,
+        "calibrate": FLAG,
+        "status": FLAG,
+        "slots": SLOTS,
+        "threads": THREADS,
+        "timeout": optional(number(above=0)),
+        "grace": number(0),
+        "publish": optional(TEXT),
+        "out": TEXT,
+    },
+    "stylize": {
+        "content": TEXT,
+        "style": TEXT,
+        "out": optional(TEXT),
+        "size": whole(16),
+        "style_size": optional(whole(16)),
+        "method": one_of("gatys", "adain"),
+        "steps": whole(1),
+        "run": optional(TEXT),
+        "alpha": optional(number(0, 1)),
+        "seed": SEED,
+        "threads": THREADS,
+        "device": DEVICE,
+    },
+}
+"""The keys of every command's primary config that are no groups."""
+
+SECTIONS: dict[str, dict[str, Rule]] = {
+    "training": {
+        "max_images": whole(1),
+        "evaluate_every": whole(1),
+        "checkpoint_every": whole(1),
+        "log_every": whole(1),
+        "monitor": optional(TEXT),
+        "monitor_mode": one_of("auto", "min", "max"),
+    },
+    "paths": {"outputs": TEXT, "data": TEXT, "cache": TEXT},
+}
+"""Mappings without a `_target_`, and what they hold."""
+
+GROUPS = {name: PART for name in ("data", "model", "trainer", "training", "paths")}
+"""Groups of `genexp train` that are never null."""
+
+_ACCOUNT = optional(either(TEXT, whole()))
+
+SETTINGS: dict[str, dict[str, Rule]] = {
+    "hydra.launcher": {
+        "slots": SLOTS,
+        "threads": THREADS,
+        "timeout": optional(number(above=0)),
+        "grace": number(0),
+        "preload": either(one_of("auto"), FLAG),
+        "resume": FLAG,
+        "trust": FLAG,
+        "poll": number(above=0),
+        "partition": _ACCOUNT,
+        "account": _ACCOUNT,
+        "qos": _ACCOUNT,
+        "timeout_min": whole(1),
+        "max_num_timeout": whole(0),
+        "signal_delay_s": whole(0),
+        "gpus_per_node": optional(either(one_of("auto"), whole(0))),
+        "cpus_per_task": whole(1),
+        "mem_gb": optional(number(above=0)),
+        "array_parallelism": whole(1),
+        "setup": optional(TEXTS),
+        "additional_parameters": PART,
+        "stderr_to_stdout": FLAG,
+    },
+    "hydra.sweeper": {
+        "n_trials": optional(whole(1)),
+        "sampler": either(TEXT, PART),
+        "seed": SEED,
+        "pruner": optional(either(TEXT, PART)),
+        "at": one_of("auto", "best", "last"),
+        "storage": optional(TEXT),
+        "study_name": optional(TEXT),
+    },
+}
+"""What Hydra hands to our launchers and sweeper."""
+
+HINTS = {
+    "trainer.accumulate_grad_batches": "model.accumulate splits batches",
+    "trainer.gradient_clip_val": "model.clip limits gradients",
+}
+"""What does what a refused key was meant to do."""
+
+
+def refusal_of(key: str, rule: Rule, value: Any) -> Problem:
+    """What the value of a key must be, and what it is."""
+    hint = f": {HINTS[key]}" if key in HINTS else ""
+    if isinstance(value, float) and value.is_integer() and rule.accepts(int(value)):
+        hint = f": write {int(value)}"
+    return Problem(key, f"must be {rule.words}, got {shown(value)}{hint}", of_value=True)

@@ -1,0 +1,234 @@
+"""The parts of a configuration built on trial, so that ranges and misfits are told before anything is done.
+
+Constructors say themselves what they do not take. Here they are called from the leaves up, with random fills left out
+and without those that read files, download, or start something.
+"""
+
+import inspect
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from genexp.config.compose import conf_dir
+from genexp.config.interpolations import MISSING, UNKNOWN
+from genexp.config.monitor import settle_monitor
+from genexp.config.problems import Problem, did_you_mean
+from genexp.config.rules import shown
+from genexp.config.signatures import parameters_of
+from genexp.config.targets import locate
+from genexp.files.yaml_records import read_yaml
+
+_TRIED = ("genexp.", "torch.optim.", "torch.nn.", "torchvision.transforms.")
+_NOT_TRIED = (
+    "genexp.tracking.",
+    "genexp.callbacks.checkpoint.",
+    "genexp.evaluation.clip_extractor.",
+    "genexp.evaluation.extractors.ClassifierFeatures",
+    "genexp.evaluation.extractors.StackedDigits",
+    "genexp.networks.trained.",
+)
+"""Prefixes of what has no side effects, and what of it has or takes long. What reads a file says so (`OnDisk`)."""
+
+_FILLS = {"normal_", "uniform_", "trunc_normal_", "orthogonal_", "kaiming_uniform_", "kaiming_normal_"}
+_FILLS |= {"xavier_uniform_", "xavier_normal_", "random_", "bernoulli_", "exponential_", "_no_grad_normal_"}
+_FILLS |= {"_no_grad_uniform_", "_no_grad_trunc_normal_", "sparse_"}
+
+
+class _Unfilled(TorchFunctionMode):
+    """Within, tensors that would be filled with random numbers stay as they are."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if name in _FILLS:
+            return args[0] if args else kwargs["tensor"]
+        if name in ("randn", "rand"):
+            return torch.empty(*args, **{key: value for key, value in kwargs.items() if key != "generator"})
+        return func(*args, **kwargs)
+
+
+class _StandIn:
+    """In the place of a part that is not built on trial."""
+
+
+@dataclass
+class Trial:
+    """Objects that were built on trial by the dotted key of their node, and what their constructors refused."""
+
+    built: dict[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def build(self, node: Any, path: str, unsound: set[str]) -> Any:
+        """Build what `node` describes, and all below it.
+
+        Args:
+            node: Plain containers.
+            path: Its dotted key.
+            unsound: Keys of which something else is known to be wrong; what they belong to is not built.
+
+        Returns:
+            The object, or a stand-in where it was not built.
+        """
+        if isinstance(node, list):
+            return [self.build(each, f"{path}[{i}]", unsound) for i, each in enumerate(node)]
+        if not isinstance(node, dict):
+            return _StandIn() if node in (MISSING, UNKNOWN) else node
+        arguments = {
+            key: self.build(value, f"{path}.{key}" if path else str(key), unsound)
+            for key, value in node.items()
+            if not str(key).startswith("_")
+        }
+        if "_target_" not in node:
+            return arguments
+        if any(key == path or key.startswith((f"{path}.", f"{path}[")) for key in unsound) or not _is_tried(node):
+            return _StandIn()
+        return self._called(node, path, arguments)
+
+    def _called(self, node: dict[str, Any], path: str, arguments: dict[str, Any]) -> Any:
+        found, partial = locate(node["_target_"]), node.get("_partial_", False)
+        optimiser = inspect.isclass(found) and issubclass(found, torch.optim.Optimizer)
+        given = [[nn.Parameter(torch.zeros(1))]] if partial and optimiser else []
+        if partial and not given:
+            return _StandIn()
+        try:
+            made = found(*given, **arguments)
+        except Exception as error:  # whatever a constructor raises is what it has to say
+            told = isinstance(error, ValueError) and _StandIn.__name__ not in str(error)
+            if told or not _holds_stand_in(arguments):
+                self.problems.append(refused(error, path, node))
+            return _StandIn()
+        if _holds_stand_in(arguments):
+            return _StandIn()
+        self.built[path] = made
+        return made
+
+
+@contextmanager
+def on_trial() -> Iterator[Trial]:
+    """Within, parts can be built on trial: no random fills, no log, and torch's random state is left alone."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with torch.random.fork_rng(devices=[]), _Unfilled():
+            yield Trial()
+    finally:
+        logging.disable(before)
+
+
+def refused(error: Exception, path: str, node: dict[str, Any]) -> Problem:
+    """What a constructor refused, at the key of the argument that its message begins with."""
+    line = " ".join(str(error).split()) or type(error).__name__
+    if not isinstance(error, ValueError | OSError):
+        line = f"cannot be built ({type(error).__name__}: {line})"
+    word, _, rest = line.partition(" ")
+    at_argument = rest.startswith("must ") and re.fullmatch(r"\w+", word) and word in node
+    return Problem(f"{path}.{word}" if at_argument else path, rest if at_argument else line, of_value=True)
+
+
+def misfits(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
+    """Samplers that do not fit the model which they are to draw from, and metrics of a model that draws nothing."""
+    model = trial.built.get("model")
+    if model is None:
+        return
+    for name in ("sample_grid", "evaluate"):
+        place = f"callbacks.{name}.sampler"
+        sampler = trial.built.get(place)
+        if not hasattr(sampler, "require"):
+            continue
+        try:
+            sampler.require(model.source())
+        except TypeError as error:
+            fitting = ", ".join(_samplers_for(model))
+            yield Problem(place, f"must fit the model: {error}; these fit: {fitting or 'none'}", of_value=True)
+        except ValueError as error:
+            yield refused(error, place, plain["callbacks"][name]["sampler"])
+        if name == "evaluate" and plain.get("metrics") and hasattr(model.source(), "render"):
+            given = shown(", ".join(plain["metrics"]))
+            yield Problem("metrics", f"must be none for a model that maps given images, got {given}", of_value=True)
+
+
+def _samplers_for(model: Any) -> Iterator[str]:
+    """The shipped samplers that draw from a model, by the names of their files."""
+    for path in sorted((conf_dir() / "sampler").glob("*.yaml")):
+        node = read_yaml(path)
+        if "defaults" in node:
+            continue
+        sampler = locate(node.pop("_target_"))(**node)
+        with suppress(TypeError, ValueError):
+            sampler.require(model.source())
+            yield path.stem
+
+
+def settings(plain: dict[str, Any], unsound: set[str]) -> Iterator[Problem]:
+    """What sections of a training configuration say that does not go together.
+
+    Args:
+        plain: The configuration as plain containers.
+        unsound: Keys that are known to be wrong; what depends on their sections is not looked at.
+    """
+    sound = {"data", "model", "trainer", "training", "metrics", "callbacks"} - {key.split(".")[0] for key in unsound}
+    sound = {key for key in sound if isinstance(plain.get(key), dict)}
+    if "trainer" in sound:
+        yield from _of_strategy(plain["trainer"])
+    if {"data", "model"} <= sound:
+        classes, given = plain["data"].get("num_classes"), plain["model"].get("num_classes")
+        if isinstance(given, int) and given != classes:
+            rule = "null for data without classes" if classes is None else f"null or {classes} as in data.num_classes"
+            yield Problem("model.num_classes", f"must be {rule}, got {given}", of_value=True)
+        shape, given = plain["data"].get("shape"), plain["model"].get("image_shape")
+        if isinstance(given, list) and isinstance(shape, list) and given != shape:
+            yield Problem("model.image_shape", f"must be {shape} as in data.shape, got {given}", of_value=True)
+    if {"training", "metrics", "callbacks"} <= sound:
+        yield from _told(lambda: settle_monitor(OmegaConf.create(plain)), "training.monitor")
+
+
+def _of_strategy(trainer: dict[str, Any]) -> Iterator[Problem]:
+    from lightning.pytorch.strategies import StrategyRegistry
+
+    from genexp.config.strategy import require_safe_strategy
+
+    strategy = trainer.get("strategy", "auto")
+    known = ["auto", *StrategyRegistry.available_strategies()]
+    if isinstance(strategy, str) and strategy not in known:
+        yield Problem(
+            "trainer.strategy", f"must be a strategy of Lightning, got {strategy!r}{did_you_mean(strategy, known)}"
+        )
+    else:
+        yield from _told(lambda: require_safe_strategy(strategy, trainer.get("devices", 1)), "trainer.strategy")
+
+
+def _told(check: Callable[[], None], key: str) -> Iterator[Problem]:
+    """What a check refuses, at the key that its message begins with, or at `key`."""
+    try:
+        check()
+    except ValueError as error:
+        word, _, rest = str(error).partition(" ")
+        yield Problem(word, rest) if "." in word else Problem(key, rest or word)
+
+
+def _holds_stand_in(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(_holds_stand_in(each) for each in (value.values() if isinstance(value, dict) else value))
+    return isinstance(value, _StandIn)
+
+
+def _is_tried(node: dict[str, Any]) -> bool:
+    target = str(node["_target_"])
+    if not target.startswith(_TRIED) or target.startswith(_NOT_TRIED):
+        return False
+    parameters = parameters_of(locate(target))
+    if parameters is None:
+        return True
+    for name in parameters.annotations:
+        for place in parameters.rule(name).places:
+            if place.kind == "file" and node.get(name) not in ("random",):
+                return False
+    return True

@@ -1,0 +1,1 @@
+"""Pictures for people: plots of this project, and samples as one picture."""

@@ -1,0 +1,1 @@
+"""A trained run used: loaded, drawn from, measured."""

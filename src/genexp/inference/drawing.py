@@ -1,0 +1,169 @@
+"""Drawing images from a trained model, batch by batch, with a progress display."""
+
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from genexp.config.instantiate import build
+from genexp.contracts import Denoiser, FittedSampler, ImageMap, LatentDecoder
+from genexp.runs.build import build
+from genexp.runs.hardware import device_of
+from genexp.sampling.base import DiffusionSampler
+from genexp.hardware import device_of
+from genexp.sampling.density import fit_to_training_images
+from genexp.sampling.interpolation import path
+from genexp.tensors import Grid, IndexedNoise, Plane
+from genexp.terminal import progress
+
+
+class Drawing:
+    """A trained model and a sampler, ready to draw.
+
+    Args:
+        run: The run, with its model; its data are read where the sampler or the model needs them.
+        sampler: Configuration of the sampler.
+        device: `auto`, `cpu` or `cuda`.
+        seed: Seed of the noise.
+        batch_size: Images drawn at a time.
+        label: One class for every image, or None for all classes in turn.
+
+    Raises:
+        ValueError: the sampler does not fit the model; `label` is given for a model without classes, or lies outside.
+    """
+
+    def __init__(
+        self,
+        run: Any,
+        sampler: DictConfig,
+        device: str,
+        seed: int,
+        batch_size: int,
+        label: int | None,
+    ) -> None:
+        self.device, self.seed, self.batch_size, self.label = device_of(device), seed, batch_size, label
+        self.source, self.sampler, self.run = run.model.to(self.device).source(), build(sampler), run
+        require_fitting(self.sampler, self.source)
+        if isinstance(self.sampler, FittedSampler):
+            fit_to_training_images(self.sampler, self.source, build(self.run.data), self.device)
+        self.num_classes: int | None = run.config.model.get("num_classes")
+        if label is not None and self.num_classes is None:
+            raise ValueError(f"label must be null for a model without classes, got {label}")
+        if label is not None and not 0 <= label < self.num_classes:
+            raise ValueError(f"label must lie in [0, {self.num_classes}), got {label}")
+
+    @property
+    def has_start(self) -> bool:
+        """Whether images grow from noise, so that noises can be interpolated."""
+        return not isinstance(self.source, ImageMap)
+
+    @property
+    def has_trajectory(self) -> bool:
+        """Whether the sampler takes steps that can be shown."""
+        return isinstance(self.sampler, DiffusionSampler)
+
+    @property
+    def evaluations(self) -> int | None:
+        """How often the denoiser is evaluated for an image; None where there is none."""
+        return self.sampler.evaluations(self.source.schedule) if self.has_trajectory else None
+
+    def images(self, num: int) -> Tensor:
+        """The images of the sample indices 0 .. num - 1, on the CPU: (num, C, H, W), or points (num, 2)."""
+        if not self.has_start:
+            return self._rendered(num)
+        parts = []
+        with progress("sample", num) as advance:
+            for first in range(0, num, self.batch_size):
+                indices = range(first, min(first + self.batch_size, num))
+                noise = IndexedNoise(self.seed, indices, self.device)
+                start = self.sampler.start(self.source, noise)
+                parts.append(self._run(start, noise, self._labels(indices), advance))
+        return torch.cat(parts)
+
+    @property
+    def plane(self) -> Plane | None:
+        """Where points of the model's data are shown; None for images."""
+        return build(self.run.data).plane()
+
+    def interpolation(self, rows: int, count: int) -> Grid:
+        """`rows` arcs of `count` images each between the noises of the samples 2i and 2i + 1."""
+        pairs = [IndexedNoise(self.seed, range(side, 2 * rows, 2), self.device) for side in (0, 1)]
+        starts = path(*(self.sampler.start(self.source, noise) for noise in pairs), count).flatten(0, 1)
+        indices = [2 * row for row in range(rows) for _ in range(count)]
+        labels = self._labels(indices)
+        parts = []
+        for first in range(0, len(starts), self.batch_size):
+            some = slice(first, first + self.batch_size)
+            noise = IndexedNoise(self.seed, indices[some], self.device)
+            self.sampler.start(self.source, noise)  # steps draw on from where the start left off
+            parts.append(self._run(starts[some], noise, None if labels is None else labels[some]))
+        across = [f"{100 * i / (count - 1):.0f} %" for i in range(count)]
+        return Grid(torch.cat(parts), count, across, [f"noise {2 * row} to {2 * row + 1}" for row in range(rows)])
+
+    def strip(self, rows: int, frames: int) -> Grid:
+        """Moments of denoising: every sample has a row of noisy images above one of the clean images they stand for."""
+        noise = IndexedNoise(self.seed, range(rows), self.device)
+        start = self.sampler.start(self.source, noise)
+        moments = self.sampler.trajectory(self.source, start, noise, self._labels(range(rows)), frames)
+        noisy = torch.stack([moment.x_t for moment in moments], dim=1).cpu()
+        clean = torch.stack([moment.x_0 for moment in moments], dim=1).cpu()
+        across = [f"t = {moment.time:g}" for moment in moments]
+        down = [kind for row in range(rows) for kind in (f"sample {row}: noisy", "denoised")]
+        return Grid(torch.stack([noisy, clean], dim=1).flatten(0, 2), len(moments), across, down)
+
+    def _run(self, start: Tensor, noise: IndexedNoise, label: Tensor | None, advance: Any = None) -> Tensor:
+        def step(done: int, total: int) -> None:
+            if advance is not None:
+                advance(len(start) / total)
+
+        return self.sampler.run(self.source, start, noise, label, step).cpu()
+
+    def _labels(self, indices: Any) -> Tensor | None:
+        if self.num_classes is None:
+            return None
+        labels = [i % self.num_classes if self.label is None else self.label for i in indices]
+        return torch.tensor(labels, device=self.device)
+
+    def _rendered(self, num: int) -> Tensor:
+        data = build(self.run.data)
+        data.setup()
+        parts, count = [], 0
+        for batch in data.eval_loader("val"):
+            batch = {name: value.to(self.device) for name, value in batch.items()}
+            parts.append(self.sampler.run(self.source, batch, IndexedNoise(self.seed, [], self.device)).cpu())
+            count += len(parts[-1])
+            if count >= num:
+                break
+        return torch.cat(parts)[:num]
+
+
+def require_fitting(sampler: Any, model: object) -> None:
+    """Check that a sampler draws from a trained model.
+
+    Raises:
+        ValueError: it does not, or no sampler does.
+    """
+    try:
+        sampler.require(model)
+    except TypeError as error:
+        if isinstance(model, Denoiser | LatentDecoder | ImageMap):
+            raise ValueError(f"sampler must fit the model of the run: {error}") from error
+        name = type(model).__name__
+        raise ValueError(f"run must be of a model that draws images from noise, got {name}: {error}") from error
+
+
+def require_drawable(model: Any, sampler: DictConfig) -> None:
+    """Check that a trained family draws images from noise with this sampler.
+
+    Raises:
+        ValueError: it does not.
+    """
+    drawing, source = build(sampler), model.source()
+    require_fitting(drawing, source)
+    try:
+        if not isinstance(drawing, FittedSampler):
+            drawing.start(source, IndexedNoise(0, [0]))
+    except TypeError as error:
+        name = type(model).__name__
+        raise ValueError(f"run must be of a model that draws images from noise, got {name}: {error}") from error

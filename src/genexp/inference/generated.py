@@ -1,0 +1,132 @@
+"""The generated images of an evaluation: drawn batch by batch, kept on disk, and read back when it is repeated."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from statistics import median
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from genexp.config.instantiate import build
+from genexp.contracts import Batch, FittedSampler
+from genexp.evaluation.cache import TensorCache
+from genexp.evaluation.generation import dealt, draw, shares
+from genexp.evaluation.images import quantised
+from genexp.evaluation.protocol import describe
+from genexp.inference.run import Run
+from genexp.sampling.base import DiffusionSampler
+from genexp.sampling.density import fit_to_training_images
+from genexp.tensors import to_float, to_uint8
+
+
+class Samples:
+    """The samples 0 to `num` - 1 of a run, in order.
+
+    Every batch is kept as 8-bit images under a key that names weights, sampler, seed and labels, so that an interrupted
+    evaluation continues where it stopped, and another metric needs no new images.
+
+    Args:
+        run: The loaded run.
+        sampler: Configuration of the sampler.
+        num: Number of images.
+        seed: Seed of their noise.
+        batch_size: Images drawn at a time.
+        device: Where they are drawn.
+        counts: How often every class occurs in the reference, for a conditional model.
+
+    Raises:
+        ValueError: the model is class-conditional and `counts` is None.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        sampler: DictConfig,
+        num: int,
+        seed: int,
+        batch_size: int,
+        device: Any,
+        counts: Sequence[int] | None,
+    ) -> None:
+        self.num, self.seed, self.batch_size, self.device = num, seed, batch_size, device
+        conditional = run.config.model.get("num_classes") is not None
+        self.counts = counts if conditional else None
+        if conditional and counts is None:
+            raise ValueError("reference must have classes for a class-conditional model, got one without labels")
+        self.source = run.model.to(device).source()
+        self.sampler = build(sampler)
+        self._run, self._fitted = run, False
+        self.cache = TensorCache(run.folder.path / "evaluations" / "images")
+        self._key = {
+            "checkpoint": hashlib.sha256(run.checkpoint.read_bytes()).hexdigest(),
+            "weights": run.weights,
+            "sampler": json.dumps(OmegaConf.to_container(sampler, resolve=True), sort_keys=True),
+            "seed": seed,
+            "counts": json.dumps(self.counts),
+        }
+        if isinstance(self.sampler, DiffusionSampler):  # what a spacing means may change, the times may not
+            times = [level.time for level in self.sampler.levels(self.source.schedule)]
+            self._key["times"] = hashlib.sha256(json.dumps(times).encode()).hexdigest()
+        self._seconds: list[float] = []
+        self._drawn = 0
+
+    @property
+    def sampling(self) -> dict[str, Any] | None:
+        """How fast images were drawn, or None if all of them came from the disk.
+
+        `sampling_seconds` is the wall time of an image: the median over the batches that were drawn anew, of a batch's
+        seconds divided by its images. Beside it stands what it depends on: sampler and, of a diffusion sampler, how
+        often it evaluates the denoiser for an image; weights, images a batch, device and threads.
+        """
+        if not self._seconds:
+            return None
+        steps = isinstance(self.sampler, DiffusionSampler)
+        return {
+            "sampling_seconds": median(self._seconds),
+            "images": self._drawn,
+            **({"evaluations": self.sampler.evaluations(self.source.schedule)} if steps else {}),
+            "sampler": describe(self.sampler),
+            "weights": self._key["weights"],
+            "batch_size": self.batch_size,
+            "device": str(self.device),
+            "threads": torch.get_num_threads(),
+        }
+
+    def batches(self, advance: Callable[[float], None] = lambda count: None) -> Iterator[Batch]:
+        """The samples with `image`, `index`, `group` and, for a conditional model, `label`."""
+        group = dealt(self.num, self.counts)
+        for indices in shares(self.num, self.batch_size):
+            yield {**self._batch(indices), "group": group[indices.start : indices.stop]}
+            advance(len(indices))
+
+    def _fit_once(self) -> None:
+        """Fit a sampler that learns from the run's training images, when the first images are drawn."""
+        if isinstance(self.sampler, FittedSampler) and not self._fitted:
+            fit_to_training_images(self.sampler, self.source, build(self._run.data), self.device)
+            self._fitted = True
+
+    def _batch(self, indices: range) -> Batch:
+        key = self._key | {"first": indices.start, "last": indices[-1]}
+        stored = self.cache.load(key)
+        if stored is None:
+            self._fit_once()
+            begun = time.perf_counter()
+            batch = draw(self.source, self.sampler, indices, self.seed, self.counts, self.device)
+            images = quantised(batch["image"])
+            kept = {"image": to_uint8(images) if images.ndim == 4 else images}
+            stored = {name: value.cpu() for name, value in (batch | kept).items()}
+            self._seconds.append((time.perf_counter() - begun) / len(indices))
+            self._drawn += len(indices)
+            self.cache.store(key, stored)
+        image = stored["image"]
+        found = {**stored, "image": to_float(image) if image.dtype == torch.uint8 else image}
+        return {name: value.to(self.device) for name, value in found.items()}
+
+
+def default_num(run: Run) -> int:
+    """As many images as the run's own evaluations compared."""
+    evaluate = run.config.callbacks.get("evaluate")
+    return 1000 if evaluate is None else int(evaluate.num)

@@ -1,0 +1,113 @@
+"""What an evaluation compares: sets of images named by a data configuration, a split of a run's data, or a folder."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from genexp.callbacks.evaluate import image_set
+from genexp.config.compose import SPLITS, compose, conf_dir, data_name
+from genexp.config.instantiate import build
+from genexp.evaluation.folder import PictureFolder
+from genexp.evaluation.images import ImageSet
+from genexp.terminal import progress
+
+
+@dataclass(frozen=True)
+class Side:
+    """A set of images to compare, and what the rest of a configuration may want to know of its data.
+
+    Args:
+        images: The set.
+        data: `shape`, `channels`, `image_size` and `num_classes` of its images.
+        counts: How often every class occurs, or None.
+        datamodule: The data module that it is a split of, or None for a folder.
+    """
+
+    images: ImageSet
+    data: DictConfig
+    counts: list[int] | None
+    datamodule: Any = None
+
+
+def open_side(text: str, known: Mapping[str, DictConfig], device: Any, num: int | None = None, seed: int = 0) -> Side:
+    """The images that a text names.
+
+    Args:
+        text: A split (`test`), a data set with or without its split (`digits:test`), or a folder.
+        known: Configurations of data sets by name; under the empty name that of bare splits. Others are composed.
+        device: Where their features are computed.
+        num: Use so many of the images, drawn at random, in the shares of the classes where they are known; None for
+            all.
+        seed: Which ones.
+
+    Raises:
+        ValueError: a bare split of no data, bad images, or fewer than `num`.
+        FileNotFoundError: no data set and no folder has this name.
+    """
+    if text in SPLITS:
+        if "" not in known:
+            raise ValueError(f"a split needs the data that it belongs to, as in digits:{text}, got {text}")
+        return _sampled(_split(known[""], text, device), text, num, seed)
+    name = data_name(text)
+    if name is not None:
+        data = known[name] if name in known else _composed(name)
+        return _sampled(_split(data, text.partition(":")[2] or "train", device), text, num, seed)
+    if not Path(text).expanduser().is_dir():
+        names = ", ".join(sorted(path.stem for path in (conf_dir() / "data").glob("*.yaml")))
+        raise FileNotFoundError(
+            f"images must be a split ({', '.join(SPLITS)}), a data set ({names}) or a folder, got {text}"
+        )
+    return _folder(text, num, seed, device)
+
+
+def _sampled(side: Side, text: str, num: int | None, seed: int) -> Side:
+    if num is None:
+        return side
+    if num > side.images.count:
+        raise ValueError(f"num must be at most the {side.images.count} images of {text}, got {num}")
+    return replace(side, images=side.images.sample(num, seed))
+
+
+def tracked(images: ImageSet, title: str) -> ImageSet:
+    """The same set, showing progress whenever it is read."""
+
+    def batches() -> Any:
+        with progress(f"{title} {images.name}", images.count) as advance:
+            for batch in images.batches():
+                yield batch
+                advance(len(batch["image"]))
+
+    return replace(images, batches=batches)
+
+
+def _split(data: DictConfig, split: str, device: Any) -> Side:
+    module = build(data)
+    for line in module.source.notes(module.num_classes) if hasattr(module.source, "notes") else ():
+        print(line, file=sys.stderr)
+    counts = None if module.num_classes is None else module.label_counts(split)
+    return Side(image_set(module, split, device), data, counts, module)
+
+
+def _folder(text: str, num: int | None, seed: int, device: Any) -> Side:
+    folder = PictureFolder(text, num, seed)
+    for line in folder.notes():
+        print(line, file=sys.stderr)
+    found = folder.image_set()
+    channels, height, width = folder.shape
+    size = height if height == width else None
+    data = {"channels": channels, "image_size": size, "shape": [channels, height, width], "num_classes": None}
+    moved = replace(found, batches=partial(_moved, found, device))
+    return Side(moved, OmegaConf.create(data), folder.label_counts())
+
+
+def _moved(images: ImageSet, device: Any) -> Any:
+    return ({name: value.to(device) for name, value in batch.items()} for batch in images.batches())
+
+
+def _composed(name: str) -> DictConfig:
+    return compose("evaluate", [f"data={name}"]).data

@@ -1,0 +1,182 @@
+"""A run folder made live again: its configuration, its values, its model, its pictures."""
+
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from genexp.files.json_records import is_there
+from genexp.files.partial import LAID_OUT
+from genexp.runs.directions import direction
+from genexp.runs.folder import RunFolder
+from genexp.runs.measurements import Measurement, measurements
+from genexp.runs.notebook_table import Rows
+from genexp.runs.records import load_recorded
+from genexp.runs.stored import read_run
+from genexp.runs.strangers import data_of
+
+if TYPE_CHECKING:  # tables and histories of many runs are read without torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, read from its folder alone.
+
+    Attributes:
+        folder: The files.
+        weights: Which weights `model` carries: `averaged` (the raw ones where a run kept no average) or `raw`.
+        checkpoint: The checkpoint file that `model` is read from.
+        stands_in: Whether it is `last.ckpt` in the place of a `best.ckpt` that is not there.
+        trusted: Whether the data are taken from where a run of another user names them.
+    """
+
+    folder: RunFolder
+    weights: str
+    checkpoint: Path
+    stands_in: bool = False
+    trusted: bool = False
+
+    @cached_property
+    def config(self) -> DictConfig:
+        """The resolved configuration of the run."""
+        return load_recorded(self.folder.config_path)
+
+    @cached_property
+    def data(self) -> DictConfig:
+        """The configuration of its data, with places that may be opened, see `data_of`."""
+        return data_of(self.config, self.folder, self.trusted)
+
+    @cached_property
+    def model(self) -> Any:
+        """The trained family on the CPU, in evaluation mode."""
+        from genexp.callbacks.checkpoint import load_checkpoint
+        from genexp.callbacks.stored import restore
+        from genexp.config.instantiate import build
+
+        checkpoint = load_checkpoint(self.checkpoint)
+        if self.stands_in:
+            self._say_why()
+        model = build(self.config.model)
+        restore(model, checkpoint, self.checkpoint, averaged=self.weights == "averaged")
+        return model.eval().requires_grad_(False)
+
+    def _say_why(self) -> None:
+        """Say why the weights are those of `last.ckpt` where one would expect the best ones."""
+        if _best(self.folder) == self.folder.last:
+            print("checkpoint  last.ckpt, the best: a kill kept it from becoming best.ckpt", file=sys.stderr)
+        elif self.config.training.get("monitor") is not None:
+            print("checkpoint  last.ckpt: no evaluation of this run has been its best yet", file=sys.stderr)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The closing values."""
+        return self.folder.metrics
+
+    @property
+    def history(self) -> Rows:
+        """Every logged line, each with `images_seen`."""
+        return Rows(self.folder.history())
+
+    @property
+    def table(self) -> Rows:
+        """The newest values as a table, each with what it was measured with.
+
+        `metric`, `value`, `better` (lower, higher, or reference: that of real images is the aim), `real images` (what
+        held-out ones reach), `error` (standard error), `source` (the training run itself or a later `genexp evaluate`)
+        and, where images were drawn, `generated`, `reference`, `weights`, `sampler` and `seed`.
+        """
+        return Rows(_as_row(each) for each in measurements(read_run(self.folder.path)))
+
+    def samples(self, num: int, seed: int = 0, label: int | None = None, device: str = "cpu") -> "Tensor":
+        """Draw images with the run's own sampler; image i is the one that `genexp sample` draws for this seed.
+
+        Args:
+            num: How many.
+            seed: Seed of the noise.
+            label: One class for every image; by default all classes in turn.
+            device: Where to draw: `cpu`, `cuda` or `auto`.
+
+        Returns:
+            Images (num, C, H, W) in [-1, 1], or points (num, 2), on the CPU.
+
+        Raises:
+            ValueError: `num` is below 1, `label` is none of the model's, or the model draws no images.
+        """
+        from genexp.inference.drawing import Drawing, require_drawable
+
+        if num < 1:
+            raise ValueError(f"num must be at least 1, got {num}")
+        drawing = Drawing(self, self.config.sampler, device, seed, 256, label)
+        if drawing.has_start:
+            require_drawable(self.model, self.config.sampler)
+        return drawing.images(num)
+
+    @property
+    def pictures(self) -> list[Path]:
+        """The PNG files drawn during training and by `genexp sample`, in order of name."""
+        found = self.folder.samples.rglob("*.png")
+        return sorted(each for each in found if not any(part.startswith(".") for part in each.parts[-3:]))
+
+    def name_of(self, *how: str) -> str:
+        """Name of a folder for what is drawn from the model: how, then the weights.
+
+        In front stands the checkpoint, unless it is the one that is taken where none is asked for.
+
+        Args:
+            how: Seed, sampler and the like, as they stand in a file's name.
+        """
+        usual = self.checkpoint.resolve() == default_checkpoint(self.folder).resolve()
+        return "_".join([*([] if usual else [self.checkpoint.stem]), *how, self.weights])
+
+
+def default_checkpoint(folder: RunFolder) -> Path:
+    """The checkpoint that is taken where none is asked for: `best` where the run kept one, else `last`."""
+    best = _best(folder)
+    return best if is_there(best) else folder.last
+
+
+def _best(folder: RunFolder) -> Path:
+    """`best.ckpt`, or what a kill kept from becoming it."""
+    if not is_there(folder.checkpoints / LAID_OUT):  # as good as always; asked without torch
+        return folder.checkpoints / "best.ckpt"
+    from genexp.callbacks.checkpoint import best_checkpoint
+
+    return best_checkpoint(folder.checkpoints)
+
+
+def load_run(path: Path | str, weights: str = "averaged", checkpoint: str | None = None, trust: bool = False) -> Run:
+    """Open a run folder for use in Python.
+
+    Args:
+        path: The run folder, or any file in it.
+        weights: `averaged` or `raw`.
+        checkpoint: `best`, `last`, or a file; by default `best` where the run kept one.
+        trust: Where another user wrote the run, take its data from the places that it names.
+
+    Raises:
+        FileNotFoundError: there is no run, or it has no such checkpoint.
+        DamagedRun: a file of the run cannot be read, or is none that a run writes.
+    """
+    if weights not in ("averaged", "raw"):
+        raise ValueError(f"weights must be averaged or raw, got {weights!r}")
+    folder = RunFolder.open(path)
+    read_run(folder.path).require_id()  # told now, and not when images have been drawn
+    named = {None: default_checkpoint, "best": _best, "last": lambda folder: folder.last}
+    file = named[checkpoint](folder) if checkpoint in named else Path(checkpoint)
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"checkpoint must be best, last or a file of the run {folder.path}, got {checkpoint or 'none'} ({file})"
+        )
+    return Run(folder, weights, file, stands_in=checkpoint != "last" and file == folder.last, trusted=trust)
+
+
+def _as_row(each: Measurement) -> dict[str, Any]:
+    protocol = each.protocol or {}
+    better = direction(each.key, each.better, {})
+    row = {"metric": each.key, "value": each.value, "better": better, "real images": each.floor, "error": each.error}
+    drawn = {"generated": protocol.get("n_generated"), "reference": protocol.get("reference")}
+    return row | {"source": each.source} | drawn | {name: protocol.get(name) for name in ("weights", "sampler", "seed")}

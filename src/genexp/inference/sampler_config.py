@@ -1,0 +1,75 @@
+"""The sampler of a command: the run's own, changed or replaced, and its name in a file's path. Imports no torch."""
+
+import hashlib
+import inspect
+import json
+import re
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from genexp.config.targets import locate, require_allowed
+
+
+def sampler_node(trained: DictConfig, given: DictConfig | None) -> DictConfig:
+    """The sampler to use: the one given, or the run's own with the given values changed."""
+    own = OmegaConf.create(OmegaConf.to_container(trained.sampler, resolve=True))
+    if given is None:
+        return own
+    return given if "_target_" in given else OmegaConf.merge(own, given)
+
+
+def sampler_label(node: DictConfig) -> str:
+    """A sampler in a file's name: class, steps, then all that differs from the defaults of the class.
+
+    `ddim25`, `ddim25_eta0.5_guidance3`, `ddpm100_variance-fixed_large`. Different samplers have different labels: of a
+    setting that is no number and no short word the name alone is readable, and six digits of a digest stand for such
+    values and for a class of another package.
+
+    Args:
+        node: Configuration of the sampler.
+
+    Raises:
+        ValueError: `_target_` may not be built, or does not exist.
+    """
+    given = OmegaConf.to_container(node, resolve=True)
+    target = str(given.pop("_target_"))
+    defaults = _defaults(target)
+    steps = {**defaults, **given}.get("steps")
+    counted = isinstance(steps, int)
+    parts = [f"{target.rpartition('.')[2].lower()}{steps if counted else ''}"]
+    untold = {} if target.startswith("genexp.") else {"_target_": target}
+    for key in sorted(given):
+        value = given[key]
+        if (key == "steps" and (counted or value is None)) or (key in defaults and value == defaults[key]):
+            continue
+        text = _text(value)
+        parts.append(f"{key}{text or ''}")
+        if text is None:
+            untold[key] = value
+    if sum(map(len, parts)) > _LONGEST:
+        parts, untold = parts[:1], {"_target_": target, **given}
+    return "_".join([*parts, *([_digest(untold)] if untold else [])])
+
+
+_LONGEST = 100
+_WORD = re.compile(r"(?!(?:null|true|false)$)[A-Za-z]\w{0,23}", re.ASCII)
+
+
+def _defaults(target: str) -> dict[str, Any]:
+    require_allowed(target, "sampler")
+    parameters = inspect.signature(locate(target)).parameters.values()
+    return {each.name: each.default for each in parameters if each.default is not each.empty}
+
+
+def _text(value: Any) -> str | None:
+    """A value behind its setting's name; None where it cannot be read in a file's name."""
+    if value is None or isinstance(value, bool):
+        return "-null" if value is None else f"-{str(value).lower()}"
+    if isinstance(value, int | float):
+        return repr(int(value) if float(value).is_integer() and abs(value) < 1e9 else value)
+    return f"-{value}" if isinstance(value, str) and _WORD.fullmatch(value) else None
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:6]

@@ -1,0 +1,1 @@
+"""Loggers: what a run keeps and shows of its training."""

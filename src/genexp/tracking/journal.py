@@ -1,0 +1,223 @@
+"""Loggers on one x-axis, images seen: the run folder's own journal, and TensorBoard with pictures."""
+
+import json
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import Tensor
+
+from genexp.callbacks.continuation import ResumePoint
+from genexp.record_files import is_there
+from genexp.runs.dispensable import dispensable, hush_writer_threads
+from genexp.runs.folder import JOURNAL, DamagedRun, RunFolder, write_atomically
+from genexp.runs.past import CAPTION, Past, Picture
+from genexp.runs.pictures import drawn
+from genexp.figures.samples import drawn
+from genexp.files.json_records import is_there
+from genexp.files.writing import naming, write_atomically, written_beside
+from genexp.runs.folder import JOURNAL, DamagedRun, RunFolder
+from genexp.tensors import Grid
+from genexp.tracking.past import CAPTION, Past, Picture
+
+
+class Journal(Logger):
+    """What every run keeps by itself: a line of JSON for every log step, and a PNG for every picture.
+
+    A resumed run is rewound to the checkpoint that it starts from, so no line appears twice. It is rank zero that
+    writes.
+
+    Args:
+        directory: The run folder.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        super().__init__()
+        self.directory = Path(directory)
+        self._begun = time.monotonic()
+        self._lines = 0
+
+    @property
+    def name(self) -> str:
+        """The logger's name."""
+        return "journal"
+
+    @property
+    def version(self) -> str:
+        """The run folder's name."""
+        return self.directory.name
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "Journal":
+        """The journal itself; it has no object behind it."""
+        return self
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Append one line; `step` is the number of images seen."""
+        row = {"images_seen": step, "seconds": round(time.monotonic() - self._begun, 3)}
+        row |= {name: float(value) for name, value in metrics.items()}
+        with naming(self._path), open(self._path, "a") as file:
+            file.write(json.dumps(row) + "\n")
+        self._lines += 1
+
+    @rank_zero_only
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        """Nothing: the folder already holds the configuration."""
+
+    @rank_zero_only
+    def log_picture(self, key: str, grid: Grid, step: int, caption: str) -> None:
+        """Write `samples/<key>_<images seen>.png`."""
+        path = self.directory / "samples" / f"{key}_{step:010d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_png(drawn(grid), path, caption)
+
+    @property
+    def lines(self) -> int:
+        """Lines of the file; known on rank zero."""
+        return self._lines
+
+    @property
+    def _path(self) -> Path:
+        return self.directory / JOURNAL
+
+    def past(self, point: ResumePoint, repeats: bool = True) -> Past:
+        """What lies behind a checkpoint.
+
+        Args:
+            point: Where the checkpoint stands.
+            repeats: Whether the run goes on as it was.
+
+        Raises:
+            DamagedRun: a line is none that a run logs.
+        """
+        rows = RunFolder(self.directory).history()
+        if point.lines is None:
+            rows = [row for row in rows if row["images_seen"] <= point.images_seen]
+        elif len(rows) < point.lines and is_there(self._path):
+            raise DamagedRun(
+                f"{JOURNAL} of the run {self.directory} must hold the {point.lines} lines behind its checkpoint, "
+                f"got {len(rows)}; nothing was changed (without that file the run goes on, and its history is lost)"
+            )
+        pictures = [each for each in self._pictures() if point.shows(each.images_seen)]
+        return Past(point.images_seen, rows[: point.lines], pictures, repeats)
+
+    def _pictures(self) -> list[Picture]:
+        """What has been drawn in training, in order."""
+        found = [Picture.of(path) for path in (self.directory / "samples").glob("*.png")]
+        return sorted((each for each in found if each is not None), key=lambda each: (each.images_seen, each.key))
+
+    @rank_zero_only
+    def rewind(self, point: ResumePoint) -> None:
+        """Drop the lines and pictures beyond a checkpoint; the clock goes on from the last line behind it.
+
+        Raises:
+            DamagedRun: a line that is none of a run stands before others; nothing is dropped then.
+        """
+        rows = self.past(point).rows
+        if self._path.is_file():
+            kept = self._path.read_bytes().splitlines()[: len(rows)]
+            write_atomically(self._path, b"".join(line + b"\n" for line in kept))
+        for each in self._pictures():
+            if not point.shows(each.images_seen):
+                each.path.unlink()
+        self._lines = len(rows)
+        self._begun = time.monotonic() - (rows[-1].get("seconds", 0.0) if rows else 0.0)
+
+
+class TensorBoard(TensorBoardLogger):
+    """Lightning's TensorBoard logger, with pictures; of a resumed run nothing is shown twice."""
+
+    _past: Past | None = None
+    is_lost = False
+
+    @property
+    def place(self) -> str:
+        """Where its files are."""
+        return self.log_dir
+
+    def remember(self, past: Past) -> None:
+        """Let TensorBoard forget what was logged from the checkpoint on, then log again what lies behind it."""
+        self._past = past.at_checkpoint()
+        self._kwargs["purge_step"] = past.images_seen
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """TensorBoard's writer, opened at first use."""
+        hush_writer_threads()
+        writer = super().experiment
+        past, self._past = self._past, None
+        if past is not None:
+            for images_seen, values in past.values():
+                self.log_metrics(values, step=images_seen)
+            for each, pixels, _ in past.drawings():
+                writer.add_image(each.key, pixels, global_step=each.images_seen, dataformats="HWC")
+        return writer
+
+    @rank_zero_only
+    @dispensable
+    def log_picture(self, key: str, grid: Grid, step: int, caption: str) -> None:
+        """Add one picture to the key's slider."""
+        self.experiment.add_image(key, drawn(grid), global_step=step)
+
+    log_hyperparams = dispensable(TensorBoardLogger.log_hyperparams)
+    log_metrics = dispensable(TensorBoardLogger.log_metrics)
+    save = dispensable(TensorBoardLogger.save)
+    finalize = dispensable(TensorBoardLogger.finalize)
+
+
+class Csv(CSVLogger):
+    """Lightning's table of all lines; that of a resumed run is written anew from the journal."""
+
+    _past: Past | None = None
+    is_lost = False
+
+    @property
+    def place(self) -> str:
+        """Where its files are."""
+        return self.log_dir
+
+    def remember(self, past: Past) -> None:
+        """Begin the table with what lies behind the checkpoint."""
+        self._past = past
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The table's writer, opened at first use."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*exists and is not empty.*")  # the journal has all of it
+            writer = super().experiment
+        past, self._past = self._past, None
+        for images_seen, values in past.values() if past else []:
+            self.log_metrics(values, step=images_seen)
+        return writer
+
+    log_hyperparams = dispensable(CSVLogger.log_hyperparams)
+    log_metrics = dispensable(CSVLogger.log_metrics)
+    save = dispensable(CSVLogger.save)
+    finalize = dispensable(CSVLogger.finalize)
+
+
+def save_png(image: Tensor, path: Path, caption: str | None = None) -> None:
+    """Write a uint8 picture (3, H, W) or (1, H, W) as PNG, complete or not at all; a caption is kept as its text."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    array = image.cpu().numpy()
+    pixels = array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1)
+    partial = path.with_name(f".{path.name}.partial")
+    text = PngInfo()
+    if caption is not None:
+        text.add_text(CAPTION, caption)
+    with written_beside(partial, path):
+        Image.fromarray(np.ascontiguousarray(pixels)).save(partial, format="PNG", pnginfo=text)
+        partial.replace(path)

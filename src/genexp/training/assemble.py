@@ -1,0 +1,106 @@
+"""A composed configuration made into a live experiment: data, model, sampler, callbacks, loggers, trainer."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning import Callback, LightningDataModule, Trainer, seed_everything
+from omegaconf import DictConfig, OmegaConf
+
+from genexp.callbacks.continuation import Continuation, ResumePoint
+from genexp.config.instantiate import build, build_dict
+from genexp.config.strategy import require_safe_strategy
+from genexp.families.base import Family
+from genexp.runs.folder import RunFolder
+from genexp.tracking.journal import Journal
+from genexp.tracking.nodes import logger_nodes
+from genexp.tracking.past import tell
+from genexp.training.quiet import quiet_lightning
+
+
+_PLAIN_DDP = ("ddp", "ddp_fork", "ddp_notebook")
+
+
+@dataclass
+class Experiment:
+    """The live objects of one run."""
+
+    data: LightningDataModule
+    model: Family
+    callbacks: dict[str, Callback]
+    loggers: dict[str, Any]
+    trainer: Trainer
+
+
+def assemble(
+    config: DictConfig, folder: RunFolder, point: ResumePoint | None = None, repeats: bool = True
+) -> Experiment:
+    """Build everything a run needs, seeded; nothing is trained yet.
+
+    Args:
+        config: The resolved training configuration.
+        folder: The run's folder.
+        point: Where the checkpoint stands that training continues from; None for a new run.
+        repeats: Whether a continued run goes on as it was.
+
+    Raises:
+        DamagedRun: a resumed run's journal is damaged.
+    """
+    torch.set_num_threads(config.threads)
+    with quiet_lightning():
+        seed_everything(config.seed, verbose=False)
+    data = build(config.data)
+    model = build(config.model)
+    model.seed = config.seed
+    callbacks = build_dict(_with_paths(config.callbacks, folder))
+    journal = Journal(folder.path)
+    callbacks["continuation"] = Continuation(journal, point)
+    loggers = {"journal": journal, **build_dict(logger_nodes(config, folder))}
+    if point is not None:
+        tell(loggers, journal.past(point, repeats))
+    trainer = _trainer(config, folder, model, list(callbacks.values()), list(loggers.values()))
+    return Experiment(data, model, callbacks, loggers, trainer)
+
+
+def _with_paths(callbacks: DictConfig, folder: RunFolder) -> DictConfig:
+    callbacks = callbacks.copy()
+    if callbacks.get("checkpoints") is not None:
+        callbacks.checkpoints.directory = str(folder.path / callbacks.checkpoints.directory)
+    return callbacks
+
+
+def _trainer(
+    config: DictConfig, folder: RunFolder, model: Family, callbacks: list[Callback], loggers: list[Any]
+) -> Trainer:
+    node = config.trainer.copy()
+    if node.get("val_check_interval") is None:
+        node.val_check_interval = max(1, math.ceil(config.training.evaluate_every / config.data.batch_size))
+    profiler = node.get("profiler")
+    if OmegaConf.is_dict(profiler) and profiler.get("dirpath") is None:
+        profiler.dirpath = str(folder.path)
+    require_safe_strategy(node.get("strategy", "auto"), node.devices)
+    node.strategy = strategy_for(model, node)
+    if node.get("deterministic") is False and not torch.are_deterministic_algorithms_enabled():
+        node.deterministic = None  # torch imports its compiler to switch off what is off
+    with quiet_lightning():
+        return build(
+            node,
+            callbacks=callbacks,
+            logger=loggers,
+            default_root_dir=str(folder.path),
+            enable_checkpointing=any(type(c).__name__ == "Checkpoints" for c in callbacks),
+        )
+
+
+def strategy_for(model: Family, trainer: DictConfig) -> Any:
+    """The strategy for a family: networks that take turns leave parameters without a gradient, which DDP must expect.
+
+    With one network it need not look for these in every batch, of which PyTorch would warn.
+    """
+    strategy = trainer.get("strategy", "auto")
+    if len(model.updates) == 1:
+        return strategy
+    if strategy == "auto" and not (trainer.devices == 1 and trainer.get("num_nodes", 1) == 1):
+        strategy = "ddp"  # as Lightning chooses
+    return f"{strategy}_find_unused_parameters_true" if strategy in _PLAIN_DDP else strategy

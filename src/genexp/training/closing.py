@@ -1,0 +1,118 @@
+"""What a run says when it ends: a table of values, where everything is, and what to type next; or what went wrong."""
+
+import sys
+import time
+from typing import Any
+
+from genexp.callbacks.checkpoint import load_checkpoint
+from genexp.config.messages import told
+from genexp.evaluation.worth import features_worth, too_short
+from genexp.families.terms import NonFiniteLoss
+from genexp.runs.folder import RunFolder
+from genexp.runs.staging import clear_partials
+from genexp.terminal import duration, print_table, shown_path, typed_path
+
+
+def close_run(folder: RunFolder, experiment: Any, seconds: float) -> float | None:
+    """Write the closing values, end the W&B run, print the table.
+
+    Everything is read back from the folder: under a strategy that forks, training happened in other processes.
+
+    Returns:
+        The best monitored value, or None.
+    """
+    model, progress = experiment.model, experiment.callbacks.get("progress")
+    checkpoint = load_checkpoint(folder.last) if folder.last.is_file() else {}
+    own = {"images_seen": model.images_seen, "batches": model.batches, "steps": model.steps}
+    closing = {
+        **checkpoint.get("counters", own),
+        "seconds": round(seconds, 2),
+        "images_per_second": round(getattr(progress, "images_per_second", 0.0), 1),
+        "best": folder.best,
+        "values": last_values(folder),
+        "protocols": checkpoint.get("callbacks", {}).get("Evaluate", {}).get("protocols", {}),
+    }
+    with folder.held():  # a later `genexp evaluate` may end in this very moment
+        folder.write_metrics(closing | {"evaluations": folder.metrics.get("evaluations", [])})
+    folder.update_record(state="finished", finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+    clear_partials(folder)
+    sync = close_loggers(experiment.loggers, closing["values"])
+    print_table(_rows(folder, closing, sync, experiment.callbacks, _worth(closing, experiment)))
+    return closing["best"]["value"] if closing["best"] else None
+
+
+def _worth(closing: dict[str, Any], experiment: Any) -> list[tuple[str, str]]:
+    """What must be known of the values: the features behind them, and that a run was too short."""
+    if not closing["protocols"]:
+        return []
+    rows = [(f"{name} features", text) for name, text in features_worth(closing["protocols"].values())]
+    training_images = len(experiment.data.stored("train").examples)
+    short = too_short(closing["batches"], closing["images_seen"], training_images)
+    return [*rows, ("too short", short)] if short else rows
+
+
+def last_values(folder: RunFolder) -> dict[str, float]:
+    """The newest value of everything that evaluations measured."""
+    values: dict[str, float] = {}
+    for row in folder.history():
+        values |= {k: v for k, v in row.items() if not k.startswith("train/") and k not in ("images_seen", "seconds")}
+    return values
+
+
+def report_failure(folder: RunFolder, experiment: Any, error: BaseException) -> None:
+    """Record how a run ended early, and say where it can be continued."""
+    stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+    state = "interrupted" if stopped else "failed"
+    for leave in (
+        lambda: folder.update_record(state=state, error=f"{type(error).__name__}: {error}"[:2000]),
+        lambda: close_loggers(experiment.loggers, {}, exit_code=1),
+    ):
+        try:
+            leave()
+        except OSError as further:  # the disk is full: what was told first is what went wrong
+            print(f"not kept    {told(further)}", file=sys.stderr)
+    last = folder.last if folder.last.is_file() else None
+    if isinstance(error, NonFiniteLoss):
+        good = f"the last good checkpoint is {last}" if last else "no checkpoint had been written yet"
+        error.args = (f"{error.args[0]}; {good}; nothing was overwritten",)
+    print(f"\nthe run {'was interrupted' if stopped else 'failed'}: {shown_path(folder.path)}", file=sys.stderr)
+    if last:
+        print(f"continue it with  genexp train resume={typed_path(folder.path)}", file=sys.stderr)
+
+
+def close_loggers(loggers: dict[str, Any], values: dict[str, float], exit_code: int = 0) -> str | None:
+    """Finish every logger that has to be finished; returns the command that uploads an offline W&B run."""
+    sync = None
+    for logger in loggers.values():
+        if hasattr(logger, "close"):
+            logger.close(values, exit_code)
+            sync = logger.sync_command() or sync
+    return sync
+
+
+def _rows(
+    folder: RunFolder,
+    closing: dict[str, Any],
+    sync: str | None,
+    callbacks: dict[str, Any],
+    worth: list[tuple[str, str]],
+) -> list[tuple[str, str]]:
+    shown, typed = shown_path(folder.path), typed_path(folder.path)
+    rows = [(name, f"{value:.4g}") for name, value in sorted(closing["values"].items())]
+    if closing["best"]:
+        best = closing["best"]
+        rows.append(("best", f"{best['metric']} {best['value']:.4g} at {best['images_seen']:,} images"))
+    rows += worth
+    speed = f", {closing['images_per_second']:,.0f} images/s" if closing["images_per_second"] else ""
+    rows.append(("trained", f"{closing['images_seen']:,} images in {duration(closing['seconds'])}{speed}"))
+    rows.append(("run folder", shown))
+    if "sample_grid" in callbacks:
+        rows.append(("pictures", f"{shown}/samples"))
+        rows.append(("draw more", f"genexp sample run={typed} num=64"))
+    if "evaluate" in callbacks and callbacks["evaluate"].evaluator.metrics:
+        rows.append(("measure", f"genexp evaluate run={typed} metrics=[fd,kid,precision_recall]"))
+    longer = 2 * closing["images_seen"]
+    rows.append(("train longer", f"genexp train resume={typed} training.max_images={longer}"))
+    if sync:
+        rows.append(("upload to W&B", sync))
+    return rows

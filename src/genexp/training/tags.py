@@ -1,0 +1,60 @@
+"""By what a run is found again among others: its group and its tags, in `run.json` and in W&B. Imports no torch."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, open_dict
+
+from genexp.pool.record import holds_sweep, read_record
+
+
+def settle_labels(config: DictConfig) -> None:
+    """Give a job of a sweep the sweep as its group, and every run the tags that say what it trains.
+
+    A group that is set stays; tags that are set come first.
+
+    Args:
+        config: The composed configuration of `genexp train`, changed in place.
+    """
+    with open_dict(config):
+        if config.group is None:
+            config.group = sweep_of(config.run_dir)
+        wanted = [*(str(each) for each in config.tags), *_told_tags(config)]
+        config.tags = list(dict.fromkeys(wanted))
+
+
+def sweep_of(run_dir: str | None) -> str | None:
+    """The id of the sweep that a run is a job of, ours or one of W&B's agents, or None.
+
+    Args:
+        run_dir: The run's folder, where a launcher has set it; its parent then holds the record of the sweep.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    if run_dir is not None:
+        sweep = Path(run_dir).expanduser().resolve().parent
+        return read_record(sweep)["id"] if holds_sweep(sweep) else None
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return Path(HydraConfig.get().sweep.dir).name
+    return os.environ.get("WANDB_SWEEP_ID")
+
+
+def id_from_agent() -> str | None:
+    """The id that an agent of a W&B sweep gives to the run it starts, since W&B takes no other there; else None."""
+    return os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
+
+
+def _told_tags(config: DictConfig) -> list[str]:
+    """The model's family, and the experiment where one was chosen."""
+    target = str(config.model.get("_target_", "")).split(".")
+    families = target[2:3] if target[:2] == ["genexp", "families"] else target[-1:]
+    return [each for each in (*families, _experiment()) if each]
+
+
+def _experiment() -> str | None:
+    from hydra.core.hydra_config import HydraConfig
+
+    choices: dict[str, Any] = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    return choices.get("experiment")

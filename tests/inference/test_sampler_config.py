@@ -1,0 +1,73 @@
+"""A sampler in a file's name: short where nothing is special, and never the name of another sampler."""
+
+import itertools
+
+import pytest
+from omegaconf import OmegaConf
+
+from genexp.config.compose import compose
+from genexp.inference.sampler_config import sampler_label, sampler_node
+
+
+def label(target="ddim.DDIM", **settings):
+    return sampler_label(OmegaConf.create({"_target_": f"genexp.sampling.{target}", **settings}))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["sampler=ddim"], "ddim25"),
+        (["sampler=ddim", "sampler.eta=0.5", "sampler.guidance=3"], "ddim25_eta0.5_guidance3"),
+        (["sampler=ddim", "sampler.steps=null"], "ddim"),
+        (["sampler=ddpm", "sampler.steps=100", "sampler.variance=fixed_large"], "ddpm100_variance-fixed_large"),
+        (["sampler=ddpm"], "ddpm"),
+        (["sampler=latent"], "latent"),
+        (["sampler=latent_mixture"], "latentmixture"),
+        (["sampler=latent_gaussian"], "latentmixture_components1"),
+        (["sampler=latent_statistics", "sampler.statistics=batch"], "latentbystatistics_statistics-batch"),
+        (["sampler=mapping"], "mapping"),
+    ],
+)
+def test_what_is_special_is_told(overrides, expected):
+    assert sampler_label(compose("sample", ["run=none", *overrides]).sampler) == expected
+
+
+def test_the_same_sampler_has_one_label_however_it_is_written():
+    assert label() == label(steps=50) == label(steps=50, eta=0, guidance=1, clip=True) == "ddim50"
+    assert label(eta=1) == label(eta=1.0)
+    assert label(eta=0.5, clip=False) == label(clip=False, eta=0.5) == "ddim50_clip-false_eta0.5"
+
+
+def test_different_samplers_have_different_labels():
+    choices = {
+        "steps": [5, 50, None],
+        "eta": [0.0, 0.1, 0.1 + 1e-9, 1],
+        "spacing": ["trailing", "leading", "none", None, [999, 500], [999, 501], "a word - that / is no file name"],
+        "guidance": [1.0, 3, 30, 1e-9],
+    }
+    settings = [dict(zip(choices, each, strict=True)) for each in itertools.product(*choices.values())]
+    found = [label(**each) for each in settings]
+    assert len(set(found)) == len(found)
+    assert all(len(each) < 120 and not set(each) - set("abcdefghijklmnopqrstuvwxyz0123456789._-") for each in found)
+
+
+def test_many_long_settings_still_fit_a_file_name():
+    found = [label(eta=0.123456789 + i, guidance=1 / 3, **{f"word{j}": "x" * 24 for j in range(12)}) for i in (0, 1)]
+    assert len(set(found)) == 2
+    assert all(len(each) < 120 for each in found)
+
+
+def test_a_class_of_another_package_is_told_from_ours(monkeypatch):
+    monkeypatch.setenv("GENEXP_TRUST", "collections.")
+    ours, other = label("latent.Latent"), sampler_label(OmegaConf.create({"_target_": "collections.UserDict"}))
+    assert ours == "latent"
+    assert other.startswith("userdict_")
+    with pytest.raises(ValueError, match=r"sampler\._target_ must begin with one of .*, got 'os.system'"):
+        sampler_label(OmegaConf.create({"_target_": "os.system"}))
+
+
+def test_values_alone_change_the_own_sampler_and_a_class_replaces_it():
+    trained = OmegaConf.create({"sampler": {"_target_": "genexp.sampling.ddim.DDIM", "steps": 25, "eta": 0.0}})
+    assert sampler_node(trained, None) == trained.sampler
+    assert sampler_node(trained, OmegaConf.create({"eta": 1.0})) == {**trained.sampler, "eta": 1.0}
+    assert sampler_node(trained, OmegaConf.create({"_target_": "genexp.sampling.ddpm.DDPM"})).get("steps") is None

@@ -1,0 +1,28 @@
+"""What `auto` stands for on a machine."""
+
+import pytest
+
+from genexp.hardware import device_of, precision_of
+
+
+@pytest.mark.parametrize(
+    ("gpu", "gpu_has", "cpu_has", "expected"),
+    [
+        (True, True, False, "bf16-mixed"),
+        (True, False, True, "32-true"),
+        (False, True, False, "32-true"),
+        (False, False, True, "bf16-mixed"),
+    ],
+)
+def test_precision_follows_the_units_of_what_is_trained_on(gpu, gpu_has, cpu_has, expected, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: gpu_has)
+    monkeypatch.setattr("genexp.hardware.cpu_features", lambda: {"amx_bf16": cpu_has})
+    assert precision_of(gpu) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "expected"), [("auto", True, "cuda"), ("auto", False, "cpu"), ("cpu", True, "cpu")]
+)
+def test_auto_is_the_gpu_where_there_is_one(name, there, expected, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: there)
+    assert device_of(name).type == expected
