@@ -120,6 +120,7 @@ def called_by_slurm(monkeypatch):
 
     monkeypatch.setattr(submitit, "JobEnvironment", lambda: SimpleNamespace(cluster="slurm"))
     monkeypatch.setattr(sys, "argv", ["submitit"])
+    monkeypatch.delitem(sys.modules, "genexp.__main__", raising=False)
 
 
 def test_a_job_that_had_no_checkpoint_yet_begins_anew_in_the_same_folder(vae, called_by_slurm):

@@ -48,7 +48,7 @@ class SubmittedJob:
         try:
             runpy.run_module("genexp", run_name="__main__")
         except SystemExit as end:
-            if end.code in (None, 0):
+            if end.code == 0:
                 return
             if self.requeued or end.code not in (1, 2):
                 raise
