@@ -24,6 +24,8 @@ from genexp.reports.settings import shown
 from genexp.reports.table import Comparison, Row, ValueColumn, setting_of
 
 _FILES = Path(__file__).parent / "page"
+STYLE = _FILES / "page.css"
+"""How pages of this project look."""
 _SCRIPTS = ("start.js", "table.js", "curves.js", "samples.js", "diff.js")
 
 
@@ -38,7 +40,7 @@ def write_page(comparison: Comparison, path: Path, picture_bytes: int = 16_000_0
     data = _data(comparison)
     pictures = pictures_of(comparison, picture_bytes)
     parts = {
-        "STYLE": (_FILES / "page.css").read_text(),
+        "STYLE": STYLE.read_text(),
         "DATA": _as_script(data),
         "SCRIPT": "\n".join((_FILES / name).read_text() for name in _SCRIPTS),
         "PICTURES": _as_script(pictures),

@@ -23,9 +23,10 @@ from genexp.ablations.report.wording import (
     verdict_parts,
 )
 from genexp.reports.formatting import NumberFormat, floor_text, heading
+from genexp.reports.page import STYLE
 from genexp.runs.markup import web_link
 
-_STYLES = (Path(__file__).parents[1] / "page/page.css", Path(__file__).parent / "page.css")
+_STYLES = (STYLE, Path(__file__).parent / "page.css")
 
 
 def page_text(study: Study, verdicts: list[Verdict], plots: dict[str, Path], pictures: dict[Labels, Path]) -> str:
