@@ -12,7 +12,7 @@ from genexp.files import locks
 HOLDER = """
 import os, subprocess, sys, time
 from pathlib import Path
-from genexp.runs import locks
+from genexp.files import locks
 assert locks.take(Path(sys.argv[1]))
 if sys.argv[2] == "forks":
     child = os.fork()

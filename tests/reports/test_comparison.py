@@ -49,7 +49,7 @@ def test_keys_that_only_place_or_name_a_run_do_not_separate_it(tmp_path):
 
 
 def test_what_the_identity_of_a_run_leaves_out_is_left_out_here_too():
-    from genexp.config.compose import VOLATILE
+    from genexp.config.keys import VOLATILE
 
     assert set(VOLATILE) <= set(LEFT_OUT)
 

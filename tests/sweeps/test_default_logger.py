@@ -65,7 +65,7 @@ def test_trials_of_a_search_keep_their_wandb_runs(tmp_path, slots):
 def test_nothing_that_is_imported_for_all_jobs_makes_a_temporary_folder_of_its_own():
     code = (
         "import os, sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
-        "from genexp.sweeps import preloading\n"
+        "from genexp.pool import preloading\n"
         "preloading.preload()\n"
         "print(sorted(set(os.listdir(sys.argv[1])) - {'torchinductor_root'}), 'wandb' in sys.modules)\n"
         "sys.stdout.flush(); os._exit(0)\n"
@@ -82,8 +82,8 @@ def test_a_fork_runs_no_exit_handler_that_was_registered_before_it(tmp_path):
     )
     code = (
         "import atexit, os, sys; sys.path.insert(0, '.')\n"
-        "from genexp.sweeps import preloading\n"
-        "preloading._import_all = lambda: __import__('with_state')\n"
+        "from genexp.pool import preloading\n"
+        "preloading._import_all = lambda modules: __import__('with_state')\n"
         "preloading.preload()\n"
         "import with_state\n"
         "if os.fork() == 0:\n"

@@ -10,7 +10,8 @@ from statistics import fmean
 from genexp.ablations.measurements import MeasurementFolder
 from genexp.ablations.plan import Drawing, Plan, Training
 from genexp.ablations.running import Workers
-from genexp.config.compose import compose, deciding
+from genexp.config.compose import compose
+from genexp.config.keys import deciding
 from genexp.files.json_records import is_there, read_json
 from genexp.files.writing import write_atomically
 from genexp.pool.progress import tail

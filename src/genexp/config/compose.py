@@ -1,24 +1,16 @@
 """Where the configuration lives, how it is composed, and what identifies it. This file imports no torch."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from genexp.config.keys import VOLATILE
 from genexp.config.quoting import text_quoted
 from genexp.files.yaml_records import require_small
-
-VOLATILE = (
-    *("resume", "run_dir", "paths", "logger", "group", "job_type", "notes", "tags", "threads", "callbacks.progress"),
-    *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.profiler"),
-)
-"""Keys that do not change what a run computes, with all below them: left out of its identity.
-
-A name is not among them: it says which run is meant.
-"""
 
 
 def conf_dir() -> Path:
@@ -96,21 +88,6 @@ def _deciding(plain: dict[str, Any], above: str = "") -> dict[str, Any]:
     return {k: _deciding(v, f"{above}{k}.") if isinstance(v, dict) else v for k, v in kept.items()}
 
 
-def is_volatile(key: str) -> bool:
-    """Whether a key, with dots, is one that changes nothing of what a run computes."""
-    return any(key == each or key.startswith(f"{each}.") for each in VOLATILE)
-
-
-def deciding(overrides: Iterable[str]) -> list[str]:
-    """The overrides, in order, that decide what a run computes: without those of its logger, notes, threads, ..."""
-    return [each for each in overrides if not is_volatile(override_key(each))]
-
-
-def override_key(override: str) -> str:
-    """The key of an override, with dots, without the signs that add or remove it and the package of a group."""
-    return override.split("=", 1)[0].lstrip("+~").split("@", 1)[0].replace("/", ".")
-
-
 def load_config(path: Path, what: str) -> DictConfig:
     """Read a YAML file of a person's own that holds a mapping.
 
@@ -139,16 +116,6 @@ def load_plain(path: Path, what: str) -> dict[str, Any]:
         ValueError: as `load_config`.
     """
     return OmegaConf.to_container(load_config(path, what), resolve=False)
-
-
-def flat(plain: Any, path: str = "") -> dict[str, Any]:
-    """Nested containers as one dictionary from dotted keys to leaves; a list counts as a leaf."""
-    if not isinstance(plain, dict):
-        return {path: plain}
-    found: dict[str, Any] = {}
-    for key, value in plain.items():
-        found |= flat(value, f"{path}.{key}" if path else str(key))
-    return found
 
 
 def several(value: Any) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from genexp.config.compose import deciding, is_volatile, override_key
+from genexp.config.keys import deciding, is_volatile, override_key
 from genexp.runs.folder import DamagedRun, RunFolder
 
 

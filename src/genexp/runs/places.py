@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from genexp.config.compose import flat
+from genexp.config.keys import flat
 from genexp.config.quoting import quoted
 from genexp.data.embedded import PHOTOGRAPHS
 

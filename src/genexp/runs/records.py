@@ -3,25 +3,18 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from genexp.record_files import (
-    DamagedFile,
-    each_key_once,
-    is_there,
-    open_regular,
-    read_json,
-    reason_of,
-)
+from genexp.config.keys import flat
 from genexp.runs.renamed import renamed, renamed_override
-from omegaconf import DictConfig, OmegaConf
-
-from genexp.config.compose import flat
 from genexp.files.changing import CHANGING, place_of
 from genexp.files.json_records import DamagedFile, each_key_once, is_there, open_regular, read_json, reason_of
 from genexp.files.yaml_records import read_yaml_record
 from genexp.runs.shapes import Best, Closing, RunConfig, RunRecord
 from genexp.runs.trust import seal_breaks
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 CONFIG, OVERRIDES, RECORD, JOURNAL = "config.yaml", "overrides.yaml", "run.json", "metrics.jsonl"
 METRICS, BEST = "metrics.json", "checkpoints/best.json"
@@ -45,7 +38,7 @@ def read_config(run: Path) -> dict[str, Any]:
     return renamed(_read(run, CONFIG, RunConfig))
 
 
-def load_recorded(path: Path) -> DictConfig:
+def load_recorded(path: Path) -> "DictConfig":
     """The configuration that a run recorded: complete, and with every interpolation carried out.
 
     Args:
@@ -55,6 +48,8 @@ def load_recorded(path: Path) -> DictConfig:
         DamagedRun: the file cannot be read, or is none that a run writes.
         ValueError: an interpolation stands there, which would read this user's environment.
     """
+    from omegaconf import OmegaConf
+
     plain = read_config(path.parent)
     for key, value in flat(plain).items():
         if "${" in str(value):

@@ -9,7 +9,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from genexp.config.compose import config_digest, flat, is_volatile
+from genexp.config.compose import config_digest
+from genexp.config.keys import flat, is_volatile
 from genexp.files.changing import write_together
 from genexp.runs.folder import JOURNAL, OVERRIDES, RECORD, RunFolder
 from genexp.runs.records import read_overrides

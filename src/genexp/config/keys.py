@@ -1,0 +1,38 @@
+"""Keys of a configuration, with dots: which of them decide what a run computes. Imports nothing heavy."""
+
+from collections.abc import Iterable
+from typing import Any
+
+VOLATILE = (
+    *("resume", "run_dir", "paths", "logger", "group", "job_type", "notes", "tags", "threads", "callbacks.progress"),
+    *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.profiler"),
+)
+"""Keys that do not change what a run computes, with all below them: left out of its identity.
+
+A name is not among them: it says which run is meant.
+"""
+
+
+def is_volatile(key: str) -> bool:
+    """Whether a key, with dots, is one that changes nothing of what a run computes."""
+    return any(key == each or key.startswith(f"{each}.") for each in VOLATILE)
+
+
+def deciding(overrides: Iterable[str]) -> list[str]:
+    """The overrides, in order, that decide what a run computes: without those of its logger, notes, threads, ..."""
+    return [each for each in overrides if not is_volatile(override_key(each))]
+
+
+def override_key(override: str) -> str:
+    """The key of an override, with dots, without the signs that add or remove it and the package of a group."""
+    return override.split("=", 1)[0].lstrip("+~").split("@", 1)[0].replace("/", ".")
+
+
+def flat(plain: Any, path: str = "") -> dict[str, Any]:
+    """Nested containers as one dictionary from dotted keys to leaves; a list counts as a leaf."""
+    if not isinstance(plain, dict):
+        return {path: plain}
+    found: dict[str, Any] = {}
+    for key, value in plain.items():
+        found |= flat(value, f"{path}.{key}" if path else str(key))
+    return found
