@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 import tiny
 from genexp.callbacks.checkpoint import Checkpoints
 from genexp.families.base import Family
-from genexp.runs.experiment import strategy_for
+from genexp.training.assemble import strategy_for
 
 pytestmark = pytest.mark.xdist_group("distributed")  # two processes a test: one test at a time
 TWO = ["trainer=ddp_cpu", "trainer.precision=32-true", "trainer.limit_val_batches=1"]

@@ -13,9 +13,8 @@ import tiny
 from dying import forked
 from genexp.callbacks.averaging import Averaging
 from genexp.callbacks.cadence import LogTerms
-from genexp.runs.errors import RankFailed
-from recorded import wandb_records
 from genexp.config.messages import RankFailed
+from recorded import wandb_records
 
 pytestmark = pytest.mark.xdist_group("distributed")  # two processes a test: one test at a time
 PATIENCE = 20.0  # seconds within which a process that has to end must have ended; ranks waited 40 s for one another

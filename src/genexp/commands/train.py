@@ -45,14 +45,10 @@ def train(config: DictConfig) -> float | None:
 
 
 def _fit(config: DictConfig, claim: Claim) -> float | None:
-    from genexp.commands.closing import close_loggers, close_run, last_values, report_failure
-    from genexp.runs.build import quiet_lightning
-    from genexp.runs.ranks import Ranks, launched
-    from genexp.runs.start import Start
-    from genexp.training.closing import close_run, report_failure
+    from genexp.training.closing import close_loggers, close_run, last_values, report_failure
     from genexp.training.processes import Ranks, launched
     from genexp.training.quiet import quiet_lightning
-    from genexp.training.resuming import Start
+    from genexp.training.start import Start
 
     folder = claim.folder
     try:

@@ -6,14 +6,10 @@ from collections.abc import Sequence
 import yaml
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from genexp.runs.config import conf_dir
-from genexp.runs.nearest import group_of, key_hint
-from genexp.runs.problems import Problem, did_you_mean
-from genexp.runs.renamed import new_name
-from genexp.yaml_files import read_yaml
 from genexp.config.compose import conf_dir
 from genexp.config.nearest import group_of, key_hint
 from genexp.config.problems import Problem, did_you_mean
+from genexp.config.renamed import new_name
 from genexp.files.yaml_records import read_yaml
 
 _IN_FOLDERS = ("experiment",)

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from genexp.config.problems import did_you_mean
+from genexp.config.renamed import MOVED
 
 ALLOWED = (
     "genexp.adversarial.",
@@ -37,13 +38,6 @@ ALLOWED = (
 
 FACTORIES = ("genexp.evaluation.metrics.modes.toy_centres", "genexp.networks.trained.trained_network")
 """The functions that a configuration may call. Others of these packages move files or fetch what an address names."""
-
-MOVED = {
-    "genexp.runs.loggers.Csv": "genexp.tracking.journal.Csv",
-    "genexp.runs.loggers.TensorBoard": "genexp.tracking.journal.TensorBoard",
-    "genexp.runs.wandb_run.WandbRun": "genexp.tracking.wandb_run.WandbRun",
-}
-"""Classes that configurations of earlier versions name elsewhere; runs that were begun then are read by these names."""
 
 UNSAFE = {
     "torchvision.datasets.lsun.LSUN": "unpickles a cache from the working folder",
@@ -94,15 +88,6 @@ def require_allowed(target: str, where: str) -> None:
             f"{where}._target_ must name {wanted} that {package} defines, got {target!r}, a {kind}"
             f"{f' of {module}' if module else ''}"
         )
-
-
-def with_todays_names(plain: Any) -> Any:
-    """Plain containers in which every `_target_` of an earlier version is today's."""
-    if isinstance(plain, dict):
-        named = {key: with_todays_names(value) for key, value in plain.items()}
-        target = named.get("_target_")
-        return named | {"_target_": MOVED[target]} if isinstance(target, str) and target in MOVED else named
-    return [with_todays_names(each) for each in plain] if isinstance(plain, list) else plain
 
 
 def _begins(target: str, prefix: str) -> bool:

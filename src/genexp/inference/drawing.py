@@ -8,10 +8,8 @@ from torch import Tensor
 
 from genexp.config.instantiate import build
 from genexp.contracts import Denoiser, FittedSampler, ImageMap, LatentDecoder
-from genexp.runs.build import build
-from genexp.runs.hardware import device_of
-from genexp.sampling.base import DiffusionSampler
 from genexp.hardware import device_of
+from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.density import fit_to_training_images
 from genexp.sampling.interpolation import path
 from genexp.tensors import Grid, IndexedNoise, Plane

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genexp.config.keys import flat
-from genexp.runs.renamed import renamed, renamed_override
+from genexp.config.renamed import renamed, renamed_override
 from genexp.files.changing import CHANGING, place_of
 from genexp.files.json_records import DamagedFile, each_key_once, is_there, open_regular, read_json, reason_of
 from genexp.files.yaml_records import read_yaml_record

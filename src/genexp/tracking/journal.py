@@ -14,16 +14,12 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from genexp.callbacks.continuation import ResumePoint
-from genexp.record_files import is_there
-from genexp.runs.dispensable import dispensable, hush_writer_threads
-from genexp.runs.folder import JOURNAL, DamagedRun, RunFolder, write_atomically
-from genexp.runs.past import CAPTION, Past, Picture
-from genexp.runs.pictures import drawn
 from genexp.figures.samples import drawn
 from genexp.files.json_records import is_there
 from genexp.files.writing import naming, write_atomically, written_beside
 from genexp.runs.folder import JOURNAL, DamagedRun, RunFolder
 from genexp.tensors import Grid
+from genexp.tracking.dispensable import dispensable, hush_writer_threads
 from genexp.tracking.past import CAPTION, Past, Picture
 
 

@@ -11,16 +11,13 @@ import numpy as np
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from genexp.record_files import reason_of
-from genexp.runs.dispensable import dispensable, hush_log_of, lose
-from genexp.runs.past import Past
-from genexp.runs.pictures import drawn
-from genexp.runs.wandb_files import is_uploaded, is_whole, recorded, set_aside
 from genexp.figures.samples import drawn
+from genexp.files.json_records import reason_of
 from genexp.tensors import Grid
 from genexp.terminal import typed_path
+from genexp.tracking.dispensable import dispensable, hush_log_of, lose
 from genexp.tracking.past import Past
-from genexp.tracking.wandb_files import is_uploaded, recorded, set_aside
+from genexp.tracking.wandb_files import is_uploaded, is_whole, recorded, set_aside
 
 AXIS = "images_seen"
 

@@ -18,7 +18,6 @@ from genexp.tracking.nodes import logger_nodes
 from genexp.tracking.past import tell
 from genexp.training.quiet import quiet_lightning
 
-
 _PLAIN_DDP = ("ddp", "ddp_fork", "ddp_notebook")
 
 

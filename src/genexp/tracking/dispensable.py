@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from genexp.record_files import reason_of
+from genexp.files.json_records import reason_of
 
 
 class Dispensable(Protocol):

@@ -4,7 +4,7 @@ import pytest
 
 import tiny
 from genexp.commands.validate import problems_of
-from genexp.runs.renamed import renamed, renamed_override
+from genexp.config.renamed import renamed, renamed_override
 
 
 def test_a_recorded_key_is_read_under_its_name_of_today_and_no_other_changes():

@@ -8,7 +8,7 @@ from typing import Any
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 
-from genexp.runs.ranks import forks
+from genexp.training.processes import forks
 
 
 class Start(Callback):

@@ -1,4 +1,4 @@
-"""What keys and groups of earlier versions are called now. This file imports no torch."""
+"""What keys, groups and classes of earlier versions are called now. This file imports no torch."""
 
 from typing import Any
 
@@ -9,8 +9,16 @@ What they mean for the weights in a checkpoint a family says itself (`renamed_mo
 """
 
 
+MOVED = {
+    "genexp.runs.loggers.Csv": "genexp.tracking.journal.Csv",
+    "genexp.runs.loggers.TensorBoard": "genexp.tracking.journal.TensorBoard",
+    "genexp.runs.wandb_run.WandbRun": "genexp.tracking.wandb_run.WandbRun",
+}
+"""Classes that configurations of earlier versions name elsewhere; runs that were begun then are read by these names."""
+
+
 def renamed(plain: dict[str, Any]) -> dict[str, Any]:
-    """A recorded configuration with every key under its name of today."""
+    """A recorded configuration with every key and class under its name of today."""
     for old, new in RENAMED.items():
         above, _, name = old.rpartition(".")
         node: Any = plain
@@ -18,7 +26,16 @@ def renamed(plain: dict[str, Any]) -> dict[str, Any]:
             node = node.get(step) if isinstance(node, dict) else None
         if isinstance(node, dict) and name in node:
             node[new.rpartition(".")[2]] = node.pop(name)
-    return plain
+    return _with_todays_classes(plain)
+
+
+def _with_todays_classes(plain: Any) -> Any:
+    """Plain containers in which every `_target_` of an earlier version is today's."""
+    if isinstance(plain, dict):
+        named = {key: _with_todays_classes(value) for key, value in plain.items()}
+        target = named.get("_target_")
+        return named | {"_target_": MOVED[target]} if isinstance(target, str) and target in MOVED else named
+    return [_with_todays_classes(each) for each in plain] if isinstance(plain, list) else plain
 
 
 def renamed_override(override: str) -> str:
