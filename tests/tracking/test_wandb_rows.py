@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from genexp.tracking import wandb_run
 from genexp.tracking.past import Past
 from genexp.tracking.wandb_run import WandbRun
 
@@ -34,6 +35,7 @@ def opened(tmp_path, monkeypatch):
             finish=lambda **_: None,
         )
         monkeypatch.setattr(wandb, "init", lambda **_: run)
+        monkeypatch.setattr(wandb_run, "is_whole", lambda folder: True)  # this one writes no file
         logger = WandbRun(tmp_path, "mine", mode=mode)
         logger.remember(Past(3, ROWS, [], repeats))
         for n in (4, 5, 6, 7):
