@@ -201,7 +201,7 @@ def test_the_global_generator_is_left_alone():
     assert torch.equal(states[0], states[1])
 
 
-def test_labels_follow_the_classes_of_the_reference():
+def test_labels_follow_the_classes_of_the_training_data():
     conditional, plain = evaluate(num_classes=3), evaluate()
     model, _, _ = fit(conditional, images=48)
     fit(plain, images=48)

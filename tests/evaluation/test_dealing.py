@@ -2,8 +2,8 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from genexp.evaluation.dealing import group_numbers, groups_within, hashed, members_of, random_parts
-from genexp.evaluation.generation import dealing_of, dealt, labels_of, shares
+from genexp.evaluation.dealing import dealt, group_numbers, groups_within, hashed, members_of, random_parts
+from genexp.sampling.conditions import labels_in_shares
 from genexp.tensors import mix_seed
 
 
@@ -66,7 +66,7 @@ def test_random_parts_are_equal_and_fixed_by_the_indices():
 LABELS = {
     "in turn": torch.arange(1003) % 10,
     "one after the other": torch.arange(1003) * 10 // 1003,
-    "as a conditional model draws": labels_of(range(1003), [100, 1, 0, 7, 300, 20]),
+    "as a conditional model draws": labels_in_shares(range(1003), [100, 1, 0, 7, 300, 20]),
     "few of many": torch.arange(45) % 30,
 }
 
@@ -93,16 +93,12 @@ def test_groups_within_classes_are_random_samples_of_each_class():
     assert not torch.equal(group[label == 0], group[label == 7])
 
 
-@pytest.mark.parametrize("counts", [None, [100, 1, 0, 7, 300, 20]])
-def test_samples_are_dealt_alike_in_any_batches_of_any_number_of_processes(counts):
-    whole = dealt(500, counts)
-    assert torch.equal(whole, dealt(500, counts))
-    expected = group_numbers(torch.arange(500)) if counts is None else groups_within(labels_of(range(500), counts))
-    assert torch.equal(whole, expected)
-    for batch_size, world_size in ((64, 1), (33, 2), (7, 3)):
-        found = torch.full((500,), -1)
-        for rank in range(world_size):
-            for indices in shares(500, batch_size, rank, world_size):
-                found[indices.start : indices.stop] = whole[indices.start : indices.stop]
-        assert torch.equal(found, whole)
-    assert dealing_of(counts) == ("by index" if counts is None else "within 5 classes")
+def test_samples_are_dealt_within_their_classes_where_they_have_some():
+    label = labels_in_shares(range(500), [100, 1, 0, 7, 300, 20])
+    for given, group, how in (
+        (None, group_numbers(torch.arange(500)), "by index"),
+        (label, groups_within(label), "within 5 classes"),
+    ):
+        found, told = dealt(500, given)
+        assert torch.equal(found, group)
+        assert told == how

@@ -9,7 +9,6 @@ import tiny
 from genexp.commands.sample import sample
 from genexp.config.compose import compose
 from genexp.contracts import FittedSampler, LatentEncoder, Sampler
-from genexp.evaluation.generation import draw
 from genexp.evaluation.protocol import describe
 from genexp.families.vae import VAE
 from genexp.inference.drawing import require_drawable
@@ -18,6 +17,7 @@ from genexp.losses.reconstruction import Bernoulli
 from genexp.networks.autoencoder import MLPDecoder, MLPEncoder
 from genexp.runs.folder import RunFolder
 from genexp.sampling.density import LatentMixture, fit_to_training_images
+from genexp.sampling.draw import draw
 from genexp.sampling.latent import Latent
 from genexp.tensors import IndexedNoise
 

@@ -13,13 +13,15 @@ from genexp.callbacks.averaging import Averaging
 from genexp.callbacks.cadence import publish
 from genexp.contracts import FeatureExtractor, Sampler
 from genexp.evaluation.cache import TensorCache
+from genexp.evaluation.dealing import dealt
 from genexp.evaluation.evaluator import Evaluator, Reference, Summary
-from genexp.evaluation.generation import dealing_of, dealt, draw, shares
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.base import Metric
 from genexp.evaluation.protocol import describe
 from genexp.evaluation.scores import Generated, Score
+from genexp.sampling.conditions import Conditions, conditions_in_training
 from genexp.sampling.density import fit_to_training_images
+from genexp.sampling.draw import draw, shares
 
 
 class Evaluate(Callback):
@@ -39,7 +41,7 @@ class Evaluate(Callback):
         seed: Seed of the noise.
         reference: Split of the real images.
         floor: Split that the floor is measured on, or None for no floor.
-        num_classes: Number of classes of a conditional model, or None; labels follow the reference's class shares.
+        num_classes: Number of classes of a conditional model, or None; drawn in the shares of the training data.
         cache: Folder for summaries of real images, or None to keep none.
     """
 
@@ -92,7 +94,7 @@ class Evaluate(Callback):
         if trainer.is_global_zero:
             if self._real is None:
                 self._look(trainer)
-            dealing = dealing_of(self._counts(trainer))
+            dealing = self._dealt(self._conditions(trainer))[1]
             weights = weights_in_use(trainer, pl_module)
             values = self._values(summary, Generated(self.num, self.seed, weights, describe(self.sampler), dealing))
         self.latest = trainer.strategy.broadcast(values)
@@ -100,17 +102,15 @@ class Evaluate(Callback):
 
     def generate(self, trainer: Trainer, pl_module: Any) -> Summary:
         """Draw and summarise this process's share of the samples, in evaluation mode."""
-        counts = self._counts(trainer)
-        mine, group = (
-            shares(self.num, self.batch_size, trainer.global_rank, trainer.world_size),
-            dealt(self.num, counts),
-        )
+        conditions = self._conditions(trainer)
+        mine = shares(self.num, self.batch_size, trainer.global_rank, trainer.world_size)
+        group, _ = self._dealt(conditions)
         with evaluating(pl_module):
             source = pl_module.source()
             fit_to_training_images(self.sampler, source, trainer.datamodule, pl_module.device)
             return self.evaluator.summarise(
                 {
-                    **draw(source, self.sampler, indices, self.seed, counts, pl_module.device),
+                    **draw(source, self.sampler, indices, self.seed, conditions, pl_module.device),
                     "group": group[indices.start : indices.stop],
                 }
                 for indices in mine
@@ -125,8 +125,11 @@ class Evaluate(Callback):
                 values[score.protocol.floor_key] = self._floor[key].value.value
         return values
 
-    def _counts(self, trainer: Trainer) -> list[int] | None:
-        return None if self.num_classes is None else trainer.datamodule.label_counts(self.reference)
+    def _conditions(self, trainer: Trainer) -> Conditions | None:
+        return conditions_in_training(trainer.datamodule, self.num_classes)
+
+    def _dealt(self, conditions: Conditions | None) -> tuple[Tensor, str]:
+        return dealt(self.num, None if conditions is None else conditions.of(range(self.num)).get("label"))
 
     def state_dict(self) -> dict[str, Any]:
         """The protocol of every value, so that a checkpoint says what its numbers are."""

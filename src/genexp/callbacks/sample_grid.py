@@ -6,8 +6,10 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
-from genexp.contracts import Sampler, Trainee
+from genexp.contracts import ImageMap, Sampler, Trainee
+from genexp.sampling.conditions import Conditions, conditions_in_training
 from genexp.sampling.density import fit_to_training_images
+from genexp.sampling.draw import draw
 from genexp.tensors import Grid, IndexedNoise, Plane
 
 
@@ -15,7 +17,8 @@ class SampleGrid(Callback):
     """Draw one grid of samples after every validation and hand it to the loggers that take pictures.
 
     The first `num` sample indices of `seed` are drawn every time, so the slider over training and two runs side by side
-    show the same noise. Labels run through the classes. Averaged weights are in place during validation.
+    show the same noise. Classes come in turn, as in evaluations and
+    `genexp sample`. Averaged weights are in place during validation.
 
     Args:
         sampler: How the samples are drawn.
@@ -54,25 +57,31 @@ class SampleGrid(Callback):
         batch = {name: value[: self.num].to(pl_module.device) for name, value in batch.items()}
         fit_to_training_images(self.sampler, pl_module.source(), trainer.datamodule, pl_module.device)
         caption = f"{pl_module.images_seen} images seen, seed {self.seed}"
-        for key, grid in self.grids(pl_module, batch, trainer.datamodule.plane()).items():
+        conditions = conditions_in_training(trainer.datamodule, self.num_classes)
+        for key, grid in self.grids(pl_module, batch, trainer.datamodule.plane(), conditions).items():
             for logger in trainer.loggers:
                 if hasattr(logger, "log_picture"):
                     logger.log_picture(key, grid, step=pl_module.images_seen, caption=caption)
 
-    def grids(self, model: Trainee, batch: dict[str, Tensor], plane: Plane | None = None) -> dict[str, Grid]:
+    def grids(
+        self,
+        model: Trainee,
+        batch: dict[str, Tensor],
+        plane: Plane | None = None,
+        conditions: Conditions | None = None,
+    ) -> dict[str, Grid]:
         """The pictures of a model in its present state: `samples` and whatever the family adds."""
-        noise = IndexedNoise(self.seed, range(self.num if plane is None else self.points), model.device)
-        shown = {"samples": Grid(self._samples(model, batch, noise), self.columns, plane=plane)}
+        indices = range(self.num if plane is None else self.points)
+        shown = {"samples": Grid(self._samples(model, batch, indices, conditions), self.columns, plane=plane)}
         extra: Any = getattr(model, "extra_grids", None)
         if extra is not None:
             shown |= extra(batch, IndexedNoise(self.seed, range(len(next(iter(batch.values())))), model.device))
         return shown
 
-    def _samples(self, model: Trainee, batch: dict[str, Tensor], noise: IndexedNoise) -> Tensor:
+    def _samples(
+        self, model: Trainee, batch: dict[str, Tensor], indices: range, conditions: Conditions | None
+    ) -> Tensor:
         source = model.source()
-        if hasattr(source, "render"):
-            return self.sampler.run(source, batch, noise)
-        label = None
-        if self.num_classes is not None:
-            label = torch.arange(len(noise), device=model.device) % self.num_classes
-        return self.sampler.run(source, self.sampler.start(source, noise), noise, label)
+        if isinstance(source, ImageMap):
+            return self.sampler.run(source, batch, IndexedNoise(self.seed, indices, model.device))
+        return draw(source, self.sampler, indices, self.seed, conditions, model.device)["image"]

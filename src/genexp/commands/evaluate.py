@@ -94,17 +94,16 @@ def _of_images(config: DictConfig, device: Any) -> Measure:
 
 
 def _measure_run(config: DictConfig, run: Any, measuring: Any, num: int, device: Any) -> dict[str, Any]:
-    from genexp.evaluation.generation import dealing_of
     from genexp.evaluation.protocol import describe
     from genexp.evaluation.scores import Generated
     from genexp.inference.generated import Samples
     from genexp.terminal import progress
 
     node = sampler_node(run.config, config.get("sampler"))
-    samples = Samples(run, node, num, config.seed, config.batch_size, device, measuring.side.counts)
+    samples = Samples(run, node, num, config.seed, config.batch_size, device)
     with progress(f"{run.weights} samples", num) as advance:
         summary = measuring.evaluator.summarise(samples.batches(advance))
-    generated = Generated(num, config.seed, run.weights, describe(samples.sampler), dealing_of(samples.counts))
+    generated = Generated(num, config.seed, run.weights, describe(samples.sampler), samples.dealing)
     scores = measuring.scores(summary, generated)
     name = run.name_of(str(num), f"seed{config.seed}", sampler_label(node))
     subject = subject_of(run) | ({"sampling": samples.sampling} if samples.sampling else {})
@@ -113,7 +112,7 @@ def _measure_run(config: DictConfig, run: Any, measuring: Any, num: int, device:
 
 
 def _measure_side(config: DictConfig, side: Any, measuring: Any) -> dict[str, Any]:
-    from genexp.evaluation.generation import dealing_of
+    from genexp.evaluation.dealing import dealing_of
     from genexp.evaluation.scores import Generated
     from genexp.inference.image_sets import tracked
 

@@ -147,7 +147,10 @@ def _announce(config: DictConfig, claim: Claim, experiment: Any, point: Any) -> 
     digest = experiment.data.digest("train")
     if point is not None and folder.record.get("data_digest", digest) != digest:
         print("data        other examples than the run was trained on so far", file=sys.stderr)
-    folder.update_record(parameters=counts, data_digest=digest, precision=config.trainer.precision)
+    classes = experiment.data.label_counts("train") if config.model.get("num_classes") else None
+    folder.update_record(
+        parameters=counts, class_counts=classes, data_digest=digest, precision=config.trainer.precision
+    )
     sizes = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     print(f"run         {shown_path(folder.path)}", file=sys.stderr)
     for number, line in enumerate(experiment.data.described()):

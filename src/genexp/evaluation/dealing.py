@@ -69,6 +69,23 @@ def within_classes(classes: int) -> str:
     return f"within {classes} classes"
 
 
+def dealing_of(counts: Sequence[int] | None) -> str:
+    """How a set with so many images of every class is dealt, in a protocol; None where none are known."""
+    return BY_INDEX if counts is None else within_classes(sum(count > 0 for count in counts))
+
+
+def dealt(num: int, label: Tensor | None) -> tuple[Tensor, str]:
+    """The groups (`num`,) of samples 0 to `num` - 1 for the jackknife, and how they were dealt, in a protocol.
+
+    Args:
+        num: Number of all samples.
+        label: The class (`num`,) of each, within which they are dealt; None for samples without.
+    """
+    if label is None:
+        return group_numbers(torch.arange(num)), BY_INDEX
+    return groups_within(label), within_classes(len(label.unique()))
+
+
 def random_parts(index: Tensor, parts: int) -> Tensor:
     """The part (N,) of every sample when all of them, in the order of their hash, are cut into parts of equal size."""
     place = torch.empty(len(index), dtype=torch.int64)

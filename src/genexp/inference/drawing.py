@@ -1,5 +1,7 @@
 """Drawing images from a trained model, batch by batch, with a progress display."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,8 +11,10 @@ from torch import Tensor
 from genexp.config.instantiate import build
 from genexp.contracts import Denoiser, FittedSampler, ImageMap, LatentDecoder
 from genexp.hardware import device_of
+from genexp.inference.conditions import conditions_of
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.density import fit_to_training_images
+from genexp.sampling.draw import draw, shares
 from genexp.sampling.interpolation import path
 from genexp.tensors import Grid, IndexedNoise, Plane
 from genexp.terminal import progress
@@ -25,7 +29,7 @@ class Drawing:
         device: `auto`, `cpu` or `cuda`.
         seed: Seed of the noise.
         batch_size: Images drawn at a time.
-        label: One class for every image, or None for all classes in turn.
+        label: One class for every image, or None for all as often as they occurred in training.
 
     Raises:
         ValueError: the sampler does not fit the model; `label` is given for a model without classes, or lies outside.
@@ -40,16 +44,13 @@ class Drawing:
         batch_size: int,
         label: int | None,
     ) -> None:
-        self.device, self.seed, self.batch_size, self.label = device_of(device), seed, batch_size, label
+        self.device, self.seed, self.batch_size = device_of(device), seed, batch_size
         self.source, self.sampler, self.run = run.model.to(self.device).source(), build(sampler), run
         require_fitting(self.sampler, self.source)
         if isinstance(self.sampler, FittedSampler):
             fit_to_training_images(self.sampler, self.source, build(self.run.data), self.device)
         self.num_classes: int | None = run.config.model.get("num_classes")
-        if label is not None and self.num_classes is None:
-            raise ValueError(f"label must be null for a model without classes, got {label}")
-        if label is not None and not 0 <= label < self.num_classes:
-            raise ValueError(f"label must lie in [0, {self.num_classes}), got {label}")
+        self.conditions = conditions_of(run, label) if self.has_start else None
 
     @property
     def has_start(self) -> bool:
@@ -72,11 +73,10 @@ class Drawing:
             return self._rendered(num)
         parts = []
         with progress("sample", num) as advance:
-            for first in range(0, num, self.batch_size):
-                indices = range(first, min(first + self.batch_size, num))
-                noise = IndexedNoise(self.seed, indices, self.device)
-                start = self.sampler.start(self.source, noise)
-                parts.append(self._run(start, noise, self._labels(indices), advance))
+            for indices in shares(num, self.batch_size):
+                steps = partial(_advance, advance, len(indices))
+                drawn = draw(self.source, self.sampler, indices, self.seed, self.conditions, self.device, steps)
+                parts.append(drawn["image"].cpu())
         return torch.cat(parts)
 
     @property
@@ -95,7 +95,8 @@ class Drawing:
             some = slice(first, first + self.batch_size)
             noise = IndexedNoise(self.seed, indices[some], self.device)
             self.sampler.start(self.source, noise)  # steps draw on from where the start left off
-            parts.append(self._run(starts[some], noise, None if labels is None else labels[some]))
+            label = None if labels is None else labels[some]
+            parts.append(self.sampler.run(self.source, starts[some], noise, label).cpu())
         across = [f"{100 * i / (count - 1):.0f} %" for i in range(count)]
         return Grid(torch.cat(parts), count, across, [f"noise {2 * row} to {2 * row + 1}" for row in range(rows)])
 
@@ -110,18 +111,8 @@ class Drawing:
         down = [kind for row in range(rows) for kind in (f"sample {row}: noisy", "denoised")]
         return Grid(torch.stack([noisy, clean], dim=1).flatten(0, 2), len(moments), across, down)
 
-    def _run(self, start: Tensor, noise: IndexedNoise, label: Tensor | None, advance: Any = None) -> Tensor:
-        def step(done: int, total: int) -> None:
-            if advance is not None:
-                advance(len(start) / total)
-
-        return self.sampler.run(self.source, start, noise, label, step).cpu()
-
-    def _labels(self, indices: Any) -> Tensor | None:
-        if self.num_classes is None:
-            return None
-        labels = [i % self.num_classes if self.label is None else self.label for i in indices]
-        return torch.tensor(labels, device=self.device)
+    def _labels(self, indices: Sequence[int]) -> Tensor | None:
+        return None if self.conditions is None else self.conditions.of(indices)["label"].to(self.device)
 
     def _rendered(self, num: int) -> Tensor:
         data = build(self.run.data)
@@ -134,6 +125,10 @@ class Drawing:
             if count >= num:
                 break
         return torch.cat(parts)[:num]
+
+
+def _advance(advance: Callable[[float], None], images: int, done: int, total: int) -> None:
+    advance(images / total)
 
 
 def require_fitting(sampler: Any, model: object) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from statistics import median
 from typing import Any
 
@@ -13,12 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 from genexp.config.instantiate import build
 from genexp.contracts import Batch, FittedSampler
 from genexp.evaluation.cache import TensorCache
-from genexp.evaluation.generation import dealt, draw, shares
+from genexp.evaluation.dealing import dealt
 from genexp.evaluation.images import quantised
 from genexp.evaluation.protocol import describe
+from genexp.inference.conditions import conditions_of
 from genexp.inference.run import Run
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.density import fit_to_training_images
+from genexp.sampling.draw import draw, shares
 from genexp.tensors import to_float, to_uint8
 
 
@@ -35,10 +37,6 @@ class Samples:
         seed: Seed of their noise.
         batch_size: Images drawn at a time.
         device: Where they are drawn.
-        counts: How often every class occurs in the reference, for a conditional model.
-
-    Raises:
-        ValueError: the model is class-conditional and `counts` is None.
     """
 
     def __init__(
@@ -49,13 +47,11 @@ class Samples:
         seed: int,
         batch_size: int,
         device: Any,
-        counts: Sequence[int] | None,
     ) -> None:
         self.num, self.seed, self.batch_size, self.device = num, seed, batch_size, device
-        conditional = run.config.model.get("num_classes") is not None
-        self.counts = counts if conditional else None
-        if conditional and counts is None:
-            raise ValueError("reference must have classes for a class-conditional model, got one without labels")
+        self.conditions = conditions_of(run)
+        given = {} if self.conditions is None else self.conditions.of(range(num))
+        self.group, self.dealing = dealt(num, given.get("label"))
         self.source = run.model.to(device).source()
         self.sampler = build(sampler)
         self._run, self._fitted = run, False
@@ -65,7 +61,7 @@ class Samples:
             "weights": run.weights,
             "sampler": json.dumps(OmegaConf.to_container(sampler, resolve=True), sort_keys=True),
             "seed": seed,
-            "counts": json.dumps(self.counts),
+            "conditions": repr(self.conditions),
         }
         if isinstance(self.sampler, DiffusionSampler):  # what a spacing means may change, the times may not
             times = [level.time for level in self.sampler.levels(self.source.schedule)]
@@ -97,9 +93,8 @@ class Samples:
 
     def batches(self, advance: Callable[[float], None] = lambda count: None) -> Iterator[Batch]:
         """The samples with `image`, `index`, `group` and, for a conditional model, `label`."""
-        group = dealt(self.num, self.counts)
         for indices in shares(self.num, self.batch_size):
-            yield {**self._batch(indices), "group": group[indices.start : indices.stop]}
+            yield {**self._batch(indices), "group": self.group[indices.start : indices.stop]}
             advance(len(indices))
 
     def _fit_once(self) -> None:
@@ -114,7 +109,7 @@ class Samples:
         if stored is None:
             self._fit_once()
             begun = time.perf_counter()
-            batch = draw(self.source, self.sampler, indices, self.seed, self.counts, self.device)
+            batch = draw(self.source, self.sampler, indices, self.seed, self.conditions, self.device)
             images = quantised(batch["image"])
             kept = {"image": to_uint8(images) if images.ndim == 4 else images}
             stored = {name: value.cpu() for name, value in (batch | kept).items()}

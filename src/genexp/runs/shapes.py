@@ -33,6 +33,7 @@ class RunRecord(TypedDict, total=False):
     resumed: Count
     changed: dict[str, list[Any]] | None
     parameters: dict[str, Count]
+    class_counts: list[Count] | None
     data_digest: str
     precision: str | int | None
     git: dict[str, Any] | None
