@@ -13,7 +13,7 @@ FLOORS = (  # from the ground up; what stands on one floor knows nothing of its 
     {"ramps", "tensors"},
     {"contracts", "shipped"},
     {"config", "data", "figures", "losses", "networks", "weights_files"},
-    {"adversarial", "diffusion", "latents", "runs"},
+    {"adversarial", "densities", "diffusion", "latents", "runs"},
     {"evaluation", "families", "pool", "reports", "sampling"},
     {"ablations", "callbacks", "sweeps"},
     {"tracking"},

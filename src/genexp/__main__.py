@@ -15,7 +15,7 @@ COMMANDS = {
     "stylize": ("genexp.commands.stylize", "paint one photograph in the style of another"),
     "sweep": ("genexp.commands.sweep", "a question of conf/sweep as a W&B sweep, for agents on many machines"),
     "validate": ("genexp.commands.validate", "check configurations against the code without building anything"),
-    "info": ("genexp.commands.info", "versions, devices, and where data and outputs are"),
+    "info": ("genexp.commands.info", "versions, devices, and where data and outputs are; info metrics: every metric"),
 }
 
 _ASKS = {"-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve", "--hydra-help"}

@@ -1,7 +1,7 @@
 """The interfaces by which the layers know each other. Nothing here computes."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
+from typing import Protocol, TypedDict, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -113,16 +113,74 @@ class JudgedMap(Protocol):
         ...
 
 
+class Noise(Protocol):
+    """Random numbers for the samples of a batch, one row each; successive calls go on."""
+
+    def normal(self, *shape: int) -> Tensor:
+        """(B, *shape) standard normal values."""
+        ...
+
+    def uniform(self, *shape: int) -> Tensor:
+        """(B, *shape) values uniform in [0, 1]."""
+        ...
+
+
+@runtime_checkable
 class Density(Protocol):
-    """A model with a tractable log-likelihood in nats, shape (B,)."""
+    """A model that can say how likely data are, exactly or by a lower bound.
 
-    def log_prob(self, image: Tensor, label: Tensor | None = None) -> Tensor: ...
+    `levels` is the number of values that a pixel may have, evenly spread over [-1, 1], where `log_prob` is that of a
+    probability; None where it is that of a density over values in [-1, 1]. `exact` tells an exact value from a lower
+    bound.
+    """
 
+    @property
+    def levels(self) -> int | None: ...
+
+    @property
+    def exact(self) -> bool: ...
+
+    def observe(self, batch: Batch, noise: Noise) -> Batch:
+        """The data as the model sees them: quantised, dequantised, binarised; with all that is random in `log_prob`."""
+        ...
+
+    def log_prob(self, batch: Batch) -> Tensor:
+        """Nats (B,) of an observed batch, given its labels in a conditional model."""
+        ...
+
+
+@runtime_checkable
+class Autoregressive(Protocol):
+    """A model of images (C, H, W) as a product of distributions over the `levels` of one pixel value after the other.
+
+    Pixels follow each other in rows from the top, the channels of a pixel in order.
+    """
+
+    image_shape: tuple[int, ...]
+    levels: int
+
+    def logits(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) in [-1, 1] to logits (B, levels, C, H, W), each of the values before it alone."""
+        ...
+
+
+@runtime_checkable
+class Reconstructor(Protocol):
+    """A model that encodes given images and decodes them again."""
+
+    def reconstruct(self, batch: Batch) -> Tensor:
+        """The images (B, C, H, W) in [-1, 1] of a batch as they come back."""
+        ...
+
+
+Source = Denoiser | LatentDecoder | ImageMap | Autoregressive
+"""What a sampler draws from."""
 
 Progress = Callable[[int, int], None]
 """Called as progress(done, total) after every step of a sampler."""
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """How images are drawn from a trained model. Knows the model by protocol only; never holds it."""
 
@@ -155,39 +213,6 @@ class FittedSampler(Protocol):
         ...
 
 
-class Trainee(Protocol):
-    """What the callbacks see of a family in training, beside Lightning's own members."""
-
-    images_seen: int
-    averaged_modules: tuple[str, ...]
-    device: torch.device
-    terms: Any
-
-    def source(self) -> Any:
-        """The object a sampler draws from."""
-        ...
-
-    def steps_of(self, module: str) -> int:
-        """Optimiser steps taken so far by the update that owns the sub-module `module`."""
-        ...
-
-    def get_submodule(self, target: str) -> torch.nn.Module:
-        """The sub-module of a dotted name."""
-        ...
-
-    def validation_means(self) -> dict[str, float]:
-        """Held-out means since the last call."""
-        ...
-
-    def learning_rates(self) -> dict[str, float]:
-        """The current learning rates, named for the log."""
-        ...
-
-    def reduced(self, means: dict[str, float]) -> dict[str, float]:
-        """Host values averaged over the ranks."""
-        ...
-
-
 class FeatureExtractor(Protocol):
     """Images to feature vectors, with a name and a digest of its weights that identify it in every reported number.
 
@@ -212,39 +237,3 @@ class Codec(Protocol):
     def encode(self, image: Tensor) -> Tensor: ...
 
     def decode(self, code: Tensor) -> Tensor: ...
-
-
-@runtime_checkable
-class Objective(Protocol):
-    """An adversarial objective: per-sample losses of both players from the critic's scores. Shapes (B,) in, (B,) out.
-
-    `scope` says whose scores the loss of one sample depends on: `sample`, its own; `pair`, those of its pair (real i,
-    fake i); `batch`, those of all.
-    """
-
-    @property
-    def scope(self) -> Literal["sample", "pair", "batch"]: ...
-
-    def critic(self, real: Tensor, fake: Tensor) -> Tensor:
-        """What the critic minimises."""
-        ...
-
-    def generator(self, real: Tensor | None, fake: Tensor) -> Tensor:
-        """What the generator minimises; `real` may be None where `scope` is `sample`, which saves a pass."""
-        ...
-
-
-class Penalty(Protocol):
-    """A regulariser of a critic: per-sample values (B,), already weighted.
-
-    `mix` (B,) holds one uniform draw in [0, 1] a sample, for penalties at points between real and fake.
-    """
-
-    def __call__(
-        self,
-        critic: torch.nn.Module,
-        real: Tensor,
-        fake: Tensor,
-        label: Tensor | None = None,
-        mix: Tensor | None = None,
-    ) -> Tensor: ...

@@ -126,10 +126,43 @@ class IndexedNoise:
             row.normal_(generator=generator)
         return drawn.to(self.device)
 
+    def uniform(self, *shape: int) -> Tensor:
+        """Draw (B, *shape) float32 values uniform in [0, 1], as P(normal), from each sample's own stream."""
+        return torch.special.ndtr(self.normal(*shape))
+
     def integers(self, high: int) -> Tensor:
         """Draw (B,) integers uniform in [0, high), one from each sample's own stream."""
         drawn = [torch.randint(high, (1,), generator=generator) for generator in self._rows]
         return torch.cat(drawn).to(self.device)
+
+
+class BatchNoise:
+    """Noise for the samples of a training batch, from torch's own generator on their device.
+
+    Args:
+        like: A tensor (B, ...) of as many samples, of the device and kind of number that noise is wanted in.
+    """
+
+    def __init__(self, like: Tensor) -> None:
+        self.like = like
+
+    def normal(self, *shape: int) -> Tensor:
+        """Draw (B, *shape) standard normal values."""
+        return torch.randn(len(self.like), *shape, dtype=self.like.dtype, device=self.like.device)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Draw (B, *shape) values uniform in [0, 1)."""
+        return torch.rand(len(self.like), *shape, dtype=self.like.dtype, device=self.like.device)
+
+
+def to_levels(image: Tensor, levels: int) -> Tensor:
+    """Map float images in [-1, 1] to the nearest of `levels` evenly spread values, as int64 in [0, levels)."""
+    return image.add(1).mul((levels - 1) / 2).round().clamp(0, levels - 1).long()
+
+
+def from_levels(level: Tensor, levels: int) -> Tensor:
+    """Map int64 levels to the float32 values in [-1, 1] that they stand for; the inverse of `to_levels`."""
+    return level.float().mul(2 / (levels - 1)).sub(1)
 
 
 def mix_seed(*parts: int) -> int:

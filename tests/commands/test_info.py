@@ -1,6 +1,7 @@
 import pytest
 
 from genexp.commands import info
+from genexp.config.compose import conf_dir
 from genexp.hardware import chosen_threads, cpu_features
 from genexp.runs.provenance import git_state, versions
 
@@ -30,7 +31,16 @@ def test_info_counts_in_words(threads, text, capsys, monkeypatch):
     assert text in capsys.readouterr().out
 
 
-def test_info_takes_no_arguments(capsys):
+def test_info_knows_every_metric_from_its_file_and_class_alone(capsys):
+    assert info.main(["metrics"]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:]}
+    assert rows.keys() == {path.stem for path in (conf_dir() / "metrics").glob("*.yaml")} - {"none"}
+    assert "nll (lower), bits_per_dim (lower)" in rows["likelihood"]
+    assert "the model" in rows["likelihood"]
+    assert "Frechet distance over the features" in rows["fd"]
+
+
+def test_info_takes_no_other_arguments(capsys):
     assert info.main(["verbose=true"]) == 2
     assert "usage: genexp info" in capsys.readouterr().out
 

@@ -189,7 +189,7 @@ def test_bad_input_is_refused():
 class Paired:
     """A metric that compares image i with image i."""
 
-    values, reacts, statistic, extractor, paired = {"gap": "lower"}, {}, FeatureStore, None, True
+    values, reacts, statistic, extractor, kind = {"gap": "lower"}, {}, FeatureStore, None, "pairs"
 
     def prepare(self, reference, extractor):
         return reference

@@ -205,7 +205,7 @@ def test_the_family_is_a_latent_decoder_with_images_in_range():
 def test_encode_returns_posterior_means_and_reconstruct_decodes_them():
     model, image = small().eval(), batches(1)[0]["image"]
     assert model.encode(image).equal(model.posterior(image).mean)
-    assert model.reconstruct(image).equal(model.decode(model.encode(image)))
+    assert model.reconstruct({"image": image}).equal(model.decode(model.encode(image)))
 
 
 def test_a_traversal_moves_one_unit():
@@ -232,7 +232,7 @@ def test_grids_alternate_originals_and_reconstructions(count, columns):
     assert (width, len(images)) == (columns, 2 * shown)
     rows = images.unflatten(0, (-1, 2, columns)).detach()
     assert rows[:, 0].flatten(0, 1).equal(batch["image"][:shown])
-    torch.testing.assert_close(rows[:, 1].flatten(0, 1), model.reconstruct(batch["image"], batch["label"])[:shown])
+    torch.testing.assert_close(rows[:, 1].flatten(0, 1), model.reconstruct(batch)[:shown])
     traversal = grids["traversal"]
     assert (len(traversal.across), len(traversal.down)) == (len(TRAVERSAL), LATENT)
     assert (traversal.columns, len(traversal.samples)) == (len(TRAVERSAL), LATENT * len(TRAVERSAL))

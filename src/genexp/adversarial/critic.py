@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from genexp.adversarial.parts import Objective, Penalty
 from genexp.adversarial.statistics import coupling
-from genexp.contracts import Objective, Penalty
 
 Constraint = Callable[[nn.Module], None]
 

@@ -7,7 +7,7 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor, nn
 
-from genexp.contracts import Trainee
+from genexp.callbacks.trainee import Trainee
 
 
 class Averaging(Callback):

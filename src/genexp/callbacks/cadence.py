@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from lightning import Callback, Trainer
 
-from genexp.contracts import Trainee
+from genexp.callbacks.trainee import Trainee
 
 _SUMS = "log_terms"
 

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from genexp.callbacks.cadence import crossed
 from genexp.callbacks.stored import StoredCheckpoint
-from genexp.contracts import Trainee
+from genexp.callbacks.trainee import Trainee
 from genexp.files.json_records import require_shape
 from genexp.files.partial import LAID_OUT
 from genexp.files.writing import flush, write_atomically, written_beside

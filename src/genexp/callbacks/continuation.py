@@ -7,7 +7,7 @@ from lightning import Callback, Trainer
 
 from genexp.callbacks.cadence import evaluation_follows
 from genexp.callbacks.checkpoint import Checkpoints
-from genexp.contracts import Trainee
+from genexp.callbacks.trainee import Trainee
 
 _KEY = "continuation"
 

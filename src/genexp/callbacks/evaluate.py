@@ -16,7 +16,8 @@ from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.dealing import dealt
 from genexp.evaluation.evaluator import Evaluator, Reference, Summary
 from genexp.evaluation.images import ImageSet
-from genexp.evaluation.metrics.base import Metric
+from genexp.evaluation.metrics.base import Metric, ModelMetric
+from genexp.evaluation.over_model import scores_of_model
 from genexp.evaluation.protocol import describe
 from genexp.evaluation.scores import Generated, Score
 from genexp.sampling.conditions import Conditions, conditions_in_training
@@ -25,7 +26,7 @@ from genexp.sampling.draw import draw, shares
 
 
 class Evaluate(Callback):
-    """Generate `num` images at every validation and compare them with the real ones.
+    """Compare `num` generated images with real ones at every validation, and measure the model itself.
 
     Real images are summarised before training starts, so that bad input is found then. Every process draws a share of
     the samples and rank zero computes the values: they do not depend on the number of processes. Each value is
@@ -35,7 +36,7 @@ class Evaluate(Callback):
     Args:
         sampler: How images are drawn.
         extractor: The features that metrics compare in.
-        metrics: The metrics by name; none means that nothing is done.
+        metrics: The metrics by name, of images and of the model; none means that nothing is done.
         num: Generated images of an evaluation.
         batch_size: Images drawn at a time.
         seed: Seed of the noise.
@@ -49,7 +50,7 @@ class Evaluate(Callback):
         self,
         sampler: Sampler,
         extractor: FeatureExtractor,
-        metrics: Mapping[str, Metric],
+        metrics: Mapping[str, Metric | ModelMetric],
         num: int = 1000,
         batch_size: int = 250,
         seed: int = 0,
@@ -66,7 +67,9 @@ class Evaluate(Callback):
             raise ValueError(f"num_classes must be at least 1 or null, got {num_classes}")
         self.sampler, self.num, self.batch_size, self.seed = sampler, num, batch_size, seed
         self.reference, self.floor, self.num_classes = reference, floor, num_classes
-        self.evaluator = Evaluator(extractor, metrics, TensorCache(cache) if cache else None)
+        self.of_model = {name: metric for name, metric in metrics.items() if metric.kind == "model"}
+        compared = {name: metric for name, metric in metrics.items() if name not in self.of_model}
+        self.evaluator = Evaluator(extractor, compared, TensorCache(cache) if cache else None)
         self.latest: dict[str, float] = {}
         self.protocols: dict[str, dict[str, str | int]] = {}
         self._real: Reference | None = None
@@ -75,6 +78,8 @@ class Evaluate(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Look at the sampler and the real images before training, so that what is wrong with them is said then."""
         self.sampler.require(pl_module.source())
+        for metric in self.of_model.values():
+            metric.require(pl_module.source())
         if self.evaluator.metrics and trainer.is_global_zero:
             self._look(trainer)
 
@@ -87,16 +92,10 @@ class Evaluate(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Measure the model as it stands and publish the values on every rank."""
-        if trainer.sanity_checking or not self.evaluator.metrics:
+        if trainer.sanity_checking or not (self.evaluator.metrics or self.of_model):
             return
-        summary = merged(trainer, self.generate(trainer, pl_module))
-        values: dict[str, float] = {}
-        if trainer.is_global_zero:
-            if self._real is None:
-                self._look(trainer)
-            dealing = self._dealt(self._conditions(trainer))[1]
-            weights = weights_in_use(trainer, pl_module)
-            values = self._values(summary, Generated(self.num, self.seed, weights, describe(self.sampler), dealing))
+        summary = merged(trainer, self.generate(trainer, pl_module)) if self.evaluator.metrics else {}
+        values = self._values(trainer, pl_module, summary) if trainer.is_global_zero else {}
         self.latest = trainer.strategy.broadcast(values)
         publish(trainer, pl_module.images_seen, self.latest)
 
@@ -116,9 +115,19 @@ class Evaluate(Callback):
                 for indices in mine
             )
 
-    def _values(self, summary: Summary, generated: Generated) -> dict[str, float]:
-        values = {}
-        for key, score in self.evaluator.scores(summary, self._real, generated).items():
+    def _values(self, trainer: Trainer, pl_module: Any, summary: Summary) -> dict[str, float]:
+        weights, values = weights_in_use(trainer, pl_module), {}
+        scores: dict[str, Score] = {}
+        if summary:
+            if self._real is None:
+                self._look(trainer)
+            dealing = self._dealt(self._conditions(trainer))[1]
+            generated = Generated(self.num, self.seed, weights, describe(self.sampler), dealing)
+            scores |= self.evaluator.scores(summary, self._real, generated)
+        with evaluating(pl_module):
+            split = partial(image_set, trainer.datamodule, device=pl_module.device)
+            scores |= scores_of_model(self.of_model, pl_module.source(), split, self.seed, weights)
+        for key, score in scores.items():
             values[key] = score.value.value
             self.protocols[key] = score.protocol.record()
             if key in self._floor:

@@ -7,7 +7,7 @@ from typing import Any
 from lightning import Callback, Trainer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from genexp.contracts import Trainee
+from genexp.callbacks.trainee import Trainee
 from genexp.terminal import console, duration
 
 

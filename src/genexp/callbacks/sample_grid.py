@@ -1,12 +1,11 @@
 """Pictures during training: the same noise and the same labels at every evaluation, under one fixed key."""
 
-from typing import Any
-
 import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
-from genexp.contracts import ImageMap, Sampler, Trainee
+from genexp.callbacks.trainee import PictureLogger, Trainee
+from genexp.contracts import ImageMap, Sampler
 from genexp.sampling.conditions import Conditions, conditions_in_training
 from genexp.sampling.density import fit_to_training_images
 from genexp.sampling.draw import draw
@@ -60,7 +59,7 @@ class SampleGrid(Callback):
         conditions = conditions_in_training(trainer.datamodule, self.num_classes)
         for key, grid in self.grids(pl_module, batch, trainer.datamodule.plane(), conditions).items():
             for logger in trainer.loggers:
-                if hasattr(logger, "log_picture"):
+                if isinstance(logger, PictureLogger):
                     logger.log_picture(key, grid, step=pl_module.images_seen, caption=caption)
 
     def grids(
@@ -73,10 +72,8 @@ class SampleGrid(Callback):
         """The pictures of a model in its present state: `samples` and whatever the family adds."""
         indices = range(self.num if plane is None else self.points)
         shown = {"samples": Grid(self._samples(model, batch, indices, conditions), self.columns, plane=plane)}
-        extra: Any = getattr(model, "extra_grids", None)
-        if extra is not None:
-            shown |= extra(batch, IndexedNoise(self.seed, range(len(next(iter(batch.values())))), model.device))
-        return shown
+        beside = IndexedNoise(self.seed, range(len(next(iter(batch.values())))), model.device)
+        return shown | model.extra_grids(batch, beside)
 
     def _samples(
         self, model: Trainee, batch: dict[str, Tensor], indices: range, conditions: Conditions | None

@@ -64,7 +64,7 @@ def _of_runs(config: DictConfig, device: Any) -> Measure:
     from genexp.inference.drawing import require_drawable
     from genexp.inference.generated import default_num
     from genexp.inference.pairs import evaluate_pairs, maps_images
-    from genexp.inference.prepare import prepare
+    from genexp.inference.prepare import metrics_of_model, prepare
     from genexp.inference.run import load_run
 
     runs = [
@@ -76,11 +76,14 @@ def _of_runs(config: DictConfig, device: Any) -> Measure:
         raise ValueError(f"run and weights must name one at least, got {config.run} and {config.weights}")
     if any(maps_images(run) for run in runs):
         return partial(evaluate_pairs, config, runs, device)
+    of_model = metrics_of_model(config, runs)
+    if of_model and len(of_model) == len(config.metrics):
+        return lambda: [_measure_model(config, run, of_model, device) for run in runs]
     for run in runs:
         require_drawable(run.model, sampler_node(run.config, config.get("sampler")))
     num = config.num or default_num(runs[0])
     measuring = prepare(config, runs[0], device, num)
-    return lambda: [_measure_run(config, run, measuring, num, device) for run in runs]
+    return lambda: [_measure_run(config, run, measuring, of_model, num, device) for run in runs]
 
 
 def _of_images(config: DictConfig, device: Any) -> Measure:
@@ -93,7 +96,30 @@ def _of_images(config: DictConfig, device: Any) -> Measure:
     return lambda: [_measure_side(config, side, measuring)]
 
 
-def _measure_run(config: DictConfig, run: Any, measuring: Any, num: int, device: Any) -> dict[str, Any]:
+def _measure_model(config: DictConfig, run: Any, metrics: dict[str, Any], device: Any) -> dict[str, Any]:
+    """Values of a run's model alone: nothing is drawn."""
+    scores = _scores_of_model(config, run, metrics, device)
+
+    def write(folder: Path) -> dict[str, Any]:
+        folder.mkdir(parents=True, exist_ok=True)
+        return write_values(scores, {}, subject_of(run), folder, [])
+
+    return keep_results(config, run, run.name_of("model", f"seed{config.seed}"), write)
+
+
+def _scores_of_model(config: DictConfig, run: Any, metrics: dict[str, Any], device: Any) -> dict[str, Any]:
+    from genexp.evaluation.over_model import scores_of_model
+    from genexp.inference.image_sets import open_side, tracked
+
+    def split(name: str) -> Any:
+        return tracked(open_side(name, {"": run.data}, device).images, "the model on")
+
+    return scores_of_model(metrics, run.model.to(device).source(), split, config.seed, run.weights)
+
+
+def _measure_run(
+    config: DictConfig, run: Any, measuring: Any, of_model: dict[str, Any], num: int, device: Any
+) -> dict[str, Any]:
     from genexp.evaluation.protocol import describe
     from genexp.evaluation.scores import Generated
     from genexp.inference.generated import Samples
@@ -104,7 +130,7 @@ def _measure_run(config: DictConfig, run: Any, measuring: Any, num: int, device:
     with progress(f"{run.weights} samples", num) as advance:
         summary = measuring.evaluator.summarise(samples.batches(advance))
     generated = Generated(num, config.seed, run.weights, describe(samples.sampler), samples.dealing)
-    scores = measuring.scores(summary, generated)
+    scores = measuring.scores(summary, generated) | _scores_of_model(config, run, of_model, device)
     name = run.name_of(str(num), f"seed{config.seed}", sampler_label(node))
     subject = subject_of(run) | ({"sampling": samples.sampling} if samples.sampling else {})
     write = partial(_written, config, measuring, scores, summary, samples.batches, subject=subject)
@@ -148,7 +174,8 @@ def _report(results: list[dict[str, Any]], seconds: float) -> None:
     for measured in results:
         rows = [_row(key, value) for key, value in measured["result"]["values"].items()]
         first = next(iter(measured["scores"].values())).protocol
-        print(f"\n{measured['title']}: {first.n_generated:,} images against {first.n_reference:,} of {first.reference}")
+        drawn = f"{first.n_generated:,} images against" if first.n_generated else "the model on"
+        print(f"\n{measured['title']}: {drawn} {first.n_reference:,} of {first.reference}")
         print_columns(("metric", "value", "without bias", "95 % interval", "real images", "better"), rows)
         protocols = [asdict(score.protocol) for score in measured["scores"].values()]
         lines = [(f"{name} features", text) for name, text in features_worth(protocols)]
@@ -166,7 +193,8 @@ def _row(key: str, value: dict[str, Any]) -> tuple[str, ...]:
     reach = f"{value['low']:.4g} to {value['high']:.4g}" if "low" in value else "-"
     plain = f"{value['extrapolated']:.4g}" if "extrapolated" in value else "-"
     floor = f"{value['floor']:.4g}" if "floor" in value else "-"
-    return key, f"{value['value']:.4g}", plain, reach, floor, value["better"]
+    unit = f" {value['unit']}" if "unit" in value else ""
+    return key, f"{value['value']:.4g}{unit}", plain, reach, floor, value["better"]
 
 
 def _compare(first: dict[str, Any], second: dict[str, Any]) -> None:

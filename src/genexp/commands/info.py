@@ -7,13 +7,18 @@ from genexp.terminal import counted, print_table
 
 
 def main(arguments: list[str]) -> int:
-    """Print versions, devices and folders.
+    """Print versions, devices and folders, or with `metrics` every metric.
 
-    Raises:
-        ValueError: an argument was given; the command takes none.
+    Returns:
+        0, or 2 for another argument.
     """
+    if arguments == ["metrics"]:
+        from genexp.commands.metric_list import print_metrics
+
+        print_metrics()
+        return 0
     if arguments:
-        print("usage: genexp info\nversions, devices, and where configuration, data and outputs are")
+        print(_USAGE)
         return 0 if arguments[0] in ("-h", "--help") else 2
     import torch
 
@@ -40,4 +45,6 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+_USAGE = """usage: genexp info [metrics]
+versions, devices, and where configuration, data and outputs are; metrics: every metric that can be chosen"""
 _UNITS = (("amx_bf16", "AMX"), ("avx512_bf16", "AVX512-bf16"))

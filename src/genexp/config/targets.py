@@ -14,6 +14,7 @@ ALLOWED = (
     "genexp.adversarial.",
     "genexp.callbacks.",
     "genexp.data.",
+    "genexp.densities.",
     "genexp.diffusion.",
     "genexp.evaluation.",
     "genexp.families.",

@@ -24,6 +24,7 @@ from genexp.config.problems import Problem, did_you_mean
 from genexp.config.rules import shown
 from genexp.config.signatures import parameters_of
 from genexp.config.targets import locate
+from genexp.contracts import ImageMap, Sampler
 from genexp.files.yaml_records import read_yaml
 
 _TRIED = ("genexp.", "torch.optim.", "torch.nn.", "torchvision.transforms.")
@@ -141,7 +142,7 @@ def misfits(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
     for name in ("sample_grid", "evaluate"):
         place = f"callbacks.{name}.sampler"
         sampler = trial.built.get(place)
-        if not hasattr(sampler, "require"):
+        if not isinstance(sampler, Sampler):
             continue
         try:
             sampler.require(model.source())
@@ -150,9 +151,23 @@ def misfits(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(place, f"must fit the model: {error}; these fit: {fitting or 'none'}", of_value=True)
         except ValueError as error:
             yield refused(error, place, plain["callbacks"][name]["sampler"])
-        if name == "evaluate" and plain.get("metrics") and hasattr(model.source(), "render"):
-            given = shown(", ".join(plain["metrics"]))
-            yield Problem("metrics", f"must be none for a model that maps given images, got {given}", of_value=True)
+    yield from _unmeasured(trial, plain, model.source())
+
+
+def _unmeasured(trial: Trial, plain: dict[str, Any], source: object) -> Iterator[Problem]:
+    """Metrics that a model does not have."""
+    place = "callbacks.evaluate.metrics"
+    built = {name: trial.built.get(f"{place}.{name}") for name in plain.get("metrics") or {}}
+    compared = [name for name, metric in built.items() if metric is None or metric.kind != "model"]
+    if compared and isinstance(source, ImageMap) and "callbacks.evaluate.sampler" in trial.built:
+        given = shown(", ".join(compared))
+        yield Problem("metrics", f"must be none for a model that maps given images, got {given}", of_value=True)
+    for name, metric in built.items():
+        if metric is not None and metric.kind == "model":
+            try:
+                metric.require(source)
+            except TypeError as error:
+                yield Problem(f"metrics.{name}", f"must fit the model: {error}", of_value=True)
 
 
 def _samplers_for(model: Any) -> Iterator[str]:

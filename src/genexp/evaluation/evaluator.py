@@ -138,7 +138,7 @@ class Evaluator:
                 cannot work with its extractor, or compares pairs and `num` is another number.
         """
         for name, metric in self.metrics.items():
-            if compares_pairs(metric) and num not in (None, real.count):
+            if metric.kind == "pairs" and num not in (None, real.count):
                 raise ValueError(f"{name} compares image i with image i: num must be {real.count}, got {num}")
         summary = self.summary_of(real)
         prepared = {
@@ -160,7 +160,7 @@ class Evaluator:
             num: Number of generated images that the floor stands beside: of more held-out ones, so many are
                 drawn.
         """
-        names = [name for name, metric in self.metrics.items() if not compares_pairs(metric)]
+        names = [name for name, metric in self.metrics.items() if metric.kind != "pairs"]
         if not names:
             return {}
         held_out = held_out if num is None else held_out.sample(num)
@@ -207,8 +207,3 @@ class Evaluator:
 def identity(extractor: FeatureExtractor) -> str:
     """What two extractors share exactly when they give the same features."""
     return f"{extractor.name}@{extractor.digest}@{extractor.resize}"
-
-
-def compares_pairs(metric: Metric) -> bool:
-    """Whether a metric compares image i with image i, and not a set with a set."""
-    return getattr(metric, "paired", False)

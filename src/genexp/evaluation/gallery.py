@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.images import ImageSet
-from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.neighbours import nearest_few
 from genexp.evaluation.statistics import FeatureStore
 
@@ -40,6 +40,7 @@ class Gallery:
     values: ClassVar[dict[str, Better]] = {}
     reacts: ClassVar[dict[str, str]] = {}
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "sets"
     extractor = None
 
     def __init__(self, neighbours: int = 5) -> None:

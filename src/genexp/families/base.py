@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from genexp.contracts import Batch
 from genexp.families.held_out import HeldOutMeans
+from genexp.families.micro_batches import batch_size, split
 from genexp.families.terms import TermLog
 from genexp.families.updates import Update, gradients_only_to, with_options
-from genexp.tensors import mix_seed
+from genexp.tensors import Grid, IndexedNoise, mix_seed
 
 Terms = dict[str, Tensor]
 
@@ -61,9 +62,13 @@ class Family(LightningModule):
         """Named terms of one held-out batch, scalars under `val/` averaged over the batch; none by default."""
         return {}
 
-    def source(self) -> Any:
-        """The object a sampler draws from: a Denoiser, a LatentDecoder or an ImageMap."""
+    def source(self) -> object:
+        """The object that a sampler draws from and metrics of a model look at; the family itself by default."""
         return self
+
+    def extra_grids(self, batch: Batch, noise: IndexedNoise) -> dict[str, Grid]:
+        """Pictures to show beside the samples, made of a held-out batch; none by default."""
+        return {}
 
     def require_same_start(self, batch: Batch) -> None:
         """Refuse to go on from restored weights with the data of `batch`; by default any data will do."""
@@ -215,10 +220,8 @@ class Family(LightningModule):
 
         Weights and averages of an earlier version get the names that their sub-modules have now.
         """
-        for old, new in self.renamed_modules.items():
-            _rename(checkpoint["state_dict"], old, new)
-            for part in checkpoint.get("averaged", {}).values():
-                _rename(part, old, new)
+        for named in (checkpoint["state_dict"], *checkpoint.get("averaged", {}).values()):
+            _rename(named, self.renamed_modules)
         if len(checkpoint.get("optimizer_states", ())) == len(self._updates):
             checkpoint["optimizer_states"] = with_options(checkpoint["optimizer_states"], self._updates)
         counters = checkpoint["counters"]
@@ -226,24 +229,10 @@ class Family(LightningModule):
         self.steps = dict(counters["steps"])
 
 
-def _rename(named: dict[str, Any], old: str, new: str) -> None:
-    """Change the first word of dotted names in place."""
-    for name in [each for each in named if each.split(".")[0] == old]:
-        named[new + name.removeprefix(old)] = named.pop(name)
-
-
-def batch_size(batch: Batch) -> int:
-    """Number of samples in a batch."""
-    return len(next(iter(batch.values())))
-
-
-def split(batch: Batch, parts: int) -> list[tuple[Batch, float]]:
-    """Split a batch into at most `parts` micro-batches, each with its share of the samples."""
-    size = batch_size(batch)
-    chunks = {name: value.chunk(parts) for name, value in batch.items()}
-    count = len(next(iter(chunks.values())))
-    cut = [{name: pieces[i] for name, pieces in chunks.items()} for i in range(count)]
-    return [(part, batch_size(part) / size) for part in cut]
+def _rename(named: dict[str, Any], words: dict[str, str]) -> None:
+    for name, (first, *rest) in [(name, name.split(".")) for name in named]:
+        if first in words:
+            named[".".join([words[first], *rest])] = named.pop(name)
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -7,12 +7,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, distributed, nn
 
-from genexp.contracts import Batch
+from genexp.contracts import Batch, Noise
 from genexp.families.base import Family, Terms, Update
 from genexp.latents.gaussian import DiagonalGaussian, UnitActivity
 from genexp.losses.reconstruction import Likelihood
 from genexp.ramps import Constant, Ramp
-from genexp.tensors import Grid, IndexedNoise
+from genexp.tensors import BatchNoise, Grid, IndexedNoise
 
 GRID_COLUMNS = 10
 TRAVERSED_UNITS = 10
@@ -105,7 +105,7 @@ class VAE(Family):
         posterior = self.posterior(batch["image"], self._label(batch))
         self._activity.add(posterior.mean)
         terms = self._bound(batch, posterior)
-        if self.reconstruction.discrete:
+        if self.levels is not None:
             dimensions = batch["image"][0].numel()
             terms["bits_per_dim"] = -terms["elbo"] / (dimensions * math.log(2))
         return {f"val/{name}": value.mean() for name, value in terms.items()}
@@ -120,10 +120,7 @@ class VAE(Family):
         return means
 
     def _observed(self, batch: Batch) -> Batch:
-        """The batch as the likelihood sees it, with the noise of the latents: all randomness of a step."""
-        image = self.reconstruction.observe(batch["image"], torch.rand_like(batch["image"]))
-        noise = torch.randn(len(image), *self.latent_shape, dtype=image.dtype, device=image.device)
-        return {**batch, "image": image, "noise": noise}
+        return self.observe(batch, BatchNoise(batch["image"]))
 
     def _loss(self, batch: Batch, beta: float) -> Terms:
         posterior = self.posterior(batch["image"], self._label(batch))
@@ -153,6 +150,24 @@ class VAE(Family):
     def _label(self, batch: Batch) -> Tensor | None:
         return None if self.num_classes is None else batch["label"]
 
+    # The density of data
+
+    exact = False
+
+    @property
+    def levels(self) -> int | None:
+        """Values that a pixel may have, where the likelihood is a probability."""
+        return self.reconstruction.levels
+
+    def observe(self, batch: Batch, noise: Noise) -> Batch:
+        """The batch as the likelihood sees it, with the noise of the latents: all randomness of a step."""
+        image = self.reconstruction.observe(batch["image"], noise.uniform(*batch["image"].shape[1:]))
+        return {**batch, "image": image, "noise": noise.normal(*self.latent_shape)}
+
+    def log_prob(self, batch: Batch) -> Tensor:
+        """The evidence lower bound (B,) in nats, by one latent an image."""
+        return self._bound(batch, self.posterior(batch["image"], self._label(batch)))["elbo"]
+
     # Using a trained model
 
     def posterior(self, image: Tensor, label: Tensor | None = None) -> DiagonalGaussian:
@@ -173,17 +188,17 @@ class VAE(Family):
 
     def latents(self, batch: Batch, noise: IndexedNoise) -> Tensor:
         """One draw (B, latent_size) from the posterior of every image, as the likelihood observes it."""
-        uniform = torch.special.ndtr(noise.normal(*batch["image"].shape[1:]))
-        image = self.reconstruction.observe(batch["image"], uniform)
-        return self.posterior(image, self._label(batch)).rsample(noise.normal(*self.latent_shape))
+        batch = self.observe(batch, noise)
+        return self.posterior(batch["image"], self._label(batch)).rsample(batch["noise"])
 
     def decode(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """Mean images (B, C, H, W) in [-1, 1] of latents (B, latent_size)."""
         return self.reconstruction.mean(self.decoder(latent, label))
 
-    def reconstruct(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def reconstruct(self, batch: Batch) -> Tensor:
         """Mean images of the posterior means."""
-        return self.decode(self.encode(image, label), label)
+        label = self._label(batch)
+        return self.decode(self.encode(batch["image"], label), label)
 
     def traversal(self, latent: Tensor, unit: int, values: Sequence[float], label: Tensor | None = None) -> Tensor:
         """Mean images of one latent while a single unit takes other values.
@@ -213,8 +228,7 @@ class VAE(Family):
         """
         if batch["image"].ndim != 4:
             return {}
-        uniform = torch.special.ndtr(noise.normal(*batch["image"].shape[1:]))
-        image, label = self.reconstruction.observe(batch["image"], uniform), self._label(batch)
+        image, label = self.observe(batch, noise)["image"], self._label(batch)
         latent = self.encode(image, label)
         columns = min(GRID_COLUMNS, len(image))
         shown = len(image) // columns * columns

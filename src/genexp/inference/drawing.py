@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from genexp.config.instantiate import build
-from genexp.contracts import Denoiser, FittedSampler, ImageMap, LatentDecoder
+from genexp.contracts import FittedSampler, ImageMap, Source
 from genexp.hardware import device_of
 from genexp.inference.conditions import conditions_of
 from genexp.sampling.base import DiffusionSampler
@@ -140,7 +140,7 @@ def require_fitting(sampler: Any, model: object) -> None:
     try:
         sampler.require(model)
     except TypeError as error:
-        if isinstance(model, Denoiser | LatentDecoder | ImageMap):
+        if isinstance(model, Source):
             raise ValueError(f"sampler must fit the model of the run: {error}") from error
         name = type(model).__name__
         raise ValueError(f"run must be of a model that draws images from noise, got {name}: {error}") from error

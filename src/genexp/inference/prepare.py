@@ -1,5 +1,6 @@
 """An evaluation made ready: real images summarised, metrics and features built, before anything is generated."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +9,12 @@ from omegaconf.errors import InterpolationKeyError
 
 from genexp.config.compose import SPLITS, data_name
 from genexp.config.instantiate import build, build_dict
+from genexp.config.targets import locate
 from genexp.config.validation import require_valid
 from genexp.evaluation.cache import TensorCache
-from genexp.evaluation.evaluator import Evaluator, Reference, Summary, compares_pairs
+from genexp.evaluation.evaluator import Evaluator, Reference, Summary
 from genexp.evaluation.gallery import Gallery
+from genexp.evaluation.metrics.base import Metric, ModelMetric
 from genexp.evaluation.scores import Generated, Score
 from genexp.inference.image_sets import Side, open_side, tracked
 from genexp.inference.run import Run
@@ -71,7 +74,9 @@ def prepare(
         config.extractor = config.get("extractor") or _own_extractor(run)
     nodes = {name: _resolved(config, name) for name in ("extractor", "metrics")}
     require_valid(OmegaConf.create(nodes), "evaluate")
-    metrics = build_dict(OmegaConf.create(nodes["metrics"]))
+    metrics, of_model = by_kind(build_dict(OmegaConf.create(nodes["metrics"])))
+    if run is None and of_model:
+        raise ValueError(f"metrics must compare images where run is null, got {', '.join(of_model)}, of a model")
     if not metrics:
         raise ValueError("metrics must name at least one metric, got none")
     if other is not None and other.images.note:
@@ -88,6 +93,34 @@ def prepare(
         require_same_shape(floor_side, side)
         floor = evaluator.floor(tracked(floor_side.images, "features of"), reference, num)
     return Measuring(evaluator, side, reference, floor_side, floor)
+
+
+def by_kind(metrics: Mapping[str, Any]) -> tuple[dict[str, Metric], dict[str, ModelMetric]]:
+    """Metrics of images and those of a model."""
+    of_model = {name: metric for name, metric in metrics.items() if metric.kind == "model"}
+    return {name: metric for name, metric in metrics.items() if name not in of_model}, of_model
+
+
+def metrics_of_model(config: DictConfig, runs: Sequence[Run]) -> dict[str, ModelMetric]:
+    """The metrics of a model that are chosen, which every run's model must have.
+
+    Raises:
+        ValueError: a model does not have what one measures, or there is no such metric.
+    """
+    nodes = {
+        name: OmegaConf.to_container(node, resolve=True)
+        for name, node in (config.metrics or {}).items()
+        if node is not None and locate(node["_target_"]).kind == "model"
+    }
+    require_valid(OmegaConf.create({"metrics": nodes}), "evaluate")
+    metrics = build_dict(OmegaConf.create(nodes))
+    for name, metric in metrics.items():
+        for run in runs:
+            try:
+                metric.require(run.model.source())
+            except TypeError as error:
+                raise ValueError(f"metrics.{name} must fit the model of the run: {error}") from error
+    return metrics
 
 
 def reference_text(config: DictConfig, run: Run | None) -> str:
@@ -111,7 +144,7 @@ def require_same_shape(one: Side, reference: Side) -> None:
 
 
 def _require_no_pairs(metrics: dict[str, Any], sampled: Side) -> None:
-    pairs = [name for name, metric in metrics.items() if compares_pairs(metric)]
+    pairs = [name for name, metric in metrics.items() if metric.kind == "pairs"]
     if pairs:
         raise ValueError(
             f"num must be null for {', '.join(pairs)}, which compare image i with image i, got {sampled.images.note}"

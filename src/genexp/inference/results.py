@@ -65,6 +65,7 @@ def record(score: Any, floor: Any | None) -> dict[str, Any]:
     from genexp.evaluation.uncertainty import interval
 
     found: dict[str, Any] = {"value": score.value.value, "better": score.better}
+    found |= {"unit": score.value.unit} if score.value.unit else {}
     if score.value.draws:
         without_bias = interval(score.value.draws)
         least, most = score.value.limits

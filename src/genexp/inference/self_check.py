@@ -21,12 +21,11 @@ def self_check(config: DictConfig, device: Any) -> None:
 
     from genexp.evaluation.canaries import RealImages
     from genexp.evaluation.dealing import random_parts
-    from genexp.evaluation.evaluator import compares_pairs
     from genexp.inference.prepare import prepare
 
     config.pictures = 0
     measuring = prepare(config, None, device)
-    pairs = [name for name, metric in measuring.evaluator.metrics.items() if compares_pairs(metric)]
+    pairs = [name for name, metric in measuring.evaluator.metrics.items() if metric.kind == "pairs"]
     if pairs:
         raise ValueError(f"metrics of a self-check must compare sets of images, got {', '.join(pairs)}")
     reference = RealImages.gathered(measuring.side.images.batches())

@@ -19,8 +19,8 @@ MINIMUM_STD = 1 / 255
 class Likelihood(nn.Module, ABC):
     """The distribution p(image | raw) of independent pixels; calling it gives -log p(image | raw)."""
 
-    discrete = False
-    """Whether p is a probability of the data (and so has bits per dimension) rather than a density."""
+    levels: int | None = None
+    """Values that a pixel may have, where p is a probability (and so has bits per dimension); None for a density."""
 
     @abstractmethod
     def pixel_nll(self, raw: Tensor, image: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class Bernoulli(Likelihood):
         binarise: `none` (the data must be binary), `threshold` (at mid grey), or `dynamic` (drawn anew at every visit).
     """
 
-    discrete = True
+    levels = 2
 
     def __init__(self, binarise: str = "none") -> None:
         super().__init__()

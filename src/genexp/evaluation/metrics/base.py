@@ -1,11 +1,11 @@
-"""What a metric is: named values, the statistic of features that they need, and how two of them become numbers."""
+"""What a metric is: named values, what they are taken from, and how it becomes numbers. Three kinds exist."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal, Protocol
 
-from genexp.contracts import FeatureExtractor
+from genexp.contracts import Batch, FeatureExtractor
 from genexp.evaluation.statistics import Statistic
 
 SHARE = (0.0, 1.0)
@@ -16,6 +16,9 @@ DISTANCE = (0.0, inf)
 
 Better = Literal["lower", "higher", "reference"]
 """Whether smaller or larger is better, or neither: then the value of real images is the aim."""
+
+MetricKind = Literal["sets", "pairs", "model"]
+"""What a metric looks at: a set of generated images beside a set of real ones, image i beside image i, or the model."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,14 @@ class Value:
             1 / n, and they give the interval. Empty where the metric has none or there are too few samples.
         details: Further numbers by name.
         limits: Smallest and largest value that there can be; an interval is cut to them.
+        unit: What it is counted in, such as `nats`; empty for a bare number.
     """
 
     value: float
     draws: tuple[float, ...] = ()
     details: dict[str, float] = field(default_factory=dict)
     limits: tuple[float, float] = (-inf, inf)
+    unit: str = ""
 
 
 class Metric(Protocol):
@@ -41,11 +46,12 @@ class Metric(Protocol):
 
     `values` names what it computes and says which direction is better; `statistic` is what it needs to know of a set of
     features: metrics with the same statistic share one pass; `extractor` is the metric's own, or None for the
-    evaluation's. `reacts` says how it must move on the images with known faults of `canaries`. A metric that compares
-    image i with image i, and not a set with a set, says so by an attribute `paired = True`. Plain public attributes are
-    its settings and part of the protocol.
+    evaluation's. `reacts` says how it must move on the images with known faults of `canaries`. `kind` is `sets`, or
+    `pairs` for one that compares image i with image i. Plain public attributes are its settings and part of the
+    protocol.
     """
 
+    kind: MetricKind
     values: Mapping[str, Better]
     reacts: Mapping[str, str]
     statistic: type[Statistic]
@@ -64,5 +70,40 @@ class Metric(Protocol):
 
         Raises:
             ValueError: there are fewer images than the metric needs.
+        """
+        ...
+
+
+class ModelMetric(Protocol):
+    """A measure of a model on held-out data; nothing is generated for it.
+
+    `values` names what it can give and says which direction is better; a value that a model does not have is left out.
+    `kind` is `model`. `split` are the data that it looks at: `train`, `val` or `test` of those that the model learned
+    from. Plain public attributes are its settings and part of the protocol.
+    """
+
+    kind: MetricKind
+    values: Mapping[str, Better]
+    split: str
+
+    def require(self, model: object) -> None:
+        """Look at a model before it is trained or measured.
+
+        Raises:
+            TypeError: this cannot be measured of it.
+        """
+        ...
+
+    def subject(self, model: object) -> str:
+        """What must be equal in two models before their values may stand side by side, in a few words."""
+        ...
+
+    def compute(self, model: object, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
+        """The values of a model in evaluation mode, by the names in `values`.
+
+        Args:
+            model: What samplers draw from too.
+            batches: The whole split in order: `image`, and `label` and `group` where known.
+            seed: Seed of whatever is drawn for them; what image i gets depends on (seed, i) alone.
         """
         ...

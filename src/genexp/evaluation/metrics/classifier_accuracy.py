@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.image_extractor import Images, require_images
 from genexp.evaluation.labels import require_labels
-from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.resizing import resized
 from genexp.evaluation.statistics import FeatureStore
 from genexp.networks.classifier import ConvClassifier
@@ -59,6 +59,7 @@ class ClassifierAccuracy:
     values: ClassVar[dict[str, Better]] = {"cas": "higher"}
     reacts: ClassVar[dict[str, str]] = {"collapse": "worse", "missing_class": "worse", "blur": "worse"}
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from genexp.contracts import FeatureExtractor
 from genexp.evaluation.dealing import GROUPS, random_parts
 from genexp.evaluation.extractors import classifier_of
 from genexp.evaluation.jackknife import draws_of_sums, groups_to_leave_out
-from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.statistics import FeatureStore
 
 _CHUNK = 1024
@@ -87,6 +87,7 @@ class ClassifierScore:
         "jpeg": "worse",
     }
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, splits: int = 1, extractor: FeatureExtractor | None = None) -> None:
         if splits < 1:

@@ -9,7 +9,7 @@ from torch.nn.functional import cosine_similarity
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.captions import Captions
 from genexp.evaluation.clip_extractor import ClipFeatures
-from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.pairing import mean_of
 from genexp.evaluation.protocol import describe
 from genexp.evaluation.statistics import FeatureStore
@@ -36,6 +36,7 @@ class ClipScore:
     values: ClassVar[dict[str, Better]] = {"clip_score": "higher"}
     reacts: ClassVar[dict[str, str]] = {}  # digits without CLIP's weights tell nothing
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, extractor: ClipFeatures, captions: Captions) -> None:
         self.extractor = _require_clip(extractor)

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.frechet import Gaussian, frechet_distance
-from genexp.evaluation.metrics.base import DISTANCE, Better, Value
+from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
 from genexp.evaluation.statistics import GroupedMoments
 from genexp.evaluation.uncertainty import pseudo_values
 
@@ -33,6 +33,7 @@ class FrechetDistance:
         "swapped": "worse",
     }
     statistic = GroupedMoments
+    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, extractor: FeatureExtractor | None = None) -> None:
         self.extractor = extractor

@@ -9,7 +9,7 @@ from torch import Tensor
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.dealing import GROUPS
 from genexp.evaluation.jackknife import groups_to_leave_out
-from genexp.evaluation.metrics.base import DISTANCE, Better, Value
+from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
 from genexp.evaluation.statistics import FeatureStore
 from genexp.evaluation.uncertainty import pseudo_values
 
@@ -62,6 +62,7 @@ class KernelDistance:
         "jpeg": "worse",
     }
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.jackknife import draws_of_mean
-from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, Value
+from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, MetricKind, Value
 from genexp.evaluation.neighbours import nearest, require_more_than, smallest_distances
 from genexp.evaluation.statistics import FeatureStore
 
@@ -86,6 +86,7 @@ class Memorisation:
         "jpeg": "worse",
     }
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, cells: int = 3, extractor: FeatureExtractor | None = None) -> None:
         if cells < 1:

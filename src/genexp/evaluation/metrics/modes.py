@@ -13,7 +13,7 @@ from genexp.data.toy2d import Kind, Toy2d
 from genexp.evaluation.dealing import GROUPS
 from genexp.evaluation.extractors import classifier_of
 from genexp.evaluation.jackknife import draws_of_mean, draws_of_sums, groups_to_leave_out
-from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, Value
+from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, MetricKind, Value
 from genexp.evaluation.statistics import FeatureStore
 
 _CHUNK = 1024
@@ -49,6 +49,7 @@ class Modes:
     values: ClassVar[dict[str, Better]] = {"modes": "higher", "mode_kl": "lower"}
     reacts: ClassVar[dict[str, str]] = {"missing_class": "worse", "blur": "worse"}
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, extractor: FeatureExtractor | None = None) -> None:
         self.extractor = extractor
@@ -108,6 +109,7 @@ class PointModes:
     values: ClassVar[dict[str, Better]] = {"modes": "higher", "mode_kl": "lower", "mode_quality": "higher"}
     reacts: ClassVar[dict[str, str]] = {}  # points are no images
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from torch import Tensor
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.image_extractor import Images, require_images
 from genexp.evaluation.labels import require_labels
-from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.pairing import chunk_of, mean_of_pairs, seeded_pairs, within
 from genexp.evaluation.statistics import FeatureStore
 from genexp.evaluation.structural_similarity import SIGMA, fitting_scales, fitting_window, multi_scale_similarity
@@ -39,6 +39,7 @@ class MsSsimDiversity:
     values: ClassVar[dict[str, Better]] = {"ms_ssim": "lower"}
     reacts: ClassVar[dict[str, str]] = {"collapse": "worse", "noise": "better", "blur": "worse"}
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(
         self,

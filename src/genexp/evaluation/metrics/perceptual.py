@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.image_extractor import Images, require_images
-from genexp.evaluation.metrics.base import DISTANCE, Better, Value
+from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
 from genexp.evaluation.pairing import (
     Distance,
     between,
@@ -49,8 +49,8 @@ class Lpips:
 
     values: ClassVar[dict[str, Better]] = {"lpips": "lower"}
     reacts: ClassVar[dict[str, str]] = {}
-    paired = True
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "pairs"
 
     def __init__(
         self, extractor: Images, net: Net = "alex", weights: WeightsFile | None = None, digest: str | None = None
@@ -98,6 +98,7 @@ class LpipsDiversity:
     values: ClassVar[dict[str, Better]] = {"lpips_diversity": "higher"}
     reacts: ClassVar[dict[str, str]] = {}  # the nets cannot look at images as small as the canaries
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(
         self,
@@ -146,8 +147,8 @@ class PerceptualDistance:
 
     values: ClassVar[dict[str, Better]] = {"perceptual": "lower"}
     reacts: ClassVar[dict[str, str]] = {}
-    paired = True
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "pairs"
 
     def __init__(self, extractor: Images, network: NamedMaps, layers: Sequence[str] = LAYERS) -> None:
         self.extractor = require_images(type(self).__name__, extractor)
@@ -189,6 +190,7 @@ class PerceptualDiversity:
     values: ClassVar[dict[str, Better]] = {"perceptual_diversity": "higher"}
     reacts: ClassVar[dict[str, str]] = {}  # they depend on the network
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(
         self, extractor: Images, network: NamedMaps, layers: Sequence[str] = LAYERS, pairs: int = 1000, seed: int = 0

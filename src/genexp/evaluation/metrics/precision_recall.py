@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.jackknife import centred_draws, draws_of_mean, groups_to_leave_out, sizes_of
-from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, Value
+from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, MetricKind, Value
 from genexp.evaluation.neighbours import blocks, radii, radii_without_groups, require_more_than
 from genexp.evaluation.statistics import FeatureStore
 
@@ -56,6 +56,7 @@ class PrecisionRecall:
         "duplicates": "better",
     }
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, k: int = 3, extractor: FeatureExtractor | None = None) -> None:
         self.k, self.extractor = _positive(k), extractor
@@ -129,6 +130,7 @@ class DensityCoverage:
         "duplicates": "better",
     }
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, k: int = 5, extractor: FeatureExtractor | None = None) -> None:
         self.k, self.extractor = _positive(k), extractor

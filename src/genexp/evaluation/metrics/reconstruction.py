@@ -6,7 +6,7 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.image_extractor import Images, require_images
-from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.pairing import between, chunk_of, mean_of, require_matched
 from genexp.evaluation.statistics import FeatureStore
 from genexp.evaluation.structural_similarity import SIGMA, fitting_window, structural_similarity
@@ -32,8 +32,8 @@ class Reconstruction:
 
     values: ClassVar[dict[str, Better]] = {"psnr": "higher", "ssim": "higher"}
     reacts: ClassVar[dict[str, str]] = {}
-    paired = True
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "pairs"
 
     def __init__(self, extractor: Images, window: int | None = None, sigma: float = SIGMA) -> None:
         self.extractor = require_images(type(self).__name__, extractor)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.dealing import GROUPS
-from genexp.evaluation.metrics.base import DISTANCE, Better, Value
+from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
 from genexp.evaluation.radial_spectrum import RadialSpectrum
 from genexp.evaluation.statistics import GroupedMoments
 from genexp.evaluation.uncertainty import pseudo_values
@@ -30,6 +30,7 @@ class Spectrum:
     values: ClassVar[dict[str, Better]] = {"spectrum": "lower"}
     reacts: ClassVar[dict[str, str]] = {"collapse": "worse", "noise": "worse", "blur": "worse", "jpeg": "worse"}
     statistic = GroupedMoments
+    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, extractor: RadialSpectrum) -> None:
         self.extractor = extractor

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.jackknife import groups_to_leave_out, sizes_of
-from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.statistics import FeatureStore
 from genexp.evaluation.uncertainty import pseudo_values
 
@@ -50,6 +50,7 @@ class Vendi:
         "jpeg": "worse",
     }
     statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, extractor: FeatureExtractor | None = None) -> None:
         self.extractor = extractor

@@ -1,0 +1,57 @@
+"""How close images come back from a model that encodes and decodes them."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import torch
+
+from genexp.contracts import Batch, Reconstructor
+from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
+from genexp.evaluation.metrics.reconstruction import squared_error
+from genexp.evaluation.over_model import mean_over_images, require_split
+
+
+class Autoencoding:
+    """`autoencoding_mse`, the mean squared error of pixel values in [-1, 1], and `autoencoding_psnr` in decibels.
+
+    The code of an image is that of the model's choice, as a posterior mean; nothing is random. Traps: blurred images
+    win; the mean of decibels is infinite as soon as one image comes back without any error.
+
+    Reference: Wang, Bovik, Sheikh and Simoncelli, "Image Quality Assessment: From Error Visibility to Structural
+    Similarity" (2004), for what such errors do not see.
+
+    Args:
+        split: `train`, `val` or `test` of the data that the model learned from.
+    """
+
+    kind: ClassVar[MetricKind] = "model"
+    values: ClassVar[dict[str, Better]] = {"autoencoding_mse": "lower", "autoencoding_psnr": "higher"}
+
+    def __init__(self, split: str = "val") -> None:
+        self.split = require_split(split)
+
+    def require(self, model: object) -> None:
+        """Check that the model encodes and decodes images.
+
+        Raises:
+            TypeError: it does not.
+        """
+        if not isinstance(model, Reconstructor):
+            raise TypeError(f"{type(self).__name__} measures a Reconstructor, got {type(model).__name__}")
+
+    def subject(self, model: Reconstructor) -> str:
+        """Images as the model returns them."""
+        return "values in [-1, 1]"
+
+    @torch.no_grad()
+    def compute(self, model: Reconstructor, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
+        """Both values, with the interval of other held-out images."""
+        errors, groups = [], []
+        for batch in batches:
+            errors.append(squared_error(model.reconstruct(batch), batch["image"]).cpu())
+            groups.append(batch["group"])
+        error, group = torch.cat(errors), torch.cat(groups)
+        return {
+            "autoencoding_mse": mean_over_images(error, group, limits=DISTANCE),
+            "autoencoding_psnr": mean_over_images(-10 * (error / 4).log10(), group, "dB"),
+        }

@@ -1,0 +1,61 @@
+"""How likely held-out data are under a model, in nats of an image and in bits of a pixel value."""
+
+import math
+from collections.abc import Iterable
+from typing import ClassVar
+
+import torch
+
+from genexp.contracts import Batch, Density
+from genexp.evaluation.metrics.base import Better, MetricKind, Value
+from genexp.evaluation.over_model import batches_with_noise, mean_over_images, require_split
+
+
+class LogLikelihood:
+    """`nll` = -log p(x) in nats, averaged over images, and `bits_per_dim` = nll / (D log 2) over their D pixel values.
+
+    Bits exist where pixels have levels: then p is a probability, and a uniform guess among L levels costs log2 L bits.
+    Of a model whose log p is only bounded from below both are bounds from above; exact values and bounds, and values
+    over other levels, have different protocols. Traps: a density over real values may be any number of nats, and grows
+    without bound on data that lie on few values; likelihood says little of how samples look.
+
+    Reference: Theis, van den Oord and Bethge, "A note on the evaluation of generative models" (2016).
+
+    Args:
+        split: `train`, `val` or `test` of the data that the model learned from.
+    """
+
+    kind: ClassVar[MetricKind] = "model"
+    values: ClassVar[dict[str, Better]] = {"nll": "lower", "bits_per_dim": "lower"}
+
+    def __init__(self, split: str = "val") -> None:
+        self.split = require_split(split)
+
+    def require(self, model: object) -> None:
+        """Check that the model has a likelihood.
+
+        Raises:
+            TypeError: it has none.
+        """
+        if not isinstance(model, Density):
+            raise TypeError(f"{type(self).__name__} measures a Density, got {type(model).__name__}")
+
+    def subject(self, model: Density) -> str:
+        """What p is a distribution over, and whether its values are exact."""
+        over = "values in [-1, 1]" if model.levels is None else f"{model.levels} levels"
+        return f"{over}, {'exact' if model.exact else 'bound'}"
+
+    @torch.no_grad()
+    def compute(self, model: Density, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
+        """Both values, with the interval of other held-out images."""
+        found, groups, dimensions = [], [], 1
+        for batch, noise in batches_with_noise(batches, seed):
+            dimensions = batch["image"][0].numel()
+            found.append(-model.log_prob(model.observe(batch, noise)).double().cpu())
+            groups.append(batch["group"])
+        nats = torch.cat(found)
+        values = {"nll": mean_over_images(nats, torch.cat(groups), "nats")}
+        if model.levels is not None:
+            bits = nats / (dimensions * math.log(2))
+            values["bits_per_dim"] = mean_over_images(bits, torch.cat(groups), "bits")
+        return values

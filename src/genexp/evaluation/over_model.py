@@ -1,0 +1,105 @@
+"""Values of a model itself: what it says of held-out data, with nothing generated."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from math import inf
+
+import torch
+from torch import Tensor
+
+from genexp.contracts import Batch
+from genexp.evaluation.dealing import BY_INDEX, group_numbers, within_classes
+from genexp.evaluation.images import ImageSet
+from genexp.evaluation.metrics.base import ModelMetric, Value
+from genexp.evaluation.pairing import mean_of
+from genexp.evaluation.protocol import IMAGES, Protocol, describe
+from genexp.evaluation.scores import Score
+from genexp.tensors import IndexedNoise
+
+SPLITS = ("train", "val", "test")
+
+
+def require_split(split: str) -> str:
+    """The name of a split.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    return split
+
+
+def scores_of_model(
+    metrics: Mapping[str, ModelMetric],
+    model: object,
+    split: Callable[[str], ImageSet],
+    seed: int,
+    weights: str,
+) -> dict[str, Score]:
+    """The values that a model has of some metrics, under the keys of their protocols.
+
+    Args:
+        metrics: The metrics by name.
+        model: The model, in evaluation mode.
+        split: Opens a split of the data that it learned from, on the model's device.
+        seed: Seed of what the metrics draw.
+        weights: `averaged` or `raw`.
+
+    Raises:
+        TypeError: the model does not have what a metric measures.
+    """
+    scores: dict[str, Score] = {}
+    for metric in metrics.values():
+        metric.require(model)
+        data = split(metric.split)
+        for name, value in metric.compute(model, _grouped(data), seed).items():
+            protocol = _protocol(name, metric, model, data, seed, weights)
+            scores[protocol.key] = Score(protocol, value, metric.values[name])
+    return scores
+
+
+def batches_with_noise(batches: Iterable[Batch], seed: int) -> Iterator[tuple[Batch, IndexedNoise]]:
+    """Batches of a whole set in order, each with noise that depends on (seed, i) alone for its image i."""
+    seen = 0
+    for batch in batches:
+        image = batch["image"]
+        yield batch, IndexedNoise(seed, range(seen, seen + len(image)), image.device)
+        seen += len(image)
+
+
+def mean_over_images(
+    measured: Tensor, group: Tensor, unit: str = "", limits: tuple[float, float] = (-inf, inf)
+) -> Value:
+    """The mean of one number (N,) an image, with pseudo-values over the groups (N,) of the images."""
+    return replace(mean_of(measured, group.cpu()), unit=unit, limits=limits)
+
+
+def _grouped(data: ImageSet) -> Iterator[Batch]:
+    """The batches of a set with the group of every image, dealt within classes where these are known."""
+    dealt, seen = data.dealt(), 0
+    for batch in dealt.batches():
+        count = len(batch["image"])
+        yield {"group": group_numbers(torch.arange(seen, seen + count)), **batch}
+        seen += count
+
+
+def _protocol(name: str, metric: ModelMetric, model: object, data: ImageSet, seed: int, weights: str) -> Protocol:
+    classes = 0 if not data.labelled else len(data.classes().unique())
+    return Protocol(
+        metric=name,
+        settings=f"{describe(metric)}: {metric.subject(model)}",
+        extractor=IMAGES,
+        extractor_digest="none",
+        input_size=0,
+        resize="none",
+        quantiser="none",
+        reference=data.name,
+        reference_digest=data.digest,
+        n_reference=data.count,
+        n_generated=0,
+        seed=seed,
+        weights=weights,
+        sampler="none",
+        dealing=within_classes(classes) if classes else BY_INDEX,
+    )

@@ -1,0 +1,74 @@
+"""Models that are trained on the likelihood of the data itself: autoregressive models, flows, bounds of other kinds."""
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from genexp.contracts import Batch, Density
+from genexp.families.base import Family, Terms, Update
+from genexp.ramps import Constant, Ramp
+from genexp.tensors import BatchNoise
+
+
+class Likelihood(Family):
+    """A density, trained to make the data as likely as it can: loss = -log p(x), in nats of a whole image.
+
+    Args:
+        density: A module that is a `Density`.
+        optimizer: Builds its optimiser.
+        learning_rate: Factor on the optimiser's learning rate as a function of images seen.
+        clip: Largest global gradient norm, in nats, or None.
+        num_classes: Number of labels that the density is conditioned on, or None.
+        accumulate: Micro-batches of a batch.
+        compile: Compile the density.
+        channels_last: Keep images in channels-last memory order.
+
+    Raises:
+        TypeError: `density` is none.
+    """
+
+    averaged_modules = ("density",)
+
+    def __init__(
+        self,
+        density: nn.Module,
+        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+        learning_rate: Ramp = Constant(),
+        clip: float | None = None,
+        num_classes: int | None = None,
+        accumulate: int = 1,
+        compile: bool = False,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__(accumulate, compile, channels_last)
+        if not isinstance(density, Density):
+            raise TypeError(f"density must have levels, exact, observe and log_prob, got {type(density).__name__}")
+        self.density, self.num_classes = density, num_classes
+        self.register_update(
+            "density", Update(optimizer, lambda: list(density.parameters()), learning_rate=learning_rate, clip=clip)
+        )
+
+    def source(self) -> object:
+        """The density, from which samplers draw."""
+        return self.density
+
+    def train_batch(self, batch: Batch) -> Terms:
+        """One step on the mean negative log-likelihood."""
+        terms = self.update("density", self._observed(batch), lambda part: self._terms(part))
+        return {f"train/{name}": value for name, value in terms.items()}
+
+    def validate_batch(self, batch: Batch) -> Terms:
+        """The same terms of held-out images."""
+        return {f"val/{name}": value for name, value in self._terms(self._observed(batch)).items()}
+
+    def _observed(self, batch: Batch) -> Batch:
+        return self.density.observe(batch, BatchNoise(batch["image"]))
+
+    def _terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Nats of an image as `loss`, and bits of a pixel value where pixels have levels."""
+        loss = -self.density.log_prob(batch).mean()
+        if self.density.levels is None:
+            return {"loss": loss}
+        return {"loss": loss, "bits_per_dim": loss / (batch["image"][0].numel() * math.log(2))}

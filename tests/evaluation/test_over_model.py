@@ -1,0 +1,108 @@
+"""Metrics of a model: values against closed forms, protocols that keep apart what differs, whatever the batches."""
+
+import math
+
+import pytest
+import torch
+
+from genexp.densities.autoregressive import AutoregressiveCategorical
+from genexp.evaluation.images import ImageSet
+from genexp.evaluation.metrics.autoencoding import Autoencoding
+from genexp.evaluation.metrics.likelihood import LogLikelihood
+from genexp.evaluation.over_model import scores_of_model
+from genexp.evaluation.protocol import MixedProtocols, require_same
+from genexp.families.vae import VAE
+from genexp.losses.reconstruction import Bernoulli, Gaussian
+from genexp.networks.autoencoder import MLPDecoder, MLPEncoder
+from genexp.networks.pixelcnn import PixelCNN
+
+SHAPE = (1, 4, 4)
+IMAGES = torch.rand(60, *SHAPE, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def images(size=25, labelled=False):
+    def batches():
+        for part, label in zip(IMAGES.split(size), (torch.arange(len(IMAGES)) % 3).split(size), strict=True):
+            yield {"image": part} | ({"label": label} if labelled else {})
+
+    return lambda split: ImageSet(split, "d" * 64, len(IMAGES), SHAPE, batches, labelled)
+
+
+def pixels(levels=5):
+    torch.manual_seed(0)
+    return AutoregressiveCategorical(PixelCNN(SHAPE, levels, width=4, depth=1), SHAPE, levels).eval()
+
+
+def vae(likelihood):
+    torch.manual_seed(0)
+    sizes = {"shape": SHAPE, "latent_size": 2, "width": 8, "depth": 1}
+    return VAE(MLPEncoder(**sizes), MLPDecoder(**sizes), likelihood, 2, torch.optim.SGD).eval()
+
+
+def measured(model, metric=None, data=None, seed=0):
+    scores = scores_of_model({"it": metric or LogLikelihood()}, model, data or images(), seed, "averaged")
+    assert all(key == score.protocol.key == score.protocol.metric for key, score in scores.items())
+    return scores
+
+
+@pytest.mark.parametrize("levels", [2, 5, 256])
+def test_a_uniform_guess_among_l_levels_costs_log2_l_bits(levels):
+    scores = measured(pixels(levels))
+    assert scores["bits_per_dim"].value.value == pytest.approx(math.log2(levels), rel=1e-6)
+    assert scores["nll"].value.value == pytest.approx(16 * math.log(levels), rel=1e-6)
+    assert [score.value.unit for score in scores.values()] == ["nats", "bits"]
+    assert [score.better for score in scores.values()] == ["lower", "lower"]
+
+
+def test_the_value_is_the_mean_over_the_whole_split_whatever_the_batches():
+    model = pixels()
+    torch.nn.init.normal_(model.network.last.weight)
+    expected = -model.log_prob(model.observe({"image": IMAGES}, None)).mean()
+    for size in (7, 60):
+        assert measured(model, data=images(size))["nll"].value.value == pytest.approx(float(expected), rel=1e-6)
+    value = measured(model)["nll"].value
+    assert len(value.draws) == 20
+    assert sum(value.draws) / 20 == pytest.approx(value.value, rel=1e-9)
+
+
+def test_what_a_bound_draws_depends_on_the_seed_and_the_image_alone():
+    model = vae(Bernoulli("dynamic"))
+    one, other, again = (measured(model, data=images(size), seed=s) for size, s in ((7, 0), (60, 0), (7, 1)))
+    assert one["nll"].value.value == pytest.approx(other["nll"].value.value, rel=1e-5)
+    assert one["nll"].value.value != again["nll"].value.value
+    assert one["bits_per_dim"].protocol.settings == "LogLikelihood(split='val'): 2 levels, bound"
+
+
+def test_a_density_over_real_values_has_nats_and_no_bits():
+    scores = measured(vae(Gaussian(0.5)))
+    assert list(scores) == ["nll"]
+    with pytest.raises(MixedProtocols, match=r"settings is LogLikelihood.*values in"):
+        require_same({"a": scores["nll"].protocol, "b": measured(pixels())["nll"].protocol})
+
+
+def test_images_of_classes_are_dealt_within_them():
+    assert measured(pixels(), data=images(labelled=True))["nll"].protocol.dealing == "within 3 classes"
+    assert measured(pixels())["nll"].protocol.dealing == "by index"
+
+
+class Halved:
+    def reconstruct(self, batch):
+        return batch["image"] / 2
+
+
+def test_autoencoding_is_the_squared_error_of_what_comes_back():
+    scores = measured(Halved(), Autoencoding("test"))
+    error = (IMAGES.double() / 2).square().flatten(1).mean(1)
+    assert scores["autoencoding_mse"].value.value == pytest.approx(float(error.mean()), rel=1e-6)
+    assert scores["autoencoding_psnr"].value.value == pytest.approx(float((10 * (4 / error).log10()).mean()), rel=1e-6)
+    assert scores["autoencoding_mse"].protocol.reference == "test"
+    assert "autoencoding_mse" in measured(vae(Gaussian(0.5)), Autoencoding())
+
+
+def test_a_model_that_lacks_what_is_measured_and_a_wrong_split_are_refused():
+    with pytest.raises(TypeError, match="LogLikelihood measures a Density, got Halved"):
+        LogLikelihood().require(Halved())
+    with pytest.raises(TypeError, match="Autoencoding measures a Reconstructor, got AutoregressiveCategorical"):
+        Autoencoding().require(pixels())
+    with pytest.raises(ValueError, match="split must be one of train, val, test, got 'all'"):
+        LogLikelihood("all")

@@ -1,0 +1,86 @@
+"""A density from the command line: trained, measured in bits, drawn from; and a VAE's bound by the same metric."""
+
+import json
+import math
+
+import pytest
+
+import tiny
+from genexp.commands.evaluate import evaluate
+from genexp.commands.sample import sample
+from genexp.config.compose import compose
+from genexp.runs.folder import RunFolder
+
+PIXELCNN = [
+    "experiment=pixelcnn/digits",
+    "model.density.network.width=4",
+    "model.density.network.depth=1",
+    *tiny.COMMON,
+    *tiny.LENGTH,
+    "data.limit=100",
+    "model.num_classes=10",
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return tiny.run([*PIXELCNN, f"paths.outputs={tmp_path_factory.mktemp('density')}"])
+
+
+def test_training_measures_bits_and_judges_by_the_likelihood(trained):
+    rows = [row for row in trained.history() if "bits_per_dim" in row]
+    assert rows[0]["bits_per_dim"] < math.log2(17)
+    assert rows[-1]["bits_per_dim"] < rows[0]["bits_per_dim"]
+    assert rows[-1]["nll"] == pytest.approx(rows[-1]["bits_per_dim"] * 64 * math.log(2), rel=1e-6)
+    assert trained.best["metric"] == "nll"
+    assert any(key.startswith("fd/") for key in rows[0])
+    protocol = tiny.checkpoint(trained)["callbacks"]["Evaluate"]["protocols"]["nll"]
+    assert protocol["settings"] == "LogLikelihood(split='val'): 17 levels, exact"
+
+
+def test_genexp_evaluate_prints_bits_a_dimension_and_draws_nothing_for_them(trained, capsys):
+    options = [f"run={trained.path}", "metrics=likelihood", "weights=[averaged,raw]", "wandb=false", "threads=1"]
+    evaluate(compose("evaluate", [*options, "checkpoint=last"]))
+    shown = capsys.readouterr().out
+    assert "the model on 200 of val" in shown
+    assert "minus" in shown  # the paired test over the same images
+    (line,) = [line for line in shown.splitlines() if line.startswith("bits_per_dim") and "lower" in line][:1]
+    stored = RunFolder(trained.path).metrics["evaluations"]
+    bits = next(row for row in stored if row["key"] == "bits_per_dim" and row["protocol"]["weights"] == "averaged")
+    assert line.split()[1:3] == [f"{bits['value']:.4g}", "bits"]
+    assert (bits["unit"], bits["better"]) == ("bits", "lower")
+    assert bits["low"] < bits["value"] < bits["high"]
+    measured = [row["bits_per_dim"] for row in trained.history() if "bits_per_dim" in row]
+    assert bits["value"] == pytest.approx(measured[-1], rel=1e-6)
+    assert not (trained.path / "evaluations" / "images").exists()
+
+
+def test_a_metric_of_the_model_stands_beside_those_of_its_images(trained, capsys):
+    options = [f"run={trained.path}", "num=20", "grid=0", "pictures=0", "wandb=false", "threads=1"]
+    evaluate(compose("evaluate", [*options, "metrics=[fd,likelihood]", "metrics.likelihood.split=test"]))
+    shown = capsys.readouterr().out
+    assert "20 images against 1,197 of train" in shown
+    assert "bits_per_dim" in shown
+    with pytest.raises(ValueError, match="metrics must compare images where run is null, got likelihood"):
+        evaluate(compose("evaluate", ["generated=digits:test", "reference=digits", "metrics=[fd,likelihood]"]))
+    with pytest.raises(ValueError, match="autoencoding must fit the model of the run: Autoencoding measures a Recon"):
+        evaluate(compose("evaluate", [*options, "metrics=autoencoding"]))
+
+
+def test_genexp_sample_draws_pictures_and_interpolates_noises(trained, tmp_path):
+    overrides = [f"run={trained.path}", "num=20", "rows=1", "interpolate=3", "threads=1", f"out={tmp_path / 'drawn'}"]
+    sample(compose("sample", overrides))
+    made = {path.name for path in (tmp_path / "drawn").iterdir()}
+    assert made == {"grid.png", "interpolation.png", "images", "sample.json"}
+    assert json.loads((tmp_path / "drawn/sample.json").read_text())["sampler"]["temperature"] == 1.0
+    assert len(list((tmp_path / "drawn/images").glob("*.png"))) == 20
+
+
+def test_the_bound_of_a_vae_and_its_reconstructions_are_measured_by_metrics_of_a_model(tmp_path):
+    metrics = ["metrics=[likelihood,autoencoding]", "training.monitor=autoencoding_psnr"]
+    folder = tiny.run([*tiny.overrides_for("vae"), *metrics, f"paths.outputs={tmp_path}"])
+    assert folder.best["metric"] == "autoencoding_psnr"
+    last = {key: value for row in folder.history() for key, value in row.items()}
+    assert "bits_per_dim" not in last  # a density over grey values
+    assert last["nll"] == pytest.approx(-last["val/elbo"], abs=15)  # other noise
+    assert 0 < last["autoencoding_mse"] < 4
