@@ -14,6 +14,7 @@ from genexp.config.compose import compose
 from genexp.evaluation.images import quantised
 from genexp.evaluation.protocol import Protocol
 from genexp.inference.generated import Samples
+from genexp.runs.evaluations import EVALUATE, TRAINING, read_evaluations
 from genexp.sampling.conditions import labels_in_shares
 from tiny import run
 
@@ -119,11 +120,11 @@ def test_the_run_keeps_one_row_for_every_protocol(trained, tmp_path):
     before = folder.metrics
     for seed in (0, 0, 1):
         measured(folder, tmp_path / "out", f"seed={seed}")
-    rows = folder.metrics["evaluations"]
+    rows = [row for row in read_evaluations(folder) if row["source"] == EVALUATE]
     assert [(row["key"], row["protocol"]["seed"]) for row in rows] == [(KEY, 0), (KEY, 1)]
-    assert {k: v for k, v in folder.metrics.items() if k != "evaluations"} == {
-        k: v for k, v in before.items() if k != "evaluations"
-    }
+    (trainings,) = [row for row in read_evaluations(folder) if row["source"] == TRAINING]
+    assert trainings["key"] == KEY
+    assert folder.metrics == before
 
 
 def test_images_that_are_drawn_otherwise_are_measured_in_a_folder_of_their_own(trained, tmp_path):

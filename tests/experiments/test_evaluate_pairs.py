@@ -10,6 +10,7 @@ from genexp.commands.evaluate import evaluate
 from genexp.config.compose import compose
 from genexp.evaluation.images import sampled_rows
 from genexp.evaluation.protocol import Protocol
+from genexp.runs.evaluations import read_evaluations
 
 NAMES = {"content_distance", "style_distance"}
 ADAIN = [
@@ -62,7 +63,7 @@ def test_strengths_share_one_trained_model(stylizer, tmp_path, capsys):
         assert 40 < margin[0] < 80
         assert 12 < margin[1] < 30
     assert "5 images against 5 of test" in capsys.readouterr().out
-    kept = [row for row in stylizer.metrics["evaluations"] if row["protocol"]["reference"] == "test"]
+    kept = [row for row in read_evaluations(stylizer) if row["protocol"]["reference"] == "test"]
     assert len(kept) == 4
 
 

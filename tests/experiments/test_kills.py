@@ -8,6 +8,7 @@ from test_wandb import flat, history, records
 import genexp
 import tiny
 from dying import INTERRUPTED, KILLED, dies
+from genexp.runs.evaluations import read_evaluations
 
 # batches of 32: an evaluation at 64, 128, 192; a checkpoint on the same batches and between them; a line every 96
 LENGTH = [
@@ -72,6 +73,7 @@ def files(folder, pattern):
 def require_equal(straight, resumed):
     """Everything that a run leaves is what it leaves where it was never stopped, but for the times."""
     assert rows(resumed) == rows(straight)
+    assert read_evaluations(resumed) == read_evaluations(straight)
     for name in ("last", "best"):
         expected, got = (run.checkpoints / f"{name}.ckpt" for run in (straight, resumed))
         assert expected.is_file() == got.is_file()

@@ -7,6 +7,7 @@ import pkgutil
 import pytest
 from stored_runs import FD, PROTOCOL, evaluation, write_run
 
+from genexp.reports.columns import MixedProtocols
 from genexp.reports.comparison import compare_runs
 from genexp.reports.formatting import brief_texts, row_names, short_names, text_table
 from genexp.reports.selection import without_debug_and_failed
@@ -14,7 +15,6 @@ from genexp.runs.directions import METRICS, direction
 from genexp.runs.find import find_run_folders
 from genexp.runs.folder import RunFolder
 from genexp.runs.markup import digest_text
-from genexp.runs.measurements import MixedProtocols
 from genexp.runs.stored import LEFT_OUT, read_run, read_runs
 
 

@@ -14,6 +14,7 @@ from genexp.ablations.running import Workers
 from genexp.ablations.spec import Ablation
 from genexp.pool.record import Job
 from genexp.runs.directions import direction, metric_name
+from genexp.runs.evaluations import newest_of_training, read_evaluations
 from genexp.runs.folder import DamagedRun
 from genexp.runs.provenance import git_state, versions
 
@@ -101,7 +102,8 @@ def _diverged_values(drawing: Drawing, values: list[Value], ablation: Ablation) 
 def _own_values(drawing: Drawing, workers: Workers, job: Job, ablation: Ablation) -> list[Value]:
     """Closing values of the run itself that have a column; only held-out terms where images are drawn later."""
     try:
-        metrics = workers.run_of(job).metrics
+        folder = workers.run_of(job)
+        metrics, records = folder.metrics, newest_of_training(read_evaluations(folder))
     except DamagedRun:
         return []
     protocols = metrics.get("protocols") or {}
@@ -109,7 +111,7 @@ def _own_values(drawing: Drawing, workers: Workers, job: Job, ablation: Ablation
     for key, number in (metrics.get("values") or {}).items():
         own = ablation.evaluate is None or key.split("/", 1)[0] in ("val", "test")
         if own and metric_name(key) in ablation.metrics and isinstance(number, int | float):
-            found.append(_value(drawing, key, number, {"protocol": protocols.get(key)}))
+            found.append(_value(drawing, key, number, records.get(key) or {"protocol": protocols.get(key)}))
     return found
 
 

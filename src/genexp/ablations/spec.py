@@ -134,7 +134,8 @@ def _require_searchable(search: str | None, axes: dict[str, list[str]], metrics:
     if search is not None and search not in axes:
         raise ValueError(f"search must be null or an axis ({', '.join(axes)}), got {search}")
     for metric in metrics if search is not None else []:
-        if direction(metric, None, {}) not in ("lower", "higher"):
+        better = direction(metric, None, {})
+        if better == "reference" or (better is None and "/" in metric):  # a metric says it with its values
             raise ValueError(f"metrics of a search must have a best direction, got {metric}")
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from genexp.callbacks.averaging import Averaging
 from genexp.callbacks.cadence import publish
+from genexp.callbacks.trainee import EvaluationLogger
 from genexp.contracts import FeatureExtractor, Sampler
 from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.dealing import dealt
@@ -23,6 +24,10 @@ from genexp.evaluation.scores import Generated, Score
 from genexp.sampling.conditions import Conditions, conditions_in_training
 from genexp.sampling.density import fit_to_training_images
 from genexp.sampling.draw import draw, shares
+
+Numbers = dict[str, float]
+Records = dict[str, dict[str, Any]]
+"""Values by their keys: numbers, and all that they mean."""
 
 
 class Evaluate(Callback):
@@ -95,9 +100,12 @@ class Evaluate(Callback):
         if trainer.sanity_checking or not (self.evaluator.metrics or self.of_model):
             return
         summary = merged(trainer, self.generate(trainer, pl_module)) if self.evaluator.metrics else {}
-        values = self._values(trainer, pl_module, summary) if trainer.is_global_zero else {}
+        values, records = self._values(trainer, pl_module, summary) if trainer.is_global_zero else ({}, {})
         self.latest = trainer.strategy.broadcast(values)
         publish(trainer, pl_module.images_seen, self.latest)
+        for logger in trainer.loggers if records else []:
+            if isinstance(logger, EvaluationLogger):
+                logger.log_evaluations(records, step=pl_module.images_seen)
 
     def generate(self, trainer: Trainer, pl_module: Any) -> Summary:
         """Draw and summarise this process's share of the samples, in evaluation mode."""
@@ -115,8 +123,9 @@ class Evaluate(Callback):
                 for indices in mine
             )
 
-    def _values(self, trainer: Trainer, pl_module: Any, summary: Summary) -> dict[str, float]:
-        weights, values = weights_in_use(trainer, pl_module), {}
+    def _values(self, trainer: Trainer, pl_module: Any, summary: Summary) -> tuple[Numbers, Records]:
+        """The numbers for loggers, with their floors, and the record of every value."""
+        weights, values, records = weights_in_use(trainer, pl_module), {}, {}
         scores: dict[str, Score] = {}
         if summary:
             if self._real is None:
@@ -129,10 +138,11 @@ class Evaluate(Callback):
             scores |= scores_of_model(self.of_model, pl_module.source(), split, self.seed, weights)
         for key, score in scores.items():
             values[key] = score.value.value
+            records[key] = score.record(self._floor.get(key))
             self.protocols[key] = score.protocol.record()
             if key in self._floor:
                 values[score.protocol.floor_key] = self._floor[key].value.value
-        return values
+        return values, records
 
     def _conditions(self, trainer: Trainer) -> Conditions | None:
         return conditions_in_training(trainer.datamodule, self.num_classes)

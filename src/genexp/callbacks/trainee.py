@@ -1,5 +1,6 @@
 """What the callbacks see of a family in training and of the loggers, beside Lightning's own members."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -72,4 +73,13 @@ class PictureLogger(Protocol):
 
     def log_picture(self, key: str, grid: Grid, step: int, caption: str = "") -> None:
         """Keep one picture under a fixed key."""
+        ...
+
+
+@runtime_checkable
+class EvaluationLogger(Protocol):
+    """A logger that keeps values with all that they mean."""
+
+    def log_evaluations(self, records: Mapping[str, Mapping[str, Any]], step: int) -> None:
+        """Keep the record of every value by its key, measured after `step` training images."""
         ...

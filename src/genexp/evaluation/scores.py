@@ -1,12 +1,14 @@
 """A value that says what it is: the number, the protocol that it was measured under, and the better direction."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.dealing import BY_INDEX
 from genexp.evaluation.images import ImageSet, quantiser
 from genexp.evaluation.metrics.base import Better, Metric, Value
 from genexp.evaluation.protocol import Protocol, describe
+from genexp.evaluation.uncertainty import interval
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,28 @@ class Score:
     protocol: Protocol
     value: Value
     better: Better
+
+    def record(self, floor: "Score | None" = None) -> dict[str, Any]:
+        """The score as plain values for JSON: value, its interval without the bias of order 1 / n, floor and protocol.
+
+        Args:
+            floor: That of held-out real images, if there is one.
+        """
+        found: dict[str, Any] = {"value": self.value.value, "better": self.better}
+        found |= {"unit": self.value.unit} if self.value.unit else {}
+        if self.value.draws:
+            without_bias = interval(self.value.draws)
+            least, most = self.value.limits
+            found |= {
+                "extrapolated": without_bias.value,
+                "error": without_bias.error,
+                "low": min(max(without_bias.low, least), most),
+                "high": min(max(without_bias.high, least), most),
+                "draws": list(self.value.draws),
+            }
+        if floor is not None:
+            found |= {"floor": floor.value.value, "floor_images": floor.protocol.n_generated}
+        return found | {"details": self.value.details, "protocol": self.protocol.record()}
 
 
 def protocol_of(

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from genexp.config.compose import several
 from genexp.files.writing import write_atomically
+from genexp.runs.evaluations import EVALUATE, keep_evaluations
 from genexp.runs.trust import wrote_run
 
 
@@ -30,8 +31,8 @@ def keep_results(config: DictConfig, run: Any, name: str, write: Callable[[Path]
     """
     folder = _folder(config, run) if config.out else run.folder.path / "evaluations" / name
     result = write(folder)
-    with run.folder.held():
-        _keep_in_run(run, result)
+    told = {name: value for name, value in result["result"].items() if name != "values"}
+    keep_evaluations(run.folder, result["result"]["values"], EVALUATE, told)
     title = f"{run.folder.record['name']} {run.folder.record['id']}, {run.weights} weights"
     return result | {"title": title, "sync": _to_wandb(config, run, result)}
 
@@ -54,45 +55,10 @@ def write_values(
         folder: Where the file goes.
         pictures: The pictures that lie there.
     """
-    values = {key: record(score, floor.get(key)) for key, score in scores.items()}
+    values = {key: score.record(floor.get(key)) for key, score in scores.items()}
     result = {**subject, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "values": values}
     write_atomically(folder / "metrics.json", json.dumps(result, indent=2) + "\n")
     return {"result": result, "scores": scores, "folder": folder, "pictures": pictures}
-
-
-def record(score: Any, floor: Any | None) -> dict[str, Any]:
-    """A score as plain values for JSON: value, its interval without the bias of order 1 / n, floor and protocol."""
-    from genexp.evaluation.uncertainty import interval
-
-    found: dict[str, Any] = {"value": score.value.value, "better": score.better}
-    found |= {"unit": score.value.unit} if score.value.unit else {}
-    if score.value.draws:
-        without_bias = interval(score.value.draws)
-        least, most = score.value.limits
-        found |= {
-            "extrapolated": without_bias.value,
-            "error": without_bias.error,
-            "low": min(max(without_bias.low, least), most),
-            "high": min(max(without_bias.high, least), most),
-            "draws": list(score.value.draws),
-        }
-    if floor is not None:
-        found |= {"floor": floor.value.value, "floor_images": floor.protocol.n_generated}
-    return found | {"details": score.value.details, "protocol": score.protocol.record()}
-
-
-def _keep_in_run(run: Any, measured: dict[str, Any]) -> None:
-    """Add the values to the run's metrics.json in place of earlier ones of the same checkpoint and protocol."""
-    result = measured["result"]
-    metrics = run.folder.metrics
-    new = [{**{k: v for k, v in result.items() if k != "values"}, "key": k, **v} for k, v in result["values"].items()]
-    same = {(row["key"], row["images_seen"], json.dumps(row["protocol"], sort_keys=True)) for row in new}
-    kept = [
-        row
-        for row in metrics.get("evaluations", [])
-        if (row["key"], row["images_seen"], json.dumps(row["protocol"], sort_keys=True)) not in same
-    ]
-    run.folder.write_metrics({**metrics, "evaluations": kept + new})
 
 
 def _to_wandb(config: DictConfig, run: Any, measured: dict[str, Any]) -> str | None:

@@ -90,11 +90,10 @@ def _verdicts(measuring: Any, real: Any, scores: Any) -> dict[str, dict[str, Any
 
 def _write(folder: Path, values: dict[str, Any], verdicts: dict[str, Any]) -> None:
     from genexp.files.writing import write_atomically
-    from genexp.inference.results import record
 
     folder.mkdir(parents=True, exist_ok=True)
     plain = {
-        name: {key: record(score, None) | verdicts[name][key] for key, score in scores.items()}
+        name: {key: score.record() | verdicts[name][key] for key, score in scores.items()}
         for name, scores in values.items()
     }
     write_atomically(folder / "self_check.json", json.dumps(plain, indent=2) + "\n")

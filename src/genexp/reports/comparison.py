@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+from genexp.reports.columns import Column, columns, measured_by_default
 from genexp.reports.settings import ABSENT, Differing, Settings, differing, tied
 from genexp.reports.table import Cell, Comparison, Row, ValueColumn, setting_of
 from genexp.runs.directions import badness, direction, metric_name
-from genexp.runs.measurements import MADE_BY, Column, Measurement, columns, measured_by_default
+from genexp.runs.measurements import MADE_BY, Measurement
 from genexp.runs.stored import Damaged, StoredRun
 
 

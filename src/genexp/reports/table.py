@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from genexp.reports.columns import Column
 from genexp.reports.settings import ABSENT, Differing, Settings
-from genexp.runs.measurements import Column
 from genexp.runs.stored import Damaged, StoredRun
 
 

@@ -29,7 +29,10 @@ METRICS = {
     "ssim": "higher",
     "vendi": "reference",
 }
-"""`lower`, `higher`, or `reference`: then the value of real images is the aim."""
+"""`lower`, `higher`, or `reference`: then the value of real images is the aim.
+
+For runs from before `evaluations.jsonl`, where every value says this itself: metrics of today are not added here.
+"""
 
 WORDS = {
     "bits_per_dim": "bits a dimension",

@@ -51,10 +51,11 @@ class Best(TypedDict):
 
 
 class Evaluation(TypedDict):
-    """One value of `genexp evaluate` in a run's `metrics.json`."""
+    """A line of a run's `evaluations.jsonl`; in earlier versions, of `genexp evaluate`, an entry in `metrics.json`."""
 
     key: str
     value: float
+    source: NotRequired[str]
     images_seen: NotRequired[Count]
     protocol: NotRequired[dict[str, Any] | None]
     time: NotRequired[str]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from genexp.files import locks
 from genexp.files.partial import partial_path, partials, remove_abandoned
+from genexp.runs.evaluations import EVALUATIONS
 from genexp.runs.folder import CONFIG, JOURNAL, OVERRIDES, RECORD, RunFolder
 from genexp.runs.records import METRICS
 
@@ -56,7 +57,7 @@ def staged(folder: Path, known: Sequence[str], record: str) -> Iterator[Path]:
 def clear_partials(folder: RunFolder) -> None:
     """Remove what a kill has left of files that a training writes; only the process that holds the folder may."""
     with folder.held():  # a `genexp evaluate` may write the closing values in this very moment
-        for name in (CONFIG, OVERRIDES, RECORD, JOURNAL, METRICS):
+        for name in (CONFIG, OVERRIDES, RECORD, JOURNAL, EVALUATIONS, METRICS):
             remove_abandoned(folder.path / name, age=0)
     for path in folder.samples.glob(".*.png.partial"):
         path.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from genexp.files.json_records import is_there
+from genexp.runs.evaluations import read_evaluations
 from genexp.runs.folder import OVERRIDES, DamagedRun, RunFolder
 
 LEFT_OUT = (
@@ -75,6 +76,11 @@ class StoredRun:
         """Every logged line, each with `images_seen`."""
         return self.folder.history()
 
+    @cached_property
+    def evaluations(self) -> list[dict[str, Any]]:
+        """Every value that has a record, see `genexp.runs.evaluations`."""
+        return read_evaluations(self.folder)
+
     @property
     def images_seen(self) -> int | None:
         """Training images seen, at the end or as far as the log reaches."""
@@ -109,7 +115,7 @@ def read_runs(folders: Iterable[Path]) -> tuple[list[StoredRun], list[Damaged]]:
     for path in folders:
         try:
             run = read_run(path)
-            _ = run.history
+            _ = run.history, run.evaluations
             runs.append(run)
         except (DamagedRun, OSError) as error:
             damaged.append(Damaged(path, str(error).replace(f" of the run {path}", "")))

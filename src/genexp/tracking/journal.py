@@ -17,6 +17,7 @@ from genexp.callbacks.continuation import ResumePoint
 from genexp.figures.samples import drawn
 from genexp.files.json_records import is_there
 from genexp.files.writing import naming, write_atomically, written_beside
+from genexp.runs.evaluations import TRAINING, keep_evaluations, read_evaluations, rewind_evaluations
 from genexp.runs.folder import JOURNAL, DamagedRun, RunFolder
 from genexp.tensors import Grid
 from genexp.tracking.dispensable import dispensable, hush_writer_threads
@@ -75,6 +76,11 @@ class Journal(Logger):
         path.parent.mkdir(parents=True, exist_ok=True)
         save_png(drawn(grid), path, caption)
 
+    @rank_zero_only
+    def log_evaluations(self, records: Mapping[str, Mapping[str, Any]], step: int) -> None:
+        """Append a line a value to `evaluations.jsonl`."""
+        keep_evaluations(RunFolder(self.directory), records, TRAINING, {"images_seen": step})
+
     @property
     def lines(self) -> int:
         """Lines of the file; known on rank zero."""
@@ -95,6 +101,7 @@ class Journal(Logger):
             DamagedRun: a line is none that a run logs.
         """
         rows = RunFolder(self.directory).history()
+        _ = read_evaluations(RunFolder(self.directory))
         if point.lines is None:
             rows = [row for row in rows if row["images_seen"] <= point.images_seen]
         elif len(rows) < point.lines and is_there(self._path):
@@ -121,6 +128,7 @@ class Journal(Logger):
         if self._path.is_file():
             kept = self._path.read_bytes().splitlines()[: len(rows)]
             write_atomically(self._path, b"".join(line + b"\n" for line in kept))
+        rewind_evaluations(RunFolder(self.directory), point.shows)
         for each in self._pictures():
             if not point.shows(each.images_seen):
                 each.path.unlink()

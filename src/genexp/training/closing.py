@@ -32,8 +32,8 @@ def close_run(folder: RunFolder, experiment: Any, seconds: float) -> float | Non
         "values": last_values(folder),
         "protocols": checkpoint.get("callbacks", {}).get("Evaluate", {}).get("protocols", {}),
     }
-    with folder.held():  # a later `genexp evaluate` may end in this very moment
-        folder.write_metrics(closing | {"evaluations": folder.metrics.get("evaluations", [])})
+    earlier = folder.metrics.get("evaluations")  # of `genexp evaluate` of an earlier version, between two trainings
+    folder.write_metrics(closing | ({"evaluations": earlier} if earlier else {}))
     folder.update_record(state="finished", finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     clear_partials(folder)
     sync = close_loggers(experiment.loggers, closing["values"])

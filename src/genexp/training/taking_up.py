@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from genexp.config.compose import config_digest
 from genexp.config.keys import flat, is_volatile
 from genexp.files.changing import write_together
+from genexp.runs.evaluations import rewind_evaluations
 from genexp.runs.folder import JOURNAL, OVERRIDES, RECORD, RunFolder
 from genexp.runs.records import read_overrides
 from genexp.runs.staging import clear_partials
@@ -104,6 +105,7 @@ def typed_overrides() -> list[str]:
 
 def _forget(folder: RunFolder) -> None:
     """Remove what a run had logged that begins anew because it had not come to a checkpoint."""
+    rewind_evaluations(folder, lambda images_seen: False)
     for path in (folder.path / JOURNAL, *folder.samples.rglob("*.png")):
         path.unlink(missing_ok=True)
 

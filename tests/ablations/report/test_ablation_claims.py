@@ -15,7 +15,7 @@ from genexp.ablations.report.study import Claim, Term
 from genexp.ablations.report.values import best_settings
 from genexp.ablations.report.verdicts import POWER, judge, judge_all, seeds_needed
 from genexp.ablations.report.wording import RULE, rule_text, verdict_parts
-from genexp.runs.measurements import MixedProtocols
+from genexp.reports.columns import MixedProtocols
 
 AXES = {"eta": ["0", "1"], "steps": ["10", "20", "1e3"], "penalty": ["none", "r1"]}
 PAIR = {"eta": ["0", "1"]}

@@ -20,7 +20,7 @@ from genexp.ablations.report.study import Reported
 from genexp.ablations.report.values import metric_of, missing_values
 from genexp.ablations.report.verdicts import judge_all
 from genexp.ablations.report.wording import table_note
-from genexp.runs.measurements import MixedProtocols
+from genexp.reports.columns import MixedProtocols
 
 
 def cell(block, row, head):

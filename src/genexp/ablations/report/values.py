@@ -8,9 +8,10 @@ from statistics import fmean
 from typing import Any
 
 from genexp.ablations.report.study import Labels, Study, Value
+from genexp.reports.columns import MixedProtocols
 from genexp.runs.directions import badness, direction, metric_name
 from genexp.runs.markup import digest_text
-from genexp.runs.measurements import FREE, MADE_BY, MixedProtocols
+from genexp.runs.measurements import FREE, MADE_BY
 
 Cells = dict[Labels, dict[int, float]]
 """Variant to seed to number."""

@@ -11,7 +11,6 @@ from genexp.evaluation.metrics.precision_recall import DensityCoverage, Precisio
 from genexp.evaluation.metrics.vendi import Vendi
 from genexp.evaluation.protocol import Protocol
 from genexp.evaluation.scores import Score
-from genexp.inference.results import record
 
 PROTOCOL = Protocol(
     metric="recall", settings="", extractor="x", extractor_digest="0" * 64, input_size=0, resize="none",
@@ -22,20 +21,20 @@ PROTOCOL = Protocol(
 
 @pytest.mark.parametrize(("draws", "ends"), [((0.9, 1.1), (0.0, 1.0)), ((0.5, 0.5), (0.5, 0.5))])
 def test_the_interval_of_a_share_is_cut_to_what_a_share_can_be(draws, ends):
-    found = record(Score(PROTOCOL, Value(sum(draws) / 2, draws, limits=SHARE), "higher"), None)
+    found = Score(PROTOCOL, Value(sum(draws) / 2, draws, limits=SHARE), "higher").record()
     assert (found["low"], found["high"]) == ends
     assert found["value"] == sum(draws) / 2
 
 
 def test_other_intervals_are_left_whole():
-    found = record(Score(PROTOCOL, Value(1.0, (0.9, 1.1)), "lower"), None)
+    found = Score(PROTOCOL, Value(1.0, (0.9, 1.1)), "lower").record()
     assert found["low"] == pytest.approx(1 - 12.706 * 0.1, abs=1e-3)
     assert found["high"] == pytest.approx(1 + 12.706 * 0.1, abs=1e-3)
 
 
 @pytest.mark.parametrize(("draws", "ends"), [((-0.2, 0.2), (0.0, 2.541)), ((-38.7, -38.8), (0.0, 0.0))])
 def test_no_limit_of_a_distance_lies_below_0_though_its_estimate_may(draws, ends):
-    found = record(Score(PROTOCOL, Value(0.9, draws, limits=DISTANCE), "lower"), None)
+    found = Score(PROTOCOL, Value(0.9, draws, limits=DISTANCE), "lower").record()
     assert (found["low"], found["high"]) == pytest.approx(ends, abs=1e-3)
     assert found["extrapolated"] == pytest.approx(sum(draws) / 2)
 
