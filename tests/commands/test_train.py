@@ -8,6 +8,7 @@ import pytest
 import tiny
 from genexp.commands import train
 from genexp.config.compose import compose
+from genexp.runs.evaluations import EVALUATE, keep_evaluations, read_evaluations
 from genexp.runs.folder import RunFolder
 from genexp.training.closing import close_run
 from genexp.training.taking_up import Claim
@@ -68,12 +69,9 @@ def test_an_evaluation_that_ends_while_its_run_is_closed_is_kept(folder):
     model = SimpleNamespace(images_seen=64, batches=2, steps={"model": 2})
     experiment = SimpleNamespace(model=model, callbacks={}, loggers={})
     closing = threading.Thread(target=close_run, args=(folder, experiment, 1.0))
-    with folder.held():
-        before = folder.metrics
-        closing.start()
-        closing.join(0.3)
-        folder.write_metrics({**before, "evaluations": [{"key": "fd", "value": 1.0}]})
+    closing.start()
+    keep_evaluations(folder, {"fd": {"value": 1.0}}, EVALUATE, {"images_seen": 64})
     closing.join(30)
-    assert folder.metrics["evaluations"] == [{"key": "fd", "value": 1.0}]
+    assert [(row["key"], row["value"]) for row in read_evaluations(folder)] == [("fd", 1.0)]
     assert folder.metrics["images_seen"] == 64
     assert folder.record["state"] == "finished"
