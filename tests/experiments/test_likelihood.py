@@ -9,6 +9,7 @@ import tiny
 from genexp.commands.evaluate import evaluate
 from genexp.commands.sample import sample
 from genexp.config.compose import compose
+from genexp.runs.evaluations import EVALUATE, read_evaluations
 from genexp.runs.folder import RunFolder
 
 PIXELCNN = [
@@ -45,7 +46,7 @@ def test_genexp_evaluate_prints_bits_a_dimension_and_draws_nothing_for_them(trai
     assert "the model on 200 of val" in shown
     assert "minus" in shown  # the paired test over the same images
     (line,) = [line for line in shown.splitlines() if line.startswith("bits_per_dim") and "lower" in line][:1]
-    stored = RunFolder(trained.path).metrics["evaluations"]
+    stored = [row for row in read_evaluations(RunFolder(trained.path)) if row["source"] == EVALUATE]
     bits = next(row for row in stored if row["key"] == "bits_per_dim" and row["protocol"]["weights"] == "averaged")
     assert line.split()[1:3] == [f"{bits['value']:.4g}", "bits"]
     assert (bits["unit"], bits["better"]) == ("bits", "lower")

@@ -104,7 +104,7 @@ def test_the_best_row_follows_the_direction_of_each_value(tmp_path):
     assert comparison.columns[2].floors == (0.5, 0.5)
 
 
-def test_directions_agree_with_the_metrics_themselves():
+def test_directions_of_earlier_runs_agree_with_the_metrics_themselves():
     import genexp.evaluation.metrics as package
 
     declared = {"fid": "lower"}
@@ -112,7 +112,7 @@ def test_directions_agree_with_the_metrics_themselves():
         for found in vars(importlib.import_module(f"{package.__name__}.{module.name}")).values():
             if isinstance(found, type) and isinstance(vars(found).get("values"), dict):
                 declared |= found.values
-    assert declared == METRICS
+    assert METRICS.items() <= declared.items()
 
 
 def test_the_direction_of_a_monitored_term_is_that_of_the_configuration():
