@@ -187,11 +187,12 @@ def test_a_run_goes_on_without_a_logger_whose_files_cannot_be_written(
 
 
 def test_a_record_of_wandb_that_ends_early_is_told_and_takes_the_place_of_no_other(
-    disk, filled_before, tmp_path, capfd
+    disk, filled_before, tmp_path, capfd, monkeypatch
 ):
     """Without pictures W&B alone writes, in a process of its own, which says nothing."""
     if not disk.mounted:
         pytest.skip("a limit on the size of files holds for all disks")
+    monkeypatch.setattr("genexp.tracking.wandb_files.PATIENCE", 0.5)
     few = ["callbacks.evaluate=null", "callbacks.sample_grid=null", "training.monitor=null"]
     own = ["logger=wandb", f"logger.wandb.directory={disk.path}", f"run_dir={tmp_path / 'run'}"]
     typed = [each for each in RECIPE if not each.startswith("callbacks.")]

@@ -2,6 +2,7 @@
 
 import os
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,8 +33,22 @@ def set_aside(folders: list[Path]) -> None:
         os.replace(folder, target)
 
 
+PATIENCE = 10.0
+"""Seconds that W&B's own process, which writes the file, may still need once it has said that the run is finished."""
+
+
 def is_whole(folder: Path) -> bool:
-    """Whether what was recorded in a folder reaches to the run's end; W&B does not say that it could not write.
+    """Whether what was recorded in a folder reaches to the run's end; W&B does not say that it could not write."""
+    deadline = time.monotonic() + PATIENCE
+    while not _reaches_its_end(folder):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _reaches_its_end(folder: Path) -> bool:
+    """Whether a file holds the record of the run's exit.
 
     A file is in the format of LevelDB's log: a header of 7 bytes, then blocks of 32 KiB of pieces of records. Each has
     a checksum (4 bytes), a length (2), a kind (1: a whole record, 2, 3, 4: its first, further and last piece), content.
