@@ -55,8 +55,8 @@ OF_ANOTHER = {
     "model/critic/objective",
     ("experiment=quickstart", "model=style"): "quickstart is of model=diffusion, got model=style, for which "
     "model.num_classes means nothing",
-    ("sampler=latent", "experiment=cfg/digits"): "cfg/digits is of sampler=ddim, got sampler=latent, for which "
-    "sampler.guidance means nothing",
+    ("sampler=latent", "experiment=cfg/digits"): "cfg/digits is of sampler=ddim, got sampler=latent, which has no "
+    "sampler/guidance",
 }
 
 
@@ -154,3 +154,9 @@ def test_further_overrides_stand_beside_the_typed_ones():
     ]
     assert _before_overrides(["--cfg", "job"], ["experiment=quickstart"]) == ["experiment=quickstart", "--cfg", "job"]
     assert _before_overrides(["seed=1", "--cfg", "job"], ["a=1"]) == ["a=1", "seed=1", "--cfg", "job"]
+
+
+def test_a_scale_where_nothing_guides_is_told_what_has_one():
+    (told,) = problems_of("train", ["model.num_classes=10", "sampler.guidance.scale=2"])
+    assert told.startswith("sampler.guidance.scale: does not exist")
+    assert told.endswith("sampler/guidance=classifier_free has one")

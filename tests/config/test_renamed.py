@@ -4,7 +4,7 @@ import pytest
 
 import tiny
 from genexp.commands.validate import problems_of
-from genexp.config.renamed import renamed, renamed_override
+from genexp.config.renamed import renamed, renamed_override, todays
 
 
 def test_a_recorded_key_is_read_under_its_name_of_today_and_no_other_changes():
@@ -40,3 +40,31 @@ def test_an_earlier_name_that_is_typed_is_told(typed):
     (told,) = problems_of("train", [*tiny.overrides_for("vae"), typed.replace("NAME", "likelihood")])
     key = typed.replace("NAME", "likelihood").lstrip("~").split("=")[0]
     assert told == f"{key}: is called {key.replace('likelihood', 'reconstruction')} now"
+
+
+def test_a_number_for_guidance_is_read_as_the_part_that_does_the_same():
+    kind = "genexp.sampling.guidance."
+    sampler = {"_target_": "genexp.sampling.ddim.DDIM", "steps": 5}
+    plain = {
+        "sampler": sampler | {"guidance": 2.0},
+        "callbacks": {"evaluate": {"sampler": sampler | {"guidance": 1.0}}},
+    }
+    assert renamed(plain) == {
+        "sampler": sampler | {"guidance": {"_target_": f"{kind}ClassifierFree", "scale": 2.0}},
+        "callbacks": {"evaluate": {"sampler": sampler | {"guidance": {"_target_": f"{kind}Unguided"}}}},
+    }
+    assert renamed(plain) == plain
+
+
+@pytest.mark.parametrize(
+    ("typed", "today"),
+    [
+        ("sampler.guidance=1.0", ["sampler/guidance=none"]),
+        ("++sampler.guidance=2.5", ["sampler/guidance=classifier_free", "sampler.guidance.scale=2.5"]),
+        ("sampler.guidance.scale=3", ["sampler.guidance.scale=3"]),
+        ("model/likelihood=gaussian", ["model/reconstruction=gaussian"]),
+    ],
+)
+def test_a_recorded_override_of_guidance_is_read_as_those_that_say_the_same(typed, today):
+    assert todays(typed) == today
+    assert [again for each in today for again in todays(each)] == today

@@ -67,7 +67,11 @@ def test_what_is_drawn_otherwise_lies_in_a_folder_of_its_own(runs, tmp_path):
     ways = {
         "seed0_ddim3_averaged": [],
         "seed0_ddim3_eta1_averaged": ["++sampler.eta=1"],
-        "seed0_ddim3_eta1_guidance2_averaged": ["++sampler.eta=1", "++sampler.guidance=2"],
+        "seed0_ddim3_eta1_guidance-classifierfree_scale2_averaged": [
+            "++sampler.eta=1",
+            "+sampler/guidance=classifier_free",
+            "sampler.guidance.scale=2",
+        ],
         "seed0_ddim3_label4_averaged": ["label=4"],
         "seed0_ddim3_raw": ["weights=raw"],
         "seed1_ddim3_averaged": ["seed=1"],

@@ -17,6 +17,7 @@ from genexp.networks.embeddings import sinusoidal
 from genexp.networks.unet import UNet
 from genexp.ramps import Linear as LinearRamp
 from genexp.sampling.ddim import DDIM
+from genexp.sampling.guidance import ClassifierFree
 from genexp.tensors import IndexedNoise
 
 SHAPE = (1, 4, 4)
@@ -104,7 +105,7 @@ def test_it_learns_and_samples_the_class_that_is_asked_for():
     assert sum(losses[-25:]) / 25 < 0.4 * sum(losses[:5]) / 5
     model.eval()
     noise, label = IndexedNoise(0, range(20)), torch.arange(20) % 2
-    sampler = DDIM(25, guidance=1.5)
+    sampler = DDIM(25, guidance=ClassifierFree(1.5))
     images = sampler.run(model.source(), sampler.start(model.source(), noise), noise, label)
     upper, lower = images[:, :, :2].mean(dim=(1, 2, 3)), images[:, :, 2:].mean(dim=(1, 2, 3))
     assert torch.equal(lower > upper, label == 1)

@@ -6,6 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from genexp.config.compose import compose
+from genexp.config.keys import of_the_own
 from genexp.inference.sampler_config import sampler_label, sampler_node
 
 
@@ -13,11 +14,20 @@ def label(target="ddim.DDIM", **settings):
     return sampler_label(OmegaConf.create({"_target_": f"genexp.sampling.{target}", **settings}))
 
 
+def guided(scale):
+    kind = {"_target_": "genexp.sampling.guidance.Unguided"}
+    return kind if scale is None else {"_target_": "genexp.sampling.guidance.ClassifierFree", "scale": scale}
+
+
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
         (["sampler=ddim"], "ddim25"),
-        (["sampler=ddim", "sampler.eta=0.5", "sampler.guidance=3"], "ddim25_eta0.5_guidance3"),
+        (
+            ["sampler=ddim", "sampler.eta=0.5", "sampler/guidance=classifier_free", "sampler.guidance.scale=3"],
+            "ddim25_eta0.5_guidance-classifierfree_scale3",
+        ),
+        (["sampler=ddim", "sampler/guidance=interval"], "ddim25_guidance-interval"),
         (["sampler=ddim", "sampler.steps=null"], "ddim"),
         (["sampler=ddpm", "sampler.steps=100", "sampler.variance=fixed_large"], "ddpm100_variance-fixed_large"),
         (["sampler=ddpm"], "ddpm"),
@@ -33,7 +43,7 @@ def test_what_is_special_is_told(overrides, expected):
 
 
 def test_the_same_sampler_has_one_label_however_it_is_written():
-    assert label() == label(steps=50) == label(steps=50, eta=0, guidance=1, clip=True) == "ddim50"
+    assert label() == label(steps=50) == label(steps=50, eta=0, guidance=guided(None), clip=True) == "ddim50"
     assert label(eta=1) == label(eta=1.0)
     assert label(eta=0.5, clip=False) == label(clip=False, eta=0.5) == "ddim50_clip-false_eta0.5"
 
@@ -43,7 +53,7 @@ def test_different_samplers_have_different_labels():
         "steps": [5, 50, None],
         "eta": [0.0, 0.1, 0.1 + 1e-9, 1],
         "spacing": ["trailing", "leading", "none", None, [999, 500], [999, 501], "a word - that / is no file name"],
-        "guidance": [1.0, 3, 30, 1e-9],
+        "guidance": [guided(scale) for scale in (None, 3, 30, 1e-9)],
     }
     settings = [dict(zip(choices, each, strict=True)) for each in itertools.product(*choices.values())]
     found = [label(**each) for each in settings]
@@ -52,7 +62,9 @@ def test_different_samplers_have_different_labels():
 
 
 def test_many_long_settings_still_fit_a_file_name():
-    found = [label(eta=0.123456789 + i, guidance=1 / 3, **{f"word{j}": "x" * 24 for j in range(12)}) for i in (0, 1)]
+    found = [
+        label(eta=0.123456789 + i, guidance=guided(1 / 3), **{f"word{j}": "x" * 24 for j in range(12)}) for i in (0, 1)
+    ]
     assert len(set(found)) == 2
     assert all(len(each) < 120 for each in found)
 
@@ -67,7 +79,20 @@ def test_a_class_of_another_package_is_told_from_ours(monkeypatch):
 
 
 def test_values_alone_change_the_own_sampler_and_a_class_replaces_it():
-    trained = OmegaConf.create({"sampler": {"_target_": "genexp.sampling.ddim.DDIM", "steps": 25, "eta": 0.0}})
+    own = {"_target_": "genexp.sampling.ddim.DDIM", "steps": 25, "eta": 0.0, "guidance": guided(2.0)}
+    trained = OmegaConf.create({"sampler": own})
     assert sampler_node(trained, None) == trained.sampler
     assert sampler_node(trained, OmegaConf.create({"eta": 1.0})) == {**trained.sampler, "eta": 1.0}
     assert sampler_node(trained, OmegaConf.create({"_target_": "genexp.sampling.ddpm.DDPM"})).get("steps") is None
+    changed = sampler_node(trained, OmegaConf.create({"guidance": {"scale": 3.0}}))
+    assert changed == {**own, "guidance": guided(3.0)}
+    replaced = sampler_node(trained, OmegaConf.create({"steps": 10, "guidance": guided(None)}))
+    assert replaced == {**own, "steps": 10, "guidance": guided(None)}
+
+
+def test_what_is_typed_below_the_sampler_of_a_run_changes_it():
+    typed = ["num=3", "sampler/guidance=classifier_free", "sampler.guidance.scale=2"]
+    given = compose("sample", ["run=none", *of_the_own(typed)]).sampler
+    assert given == {"guidance": guided(2)}
+    chosen = compose("sample", ["run=none", *of_the_own(["sampler=heun", *typed])]).sampler
+    assert (chosen["_target_"], chosen.guidance) == ("genexp.sampling.heun.Heun", guided(2))

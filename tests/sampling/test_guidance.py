@@ -1,11 +1,13 @@
-"""Classifier-free guidance: exact at 0 and 1, linear in between and beyond, one call."""
+"""Guidance: exact where it must do nothing, linear in between and beyond, and no more calls than it needs."""
 
 import pytest
 import torch
 
-from genexp.diffusion.schedules import Cosine
+from genexp.diffusion.continuous import RectifiedFlow
+from genexp.diffusion.schedules import Cosine, Linear
+from genexp.evaluation.protocol import describe
 from genexp.sampling.ddim import DDIM
-from genexp.sampling.guidance import ClassifierFreeGuidance
+from genexp.sampling.guidance import Autoguidance, ClassifierFree, Interval, Unguided
 from genexp.tensors import IndexedNoise, expand_to
 
 
@@ -29,19 +31,19 @@ def example():
 
 def test_scale_one_is_the_conditional_model_bit_for_bit_in_one_evaluation():
     model, (x_t, t, label) = ClassDenoiser(), example()
-    assert torch.equal(ClassifierFreeGuidance(model, 1.0)(x_t, t, label), model(x_t, t, label))
+    assert torch.equal(ClassifierFree(1.0)(model)(x_t, t, label), model(x_t, t, label))
     assert model.batches == [4, 4]
 
 
 def test_scale_zero_is_the_unconditional_model_bit_for_bit_in_one_evaluation():
     model, (x_t, t, label) = ClassDenoiser(), example()
-    assert torch.equal(ClassifierFreeGuidance(model, 0.0)(x_t, t, label), model(x_t, t))
+    assert torch.equal(ClassifierFree(0.0)(model)(x_t, t, label), model(x_t, t))
     assert model.batches == [4, 4]
 
 
 def test_other_scales_extrapolate_in_one_call_of_twice_the_batch():
     model, (x_t, t, label) = ClassDenoiser(), example()
-    guided = ClassifierFreeGuidance(model, 3.0)(x_t, t, label)
+    guided = ClassifierFree(3.0)(model)(x_t, t, label)
     assert model.batches == [8]
     conditional, unconditional = model(x_t, t, label), model(x_t, t)
     torch.testing.assert_close(guided, unconditional + 3 * (conditional - unconditional))
@@ -54,16 +56,83 @@ def test_a_sampler_guides_and_then_clips():
         sampler, model = DDIM(20, guidance=guidance), ClassDenoiser()
         return sampler.run(model, sampler.start(model, IndexedNoise(0, range(2))), noise, label)
 
-    assert torch.equal(images(0.0), images(1.0, label=None))
-    plain, guided = images(1.0), images(2.0)
+    assert torch.equal(images(ClassifierFree(0.0)), images(Unguided(), label=None))
+    plain, guided = images(ClassifierFree(1.0)), images(ClassifierFree(2.0))
+    assert torch.equal(plain, images(Unguided()))
     assert (guided[0].mean() < plain[0].mean()).all()
     assert (guided[1].mean() > plain[1].mean()).all()
-    assert images(20.0).abs().max() <= 1
+    assert images(ClassifierFree(20.0)).abs().max() <= 1
 
 
 def test_guidance_needs_classes_and_labels():
-    with pytest.raises(ValueError, match=r"guidance must be 1 for a denoiser without classes, got 2\.0"):
-        ClassifierFreeGuidance(ClassDenoiser(num_classes=None), 2.0)
+    text = r"guidance must be none for a model without classes, got ClassifierFree\(scale=2.0\)"
+    for guidance in (ClassifierFree(2.0), Interval(ClassifierFree(2.0))):
+        with pytest.raises(ValueError, match=text):
+            DDIM(guidance=guidance).require(ClassDenoiser(num_classes=None))
     x_t, t, _ = example()
-    with pytest.raises(ValueError, match=r"label must be given for guidance 2\.0, got None"):
-        ClassifierFreeGuidance(ClassDenoiser(), 2.0)(x_t, t)
+    with pytest.raises(ValueError, match=r"label must be given for classifier-free guidance of scale 2\.0, got None"):
+        ClassifierFree(2.0)(ClassDenoiser())(x_t, t)
+
+
+def test_no_guidance_is_the_model_itself():
+    model = ClassDenoiser()
+    assert Unguided()(model) is model
+    assert DDIM().guidance == Unguided()
+
+
+def test_autoguidance_goes_away_from_the_guide_with_the_label_of_the_model():
+    model, guide, (x_t, t, label) = ClassDenoiser(), ClassDenoiser(), example()
+    for known in (label, None):
+        guided = Autoguidance(guide, 2.5)(model)(0.5 * x_t, t, known)
+        better, worse = model(0.5 * x_t, t, known), guide(0.5 * x_t, t, known)
+        torch.testing.assert_close(guided, worse + 2.5 * (better - worse))
+    before = len(guide.batches)
+    assert torch.equal(Autoguidance(guide, 1.0)(model)(x_t, t, label), model(x_t, t, label))
+    assert len(guide.batches) == before
+
+
+def test_a_guide_of_other_images_classes_or_noise_levels_is_refused():
+    other = ClassDenoiser(3)
+    with pytest.raises(ValueError, match=r"guide must have shape and classes .* and 2 classes, got .* 3 classes"):
+        Autoguidance(other)(ClassDenoiser())
+    for schedule in (Linear(), Cosine(500), RectifiedFlow()):
+        other = ClassDenoiser()
+        other.schedule = schedule
+        with pytest.raises(ValueError, match="guide must have the noise levels of the model's schedule, got others"):
+            Autoguidance(other)(ClassDenoiser())
+
+
+@pytest.mark.parametrize("schedule", [Cosine(), RectifiedFlow()], ids=["discrete", "real"])
+def test_an_interval_guides_within_its_noise_levels_alone(schedule):
+    model, (x_t, _, label) = ClassDenoiser(), example()
+    model.schedule = schedule
+    t = schedule.times(torch.tensor([0.1, 0.4, 0.6, 0.99]))
+    alpha, sigma = schedule(t)
+    within, plain = Interval(ClassifierFree(3.0), 0.5, 2.0)(model), model(x_t, t, label)
+    guided = ClassifierFree(3.0)(model)(x_t, t, label)
+    inside = (sigma / alpha > 0.5) & (sigma / alpha <= 2)
+    assert inside.tolist() == [False, True, True, False]
+    torch.testing.assert_close(within(x_t, t, label), torch.where(inside[:, None], guided, plain))
+    model.batches.clear()
+    assert torch.equal(within(x_t[:1], t[:1], label[:1]), plain[:1])
+    assert model.batches == [1]  # outside at the cost of the model alone
+    within(x_t[1:3], t[1:3], label[1:3])
+    assert model.batches == [1, 4]
+
+
+def test_an_interval_without_an_end_guides_where_no_signal_is_left():
+    model, guidance = ClassDenoiser(), Interval(ClassifierFree(3.0), 0.5, float("inf"))
+    model.schedule = RectifiedFlow()
+    x_t, _, label = example()
+    assert torch.equal(
+        guidance(model)(x_t, torch.ones(4), label), ClassifierFree(3.0)(model)(x_t, torch.ones(4), label)
+    )
+    with pytest.raises(ValueError, match=r"high must be above low, 0.5, got 0.5"):
+        Interval(low=0.5, high=0.5)
+    with pytest.raises(ValueError, match=r"low must be at least 0, got -1"):
+        Interval(low=-1)
+
+
+def test_a_protocol_tells_how_images_were_guided():
+    text = "guidance=Interval(high=2.0, inside=ClassifierFree(scale=3.0), low=0.2)"
+    assert text in describe(DDIM(guidance=Interval(ClassifierFree(3.0))))

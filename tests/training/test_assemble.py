@@ -9,17 +9,15 @@ from genexp.runs.folder import RunFolder
 from genexp.training.assemble import assemble
 
 
-@pytest.mark.parametrize("guidance", [0.0, 2.0])
+@pytest.mark.parametrize("guidance", ["classifier_free", "interval"])
 def test_guidance_needs_classes(guidance, tmp_path):
-    overrides = [*tiny.overrides_for("diffusion"), f"sampler.guidance={guidance}", f"paths.outputs={tmp_path / 'runs'}"]
-    with pytest.raises(
-        ValueError, match=rf"sampler\.guidance: must be 1 for a model without classes, got {guidance:g}"
-    ):
+    overrides = [*tiny.overrides_for("diffusion"), f"sampler/guidance={guidance}", f"paths.outputs={tmp_path / 'runs'}"]
+    with pytest.raises(ValueError, match=r"sampler\.guidance: must be none for a model without classes, got Class"):
         tiny.run(overrides)
     assert not [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("further", [["sampler.guidance=1.0"], ["model.num_classes=10", "sampler.guidance=2.0"]])
+@pytest.mark.parametrize("further", [["sampler/guidance=none"], ["model.num_classes=10", "sampler/guidance=interval"]])
 def test_guidance_that_fits_is_accepted(further, tmp_path):
     folder = RunFolder.claim(tmp_path / "run", {"id": "test", "name": "test"})
     config = compose("train", [*tiny.overrides_for("diffusion"), *further])

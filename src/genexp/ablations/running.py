@@ -7,6 +7,7 @@ from genexp.ablations.measurements import MeasurementFolder
 from genexp.ablations.plan import Drawing, Plan, Training
 from genexp.ablations.variants import Variant, with_every_value
 from genexp.config.compose import compose
+from genexp.config.keys import of_the_own
 from genexp.pool.machine import Machine
 from genexp.pool.queue import Task
 from genexp.pool.record import Job, SweepFolder
@@ -108,7 +109,7 @@ def require_composable(plan: Plan, trainings: Iterable[Training]) -> None:
         return
     for drawing in dict.fromkeys(each.drawing for each in with_every_value(plan.variants)):
         typed = [*plan.ablation.evaluate, *drawing]
-        composed = ["run=one", *(f"++{each}" if each.startswith("sampler.") else each for each in typed)]
+        composed = ["run=one", *of_the_own(typed)]
         problems = [each for each in problems_of("evaluate", composed) if _OF_THE_RUN not in each]
         weights = [each for each in typed if each.startswith("weights=") and each not in _WEIGHTS]
         if problems or weights:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.config.compose import conf_dir, data_name
+from genexp.config.keys import of_the_own
 from genexp.config.messages import told
 from genexp.config.origins import Origins, take_as_written
 from genexp.config.quoting import quoted, typed_texts, unquoted
@@ -104,8 +105,8 @@ def _source(name: str, arguments: list[str]) -> list[str]:
     if "--hydra-help" in arguments:  # of Hydra alone, which then composes nothing
         return ["--hydra-help"]
     arguments = typed_texts(arguments)
-    if name in ("sample", "evaluate") and not any(a.startswith("sampler=") for a in arguments):
-        arguments = [f"++{a}" if a.startswith("sampler.") else a for a in arguments]  # change the run's own sampler
+    if name in ("sample", "evaluate"):
+        arguments = of_the_own(arguments)
     if name == "evaluate" and not any(a.startswith("data=") for a in arguments):
         named = [data_name(unquoted(a.split("=", 1)[1])) for a in arguments if a.startswith("reference=")]
         return _before_overrides(arguments, [f"data={named[-1]}"]) if named and named[-1] else arguments

@@ -88,16 +88,24 @@ def nested_choices() -> Iterator[list[str]]:
     """For every YAML file of a model's parts, the overrides that choose it in a model which it fits.
 
     Models may share a group without sharing its choices: a network that denoises does not classify. A choice that fits
-    none is shown in the first.
+    none alone is shown with what it fits, and one that fits nothing in the first model.
     """
-    slots: dict[str, list[tuple[str, str]]] = {}
-    for path in sorted((conf_dir() / "model").glob("*.yaml")):
-        for group, key in part_groups(path.stem).items():
-            slots.setdefault(group, []).append((path.stem, key))
-    for group, places in sorted(slots.items()):
+    parts = {path.stem: part_groups(path.stem) for path in sorted((conf_dir() / "model").glob("*.yaml"))}
+    for group in sorted({group for groups in parts.values() for group in groups}):
+        models = [model for model, groups in parts.items() if group in groups]
         for choice in options(group):
             if "/" not in choice:
-                yield _fitting([[f"model={model}", f"{key}={choice}"] for model, key in places])
+                alone = {model: [f"model={model}", f"{parts[model][group]}={choice}"] for model in models}
+                together = [[*alone[model], each] for model in models for each in _beside(parts[model], group)]
+                yield _fitting([*alone.values(), *together])
+
+
+def _beside(parts: dict[str, str], group: str) -> Iterator[str]:
+    """What a choice of a group may need beside it: classes, or one choice of another part."""
+    yield "model.num_classes=${data.num_classes}"
+    for other, key in parts.items():
+        if other.startswith("model/") and other != group:
+            yield from (f"{key}={choice}" for choice in options(other) if "/" not in choice)
 
 
 def jobs_of_question(name: str) -> Iterator[tuple[str, list[str]]]:

@@ -7,6 +7,7 @@ import yaml
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from genexp.config.compose import conf_dir
+from genexp.config.fields import hint_of
 from genexp.config.nearest import group_of, key_hint
 from genexp.config.problems import Problem, did_you_mean
 from genexp.config.renamed import new_name
@@ -71,7 +72,7 @@ def _unknown_key(cause: ConfigAttributeError | ConfigKeyError, overrides: list[s
         return Problem(key, f"is not a group{hint}")
     siblings = [str(name) for name in parent or () if name not in ("hydra", "_target_")]
     if above and not siblings:
-        return Problem(key, f"does not exist, {above} has no keys")
+        return Problem(key, f"does not exist, {above} has no keys{hint_of(key)}")
     where = f" in {above}" if above else ""
     hint = key_hint(typed, key, siblings, parent._get_root())
     return Problem(key, f"does not exist{where}{hint} (+{typed} adds a new key)")

@@ -198,15 +198,22 @@ SETTINGS: dict[str, dict[str, Rule]] = {
 """What Hydra hands to our launchers and sweeper."""
 
 HINTS = {
+    "sampler.guidance": "it is a group now, as in sampler/guidance=classifier_free sampler.guidance.scale=2",
+    "sampler.guidance.scale": "sampler/guidance=classifier_free has one",
     "trainer.accumulate_grad_batches": "model.accumulate splits batches",
     "trainer.gradient_clip_val": "model.clip limits gradients",
 }
 """What does what a refused key was meant to do."""
 
 
+def hint_of(key: str) -> str:
+    """The hint of a refused key, as the end of a line; empty where there is none."""
+    return f": {HINTS[key]}" if key in HINTS else ""
+
+
 def refusal_of(key: str, rule: Rule, value: Any) -> Problem:
     """What the value of a key must be, and what it is."""
-    hint = f": {HINTS[key]}" if key in HINTS else ""
+    end = hint_of(key)
     if isinstance(value, float) and value.is_integer() and rule.accepts(int(value)):
-        hint = f": write {int(value)}"
-    return Problem(key, f"must be {rule.words}, got {shown(value)}{hint}", of_value=True)
+        end = f": write {int(value)}"
+    return Problem(key, f"must be {rule.words}, got {shown(value)}{end}", of_value=True)

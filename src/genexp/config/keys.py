@@ -36,3 +36,12 @@ def flat(plain: Any, path: str = "") -> dict[str, Any]:
     for key, value in plain.items():
         found |= flat(value, f"{path}.{key}" if path else str(key))
     return found
+
+
+def of_the_own(overrides: Iterable[str]) -> list[str]:
+    """Overrides of a command that draws from a run; without a choice of `sampler` those below it change the run's."""
+    overrides = list(overrides)
+    if any(each.startswith("sampler=") for each in overrides):
+        return overrides
+    signs = {"sampler.": "++", "sampler/": "+"}
+    return [f"{signs.get(each[: len('sampler.')], '')}{each}" for each in overrides]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from genexp.config.arguments import narrowed, told_by_the_run
-from genexp.config.fields import refusal_of
+from genexp.config.fields import hint_of, refusal_of
 from genexp.config.interpolations import MISSING, UNKNOWN
 from genexp.config.problems import Problem, did_you_mean
 from genexp.config.rules import Rule, flag
@@ -81,7 +81,8 @@ def _against_signature(node: dict[str, Any], path: str, here: bool) -> Iterator[
     known = parameters.annotations
     for key in node:
         if key not in known and key not in _RESERVED:
-            yield Problem(f"{path}.{key}", f"is not an argument of {target}{did_you_mean(str(key), known)}")
+            told = hint_of(f"{path}.{key}") or did_you_mean(str(key), known)
+            yield Problem(f"{path}.{key}", f"is not an argument of {target}{told}")
     if not node.get("_partial_", False):
         for key in sorted(parameters.required - set(node)):
             yield Problem(f"{path}.{key}", f"is required by {target} and is not set")

@@ -1,5 +1,6 @@
 """What keys, groups and classes of earlier versions are called now. This file imports no torch."""
 
+import re
 from typing import Any
 
 RENAMED = {"model.likelihood": "model.reconstruction"}
@@ -10,9 +11,9 @@ What they mean for the weights in a checkpoint a family says itself (`renamed_mo
 
 
 MOVED = {
-    "genexp.runs.loggers.Csv": "genexp.tracking.journal.Csv",
-    "genexp.runs.loggers.TensorBoard": "genexp.tracking.journal.TensorBoard",
-    "genexp.runs.wandb_run.WandbRun": "genexp.tracking.wandb_run.WandbRun",
+    "genexp.tracking.journal.Csv": "genexp.tracking.journal.Csv",
+    "genexp.tracking.journal.TensorBoard": "genexp.tracking.journal.TensorBoard",
+    "genexp.tracking.wandb_run.WandbRun": "genexp.tracking.wandb_run.WandbRun",
 }
 """Classes that configurations of earlier versions name elsewhere; runs that were begun then are read by these names."""
 
@@ -26,16 +27,38 @@ def renamed(plain: dict[str, Any]) -> dict[str, Any]:
             node = node.get(step) if isinstance(node, dict) else None
         if isinstance(node, dict) and name in node:
             node[new.rpartition(".")[2]] = node.pop(name)
-    return _with_todays_classes(plain)
+    return _with_todays_parts(plain)
 
 
-def _with_todays_classes(plain: Any) -> Any:
-    """Plain containers in which every `_target_` of an earlier version is today's."""
+def _with_todays_parts(plain: Any) -> Any:
+    """Plain containers in which every `_target_` of an earlier version is today's, and a part what was its number."""
     if isinstance(plain, dict):
-        named = {key: _with_todays_classes(value) for key, value in plain.items()}
+        named = {key: _with_todays_parts(value) for key, value in plain.items()}
         target = named.get("_target_")
-        return named | {"_target_": MOVED[target]} if isinstance(target, str) and target in MOVED else named
-    return [_with_todays_classes(each) for each in plain] if isinstance(plain, list) else plain
+        if isinstance(target, str):
+            named["_target_"] = MOVED.get(target, target)
+            scale = named.get("guidance")
+            if target.startswith("genexp.sampling.") and isinstance(scale, int | float):
+                named["guidance"] = _guidance(scale)
+        return named
+    return [_with_todays_parts(each) for each in plain] if isinstance(plain, list) else plain
+
+
+def _guidance(scale: float) -> dict[str, Any]:
+    """The part that does what a number did: the scale of classifier-free guidance, 1 for none."""
+    kind = "genexp.sampling.guidance."
+    return {"_target_": f"{kind}Unguided"} if scale == 1 else {"_target_": f"{kind}ClassifierFree", "scale": scale}
+
+
+_SCALE = re.compile(r"\+{0,2}sampler\.guidance=(-?[\d.]+(?:e[-+]?\d+)?)")
+
+
+def todays(override: str) -> list[str]:
+    """What was typed earlier, as those overrides that say the same now."""
+    if number := _SCALE.fullmatch(override):
+        guided = ["sampler/guidance=classifier_free", f"sampler.guidance.scale={number[1]}"]
+        return ["sampler/guidance=none"] if float(number[1]) == 1 else guided
+    return [renamed_override(override)]
 
 
 def renamed_override(override: str) -> str:

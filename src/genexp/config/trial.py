@@ -174,8 +174,9 @@ def _samplers_for(model: Any) -> Iterator[str]:
     """The shipped samplers that draw from a model, by the names of their files."""
     for path in sorted((conf_dir() / "sampler").glob("*.yaml")):
         node = read_yaml(path)
-        if "defaults" in node:
+        if "_target_" not in node:
             continue
+        node.pop("defaults", None)
         sampler = locate(node.pop("_target_"))(**node)
         with suppress(TypeError, ValueError):
             sampler.require(model.source())

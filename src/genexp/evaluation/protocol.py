@@ -1,7 +1,7 @@
 """What a number means: everything that has to be equal before two values may stand in one column."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Self
 
 from genexp.evaluation.dealing import BY_INDEX
@@ -122,6 +122,14 @@ def require_same(protocols: Mapping[str, Protocol], may_differ: Iterable[str] = 
 
 
 def describe(part: object) -> str:
-    """A part with its plain settings in one line, such as `DDIM(eta=0.0, steps=20)`."""
-    plain = {k: v for k, v in sorted(vars(part).items()) if isinstance(v, bool | int | float | str) and k[0] != "_"}
-    return f"{type(part).__name__}({', '.join(f'{name}={value!r}' for name, value in plain.items())})"
+    """A part with its plain settings in one line, such as `DDIM(eta=0.0, steps=20)`; and with those of its own parts.
+
+    Its own parts are told where they are dataclasses, as in `DDIM(guidance=ClassifierFree(scale=2.0), steps=20)`.
+    """
+    told = {}
+    for name, value in sorted(vars(part).items()):
+        if is_dataclass(value):
+            told[name] = describe(value)
+        elif isinstance(value, bool | int | float | str):
+            told[name] = repr(value)
+    return f"{type(part).__name__}({', '.join(f'{name}={text}' for name, text in told.items() if name[0] != '_')})"

@@ -12,19 +12,22 @@ from genexp.config.targets import locate, require_allowed
 
 
 def sampler_node(trained: DictConfig, given: DictConfig | None) -> DictConfig:
-    """The sampler to use: the one given, or the run's own with the given values changed."""
+    """The sampler to use: the one given, or the run's own with the given values changed and parts replaced."""
     own = OmegaConf.create(OmegaConf.to_container(trained.sampler, resolve=True))
     if given is None:
         return own
-    return given if "_target_" in given else OmegaConf.merge(own, given)
+    if "_target_" in given:
+        return given
+    replaced = {key for key, value in given.items() if OmegaConf.is_dict(value) and "_target_" in value}
+    return OmegaConf.merge(OmegaConf.masked_copy(own, [key for key in own if key not in replaced]), given)
 
 
 def sampler_label(node: DictConfig) -> str:
     """A sampler in a file's name: class, steps, then all that differs from the defaults of the class.
 
-    `ddim25`, `ddim25_eta0.5_guidance3`, `ddpm100_variance-fixed_large`. Different samplers have different labels: of a
-    setting that is no number and no short word the name alone is readable, and six digits of a digest stand for such
-    values and for a class of another package.
+    `ddim25`, `ddim25_eta0.5_guidance-classifierfree_scale3`, `ddpm100_variance-fixed_large`. Different samplers have
+    different labels: of a setting that is no number, no short word and no part the name alone is readable, and six
+    digits of a digest stand for such values and for a class of another package.
 
     Args:
         node: Configuration of the sampler.
@@ -32,7 +35,10 @@ def sampler_label(node: DictConfig) -> str:
     Raises:
         ValueError: `_target_` may not be built, or does not exist.
     """
-    given = OmegaConf.to_container(node, resolve=True)
+    return _label(OmegaConf.to_container(node, resolve=True))
+
+
+def _label(given: dict[str, Any]) -> str:
     target = str(given.pop("_target_"))
     defaults = _defaults(target)
     steps = {**defaults, **given}.get("steps")
@@ -41,7 +47,7 @@ def sampler_label(node: DictConfig) -> str:
     untold = {} if target.startswith("genexp.") else {"_target_": target}
     for key in sorted(given):
         value = given[key]
-        if (key == "steps" and (counted or value is None)) or (key in defaults and value == defaults[key]):
+        if (key == "steps" and (counted or value is None)) or (key in defaults and _is_default(value, defaults[key])):
             continue
         text = _text(value)
         parts.append(f"{key}{text or ''}")
@@ -50,6 +56,15 @@ def sampler_label(node: DictConfig) -> str:
     if sum(map(len, parts)) > _LONGEST:
         parts, untold = parts[:1], {"_target_": target, **given}
     return "_".join([*parts, *([_digest(untold)] if untold else [])])
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    """Whether a value is the default of an argument, or the description of the part that is."""
+    if not isinstance(value, dict) or "_target_" not in value:
+        return value == default
+    kind, settings = type(default), {key: each for key, each in value.items() if key != "_target_"}
+    same = value["_target_"] == f"{kind.__module__}.{kind.__qualname__}"
+    return same and all(_is_default(each, vars(default).get(key)) for key, each in settings.items())
 
 
 _LONGEST = 100
@@ -68,6 +83,8 @@ def _text(value: Any) -> str | None:
         return "-null" if value is None else f"-{str(value).lower()}"
     if isinstance(value, int | float):
         return repr(int(value) if float(value).is_integer() and abs(value) < 1e9 else value)
+    if isinstance(value, dict) and "_target_" in value:
+        return f"-{_label(dict(value))}"
     return f"-{value}" if isinstance(value, str) and _WORD.fullmatch(value) else None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genexp.config.keys import flat
-from genexp.config.renamed import renamed, renamed_override
+from genexp.config.renamed import renamed, todays
 from genexp.files.changing import CHANGING, place_of
 from genexp.files.json_records import DamagedFile, each_key_once, is_there, open_regular, read_json, reason_of
 from genexp.files.yaml_records import read_yaml_record
@@ -66,7 +66,7 @@ def read_overrides(run: Path) -> list[str]:
     overrides = _read(run, OVERRIDES, list[str])
     if seal_breaks(read_record(run), overrides):
         raise DamagedRun(f"{OVERRIDES} of the run {run} must be as the run wrote it, whose digest is in {RECORD}")
-    return [renamed_override(each) for each in overrides]
+    return [each for typed in overrides for each in todays(typed)]
 
 
 def read_metrics(run: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Denoiser, Progress, Schedule
-from genexp.sampling.guidance import ClassifierFreeGuidance
+from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.times import as_times, require_spacing, time_grid
 from genexp.tensors import IndexedNoise
 
@@ -65,7 +65,7 @@ class DiffusionSampler(Generic[State]):
         steps: Number of steps; None for every integer time of the schedule.
         spacing: Which times: `leading`, `trailing`, `linspace`, `quadratic`, `log_snr`, or a list of times.
         clip: Clip the denoiser's image to [-1, 1] before it is used; not for points or latents.
-        guidance: Scale of classifier-free guidance; 1 is the conditional model itself, 0 the unconditional one.
+        guidance: What is made of the denoiser before it is called.
 
     Raises:
         ValueError: `spacing` has an unknown name.
@@ -78,7 +78,7 @@ class DiffusionSampler(Generic[State]):
         steps: int | None = 50,
         spacing: str | Sequence[float] = "trailing",
         clip: bool = True,
-        guidance: float = 1.0,
+        guidance: Guidance = Unguided(),
     ) -> None:
         require_spacing(spacing)
         self.steps, self.spacing, self.clip, self.guidance = steps, spacing, clip, guidance
@@ -124,20 +124,16 @@ class DiffusionSampler(Generic[State]):
         return self.evaluations_per_step * (len(self.levels(schedule)) - 1)
 
     def require(self, model: object) -> None:
-        """Check that the model is a denoiser with a schedule that has the times, and with classes for guidance.
+        """Check that the model is a denoiser with a schedule that has the times, and one that can be guided so.
 
         Raises:
             TypeError: it is not a denoiser.
-            ValueError: its schedule or its classes do not fit.
+            ValueError: its schedule does not fit, or the guidance does not.
         """
         if not isinstance(model, Denoiser):
             raise TypeError(f"{type(self).__name__} draws from a Denoiser, got {type(model).__name__}")
         self.levels(model.schedule)
-        if self.guidance != 1 and model.num_classes is None:
-            raise ValueError(
-                f"guidance must be 1 for a model without classes, got {self.guidance:g}: "
-                "model.num_classes=${data.num_classes} gives it classes"
-            )
+        self.guidance(model)
 
     def start(self, model: Denoiser, noise: IndexedNoise) -> Tensor:
         """Standard normal noise (B, *image_shape).
@@ -185,8 +181,7 @@ class DiffusionSampler(Generic[State]):
         self, model: Denoiser, start: Tensor, noise: IndexedNoise, label: Tensor | None = None
     ) -> Iterator[Snapshot]:
         """All moments of sampling: one before every step, then the final images at time 0."""
-        guided = model if self.guidance == 1 else ClassifierFreeGuidance(model, self.guidance)
-        denoise = Denoise(guided, label, self.clip)
+        denoise = Denoise(self.guidance(model), label, self.clip)
         levels = self.levels(model.schedule)
         x_t, state = start * math.hypot(levels[0].alpha, levels[0].sigma), None
         for t, s in pairwise(levels):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step, posterior_variance
+from genexp.sampling.guidance import Guidance, Unguided
 from genexp.tensors import IndexedNoise
 
 
@@ -21,7 +22,7 @@ class DDIM(DiffusionSampler[None]):
         eta: Share of fresh noise in [0, 1]; 1 has the variances of ancestral sampling.
         spacing: Which times, see `time_grid`.
         clip: Clip the denoised image to [-1, 1].
-        guidance: Scale of classifier-free guidance.
+        guidance: What is made of the denoiser before it is called.
 
     Raises:
         ValueError: `eta` lies outside [0, 1] or `spacing` is unknown.
@@ -33,7 +34,7 @@ class DDIM(DiffusionSampler[None]):
         eta: float = 0.0,
         spacing: str | Sequence[float] = "trailing",
         clip: bool = True,
-        guidance: float = 1.0,
+        guidance: Guidance = Unguided(),
     ) -> None:
         super().__init__(steps, spacing, clip, guidance)
         if not 0 <= eta <= 1:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step, posterior_variance, step_variance
+from genexp.sampling.guidance import Guidance, Unguided
 from genexp.tensors import IndexedNoise
 
 VARIANCES = {"fixed_small": posterior_variance, "fixed_large": step_variance}
@@ -24,7 +25,7 @@ class DDPM(DiffusionSampler[None]):
             `fixed_large`, the variance of x_t given x_s, right for white noise.
         spacing: Which times, see `time_grid`.
         clip: Clip the denoised image to [-1, 1] before the mean is taken.
-        guidance: Scale of classifier-free guidance.
+        guidance: What is made of the denoiser before it is called.
 
     Raises:
         ValueError: `variance` or `spacing` is unknown.
@@ -36,7 +37,7 @@ class DDPM(DiffusionSampler[None]):
         variance: str = "fixed_small",
         spacing: str | Sequence[float] = "trailing",
         clip: bool = True,
-        guidance: float = 1.0,
+        guidance: Guidance = Unguided(),
     ) -> None:
         super().__init__(steps, spacing, clip, guidance)
         if variance not in VARIANCES:

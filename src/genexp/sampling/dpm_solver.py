@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step
+from genexp.sampling.guidance import Guidance, Unguided
 from genexp.tensors import IndexedNoise
 
 
@@ -31,7 +32,7 @@ class DPMSolver2M(DiffusionSampler[Memory]):
         steps: Number of steps, of one evaluation each; None for every integer time of the schedule.
         spacing: Which times, see `time_grid`.
         clip: Clip the denoised image to [-1, 1] before it is extrapolated.
-        guidance: Scale of classifier-free guidance.
+        guidance: What is made of the denoiser before it is called.
 
     Raises:
         ValueError: `spacing` is unknown.
@@ -42,7 +43,7 @@ class DPMSolver2M(DiffusionSampler[Memory]):
         steps: int | None = 10,
         spacing: str | Sequence[float] = "trailing",
         clip: bool = True,
-        guidance: float = 1.0,
+        guidance: Guidance = Unguided(),
     ) -> None:
         super().__init__(steps, spacing, clip, guidance)
 

@@ -1,32 +1,71 @@
 """Guidance: a denoiser around a denoiser."""
 
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
 from genexp.contracts import Denoiser
+from genexp.tensors import expand_to
 
 
-class ClassifierFreeGuidance:
+class Guidance(Protocol):
+    """What makes of a denoiser the one that a sampler calls; raises ValueError where the two do not fit."""
+
+    def __call__(self, model: Denoiser) -> Denoiser: ...
+
+
+class Guided:
+    """What every denoiser around another has of it: shape, classes and times."""
+
+    def __init__(self, model: Denoiser) -> None:
+        self.model = model
+        self.image_shape, self.num_classes, self.schedule = model.image_shape, model.num_classes, model.schedule
+
+
+@dataclass(frozen=True)
+class Unguided:
+    """The denoiser itself."""
+
+    def __call__(self, model: Denoiser) -> Denoiser:
+        return model
+
+
+@dataclass(frozen=True)
+class ClassifierFree:
     """A conditional denoiser moved away from its own unconditional mean: D = u + scale (c - u).
 
     Scale 1 is the conditional denoiser and scale 0 the unconditional one, exactly and at the cost of one evaluation;
     every other scale evaluates both in one call of twice the batch. The paper's weight is w = scale - 1.
 
-    Reference: Ho and Salimans, "Classifier-Free Diffusion Guidance" (2022).
+    Reference: Ho and Salimans, "Classifier-Free Diffusion Guidance" (2022), equation 6.
 
     Args:
-        model: A denoiser with classes, trained with some labels left out.
         scale: Strength of the guidance; above 1 it trades variety for agreement with the label.
-
-    Raises:
-        ValueError: `model` has no classes.
     """
 
-    def __init__(self, model: Denoiser, scale: float) -> None:
+    scale: float = 1.5
+
+    def __call__(self, model: Denoiser) -> Denoiser:
+        """The guided denoiser.
+
+        Raises:
+            ValueError: `model` has no classes.
+        """
         if model.num_classes is None:
-            raise ValueError(f"guidance must be 1 for a denoiser without classes, got {scale}")
-        self.model, self.scale = model, scale
-        self.image_shape, self.num_classes, self.schedule = model.image_shape, model.num_classes, model.schedule
+            raise ValueError(
+                f"guidance must be none for a model without classes, got {self}: "
+                "model.num_classes=${data.num_classes} gives it classes"
+            )
+        return _ClassifierFree(model, self.scale)
+
+
+class _ClassifierFree(Guided):
+    def __init__(self, model: Denoiser, scale: float) -> None:
+        super().__init__(model)
+        self.scale = scale
 
     def __call__(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """Guided clean images (B, *image_shape) from noisy ones, times (B,) and classes (B,).
@@ -37,10 +76,116 @@ class ClassifierFreeGuidance:
         if self.scale == 0:
             return self.model(x_t, t)
         if label is None:
-            raise ValueError(f"label must be given for guidance {self.scale}, got None")
+            raise ValueError(f"label must be given for classifier-free guidance of scale {self.scale}, got None")
         if self.scale == 1:
             return self.model(x_t, t, label)
         null = torch.full_like(label, self.num_classes)
         both = self.model(torch.cat([x_t, x_t]), torch.cat([t, t]), torch.cat([label, null]))
         conditional, unconditional = both.chunk(2)
         return unconditional + self.scale * (conditional - unconditional)
+
+
+@dataclass(frozen=True)
+class Autoguidance:
+    """A denoiser moved away from a worse one of the same images: D = g + scale (m - g).
+
+    The guide is smaller or trained for less long, so that it errs alike and more; it sees the same label. Scale 1 is
+    the model itself, exactly and without evaluating the guide.
+
+    Reference: Karras et al., "Guiding a Diffusion Model with a Bad Version of Itself" (2024), equation 5.
+
+    Args:
+        guide: The worse denoiser.
+        scale: Strength of the guidance.
+    """
+
+    guide: Denoiser
+    scale: float = 2.0
+
+    def __call__(self, model: Denoiser) -> Denoiser:
+        """The guided denoiser.
+
+        Raises:
+            ValueError: shape, classes or noise levels of the guide are others.
+        """
+        if self.guide.image_shape != model.image_shape or self.guide.num_classes != model.num_classes:
+            ours, theirs = ((each.image_shape, each.num_classes) for each in (model, self.guide))
+            raise ValueError(f"guide must have shape and classes of the model, {_told(*ours)}, got {_told(*theirs)}")
+        if not _same_levels(model, self.guide):
+            raise ValueError("guide must have the noise levels of the model's schedule, got others")
+        return _Autoguided(model, self.guide, self.scale)
+
+
+def _told(shape: tuple[int, ...], classes: int | None) -> str:
+    return f"{shape} and {classes or 'no'} classes"
+
+
+def _same_levels(one: Denoiser, other: Denoiser) -> bool:
+    schedule = one.schedule
+    if (schedule.discrete, schedule.last) != (other.schedule.discrete, other.schedule.last):
+        return False
+    t = schedule.times(torch.linspace(0, 0.999, 11, dtype=torch.float64))
+    pairs = zip(schedule(t, torch.float64), other.schedule(t, torch.float64), strict=True)
+    return all(torch.allclose(ours, theirs) for ours, theirs in pairs)
+
+
+class _Autoguided(Guided):
+    def __init__(self, model: Denoiser, guide: Denoiser, scale: float) -> None:
+        super().__init__(model)
+        self.guide, self.scale = guide, scale
+
+    def __call__(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """Guided clean images (B, *image_shape) from noisy ones, times (B,) and classes (B,) or None."""
+        better = self.model(x_t, t, label)
+        if self.scale == 1:
+            return better
+        worse = self.guide(x_t, t, label)
+        return worse + self.scale * (better - worse)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Guidance at noise levels low < sigma / alpha <= high alone; elsewhere the denoiser itself, at its cost.
+
+    Reference: Kynkäänniemi et al., "Applying Guidance in a Limited Interval Improves Sample and Distribution Quality in
+    Diffusion Models" (2024), equation 6.
+
+    Args:
+        inside: The guidance within the interval.
+        low: Noise level, at least 0.
+        high: Noise level, above `low`; infinite for all higher ones.
+
+    Raises:
+        ValueError: the levels are not such.
+    """
+
+    inside: Guidance = ClassifierFree()
+    low: float = 0.2
+    high: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.low < 0:
+            raise ValueError(f"low must be at least 0, got {self.low}")
+        if not self.high > self.low:
+            raise ValueError(f"high must be above low, {self.low:g}, got {self.high}")
+
+    def __call__(self, model: Denoiser) -> Denoiser:
+        """The denoiser that is guided within the interval; what the guidance refuses is refused."""
+        return _Interval(model, self.inside(model), self.low, self.high)
+
+
+class _Interval(Guided):
+    def __init__(self, model: Denoiser, guided: Denoiser, low: float, high: float) -> None:
+        super().__init__(model)
+        self.guided, self.low, self.high = guided, low, high
+
+    def __call__(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """Clean images (B, *image_shape) from noisy ones, times (B,) and classes (B,) or None."""
+        alpha, sigma = self.schedule(t)
+        inside = (sigma > self.low * alpha) & (sigma <= self.high * alpha if math.isfinite(self.high) else sigma > 0)
+        if not bool(inside.any()):
+            return self.model(x_t, t, label)
+        guided = self.guided(x_t, t, label)
+        if bool(inside.all()):
+            return guided
+        return torch.where(expand_to(inside, x_t), guided, self.model(x_t, t, label))

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from genexp.contracts import Schedule
 from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step
+from genexp.sampling.guidance import Guidance, Unguided
 from genexp.tensors import IndexedNoise
 
 
@@ -25,7 +26,7 @@ class Heun(DiffusionSampler[None]):
         along: `flow`, right for every schedule, or `noise`, which wants steps that grow with the noise level.
         spacing: Which times, see `time_grid`; best is one whose last step is short, for it is of first order.
         clip: Clip the denoised image to [-1, 1].
-        guidance: Scale of classifier-free guidance.
+        guidance: What is made of the denoiser before it is called.
 
     Raises:
         ValueError: `along` or `spacing` is unknown.
@@ -37,7 +38,7 @@ class Heun(DiffusionSampler[None]):
         along: Literal["flow", "noise"] = "flow",
         spacing: str | Sequence[float] = "linspace",
         clip: bool = True,
-        guidance: float = 1.0,
+        guidance: Guidance = Unguided(),
     ) -> None:
         super().__init__(steps, spacing, clip, guidance)
         if along not in ("flow", "noise"):
@@ -53,7 +54,7 @@ class Heun(DiffusionSampler[None]):
 
         Raises:
             TypeError: `model` is no denoiser.
-            ValueError: its schedule or its classes do not fit.
+            ValueError: its schedule does not fit, or the guidance does not.
         """
         super().require(model)
         if self.along == "noise" and (first := self.levels(model.schedule)[0]).alpha == 0:
