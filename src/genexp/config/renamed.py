@@ -11,9 +11,9 @@ What they mean for the weights in a checkpoint a family says itself (`renamed_mo
 
 
 MOVED = {
-    "genexp.tracking.journal.Csv": "genexp.tracking.journal.Csv",
-    "genexp.tracking.journal.TensorBoard": "genexp.tracking.journal.TensorBoard",
-    "genexp.tracking.wandb_run.WandbRun": "genexp.tracking.wandb_run.WandbRun",
+    "genexp.runs.loggers.Csv": "genexp.tracking.journal.Csv",
+    "genexp.runs.loggers.TensorBoard": "genexp.tracking.journal.TensorBoard",
+    "genexp.runs.wandb_run.WandbRun": "genexp.tracking.wandb_run.WandbRun",
 }
 """Classes that configurations of earlier versions name elsewhere; runs that were begun then are read by these names."""
 
