@@ -51,14 +51,24 @@ def samplers_text(recorded: Sequence[str]) -> list[str]:
     by_class: dict[str, list[dict[str, str]]] = {}
     for text in recorded:
         name, _, inside = text.removesuffix(")").partition("(")
-        settings = re.split(r", (?=\w+=)", inside) if inside else []
-        by_class.setdefault(name, []).append(dict(each.split("=", 1) for each in settings))
+        by_class.setdefault(name, []).append(dict(each.split("=", 1) for each in _settings(inside)))
     found = []
     for name, each in by_class.items():
         keys = list(dict.fromkeys(key for settings in each for key in settings))
         varied = [key for key in keys if len({settings.get(key) for settings in each}) > 1]
         shared = ", ".join(f"{key}={each[0][key]}" for key in keys if key not in varied)
         found.append(f"{name}({'; '.join(filter(None, [shared, varied and ', '.join(varied) + ' by variant']))})")
+    return found
+
+
+def _settings(inside: str) -> list[str]:
+    """Settings that commas part; those within the parentheses of one belong to it."""
+    found: list[str] = []
+    for piece in inside.split(", ") if inside else []:
+        if found and (found[-1].count("(") > found[-1].count(")") or not re.match(r"\w+=", piece)):
+            found[-1] += f", {piece}"
+        else:
+            found.append(piece)
     return found
 
 
