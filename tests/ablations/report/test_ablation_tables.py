@@ -104,6 +104,9 @@ def test_samplers_are_told_by_what_they_share_and_what_varies():
         "Map(a=[1, 2], b='c')",
     ]
     assert samplers_text(recorded) == ["DDIM(clip=True, steps=5; eta by variant)", "Latent()", "Map(a=[1, 2], b='c')"]
+    guided = [f"DDIM(guidance=Interval(high=2.0, inside=ClassifierFree(scale={i}), low=0.2), steps=5)" for i in (1, 2)]
+    assert samplers_text(guided) == ["DDIM(steps=5; guidance by variant)"]
+    assert samplers_text(guided[:1]) == guided[:1]
 
 
 def test_no_best_where_all_are_equal_or_no_direction_is_known():
