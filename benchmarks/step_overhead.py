@@ -14,12 +14,12 @@ import torch
 from lightning import Callback
 from omegaconf import OmegaConf
 
-from genexp.config.compose import compose, resolved
+from genexp.config.compose import compose
 from genexp.config.instantiate import build
-from genexp.config.monitor import settle_monitor
 from genexp.runs.folder import RunFolder
 from genexp.training.assemble import assemble
 from genexp.training.quiet import quiet_lightning
+from genexp.training.settle import settled
 
 CASES = {
     "diffusion 32x32": ["model=diffusion", "model/network=unet_small", "data=shapes", "data.batch_size=16"],
@@ -61,8 +61,7 @@ def inside_lightning(overrides, batches, warm_up):
                 "training.checkpoint_every=1000000000",
             ],
         )
-        settle_monitor(config)
-        plain = resolved(config)
+        plain = settled(config)
         run = RunFolder.claim(Path(folder) / "run", {"id": "benchmark", "name": "benchmark"})
         experiment = assemble(OmegaConf.create(plain), run)
         clock = Clock(warm_up, warm_up + batches)

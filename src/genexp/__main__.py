@@ -74,10 +74,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"genexp {version('genexp')}")
         return 0
     if name not in COMMANDS:
-        import difflib
+        from genexp.config.problems import did_you_mean
 
-        close = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(name, COMMANDS, listed=False)
         print(f"genexp: command must be one of {', '.join(COMMANDS)}, got {name!r}{hint}", file=sys.stderr)
         return 2
     return _run(name, arguments[1:])

@@ -1,15 +1,13 @@
 import pytest
 
 from genexp.config.compose import compose
-from genexp.config.monitor import settle_monitor, value_directions
+from genexp.config.monitor import monitored, value_directions
 from genexp.runs.folder import RunFolder
 from genexp.tracking.nodes import logger_nodes
 
 
 def settled(*overrides):
-    config = compose("train", list(overrides))
-    settle_monitor(config)
-    return config.training.monitor, config.training.monitor_mode
+    return monitored(compose("train", list(overrides)))
 
 
 @pytest.mark.parametrize(

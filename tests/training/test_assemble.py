@@ -1,12 +1,13 @@
 """What does not fit together is found before anything is trained, and leaves no folder behind."""
 
 import pytest
+from omegaconf import OmegaConf
 
 import tiny
 from genexp.config.compose import compose
-from genexp.config.monitor import settle_monitor
 from genexp.runs.folder import RunFolder
 from genexp.training.assemble import assemble
+from genexp.training.settle import settled
 
 
 @pytest.mark.parametrize("guidance", ["classifier_free", "interval"])
@@ -21,8 +22,7 @@ def test_guidance_needs_classes(guidance, tmp_path):
 def test_guidance_that_fits_is_accepted(further, tmp_path):
     folder = RunFolder.claim(tmp_path / "run", {"id": "test", "name": "test"})
     config = compose("train", [*tiny.overrides_for("diffusion"), *further])
-    settle_monitor(config)
-    experiment = assemble(config, folder)
+    experiment = assemble(OmegaConf.create(settled(config)), folder)
     assert experiment.model.images_seen == 0
 
 

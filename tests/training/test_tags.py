@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 from genexp.config.compose import compose
 from genexp.runs.folder import RunFolder
 from genexp.tracking.nodes import logger_nodes
-from genexp.training.tags import id_from_agent, settle_labels, sweep_of
+from genexp.training.settle import settled as settled_config
+from genexp.training.tags import group_and_tags, id_from_agent, sweep_of
 from recorded import SWEEP
 
 
@@ -19,9 +20,7 @@ def sweep(tmp_path):
 
 
 def settled(*overrides):
-    config = compose("train", list(overrides))
-    settle_labels(config)
-    return config
+    return OmegaConf.create(settled_config(compose("train", list(overrides))))
 
 
 def test_a_job_of_a_sweep_has_the_sweep_as_its_group_unless_one_is_set(sweep):
@@ -74,5 +73,4 @@ def test_tags_name_the_experiment(monkeypatch):
     config = compose("train", ["experiment=quickstart"], with_hydra=True)
     monkeypatch.setattr(HydraConfig.instance(), "cfg", config)
     config = OmegaConf.create({"group": None, "tags": [], "run_dir": None, "model": config.model})
-    settle_labels(config)
-    assert list(config.tags) == ["diffusion", "quickstart"]
+    assert group_and_tags(config) == (None, ["diffusion", "quickstart"])

@@ -1,8 +1,9 @@
 """What a file says, checked: every error names the key, the rule and what was found. Imports no torch."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
+
+from genexp.config.problems import did_you_mean
 
 
 def mapping_of(value: Any, what: str) -> dict[str, Any]:
@@ -40,8 +41,7 @@ def require_known(what: str, given: Mapping[str, Any], known: Sequence[str]) -> 
     """
     for key in given:
         if key not in known:
-            close = get_close_matches(key, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
+            hint = did_you_mean(key, known, listed=False)
             raise ValueError(f"{what} must be one of {', '.join(known)}, got {key}{hint}")
 
 

@@ -1,10 +1,10 @@
 """The files that an ablation's name, a pattern or a path stands for. Imports no torch."""
 
 import fnmatch
-from difflib import get_close_matches
 from pathlib import Path
 
 from genexp.config.compose import conf_dir
+from genexp.config.problems import did_you_mean
 
 
 def named(path: Path) -> str:
@@ -32,8 +32,7 @@ def ablation_files(text: str, folder: Path | None = None) -> list[Path]:
         found = [path for path in known if path.stem == text]
     if not found:
         names = [path.stem for path in known]
-        close = get_close_matches(text, names, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(text, names, listed=False)
         raise FileNotFoundError(
             f"ablation must be a YAML file, glob(<pattern>) or one of {', '.join(names) or 'none'}, got {text}{hint}"
         )

@@ -25,16 +25,9 @@ def train(config: DictConfig) -> float | None:
 
     require_valid(config)
 
-    from genexp.config.compose import resolved
-    from genexp.config.monitor import settle_monitor
-    from genexp.runs.places import with_absolute_places
-    from genexp.training.settle import settle_hardware
-    from genexp.training.tags import settle_labels
+    from genexp.training.settle import settled
 
-    settle_hardware(config)
-    settle_monitor(config)
-    settle_labels(config)
-    plain = with_absolute_places(resolved(config))
+    plain = settled(config)
     claim = claim_folder(plain)
     os.environ["GENEXP_RUN_DIR"] = str(claim.folder.path)
     try:

@@ -1,6 +1,5 @@
 """The key that was meant by one that does not exist: by its last word, anywhere in the configuration. No torch."""
 
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig
 
 from genexp.config.compose import conf_dir
-from genexp.config.problems import did_you_mean
+from genexp.config.problems import did_you_mean, nearest
 
 _MOST, _SURE, _CLOSE = 3, 0.8, 0.65
 _MEANT = {
@@ -37,10 +36,9 @@ def key_hint(typed: str, place: str, siblings: Sequence[str], root: Any) -> str:
     """
     key, _, value = typed.lstrip("+~").partition("=")
     word = place.rpartition(".")[2]
-    near = difflib.get_close_matches(_spelt(word), [_spelt(each) for each in siblings], n=1, cutoff=_CLOSE)
-    share = difflib.SequenceMatcher(None, _spelt(word), _spelt(near[0])).ratio() if near else 0.0
-    if share >= _SURE:
-        return _meant([next(each for each in siblings if _spelt(each) == near[0])])
+    beside = {_spelt(each): each for each in reversed(siblings)}
+    if sure := nearest(_spelt(word), beside, _SURE):
+        return _meant([beside[sure]])
     known = dict(_keys(root))
     last = key.split("@")[0].rpartition(".")[2]
     for wanted in (last, _MEANT.get(last)):
@@ -48,11 +46,11 @@ def key_hint(typed: str, place: str, siblings: Sequence[str], root: Any) -> str:
         found = _as_typed(same, known, value)
         if found:
             return _meant(sorted(found, key=lambda each: (each.count("."), each))[:_MOST])
-    if near:
-        return _meant([next(each for each in siblings if _spelt(each) == near[0])])
+    if close := nearest(_spelt(word), beside, _CLOSE):
+        return _meant([beside[close]])
     words = {_spelt(each.rpartition(".")[2]): each for each in known}
-    close = difflib.get_close_matches(_spelt(last), words, n=1, cutoff=_SURE)
-    return _meant(_as_typed([words[close[0]]], known, value)) if close else did_you_mean(word, siblings)
+    found = nearest(_spelt(last), words, _SURE)
+    return _meant(_as_typed([words[found]], known, value)) if found else did_you_mean(word, siblings)
 
 
 def _as_typed(keys: Sequence[str], known: dict[str, Any], value: str) -> list[str]:

@@ -1,6 +1,7 @@
 """What can be wrong with a configuration. Imports nothing heavy."""
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +31,26 @@ class InvalidConfig(ValueError):
         self.problems = problems
 
 
-def did_you_mean(word: str, known: Any) -> str:
-    """`; did you mean X?` for the nearest known name, or the list of names when there are few."""
+def nearest(word: str, known: Iterable[Any], cutoff: float = 0.6) -> str | None:
+    """The known name that is most like a word, or None where none is like it.
+
+    Args:
+        word: What was typed.
+        known: All names.
+        cutoff: How like it must be, from 0 to 1, the ratio of `difflib`.
+    """
+    return next(iter(difflib.get_close_matches(word, [str(name) for name in known], n=1, cutoff=cutoff)), None)
+
+
+def did_you_mean(word: str, known: Iterable[Any], listed: bool = True) -> str:
+    """`; did you mean X?` for the nearest known name, or the list of names when there are few.
+
+    Args:
+        word: What was typed.
+        known: All names.
+        listed: Whether to list them where none is near.
+    """
     names = sorted(str(name) for name in known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; known: {', '.join(names)}" if 0 < len(names) <= 24 else ""
+    if (close := nearest(word, names)) is not None:
+        return f"; did you mean {close}?"
+    return f"; known: {', '.join(names)}" if listed and 0 < len(names) <= 24 else ""

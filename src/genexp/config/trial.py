@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from genexp.config.compose import conf_dir
 from genexp.config.interpolations import MISSING, UNKNOWN
-from genexp.config.monitor import settle_monitor
+from genexp.config.monitor import monitored
 from genexp.config.problems import Problem, did_you_mean
 from genexp.config.rules import shown
 from genexp.config.signatures import parameters_of
@@ -203,7 +203,7 @@ def settings(plain: dict[str, Any], unsound: set[str]) -> Iterator[Problem]:
         if isinstance(given, list) and isinstance(shape, list) and given != shape:
             yield Problem("model.image_shape", f"must be {shape} as in data.shape, got {given}", of_value=True)
     if {"training", "metrics", "callbacks"} <= sound:
-        yield from _told(lambda: settle_monitor(OmegaConf.create(plain)), "training.monitor")
+        yield from _told(lambda: monitored(OmegaConf.create(plain)), "training.monitor")
 
 
 def _of_strategy(trainer: dict[str, Any]) -> Iterator[Problem]:

@@ -1,19 +1,43 @@
 """Every `auto` of a training configuration settled, before anything is claimed or built."""
 
+from typing import Any
+
 import torch
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from genexp.config.compose import resolved
+from genexp.config.monitor import monitored
 from genexp.hardware import chosen_threads, precision_of
+from genexp.runs.places import with_absolute_places
+from genexp.training.tags import group_and_tags
 
 
-def settle_hardware(config: DictConfig) -> None:
-    """Replace every `auto` that depends on the machine, so that the saved configuration says what was used."""
-    config.threads = chosen_threads(config.threads)
-    trainer = config.trainer
+def settled(config: DictConfig) -> dict[str, Any]:
+    """What a run is trained with, as plain containers: no `auto`, no interpolation, places absolute.
+
+    Args:
+        config: The composed configuration of `genexp train`; it stays as it is.
+
+    Raises:
+        ValueError: the monitored value is none that the run will have.
+    """
+    config = config.copy()
+    monitor, mode = monitored(config)
+    group, tags = group_and_tags(config)
+    found = {"threads": chosen_threads(config.threads), "group": group, "tags": tags}
+    found |= {"training.monitor": monitor, "training.monitor_mode": mode, **_hardware(config.trainer)}
+    with open_dict(config):
+        for key, value in found.items():
+            OmegaConf.update(config, key, value, merge=False)
+    return with_absolute_places(resolved(config))
+
+
+def _hardware(trainer: DictConfig) -> dict[str, str]:
+    """What `auto` stands for on this machine, so that the saved configuration says what was used."""
     gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
-    with open_dict(trainer):
-        if trainer.get("precision") == "auto":
-            trainer.precision = precision_of(gpu)
-        if trainer.get("accelerator") == "auto":
-            mps = torch.backends.mps.is_available()
-            trainer.accelerator = "gpu" if gpu else "mps" if mps else "cpu"
+    found = {}
+    if trainer.get("precision") == "auto":
+        found["trainer.precision"] = precision_of(gpu)
+    if trainer.get("accelerator") == "auto":
+        found["trainer.accelerator"] = "gpu" if gpu else "mps" if torch.backends.mps.is_available() else "cpu"
+    return found

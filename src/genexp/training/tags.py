@@ -1,27 +1,22 @@
-"""By what a run is found again among others: its group and its tags, in `run.json` and in W&B. Imports no torch."""
+"""Group and tags of a run, in `run.json` and in W&B. Imports no torch."""
 
 import os
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from genexp.pool.record import holds_sweep, read_record
 
 
-def settle_labels(config: DictConfig) -> None:
-    """Give a job of a sweep the sweep as its group, and every run the tags that say what it trains.
-
-    A group that is set stays; tags that are set come first.
+def group_and_tags(config: DictConfig) -> tuple[str | None, list[str]]:
+    """The group of a run, by default the sweep that it is a job of, and its tags with those that say what it trains.
 
     Args:
-        config: The composed configuration of `genexp train`, changed in place.
+        config: The composed configuration of `genexp train`.
     """
-    with open_dict(config):
-        if config.group is None:
-            config.group = sweep_of(config.run_dir)
-        wanted = [*(str(each) for each in config.tags), *_told_tags(config)]
-        config.tags = list(dict.fromkeys(wanted))
+    group = sweep_of(config.run_dir) if config.group is None else config.group
+    return group, list(dict.fromkeys([*(str(each) for each in config.tags), *_told_tags(config)]))
 
 
 def sweep_of(run_dir: str | None) -> str | None:

@@ -1,10 +1,10 @@
 """Claims as text, such as `fd[eta=0,steps=10] < fd[eta=1,steps=10]`."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 
 from genexp.ablations.report.study import Claim, Labels, Term
+from genexp.config.problems import did_you_mean
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _SIDE = re.compile(rf"(?:(?P<factor>{_NUMBER})\s*\*\s*)?(?P<metric>[A-Za-z_][\w/@.+-]*)\s*(?:\[(?P<where>[^\[\]]*)\])?")
@@ -75,8 +75,7 @@ def _where(inside: str, axes: Mapping[str, Sequence[str]], text: str) -> Labels:
 def _meant(got: str, known: Sequence[str] | Mapping[str, Sequence[str]]) -> str:
     """A question for the name that was probably meant: an equal number, or a similar word."""
     equal = [each for each in known if _number(each) is not None and _number(each) == _number(got)]
-    close = equal or difflib.get_close_matches(got, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f"; did you mean {equal[0]}?" if equal else did_you_mean(got, known, listed=False)
 
 
 def _number(text: str) -> float | None:

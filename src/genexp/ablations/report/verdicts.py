@@ -1,6 +1,5 @@
 """Verdicts: a claim against the values of a study, decided over seeds by a paired t interval."""
 
-import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,6 +7,7 @@ from statistics import fmean, stdev
 
 from genexp.ablations.report.study import Claim, Labels, Study, Term
 from genexp.ablations.report.values import cells, label_text, metric_names, metric_of, variants
+from genexp.config.problems import nearest
 
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
 VERDICTS = (HOLDS, FAILS, UNDECIDED)
@@ -127,8 +127,8 @@ def _side(term: Term, study: Study) -> Side:
         return {None: term.factor}, True, []
     metric = metric_of(study, term.metric)
     if metric is None:
-        close = difflib.get_close_matches(term.metric, metric_names(study), n=1)
-        meant = f" (is {close[0]} meant?)" if close and close[0] != term.metric else ""
+        close = nearest(term.metric, metric_names(study))
+        meant = f" (is {close} meant?)" if close not in (None, term.metric) else ""
         return {}, False, [f"there are no values of {term.metric}{meant}"]
     outside = [f"{axis}={value}" for axis, value in term.where if value not in study.axes[axis]]
     if outside:
