@@ -16,7 +16,7 @@ def offered(line):
     return set(offers(f"genexp {line}", COMMANDS))
 
 
-MODELS = {f"model={each}" for each in ("adain", "classifier", "diffusion", "gan", "null", "style", "vae")}
+MODELS = {f"model={each}" for each in ("adain", "classifier", "diffusion", "gan", "likelihood", "null", "style", "vae")}
 OFFERS = {
     "tr": {"train"},
     "train mod": {"model=", "model.", "model/"},
