@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from genexp.commands import info
@@ -22,6 +24,9 @@ def test_info_says_versions_devices_and_places(capsys, tmp_path, monkeypatch):
     ):
         assert word in out
     assert "not there yet" in out
+    listed = dict(re.findall(r"^(\w+)=\s+(.*)$", out, re.MULTILINE))
+    assert {path.stem for path in (conf_dir() / "model").glob("*.yaml")} == set(listed["model"].split(", "))
+    assert "cfg/digits" in listed["experiment"]
 
 
 @pytest.mark.parametrize(("threads", "text"), [(1, ", 1 thread\n"), (3, ", 3 threads\n")])

@@ -12,6 +12,16 @@ def test_a_recorded_key_is_read_under_its_name_of_today_and_no_other_changes():
     expected = {"model": {"latent_size": 3, "reconstruction": {"std": 0.5}}, "likelihood": 1, "data": {"likelihood": 2}}
     assert renamed(plain) == expected
     assert renamed({"model": None}) == {"model": None}
+    plain = {"model": {"accumulate": 2, "compile": False}, "training": {"log_every": 1}}
+    moved = {"model": {}, "training": {"log_every": 1, "accumulate": 2, "compile": False}}
+    assert renamed(plain) == moved
+
+
+def test_a_switch_of_a_run_that_is_typed_under_a_model_is_told():
+    assert problems_of("train", ["model=vae", "model.accumulate=4"]) == [
+        "model.accumulate: is called training.accumulate now"
+    ]
+    assert renamed_override("model.accumulate=4") == "training.accumulate=4"
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_every_yaml_file_takes_part_in_a_validated_composition():
                 chosen = config.pop("hydra").runtime.choices.items()
             assert [str(p) for p in find_problems(config, name, Origins(), here=False)] == [], (name, overrides)
             seen |= {f"{group.split('@')[0]}/{choice}" for group, choice in chosen if choice}
-    every = {str(p.relative_to(conf_dir()).with_suffix("")) for p in conf_dir().rglob("*.yaml")}
+    every = {str(p.relative_to(conf_dir()).with_suffix("")) for p in conf_dir().rglob("[!_]*.yaml")}
     composed = {name for name in every if not name.startswith("ablation/")}  # composed by tests/ablations
     assert composed - seen == set()
 

@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from genexp.data.datamodule import ImageData
 
 CONF = Path(__file__).parents[2] / "conf"
-NAMES = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
+NAMES = sorted(path.stem for path in (CONF / "data").glob("[!_]*.yaml"))
 OFFLINE = ["digits", "shapes", "toy2d", "stacked_digits", "content_style", "one_pair"]
 
 

@@ -12,7 +12,7 @@ import tiny
         ("vae", ["model/encoder=mlp", "model/decoder=mlp"]),
         pytest.param("gan", ["model.critic_steps=1"], marks=pytest.mark.slow),
         ("gan", ["model.critic_steps=3"]),
-        ("gan", ["model.critic_steps=5", "model.accumulate=2"]),
+        ("gan", ["model.critic_steps=5", "training.accumulate=2"]),
     ],
 )
 def test_12800_images_at_batch_128_are_100_batches(family, extra):

@@ -65,7 +65,7 @@ ACTS = [
     ("vae", "model.beta.value=7.0", attribute("beta", Constant(7.0))),
     ("vae", "model.free_bits=2.0", attribute("free_bits", 2.0)),
     ("vae", "model.clip=0.001", clip),
-    ("vae", "model.accumulate=2", attribute("accumulate", 2)),
+    ("vae", "training.accumulate=2", attribute("accumulate", 2)),
     ("vae", "callbacks.averaging.half_life=3", callback("Averaging", "half_life", 3)),
     ("vae", "callbacks.averaging.ramp_up=0.001", callback("Averaging", "ramp_up", 0.001)),
     ("gan", "model.generator_optimizer.lr=1e-6", options(1, lr=1e-6)),

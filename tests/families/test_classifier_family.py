@@ -16,7 +16,8 @@ from genexp.networks.classifier import ConvClassifier
 def linear(label_smoothing=0.0, lr=0.1, accumulate=1):
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    return Classifier(network, partial(torch.optim.SGD, lr=lr), label_smoothing=label_smoothing, accumulate=accumulate)
+    family = Classifier(network, partial(torch.optim.SGD, lr=lr), label_smoothing=label_smoothing)
+    return family.arrange(accumulate)
 
 
 def fit(family, images, batch_size=60):

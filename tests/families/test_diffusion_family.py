@@ -118,11 +118,12 @@ def test_two_half_batches_are_one_batch(prediction):
     whole, halved = (
         family(
             num_classes=2,
-            accumulate=parts,
             prediction=prediction[0],
             weighting=prediction[1],
             optimizer=partial(torch.optim.SGD, lr=0.1),
-        ).double()
+        )
+        .arrange(parts)
+        .double()
         for parts in (1, 2)
     )
     data = [{"image": batch["image"].double(), "label": batch["label"]} for batch in batches(3, 10)]

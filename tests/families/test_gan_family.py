@@ -112,8 +112,8 @@ def test_accumulated_micro_batches_equal_the_full_batch(pairing):
         discriminator = DCGANDiscriminator(8, 1, width=4, norm="none", num_classes=3)
         critic = Critic(discriminator, Wasserstein(pairing=pairing), penalties)
         generator = DCGANGenerator(8, 1, 4, width=4, norm="none", num_classes=3)
-        model = GAN(generator, critic, SGD, SGD, critic_steps=2, num_classes=3, accumulate=accumulate)
-        return fit(model, digits_like(4, 6, labels=True))
+        model = GAN(generator, critic, SGD, SGD, critic_steps=2, num_classes=3)
+        return fit(model.arrange(accumulate), digits_like(4, 6, labels=True))
 
     whole, halves = trained(1), trained(2)
     for name, value in whole.state_dict().items():
@@ -240,5 +240,5 @@ def test_wrong_arguments_are_refused():
 def test_means_over_a_batch_are_not_taken_over_parts_of_it():
     critic = Critic(MLPDiscriminator((2,), width=8), Hinge(pairing=RelativisticAverage()))
     assert mlp_gan(critic).critic is critic
-    with pytest.raises(ValueError, match=r"accumulate must be 1 with critic\.objective\.pairing=relativistic_average"):
-        mlp_gan(critic, accumulate=2)
+    with pytest.raises(ValueError, match=r"accumulate must be 1 with model\.critic\.objective\.pairing=rel"):
+        mlp_gan(critic).arrange(accumulate=2)

@@ -161,7 +161,7 @@ def test_pixels_are_clamped_after_adam_and_left_alone_under_lbfgs(vgg):
 
 
 def test_memory_order_changes_rounding_only(vgg):
-    plain, last = optimisation(vgg), optimisation(deepcopy(vgg), channels_last=True)
+    plain, last = optimisation(vgg), optimisation(deepcopy(vgg)).arrange(channels_last=True)
     fit(plain, 3)
     fit(last, 3)
     torch.testing.assert_close(last.image, plain.image, rtol=1e-3, atol=1e-3)
@@ -240,7 +240,7 @@ def test_the_stylizer_learns(vgg):
 def test_two_half_batches_are_one_whole_batch(vgg):
     trained = []
     for accumulate in (1, 2):
-        model = network(vgg, partial(torch.optim.SGD, lr=1e-3), accumulate=accumulate)
+        model = network(vgg, partial(torch.optim.SGD, lr=1e-3)).arrange(accumulate)
         fit(model, 2, pairs())
         trained.append(model)
     for whole, halves in zip(*(model.parameters() for model in trained)):

@@ -82,7 +82,7 @@ def test_warm_up_follows_the_images_seen():
 
 @pytest.mark.parametrize("likelihood", [lambda: Bernoulli("dynamic"), lambda: Gaussian(0.5, learned=True)])
 def test_accumulation_changes_nothing(likelihood):
-    models = [small(likelihood(), free_bits=0.1, clip=5.0, accumulate=parts) for parts in (1, 4)]
+    models = [small(likelihood(), free_bits=0.1, clip=5.0).arrange(parts) for parts in (1, 4)]
     recorders = [fit(model, batches(3)) for model in models]
     for whole, parts in zip(models[0].parameters(), models[1].parameters()):
         torch.testing.assert_close(whole, parts, atol=1e-6, rtol=1e-5)
@@ -134,8 +134,8 @@ def test_free_bits_over_the_batch_are_the_published_formula_with_its_gradients()
 
 
 def test_free_bits_over_the_batch_know_no_parts_of_a_batch():
-    with pytest.raises(ValueError, match=r"accumulate must be 1 with free_bits_over=batch, .*, got 4"):
-        small(free_bits=0.1, free_bits_over="batch", accumulate=4)
+    with pytest.raises(ValueError, match=r"accumulate must be 1 with model\.free_bits_over=batch .*, got 4"):
+        small(free_bits=0.1, free_bits_over="batch").arrange(4)
     with pytest.raises(ValueError, match="free_bits_over must be image or batch, got 'sample'"):
         small(free_bits=0.1, free_bits_over="sample")
 

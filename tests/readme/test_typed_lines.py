@@ -1,5 +1,6 @@
 """Every line of the README and of docs/ is either run by a test as it stands, or listed with the reason why not."""
 
+import re
 import shlex
 
 import pytest
@@ -11,6 +12,7 @@ from genexp.commands.launch import _source
 from genexp.commands.reproduce import as_hydra_has_it
 from genexp.config.check import problems_of
 from genexp.config.compose import compose, initialised
+from genexp.config.composition_errors import options
 
 ELSEWHERE = {
     "pip install uv": "the registry is not asked by tests; .ci/run does it where uv is missing",
@@ -18,6 +20,8 @@ ELSEWHERE = {
     "pip install -e . -c constraints.txt": ".ci/run installs a wheel under the same constraints and runs it",
     "uv run pytest": "these tests",
     "wandb sync": "a mention of the command below",
+    "genexp train model=vae +callbacks.early._target_=lightning.pytorch.callbacks.EarlyStopping "
+    "+callbacks.early.monitor=fd +callbacks.early.patience=3": "test_habits trains it, tiny",
     "wandb sync outputs/quickstart/.../wandb/offline-run-20261128_060326-5asgudmn": "W&B's server",
     "genexp evaluate": "a mention of the command",
     "genexp reproduce": "a mention of the command",
@@ -44,6 +48,14 @@ def test_every_choice_of_the_table_of_words_is_run_or_has_a_reason_why_not():
     offered = {(line, choice) for line, listed in choices() for choice in listed}
     assert offered == set(CHOICES) | set(NO_CHOICES)
     assert set(CHOICES) & set(NO_CHOICES) == set()
+
+
+@pytest.mark.parametrize("group", ["model", "data", "trainer", "logger", "debug"])
+def test_the_table_of_words_has_every_choice_that_there_is(group):
+    """Those of data that only serve another choice are left to `genexp info`."""
+    (row,) = [f"{line} {' '.join(listed)}" for line, listed in choices() if f"genexp train {group}=" in line]
+    missing = {each for each in options(group) if "/" not in each and not re.search(rf"\b{each}\b", row)}
+    assert missing <= {"one_pair", "content_style"}
 
 
 def test_every_python_snippet_is_run_or_shows_a_form():

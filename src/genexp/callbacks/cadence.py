@@ -97,7 +97,18 @@ class LogTerms(Callback):
 
 
 def publish(trainer: Trainer, images_seen: int, values: dict[str, float]) -> None:
-    """Hand values to every logger and to whatever monitors them, on the one x-axis of images seen."""
-    trainer.callback_metrics.update({name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()})
+    """Hand values to every logger and to whatever monitors them, on the one x-axis of images seen.
+
+    What an evaluation measures can be monitored by its short name too, as `fd` for `fd/digits_classifier@42f2cb7d`.
+    """
+    short = {name.partition("/")[0]: value for name, value in values.items() if not name.startswith(("train/", "val/"))}
+    monitored = {name: torch.tensor(value, dtype=torch.float64) for name, value in (short | values).items()}
+    trainer.callback_metrics.update(monitored)
     for logger in trainer.loggers:
         logger.log_metrics(values, step=images_seen)
+
+
+def published(trainer: Trainer) -> dict[str, float]:
+    """The newest of all published values by their whole names."""
+    short = {name.partition("/")[0] for name in trainer.callback_metrics if "/" in name}
+    return {name: float(value) for name, value in trainer.callback_metrics.items() if name not in short}

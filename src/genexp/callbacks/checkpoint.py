@@ -12,7 +12,7 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from genexp.callbacks.cadence import crossed
+from genexp.callbacks.cadence import crossed, published
 from genexp.callbacks.stored import StoredCheckpoint
 from genexp.callbacks.trainee import Trainee
 from genexp.files.json_records import require_shape
@@ -134,7 +134,7 @@ class Checkpoints(Checkpoint):
     def _monitored(self, trainer: Trainer) -> tuple[str, float] | None:
         if self.monitor is None:
             return None
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values = published(trainer)
         found = [name for name in sorted(values) if name == self.monitor or name.split("/")[0] == self.monitor]
         if not found:
             known = ", ".join(sorted(values)) or "nothing"

@@ -7,6 +7,7 @@ from typing import Any
 from lightning import Callback, Trainer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from genexp.callbacks.cadence import published
 from genexp.callbacks.trainee import Trainee
 from genexp.terminal import console, duration
 
@@ -87,7 +88,7 @@ class ImageProgress(Callback):
         self._measure(pl_module, time.monotonic())
         if trainer.is_global_zero:
             self._show(trainer, pl_module)
-            values = {k: float(v) for k, v in trainer.callback_metrics.items() if not k.startswith("train/")}
+            values = {k: v for k, v in published(trainer).items() if not k.startswith("train/")}
             line = "  ".join(f"{name} {value:.4g}" for name, value in sorted(values.items()))
             self._say(f"evaluation at {pl_module.images_seen:,} images  {line}")
 

@@ -22,7 +22,9 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments[0] in ("-h", "--help") else 2
     import torch
 
+    from genexp.commands.usage import keys_of, own_choices
     from genexp.config.compose import compose, conf_dir
+    from genexp.config.composition_errors import options
     from genexp.hardware import cpu_features, devices, precision_of
     from genexp.runs.provenance import git_state, versions
 
@@ -41,6 +43,9 @@ def main(arguments: list[str]) -> int:
         path = Path(paths[key]).expanduser().resolve()
         rows.append((key, f"{path}{'' if path.exists() else ' (not there yet)'}"))
     rows.append(("W&B mode", os.environ.get("WANDB_MODE", "offline")))
+    groups, _ = keys_of(conf_dir() / "train.yaml")
+    for group in sorted(groups.keys() - {"paths"}):
+        rows.append((f"{group}=", ", ".join((options if group == "experiment" else own_choices)(group))))
     print_table(rows)
     return 0
 

@@ -45,7 +45,9 @@ def usage(path: Path) -> str:
     if "model" in {name for name, _, _ in _entries(defaults)}:
         folders = sorted(each for each in (path.parent / "model").rglob("*") if list(each.glob("*.yaml")))
         names = [str(each.relative_to(path.parent)) for each in folders]
-        parts.append("\n".join(["parts of a model", *(f"  {name:<32}{', '.join(_own(name))}" for name in names)]))
+        parts.append(
+            "\n".join(["parts of a model", *(f"  {name:<32}{', '.join(own_choices(name))}" for name in names)])
+        )
         parts.append("Values of groups are values, too: training.max_images=30_000, model.network.width=64.")
     parts.append("--cfg job prints the whole configuration, --hydra-help what Hydra itself takes.")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -66,10 +68,10 @@ def _described(key: str, value: str, text: str) -> list[str]:
 
 
 def _group(key: str, value: str, text: str) -> list[str]:
-    choices = textwrap.wrap(", ".join(_own(key) if key == "model" else options(key)), _WIDTH - _INDENT)
+    choices = textwrap.wrap(", ".join(own_choices(key) if key == "model" else options(key)), _WIDTH - _INDENT)
     return [*_described(key, value, text), *(" " * _INDENT + line for line in choices)]
 
 
-def _own(group: str) -> list[str]:
+def own_choices(group: str) -> list[str]:
     """The choices that lie in the group's own folder; those below are of its parts."""
     return [each for each in options(group) if "/" not in each]

@@ -44,6 +44,9 @@ TRAINER: dict[str, Rule] = {
 }
 """Arguments of lightning.Trainer, as far as families with optimisers of their own take them."""
 
+READ_OF_TRAINER = ("accelerator", "devices", "precision", "strategy")
+"""Arguments that are settled for a machine before the trainer is built."""
+
 _NOT_NEGATIVE = number(0)
 _BELOW_ONE = number(0, below=1)
 

@@ -56,9 +56,9 @@ def is_of_null_group(error: Exception) -> bool:
 
 
 def options(group: str) -> list[str]:
-    """The choices of a group, nested ones as `folder/name`."""
+    """The choices of a group, nested ones as `folder/name`; what begins with _ is what several of them share."""
     root = conf_dir() / group
-    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
+    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("[!_]*.yaml"))
 
 
 def _unknown_key(cause: ConfigAttributeError | ConfigKeyError, overrides: list[str]) -> Problem:
@@ -74,6 +74,8 @@ def _unknown_key(cause: ConfigAttributeError | ConfigKeyError, overrides: list[s
     if above and not siblings:
         return Problem(key, f"does not exist, {above} has no keys{hint_of(key)}")
     where = f" in {above}" if above else ""
+    if told := hint_of(key):
+        return Problem(key, f"does not exist{where}{told}")
     hint = key_hint(typed, key, siblings, parent._get_root())
     return Problem(key, f"does not exist{where}{hint} (+{typed} adds a new key)")
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from genexp.config.problems import Problem
-from genexp.config.rules import shown
+from genexp.files.json_records import shown
+from genexp.hardware import usable_cores
+from genexp.terminal import counted
 
 _NODES = ("nvidia*", "nvhost*", "nvgpu*", "dxg", "kfd")
 """Files in /dev of which there is one at least on Linux where CUDA or ROCm has a GPU."""
@@ -75,5 +77,8 @@ def _of_gpus(devices: Any, count: int) -> Iterator[Problem]:
 def _of_cpu(devices: Any, precision: Any) -> Iterator[Problem]:
     if isinstance(devices, list) or (devices != "auto" and (not str(devices).isdigit() or int(devices) < 1)):
         yield Problem("trainer.devices", f"must be a number of processes on the CPU, got {shown(devices)}")
+    elif devices != "auto" and int(devices) > max(2, usable_cores()):  # two, to try out what several do
+        rule = f"must be at most {max(2, usable_cores())}, as this machine has {counted(usable_cores(), 'core')}"
+        yield Problem("trainer.devices", f"{rule}, got {shown(devices)}")
     if str(precision) in ("16", "16-mixed"):
         yield Problem("trainer.precision", f"must be 32-true or bf16-mixed on the CPU, got {shown(precision)}")

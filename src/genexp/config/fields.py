@@ -10,20 +10,8 @@ from pathlib import PurePath
 from typing import Any
 
 from genexp.config.problems import Problem
-from genexp.config.rules import (
-    Rule,
-    anything,
-    either,
-    flag,
-    list_of,
-    mapping_of,
-    number,
-    one_of,
-    optional,
-    shown,
-    text,
-    whole,
-)
+from genexp.config.rules import Rule, anything, either, flag, list_of, mapping_of, number, one_of, optional, text, whole
+from genexp.files.json_records import shown
 
 MOST_THREADS = max(256, 4 * (os.cpu_count() or 1))
 """Threads beyond this help nobody; some hundred thousand end the process by a signal."""
@@ -151,13 +139,20 @@ SECTIONS: dict[str, dict[str, Rule]] = {
         "log_every": whole(1),
         "monitor": optional(TEXT),
         "monitor_mode": one_of("auto", "min", "max"),
+        "accumulate": whole(1),
+        "compile": FLAG,
+        "channels_last": FLAG,
     },
     "paths": {"outputs": TEXT, "data": TEXT, "cache": TEXT},
 }
 """Mappings without a `_target_`, and what they hold."""
 
+SWITCHES = ("accumulate", "compile", "channels_last")
+"""Keys of `training` that say how a batch is gone about."""
+
 GROUPS = {name: PART for name in ("data", "model", "trainer", "training", "paths")}
-"""Groups of `genexp train` that are never null."""
+GROUPS |= {name: optional(PART) for name in ("callbacks", "sampler", "extractor")}
+"""Groups of `genexp train` that are always there, and whether they may be null."""
 
 _ACCOUNT = optional(either(TEXT, whole()))
 
@@ -200,8 +195,14 @@ SETTINGS: dict[str, dict[str, Rule]] = {
 HINTS = {
     "sampler.guidance": "it is a group now, as in sampler/guidance=classifier_free sampler.guidance.scale=2",
     "sampler.guidance.scale": "sampler/guidance=classifier_free has one",
-    "trainer.accumulate_grad_batches": "model.accumulate splits batches",
-    "trainer.gradient_clip_val": "model.clip limits gradients",
+    "trainer.accumulate_grad_batches": "training.accumulate splits every batch",
+    "trainer.gradient_clip_val": "model.clip limits the norm of gradients",
+    "trainer.gradient_clip_algorithm": "model.clip limits the norm of gradients",
+    "trainer.callbacks": "callbacks.<name> are those of a run, and +callbacks.<name>._target_=... adds one",
+    "trainer.logger": "logger=... chooses them",
+    "trainer.default_root_dir": "paths.outputs is where runs go, and run_dir where one goes",
+    "trainer.fast_dev_run": "debug=fast is that",
+    "ckpt_path": "resume=... continues a run",
 }
 """What does what a refused key was meant to do."""
 

@@ -28,13 +28,14 @@ def node_problems(plain: Any, unsound: set[str], here: bool) -> list[Problem]:
     nodes = {key: value for key, value in plain.items() if _builds(value)} if isinstance(plain, dict) else {}
     if not nodes:
         return problems
-    from genexp.config.trial import misfits, on_trial, settings
+    from genexp.config.agreement import disagreements
+    from genexp.config.trial import misfits, on_trial
 
     with on_trial() as trial:
         for key, value in nodes.items():
             if key not in ("trainer", "logger"):
                 trial.build(value, key, unsound)
-        return [*problems, *trial.problems, *misfits(trial, plain), *settings(plain, unsound)]
+        return [*problems, *trial.problems, *misfits(trial, plain), *disagreements(trial, plain, unsound)]
 
 
 def _outermost(problems: list[Problem]) -> list[Problem]:

@@ -1,5 +1,6 @@
 """Paths and texts as values of overrides: they arrive as they were typed, whatever Hydra's grammar makes of them."""
 
+import random
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -42,14 +43,28 @@ def text_quoted(argument: str, several: bool = False) -> str:
     if not equals or key.startswith("-"):
         return argument
     if is_text(key):
-        choices = re.fullmatch(r"\s*choice\s*\((.*)\)\s*", value, re.DOTALL) if several else None
-        value = choices[1] if choices else value  # inside a function Hydra forgets quotes
+        value = _in_order(value) if several else value
         parts = list(parts_of(value)) if several or holds_words(key) else []
         return f"{key}={','.join(_element(each) for each in parts) if len(parts) > 1 else _element(value)}"
     inside = value.strip()
     if inside.startswith("{") and inside.endswith("}"):
         return f"{key}={_mapping(key, inside)}"
     return argument
+
+
+def _in_order(value: str) -> str:
+    """`sort(b,a)` as `a,b`, and likewise shuffle and choice: inside a function Hydra forgets quotes."""
+    function = re.fullmatch(r"\s*(choice|shuffle|sort)\s*\((.*)\)\s*", value, re.DOTALL)
+    parts = list(parts_of(function[2])) if function else []
+    options = {each.replace(" ", "").lower() for each in parts if re.match(r"reverse\s*=", each)}
+    parts = [each for each in parts if each.replace(" ", "").lower() not in options]
+    if not parts or any(_FUNCTION.fullmatch(each) or re.match(r"list\s*=|\[", each) for each in parts):
+        return value
+    if function[1] == "sort":
+        parts.sort(key=unquoted, reverse="reverse=true" in options)
+    if function[1] == "shuffle":
+        random.SystemRandom().shuffle(parts)
+    return ",".join(parts)
 
 
 def _mapping(key: str, text: str) -> str:

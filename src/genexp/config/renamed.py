@@ -3,7 +3,12 @@
 import re
 from typing import Any
 
-RENAMED = {"model.likelihood": "model.reconstruction"}
+RENAMED = {
+    "model.likelihood": "model.reconstruction",
+    "model.accumulate": "training.accumulate",
+    "model.compile": "training.compile",
+    "model.channels_last": "training.channels_last",
+}
 """Dotted keys of the configuration by their earlier names; the group of a part has the name of its key.
 
 What they mean for the weights in a checkpoint a family says itself (`renamed_modules`).
@@ -21,12 +26,9 @@ MOVED = {
 def renamed(plain: dict[str, Any]) -> dict[str, Any]:
     """A recorded configuration with every key and class under its name of today."""
     for old, new in RENAMED.items():
-        above, _, name = old.rpartition(".")
-        node: Any = plain
-        for step in above.split("."):
-            node = node.get(step) if isinstance(node, dict) else None
-        if isinstance(node, dict) and name in node:
-            node[new.rpartition(".")[2]] = node.pop(name)
+        (before, name), (after, today) = (_place(plain, key) for key in (old, new))
+        if name in before:
+            after[today] = before.pop(name)
     return _with_todays_parts(plain)
 
 
@@ -59,6 +61,15 @@ def todays(override: str) -> list[str]:
         guided = ["sampler/guidance=classifier_free", f"sampler.guidance.scale={number[1]}"]
         return ["sampler/guidance=none"] if float(number[1]) == 1 else guided
     return [renamed_override(override)]
+
+
+def _place(plain: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+    """The mapping that holds a dotted key, empty where there is none, and the key's last word."""
+    above, _, name = key.rpartition(".")
+    node: Any = plain
+    for step in above.split("."):
+        node = node.get(step) if isinstance(node, dict) else None
+    return (node if isinstance(node, dict) else {}), name
 
 
 def renamed_override(override: str) -> str:

@@ -185,10 +185,3 @@ def part(kind: type, name: str) -> Rule:
 def on_disk(rule: Rule, place: OnDisk) -> Rule:
     """Text that also names something on this machine; that is not asked by `accepts`."""
     return replace(rule, places=(*rule.places, place))
-
-
-def shown(value: Any, longest: int = 80) -> str:
-    """A value for an error: in YAML's words, text in quotes, cut where it is long."""
-    words = {None: "null", True: "true", False: "false"}
-    told = words[value] if value is None or isinstance(value, bool) else repr(value)
-    return told if len(told) <= longest else f"{told[: longest - 3]}..."

@@ -49,6 +49,14 @@ UNSAFE = {
 """Classes of allowed packages that read any pickle. CIFAR's files must have the published digests first."""
 
 
+BESIDE_OURS = {
+    "WeightAveraging": "averages weights beside callbacks.averaging, which draws, evaluates and keeps what it averages",
+    "StochasticWeightAveraging": "averages weights beside callbacks.averaging, and sets rates that optimisers have",
+    "GradientAccumulationScheduler": "gathers gradients of several batches, while training.accumulate splits one",
+}
+"""Callbacks of Lightning that would do again what a run does already, and change its result without a word."""
+
+
 def require_allowed(target: str, where: str) -> None:
     """Refuse a `_target_` by which a configuration could run code that is not a part.
 
@@ -79,6 +87,10 @@ def require_allowed(target: str, where: str) -> None:
         return
     if reason := UNSAFE.get(f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"):
         raise ValueError(f"{where}._target_ must name no class that reads pickles, got {target!r}, which {reason}")
+    if inspect.isclass(found) and (reason := next(filter(None, map(_beside_ours, found.__mro__)), None)):
+        raise ValueError(
+            f"{where}._target_ must name no callback that repeats one of genexp, got {target!r}: it {reason}"
+        )
     package = target.rpartition(".")[0] if target == prefix else prefix.rstrip(".")
     module = getattr(found, "__module__", None)
     here = f"{module}.".startswith(f"{package}.")
@@ -89,6 +101,10 @@ def require_allowed(target: str, where: str) -> None:
             f"{where}._target_ must name {wanted} that {package} defines, got {target!r}, a {kind}"
             f"{f' of {module}' if module else ''}"
         )
+
+
+def _beside_ours(base: type) -> str | None:
+    return BESIDE_OURS.get(base.__name__) if base.__module__.startswith("lightning.pytorch.callbacks.") else None
 
 
 def _begins(target: str, prefix: str) -> bool:

@@ -7,24 +7,22 @@ and without those that read files, download, or start something.
 import inspect
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from genexp.config.compose import conf_dir
 from genexp.config.interpolations import MISSING, UNKNOWN
-from genexp.config.monitor import monitored
-from genexp.config.problems import Problem, did_you_mean
-from genexp.config.rules import shown
+from genexp.config.problems import Problem
 from genexp.config.signatures import parameters_of
 from genexp.config.targets import locate
 from genexp.contracts import ImageMap, Sampler
+from genexp.files.json_records import shown
 from genexp.files.yaml_records import read_yaml
 
 _TRIED = ("genexp.", "torch.optim.", "torch.nn.", "torchvision.transforms.")
@@ -181,53 +179,6 @@ def _samplers_for(model: Any) -> Iterator[str]:
         with suppress(TypeError, ValueError):
             sampler.require(model.source())
             yield path.stem
-
-
-def settings(plain: dict[str, Any], unsound: set[str]) -> Iterator[Problem]:
-    """What sections of a training configuration say that does not go together.
-
-    Args:
-        plain: The configuration as plain containers.
-        unsound: Keys that are known to be wrong; what depends on their sections is not looked at.
-    """
-    sound = {"data", "model", "trainer", "training", "metrics", "callbacks"} - {key.split(".")[0] for key in unsound}
-    sound = {key for key in sound if isinstance(plain.get(key), dict)}
-    if "trainer" in sound:
-        yield from _of_strategy(plain["trainer"])
-    if {"data", "model"} <= sound:
-        classes, given = plain["data"].get("num_classes"), plain["model"].get("num_classes")
-        if isinstance(given, int) and given != classes:
-            rule = "null for data without classes" if classes is None else f"null or {classes} as in data.num_classes"
-            yield Problem("model.num_classes", f"must be {rule}, got {given}", of_value=True)
-        shape, given = plain["data"].get("shape"), plain["model"].get("image_shape")
-        if isinstance(given, list) and isinstance(shape, list) and given != shape:
-            yield Problem("model.image_shape", f"must be {shape} as in data.shape, got {given}", of_value=True)
-    if {"training", "metrics", "callbacks"} <= sound:
-        yield from _told(lambda: monitored(OmegaConf.create(plain)), "training.monitor")
-
-
-def _of_strategy(trainer: dict[str, Any]) -> Iterator[Problem]:
-    from lightning.pytorch.strategies import StrategyRegistry
-
-    from genexp.config.strategy import require_safe_strategy
-
-    strategy = trainer.get("strategy", "auto")
-    known = ["auto", *StrategyRegistry.available_strategies()]
-    if isinstance(strategy, str) and strategy not in known:
-        yield Problem(
-            "trainer.strategy", f"must be a strategy of Lightning, got {strategy!r}{did_you_mean(strategy, known)}"
-        )
-    else:
-        yield from _told(lambda: require_safe_strategy(strategy, trainer.get("devices", 1)), "trainer.strategy")
-
-
-def _told(check: Callable[[], None], key: str) -> Iterator[Problem]:
-    """What a check refuses, at the key that its message begins with, or at `key`."""
-    try:
-        check()
-    except ValueError as error:
-        word, _, rest = str(error).partition(" ")
-        yield Problem(word, rest) if "." in word else Problem(key, rest or word)
 
 
 def _holds_stand_in(value: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from genexp.config.arguments import TRAINER
+from genexp.config.arguments import READ_OF_TRAINER, TRAINER
 from genexp.config.compose import conf_dir
 from genexp.config.devices import device_problems
 from genexp.config.fields import COMMANDS, GROUPS, SECTIONS, SETTINGS, refusal_of
@@ -89,17 +89,15 @@ def find_problems(
     return _with_origins(problems, origins)
 
 
-_ALWAYS = ("model", "data", "trainer", "training", "callbacks", "sampler", "extractor", "paths", "seed", "threads")
-_ALWAYS_OF_TRAINER = ("accelerator", "devices", "precision", "strategy")
-
-
 def _taken_away(name: str, typed: list[str] | None) -> Iterator[Problem]:
-    """What `~key` may not delete."""
-    for each in typed or [] if name == "train" else []:
+    """What `~key` may not delete: what the tables of rules give no null for, and what other keys are made from."""
+    needed = {key for key, rule in COMMANDS[name].items() if not rule.accepts(None)}
+    if name == "train":
+        needed |= {*GROUPS, *(f"{section}.{key}" for section, rules in SECTIONS.items() for key in rules)}
+        needed |= {f"trainer.{key}" for key in READ_OF_TRAINER}
+    for each in typed or []:
         key = each.removeprefix("~").split("=")[0]
-        root, _, rest = key.partition(".")
-        needed = key in _ALWAYS or root == "training" or (root == "trainer" and rest in _ALWAYS_OF_TRAINER)
-        if each.startswith("~") and needed:
+        if each.startswith("~") and key in needed:
             yield Problem(key, f"must be set, and {each} takes it away", "the command line")
 
 

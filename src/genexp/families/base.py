@@ -1,7 +1,7 @@
 """What all generator families share: optimiser steps, counters in images, named terms, and repeatable seeds."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from lightning import LightningModule
@@ -23,11 +23,6 @@ class Family(LightningModule):
     Optimisation is manual in every family, so that gradient accumulation, clipping and learning-rate ramps are one
     piece of code. `images_seen` and `batches` count data, never optimiser steps: Lightning's `global_step` advances
     once per optimiser and is not used.
-
-    Args:
-        accumulate: Micro-batches that every batch is split into; the optimiser still steps once a batch.
-        compile: Compile the networks with `torch.compile`.
-        channels_last: Keep convolution weights and images in channels-last memory order.
     """
 
     averaged_modules: tuple[str, ...] = ("network",)
@@ -36,14 +31,13 @@ class Family(LightningModule):
     renamed_modules: ClassVar[dict[str, str]] = {}
     """Sub-modules of today by the names that they have in checkpoints of earlier versions."""
 
-    def __init__(self, accumulate: int = 1, compile: bool = False, channels_last: bool = False) -> None:
+    needs_whole_batches: str | None = None
+    """The setting by which means are over a whole batch, which cannot be split then; or None."""
+
+    def __init__(self) -> None:
         super().__init__()
-        if accumulate < 1:
-            raise ValueError(f"accumulate must be at least 1 micro-batch, got {accumulate}")
         self.automatic_optimization = False
-        self.accumulate = accumulate
-        self.compile_networks = compile
-        self.channels_last = channels_last
+        self.accumulate, self.compile_networks, self.channels_last = 1, False, False
         self.images_seen = 0
         self.batches = 0
         self.seed = 0
@@ -51,6 +45,24 @@ class Family(LightningModule):
         self.terms = TermLog()
         self._updates: dict[str, Update] = {}
         self._held_out = HeldOutMeans()
+
+    def arrange(self, accumulate: int = 1, compile: bool = False, channels_last: bool = False) -> Self:
+        """Settle how a batch is gone about; what is learned stays the same, up to rounding.
+
+        Args:
+            accumulate: Micro-batches that every batch is split into; the optimiser still steps once a batch.
+            compile: Compile the networks with `torch.compile`.
+            channels_last: Keep convolution weights and images in channels-last memory order.
+
+        Raises:
+            ValueError: `accumulate` is below 1, or above it for a family that needs whole batches.
+        """
+        if accumulate < 1:
+            raise ValueError(f"accumulate must be at least 1 micro-batch, got {accumulate}")
+        if self.needs_whole_batches is not None and accumulate > 1:
+            raise ValueError(f"accumulate must be 1 with {self.needs_whole_batches} (whole batches), got {accumulate}")
+        self.accumulate, self.compile_networks, self.channels_last = accumulate, compile, channels_last
+        return self
 
     # What a family provides
 
@@ -128,8 +140,7 @@ class Family(LightningModule):
 
     def optimizer(self, name: str) -> Any:
         """The optimiser of the update `name`, wrapped by Lightning."""
-        made = self.optimizers()
-        return made[list(self._updates).index(name)] if isinstance(made, list) else made
+        return _as_list(self.optimizers())[list(self._updates).index(name)]
 
     def _set_learning_rate(self, name: str, optimizer: Any) -> None:
         factor = self._updates[name].learning_rate(self.images_seen)

@@ -20,9 +20,6 @@ class Classifier(Family):
         learning_rate: Factor on the optimiser's learning rate as a function of images seen.
         label_smoothing: Probability spread evenly over the classes in the target, in [0, 1).
         clip: Largest gradient norm, or None.
-        accumulate: Micro-batches that every batch is split into.
-        compile: Compile the network.
-        channels_last: Keep convolution weights and images in channels-last memory order.
 
     Raises:
         ValueError: `label_smoothing` lies outside [0, 1).
@@ -37,11 +34,8 @@ class Classifier(Family):
         learning_rate: Ramp = Constant(),
         label_smoothing: float = 0.0,
         clip: float | None = None,
-        accumulate: int = 1,
-        compile: bool = False,
-        channels_last: bool = False,
     ) -> None:
-        super().__init__(accumulate=accumulate, compile=compile, channels_last=channels_last)
+        super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must lie in [0, 1), got {label_smoothing}")
         self.network, self.label_smoothing = network, label_smoothing

@@ -32,9 +32,6 @@ class Diffusion(Family):
         clip: Largest global gradient norm of the loss averaged over pixels, or None.
         num_classes: Number of classes, or None for an unconditional model.
         label_dropout: Share of training labels replaced by "no class", in [0, 1).
-        accumulate: Micro-batches a batch.
-        compile: Compile the network.
-        channels_last: Keep convolutions in channels-last memory order.
 
     Raises:
         ValueError: `label_dropout` lies outside [0, 1), or prediction and schedule do not fit.
@@ -54,11 +51,8 @@ class Diffusion(Family):
         clip: float | None = 1.0,
         num_classes: int | None = None,
         label_dropout: float = 0.1,
-        accumulate: int = 1,
-        compile: bool = False,
-        channels_last: bool = False,
     ) -> None:
-        super().__init__(accumulate=accumulate, compile=compile, channels_last=channels_last)
+        super().__init__()
         if not 0 <= label_dropout < 1:
             raise ValueError(f"label_dropout must lie in [0, 1), got {label_dropout}")
         self.network = network

@@ -33,9 +33,6 @@ class GAN(Family):
         critic_steps: Critic steps for one generator step, at least 1.
         clip: Largest global gradient norm of either player, or None.
         num_classes: Number of classes if both networks are class-conditional, else None: labels are then not used.
-        accumulate: Micro-batches a batch. Equal to the full batch unless a network has batch or spectral norm.
-        compile: Compile generator and critic; penalties always run uncompiled.
-        channels_last: Keep convolution weights and images in channels-last memory order.
     """
 
     averaged_modules = ("generator",)
@@ -51,18 +48,12 @@ class GAN(Family):
         critic_steps: int = 1,
         clip: float | None = None,
         num_classes: int | None = None,
-        accumulate: int = 1,
-        compile: bool = False,
-        channels_last: bool = False,
     ) -> None:
-        super().__init__(accumulate, compile, channels_last)
+        super().__init__()
         if critic_steps < 1:
             raise ValueError(f"critic_steps must be at least 1 for each generator step, got {critic_steps}")
-        if critic.objective.scope == "batch" and accumulate > 1:
-            raise ValueError(
-                "accumulate must be 1 with critic.objective.pairing=relativistic_average, whose means are over the "
-                f"whole batch, got {accumulate}"
-            )
+        if critic.objective.scope == "batch":
+            self.needs_whole_batches = "model.critic.objective.pairing=relativistic_average"
         self.generator = generator
         self.critic = critic
         self.critic_steps = critic_steps

@@ -21,9 +21,6 @@ class Likelihood(Family):
         learning_rate: Factor on the optimiser's learning rate as a function of images seen.
         clip: Largest global gradient norm, in nats, or None.
         num_classes: Number of labels that the density is conditioned on, or None.
-        accumulate: Micro-batches of a batch.
-        compile: Compile the density.
-        channels_last: Keep images in channels-last memory order.
 
     Raises:
         TypeError: `density` is none.
@@ -38,11 +35,8 @@ class Likelihood(Family):
         learning_rate: Ramp = Constant(),
         clip: float | None = None,
         num_classes: int | None = None,
-        accumulate: int = 1,
-        compile: bool = False,
-        channels_last: bool = False,
     ) -> None:
-        super().__init__(accumulate, compile, channels_last)
+        super().__init__()
         if not isinstance(density, Density):
             raise TypeError(f"density must have levels, exact, observe and log_prob, got {type(density).__name__}")
         self.density, self.num_classes = density, num_classes

@@ -60,11 +60,8 @@ class StyleOptimisation(Family):
         init: str = "content",
         measured_layers: Sequence[str] | None = None,
         learning_rate: Ramp = Constant(),
-        accumulate: int = 1,
-        compile: bool = False,
-        channels_last: bool = False,
     ) -> None:
-        super().__init__(accumulate, compile, channels_last)
+        super().__init__()
         if init not in ("content", "style", "noise"):
             raise ValueError(f"init must be content, style or noise, got {init}")
         self.objective = StyleObjective(

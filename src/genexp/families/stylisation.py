@@ -65,11 +65,8 @@ class StyleNetwork(Family):
         measured_layers: Sequence[str] | None = None,
         learning_rate: Ramp = Constant(),
         clip: float | None = None,
-        accumulate: int = 1,
-        compile: bool = False,
-        channels_last: bool = False,
     ) -> None:
-        super().__init__(accumulate, compile, channels_last)
+        super().__init__()
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha must lie in [0, 1], got {alpha}")
         self.objective = StyleObjective(

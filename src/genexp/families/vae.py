@@ -44,9 +44,6 @@ class VAE(Family):
         learning_rate: Factor on the optimiser's learning rate as a function of images seen.
         clip: Largest global gradient norm, or None.
         num_classes: Number of labels the networks are conditioned on, or None.
-        accumulate: Micro-batches of a batch.
-        compile: Compile the networks.
-        channels_last: Keep images in channels-last memory order.
     """
 
     renamed_modules: ClassVar[dict[str, str]] = {"likelihood": "reconstruction"}
@@ -64,21 +61,16 @@ class VAE(Family):
         learning_rate: Ramp = Constant(),
         clip: float | None = None,
         num_classes: int | None = None,
-        accumulate: int = 1,
-        compile: bool = False,
-        channels_last: bool = False,
     ) -> None:
-        super().__init__(accumulate, compile, channels_last)
+        super().__init__()
         if latent_size < 1:
             raise ValueError(f"latent_size must be at least 1, got {latent_size}")
         if free_bits is not None and free_bits < 0:
             raise ValueError(f"free_bits must not be negative, got {free_bits}")
         if free_bits_over not in ("image", "batch"):
             raise ValueError(f"free_bits_over must be image or batch, got {free_bits_over!r}")
-        if free_bits is not None and free_bits_over == "batch" and accumulate > 1:
-            raise ValueError(
-                f"accumulate must be 1 with free_bits_over=batch, whose mean is over the whole batch, got {accumulate}"
-            )
+        if free_bits is not None and free_bits_over == "batch":
+            self.needs_whole_batches = "model.free_bits_over=batch"
         self.encoder, self.decoder, self.reconstruction = encoder, decoder, reconstruction
         self.latent_shape = (latent_size,)
         self.beta, self.free_bits, self.free_bits_over = beta, free_bits, free_bits_over

@@ -128,17 +128,20 @@ def _told(error: Any) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
     key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("constrained-", "function-")))
     rule = _WORDS.get(first["type"], first["msg"][:1].lower() + first["msg"][1:])
-    got = "" if first["type"] == "missing" else f", got {_short(first['input'])}"
+    got = "" if first["type"] == "missing" else f", got {shown(first['input'])}"
     return f"{key}: {rule}{got}" if key else f"{rule}{got}"
 
 
-def _short(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return f"{type(value).__name__} of {len(value)}"
+def shown(value: Any, longest: int = 80) -> str:
+    """A value for an error, in one line: in YAML's words, text in quotes, cut where it is long."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int) and abs(value) >= 10**40:
         return "a far larger one"
     text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    if len(text) > longest and isinstance(value, dict | list):
+        return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

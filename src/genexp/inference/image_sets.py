@@ -10,7 +10,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.callbacks.evaluate import image_set
-from genexp.config.compose import SPLITS, compose, conf_dir, data_name
+from genexp.config.compose import SPLITS, compose, data_name
+from genexp.config.composition_errors import options
 from genexp.config.instantiate import build
 from genexp.evaluation.folder import PictureFolder
 from genexp.evaluation.images import ImageSet
@@ -58,7 +59,7 @@ def open_side(text: str, known: Mapping[str, DictConfig], device: Any, num: int 
         data = known[name] if name in known else _composed(name)
         return _sampled(_split(data, text.partition(":")[2] or "train", device), text, num, seed)
     if not Path(text).expanduser().is_dir():
-        names = ", ".join(sorted(path.stem for path in (conf_dir() / "data").glob("*.yaml")))
+        names = ", ".join(options("data"))
         raise FileNotFoundError(
             f"images must be a split ({', '.join(SPLITS)}), a data set ({names}) or a folder, got {text}"
         )

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ def find_run_folders(patterns: Iterable[str]) -> list[Path]:
 
     Args:
         patterns: Run folders, folders that hold runs at any depth, or glob patterns of either; `outputs/**` is all that
-            lies below `outputs`.
+            lies below `outputs`. Of a sweep's job the newest attempt counts, unless another is named.
 
     Raises:
         FileNotFoundError: a pattern matches nothing that exists.
@@ -21,8 +22,16 @@ def find_run_folders(patterns: Iterable[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for pattern in patterns:
         for start in _starts(pattern):
-            found |= dict.fromkeys(_below(start))
+            below = (each for each in _below(start) if str(each) == os.path.abspath(pattern) or not is_abandoned(each))
+            found |= dict.fromkeys(below)
     return sorted(found)
+
+
+def is_abandoned(folder: Path) -> bool:
+    """Whether a job of a sweep was begun anew in another folder, as `000_attempt2` beside `000`."""
+    name, _, attempt = folder.name.partition("_attempt")
+    further = f"{name}_attempt{int(attempt or 1) + 1}"
+    return bool(re.fullmatch(r"\d{3,}(_attempt\d+)?", folder.name)) and (folder.parent / further).is_dir()
 
 
 def looks_like_a_run(names: Iterable[str]) -> bool:

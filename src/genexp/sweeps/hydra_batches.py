@@ -74,7 +74,11 @@ class Batches(ABC):
     def launch(self, batch: Sequence[Sequence[str]]) -> list[JobReturn]:
         """Run one batch of jobs; those that an earlier command has finished are not run again."""
         _require_jobs(batch, list(self.config.hydra.overrides.task))
-        configs = [self.composed(overrides) for overrides in batch]
+        try:
+            configs = [self.composed(overrides) for overrides in batch]
+        except Exception:
+            self._discard_unopened()
+            raise
         self.open()
         jobs = [self.sweep.job_for(list(overrides)) for overrides in batch]
         self.sweep.save()
@@ -103,6 +107,13 @@ class Batches(ABC):
             self.sweep = SweepFolder(path, sys.argv[1:], _for_every_job(self.config), self.resume, self.trust)
             print(f"sweep     {shown_path(self.sweep.path)}", file=sys.stderr)
         return self.sweep
+
+    def _discard_unopened(self) -> None:
+        """Leave nothing of a sweep whose jobs do not compose; Hydra has written down what it was to be."""
+        path = Path(self.config.hydra.sweep.dir).resolve()
+        if self.sweep is None and path.is_dir() and [each.name for each in path.iterdir()] == ["multirun.yaml"]:
+            (path / "multirun.yaml").unlink()
+            path.rmdir()
 
     def composed(self, overrides: Sequence[str]) -> DictConfig:
         """A job's configuration as far as the pool reads it; values of other parts are left out, so jobs share it.

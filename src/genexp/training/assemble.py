@@ -9,6 +9,7 @@ from lightning import Callback, LightningDataModule, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.callbacks.continuation import Continuation, ResumePoint
+from genexp.config.fields import SWITCHES
 from genexp.config.instantiate import build, build_dict
 from genexp.config.strategy import require_safe_strategy
 from genexp.families.base import Family
@@ -52,6 +53,7 @@ def assemble(
     data = build(config.data)
     model = build(config.model)
     model.seed = config.seed
+    model.arrange(**{name: config.training[name] for name in SWITCHES})
     callbacks = build_dict(_with_paths(config.callbacks, folder))
     journal = Journal(folder.path)
     callbacks["continuation"] = Continuation(journal, point)

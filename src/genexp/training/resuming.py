@@ -128,7 +128,7 @@ def _equal(first: dict[str, Any], second: dict[str, Any]) -> bool:
 def _first_values(node: Any, seed: int) -> dict[str, Any]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build({key: value for key, value in node.items() if key != "compile"}).state_dict()
+        return build(node).state_dict()
 
 
 def _require_drawable(sampler: Any, source: Any) -> None:

@@ -1,0 +1,78 @@
+"""What sections of a training configuration say that does not go together, though each is sound by itself."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from genexp.config.fields import SWITCHES
+from genexp.config.monitor import monitored, value_directions
+from genexp.config.problems import Problem, did_you_mean
+from genexp.config.trial import Trial
+from genexp.files.json_records import shown
+
+
+def disagreements(trial: Trial, plain: dict[str, Any], unsound: set[str]) -> Iterator[Problem]:
+    """What sections of a training configuration say that does not go together.
+
+    Args:
+        trial: What was built.
+        plain: The configuration as plain containers.
+        unsound: Keys that are known to be wrong; what depends on their sections is not looked at.
+    """
+    sound = {"data", "model", "trainer", "training", "metrics", "callbacks"} - {key.split(".")[0] for key in unsound}
+    sound = {key for key in sound if isinstance(plain.get(key), dict)}
+    if "trainer" in sound:
+        yield from _of_strategy(plain["trainer"])
+    if {"data", "model"} <= sound:
+        classes, given = plain["data"].get("num_classes"), plain["model"].get("num_classes")
+        if isinstance(given, int) and given != classes:
+            rule = "null for data without classes" if classes is None else f"null or {classes} as in data.num_classes"
+            yield Problem("model.num_classes", f"must be {rule}, got {given}", of_value=True)
+        shape, given = plain["data"].get("shape"), plain["model"].get("image_shape")
+        if isinstance(given, list) and isinstance(shape, list) and given != shape:
+            yield Problem("model.image_shape", f"must be {shape} as in data.shape, got {given}", of_value=True)
+    if {"training", "metrics", "callbacks"} <= sound:
+        yield from _told(lambda: monitored(OmegaConf.create(plain)), "training.monitor")
+    if {"training", "model"} <= sound and "model" in trial.built:
+        switches = {name: plain["training"][name] for name in SWITCHES if name in plain["training"]}
+        yield from _told(lambda: trial.built["model"].arrange(**switches), "training.accumulate")
+    if {"metrics", "callbacks"} <= sound:
+        yield from _of_early_stopping(plain["callbacks"], plain["metrics"])
+
+
+def _of_early_stopping(callbacks: dict[str, Any], metrics: dict[str, Any]) -> Iterator[Problem]:
+    """Callbacks of Lightning that wait for a value which no run has end it by a traceback, after all of an epoch."""
+    known = ["val", "train", *value_directions(metrics)]
+    for name, node in callbacks.items():
+        if isinstance(node, dict) and str(node.get("_target_")).endswith(".EarlyStopping"):
+            monitor = node.get("monitor")
+            if str(monitor).split("/")[0] not in known:
+                names = ", ".join([*known[2:], "val/<term>", "train/<term>"])
+                yield Problem(
+                    f"callbacks.{name}.monitor", f"must be one of {names}, got {shown(monitor)}", of_value=True
+                )
+
+
+def _of_strategy(trainer: dict[str, Any]) -> Iterator[Problem]:
+    from lightning.pytorch.strategies import StrategyRegistry
+
+    from genexp.config.strategy import require_safe_strategy
+
+    strategy = trainer.get("strategy", "auto")
+    known = ["auto", *StrategyRegistry.available_strategies()]
+    if isinstance(strategy, str) and strategy not in known:
+        yield Problem(
+            "trainer.strategy", f"must be a strategy of Lightning, got {strategy!r}{did_you_mean(strategy, known)}"
+        )
+    else:
+        yield from _told(lambda: require_safe_strategy(strategy, trainer.get("devices", 1)), "trainer.strategy")
+
+
+def _told(check: Callable[[], None], key: str) -> Iterator[Problem]:
+    """What a check refuses, at the key that its message begins with, or at `key`."""
+    try:
+        check()
+    except ValueError as error:
+        word, _, rest = str(error).partition(" ")
+        yield Problem(word, rest) if "." in word else Problem(key, rest or word)
