@@ -1,6 +1,7 @@
-"""The house has floors: a file imports only from floors below its own (see CONTRIBUTING)."""
+"""The house has floors: a file imports only from floors below its own (see docs/architecture.md)."""
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -110,10 +111,20 @@ def test_a_command_begins_without_torch(name):
     assert not {each.split(".")[0] for each in imports(PACKAGE / f"{name}.py", top_level_only=True)} & HEAVY
 
 
-def test_the_page_of_the_house_shows_its_floors_as_they_are():
-    lines = (ROOT / "CONTRIBUTING.md").read_text().splitlines()
-    shown = [line.split("|")[2] for line in lines if line.startswith("| ") and line.split("|")[1].strip().isdigit()]
-    assert [{each.strip(" `") for each in line.split(",")} for line in shown] == [set(each) for each in FLOORS[::-1]]
+def test_the_drawing_of_the_house_shows_its_floors_as_they_are():
+    lines = (ROOT / "docs/architecture.md").read_text().split("```")[1].splitlines()
+    drawn = {int(line[:2]): set(line[4:58].strip().split(", ")) for line in lines if line[:2].strip()}
+    assert drawn == dict(enumerate(map(set, FLOORS)))
+    arrows = {pair for line in lines for pair in re.findall(r"(\w+) -> (\w+)", line)}
+    assert arrows == {(own, known) for own, names in WITHIN.items() for known in names}
+
+
+def test_every_file_that_the_page_of_the_house_names_is_there():
+    text = (ROOT / "docs/architecture.md").read_text()
+    named = {each for each in re.findall(r"`([\w/]+\.(?:py|yaml))`", text) if "/" in each}
+    missing = {each for each in named if not ((PACKAGE / each).is_file() or (ROOT / "conf" / each).is_file())}
+    assert len(named) > 30
+    assert not {each for each in missing if not (ROOT / each).is_file()}
 
 
 def module_graph(root):

@@ -89,7 +89,9 @@ RUN: dict[str, tuple[Check, str]] = {
     ),
     "genexp compare ablation=<name>": (says("compare.html"), ""),
     "genexp validate": (says("0 with problems"), ""),
+    "genexp evaluate run=outputs/pixelcnn_digits/<run> metrics=likelihood": (says("bits_per_dim", "nll"), ""),
     "genexp info": (says("torch"), ""),
+    "genexp info metrics": (says("bits_per_dim", "fd"), ""),
 }
 """Every line with what it must leave and what is typed after it to shorten it."""
 
@@ -100,6 +102,7 @@ TRAINER, LOGGER = "genexp train trainer=gpu trainer.precision=bf16-mixed", "gene
 DEBUG, RESUME = "genexp train debug=fast", "genexp train resume=auto"
 CHOICES: dict[tuple[str, str], tuple[Check, str]] = {
     **{(MODEL, name): (with_more_drawn(f"{name}_digits"), SHORT) for name in ("diffusion", "gan", "vae")},
+    (MODEL, "likelihood"): (trained("likelihood_digits"), SHORT),
     (MODEL, "style"): (trained("style_one_pair"), f"{STEPS} data.image_size=64"),
     (MODEL, "adain"): (trained("adain_content_style"), STEPS),
     (MODEL, "classifier"): (trained("classifier_digits", pictures=False), "training.max_images=640"),
