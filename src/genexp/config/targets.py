@@ -18,6 +18,7 @@ ALLOWED = (
     "genexp.diffusion.",
     "genexp.evaluation.",
     "genexp.families.",
+    "genexp.inference.trained.",
     "genexp.latents.",
     "genexp.losses.",
     "genexp.networks.",

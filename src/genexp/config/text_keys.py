@@ -29,9 +29,20 @@ PLACES = frozenset(
 _OF_PARTS = PLACES | frozenset(
     [
         # names, labels and digests
-        *("account", "asset", "attribute", "classes", "constraint", "dataset", "digest", "entity", "group"),
+        *(
+            "account",
+            "asset",
+            "attribute",
+            "checkpoint",
+            "classes",
+            "constraint",
+            "dataset",
+            "digest",
+            "entity",
+            "group",
+        ),
         *("job_type", "layer", "layers", "model", "model_registry", "modules", "monitor", "name", "net", "notes"),
-        *("partition", "prefix", "project", "qos", "run_id", "study_name", "tags", "template", "unit"),
+        *("partition", "prefix", "project", "qos", "run", "run_id", "study_name", "tags", "template", "unit"),
         # words to choose from
         *("accelerator", "activation", "binarise", "conditioning", "content_layers", "fit", "free_bits_over"),
         *("gradient_clip_algorithm", "init", "interpolation", "largest", "last", "line_search_fn"),

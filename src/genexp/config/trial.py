@@ -26,13 +26,11 @@ from genexp.files.json_records import shown
 from genexp.files.yaml_records import read_yaml
 
 _TRIED = ("genexp.", "torch.optim.", "torch.nn.", "torchvision.transforms.")
-_NOT_TRIED = (
-    "genexp.tracking.",
-    "genexp.callbacks.checkpoint.",
+_NOT_TRIED = ("genexp.tracking.", "genexp.inference.", "genexp.networks.trained.", "genexp.callbacks.checkpoint.")
+_NOT_TRIED += (
     "genexp.evaluation.clip_extractor.",
     "genexp.evaluation.extractors.ClassifierFeatures",
     "genexp.evaluation.extractors.StackedDigits",
-    "genexp.networks.trained.",
 )
 """Prefixes of what has no side effects, and what of it has or takes long. What reads a file says so (`OnDisk`)."""
 

@@ -66,6 +66,7 @@ class Samples:
         if isinstance(self.sampler, DiffusionSampler):  # what a spacing means may change, the times may not
             times = [level.time for level in self.sampler.levels(self.source.schedule)]
             self._key["times"] = hashlib.sha256(json.dumps(times).encode()).hexdigest()
+            self._key["described"] = describe(self.sampler)  # with the digest of a model that guides
         self._seconds: list[float] = []
         self._drawn = 0
 

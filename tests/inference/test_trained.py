@@ -1,0 +1,52 @@
+"""A finished run as a part of another: a guide, named by its run and the digest of its weights."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import genexp
+from genexp.__main__ import main
+from genexp.config.check import problems_of
+from genexp.inference.trained import TrainedDenoiser
+
+STORED = Path(__file__).parents[1] / "earlier_runs"
+
+
+def test_it_denoises_as_the_run_does_and_knows_where_it_comes_from():
+    guide, run = TrainedDenoiser(str(STORED / "toy"), "raw"), genexp.load_run(STORED / "toy", "raw")
+    x_t, t = torch.randn(4, 2), torch.tensor([1, 10, 500, 1000])
+    assert torch.equal(guide(x_t, t), run.model.source()(x_t, t))
+    assert (guide.image_shape, guide.num_classes, guide.schedule.last) == ((2,), None, 1000)
+    assert (guide.run, guide.weights, guide.checkpoint) == (run.folder.record["id"], "raw", "best.ckpt")
+    with pytest.raises(ValueError, match=r"run must be of a diffusion model, got .*vae of VAE"):
+        TrainedDenoiser(str(STORED / "vae"))
+
+
+def test_a_run_is_guided_by_another(tmp_path, monkeypatch, capsys):
+    """At scale 1 the guide changes nothing; beyond, images are others, and their record and folder say by what."""
+    shutil.copytree(STORED / "toy", tmp_path / "toy")
+    shutil.copytree(STORED / "toy", tmp_path / "guide")
+    monkeypatch.chdir(tmp_path)
+    given = ["sampler/guidance=autoguidance", "sampler.guidance.guide.run=guide", "sampler.guidance.guide.weights=raw"]
+
+    def drawn(name, *typed):
+        monkeypatch.setattr(sys, "argv", ["genexp", "sample", "run=toy", "num=3", f"out={name}", *typed])
+        main()
+        return (tmp_path / name / "points.csv").read_text()
+
+    plain = drawn("plain")
+    assert drawn("same", *given, "sampler.guidance.scale=1") == plain
+    assert drawn("guided", *given) != plain
+    record = json.loads((tmp_path / "guided" / "sample.json").read_text())
+    assert record["sampler"]["guidance"]["guide"]["run"] == "guide"
+
+
+def test_the_guide_is_asked_for():
+    typed = ["sampler/guidance=autoguidance"]
+    assert problems_of("train", typed) == []
+    (told,) = problems_of("train", typed, here=True)
+    assert told == "sampler.guidance.guide.run: must be given"
