@@ -12,7 +12,7 @@ PACKAGE = ROOT / "src/genexp"
 FLOORS = (  # from the ground up; what stands on one floor knows nothing of its neighbours
     {"files", "hardware", "on_disk", "ranks", "startup", "terminal"},
     {"ramps", "tensors"},
-    {"contracts", "shipped"},
+    {"contracts", "sample_kinds", "shipped"},
     {"config", "data", "figures", "losses", "networks", "weights_files"},
     {"adversarial", "densities", "diffusion", "latents", "runs"},
     {"evaluation", "families", "pool", "reports", "sampling"},

@@ -12,7 +12,7 @@ from genexp.tensors import IndexedNoise
 class Batch(TypedDict, total=False):
     """What every data source yields: named tensors with the batch on axis 0."""
 
-    image: Tensor  # (B, C, H, W) float in [-1, 1]; (B, 2) for point data
+    image: Tensor  # (B, C, H, W) float in [-1, 1]; (B, 2) for point data; (B, T, C, H, W) for video of T frames
     label: Tensor  # (B,) int64 in [0, num_classes)
     index: Tensor  # (B,) int64, the position of each sample in its split
     group: Tensor  # (B,) int64, the part of its set that each sample is dealt into, for the jackknife

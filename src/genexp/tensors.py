@@ -84,7 +84,7 @@ class Grid:
     """Samples as one picture shows them.
 
     Args:
-        samples: Images (B, C, H, W) in [-1, 1], row by row, or points (B, 2).
+        samples: Images (B, C, H, W) or videos (B, T, C, H, W) in [-1, 1], row by row, or points (B, 2).
         columns: Images a row; None for the smallest square.
         across: Words above the columns; none for a picture without words.
         down: Words beside the rows.

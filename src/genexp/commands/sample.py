@@ -63,7 +63,7 @@ def sample(config: DictConfig) -> None:
 
 
 _RECORD = "sample.json"
-_PARTS = ("grid.png", "interpolation.png", "denoising.png", "images", "points.csv")
+_PARTS = ("grid.png", "interpolation.png", "denoising.png", "images", "videos", "points.csv")
 """What a drawing can consist of."""
 
 
@@ -76,30 +76,24 @@ def _how(node: DictConfig, config: DictConfig) -> list[str]:
 def _write(drawing: Any, images: Any, config: DictConfig, folder: Path) -> list[str]:
     """Write what was drawn; returns the names of files and folders."""
     from genexp.figures.samples import drawn
-    from genexp.tensors import Grid, to_uint8
+    from genexp.inference.saving import save_each
+    from genexp.sample_kinds import kind_of
+    from genexp.tensors import Grid
     from genexp.tracking.journal import save_png
 
     columns = config.columns or (drawing.num_classes if drawing.num_classes and drawing.num_classes <= 20 else None)
-    points = images.ndim == 2
-    pictures = {"grid.png": Grid(images, columns, plane=drawing.plane if points else None)}
-    if config.interpolate and drawing.has_start and not points:
+    pictured = kind_of(images.shape[1:]).pictured
+    pictures = {"grid.png": Grid(images, columns, plane=None if pictured else drawing.plane)}
+    if config.interpolate and drawing.has_start and pictured:
         pictures["interpolation.png"] = drawing.interpolation(config.rows, config.interpolate)
-    if config.frames and drawing.has_trajectory and not points:
+    if config.frames and drawing.has_trajectory and pictured:
         pictures["denoising.png"] = drawing.strip(config.rows, config.frames)
     written = []
     for name, grid in pictures.items():
         save_png(drawn(grid), folder / name)
         written.append(name)
-    if config.singles and images.ndim == 4:
-        (folder / "images").mkdir(exist_ok=True)
-        for i, image in enumerate(to_uint8(images)):
-            save_png(image, folder / "images" / f"{i:06d}.png")
-        written.append("images")
-    if points:
-        lines = [",".join(f"{value:.6g}" for value in point) for point in images.tolist()]
-        with naming(folder / "points.csv"):
-            (folder / "points.csv").write_text("\n".join(lines) + "\n")
-        written.append("points.csv")
+    if config.singles or not pictured:
+        written.append(save_each(images, folder))
     return written
 
 

@@ -15,6 +15,7 @@ from genexp.data.augment import Augmentation
 from genexp.data.source import Source, Split, require_split
 from genexp.data.store import Stored, Subset, load_in_memory, survey
 from genexp.data.stream import EvalLoader, Stream, TrainLoader, as_float
+from genexp.sample_kinds import SampleKind, kind_of
 from genexp.tensors import Plane
 
 
@@ -106,7 +107,7 @@ class ImageData(LightningDataModule):
 
         A source may say so by a property `plane`; else it is a quarter farther than these points reach.
         """
-        if len(self.shape) != 1:
+        if kind_of(self.shape) is not SampleKind.POINTS:
             return None
         examples = self.stored("val").examples
         target = examples.read(torch.arange(min(len(examples), 2000)))["image"]

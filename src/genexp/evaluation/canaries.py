@@ -11,6 +11,7 @@ from torch.nn.functional import avg_pool2d, pad
 
 from genexp.contracts import Batch
 from genexp.data.pictures import to_tensor
+from genexp.sample_kinds import SampleKind, kind_of
 from genexp.tensors import to_float, to_uint8
 
 
@@ -78,7 +79,7 @@ def noise(held_out: RealImages, reference: RealImages) -> RealImages:
 
 def blur(held_out: RealImages, reference: RealImages) -> RealImages | None:
     """The mean over a window that grows with the image, from 3 x 3 pixels on."""
-    if held_out.image.ndim != 4:
+    if kind_of(held_out.image.shape[1:]) is not SampleKind.IMAGES:
         return None
     side = 2 * max(1, held_out.image.shape[-1] // 32) + 1
     padded = pad(held_out.image, (side // 2,) * 4, mode="replicate")
@@ -87,7 +88,7 @@ def blur(held_out: RealImages, reference: RealImages) -> RealImages | None:
 
 def jpeg(held_out: RealImages, reference: RealImages) -> RealImages | None:
     """JPEG compression at quality 20."""
-    if held_out.image.ndim != 4:
+    if kind_of(held_out.image.shape[1:]) is not SampleKind.IMAGES:
         return None
     return RealImages(to_float(torch.stack([_compressed(one) for one in to_uint8(held_out.image)])), held_out.label)
 

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from genexp.contracts import Batch, FeatureExtractor
 from genexp.evaluation.cache import TensorCache
-from genexp.evaluation.images import ImageSet, quantised, quantiser
+from genexp.evaluation.images import ImageSet, quantised
 from genexp.evaluation.metrics.base import Metric, Value
 from genexp.evaluation.protocol import Protocol
 from genexp.evaluation.scores import Generated, Score, protocol_of
 from genexp.evaluation.statistics import Statistic
+from genexp.sample_kinds import kind_of
 
 Summary = dict[str, Statistic]
 """What an evaluation keeps of a set of images: one statistic for every extractor and kind of statistic in use."""
@@ -198,7 +199,7 @@ class Evaluator:
         return {
             "version": 5,
             "features": slot,
-            "quantiser": quantiser(real.shape),
+            "quantiser": kind_of(real.shape).quantiser,
             "content": real.digest,
             "count": real.count,
         }

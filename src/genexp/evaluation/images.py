@@ -9,7 +9,7 @@ from torch import Tensor
 from genexp.contracts import Batch
 from genexp.data.source import stratified_order
 from genexp.evaluation.dealing import groups_within
-from genexp.tensors import to_float, to_uint8
+from genexp.sample_kinds import kind_of
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,8 @@ def sample_note(count: int, num: int, labelled: bool, seed: int) -> str:
     return f"{num:,} of {count:,} drawn at random{' by class' if labelled else ''}, seed {seed}"
 
 
-def quantiser(shape: tuple[int, ...]) -> str:
-    """The quantiser of samples of a shape: `uint8` for images (C, H, W), `none` for points (D,)."""
-    return "uint8" if len(shape) == 3 else "none"
-
-
 def quantised(images: Tensor) -> Tensor:
-    """Images (B, C, H, W) at the nearest of 256 levels, as files hold them; points (B, D) as they are.
+    """Samples at the levels that files hold, as their kind says: points (B, D) as they are.
 
     Raises:
         ValueError: a value is NaN or infinite, which no level stands for.
@@ -105,4 +100,4 @@ def quantised(images: Tensor) -> Tensor:
     finite = torch.isfinite(images).flatten(1).all(1)
     if not finite.all():
         raise ValueError(f"images must be finite, got NaN or infinity in {int((~finite).sum())} of {len(images)}")
-    return to_float(to_uint8(images)) if quantiser(images.shape[1:]) == "uint8" else images
+    return kind_of(images.shape[1:]).quantised(images)

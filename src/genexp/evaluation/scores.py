@@ -5,10 +5,11 @@ from typing import Any
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.dealing import BY_INDEX
-from genexp.evaluation.images import ImageSet, quantiser
+from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.base import Better, Metric, Value
 from genexp.evaluation.protocol import Protocol, describe
 from genexp.evaluation.uncertainty import interval
+from genexp.sample_kinds import kind_of
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def protocol_of(
         extractor_digest=extractor.digest,
         input_size=extractor.image_size or 0,
         resize=extractor.resize,
-        quantiser=quantiser(real.shape),
+        quantiser=kind_of(real.shape).quantiser,
         reference=real.name,
         reference_digest=real.digest,
         n_reference=real.count,

@@ -12,6 +12,7 @@ from genexp.families.base import Family, Terms, Update
 from genexp.latents.gaussian import DiagonalGaussian, UnitActivity
 from genexp.losses.reconstruction import Likelihood
 from genexp.ramps import Constant, Ramp
+from genexp.sample_kinds import kind_of
 from genexp.tensors import BatchNoise, Grid, IndexedNoise
 
 GRID_COLUMNS = 10
@@ -218,7 +219,7 @@ class VAE(Family):
             batch: Held-out samples.
             noise: Noise for data that are binarised at random, one row a sample.
         """
-        if batch["image"].ndim != 4:
+        if not kind_of(batch["image"].shape[1:]).pictured:
             return {}
         image, label = self.observe(batch, noise)["image"], self._label(batch)
         latent = self.encode(image, label)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genexp.sample_kinds import kind_of
 from genexp.tensors import Grid, Plane, image_grid
 
 SMALLEST, SMALLEST_WITH_WORDS = 32, 56
@@ -23,12 +24,14 @@ def drawn(grid: Grid) -> Tensor:
     Small images are enlarged by whole factors. Words stand in a margin of white above and to the left: every pixel of
     an image stays what it is.
     """
-    if grid.samples.ndim == 2:
-        return _cloud(grid.samples.detach().float().cpu(), grid.plane)
+    samples, kind = grid.samples.detach().float(), kind_of(grid.samples.shape[1:])
+    if not kind.pictured:
+        return _cloud(samples.cpu(), grid.plane)
+    samples = kind.tiles(samples)
     words = bool(grid.across or grid.down)
     smallest = SMALLEST_WITH_WORDS if words else SMALLEST
-    factor = max(1, -(-smallest // grid.samples.shape[-1]))
-    enlarged = grid.samples.detach().float().repeat_interleave(factor, dim=-1).repeat_interleave(factor, dim=-2)
+    factor = max(1, -(-smallest // samples.shape[-1]))
+    enlarged = samples.repeat_interleave(factor, dim=-1).repeat_interleave(factor, dim=-2)
     tiles = image_grid(enlarged, grid.columns, _PADDING)
     return _with_words(tiles, grid, enlarged.shape[-2:]) if words else tiles
 

@@ -18,10 +18,11 @@ from genexp.evaluation.images import quantised
 from genexp.evaluation.protocol import describe
 from genexp.inference.conditions import conditions_of
 from genexp.inference.run import Run
+from genexp.sample_kinds import kind_of
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.density import fit_to_training_images
 from genexp.sampling.draw import draw, shares
-from genexp.tensors import to_float, to_uint8
+from genexp.tensors import to_float
 
 
 class Samples:
@@ -112,7 +113,7 @@ class Samples:
             begun = time.perf_counter()
             batch = draw(self.source, self.sampler, indices, self.seed, self.conditions, self.device)
             images = quantised(batch["image"])
-            kept = {"image": to_uint8(images) if images.ndim == 4 else images}
+            kept = {"image": kind_of(images.shape[1:]).stored(images)}
             stored = {name: value.cpu() for name, value in (batch | kept).items()}
             self._seconds.append((time.perf_counter() - begun) / len(indices))
             self._drawn += len(indices)

@@ -13,6 +13,7 @@ from genexp.evaluation.gallery import Choice, pick
 from genexp.evaluation.images import ImageSet
 from genexp.figures.samples import drawn
 from genexp.inference.prepare import GALLERY, Measuring
+from genexp.sample_kinds import kind_of
 from genexp.tensors import Grid, Plane
 from genexp.tracking.journal import save_png
 
@@ -66,7 +67,7 @@ def write_samples(
     shown: list[Tensor] = []
     for batch in batches():
         shown.append(batch["image"])
-        wanted = count if batch["image"].ndim > 2 else _POINTS
+        wanted = count if kind_of(batch["image"].shape[1:]).pictured else _POINTS
         if sum(len(each) for each in shown) >= wanted:
             break
     path = folder / "samples.png"

@@ -18,6 +18,7 @@ from genexp.evaluation.metrics.base import Metric, ModelMetric
 from genexp.evaluation.scores import Generated, Score
 from genexp.inference.image_sets import Side, open_side, tracked
 from genexp.inference.run import Run
+from genexp.sample_kinds import SampleKind, kind_of
 
 GALLERY = "gallery"
 
@@ -81,7 +82,7 @@ def prepare(
         raise ValueError("metrics must name at least one metric, got none")
     if other is not None and other.images.note:
         _require_no_pairs(metrics, other)
-    if config.pictures and len(side.images.shape) == 3:
+    if config.pictures and kind_of(side.images.shape) is SampleKind.IMAGES:
         metrics[GALLERY] = Gallery()
     cache = TensorCache(config.cache) if config.cache else None
     evaluator = Evaluator(build(OmegaConf.create(nodes["extractor"])), metrics, cache)

@@ -1,0 +1,115 @@
+"""A diffusion of two frames from the command line: trained, drawn to GIFs, measured, and touching nothing else."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image, ImageSequence
+
+import tiny
+from genexp.commands.evaluate import evaluate
+from genexp.commands.sample import sample
+from genexp.config.compose import compose
+from genexp.evaluation.extractors import RandomFeatures
+from genexp.evaluation.frame_features import FrameFeatures
+from genexp.runs.folder import RunFolder
+
+ROOT = Path(__file__).parents[2]
+VIDEO = [
+    "experiment=video/moving_shapes",
+    "model.network.network.width=8",
+    "model.network.network.groups=2",
+    "data.source.image_size=8",
+    "sampler.steps=2",
+    *tiny.COMMON,
+    *tiny.LENGTH,
+    "data.limit=100",
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return tiny.run([*VIDEO, f"paths.outputs={tmp_path_factory.mktemp('video')}"])
+
+
+def test_videos_are_drawn_to_gifs_with_grid_arc_and_strip(trained, tmp_path):
+    options = ["num=3", "rows=1", "interpolate=2", "frames=2", "threads=1", f"out={tmp_path / 'drawn'}"]
+    sample(compose("sample", [f"run={trained.path}", *options]))
+    made = {path.name for path in (tmp_path / "drawn").iterdir()}
+    assert made == {"grid.png", "interpolation.png", "denoising.png", "videos", "sample.json"}
+    videos = sorted((tmp_path / "drawn/videos").iterdir())
+    assert [path.name for path in videos] == ["000000.gif", "000001.gif", "000002.gif"]
+    with Image.open(videos[0]) as gif:
+        frames = [frame.copy() for frame in ImageSequence.Iterator(gif)]
+    assert [frame.size for frame in frames] == [(8, 8)] * 2
+    assert frames[0].convert("L").tobytes() != frames[1].convert("L").tobytes()
+    assert next(trained.samples.glob("samples_*.png")).is_file()
+
+
+def test_videos_are_measured_by_the_features_of_their_frames(trained, capsys):
+    measured = [key for row in trained.history() for key in row if key.startswith("fd/random@")]
+    assert measured
+    options = ["num=20", "grid=4", "wandb=false", "threads=1", "metrics=[fd,kid]"]
+    evaluate(compose("evaluate", [f"run={trained.path}", *options]))
+    assert "20 images against 4,096 of train" in capsys.readouterr().out
+    stored = RunFolder(trained.path).metrics["evaluations"]
+    assert {row["key"] for row in stored} == {measured[0], measured[0].replace("fd", "kid")}
+    assert {row["protocol"]["quantiser"] for row in stored} == {"uint8"}
+
+
+def test_frames_are_seen_one_by_one():
+    seen = FrameFeatures(RandomFeatures(1, width=4), 2)
+    video = torch.rand(3, 2, 1, 8, 8) * 2 - 1
+    torch.testing.assert_close(seen(video), torch.cat([seen.extractor(video[:, t]) for t in (0, 1)], dim=1))
+    assert seen(video).shape == (3, seen.dimensions)
+    assert FrameFeatures(RandomFeatures(1, width=4), 3).digest != seen.digest != seen.extractor.digest
+    with pytest.raises(ValueError, match=r"image must be videos of 2 frames, .* got shape \(1, 8, 8\)"):
+        seen(video[:, 0])
+
+
+def test_a_run_of_videos_is_drawn_from_in_python(trained):
+    import genexp
+
+    drawn = genexp.load_run(trained.path).samples(2)
+    assert drawn.shape == (2, 2, 1, 8, 8)
+    assert torch.isfinite(drawn).all()
+
+
+EXTENSIONS = {
+    "MovingShapes|moving_shapes|StackedFrames|unet_frames|FrameFeatures": (
+        *("data/moving_shapes", "networks/frames", "evaluation/frame_features"),
+        *("extractor/frames", "model/network/unet_frames", "experiment/video/moving_shapes"),
+    ),
+    "PixelCNN|pixelcnn|MaskedConv2d": (
+        "networks/pixelcnn",
+        *("model/density/network/pixelcnn", "model/density/autoregressive", "experiment/pixelcnn/digits"),
+    ),
+    "Ancestral": ("sampling/ancestral", "sampler/ancestral", "model/likelihood"),
+    "AutoregressiveCategorical": ("densities/autoregressive", "model/density/autoregressive"),
+    "RelativisticPaired|RelativisticAverage": (
+        "adversarial/pairings",
+        *("model/critic/objective/pairing/relativistic_paired", "model/critic/objective/pairing/relativistic_average"),
+    ),
+    "LogLikelihood|Autoencoding": (
+        *("evaluation/metrics/likelihood", "evaluation/metrics/autoencoding"),
+        *("metrics/likelihood", "metrics/autoencoding"),
+    ),
+}
+"""Words of an extension, and the files in which alone they may stand."""
+
+
+@pytest.mark.parametrize("words", EXTENSIONS)
+def test_an_extension_lives_in_its_own_files_alone(words):
+    """The files of a part, a data set or a metric: what is built in names none of them."""
+    roots = {ROOT / "src/genexp": "*.py", ROOT / "conf": "*.yaml"}
+    found = {
+        str(path.relative_to(root).with_suffix(""))
+        for root, pattern in roots.items()
+        for path in root.rglob(pattern)
+        if re.search(
+            rf"(?<![\w./])(?:genexp\.[\w.]*)?(?:{words})\b", re.sub(r"#.*|\"\"\"[^\"]*\"\"\"", "", path.read_text())
+        )
+    }
+    assert found
+    assert found <= set(EXTENSIONS[words])
