@@ -13,6 +13,7 @@ from genexp.commands.sample import sample
 from genexp.config.compose import compose
 from genexp.evaluation.extractors import RandomFeatures
 from genexp.evaluation.frame_features import FrameFeatures
+from genexp.runs.evaluations import EVALUATE, read_evaluations
 from genexp.runs.folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ def test_videos_are_measured_by_the_features_of_their_frames(trained, capsys):
     options = ["num=20", "grid=4", "wandb=false", "threads=1", "metrics=[fd,kid]"]
     evaluate(compose("evaluate", [f"run={trained.path}", *options]))
     assert "20 images against 4,096 of train" in capsys.readouterr().out
-    stored = RunFolder(trained.path).metrics["evaluations"]
+    stored = [row for row in read_evaluations(RunFolder(trained.path)) if row["source"] == EVALUATE]
     assert {row["key"] for row in stored} == {measured[0], measured[0].replace("fd", "kid")}
     assert {row["protocol"]["quantiser"] for row in stored} == {"uint8"}
 
