@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from genexp.evaluation.evaluator import Evaluator
 from genexp.evaluation.extractors import ClassifierFeatures
-from genexp.evaluation.frechet import Gaussian, frechet_distance
+from genexp.evaluation.frechet import GaussianMoments, frechet_distance
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.metrics.kernel import KernelDistance
@@ -107,7 +107,7 @@ def distance(given):
             gap = means[1] - means[0]
             return gap @ gap + np.trace(covariances[0] + covariances[1]) - 2 * np.trace(root).real
 
-        fits = [seconds_of(lambda real=real: Gaussian.fit(real)) for _ in range(given.turns)]
+        fits = [seconds_of(lambda real=real: GaussianMoments.fit(real)) for _ in range(given.turns)]
         law, fit = fits[0][0], statistics.median(taken for _, taken in fits)
         runs = [
             seconds_of(lambda law=law, generated=generated: frechet_distance(generated, law))

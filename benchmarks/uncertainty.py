@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from genexp.evaluation.dealing import groups_within
-from genexp.evaluation.frechet import Gaussian
+from genexp.evaluation.frechet import GaussianMoments
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.metrics.kernel import KernelDistance
 from genexp.evaluation.metrics.memorisation import Memorisation
@@ -40,7 +40,7 @@ def frechet_of_laws(shift: float, scale: float, spectrum: Tensor) -> float:
     return shift**2 + float(((scale - 1) * spectrum).square().sum())
 
 
-def frechet_from(reference: Gaussian, shift: float, scale: float, spectrum: Tensor) -> float:
+def frechet_from(reference: GaussianMoments, shift: float, scale: float, spectrum: Tensor) -> float:
     """The same law's distance from a fitted reference."""
     covariance = torch.diag((scale * spectrum) ** 2)
     overlap = torch.linalg.eigvalsh(reference.root.mT @ covariance @ reference.root).clamp(min=0).sqrt().sum()

@@ -11,7 +11,7 @@ from genexp.config.compose import compose
 from genexp.runs.evaluations import EVALUATE, keep_evaluations, read_evaluations
 from genexp.runs.folder import RunFolder
 from genexp.training.closing import close_run
-from genexp.training.taking_up import Claim
+from genexp.training.taking_up import ClaimedRun
 
 
 @pytest.fixture
@@ -35,14 +35,14 @@ def cannot_be_assembled(monkeypatch):
 @pytest.mark.usefixtures("cannot_be_assembled")
 def test_a_run_that_never_began_leaves_no_folder(folder):
     with pytest.raises(ValueError, match="model must be another"):
-        train._fit(None, Claim(folder))
+        train._fit(None, ClaimedRun(folder))
     assert not folder.path.exists()
 
 
 @pytest.mark.usefixtures("cannot_be_assembled")
 def test_a_further_rank_that_fails_leaves_the_folder_to_rank_zero(folder):
     with pytest.raises(ValueError, match="model must be another"):
-        train._fit(None, Claim(folder, is_further=True))
+        train._fit(None, ClaimedRun(folder, is_further=True))
     assert folder.begun
 
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from genexp.evaluation.frechet import Gaussian, frechet_distance
+from genexp.evaluation.frechet import GaussianMoments, frechet_distance
 from genexp.evaluation.moments import Moments, packed
 
 
@@ -16,7 +16,7 @@ def law(mean, covariance, count=1001):
 
 
 def distance(one, other):
-    return frechet_distance(one, Gaussian.fit(other))
+    return frechet_distance(one, GaussianMoments.fit(other))
 
 
 def orthogonal(size, seed=0):
@@ -107,4 +107,4 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="at least 2 images, got 1"):
         distance(law(torch.zeros(2), torch.eye(2), count=1), law(torch.zeros(2), torch.eye(2)))
     with pytest.raises(ValueError, match="at least 2 images, got 1"):
-        Gaussian.fit(law(torch.zeros(2), torch.eye(2), count=1))
+        GaussianMoments.fit(law(torch.zeros(2), torch.eye(2), count=1))

@@ -10,7 +10,7 @@ from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.autoencoding import Autoencoding
 from genexp.evaluation.metrics.likelihood import LogLikelihood
 from genexp.evaluation.over_model import scores_of_model
-from genexp.evaluation.protocol import MixedProtocols, require_same
+from genexp.evaluation.protocol import DifferentProtocols, require_same
 from genexp.families.vae import VAE
 from genexp.losses.reconstruction import Bernoulli, Gaussian
 from genexp.networks.autoencoder import MLPDecoder, MLPEncoder
@@ -76,7 +76,7 @@ def test_what_a_bound_draws_depends_on_the_seed_and_the_image_alone():
 def test_a_density_over_real_values_has_nats_and_no_bits():
     scores = measured(vae(Gaussian(0.5)))
     assert list(scores) == ["nll"]
-    with pytest.raises(MixedProtocols, match=r"settings is LogLikelihood.*values in"):
+    with pytest.raises(DifferentProtocols, match=r"settings is LogLikelihood.*values in"):
         require_same({"a": scores["nll"].protocol, "b": measured(pixels())["nll"].protocol})
 
 

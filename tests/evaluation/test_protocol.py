@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from genexp.evaluation.protocol import IMAGES, OFFICIAL_INCEPTION, MixedProtocols, Protocol, describe, require_same
+from genexp.evaluation.protocol import IMAGES, OFFICIAL_INCEPTION, DifferentProtocols, Protocol, describe, require_same
 
 PROTOCOL = Protocol(
     metric="fd",
@@ -54,7 +54,7 @@ def test_a_value_of_the_images_themselves_has_no_suffix():
 def test_values_that_were_measured_differently_do_not_share_a_column(field, value):
     other = dataclasses.replace(PROTOCOL, **{field: value})
     ours = getattr(PROTOCOL, field)
-    with pytest.raises(MixedProtocols) as error:
+    with pytest.raises(DifferentProtocols) as error:
         require_same({"ours": PROTOCOL, "theirs": other})
     assert str(error.value).endswith(f"{field} is {ours} for ours and {value} for theirs")
 

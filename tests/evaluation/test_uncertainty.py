@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from genexp.evaluation.dealing import group_numbers, groups_within
-from genexp.evaluation.frechet import Gaussian
+from genexp.evaluation.frechet import GaussianMoments
 from genexp.evaluation.jackknife import draws_of_mean
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.metrics.kernel import KernelDistance
@@ -187,7 +187,7 @@ def test_the_error_of_a_mean_over_groups_of_random_sizes_is_that_of_the_mean():
 
 def test_too_few_samples_give_a_value_but_no_interval():
     metric = FrechetDistance()
-    prepared = Gaussian.fit(grouped(torch.randn(500, 16, generator=generator(0)), groups=1).total)
+    prepared = GaussianMoments.fit(grouped(torch.randn(500, 16, generator=generator(0)), groups=1).total)
     assert metric.compute(grouped(torch.randn(40, 16, generator=generator(1))), prepared)["fd"].draws == ()
     assert len(metric.compute(grouped(torch.randn(400, 16, generator=generator(1))), prepared)["fd"].draws) == 20
 

@@ -144,14 +144,14 @@ def test_a_value_without_a_protocol_stays_out_of_a_column_that_has_one(tmp_path)
     ("file", "content", "reason"),
     [
         ("run.json", "{", "run.json cannot be read"),
-        ("run.json", "[]", "run.json must be as genexp writes it: it must be an object, got list of 0"),
+        ("run.json", "[]", "run.json must be as genexp writes it: it must be an object, got []"),
         ("config.yaml", "a: [", "config.yaml cannot be read"),
         ("config.yaml", "only text", "it must be an object, got 'only text'"),
         ("config.yaml", None, "config.yaml cannot be read"),
         ("run.json", None, "run.json cannot be read"),
         ("metrics.json", '{"values"', "metrics.json cannot be read"),
         ("run.json", '{"choices": ["a"]}', "run.json must be as genexp writes it: choices: it must be an object"),
-        ("metrics.json", '{"images_seen": 1, "values": [1]}', "values: it must be an object, got list of 1"),
+        ("metrics.json", '{"images_seen": 1, "values": [1]}', "values: it must be an object, got [1]"),
         ("metrics.json", '{"images_seen": 1, "protocols": {"fd": 3}}', "protocols.fd: it must be an object, got 3"),
         ("metrics.json", '{"images_seen": 1, "evaluations": [{"value": 1.0}]}', "evaluations.0.key: it is missing"),
         (

@@ -10,7 +10,7 @@ from genexp.inference.results import _to_wandb
 from genexp.runs.folder import RunFolder
 from genexp.runs.strangers import data_of
 from genexp.runs.trust import seal, wrote_run
-from genexp.training.taking_up import Claim
+from genexp.training.taking_up import ClaimedRun
 
 
 @pytest.fixture
@@ -119,6 +119,6 @@ def test_a_run_that_python_takes_up_stays_whose_it_was(user, ours, tmp_path, mon
     folder.config_path.write_text(text)
     (folder.path / "overrides.yaml").write_text("[]\n")
     monkeypatch.setenv("GENEXP_CONFIG", str(tmp_path / user))
-    Claim(folder, folder.last, before).take_up(before | {"seed": 1})
+    ClaimedRun(folder, folder.last, before).take_up(before | {"seed": 1})
     assert "seed: 1" in folder.config_path.read_text()
     assert wrote_run(folder.record, folder.path) == ours

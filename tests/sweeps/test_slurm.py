@@ -185,12 +185,12 @@ def test_a_requeue_leaves_the_process_and_calls_the_same_job_again(vae, called_b
 
 def test_further_ranks_take_the_folder_that_rank_zero_has_claimed(tmp_path, monkeypatch):
     from genexp.training.claim import claim_folder
-    from genexp.training.taking_up import Claim
+    from genexp.training.taking_up import ClaimedRun
 
     monkeypatch.setenv("SLURM_PROCID", "1")
     RunFolder.claim(tmp_path / "run", {"id": "a"}).config_path.write_text("{}")
     plain = {"run_dir": str(tmp_path / "run"), "resume": "auto"}
-    assert claim_folder(plain) == Claim(RunFolder(tmp_path / "run"), is_further=True)
+    assert claim_folder(plain) == ClaimedRun(RunFolder(tmp_path / "run"), is_further=True)
     RunFolder(tmp_path / "run").last.touch()
     assert claim_folder(plain).checkpoint == tmp_path / "run/checkpoints/last.ckpt"
     with pytest.raises(ValueError, match="run_dir must name the run's folder where the ranks are started from outside"):

@@ -11,7 +11,7 @@ from genexp.callbacks.continuation import ResumePoint
 from genexp.runs.folder import DamagedRun
 from genexp.tensors import Grid
 from genexp.tracking.journal import Csv, Journal, TensorBoard
-from genexp.tracking.past import Past, Picture
+from genexp.tracking.past import LoggedPicture, Past
 
 LINES = [f'{{"images_seen": {n}}}\n' for n in (32, 64, 96)]
 
@@ -103,7 +103,7 @@ def test_tensorboard_shows_every_line_and_picture_of_a_resumed_run_once(tmp_path
     time.sleep(1.1)  # TensorBoard reads files in the order of the seconds in their names
     again = TensorBoard(save_dir=tmp_path, name="tensorboard", version="")
     rows = [{"images_seen": n, "seconds": 0.0, "train/loss": float(n)} for n in (1, 2, 3)]
-    pictures = [Picture.of(samples / f"samples_{n:010d}.png") for n in (1, 2, 3)]
+    pictures = [LoggedPicture.of(samples / f"samples_{n:010d}.png") for n in (1, 2, 3)]
     again.remember(Past(3, rows, pictures))
     again.log_metrics({"train/loss": 4.0}, step=4)
     again.log_picture("samples", grid, 4, "")

@@ -12,7 +12,7 @@ from genexp.runs.folder import DamagedRun, RunFolder
 from genexp.runs.trust import seal
 from genexp.training import claim
 from genexp.training.claim import claim_folder
-from genexp.training.taking_up import Claim
+from genexp.training.taking_up import ClaimedRun
 from recorded import CONFIG
 
 HOLDER = """
@@ -182,7 +182,7 @@ def test_further_ranks_hold_nothing_and_wait_until_the_run_is_begun(claimed, pla
     folder, _ = claimed(run_dir=str(tmp_path / "run"))
     folder.release()
     monkeypatch.setenv("SLURM_PROCID", "1")
-    assert claim_folder(plain | {"run_dir": str(folder.path)}) == Claim(folder, is_further=True)
+    assert claim_folder(plain | {"run_dir": str(folder.path)}) == ClaimedRun(folder, is_further=True)
     assert not folder.is_running
     folder.config_path.unlink()
     with pytest.raises(FileNotFoundError, match="run_dir must be claimed by rank zero"):

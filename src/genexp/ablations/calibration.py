@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from genexp.ablations.measurements import MeasurementFolder
-from genexp.ablations.plan import Drawing, Plan, Training
+from genexp.ablations.plan import Plan, PlannedDrawing, Training
 from genexp.ablations.running import Workers
 from genexp.config.compose import compose
 from genexp.config.keys import deciding
@@ -93,7 +93,7 @@ def _estimated(
     return Estimate(len(left), training, len(drawings), each_drawing * len(drawings))
 
 
-def _unmeasured(plan: Plan, workers: Workers, jobs: Mapping[Training, Job]) -> list[Drawing]:
+def _unmeasured(plan: Plan, workers: Workers, jobs: Mapping[Training, Job]) -> list[PlannedDrawing]:
     """Drawings without values; the record is asked without claiming its jobs."""
     valued = [job for job in workers.measurements.jobs if workers.measurements.finished(job)]
     measured = plan.measured(valued, {each: workers.run_of(job).path.resolve() for each, job in jobs.items()})
@@ -120,7 +120,7 @@ class _Trials:
             self._keep(key, fixed + compose("train", list(typical)).training.max_images / speed)
         return self.seconds[key]
 
-    def drawing_seconds(self, plan: Plan, jobs: Mapping[Training, Job], drawings: list[Drawing]) -> float:
+    def drawing_seconds(self, plan: Plan, jobs: Mapping[Training, Job], drawings: list[PlannedDrawing]) -> float:
         """Seconds of one measurement, from a finished run or, without one, from the model of a trial."""
         trained = [each for each in drawings if self.workers.runs.finished(jobs[each.training])]
         drawing = (trained or drawings)[0]

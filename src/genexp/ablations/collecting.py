@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from genexp.ablations.measurements import read_values
-from genexp.ablations.plan import Drawing, Plan, Training
-from genexp.ablations.report.study import Labels, Study, Value
+from genexp.ablations.plan import Plan, PlannedDrawing, Training
+from genexp.ablations.report.study import Labels, Study, StudyValue
 from genexp.ablations.running import Workers
 from genexp.ablations.spec import Ablation
 from genexp.pool.record import Job
@@ -19,7 +19,9 @@ from genexp.runs.folder import DamagedRun
 from genexp.runs.provenance import git_state, versions
 
 
-def collect(plan: Plan, workers: Workers, trained: Mapping[Training, Job], measured: Mapping[Drawing, Job]) -> Study:
+def collect(
+    plan: Plan, workers: Workers, trained: Mapping[Training, Job], measured: Mapping[PlannedDrawing, Job]
+) -> Study:
     """The study as far as it has come.
 
     Args:
@@ -57,10 +59,10 @@ def collect(plan: Plan, workers: Workers, trained: Mapping[Training, Job], measu
 
 
 def _gathered(
-    plan: Plan, workers: Workers, trained: Mapping[Training, Job], measured: Mapping[Drawing, Job]
-) -> tuple[list[Value], dict[Labels, list[Path]]]:
+    plan: Plan, workers: Workers, trained: Mapping[Training, Job], measured: Mapping[PlannedDrawing, Job]
+) -> tuple[list[StudyValue], dict[Labels, list[Path]]]:
     """Values of the runs that have finished and of what was drawn from them, and their pictures by variant."""
-    values: list[Value] = []
+    values: list[StudyValue] = []
     pictures: dict[Labels, list[Path]] = {}
     for drawing in plan.drawings:
         job = trained[drawing.training]
@@ -77,7 +79,7 @@ def _gathered(
 
 
 def missing(
-    plan: Plan, workers: Workers, trained: Mapping[Training, Job], measured: Mapping[Drawing, Job]
+    plan: Plan, workers: Workers, trained: Mapping[Training, Job], measured: Mapping[PlannedDrawing, Job]
 ) -> list[str]:
     """What was to be done and is not, in words; a training that diverged is a result."""
     found = []
@@ -90,7 +92,7 @@ def missing(
     return found
 
 
-def _diverged_values(drawing: Drawing, values: list[Value], ablation: Ablation) -> list[Value]:
+def _diverged_values(drawing: PlannedDrawing, values: list[StudyValue], ablation: Ablation) -> list[StudyValue]:
     """Values that are no numbers, under the keys and protocols of the trainings that did not diverge."""
     alike = {each.key: each for each in values if metric_name(each.key) in ablation.metrics}
     return [
@@ -99,7 +101,7 @@ def _diverged_values(drawing: Drawing, values: list[Value], ablation: Ablation) 
     ]
 
 
-def _own_values(drawing: Drawing, workers: Workers, job: Job, ablation: Ablation) -> list[Value]:
+def _own_values(drawing: PlannedDrawing, workers: Workers, job: Job, ablation: Ablation) -> list[StudyValue]:
     """Closing values of the run itself that have a column; only held-out terms where images are drawn later."""
     try:
         folder = workers.run_of(job)
@@ -115,7 +117,7 @@ def _own_values(drawing: Drawing, workers: Workers, job: Job, ablation: Ablation
     return found
 
 
-def _measured_values(drawing: Drawing, file: Path) -> list[Value]:
+def _measured_values(drawing: PlannedDrawing, file: Path) -> list[StudyValue]:
     """The values of one measurement, and how long an image took to draw if any was drawn anew."""
     content = read_values(file)
     found = [_value(drawing, key, each["value"], each) for key, each in content["values"].items()]
@@ -126,8 +128,8 @@ def _measured_values(drawing: Drawing, file: Path) -> list[Value]:
     return found
 
 
-def _value(drawing: Drawing, key: str, number: float, more: Mapping[str, Any]) -> Value:
-    return Value(
+def _value(drawing: PlannedDrawing, key: str, number: float, more: Mapping[str, Any]) -> StudyValue:
+    return StudyValue(
         labels=drawing.variant.labels,
         seed=drawing.training.seed,
         key=key,
@@ -145,7 +147,7 @@ def _newest_picture(folder: Path) -> Path | None:
 
 
 def _origin(
-    plan: Plan, workers: Workers, trained: Mapping[Training, Job], measured: Mapping[Drawing, Job]
+    plan: Plan, workers: Workers, trained: Mapping[Training, Job], measured: Mapping[PlannedDrawing, Job]
 ) -> dict[str, Any]:
     finished = [job for job in trained.values() if workers.runs.finished(job)]
     records = [workers.run_of(job).record for job in finished]

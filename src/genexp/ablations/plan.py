@@ -32,7 +32,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class PlannedDrawing:
     """One set of images to draw from a trained model and measure, for one variant and seed.
 
     Args:
@@ -69,7 +69,7 @@ class Plan:
     ablation: Ablation
     variants: list[Variant]
     trainings: list[Training]
-    drawings: list[Drawing]
+    drawings: list[PlannedDrawing]
     further: list[str]
 
     @property
@@ -87,7 +87,7 @@ class Plan:
         """
         return _job_of_each({each: each.overrides for each in self.trainings}, jobs)
 
-    def measured(self, jobs: Iterable[Job], runs: Mapping[Training, Path]) -> dict[Drawing, Job]:
+    def measured(self, jobs: Iterable[Job], runs: Mapping[Training, Path]) -> dict[PlannedDrawing, Job]:
         """The job of every drawing that has one among these: the same overrides, of the same run.
 
         Args:
@@ -120,7 +120,7 @@ def make_plan(ablation: Ablation, further: list[str]) -> Plan:
             training = trainings.setdefault(
                 overrides, Training(overrides, seed, f"{title} seed={seed}".strip(), tuple(typical))
             )
-            drawings.append(Drawing(variant, training))
+            drawings.append(PlannedDrawing(variant, training))
     return Plan(ablation, variants, list(trainings.values()), drawings, further)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from genexp.ablations.measurements import MeasurementFolder
-from genexp.ablations.plan import Drawing, Plan, Training
+from genexp.ablations.plan import Plan, PlannedDrawing, Training
 from genexp.ablations.variants import Variant, with_every_value
 from genexp.config.compose import compose
 from genexp.config.keys import of_the_own
@@ -50,7 +50,7 @@ class Workers:
             tasks.append(Task(job, f"{job.number} {training.title}", need, images))
         self.carry_out(self.runs, tasks)
 
-    def measure(self, plan: Plan, jobs: dict[Training, Job]) -> dict[Drawing, Job]:
+    def measure(self, plan: Plan, jobs: dict[Training, Job]) -> dict[PlannedDrawing, Job]:
         """Draw and measure what is not measured yet, of the models that are trained; returns the job of each."""
         trained = [each for each in plan.drawings if self.runs.finished(jobs[each.training])]
         found = {}

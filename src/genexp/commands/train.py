@@ -12,7 +12,7 @@ from genexp.config.messages import told
 from genexp.files.json_records import is_there
 from genexp.terminal import counted, shown_path
 from genexp.training.claim import claim_folder
-from genexp.training.taking_up import Claim
+from genexp.training.taking_up import ClaimedRun
 
 
 def train(config: DictConfig) -> float | None:
@@ -37,7 +37,7 @@ def train(config: DictConfig) -> float | None:
         claim.folder.release()
 
 
-def _fit(config: DictConfig, claim: Claim) -> float | None:
+def _fit(config: DictConfig, claim: ClaimedRun) -> float | None:
     from genexp.training.closing import close_loggers, close_run, last_values, report_failure
     from genexp.training.processes import Ranks, launched
     from genexp.training.quiet import quiet_lightning
@@ -80,7 +80,7 @@ def _give_up(folder: Any, experiment: Any, error: Exception) -> None:
     print(f"genexp train: {error}", file=sys.stderr, flush=True)
 
 
-def _prepared(config: DictConfig, claim: Claim) -> tuple[Any, Any]:
+def _prepared(config: DictConfig, claim: ClaimedRun) -> tuple[Any, Any]:
     """The live experiment and the point that it goes on from, or None; nothing of a resumed run is changed."""
     from genexp.callbacks.checkpoint import load_checkpoint
     from genexp.callbacks.continuation import ResumePoint
@@ -126,7 +126,7 @@ def _parameter_counts(model: Any) -> dict[str, int]:
     return counts
 
 
-def _announce(config: DictConfig, claim: Claim, experiment: Any, point: Any) -> dict[str, Any]:
+def _announce(config: DictConfig, claim: ClaimedRun, experiment: Any, point: Any) -> dict[str, Any]:
     """Write down that the run begins, and say what is about to happen.
 
     Returns:

@@ -13,7 +13,7 @@ from genexp.data import decoding, pictures, sixteen_bits
 from genexp.data.decoding import MAX_PIXELS, open_picture
 from genexp.data.embedded import PHOTOGRAPHS, scikit_learn_file
 from genexp.data.folder import Folder, OnBadImage
-from genexp.data.listing import Picture, picture_file
+from genexp.data.listing import ListedPicture, picture_file
 from genexp.data.picture_files import ImageFiles
 from genexp.data.pictures import Preparation, to_tensor, with_channels
 from genexp.data.source import Split, fingerprint, require_split
@@ -66,11 +66,11 @@ class Photographs:
         """What was found in the folders, in lines for a person."""
         return [line for folder in self.folders if folder.root.is_dir() for line in folder.notes(None)]
 
-    def _listed(self, split: Split) -> list[Picture]:
+    def _listed(self, split: Split) -> list[ListedPicture]:
         return [file for folder in self.folders for file in _files(folder, split)]
 
 
-def _files(folder: Folder, split: Split) -> list[Picture]:
+def _files(folder: Folder, split: Split) -> list[ListedPicture]:
     root = folder.root
     if not root.exists() and str(root) in PHOTOGRAPHS:
         root = scikit_learn_file("images", str(root))

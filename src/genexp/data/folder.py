@@ -9,7 +9,7 @@ from typing import Annotated, Literal, get_args
 
 from genexp.data.decoding import EXTENSIONS, MAX_PIXELS
 from genexp.data.layout import shown, split_folders, subfolders
-from genexp.data.listing import Listing, Passed, Picture, also, find_pictures, in_words
+from genexp.data.listing import ListedPicture, Listing, Passed, also, find_pictures, in_words
 from genexp.data.picture_files import ImageFiles, few
 from genexp.data.pictures import Preparation
 from genexp.data.source import Split, require_split
@@ -96,7 +96,7 @@ class Folder:
         return ImageFiles(chosen, labels, self.preparation, self.max_pixels, self.on_bad_image == "skip")
 
     @cached_property
-    def pictures(self) -> dict[str, list[Picture]]:
+    def pictures(self) -> dict[str, list[ListedPicture]]:
         """The picture files of every split, sorted by path.
 
         Raises:
@@ -183,10 +183,10 @@ def require_policy(on_bad_image: str) -> None:
         raise ValueError(f"on_bad_image must be error or skip, got {on_bad_image!r}")
 
 
-def _cut(own: dict[str, list[Picture]], shares: dict[str, float]) -> dict[str, list[Picture]]:
+def _cut(own: dict[str, list[ListedPicture]], shares: dict[str, float]) -> dict[str, list[ListedPicture]]:
     """Move a share of the train pictures, at least one, to each of the splits named in `shares`."""
 
-    def place(picture: Picture) -> bytes:
+    def place(picture: ListedPicture) -> bytes:
         return hashlib.sha256(os.fsencode(picture.relative)).digest()
 
     order = sorted(own["train"], key=place)

@@ -17,7 +17,7 @@ TWICE = "a link to a folder that is read already"
 _MOST_NAMED = 5
 
 
-class Picture(NamedTuple):
+class ListedPicture(NamedTuple):
     """A picture file.
 
     Args:
@@ -55,7 +55,7 @@ class Listing:
         linked: Pairs of class folders that are one folder.
     """
 
-    pictures: list[Picture] = field(default_factory=list)
+    pictures: list[ListedPicture] = field(default_factory=list)
     passed: list[Passed] = field(default_factory=list)
     linked: list[tuple[str, str]] = field(default_factory=list)
 
@@ -88,7 +88,7 @@ def find_pictures(folder: Path, skip: bool = False) -> Listing:
     return found
 
 
-def picture_file(path: str, relative: str, skip: bool = False) -> Picture:
+def picture_file(path: str, relative: str, skip: bool = False) -> ListedPicture:
     """A file with its size and time of change.
 
     Raises:
@@ -101,7 +101,7 @@ def picture_file(path: str, relative: str, skip: bool = False) -> Picture:
         raise BadImage(path, reason, skip) from error
     if not stat.S_ISREG(state.st_mode):
         raise BadImage(path, "it is not a regular file", skip)
-    return Picture(path, relative, state.st_size, state.st_mtime_ns)
+    return ListedPicture(path, relative, state.st_size, state.st_mtime_ns)
 
 
 def _files(folder: Path, found: Listing, skip: bool) -> Iterator[tuple[str, str]]:

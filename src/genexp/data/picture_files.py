@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genexp.data import decoding, pictures, sixteen_bits
 from genexp.data.decoding import SEVERAL, open_picture
-from genexp.data.listing import Picture
+from genexp.data.listing import ListedPicture
 from genexp.data.pictures import Preparation
 from genexp.data.source import BadImage, fingerprint
 from genexp.terminal import counted, plain, shown_path
@@ -29,7 +29,7 @@ class ImageFiles:
 
     def __init__(
         self,
-        files: Sequence[Picture],
+        files: Sequence[ListedPicture],
         labels: Sequence[int] | None,
         preparation: Preparation,
         max_pixels: int,

@@ -11,7 +11,7 @@ from torch import Tensor
 from genexp.contracts import Batch
 from genexp.data.decoding import open_picture, read_header
 from genexp.data.layout import shown, split_folders
-from genexp.data.listing import Picture, also, find_pictures, in_words
+from genexp.data.listing import ListedPicture, also, find_pictures, in_words
 from genexp.data.picture_files import few, first_frames
 from genexp.data.pictures import to_tensor, with_channels
 from genexp.evaluation.images import ImageSet, sample_note, sampled_rows
@@ -107,7 +107,7 @@ class PictureFolder:
                 )
         return first
 
-    def _shape_in_header(self, picture: Picture) -> tuple[int, int, int]:
+    def _shape_in_header(self, picture: ListedPicture) -> tuple[int, int, int]:
         """(C, H, W) of the upright picture; palettes and transparency count as colour."""
         header = read_header(picture.file)
         if header.several:
@@ -126,7 +126,7 @@ class PictureFolder:
         number = {name: place for place, name in enumerate(self.classes)}
         return torch.tensor([number[picture.class_name] for picture in self.pictures])
 
-    def _decoded(self, picture: Picture) -> Tensor:
+    def _decoded(self, picture: ListedPicture) -> Tensor:
         return to_tensor(with_channels(open_picture(picture.file), self.shape[0]))
 
 

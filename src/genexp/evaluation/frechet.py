@@ -10,7 +10,7 @@ from genexp.evaluation.moments import Moments
 
 
 @dataclass(frozen=True)
-class Gaussian:
+class GaussianMoments:
     """A normal law with a factored covariance, so that comparing many laws with it factors it once.
 
     Args:
@@ -56,7 +56,7 @@ class Distance:
     residual: float
 
 
-def frechet_distance(moments: Moments, reference: Gaussian) -> Distance:
+def frechet_distance(moments: Moments, reference: GaussianMoments) -> Distance:
     r"""The squared Fréchet (2-Wasserstein) distance between the normal law with `moments` and `reference`.
 
     |m - m_r|^2 + tr S + tr S_r - 2 tr (R^T S R)^{1/2} with S_r = R R^T. The matrix under the root is symmetric and

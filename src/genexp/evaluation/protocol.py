@@ -13,7 +13,7 @@ IMAGES = "images"
 """Name of the extractor that hands the images themselves to a metric."""
 
 
-class MixedProtocols(ValueError):
+class DifferentProtocols(ValueError):
     """Values of different protocols were about to be compared."""
 
 
@@ -115,7 +115,7 @@ def require_same(protocols: Mapping[str, Protocol], may_differ: Iterable[str] = 
         for field in fields(Protocol):
             ours, theirs = getattr(first, field.name), getattr(protocol, field.name)
             if field.name not in free and ours != theirs:
-                raise MixedProtocols(
+                raise DifferentProtocols(
                     f"values in one column must share a protocol: {field.name} is {ours} for {first_name} and {theirs} "
                     f"for {name}"
                 )

@@ -11,7 +11,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Interval:
+class ConfidenceInterval:
     """An estimate with a standard error and a two-sided 95 % interval.
 
     Args:
@@ -28,7 +28,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedDifference:
     """A paired comparison of two runs.
 
     Args:
@@ -37,7 +37,7 @@ class Comparison:
         pairs: Number of pairs it rests on.
     """
 
-    difference: Interval
+    difference: ConfidenceInterval
     p_value: float
     pairs: int
 
@@ -74,7 +74,7 @@ def pseudo_values(whole: float, without: Sequence[float], sizes: Sequence[int] |
     return [whole + effect - (share - 1) * bias for share, effect in zip(shares, effects, strict=True)]
 
 
-def interval(draws: Sequence[float]) -> Interval:
+def interval(draws: Sequence[float]) -> ConfidenceInterval:
     """The mean of independent draws with Student's interval.
 
     Args:
@@ -87,10 +87,10 @@ def interval(draws: Sequence[float]) -> Interval:
         raise ValueError(f"draws must hold at least 2 values for an interval, got {len(draws)}")
     mean, error = fmean(draws), stdev(draws) / len(draws) ** 0.5
     reach = float(stdtrit(len(draws) - 1, (1 + CONFIDENCE) / 2)) * error
-    return Interval(mean, error, mean - reach, mean + reach)
+    return ConfidenceInterval(mean, error, mean - reach, mean + reach)
 
 
-def paired(first: Sequence[float], second: Sequence[float]) -> Comparison:
+def paired(first: Sequence[float], second: Sequence[float]) -> PairedDifference:
     """Student's paired test between two runs.
 
     What pairs share cancels: sample i of two runs has the same noise, and seed s of two variants the same data order.
@@ -109,7 +109,7 @@ def paired(first: Sequence[float], second: Sequence[float]) -> Comparison:
         p_value = 1.0 if difference.value == 0 else 0.0
     else:
         p_value = 2 * float(stdtr(len(first) - 1, -abs(difference.value) / difference.error))
-    return Comparison(difference, p_value, len(first))
+    return PairedDifference(difference, p_value, len(first))
 
 
 def over_seeds(values: Sequence[float]) -> dict[str, float]:

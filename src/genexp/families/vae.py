@@ -10,7 +10,7 @@ from torch import Tensor, distributed, nn
 from genexp.contracts import Batch, Noise
 from genexp.families.base import Family, Terms, Update
 from genexp.latents.gaussian import DiagonalGaussian, UnitActivity
-from genexp.losses.reconstruction import Likelihood
+from genexp.losses.reconstruction import Reconstruction
 from genexp.ramps import Constant, Ramp
 from genexp.sample_kinds import kind_of
 from genexp.tensors import BatchNoise, Grid, IndexedNoise
@@ -53,7 +53,7 @@ class VAE(Family):
         self,
         encoder: nn.Module,
         decoder: nn.Module,
-        reconstruction: Likelihood,
+        reconstruction: Reconstruction,
         latent_size: int,
         optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
         beta: Ramp = Constant(),

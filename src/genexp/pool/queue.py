@@ -39,7 +39,7 @@ class Task:
     log: BinaryIO | None = None
 
 
-class Source(Protocol):
+class TaskSource(Protocol):
     """Makes tasks while others run, watches them, and learns how they ended.
 
     Args:
@@ -76,10 +76,10 @@ class Pool:
         self.timeout, self.grace = timeout, grace
         self.received: list[int] = []
         self._forwarded = 0
-        self._source: Source | None = None
+        self._source: TaskSource | None = None
         self._shown: list[Task] = []
 
-    def run(self, tasks: Sequence[Task], others: Sequence[Task] = (), source: Source | None = None) -> None:
+    def run(self, tasks: Sequence[Task], others: Sequence[Task] = (), source: TaskSource | None = None) -> None:
         """Run all tasks to their end; their outcome is in their records.
 
         Args:

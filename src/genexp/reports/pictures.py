@@ -15,7 +15,7 @@ _STEPS = 12
 
 
 @dataclass(frozen=True)
-class Picture:
+class ShownPicture:
     """One picture of a run.
 
     Args:
@@ -47,7 +47,7 @@ def pictures_of(comparison: Comparison, limit: int) -> dict[str, Any]:
     order = [i for row in comparison.rows for i in row.runs]
     ends, early, rest = [], [], []
     for i in order:
-        by_key: dict[str, list[Picture]] = {}
+        by_key: dict[str, list[ShownPicture]] = {}
         for picture in drawn[i]:
             by_key.setdefault(picture.key, []).append(picture)
         for found in by_key.values():
@@ -70,7 +70,7 @@ def pictures_of(comparison: Comparison, limit: int) -> dict[str, Any]:
     }
 
 
-def pictures_in(run: int, folder: Path) -> list[Picture]:
+def pictures_in(run: int, folder: Path) -> list[ShownPicture]:
     """The pictures drawn during training, in the order of images seen; others in the folder do not count."""
     if not folder.is_dir():
         return []
@@ -78,11 +78,11 @@ def pictures_in(run: int, folder: Path) -> list[Picture]:
     for path in folder.iterdir():
         name = _NAME.fullmatch(path.name)
         if name and path.is_file():
-            found.append(Picture(run, name["key"], int(name["images"]), path, path.stat().st_size))
+            found.append(ShownPicture(run, name["key"], int(name["images"]), path, path.stat().st_size))
     return sorted(found, key=lambda picture: (picture.key, picture.images_seen))
 
 
-def _record(picture: Picture) -> list[Any]:
+def _record(picture: ShownPicture) -> list[Any]:
     content = picture.path.read_bytes()
     width, height = struct.unpack(">II", content[16:24]) if content[12:16] == b"IHDR" else (0, 0)
     return [picture.run, picture.key, picture.images_seen, width, height, base64.b64encode(content).decode()]

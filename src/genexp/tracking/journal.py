@@ -21,7 +21,7 @@ from genexp.runs.evaluations import TRAINING, keep_evaluations, read_evaluations
 from genexp.runs.folder import JOURNAL, DamagedRun, RunFolder
 from genexp.tensors import Grid
 from genexp.tracking.dispensable import dispensable, hush_writer_threads
-from genexp.tracking.past import CAPTION, Past, Picture
+from genexp.tracking.past import CAPTION, LoggedPicture, Past
 
 
 class Journal(Logger):
@@ -112,9 +112,9 @@ class Journal(Logger):
         pictures = [each for each in self._pictures() if point.shows(each.images_seen)]
         return Past(point.images_seen, rows[: point.lines], pictures, repeats)
 
-    def _pictures(self) -> list[Picture]:
+    def _pictures(self) -> list[LoggedPicture]:
         """What has been drawn in training, in order."""
-        found = [Picture.of(path) for path in (self.directory / "samples").glob("*.png")]
+        found = [LoggedPicture.of(path) for path in (self.directory / "samples").glob("*.png")]
         return sorted((each for each in found if each is not None), key=lambda each: (each.images_seen, each.key))
 
     @rank_zero_only

@@ -14,7 +14,7 @@ CAPTION = "Description"
 
 
 @dataclass(frozen=True)
-class Picture:
+class LoggedPicture:
     """A picture drawn in training: `samples/<key>_<images seen>.png`."""
 
     path: Path
@@ -22,7 +22,7 @@ class Picture:
     images_seen: int
 
     @classmethod
-    def of(cls, path: Path) -> "Picture | None":
+    def of(cls, path: Path) -> "LoggedPicture | None":
         """What a file's name says; None for another name."""
         found = re.fullmatch(r"(.+)_(\d{10,})", path.stem)
         return cls(path, found[1], int(found[2])) if found else None
@@ -52,7 +52,7 @@ class Past:
 
     images_seen: int
     rows: list[dict[str, float]]
-    pictures: list[Picture]
+    pictures: list[LoggedPicture]
     repeats: bool = True
 
     def values(self) -> list[tuple[int, dict[str, float]]]:
@@ -60,7 +60,7 @@ class Past:
         own = ("images_seen", "seconds")
         return [(int(row["images_seen"]), {k: v for k, v in row.items() if k not in own}) for row in self.rows]
 
-    def drawings(self) -> Iterator[tuple[Picture, np.ndarray, str]]:
+    def drawings(self) -> Iterator[tuple[LoggedPicture, np.ndarray, str]]:
         """Every picture with its pixels (H, W, 3) and its caption; one that cannot be read is named and passed over."""
         for each in self.pictures:
             try:

@@ -17,10 +17,10 @@ from genexp.runs.provenance import command_line, provenance
 from genexp.runs.records import require_readable
 from genexp.runs.trust import seal
 from genexp.training.tags import id_from_agent
-from genexp.training.taking_up import Claim, typed_overrides
+from genexp.training.taking_up import ClaimedRun, typed_overrides
 
 
-def claim_folder(plain: dict[str, Any]) -> Claim:
+def claim_folder(plain: dict[str, Any]) -> ClaimedRun:
     """The folder of this run, and the checkpoint to continue from if there is one.
 
     A run that is continued stays as it is until `Claim.take_up`.
@@ -38,11 +38,11 @@ def claim_folder(plain: dict[str, Any]) -> Claim:
     """
     if is_further_rank():
         folder = _folder_of_rank_zero(plain)
-        return Claim(folder, _checkpoint_of(folder, plain["resume"]), is_further=True)
+        return ClaimedRun(folder, _checkpoint_of(folder, plain["resume"]), is_further=True)
     outputs = Path(plain["paths"]["outputs"]).expanduser().resolve()
     folder = _to_continue(plain, outputs)
     if folder is None:
-        return Claim(_new_folder(plain, outputs))
+        return ClaimedRun(_new_folder(plain, outputs))
     try:
         return _continued(folder, plain)
     except BaseException:
@@ -110,7 +110,7 @@ def _unfinished(folder: RunFolder, digest: str) -> RunFolder | None:
     return folder
 
 
-def _continued(folder: RunFolder, plain: dict[str, Any]) -> Claim:
+def _continued(folder: RunFolder, plain: dict[str, Any]) -> ClaimedRun:
     """What is continued in a folder that this process holds; without a checkpoint it begins anew. Nothing is written.
 
     Raises:
@@ -129,7 +129,7 @@ def _continued(folder: RunFolder, plain: dict[str, Any]) -> Claim:
     if not any(each.startswith("threads=") for each in typed_overrides()):
         plain["threads"] = stored["threads"]  # as before, and so the same rounding
     plain["group"] = plain["group"] or folder.record.get("group")
-    return Claim(folder, checkpoint, stored, resumed=folder.record.get("resumed", 0))
+    return ClaimedRun(folder, checkpoint, stored, resumed=folder.record.get("resumed", 0))
 
 
 def _checkpoint_of(folder: RunFolder, resume: str | None) -> Path | None:

@@ -20,7 +20,7 @@ from genexp.runs.trust import seal, wrote_run
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimedRun:
     """The folder that a process trains in, and what it continues there.
 
     Attributes:

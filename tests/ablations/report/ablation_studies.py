@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 from genexp.ablations.report.claims import parse_claim
-from genexp.ablations.report.study import Paper, Reported, Study, Value
+from genexp.ablations.report.study import Paper, Reported, Study, StudyValue
 from genexp.runs.directions import metric_name
 
 FD = "fd/digits_classifier@42f2cb7d"
@@ -33,7 +33,7 @@ def labels_of(axes):
 
 def value(labels, seed, number, key=FD, **more):
     protocol = more.pop("protocol", PROTOCOL | {"metric": key.split("/")[0], "seed": seed} if "@" in key else None)
-    return Value(labels, seed, key, number, protocol=protocol, **more)
+    return StudyValue(labels, seed, key, number, protocol=protocol, **more)
 
 
 def study(axes, numbers, seeds=(0, 1, 2), claims=(), key=FD, better="lower", **more):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
 from genexp.ablations.report.study import Labels, Reported, Study
-from genexp.ablations.report.values import Cells, Metric, best_settings, cells, label_text, metric_of, variants
+from genexp.ablations.report.values import Cells, MetricValues, best_settings, cells, label_text, metric_of, variants
 from genexp.reports.formatting import NumberFormat, floor_text, heading
 from genexp.terminal import counted
 
@@ -34,7 +34,7 @@ class Entry:
 
 
 @dataclass
-class Block:
+class TableBlock:
     """A table whose values share a protocol in every column.
 
     Args:
@@ -81,7 +81,7 @@ class Block:
         return " ".join(filter(None, [note, count]))
 
 
-def blocks_of(study: Study) -> list[Block]:
+def blocks_of(study: Study) -> list[TableBlock]:
     """All tables of a study: measured ones, then each of the paper's columns by itself.
 
     With exactly two axes beside the search, every value has a block of the first axis by the second; else one block has
@@ -120,7 +120,7 @@ def entry_text(entry: Entry | None, written: Callable[[float], str], with_count:
     return f"{written(entry.mean)}{spread}" + (f" ({entry.n}{diverged})" if with_count and entry.n is not None else "")
 
 
-def _crossed(study: Study, axes: list[str], metric: Metric, by_variant: Cells) -> Block:
+def _crossed(study: Study, axes: list[str], metric: MetricValues, by_variant: Cells) -> TableBlock:
     first, second = axes
     entries = [
         [entry_of(by_variant[((first, row), (second, column))]) for column in study.axes[second]]
@@ -128,7 +128,7 @@ def _crossed(study: Study, axes: list[str], metric: Metric, by_variant: Cells) -
     ]
     written = NumberFormat([each.mean for row in entries for each in row if each], metric.name)
     places = {(r, c): (each, written) for r, row in enumerate(entries) for c, each in enumerate(row) if each}
-    return Block(
+    return TableBlock(
         heading=heading(metric, written),
         note="" if metric.floors is None else f"{floor_name([metric]).capitalize()}: {floor_text(metric, written)}",
         reported=False,
@@ -141,7 +141,7 @@ def _crossed(study: Study, axes: list[str], metric: Metric, by_variant: Cells) -
     )
 
 
-def _listed(study: Study, axes: list[str], found: list[Metric], by_metric: dict[str, Cells]) -> Block:
+def _listed(study: Study, axes: list[str], found: list[MetricValues], by_metric: dict[str, Cells]) -> TableBlock:
     labels = variants(study)
     settings = None if study.search is None else best_settings(study)
     columns = [[entry_of(by_metric[metric.name][each]) for each in labels] for metric in found]
@@ -153,7 +153,7 @@ def _listed(study: Study, axes: list[str], found: list[Metric], by_metric: dict[
     for c, (metric, column) in enumerate(zip(found, columns, strict=True)):
         best |= _best(metric, {(r, c): (each, formats[c]) for r, each in enumerate(column) if each})
     floors = [floor_text(metric, written) for metric, written in zip(found, formats, strict=True)]
-    return Block(
+    return TableBlock(
         heading="",
         note="",
         reported=False,
@@ -172,14 +172,14 @@ def _names(labels: Labels, settings: dict[Labels, str] | None) -> list[str]:
     return [*([value for _, value in labels] or ["all"]), *([] if settings is None else [settings[labels]])]
 
 
-def floor_name(metrics: list[Metric]) -> str:
+def floor_name(metrics: list[MetricValues]) -> str:
     """What held-out real data are called beside these values, with their number where it is one and known."""
     counts = {count for metric in metrics for count in metric.floor_images}
     things = " or ".join(dict.fromkeys(metric.things for metric in metrics if metric.floors))
     return f"real {things or 'images'}" + (f" ({counts.pop():,})" if len(counts) == 1 else "")
 
 
-def _best(metric: Metric, places: dict[tuple[int, int], tuple[Entry, NumberFormat]]) -> set[tuple[int, int]]:
+def _best(metric: MetricValues, places: dict[tuple[int, int], tuple[Entry, NumberFormat]]) -> set[tuple[int, int]]:
     """The best mean and all that print as it does; none of a variant with a seed that diverged."""
     badness = metric.badness
     whole = {place: each for place, (each, _) in places.items() if not each.diverged}
@@ -191,7 +191,7 @@ def _best(metric: Metric, places: dict[tuple[int, int], tuple[Entry, NumberForma
     return best if len(best) < len(whole) else set()
 
 
-def _reported(axes: list[str], reported: Reported) -> Block:
+def _reported(axes: list[str], reported: Reported) -> TableBlock:
     entries = {labels: Entry(value, reported.spreads.get(labels), None) for labels, value in reported.values.items()}
     given = list(reported.values)
     crossed = len(axes) == 2 and all([axis for axis, _ in labels] == axes for labels in given)
@@ -204,7 +204,7 @@ def _reported(axes: list[str], reported: Reported) -> Block:
         stub, heads = (axes if same else ["variant"]), [reported.name]
         rows = [[value for _, value in labels] if same else [label_text(labels)] for labels in given]
         table = [[entries[labels]] for labels in given]
-    return Block(
+    return TableBlock(
         heading=reported.name,
         note=f"{reported.source}. {reported.protocol}".strip(),
         reported=True,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from genexp.ablations.report.study import Labels, Study
-from genexp.ablations.report.values import Metric, variants
+from genexp.ablations.report.values import MetricValues, variants
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def expected_best(values: list[float], badness) -> list[float | None]:
     return curve
 
 
-def budget_curves(study: Study, metric: Metric) -> list[BudgetCurve]:
+def budget_curves(study: Study, metric: MetricValues) -> list[BudgetCurve]:
     """A curve for every variant with a complete seed; none without a search or without a known direction."""
     if study.search is None or metric.badness is None:
         return []

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from genexp.ablations.report.blocks import Block, Entry, blocks_of
+from genexp.ablations.report.blocks import Entry, TableBlock, blocks_of
 from genexp.ablations.report.study import Labels, Study
 from genexp.reports.formatting import NumberFormat
 from genexp.runs.directions import metric_name
@@ -20,7 +20,7 @@ def as_latex(study: Study) -> str:
     return "\n".join(_latex_block(block) for block in blocks_of(study))
 
 
-def _latex_block(block: Block) -> str:
+def _latex_block(block: TableBlock) -> str:
     span = len(block.heads)
     title = _latex(f"Reported: {block.heading}" if block.reported else block.heading or "Measured")
     lines = [f"% {plain(line)}" for line in ("reported" if block.reported else "measured", block.remark) if line]

@@ -1,6 +1,6 @@
 """An ablation as text: table.md."""
 
-from genexp.ablations.report.blocks import Block, blocks_of
+from genexp.ablations.report.blocks import TableBlock, blocks_of
 from genexp.ablations.report.budget import budget_curves
 from genexp.ablations.report.protocols import protocol_text
 from genexp.ablations.report.study import Study
@@ -56,7 +56,7 @@ def _markdown_list(lines: list[str]) -> str:
     return "\n".join(f"- {markdown_text(line)}" for line in lines)
 
 
-def _markdown_block(block: Block) -> str:
+def _markdown_block(block: TableBlock) -> str:
     note = markdown_text(block.remark)
     aligned = [":--"] * len(block.stub) + ["--:"] * len(block.heads)
     opening = [

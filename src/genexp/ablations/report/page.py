@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from genexp.ablations.report.blocks import Block, blocks_of, entry_of, entry_text, floor_name
+from genexp.ablations.report.blocks import TableBlock, blocks_of, entry_of, entry_text, floor_name
 from genexp.ablations.report.interval import interval_bar
 from genexp.ablations.report.markdown import budget_rows, protocol_lines
 from genexp.ablations.report.pictures import gallery_columns
@@ -98,7 +98,7 @@ def _tables(study: Study) -> str:
     return f'<h3 class="group">Measured</h3><div class="blocks">{measured}</div>{note}{below}'
 
 
-def _block(block: Block) -> str:
+def _block(block: TableBlock) -> str:
     rows = []
     for r, names in enumerate(block.rows):
         cells = [(block.text(r, c), "best" if (r, c) in block.best else "") for c in range(len(block.heads))]

@@ -10,7 +10,7 @@ from typing import Any
 from genexp.ablations.report.budget import budget_curves
 from genexp.ablations.report.files import safe_name
 from genexp.ablations.report.study import Labels, Study
-from genexp.ablations.report.values import Cells, Metric, cells, label_text, metric_of
+from genexp.ablations.report.values import Cells, MetricValues, cells, label_text, metric_of
 from genexp.figures.plots import COLOURS, WIDE, blank_figure, house_style, legend_above, note_below, write_figure
 from genexp.reports.formatting import NumberFormat, worded
 from genexp.runs.markup import label_in_plot
@@ -61,7 +61,7 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _metric_figure(study: Study, metric: Metric) -> Any:
+def _metric_figure(study: Study, metric: MetricValues) -> Any:
     by_variant, scale = cells(study, metric), _written(metric).scale
     finite = {
         labels: {seed: value * scale for seed, value in seeds.items() if math.isfinite(value)}
@@ -81,7 +81,7 @@ def _metric_figure(study: Study, metric: Metric) -> Any:
     return figure
 
 
-def _written(metric: Metric) -> NumberFormat:
+def _written(metric: MetricValues) -> NumberFormat:
     values = [value for seeds in metric.values.values() for value in seeds.values()]
     return NumberFormat(values, metric.name)
 
@@ -113,7 +113,7 @@ def _lines(by_variant: Cells, axis: str) -> dict[Labels, list[tuple[float, dict[
 
 
 def _line_figure(
-    study: Study, metric: Metric, axis: str, lines: dict[Labels, list[tuple[float, dict[int, float]]]]
+    study: Study, metric: MetricValues, axis: str, lines: dict[Labels, list[tuple[float, dict[int, float]]]]
 ) -> Any:
     figure, ((plane,),) = blank_figure(7.6, 4.6)
     for n, (rest, points) in enumerate(lines.items()):
@@ -135,7 +135,7 @@ def _line_figure(
     return figure
 
 
-def _dot_figure(study: Study, metric: Metric, by_variant: Cells) -> Any:
+def _dot_figure(study: Study, metric: MetricValues, by_variant: Cells) -> Any:
     """A row for every variant, or where there are two axes or more a colour for every value of the last."""
     shown = {labels: seeds for labels, seeds in by_variant.items() if seeds}
     kinds = list(dict.fromkeys(labels[-1:] for labels in shown))
@@ -177,7 +177,7 @@ def _mean_and_range(values: list[float]) -> tuple[float, tuple[float, float]]:
     return mean, (mean - min(values), max(values) - mean)
 
 
-def _budget_figure(study: Study, metric: Metric) -> Any:
+def _budget_figure(study: Study, metric: MetricValues) -> Any:
     curves = budget_curves(study, metric)[: len(COLOURS)]
     if not curves:
         return None
@@ -226,7 +226,7 @@ def _scale_values(plane: Any, values: list[float], direction: str) -> None:
         line.set_minor_formatter("")
 
 
-def _floor(plane: Any, metric: Metric, way: str) -> None:
+def _floor(plane: Any, metric: MetricValues, way: str) -> None:
     if metric.floors:
         draw = plane.axhline if way == "h" else plane.axvline
         place = sum(metric.floors) / 2 * _written(metric).scale

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Sequence
 
-from genexp.ablations.report.values import Metric
+from genexp.ablations.report.values import MetricValues
 from genexp.runs.markup import digest_text
 
 
-def protocol_text(metric: Metric) -> str:
+def protocol_text(metric: MetricValues) -> str:
     """How a value was measured, in words."""
     if metric.protocol is None:
         logged = "logged by the training run itself at its end, over its validation split"
@@ -36,7 +36,7 @@ def protocol_text(metric: Metric) -> str:
 _COUNTED = (("n_generated", "generated"), ("n_reference", "real"))
 
 
-def _made_by(metric: Metric) -> str:
+def _made_by(metric: MetricValues) -> str:
     weights = " or ".join(dict.fromkeys(each for each, _ in metric.made_by))
     samplers = " or ".join(samplers_text([each for _, each in metric.made_by]))
     return f"weights {weights}; drawn with {samplers}; noise seed: the seed of the run"
@@ -72,7 +72,7 @@ def _settings(inside: str) -> list[str]:
     return found
 
 
-def _floor(metric: Metric) -> str:
+def _floor(metric: MetricValues) -> str:
     counts = " or ".join(f"{count:,}" for count in metric.floor_images)
     return f"real {metric.things}: {counts} that were held out" if counts else ""
 

@@ -9,7 +9,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Value:
+class StudyValue:
     """One value of one variant and one seed.
 
     Args:
@@ -139,7 +139,7 @@ class Study:
     metrics: list[str]
     reported: list[Reported]
     claims: list[Claim]
-    values: list[Value]
+    values: list[StudyValue]
     pictures: dict[Labels, list[Path]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     origin: dict[str, Any] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from genexp.ablations.report.study import Labels, Study, Value
+from genexp.ablations.report.study import Labels, Study, StudyValue
 from genexp.reports.columns import MixedProtocols
 from genexp.runs.directions import badness, direction, metric_name
 from genexp.runs.markup import digest_text
@@ -18,7 +18,7 @@ Cells = dict[Labels, dict[int, float]]
 
 
 @dataclass(frozen=True)
-class Metric:
+class MetricValues:
     """All values of one name, measured in one way.
 
     Args:
@@ -57,7 +57,7 @@ def metric_names(study: Study) -> list[str]:
     return list(dict.fromkeys([*study.metrics, *(metric_name(each.key) for each in study.values)]))
 
 
-def metric_of(study: Study, name: str) -> Metric | None:
+def metric_of(study: Study, name: str) -> MetricValues | None:
     """The values of one name, or None if there are none.
 
     Args:
@@ -85,7 +85,7 @@ def metric_of(study: Study, name: str) -> Metric | None:
     recorded = next((each.better for each in found if each.better), None)
     floors = [each.floor for each in found if each.floor is not None]
     made_by = [tuple(str(each.protocol.get(part)) for part in MADE_BY) for each in found if each.protocol]
-    return Metric(
+    return MetricValues(
         name=name,
         key=first.key,
         better=direction(first.key, recorded, {}),
@@ -97,11 +97,11 @@ def metric_of(study: Study, name: str) -> Metric | None:
     )
 
 
-def _terms(value: Value) -> dict[str, Any]:
+def _terms(value: StudyValue) -> dict[str, Any]:
     return {k: v for k, v in (value.protocol or {}).items() if k not in FREE}
 
 
-def _require_one_protocol(name: str, found: list[Value]) -> None:
+def _require_one_protocol(name: str, found: list[StudyValue]) -> None:
     first, mine = found[0], _terms(found[0])
     for other in found[1:]:
         theirs = _terms(other)
@@ -134,7 +134,7 @@ def variants(study: Study, where: Labels = (), with_search: bool = False) -> lis
     return [tuple(each) for each in itertools.product(*choices)]
 
 
-def cells(study: Study, metric: Metric, where: Labels = ()) -> Cells:
+def cells(study: Study, metric: MetricValues, where: Labels = ()) -> Cells:
     """Values by variant and seed, with a search reduced to its best setting.
 
     Args:

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.frechet import Gaussian, frechet_distance
+from genexp.evaluation.frechet import GaussianMoments, frechet_distance
 from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
 from genexp.evaluation.statistics import GroupedMoments
 from genexp.evaluation.uncertainty import pseudo_values
@@ -38,15 +38,15 @@ class FrechetDistance:
     def __init__(self, extractor: FeatureExtractor | None = None) -> None:
         self.extractor = extractor
 
-    def prepare(self, reference: GroupedMoments, extractor: FeatureExtractor) -> Gaussian:
+    def prepare(self, reference: GroupedMoments, extractor: FeatureExtractor) -> GaussianMoments:
         """Factor the real side's covariance.
 
         Raises:
             ValueError: fewer than two real images.
         """
-        return Gaussian.fit(reference.total)
+        return GaussianMoments.fit(reference.total)
 
-    def compute(self, generated: GroupedMoments, prepared: Gaussian) -> dict[str, Value]:
+    def compute(self, generated: GroupedMoments, prepared: GaussianMoments) -> dict[str, Value]:
         """The distance, with the part that rounding may account for as `residual`.
 
         Raises:

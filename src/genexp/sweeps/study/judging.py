@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from genexp.pool.progress import tail
 from genexp.pool.record import Job, SweepFolder
-from genexp.sweeps.study.plan import Plan
+from genexp.sweeps.study.plan import SearchPlan
 from genexp.sweeps.study.values import Measured, reported
 
 _REASON = re.compile(r"^(?:genexp train: |\w*(?:Error|Exception)\b[:(]).*$", re.MULTILINE)
@@ -31,7 +31,7 @@ class Judge:
         every: Images between two evaluations, or None.
     """
 
-    def __init__(self, plan: Plan, study: optuna.Study, sweep: SweepFolder, every: float | None) -> None:
+    def __init__(self, plan: SearchPlan, study: optuna.Study, sweep: SweepFolder, every: float | None) -> None:
         self.plan, self.study, self.sweep, self.every = plan, study, sweep, every
         self._found: dict[int, list[Measured]] = {}
 

@@ -12,7 +12,7 @@ from genexp.sweeps.study.space import Parameter, require_searchable, shown, type
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchPlan:
     """A question with the values that the command line fixed or added.
 
     Args:
@@ -75,7 +75,7 @@ class Plan:
         return [dict(zip(self.space, combination, strict=True)) for combination in combinations]
 
 
-def make_plan(question: Question, arguments: Sequence[str], at: str = "auto") -> Plan:
+def make_plan(question: Question, arguments: Sequence[str], at: str = "auto") -> SearchPlan:
     """Join a question and a command line.
 
     A typed value is the same for all jobs and takes its key out of the space; several typed values, or an interval, are
@@ -106,7 +106,7 @@ def make_plan(question: Question, arguments: Sequence[str], at: str = "auto") ->
         raise ValueError(f"sweep {question.name} must leave something to search, got a value for all of its space")
     for key, each in space.items():
         require_searchable(key, each)
-    return Plan(question, ("last" if several else "best") if at == "auto" else at, space, tuple(typed))
+    return SearchPlan(question, ("last" if several else "best") if at == "auto" else at, space, tuple(typed))
 
 
 def key_of(override: str) -> str:

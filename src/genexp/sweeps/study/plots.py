@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from genexp.figures.plots import COLOURS, WIDE, blank_figure, house_style, write_figure
 from genexp.runs.markup import label_in_plot
 from genexp.sweeps.question import Choices
-from genexp.sweeps.study.plan import Plan
+from genexp.sweeps.study.plan import SearchPlan
 from genexp.sweeps.study.samplers import label
 from genexp.sweeps.study.space import Parameter, short
 
@@ -20,7 +20,7 @@ _FINISHED, _BEST, _PRUNED = COLOURS[0], COLOURS[1], COLOURS[4]
 
 
 def write_plots(
-    trials: Sequence[FrozenTrial], importances: Mapping[str, Mapping[str, float]], plan: Plan, folder: Path
+    trials: Sequence[FrozenTrial], importances: Mapping[str, Mapping[str, float]], plan: SearchPlan, folder: Path
 ) -> list[str]:
     """Draw the study; returns the names of the files.
 
@@ -37,7 +37,7 @@ def write_plots(
         return [write_figure(figure, folder / name).name for name, figure in figures.items()]
 
 
-def _history(trials: Sequence[FrozenTrial], plan: Plan) -> Any:
+def _history(trials: Sequence[FrozenTrial], plan: SearchPlan) -> Any:
     """Every trial's value in the order of the trials, and the best so far."""
     metrics = plan.question.metrics
     figure, planes = blank_figure(7.6, 0.8 + 3 * len(metrics), sharex=True, rows=len(metrics))
@@ -63,7 +63,7 @@ def _best_so_far(axes: Any, finished: Sequence[tuple[int, float]], direction: st
     axes.step([number for number, _ in finished], best, where="post", color=_BEST, linewidth=1.5, label="best so far")
 
 
-def _slices(trials: Sequence[FrozenTrial], plan: Plan) -> Any:
+def _slices(trials: Sequence[FrozenTrial], plan: SearchPlan) -> Any:
     """The values of trials over each parameter, a row a metric, later trials darker; crosses were pruned."""
     finished = [each for each in trials if each.state == TrialState.COMPLETE]
     pruned = [each for each in trials if each.state == TrialState.PRUNED and each.values]
@@ -109,7 +109,7 @@ def _scale(axes: Any, parameter: Parameter) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _importance(found: Mapping[str, Mapping[str, float]], trials: Sequence[FrozenTrial], plan: Plan) -> Any:
+def _importance(found: Mapping[str, Mapping[str, float]], trials: Sequence[FrozenTrial], plan: SearchPlan) -> Any:
     count = sum(each.state == TrialState.COMPLETE for each in trials)
     figure, planes = blank_figure(7.6, 0.9 + len(found) * (0.5 + 0.35 * len(plan.space)), rows=len(found))
     for axes, (metric, shares) in zip(planes[:, 0], found.items(), strict=True):
@@ -123,7 +123,7 @@ def _importance(found: Mapping[str, Mapping[str, float]], trials: Sequence[Froze
     return figure
 
 
-def _name_value(axes: Any, plan: Plan, i: int, values: Sequence[float]) -> None:
+def _name_value(axes: Any, plan: SearchPlan, i: int, values: Sequence[float]) -> None:
     better = "lower" if plan.question.directions[i] == "minimize" else "higher"
     axes.set_ylabel(f"{plan.question.metrics[i]} ({better} is better)", fontsize=9)
     if min(values) > 0 and max(values) > WIDE * min(values):

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from genexp.files.writing import write_atomically
 from genexp.runs.markup import csv_text
-from genexp.sweeps.study.plan import Plan
+from genexp.sweeps.study.plan import SearchPlan
 from genexp.sweeps.study.plots import write_plots
 from genexp.sweeps.study.samplers import values_from
 from genexp.sweeps.study.space import short
@@ -29,7 +29,7 @@ FEWEST = 4
 """Finished trials from which on the importance of parameters is estimated."""
 
 
-def report(study: optuna.Study, plan: Plan, folder: Path) -> list[dict[str, Any]]:
+def report(study: optuna.Study, plan: SearchPlan, folder: Path) -> list[dict[str, Any]]:
     """Write `study.csv` and the plots, print the best trials; returns the numbers and values of these.
 
     Args:
@@ -51,7 +51,7 @@ def report(study: optuna.Study, plan: Plan, folder: Path) -> list[dict[str, Any]
     return [{"number": each.number, "values": each.values, "params": each.params} for each in best]
 
 
-def best_trials(study: optuna.Study, finished: Sequence[FrozenTrial], plan: Plan) -> list[FrozenTrial]:
+def best_trials(study: optuna.Study, finished: Sequence[FrozenTrial], plan: SearchPlan) -> list[FrozenTrial]:
     """Finished trials, the best first; for several metrics those that no other beats in all of them."""
     if not finished:
         return []
@@ -62,7 +62,7 @@ def best_trials(study: optuna.Study, finished: Sequence[FrozenTrial], plan: Plan
     return sorted(finished, key=lambda each: (sign * each.value, each.number))
 
 
-def table(trials: Sequence[FrozenTrial], plan: Plan) -> str:
+def table(trials: Sequence[FrozenTrial], plan: SearchPlan) -> str:
     """All trials as CSV: number, state, values, parameters, time, machine, folder and reason.
 
     The value of a pruned trial is its newest; it is not comparable with that of a finished one.
@@ -77,7 +77,7 @@ def table(trials: Sequence[FrozenTrial], plan: Plan) -> str:
     return csv_text(lines)
 
 
-def importances(study: optuna.Study, plan: Plan) -> dict[str, dict[str, float]]:
+def importances(study: optuna.Study, plan: SearchPlan) -> dict[str, dict[str, float]]:
     """For every metric the share of its variance that each parameter explains, by functional ANOVA over a forest.
 
     Reference: An efficient approach for assessing hyperparameter importance. Hutter, Hoos, Leyton-Brown, 2014.
@@ -102,7 +102,7 @@ def _say_protocols(finished: Sequence[FrozenTrial]) -> None:
             print(f"study     values of several protocols: {', '.join(sorted(set(names)))}", file=sys.stderr)
 
 
-def _print(trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], plan: Plan) -> None:
+def _print(trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], plan: SearchPlan) -> None:
     counts = {name: sum(STATES[each.state] == name for each in trials) for name in STATES.values()}
     print(f"study     {', '.join(f'{count} {name}' for name, count in counts.items() if count)}", file=sys.stderr)
     if not best:

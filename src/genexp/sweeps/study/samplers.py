@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from genexp.sweeps.question import Choices
-from genexp.sweeps.study.plan import Plan
+from genexp.sweeps.study.plan import SearchPlan
 from genexp.sweeps.study.space import Parameter, shown, written
 
 SAMPLERS: dict[str, tuple[type[optuna.samplers.BaseSampler], dict[str, Any]]] = {
@@ -98,7 +98,7 @@ def named(key: str, given: Any, table: Mapping[str, Any]) -> tuple[str, dict[str
     return name, settings
 
 
-def make_sampler(given: Any, seed: int, plan: Plan) -> tuple[str, PerTrialSampler]:
+def make_sampler(given: Any, seed: int, plan: SearchPlan) -> tuple[str, PerTrialSampler]:
     """The sampler of `hydra.sweeper.sampler`, and its name.
 
     Raises:
@@ -121,7 +121,9 @@ def make_sampler(given: Any, seed: int, plan: Plan) -> tuple[str, PerTrialSample
         raise ValueError(f"hydra.sweeper.sampler {name} must have its package: {error}") from error
 
 
-def make_pruner(given: Any, plan: Plan, every: float | None, images: float | None) -> optuna.pruners.BasePruner | None:
+def make_pruner(
+    given: Any, plan: SearchPlan, every: float | None, images: float | None
+) -> optuna.pruners.BasePruner | None:
     """The pruner of `hydra.sweeper.pruner`, or None.
 
     Successive halving and hyperband compare first after one evaluation, and know the length of training.
@@ -159,7 +161,7 @@ def _require_arguments(where: str, kind: type, settings: Mapping[str, Any]) -> N
             raise ValueError(f"{where} must have arguments among {', '.join(known)}, got {key}")
 
 
-def _require_numbers(plan: Plan) -> None:
+def _require_numbers(plan: SearchPlan) -> None:
     for key, each in plan.space.items():
         if isinstance(each, Choices):
             raise ValueError(f"space: {key} must be a range for sampler=cmaes, got the choices {shown(each)}")
@@ -183,7 +185,7 @@ def label(value: Any) -> Any:
     return value if isinstance(value, _SINGLE) else written(value)
 
 
-def values_from(plan: Plan, params: Mapping[str, Any]) -> dict[str, Any]:
+def values_from(plan: SearchPlan, params: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a trial, lists and mappings among them."""
     values = {}
     for key, parameter in plan.space.items():

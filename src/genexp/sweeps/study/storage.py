@@ -12,7 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from genexp.files.json_records import DamagedFile, is_there, read_text, reason_of
-from genexp.sweeps.study.plan import Plan
+from genexp.sweeps.study.plan import SearchPlan
 from genexp.sweeps.study.samplers import label
 
 JOURNAL = "study.journal"
@@ -65,7 +65,7 @@ def _require_sound(path: Path) -> None:
 def open_study(
     storage: BaseStorage,
     name: str,
-    plan: Plan,
+    plan: SearchPlan,
     sampler: optuna.samplers.BaseSampler,
     pruner: optuna.pruners.BasePruner | None,
     grid: Sequence[dict[str, Any]] = (),
@@ -111,7 +111,7 @@ def _stated_plan(study: optuna.Study) -> dict[str, Any]:
     return study.user_attrs[PLAN]
 
 
-def _require_same(study: optuna.Study, stated: dict[str, Any], plan: Plan) -> None:
+def _require_same(study: optuna.Study, stated: dict[str, Any], plan: SearchPlan) -> None:
     mine = plan.record()
     for key, value in mine.items():
         if stated.get(key) != value:
