@@ -96,6 +96,7 @@ RUN: dict[str, tuple[Check, str]] = {
 """Every line with what it must leave and what is typed after it to shorten it."""
 
 STEPS = "training.max_images=4 training.evaluate_every=4 callbacks.sample_grid.num=2"
+VIDEO = "training.max_images=128 training.evaluate_every=128 callbacks.evaluate.num=16 callbacks.sample_grid.num=2"
 POINTS = f"{SHORT} callbacks.sample_grid.points=50"
 MODEL, DATA = "genexp train model=gan", "genexp train data=shapes"
 TRAINER, LOGGER = "genexp train trainer=gpu trainer.precision=bf16-mixed", "genexp train logger=[wandb,csv]"
@@ -108,6 +109,7 @@ CHOICES: dict[tuple[str, str], tuple[Check, str]] = {
     (MODEL, "classifier"): (trained("classifier_digits", pictures=False), "training.max_images=640"),
     **{(DATA, name): (trained(f"diffusion_{name}"), SHORT) for name in ("digits", "shapes", "stacked_digits")},
     (DATA, "toy2d model/network=mlp"): (trained("diffusion_toy2d"), POINTS),
+    (DATA, "moving_shapes model/network=unet_frames"): (trained("diffusion_moving_shapes"), VIDEO),
     (DATA, "mnist"): (refused("MNIST", NO_NETWORK), ""),
     (DATA, "fashion_mnist"): (refused("FashionMNIST", NO_NETWORK), ""),
     (DATA, "cifar10"): (refused("CIFAR10", NO_NETWORK), ""),
