@@ -57,6 +57,18 @@ def test_in_a_sweep_every_value_is_a_text(text):
     assert jobs_of("name=sort('b c',a)") == ["a", "b c"]
 
 
+@pytest.mark.parametrize(
+    "typed", ["sort(10,9,1e3)", "sort(9,1e3,10,reverse=true)", "shuffle(9,10,1e3)", "choice(10,1e3,9)"]
+)
+def test_functions_over_number_like_texts_leave_the_texts(typed):
+    found = jobs_of(text_quoted(f"name={typed}", several=True))
+    assert sorted(found) == ["10", "1e3", "9"]
+    if typed.startswith("sort"):
+        assert found == sorted(found, reverse="reverse" in typed)
+    assert text_quoted(f"seed={typed}", several=True) == f"seed={typed}"
+    assert text_quoted("name=shuffle(range(1,3))", several=True) == "name=shuffle(range(1,3))"
+
+
 def test_commas_part_values_only_where_several_runs_are_asked_for():
     for flags in (["-m"], ["--multirun"], ["hydra.mode=MULTIRUN"], ["sweep=gan_stability"]):
         assert typed_texts([*flags, "notes=1,b"])[-1] == "notes='1',b"

@@ -1,7 +1,10 @@
 """A sweep that asks for no job says which override gives no value, and what there is."""
 
+import sys
+
 import pytest
 
+from genexp.__main__ import main
 from genexp.sweeps.hydra_batches import _require_jobs
 
 
@@ -19,3 +22,13 @@ def test_an_empty_sweep_names_its_override(typed, said):
 
 def test_a_sweep_with_jobs_passes():
     _require_jobs([["seed=0"]], ["seed=0,1"])
+
+
+def test_a_sweep_whose_jobs_do_not_compose_leaves_nothing(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "sweeps" / "sweep"
+    typed = ["train", "-m", "model=vae", "tranning.max_images=1,2", f"hydra.sweep.dir={folder}"]
+    monkeypatch.setattr(sys, "argv", ["genexp", *typed])
+    with pytest.raises(SystemExit):
+        main(typed)
+    assert "tranning: does not exist; did you mean training?" in capsys.readouterr().err
+    assert not folder.exists()

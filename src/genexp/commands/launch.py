@@ -60,6 +60,8 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
         from genexp.config.composition_errors import is_of_null_group, refusal
 
         composing = isinstance(error, HydraException) or is_of_null_group(error)
+        if composing:
+            _discard_unopened_sweep()
         line = refusal(error, overrides) if composing else told(error)
         if line is None or traced not in ("", "0"):
             raise
@@ -91,6 +93,15 @@ def _line(error: Exception, overrides: list[str]) -> str | None:
 def _say_and_exit(name: str, line: str) -> NoReturn:
     print(f"genexp {name}: {line}", file=sys.stderr)
     sys.exit(1)
+
+
+def _discard_unopened_sweep() -> None:
+    """Leave nothing of a sweep whose jobs do not compose: before it tries, Hydra writes down what is to be swept."""
+    batches = sys.modules.get("genexp.sweeps.hydra_batches")  # there once a launcher of ours has been set up
+    folder = batches.Batches.asked if batches else None
+    if folder is not None and folder.is_dir() and [each.name for each in folder.iterdir()] == ["multirun.yaml"]:
+        (folder / "multirun.yaml").unlink()
+        folder.rmdir()
 
 
 def _one_of_many() -> bool:

@@ -5,7 +5,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
@@ -53,7 +53,11 @@ class Batches(ABC):
         trust: Whether runs in it that another user has begun are continued.
     """
 
+    asked: ClassVar[Path | None] = None
+    """The folder of the sweep that was asked for last."""
+
     def __init__(self, context: HydraContext, config: DictConfig, resume: bool, trust: bool = False) -> None:
+        Batches.asked = Path(config.hydra.sweep.dir).resolve()
         self.context, self.config, self.resume, self.trust = context, config, resume, trust
         self.sweep: SweepFolder | None = None
         self._known: dict[tuple[str, ...], DictConfig] = {}
@@ -74,11 +78,7 @@ class Batches(ABC):
     def launch(self, batch: Sequence[Sequence[str]]) -> list[JobReturn]:
         """Run one batch of jobs; those that an earlier command has finished are not run again."""
         _require_jobs(batch, list(self.config.hydra.overrides.task))
-        try:
-            configs = [self.composed(overrides) for overrides in batch]
-        except Exception:
-            self._discard_unopened()
-            raise
+        configs = [self.composed(overrides) for overrides in batch]
         self.open()
         jobs = [self.sweep.job_for(list(overrides)) for overrides in batch]
         self.sweep.save()
@@ -107,13 +107,6 @@ class Batches(ABC):
             self.sweep = SweepFolder(path, sys.argv[1:], _for_every_job(self.config), self.resume, self.trust)
             print(f"sweep     {shown_path(self.sweep.path)}", file=sys.stderr)
         return self.sweep
-
-    def _discard_unopened(self) -> None:
-        """Leave nothing of a sweep whose jobs do not compose; Hydra has written down what it was to be."""
-        path = Path(self.config.hydra.sweep.dir).resolve()
-        if self.sweep is None and path.is_dir() and [each.name for each in path.iterdir()] == ["multirun.yaml"]:
-            (path / "multirun.yaml").unlink()
-            path.rmdir()
 
     def composed(self, overrides: Sequence[str]) -> DictConfig:
         """A job's configuration as far as the pool reads it; values of other parts are left out, so jobs share it.
