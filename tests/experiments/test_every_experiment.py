@@ -7,7 +7,7 @@ import tiny
 from genexp.commands.validate import options
 from genexp.config.compose import compose
 
-EMBEDDED = {"digits", "shapes", "toy2d", "stacked_digits", "content_style"}
+EMBEDDED = {"digits", "shapes", "toy2d", "stacked_digits", "content_style", "moving_shapes"}
 ONE_STEP = [
     "trainer=cpu",
     "threads=1",
