@@ -101,11 +101,12 @@ def nested_choices() -> Iterator[list[str]]:
 
 
 def _beside(parts: dict[str, str], group: str) -> Iterator[str]:
-    """What a choice of a group may need beside it: classes, or one choice of another part."""
+    """What a choice of a group may need beside it: classes, one choice of another part, or data of another kind."""
     yield "model.num_classes=${data.num_classes}"
     for other, key in parts.items():
         if other.startswith("model/") and other != group:
             yield from (f"{key}={choice}" for choice in options(other) if "/" not in choice)
+    yield from (f"data={name}" for name in options("data") if "/" not in name)
 
 
 def jobs_of_question(name: str) -> Iterator[tuple[str, list[str]]]:
@@ -122,10 +123,11 @@ _POINTS = ["data=toy2d", "model/network=mlp"]
 
 
 def _others_for(group: str) -> list[list[str]]:
-    """Overrides to try a choice with: none; further data for what measures them, models for samplers, MLPs for data."""
-    others = {"extractor": "data", "metrics": "data", "sampler": "model"}
+    """Overrides to try a choice with: none; data and models that what measures or draws may want; MLPs for data."""
+    others = {"extractor": ("data",), "metrics": ("model", "data"), "sampler": ("model",)}
     if group in others:
-        return [[], *([f"{others[group]}={name}"] for name in options(others[group]) if "/" not in name), _POINTS]
+        named = [f"{each}={name}" for each in others[group] for name in options(each) if "/" not in name]
+        return [[], *([each] for each in named), _POINTS]
     return [[], _POINTS[1:]] if group == "data" else [[]]
 
 

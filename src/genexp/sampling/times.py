@@ -126,6 +126,7 @@ def _checked_steps(steps: int | None, schedule: Schedule) -> int:
         raise ValueError(f"steps must lie between 1 and the schedule's {schedule.last}, got {steps}")
     if steps is None or steps < 1:
         raise ValueError(
-            f"steps must be at least 1 for a schedule of real times, got {'null' if steps is None else steps}"
+            "steps must be a number of at least 1 for a schedule of real times, such as 25, "
+            f"got {'null' if steps is None else steps}"
         )
     return steps
