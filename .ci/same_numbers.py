@@ -91,8 +91,7 @@ def record() -> dict[str, str]:
         genexp("sample", f"run={family}", "num=12", "seed=3", f"out={family}_drawn")
         found |= {f"sample of {family}: {name}": value for name, value in pictures(Path(f"{family}_drawn"))}
         genexp("evaluate", f"run={family}", "num=40", "metrics=[fd,kid,precision_recall]", f"out={family}_measured")
-        measured = flat(json.loads(Path(family, "metrics.json").read_text()))
-        found |= {f"evaluate of {family}: {name}": value for name, value in measured}
+        found |= {f"evaluate of {family}: {name}": value for name, value in flat(measured(Path(family)))}
     genexp("reproduce", "ablation=noise.yaml", "scale=cpu", "train=[logger=none]")
     for path in sorted(Path("outputs/ablations").rglob("*")):
         if path.name in ("table.md", "table.csv", "table.tex", "claims.json"):
@@ -120,6 +119,14 @@ def of_run(run: Path) -> Iterator[tuple[str, str]]:
     for part in ("state_dict", "averaged", "optimizer_states", "counters"):
         yield part, digest(*leaves(checkpoint.get(part)))
     yield from pictures(run / "samples")
+
+
+def measured(run: Path) -> dict[str, Any]:
+    """What `genexp evaluate` has left in a run, by key; before `evaluations.jsonl` it stood with the closing values."""
+    rows = json.loads((run / "metrics.json").read_text()).get("evaluations") or []
+    if (kept := run / "evaluations.jsonl").is_file():
+        rows += [row for line in kept.read_text().splitlines() if (row := json.loads(line))["source"] == "evaluate"]
+    return {row["key"]: {name: each for name, each in row.items() if name != "source"} for row in rows}
 
 
 def leaves(node: Any) -> Iterator[bytes]:
