@@ -18,6 +18,11 @@ def expand_to(values: Tensor, image: Tensor) -> Tensor:
     return values.reshape(values.shape[0], *([1] * (image.ndim - 1)))
 
 
+def in_double(values: Tensor) -> Tensor:
+    """The values as float64; on the CPU where their device has no such numbers (Apple)."""
+    return (values.cpu() if values.device.type == "mps" else values).double()
+
+
 def to_float(image: Tensor) -> Tensor:
     """Map uint8 levels 0..255 to float32 in [-1, 1]; the inverse of `to_uint8` on all 256 levels.
 

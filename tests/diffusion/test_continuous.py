@@ -7,71 +7,31 @@ import torch
 from lightning import Trainer
 from torch.utils.data import DataLoader
 
-from genexp.diffusion.continuous import Continuous, LinearContinuous, RectifiedFlow
+from genexp.diffusion.continuous import CosineContinuous, LinearContinuous, RectifiedFlow
 from genexp.diffusion.denoiser import NetworkDenoiser
-from genexp.diffusion.prediction import Epsilon, Flow, Prediction, Velocity
+from genexp.diffusion.exploding import Exploding, NoiseLevel
+from genexp.diffusion.prediction import Epsilon, Flow, Preconditioned, Velocity
 from genexp.diffusion.schedules import Cosine, Linear
-from genexp.diffusion.weighting import UniformEpsilon, UniformFlow
+from genexp.diffusion.weighting import UniformEpsilon, UniformFlow, UniformPreconditioned
 from genexp.families.diffusion import Diffusion
 from genexp.networks.mlp import MLPDenoiser
 from genexp.sampling.ddim import DDIM
 from genexp.tensors import IndexedNoise
 
-SCHEDULES = [RectifiedFlow(), LinearContinuous()]
+SCHEDULES = [RectifiedFlow(), LinearContinuous(), CosineContinuous(), NoiseLevel(), Exploding()]
 named = partial(pytest.mark.parametrize, ids=lambda part: type(part).__name__)
-
-
-class Exploding(Continuous):
-    """x_t = x + t eps up to t = 80, trained at log-normal times (Karras et al., 2022, table 1); not in the house."""
-
-    last = 80.0
-
-    def levels(self, t):
-        return torch.ones_like(t), t
-
-    def times(self, place):
-        return (1.2 * torch.special.ndtri(place) - 1.2).exp().clamp(self.first, self.last)
-
-    def embedded(self, t):
-        return t.log() / 4
-
-    def at_snr(self, log_snr):
-        return (-log_snr.double() / 2).exp()
-
-
-class Preconditioned(Prediction):
-    """D(x) = c_skip x_t + c_out F(c_in x_t), which keeps input and target of F at variance 1 (the same table)."""
-
-    spread = 0.5
-
-    def _factors(self, alpha, sigma):
-        total = sigma**2 + self.spread**2 * alpha**2
-        return alpha * self.spread**2 / total, sigma * self.spread / total.sqrt(), 1 / total.sqrt()
-
-    def input(self, x_t, alpha, sigma):
-        return self._factors(alpha, sigma)[2] * x_t
-
-    def target(self, x, noise, alpha, sigma):
-        skip, out, _ = self._factors(alpha, sigma)
-        return (x - skip * (alpha * x + sigma * noise)) / out
-
-    def to_sample(self, output, x_t, alpha, sigma):
-        skip, out, _ = self._factors(alpha, sigma)
-        return skip * x_t + out * output
-
-    def scale(self, alpha, sigma):
-        return self._factors(alpha, sigma)[1]
 
 
 @named("schedule", SCHEDULES)
 def test_signal_falls_noise_rises_and_time_zero_is_the_data(schedule):
-    alpha, sigma = schedule(torch.linspace(0, 1, 101, dtype=torch.float64), torch.float64)
+    alpha, sigma = schedule(schedule.last * torch.linspace(0, 1, 101, dtype=torch.float64), torch.float64)
     assert (alpha[0], sigma[0]) == (1, 0)
-    assert (alpha.diff() < 0).all()
+    assert (alpha.diff() <= 0).all()
     assert (sigma.diff() > 0).all()
+    assert ((alpha / sigma).diff()[1:] < 0).all()
 
 
-@named("schedule", [*SCHEDULES, Exploding(), Linear(), Cosine(50)])
+@named("schedule", [*SCHEDULES, Linear(), Cosine(50)])
 def test_times_are_found_again_by_their_logarithm_of_the_signal_to_noise_ratio(schedule):
     t = torch.tensor([1, 2, 30, 50]) if schedule.discrete else torch.tensor([1e-5, 1e-3, 0.3, 0.99]).double()
     alpha, sigma = schedule(t, torch.float64)
@@ -94,6 +54,44 @@ def test_linear_variances_in_real_time_are_the_limit_of_many_steps():
     limit = LinearContinuous()(t.double() / steps, torch.float64)
     for ours, expected in zip(limit, fine, strict=True):
         torch.testing.assert_close(ours, expected, rtol=2e-3, atol=0)
+
+
+def test_a_circle_ends_at_the_signal_to_noise_ratio_that_was_chosen():
+    last = torch.ones(1, dtype=torch.float64)
+    assert float(CosineContinuous(last_log_snr=-8.0).log_snr(last)) == pytest.approx(-8, abs=1e-12)
+    assert float(CosineContinuous()(last)[0]) == pytest.approx(4.54e-5, rel=1e-3)
+
+
+def test_the_exploding_variance_is_the_integral_of_its_sde():
+    """g(t)^2 = lowest^2 (highest / lowest)^(2 t) 2 log(highest / lowest), by the midpoint rule."""
+    schedule, count = Exploding(0.02, 100.0), 200_000
+    middle = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    rate = 0.02**2 * 5000 ** (2 * middle) * 2 * torch.tensor(5000.0).double().log()
+    _, sigma = schedule(torch.tensor([0.25, 1.0]).double(), torch.float64)
+    added = torch.stack([rate[: count // 4].sum(), rate.sum()]) / count
+    torch.testing.assert_close(sigma**2, added, rtol=1e-6, atol=0)
+
+
+def test_training_times_of_noise_levels_are_even_in_their_logarithm():
+    times = NoiseLevel(0.002, 80.0).times(torch.linspace(0, 1, 5, dtype=torch.float64))
+    assert (float(times[0]), float(times[-1])) == pytest.approx((0.002, 80.0))
+    torch.testing.assert_close(times.log().diff(), torch.full((4,), 40_000.0).double().log() / 4)
+
+
+@pytest.mark.parametrize(
+    ("build", "text"),
+    [
+        (lambda: NoiseLevel(lowest=90), "lowest must be positive and below highest, 80, got 90"),
+        (lambda: Exploding(lowest=0), "lowest must be positive and below highest, 100, got 0"),
+        (lambda: Exploding(lowest=200), "lowest must be positive and below highest, 100, got 200"),
+        (lambda: CosineContinuous(last_log_snr=1), r"last_log_snr must lie in \(-700, 0\), got 1"),
+        (lambda: Preconditioned(0), "data_std must be above 0, got 0"),
+        (lambda: UniformPreconditioned(-1), "data_std must be above 0, got -1"),
+    ],
+)
+def test_impossible_parts_are_refused(build, text):
+    with pytest.raises(ValueError, match=text):
+        build()
 
 
 @named("schedule", SCHEDULES)
@@ -130,7 +128,7 @@ def test_predictions_that_do_not_fit_a_schedule_are_refused(prediction, value):
 PARTS = {
     "flow": (RectifiedFlow(), Flow(), UniformFlow()),
     "linear": (LinearContinuous(), Epsilon(), UniformEpsilon()),
-    "exploding": (Exploding(), Preconditioned(), lambda snr: snr + 1 / Preconditioned.spread**2),
+    "exploding": (NoiseLevel(), Preconditioned(), UniformPreconditioned()),
 }
 
 SPACING = {"flow": "trailing", "linear": "trailing", "exploding": "log_snr"}

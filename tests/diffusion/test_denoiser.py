@@ -1,19 +1,34 @@
 """The denoiser: three predictions are one function and one loss, whatever the weighting."""
 
+from functools import partial
+
 import pytest
 import torch
+from lightning import Trainer
 from torch import nn
+from torch.utils.data import DataLoader
 
 from genexp.contracts import Denoiser
 from genexp.diffusion.denoiser import NetworkDenoiser
-from genexp.diffusion.prediction import Epsilon, Sample, Velocity
+from genexp.diffusion.exploding import NoiseLevel
+from genexp.diffusion.prediction import Epsilon, Flow, Preconditioned, Sample, Velocity
 from genexp.diffusion.schedules import Cosine, Linear
-from genexp.diffusion.weighting import MinSNR, TruncatedSNR, UniformEpsilon, UniformSample, UniformVelocity
+from genexp.diffusion.weighting import (
+    P2,
+    MinSNR,
+    TruncatedSNR,
+    UniformEpsilon,
+    UniformPreconditioned,
+    UniformSample,
+    UniformVelocity,
+)
+from genexp.families.diffusion import Diffusion
 from genexp.tensors import expand_to
 
 SHAPE = (1, 4, 4)
-WEIGHTINGS = [UniformEpsilon(), UniformSample(), UniformVelocity(), TruncatedSNR(), MinSNR(5.0)]
-PREDICTIONS = [Epsilon(), Sample(), Velocity()]
+WEIGHTINGS = [UniformEpsilon(), UniformSample(), UniformVelocity(), TruncatedSNR(), MinSNR(5.0), P2(0.5)]
+WEIGHTINGS += [UniformPreconditioned(0.4)]
+PREDICTIONS = [Epsilon(), Sample(), Velocity(), Flow(), Preconditioned(0.4)]
 
 
 class CleanNetwork(nn.Module):
@@ -26,8 +41,22 @@ class CleanNetwork(nn.Module):
 
     def forward(self, x_t, t, label=None):
         alpha, sigma = (expand_to(level, x_t) for level in self.schedule(t + 1, x_t.dtype))
+        x_t = x_t / self.prediction.input(torch.ones_like(alpha), alpha, sigma)
         clean = torch.tanh(self.weight * x_t)
         return self.prediction.target(clean, (x_t - alpha * clean) / sigma, alpha, sigma)
+
+
+class Told(nn.Module):
+    """A network that keeps what it was called with and what it said."""
+
+    def __init__(self, inside):
+        super().__init__()
+        self.inside = inside
+
+    def forward(self, x_t, t, label=None):
+        output = self.inside(x_t)
+        self.seen = (x_t, t, output.detach())
+        return output
 
 
 class Recorder(nn.Module):
@@ -86,7 +115,12 @@ def test_the_loss_is_the_weighted_error_of_the_clean_image(prediction, weighting
 
 @pytest.mark.parametrize(
     ("prediction", "weighting"),
-    [(Epsilon(), UniformEpsilon()), (Sample(), UniformSample()), (Velocity(), UniformVelocity())],
+    [
+        (Epsilon(), UniformEpsilon()),
+        (Sample(), UniformSample()),
+        (Velocity(), UniformVelocity()),
+        (Preconditioned(0.3), UniformPreconditioned(0.3)),
+    ],
 )
 def test_uniform_weightings_are_plain_squared_errors_of_the_target(prediction, weighting):
     x, t, noise = example(dtype=torch.float32)
@@ -110,10 +144,36 @@ def test_min_snr_weights_match_the_paper_in_every_space():
     least = snr.clamp(max=5.0)
     expected = {Sample: least, Epsilon: least / snr, Velocity: least / (snr + 1)}
     for prediction in PREDICTIONS:
-        weight = MinSNR(5.0)(snr) * prediction.scale(alpha, sigma) ** 2
-        torch.testing.assert_close(weight, expected[type(prediction)])
+        if type(prediction) in expected:
+            weight = MinSNR(5.0)(snr) * prediction.scale(alpha, sigma) ** 2
+            torch.testing.assert_close(weight, expected[type(prediction)])
     with pytest.raises(ValueError, match="gamma must be positive, got 0"):
         MinSNR(0)
+
+
+def test_perception_first_weights_are_the_papers_and_none_at_gamma_zero():
+    snr = torch.tensor([0.01, 1.0, 4.0, 100.0], dtype=torch.float64)
+    torch.testing.assert_close(P2(0.5, 2.0)(snr), snr / (2 + snr).sqrt())
+    assert torch.equal(P2(0)(snr), UniformEpsilon()(snr))
+    with pytest.raises(ValueError, match="gamma must be at least 0, got -1"):
+        P2(-1)
+    with pytest.raises(ValueError, match="k must be above 0, got 0"):
+        P2(1, 0)
+
+
+def test_preconditioning_gives_the_network_inputs_and_targets_of_variance_one():
+    """Karras et al., table 1, for alpha = 1, at three noise levels; data of the spread that was said."""
+    torch.manual_seed(0)
+    x, noise = 0.5 * torch.randn(20_000).double(), torch.randn(20_000).double()
+    part, one = Preconditioned(0.5), torch.ones(1).double()
+    for level in (0.01, 0.5, 80.0):
+        sigma = level * one
+        x_t, total = x + sigma * noise, level**2 + 0.25
+        torch.testing.assert_close(part.input(x_t, one, sigma), x_t / total**0.5)
+        target = part.target(x, noise, one, sigma)
+        torch.testing.assert_close(target, (x - 0.25 / total * x_t) / (level * 0.5 / total**0.5))
+        assert float(target.var()) == pytest.approx(1, abs=0.03)
+        assert float(part.input(x_t, one, sigma).var()) == pytest.approx(1, abs=0.03)
 
 
 def test_the_network_counts_times_from_zero_and_sees_the_noisy_image():
@@ -156,6 +216,24 @@ def test_half_precision_stays_inside_the_network():
         assert denoiser.loss(x.bfloat16(), t, noise.bfloat16()).dtype == torch.float32
         assert denoiser(x, t).dtype == torch.float32
     assert call.seen[0].dtype == torch.float32
+
+
+@pytest.mark.parametrize("schedule", [Cosine(), NoiseLevel()], ids=["integer_times", "real_times"])
+def test_a_bf16_run_has_the_noisy_images_of_an_fp32_run_to_the_last_bit(schedule):
+    seen = []
+    for precision in ("32-true", "bf16-mixed"):
+        torch.manual_seed(0)
+        inside = Told(nn.Linear(2, 2))
+        model = Diffusion(inside, schedule, Preconditioned(), MinSNR(), partial(torch.optim.SGD, lr=0.0), (2,))
+        quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        trainer = Trainer(accelerator="cpu", max_epochs=1, precision=precision, enable_model_summary=False, **quiet)
+        trainer.fit(model, DataLoader([{"image": torch.rand(64, 2) * 2 - 1}], batch_size=None))
+        seen.append(inside.seen)
+    (x_t, time, output), (half_x_t, half_time, half_output) = seen
+    assert (output.dtype, half_output.dtype) == (torch.float32, torch.bfloat16)
+    assert half_x_t.dtype == torch.float32
+    assert torch.equal(x_t, half_x_t)
+    assert torch.equal(time, half_time)
 
 
 def test_it_is_a_denoiser_to_the_samplers():

@@ -5,9 +5,15 @@ import math
 import pytest
 import torch
 
-from genexp.diffusion.schedules import Cosine, Linear, VariancePreserving
+from genexp.diffusion.continuous import RectifiedFlow
+from genexp.diffusion.denoiser import NetworkDenoiser
+from genexp.diffusion.prediction import Epsilon, Flow, Preconditioned, Sample, Velocity
+from genexp.diffusion.rescaled import ZeroTerminalSNR
+from genexp.diffusion.schedules import Cosine, Linear, ScaledLinear, Sigmoid, VariancePreserving
+from genexp.diffusion.weighting import UniformEpsilon
 
-SCHEDULES = [Linear(), Cosine(), Linear(steps=100), Cosine(steps=50)]
+SCHEDULES = [Linear(), Cosine(), Linear(steps=100), Cosine(steps=50), Sigmoid(), Sigmoid(60, -3, 6, 0.7)]
+SCHEDULES += [ScaledLinear(), ScaledLinear(40), ZeroTerminalSNR(Linear()), ZeroTerminalSNR(Sigmoid(30))]
 
 
 def levels(schedule, dtype=torch.float64):
@@ -59,6 +65,38 @@ def test_cosine_is_a_cosine_below_the_cap():
     assert float(alpha[500]) == pytest.approx(expected, rel=1e-12)
 
 
+def test_the_scaled_linear_schedule_is_that_of_latent_diffusion():
+    deviations = torch.linspace(8.5e-4**0.5, 0.012**0.5, 1000, dtype=torch.float64)
+    torch.testing.assert_close(ScaledLinear().betas, deviations**2)
+    signal = levels(ScaledLinear())[0][-1] ** 2
+    assert float(signal) == pytest.approx(0.00466, abs=1e-5)  # the diffusers' alphas_cumprod[-1] of Stable Diffusion
+
+
+def test_a_sigmoid_is_half_way_in_the_middle_and_straight_at_high_temperature():
+    alpha, _ = levels(Sigmoid(100))
+    assert float(alpha[50] ** 2) == pytest.approx(0.5, abs=1e-12)
+    straight, _ = levels(Sigmoid(100, temperature=1e4))
+    torch.testing.assert_close(straight[:100] ** 2, 1 - torch.arange(100).double() / 100, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("of", [Linear(), Cosine(50), Sigmoid(30), ScaledLinear()])
+def test_without_signal_at_the_end_the_first_level_stays_and_the_others_keep_their_order(of):
+    before, after = levels(of)[0], levels(ZeroTerminalSNR(of))[0]
+    assert after[-1] == 0
+    assert float(after[1]) == pytest.approx(float(before[1]), rel=1e-14)
+    torch.testing.assert_close(after[1:], (before[1:] - before[-1]) * before[1] / (before[1] - before[-1]))
+    assert ZeroTerminalSNR(of).log_snr(torch.tensor([of.last])) == -math.inf
+    assert ZeroTerminalSNR(of).at_snr(torch.tensor([-math.inf])) == of.last
+
+
+@pytest.mark.parametrize("prediction", [Velocity(), Flow(), Sample(), Preconditioned()])
+def test_at_pure_noise_every_prediction_but_the_noise_leads_back(prediction):
+    schedule, weighting = ZeroTerminalSNR(Linear()), UniformEpsilon()
+    NetworkDenoiser(torch.nn.Identity(), schedule, prediction, weighting, (1,))
+    with pytest.raises(ValueError, match="got Epsilon with ZeroTerminalSNR: nan for 1 at time 1000"):
+        NetworkDenoiser(torch.nn.Identity(), schedule, Epsilon(), weighting, (1,))
+
+
 def test_linear_noise_ends_alike_for_any_number_of_steps():
     ends = [float(levels(Linear(steps))[0][-1]) for steps in (500, 1000, 4000)]
     assert ends == pytest.approx([ends[1]] * 3, rel=0.06)
@@ -101,11 +139,24 @@ def test_times_may_repeat_and_come_in_any_order():
 def test_impossible_schedules_are_refused():
     with pytest.raises(ValueError, match=r"steps must be more than 20 for variances 0.0001 to 0.02, got 20"):
         Linear(steps=20)
+    for steps in (1, 10, 12):
+        with pytest.raises(ValueError, match=f"steps must be more than 12 .*, got {steps}"):
+            ScaledLinear(steps)
+    with pytest.raises(ValueError, match=r"start and end must be variances, at least 0, got -1 and 0.012"):
+        ScaledLinear(start=-1)
+    with pytest.raises(ValueError, match="start must lie below end, 3, got 3"):
+        Sigmoid(start=3)
+    with pytest.raises(ValueError, match="temperature must be above 0, got 0"):
+        Sigmoid(temperature=0)
+    with pytest.raises(ValueError, match="schedule must have at least 2 integer times, got RectifiedFlow up to 1"):
+        ZeroTerminalSNR(RectifiedFlow())
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         Cosine(steps=0)
     with pytest.raises(ValueError, match=r"largest_beta must lie in \(0, 1\), got 1"):
         Cosine(largest_beta=1.0)
     with pytest.raises(ValueError, match=r"betas must lie in \(0, 1\), got 2 values from -0.1 to 0.5"):
         VariancePreserving(torch.tensor([-0.1, 0.5]))
+    with pytest.raises(ValueError, match=r"betas must lie in \(0, 1\), got 2 values from 0.5 to 1"):
+        VariancePreserving(torch.tensor([1.0, 0.5]))
     with pytest.raises(TypeError, match=r"integer times, got torch.float32"):
         Linear()(torch.tensor([0.5]))

@@ -101,3 +101,55 @@ class Flow(Prediction):
     def scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
         """sigma / (alpha + sigma)."""
         return sigma / (alpha + sigma)
+
+
+class Preconditioned(Prediction):
+    """The clean image but for a share of the noisy one, scaled: x = c_skip x_t + c_out F(c_in x_t).
+
+    With the spread d of data and total = sigma^2 + alpha^2 d^2: c_skip = alpha d^2 / total, c_in = 1 / sqrt(total) and
+    c_out = sigma d / sqrt(total), on any schedule. What the network is told of the time, the paper's c_noise, the
+    schedule says (`embedded`).
+
+    Reference: Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models" (2022), equation 7 and
+    table 1, for alpha = 1.
+
+    Args:
+        data_std: Standard deviation of the data, above 0.
+
+    Raises:
+        ValueError: `data_std` is not above 0.
+    """
+
+    def __init__(self, data_std: float = 0.5) -> None:
+        self.data_std = require_spread(data_std)
+
+    def input(self, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """c_in x_t."""
+        return x_t / self._size(alpha, sigma)
+
+    def target(self, x: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """(x - c_skip x_t) / c_out, which is (sigma x / d - alpha d eps) / sqrt(total)."""
+        return (sigma / self.data_std * x - alpha * self.data_std * noise) / self._size(alpha, sigma)
+
+    def to_sample(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """c_skip x_t + c_out F."""
+        kept = alpha * (self.data_std / self._size(alpha, sigma)).square()
+        return kept * x_t + self.scale(alpha, sigma) * output
+
+    def scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """c_out."""
+        return sigma * self.data_std / self._size(alpha, sigma)
+
+    def _size(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        return (sigma.square() + (self.data_std * alpha).square()).sqrt()
+
+
+def require_spread(data_std: float) -> float:
+    """The standard deviation of data.
+
+    Raises:
+        ValueError: it is not above 0.
+    """
+    if not data_std > 0:
+        raise ValueError(f"data_std must be above 0, got {data_std}")
+    return data_std

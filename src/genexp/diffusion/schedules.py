@@ -17,7 +17,7 @@ class VariancePreserving:
     Reference: Ho et al., "Denoising Diffusion Probabilistic Models" (2020), equation 4.
 
     Args:
-        betas: Variances (T,), each in (0, 1).
+        betas: Variances (T,), each in (0, 1); the last may be 1, after which nothing of the image is left.
 
     Raises:
         ValueError: there are no variances, or one lies outside (0, 1).
@@ -27,7 +27,7 @@ class VariancePreserving:
     first = 1
 
     def __init__(self, betas: Tensor) -> None:
-        if len(betas) == 0 or not bool(((betas > 0) & (betas < 1)).all()):
+        if len(betas) == 0 or not bool((betas > 0).all() and (betas[:-1] < 1).all() and betas[-1] <= 1):
             low, high = (float(betas.min()), float(betas.max())) if len(betas) else (math.nan, math.nan)
             raise ValueError(f"betas must lie in (0, 1), got {len(betas)} values from {low:.4g} to {high:.4g}")
         self.betas = betas.double()
@@ -99,13 +99,32 @@ class Linear(VariancePreserving):
     """
 
     def __init__(self, steps: int = 1000, start: float = 1e-4, end: float = 0.02) -> None:
-        require_steps(steps)
-        factor = 1000 / steps
-        if max(start, end) * factor >= 1:
-            raise ValueError(
-                f"steps must be more than {1000 * max(start, end):g} for variances {start:g} to {end:g}, got {steps}"
-            )
+        factor = _factor(steps, start, end)
         super().__init__(torch.linspace(start * factor, end * factor, steps, dtype=torch.float64))
+
+
+class ScaledLinear(VariancePreserving):
+    """Standard deviations of steps on a straight line: sqrt(beta_t) goes from sqrt(`start`) to sqrt(`end`).
+
+    As in `Linear` both variances are stated for 1000 steps, and multiplied by 1000 / `steps` for another number.
+
+    Reference: Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (2022), by its code.
+
+    Args:
+        steps: Number of steps T.
+        start: First variance of 1000, not negative.
+        end: Last variance of 1000, not negative.
+
+    Raises:
+        ValueError: a variance reaches 1, as it does by default for `steps` up to 12, or is none.
+    """
+
+    def __init__(self, steps: int = 1000, start: float = 8.5e-4, end: float = 0.012) -> None:
+        if min(start, end) < 0:
+            raise ValueError(f"start and end must be variances, at least 0, got {start:g} and {end:g}")
+        factor = _factor(steps, start, end)
+        deviations = torch.linspace((start * factor) ** 0.5, (end * factor) ** 0.5, steps, dtype=torch.float64)
+        super().__init__(deviations.square())
 
 
 class Cosine(VariancePreserving):
@@ -128,11 +147,50 @@ class Cosine(VariancePreserving):
 
     def __init__(self, steps: int = 1000, offset: float = 0.008, largest_beta: float = 0.999) -> None:
         require_steps(steps)
-        if not 0 < largest_beta < 1:
-            raise ValueError(f"largest_beta must lie in (0, 1), got {largest_beta}")
+        _require_largest(largest_beta)
         times = torch.arange(steps + 1, dtype=torch.float64) / steps
         signal = ((times + offset) / (1 + offset) * math.pi / 2).cos().square()
         super().__init__((1 - signal[1:] / signal[:-1]).clamp(max=largest_beta))
+
+
+class Sigmoid(VariancePreserving):
+    """alpha_t^2 falls on a part of a logistic curve, from 1 at 0 to 0 at T.
+
+    alpha_t^2 = (S(end) - S(start + (end - start) t / T)) / (S(end) - S(start)), S(z) = 1 / (1 + exp(-z / temperature)).
+
+    Variances are capped at `largest_beta`, because alpha_T would be 0.
+
+    Reference: Jabri, Fleet and Chen, "Scalable Adaptive Computation for Iterative Generation" (2023); Chen, "On the
+    Importance of Noise Scheduling for Diffusion Models" (2023), algorithm 1.
+
+    Args:
+        steps: Number of steps T.
+        start: Where on the curve time 0 is.
+        end: Where on it T is, above `start`.
+        temperature: Above 0; the higher, the straighter the curve.
+        largest_beta: Largest variance of a step, below 1.
+
+    Raises:
+        ValueError: an argument lies outside its range.
+    """
+
+    def __init__(
+        self,
+        steps: int = 1000,
+        start: float = -3.0,
+        end: float = 3.0,
+        temperature: float = 1.0,
+        largest_beta: float = 0.999,
+    ) -> None:
+        require_steps(steps)
+        if not start < end:
+            raise ValueError(f"start must lie below end, {end:g}, got {start:g}")
+        if not temperature > 0:
+            raise ValueError(f"temperature must be above 0, got {temperature}")
+        _require_largest(largest_beta)
+        places = torch.linspace(start, end, steps + 1, dtype=torch.float64)
+        left = (places[-1] / temperature).sigmoid() - (places / temperature).sigmoid()
+        super().__init__((1 - left[1:] / left[:-1]).clamp(max=largest_beta))
 
 
 def require_steps(steps: int) -> None:
@@ -143,3 +201,18 @@ def require_steps(steps: int) -> None:
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
+
+
+def _require_largest(beta: float) -> None:
+    if not 0 < beta < 1:
+        raise ValueError(f"largest_beta must lie in (0, 1), got {beta}")
+
+
+def _factor(steps: int, start: float, end: float) -> float:
+    """What variances of 1000 steps are multiplied by for `steps`, where they stay below 1."""
+    require_steps(steps)
+    if max(start, end) * 1000 / steps >= 1:
+        raise ValueError(
+            f"steps must be more than {1000 * max(start, end):g} for variances {start:g} to {end:g}, got {steps}"
+        )
+    return 1000 / steps

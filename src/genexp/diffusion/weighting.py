@@ -11,6 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from genexp.diffusion.prediction import require_spread
+
 
 class Weighting(Protocol):
     """Weights (B,) of the squared error of the clean image from signal-to-noise ratios (B,)."""
@@ -91,3 +93,54 @@ class MinSNR:
 
     def __call__(self, snr: Tensor) -> Tensor:
         return snr.clamp(max=self.gamma)
+
+
+@dataclass(frozen=True)
+class P2:
+    """SNR / (k + SNR)^gamma: as `UniformEpsilon`, with less weight on the times that are nearly clean.
+
+    Reference: Choi et al., "Perception Prioritized Training of Diffusion Models" (2022), equation 8.
+
+    Args:
+        gamma: How much less, at least 0; 0 is `UniformEpsilon`.
+        k: Above 0; the least ratio that counts less.
+
+    Raises:
+        ValueError: an argument lies outside its range.
+    """
+
+    gamma: float = 1.0
+    k: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.gamma < 0:
+            raise ValueError(f"gamma must be at least 0, got {self.gamma}")
+        if not self.k > 0:
+            raise ValueError(f"k must be above 0, got {self.k}")
+
+    def __call__(self, snr: Tensor) -> Tensor:
+        return snr / (self.k + snr) ** self.gamma
+
+
+@dataclass(frozen=True)
+class UniformPreconditioned:
+    """SNR + 1 / d^2: every time counts the same in the squared error of the network of `Preconditioned`.
+
+    With alpha = 1 it is (sigma^2 + d^2) / (sigma d)^2.
+
+    Reference: Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models" (2022), table 1.
+
+    Args:
+        data_std: Standard deviation d of the data, above 0.
+
+    Raises:
+        ValueError: `data_std` is not above 0.
+    """
+
+    data_std: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_spread(self.data_std)
+
+    def __call__(self, snr: Tensor) -> Tensor:
+        return snr + 1 / self.data_std**2
