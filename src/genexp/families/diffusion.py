@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from genexp.contracts import Batch, Schedule
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.prediction import Prediction
+from genexp.diffusion.time_sampling import TimeSampling, Uniform
 from genexp.diffusion.weighting import Weighting
 from genexp.families.base import Family, Terms, Update
 from genexp.ramps import Constant, Ramp
@@ -16,7 +17,7 @@ QUARTERS = 4
 
 
 class Diffusion(Family):
-    """Train a denoiser on times drawn uniformly; its labels are left out at random for classifier-free guidance.
+    """Train a denoiser on one random time an image; its labels are left out at random for classifier-free guidance.
 
     Reference: Ho et al., "Denoising Diffusion Probabilistic Models" (2020); Ho and Salimans, "Classifier-Free Diffusion
     Guidance" (2022) for the labels.
@@ -32,9 +33,10 @@ class Diffusion(Family):
         clip: Largest global gradient norm of the loss averaged over pixels, or None.
         num_classes: Number of classes, or None for an unconditional model.
         label_dropout: Share of training labels replaced by "no class", in [0, 1).
+        time_sampling: At which times it is trained.
 
     Raises:
-        ValueError: `label_dropout` lies outside [0, 1), or prediction and schedule do not fit.
+        ValueError: `label_dropout` lies outside [0, 1), or prediction, time sampling and schedule do not fit.
     """
 
     averaged_modules = ("network",)
@@ -51,13 +53,15 @@ class Diffusion(Family):
         clip: float | None = 1.0,
         num_classes: int | None = None,
         label_dropout: float = 0.1,
+        time_sampling: TimeSampling = Uniform(),
     ) -> None:
         super().__init__()
         if not 0 <= label_dropout < 1:
             raise ValueError(f"label_dropout must lie in [0, 1), got {label_dropout}")
         self.network = network
         self.denoiser = NetworkDenoiser(network, schedule, prediction, weighting, image_shape, num_classes)
-        self.label_dropout = label_dropout
+        self.label_dropout, self.time_sampling = label_dropout, time_sampling
+        time_sampling.begin(schedule)
         self.register_update("network", Update(optimizer, lambda: list(self.network.parameters()), learning_rate, clip))
 
     def source(self) -> NetworkDenoiser:
@@ -68,11 +72,17 @@ class Diffusion(Family):
         """One step on the loss at one random time an image."""
         image, label = batch["image"], self._label(batch)
         place = torch.rand(len(image), device=image.device)
-        drawn = {"image": image, "noise": torch.randn_like(image), "time": self.denoiser.schedule.times(place)}
+        t, weight = self.time_sampling.draw(place, self.denoiser.schedule)
+        drawn = {"image": image, "noise": torch.randn_like(image), "time": t}
+        if weight is not None:
+            drawn["weight"] = weight
         if label is not None:
             dropped = torch.rand(len(image), device=image.device) < self.label_dropout
             drawn["label"] = label.masked_fill(dropped, self.denoiser.null_label)
-        terms = self.update("network", drawn, lambda part: {"loss": self._loss(part).mean()})
+        losses: list[Tensor] = []
+        terms = self.update("network", drawn, lambda part: {"loss": self._weighted(part, losses)})
+        if self.time_sampling.learns:
+            self._learn(t, torch.cat(losses)[-len(t) :])
         return {"train/loss": terms["loss"]}
 
     def validate_batch(self, batch: Batch) -> Terms:
@@ -85,11 +95,23 @@ class Diffusion(Family):
             drawn = {
                 "image": image,
                 "noise": torch.randn_like(image),
-                "time": self.denoiser.schedule.times(place),
+                "time": self.time_sampling.times(place, self.denoiser.schedule),
                 **labelled,
             }
             terms[f"val/loss_quarter{quarter + 1}"] = self._loss(drawn).mean()
         return {"val/loss": torch.stack(list(terms.values())).mean(), **terms}
+
+    def _weighted(self, part: Batch, losses: list[Tensor]) -> Tensor:
+        """The mean loss, multiplied as the time sampling wants; the losses themselves are added to `losses`."""
+        loss = self._loss(part)
+        losses.append(loss.detach())
+        return (loss * part["weight"] if "weight" in part else loss).mean()
+
+    def _learn(self, t: Tensor, loss: Tensor) -> None:
+        """Show the time sampling the losses (B,) of all ranks, in the same order on each."""
+        if self.trainer.world_size > 1:
+            t, loss = self.all_gather(t).flatten(), self.all_gather(loss).flatten()
+        self.time_sampling.learn(t, loss)
 
     def _loss(self, part: Batch) -> Tensor:
         return self.denoiser.loss(part["image"], part["time"], part["noise"], part.get("label"))

@@ -1,0 +1,201 @@
+"""At which times a diffusion model is trained, and what a loss counts there."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from genexp.contracts import Schedule
+from genexp.tensors import in_double
+
+
+class TimeSampling(Protocol):
+    """Training times from places (B,) uniform in [0, 1); to be inherited from, for what it gives itself."""
+
+    learns = False
+    """Whether `learn` wants the losses of every step."""
+
+    def begin(self, schedule: Schedule) -> None:
+        """Refuse a schedule that it cannot draw from, with a ValueError, and begin its history."""
+
+    def times(self, place: Tensor, schedule: Schedule) -> Tensor:
+        """Times (B,) by a law that stays as it is, rising with the places; held-out losses are taken at these."""
+        return schedule.times(place)
+
+    def draw(self, place: Tensor, schedule: Schedule) -> tuple[Tensor, Tensor | None]:
+        """Training times (B,), and what their losses are multiplied by; None for nothing."""
+        return self.times(place, schedule), None
+
+    def learn(self, t: Tensor, loss: Tensor) -> None:
+        """Look at the losses (B,) that a step had at its times (B,), before they were multiplied."""
+
+
+class Uniform(TimeSampling):
+    """The training times of the schedule, each as likely as the other.
+
+    Reference: Ho et al., "Denoising Diffusion Probabilistic Models" (2020), algorithm 1.
+    """
+
+
+class LogNormal(TimeSampling):
+    """Noise levels sigma / alpha whose logarithm is normal; times outside those of the schedule become its ends.
+
+    Reference: Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models" (2022), table 1.
+
+    Args:
+        mean: Of the logarithm.
+        std: Its standard deviation, above 0.
+
+    Raises:
+        ValueError: `std` is not above 0.
+    """
+
+    def __init__(self, mean: float = -1.2, std: float = 1.2) -> None:
+        self.mean, self.std = mean, require_positive(std)
+
+    def times(self, place: Tensor, schedule: Schedule) -> Tensor:
+        """Times (B,) from places (B,); of a discrete schedule the nearest integers."""
+        level = self.mean + self.std * torch.special.ndtri(in_double(place))
+        t = schedule.at_snr(-2 * level).clamp(schedule.first, schedule.last).to(place.device)
+        return t.round().long() if schedule.discrete else t.to(place.dtype)
+
+
+class LogitNormal(TimeSampling):
+    """Places on the schedule whose logit is normal: the middle of the way more often than its ends.
+
+    Reference: Esser et al., "Scaling Rectified Flow Transformers for High-Resolution Image Synthesis" (2024), section
+    3.1.
+
+    Args:
+        mean: Of the logit; above 0 prefers noisy times.
+        std: Its standard deviation, above 0.
+
+    Raises:
+        ValueError: `std` is not above 0.
+    """
+
+    def __init__(self, mean: float = 0.0, std: float = 1.0) -> None:
+        self.mean, self.std = mean, require_positive(std)
+
+    def times(self, place: Tensor, schedule: Schedule) -> Tensor:
+        """Times (B,) from places (B,)."""
+        logit = self.mean + self.std * torch.special.ndtri(in_double(place))
+        inside = logit.sigmoid().to(place.device, place.dtype)
+        return schedule.times(inside.clamp(max=1 - torch.finfo(place.dtype).eps))
+
+
+class Stratified(nn.Module, TimeSampling):
+    """One time in each of B equal parts of another law, for the B images of a batch: the mean loss varies less.
+
+    Reference: the idea of Kingma et al., "Variational Diffusion Models" (2021), appendix I.1, with a place of its own
+    in every part.
+
+    Args:
+        law: The law; what it learns is learned.
+
+    Raises:
+        ValueError: it is stratified itself.
+    """
+
+    def __init__(self, law: TimeSampling = Uniform()) -> None:
+        super().__init__()
+        if isinstance(law, Stratified):
+            raise ValueError("law must be another than Stratified, got Stratified")
+        self.law, self.learns = law, law.learns
+
+    def begin(self, schedule: Schedule) -> None:
+        """Begin the law's."""
+        self.law.begin(schedule)
+
+    def times(self, place: Tensor, schedule: Schedule) -> Tensor:
+        """The times (B,) of the law."""
+        return self.law.times(place, schedule)
+
+    def draw(self, place: Tensor, schedule: Schedule) -> tuple[Tensor, Tensor | None]:
+        """Times of the law at places in parts of their own."""
+        part = torch.arange(len(place), device=place.device)
+        return self.law.draw(((part + place) / len(place)).clamp(max=1 - torch.finfo(place.dtype).eps), schedule)
+
+    def learn(self, t: Tensor, loss: Tensor) -> None:
+        """What the law learns."""
+        self.law.learn(t, loss)
+
+
+class LossSecondMoment(nn.Module, TimeSampling):
+    """Times as often as their losses are large, p_t ~ sqrt(E[L_t^2]), and losses divided by T p_t in return.
+
+    The mean loss stays what it is with uniform times, and varies less. The moments are those of the last `history`
+    losses at every time; until all times have so many, times are uniform. The history is part of a checkpoint.
+
+    Reference: Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic Models" (2021), section 3.3.
+
+    Args:
+        history: Losses that are kept a time, at least 1.
+        uniform: Share of times that are drawn uniformly all the same, in (0, 1].
+
+    Raises:
+        ValueError: an argument lies outside its range.
+    """
+
+    learns = True
+
+    def __init__(self, history: int = 10, uniform: float = 0.001) -> None:
+        super().__init__()
+        if history < 1:
+            raise ValueError(f"history must be at least 1, got {history}")
+        if not 0 < uniform <= 1:
+            raise ValueError(f"uniform must lie in (0, 1], got {uniform}")
+        self.history, self.uniform = history, uniform
+
+    def begin(self, schedule: Schedule) -> None:
+        """Begin an empty history of the times 1 .. T.
+
+        Raises:
+            ValueError: times are real.
+        """
+        if not schedule.discrete:
+            raise ValueError(
+                f"time_sampling must be another for a schedule of real times, got {type(self).__name__} with "
+                f"{type(schedule).__name__}: it keeps losses for every integer time"
+            )
+        steps = int(schedule.last)
+        self.register_buffer("losses", torch.zeros(steps, self.history))
+        self.register_buffer("seen", torch.zeros(steps, dtype=torch.int64))
+
+    def probabilities(self) -> Tensor | None:
+        """Of the times 1 .. T, (T,); None while they are uniform for want of losses."""
+        if bool((self.seen < self.history).any()):
+            return None
+        size = self.losses.square().mean(1).sqrt() + torch.finfo(self.losses.dtype).tiny
+        return (1 - self.uniform) * size / size.sum() + self.uniform / len(size)
+
+    def draw(self, place: Tensor, schedule: Schedule) -> tuple[Tensor, Tensor | None]:
+        """Integer times (B,) and 1 / (T p_t)."""
+        p = self.probabilities()
+        if p is None:
+            return schedule.times(place), torch.ones_like(place)
+        below = p.cumsum(0)
+        index = torch.searchsorted(below / below[-1], place.to(p.dtype), right=True).clamp(max=len(p) - 1)
+        return index + 1, (1 / (len(p) * p[index])).to(place.dtype)
+
+    def learn(self, t: Tensor, loss: Tensor) -> None:
+        """Keep the losses in the order of the batch, each in the place of the oldest of its time."""
+        order = t.argsort(stable=True)
+        index, loss = t[order] - 1, loss[order].to(self.losses.dtype)
+        nth = torch.arange(len(index), device=index.device) - torch.searchsorted(index, index)
+        count = torch.bincount(index, minlength=len(self.seen))
+        kept = nth >= count[index] - self.history
+        slot = (self.seen[index] + nth) % self.history
+        self.losses[index[kept], slot[kept]] = loss[kept]
+        self.seen += count
+
+
+def require_positive(std: float) -> float:
+    """A standard deviation.
+
+    Raises:
+        ValueError: it is not above 0.
+    """
+    if not std > 0:
+        raise ValueError(f"std must be above 0, got {std}")
+    return std
