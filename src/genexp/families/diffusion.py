@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genexp.contracts import Batch, Schedule
+from genexp.diffusion.coupling import Coupling, Independent
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.prediction import Prediction
 from genexp.diffusion.time_sampling import TimeSampling, Uniform
@@ -34,6 +35,7 @@ class Diffusion(Family):
         num_classes: Number of classes, or None for an unconditional model.
         label_dropout: Share of training labels replaced by "no class", in [0, 1).
         time_sampling: At which times it is trained.
+        coupling: Which noise of a batch belongs to which of its images.
 
     Raises:
         ValueError: `label_dropout` lies outside [0, 1), or prediction, time sampling and schedule do not fit.
@@ -54,13 +56,14 @@ class Diffusion(Family):
         num_classes: int | None = None,
         label_dropout: float = 0.1,
         time_sampling: TimeSampling = Uniform(),
+        coupling: Coupling = Independent(),
     ) -> None:
         super().__init__()
         if not 0 <= label_dropout < 1:
             raise ValueError(f"label_dropout must lie in [0, 1), got {label_dropout}")
         self.network = network
         self.denoiser = NetworkDenoiser(network, schedule, prediction, weighting, image_shape, num_classes)
-        self.label_dropout, self.time_sampling = label_dropout, time_sampling
+        self.label_dropout, self.time_sampling, self.coupling = label_dropout, time_sampling, coupling
         time_sampling.begin(schedule)
         self.register_update("network", Update(optimizer, lambda: list(self.network.parameters()), learning_rate, clip))
 
@@ -71,9 +74,10 @@ class Diffusion(Family):
     def train_batch(self, batch: Batch) -> Terms:
         """One step on the loss at one random time an image."""
         image, label = batch["image"], self._label(batch)
+        labelled = {} if label is None else {"label": label}
         place = torch.rand(len(image), device=image.device)
         t, weight = self.time_sampling.draw(place, self.denoiser.schedule)
-        drawn = {"image": image, "noise": torch.randn_like(image), "time": t}
+        drawn = {"image": image, "noise": self.coupling(image, torch.randn_like(image), labelled), "time": t}
         if weight is not None:
             drawn["weight"] = weight
         if label is not None:
@@ -94,7 +98,7 @@ class Diffusion(Family):
             place = (quarter + torch.rand(len(image), device=image.device)) / QUARTERS
             drawn = {
                 "image": image,
-                "noise": torch.randn_like(image),
+                "noise": self.coupling(image, torch.randn_like(image), labelled),
                 "time": self.time_sampling.times(place, self.denoiser.schedule),
                 **labelled,
             }
