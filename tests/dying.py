@@ -11,9 +11,11 @@ from unittest import mock
 import tiny
 from genexp.callbacks.cadence import LogTerms
 from genexp.callbacks.checkpoint import Checkpoints
+from genexp.sampling.ddim import DDIM
 
-KILLED, INTERRUPTED = "kill -9", "Ctrl-C"
-HOW = {KILLED: signal.SIGKILL, INTERRUPTED: signal.SIGINT}
+KILLED, INTERRUPTED, TERMINATED = "kill -9", "Ctrl-C", "kill"
+HOW = {KILLED: signal.SIGKILL, INTERRUPTED: signal.SIGINT, TERMINATED: signal.SIGTERM}
+STATUS = {INTERRUPTED: 1, TERMINATED: 143}
 SECONDS = 300
 
 
@@ -37,8 +39,9 @@ class Moments:
 
 
 def _arrange(moments: Moments) -> None:
-    """Tell `moments` of evaluations and of every file that takes its place under its name."""
+    """Tell `moments` of evaluations, their steps, and every file that takes its place under its name."""
     evaluated, replaced, ended = LogTerms.on_validation_epoch_end, os.replace, Checkpoints.on_train_batch_end
+    stepped = DDIM.step
 
     def on_validation_epoch_end(self, *arguments):
         moments.has_come("evaluation begun")
@@ -54,6 +57,11 @@ def _arrange(moments: Moments) -> None:
         replaced(source, target)
         moments.has_come(f"after {Path(target).name}")
 
+    def step(self, *arguments):
+        moments.has_come("sampler step")
+        return stepped(self, *arguments)
+
+    mock.patch.object(DDIM, "step", step).start()
     mock.patch.object(LogTerms, "on_validation_epoch_end", on_validation_epoch_end).start()
     mock.patch.object(Checkpoints, "on_train_batch_end", on_train_batch_end).start()
     mock.patch.object(os, "replace", replace).start()
@@ -70,11 +78,13 @@ def forked(work) -> int:
             del os.environ[name]  # a process of a user's has a service of W&B of its own, which ends with it
         try:
             work()
-        except (KeyboardInterrupt, SystemExit):
-            os._exit(7)
+        except SystemExit as end:
+            os._exit(end.code)
+        except KeyboardInterrupt:
+            os._exit(STATUS[INTERRUPTED])
         except BaseException:
             traceback.print_exc()
-            os._exit(1)
+            os._exit(99)
         os._exit(0)
     return os.waitpid(pid, 0)[1]
 
@@ -93,6 +103,6 @@ def dies(overrides: list[str], moment: str, number: int = 1, how: str = KILLED) 
 
     status = forked(work)
     expected = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-    if how == INTERRUPTED:
-        expected = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 7
+    if how in STATUS:
+        expected = os.WIFEXITED(status) and os.WEXITSTATUS(status) == STATUS[how]
     assert expected, f"the run must die {how} at {moment!r} ({number}), got wait status {status}"

@@ -1,3 +1,6 @@
+import os
+import signal
+import sys
 from functools import partial
 
 import pytest
@@ -9,6 +12,7 @@ from torch.utils.data import DataLoader
 from genexp.callbacks.averaging import Averaging
 from genexp.callbacks.cadence import StopAfter
 from genexp.callbacks.evaluate import Evaluate
+from genexp.callbacks.progress import ImageProgress
 from genexp.evaluation.extractors import Pixels
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.families.base import Family, Update
@@ -280,3 +284,69 @@ def test_bad_arguments_are_refused():
         evaluate(num=1)
     with pytest.raises(ValueError, match="batch_size must be at least 1 image, got 0"):
         evaluate(batch_size=0)
+
+
+class Stepping(Latent):
+    """Ten steps a batch; `at` is called before each with its number."""
+
+    def __init__(self, at=lambda step: None):
+        super().__init__()
+        self.at, self.steps = at, 0
+
+    def run(self, model, start, noise, label=None, progress=None):
+        for done in range(1, 11):
+            self.steps += 1
+            self.at(self.steps)
+            progress(done, 10)
+        return model.decode(start, label)
+
+
+def test_a_run_that_is_asked_to_end_ends_within_a_step_of_its_evaluation():
+    sampler = Stepping(lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 13 else None)
+    with pytest.raises(SystemExit):
+        fit(evaluate(sampler=sampler))
+    assert sampler.steps == 13
+
+
+def test_a_run_that_is_asked_to_end_ends_within_a_batch_of_what_is_measured_of_its_model():
+    class Reading:
+        """A metric of a model that reads a split, and is asked to end at its first batch."""
+
+        kind, split, seen = "model", "train", 0
+
+        def require(self, model):
+            pass
+
+        def compute(self, model, batches, seed):
+            for _ in batches:
+                self.seen += 1
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    metric = Reading()
+    with pytest.raises(SystemExit):
+        fit(evaluate(metrics={"reading": metric}))
+    assert metric.seen == 1
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_long_evaluation_says_what_it_draws_and_how_far_it_is(terminal, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    seen = []
+    progress = ImageProgress(96)
+    fit(evaluate(sampler=Stepping(lambda step: seen.append(bars(progress)))), progress)
+    said = capsys.readouterr().err
+    if terminal:  # 100 images in batches of 32, 32, 32 and 4 of ten steps each, once an evaluation
+        assert [bar for _, bar in seen][:13] == pytest.approx([3.2 * step for step in range(10)] + [32, 35.2, 38.4])
+        assert {total for total, _ in seen} == {100}
+        assert progress._progress is None
+    else:
+        assert said.count("evaluating  100 images to draw\n") == 2
+        assert seen == [None] * 80
+
+
+def bars(progress):
+    """Total and present state of the bar of an evaluation below that of the training; None without bars."""
+    if progress._progress is None:
+        return None
+    _, task = progress._progress.tasks
+    return task.total, task.completed

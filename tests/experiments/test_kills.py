@@ -7,7 +7,7 @@ from test_wandb import flat, history, records
 
 import genexp
 import tiny
-from dying import INTERRUPTED, KILLED, dies
+from dying import INTERRUPTED, KILLED, TERMINATED, dies
 from genexp.runs.evaluations import read_evaluations
 
 # batches of 32: an evaluation at 64, 128, 192; a checkpoint on the same batches and between them; a line every 96
@@ -123,6 +123,11 @@ def test_a_kill_in_any_window_loses_nothing(moment, number, straight, tmp_path):
 @pytest.mark.parametrize(("moment", "number"), [("evaluation begun", 2), ("after last.ckpt", 2)])
 def test_an_interrupt_loses_nothing(moment, number, straight, tmp_path):
     require_equal(straight("vae"), killed_and_resumed("vae", tmp_path, moment, number, INTERRUPTED))
+
+
+def test_a_run_that_is_asked_to_end_within_an_evaluation_loses_nothing(straight, tmp_path):
+    """The second evaluation takes 25 steps for the grid, then 25 for what is measured."""
+    require_equal(straight("diffusion"), killed_and_resumed("diffusion", tmp_path, "sampler step", 50 + 30, TERMINATED))
 
 
 @pytest.mark.slow

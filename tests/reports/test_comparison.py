@@ -9,6 +9,7 @@ from stored_runs import FD, PROTOCOL, evaluation, write_run
 
 from genexp.reports.columns import MixedProtocols
 from genexp.reports.comparison import compare_runs
+from genexp.reports.exports import as_csv, as_latex, as_markdown
 from genexp.reports.formatting import brief_texts, row_names, short_names, text_table
 from genexp.reports.selection import without_debug_and_failed
 from genexp.runs.directions import METRICS, direction
@@ -216,6 +217,27 @@ def test_several_samplers_of_one_run_are_several_rows(tmp_path):
     assert [row.cells[0].mean for row in comparison.rows] == [2.0, 3.0]
     assert keys(comparison) == ["evaluation.sampler"]
     assert comparison.columns[0].column.source == "evaluate"
+
+
+def test_a_value_of_the_model_stands_in_the_row_of_its_run(tmp_path):
+    """No image is drawn for a likelihood: it has no sampler, and must not make a row of its own."""
+    model = {"key": "bits/images@1", "value": 1.5, "better": "lower", "source": "evaluate"}
+    drawn = evaluation(2.0)
+    for name, weights in (("a", "averaged"), ("b", "raw")):
+        own = {"protocol": drawn["protocol"] | {"metric": "bits", "sampler": "none", "weights": weights}}
+        write_run(tmp_path, name, {FD: 1.0}, model__width=ord(name), evaluations=(drawn, model | own))
+    rows = compared(tmp_path, metrics=["fd", "bits"], source="evaluate").rows
+    cells = sorted((row.runs, sorted(row.cells)) for row in rows)
+    assert cells == [([0], [0, 1]), ([1], [0]), ([1], [1])], "the likelihood of b is of other weights than its images"
+
+
+def test_names_are_whole_in_files_and_cut_on_a_screen(tmp_path):
+    for name in ("a", "b"):
+        write_run(tmp_path, name, {FD: 1.0}, model__text=name * 100)
+    comparison = compared(tmp_path)
+    assert row_names(comparison).rows == [f"text={name * 100}" for name in "ab"]
+    assert all(f"text={name * 100}" in text(comparison) for name in "ab" for text in (as_markdown, as_csv, as_latex))
+    assert row_names(comparison, 48).rows == [f"text={name * 47}…" for name in "ab"]
 
 
 def test_noise_seeds_of_one_checkpoint_are_averaged_within_the_run(tmp_path):

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from lightning import Callback, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from genexp.callbacks.trainee import Trainee
 
@@ -18,6 +19,16 @@ def crossed(before: int, now: int, every: int) -> bool:
 def evaluation_follows(trainer: Trainer) -> bool:
     """Whether Lightning evaluates after the batch that has just ended; the rule is its own."""
     return bool(trainer.fit_loop.epoch_loop._should_check_val_fx(trainer.fit_loop._data_fetcher))
+
+
+def go_on(trainer: Trainer) -> None:
+    """Raise where the run has been asked to end: of an evaluation Lightning itself looks between its batches alone.
+
+    Raises:
+        SIGTERMException: SIGTERM has come. The evaluation is owed then, and made when the run is continued.
+    """
+    if trainer.received_sigterm:
+        raise SIGTERMException
 
 
 class StopAfter(Callback):

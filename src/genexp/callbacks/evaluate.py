@@ -1,6 +1,6 @@
 """Metrics during training: the same noise at every evaluation, the same code as for a finished run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
@@ -10,9 +10,10 @@ from lightning import Callback, Trainer
 from torch import Tensor, nn
 
 from genexp.callbacks.averaging import Averaging
-from genexp.callbacks.cadence import publish
+from genexp.callbacks.cadence import go_on, publish
+from genexp.callbacks.progress import shown
 from genexp.callbacks.trainee import EvaluationLogger
-from genexp.contracts import FeatureExtractor, Sampler
+from genexp.contracts import Batch, FeatureExtractor, Sampler
 from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.dealing import dealt
 from genexp.evaluation.evaluator import Evaluator, Reference, Summary
@@ -23,7 +24,7 @@ from genexp.evaluation.protocol import describe
 from genexp.evaluation.scores import Generated, Score
 from genexp.sampling.conditions import Conditions, conditions_in_training
 from genexp.sampling.density import fit_to_training_images
-from genexp.sampling.draw import draw, shares
+from genexp.sampling.draw import draw, in_images, shares, to_draw
 
 Numbers = dict[str, float]
 Records = dict[str, dict[str, Any]]
@@ -110,18 +111,20 @@ class Evaluate(Callback):
     def generate(self, trainer: Trainer, pl_module: Any) -> Summary:
         """Draw and summarise this process's share of the samples, in evaluation mode."""
         conditions = self._conditions(trainer)
-        mine = shares(self.num, self.batch_size, trainer.global_rank, trainer.world_size)
+        mine = [*shares(self.num, self.batch_size, trainer.global_rank, trainer.world_size)]
         group, _ = self._dealt(conditions)
         with evaluating(pl_module):
             source = pl_module.source()
             fit_to_training_images(self.sampler, source, trainer.datamodule, pl_module.device)
-            return self.evaluator.summarise(
-                {
-                    **draw(source, self.sampler, indices, self.seed, conditions, pl_module.device),
-                    "group": group[indices.start : indices.stop],
-                }
-                for indices in mine
-            )
+            line = f"evaluating  {to_draw(self.num, self.sampler, source)}"
+            with shown(trainer, "evaluate", sum(map(len, mine)), line) as advance:
+
+                def drawn(indices: range) -> Batch:
+                    steps = in_images(advance, len(indices))
+                    batch = draw(source, self.sampler, indices, self.seed, conditions, pl_module.device, steps)
+                    return {**batch, "group": group[indices.start : indices.stop]}
+
+                return self.evaluator.summarise(map(drawn, mine))
 
     def _values(self, trainer: Trainer, pl_module: Any, summary: Summary) -> tuple[Numbers, Records]:
         """The numbers for loggers, with their floors, and the record of every value."""
@@ -134,7 +137,7 @@ class Evaluate(Callback):
             generated = Generated(self.num, self.seed, weights, describe(self.sampler), dealing)
             scores |= self.evaluator.scores(summary, self._real, generated)
         with evaluating(pl_module):
-            split = partial(image_set, trainer.datamodule, device=pl_module.device)
+            split = partial(image_set, trainer.datamodule, device=pl_module.device, before_each=partial(go_on, trainer))
             scores |= scores_of_model(self.of_model, pl_module.source(), split, self.seed, weights)
         for key, score in scores.items():
             values[key] = score.value.value
@@ -179,21 +182,29 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
-def image_set(datamodule: Any, split: str, device: Any) -> ImageSet:
-    """A split of a data module as the evaluator reads it, on the device that the features are computed on."""
+def image_set(datamodule: Any, split: str, device: Any, before_each: Callable[[], None] = lambda: None) -> ImageSet:
+    """A split of a data module as the evaluator reads it, on the device that the features are computed on.
+
+    Args:
+        datamodule: The data.
+        split: Name of the split.
+        device: The device.
+        before_each: Called before every batch.
+    """
     return ImageSet(
         name=split,
         digest=datamodule.digest(split),
         count=datamodule.split_size(split),
         shape=tuple(datamodule.shape),
-        batches=partial(_batches, datamodule, split, device),
+        batches=partial(_batches, datamodule, split, device, before_each),
         labelled=datamodule.num_classes is not None,
     )
 
 
-def _batches(datamodule: Any, split: str, device: Any) -> Any:
-    moved = ("image", "label")
-    return ({name: batch[name].to(device) for name in moved if name in batch} for batch in datamodule.reference(split))
+def _batches(datamodule: Any, split: str, device: Any, before_each: Callable[[], None]) -> Iterator[Batch]:
+    for batch in datamodule.reference(split):
+        before_each()
+        yield {name: batch[name].to(device) for name in ("image", "label") if name in batch}
 
 
 def merged(trainer: Trainer, summary: Summary) -> Summary:

@@ -2,12 +2,14 @@
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from lightning import Callback, Trainer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from genexp.callbacks.cadence import published
+from genexp.callbacks.cadence import go_on, published
 from genexp.callbacks.trainee import Trainee
 from genexp.terminal import console, duration
 
@@ -92,6 +94,30 @@ class ImageProgress(Callback):
             line = "  ".join(f"{name} {value:.4g}" for name, value in sorted(values.items()))
             self._say(f"evaluation at {pl_module.images_seen:,} images  {line}")
 
+    @contextmanager
+    def part(self, title: str, total: int, line: str | None) -> Iterator[Callable[[float], None]]:
+        """Progress over a part of an evaluation: in a bar below that of the training, else nothing but a line before.
+
+        Args:
+            title: Heads the bar.
+            total: Images of the part.
+            line: What is said first where there is no bar.
+
+        Yields:
+            A function to be called with the number of images that have just been done.
+        """
+        if self._progress is None:
+            if line is not None:
+                self._say(line)
+            yield lambda images: None
+            return
+        task = self._progress.add_task(title, total=total, speed="", note="")
+        try:
+            yield lambda images: self._progress.advance(task, images)
+        finally:
+            if self._progress is not None:
+                self._progress.remove_task(task)
+
     def _measure(self, pl_module: Trainee, now: float) -> None:
         self.seconds_training = max(now - self._begun - self._paused, 1e-9)
         self.images_per_second = (pl_module.images_seen - self._first) / self.seconds_training
@@ -127,3 +153,21 @@ class ImageProgress(Callback):
     @staticmethod
     def _terminal() -> bool:
         return sys.stderr.isatty()
+
+
+@contextmanager
+def shown(trainer: Trainer, title: str, total: int, line: str | None = None) -> Iterator[Callable[[float], None]]:
+    """Progress over images that are drawn within an evaluation, on rank zero, see `ImageProgress.part`.
+
+    Yields:
+        A function to be called with the number of images that have just been done; it raises where the run has been
+        asked to end, so that a long evaluation does not keep it.
+    """
+    bars = [each for each in trainer.callbacks if isinstance(each, ImageProgress) and trainer.is_global_zero]
+    with bars[0].part(title, total, line) if bars else nullcontext(lambda images: None) as advance:
+
+        def advanced(images: float) -> None:
+            go_on(trainer)
+            advance(images)
+
+        yield advanced

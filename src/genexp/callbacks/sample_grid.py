@@ -4,11 +4,12 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
+from genexp.callbacks.progress import shown
 from genexp.callbacks.trainee import PictureLogger, Trainee
-from genexp.contracts import ImageMap, Sampler
+from genexp.contracts import ImageMap, Progress, Sampler
 from genexp.sampling.conditions import Conditions, conditions_in_training
 from genexp.sampling.density import fit_to_training_images
-from genexp.sampling.draw import draw
+from genexp.sampling.draw import draw, in_images, network_evaluations, to_draw
 from genexp.tensors import Grid, IndexedNoise, Plane
 
 
@@ -57,7 +58,14 @@ class SampleGrid(Callback):
         fit_to_training_images(self.sampler, pl_module.source(), trainer.datamodule, pl_module.device)
         caption = f"{pl_module.images_seen} images seen, seed {self.seed}"
         conditions = conditions_in_training(trainer.datamodule, self.num_classes)
-        for key, grid in self.grids(pl_module, batch, trainer.datamodule.plane(), conditions).items():
+        plane = trainer.datamodule.plane()
+        count, source = self.num if plane is None else self.points, pl_module.source()
+        line = (
+            f"grid        {to_draw(count, self.sampler, source)}" if network_evaluations(self.sampler, source) else None
+        )
+        with shown(trainer, "grid", count, line) as advance:
+            grids = self.grids(pl_module, batch, plane, conditions, in_images(advance, count))
+        for key, grid in grids.items():
             for logger in trainer.loggers:
                 if isinstance(logger, PictureLogger):
                     logger.log_picture(key, grid, step=pl_module.images_seen, caption=caption)
@@ -68,17 +76,23 @@ class SampleGrid(Callback):
         batch: dict[str, Tensor],
         plane: Plane | None = None,
         conditions: Conditions | None = None,
+        progress: Progress | None = None,
     ) -> dict[str, Grid]:
         """The pictures of a model in its present state: `samples` and whatever the family adds."""
         indices = range(self.num if plane is None else self.points)
-        shown = {"samples": Grid(self._samples(model, batch, indices, conditions), self.columns, plane=plane)}
+        shown = {"samples": Grid(self._samples(model, batch, indices, conditions, progress), self.columns, plane=plane)}
         beside = IndexedNoise(self.seed, range(len(next(iter(batch.values())))), model.device)
         return shown | model.extra_grids(batch, beside)
 
     def _samples(
-        self, model: Trainee, batch: dict[str, Tensor], indices: range, conditions: Conditions | None
+        self,
+        model: Trainee,
+        batch: dict[str, Tensor],
+        indices: range,
+        conditions: Conditions | None,
+        progress: Progress | None,
     ) -> Tensor:
         source = model.source()
         if isinstance(source, ImageMap):
-            return self.sampler.run(source, batch, IndexedNoise(self.seed, indices, model.device))
-        return draw(source, self.sampler, indices, self.seed, conditions, model.device)["image"]
+            return self.sampler.run(source, batch, IndexedNoise(self.seed, indices, model.device), progress=progress)
+        return draw(source, self.sampler, indices, self.seed, conditions, model.device, progress)["image"]

@@ -122,10 +122,10 @@ _ROWS, _SETTINGS = 60, 6
 
 
 def _report(comparison: Any, paths: list[Path], seconds: float) -> None:
-    from genexp.reports.formatting import text_table
+    from genexp.reports.formatting import ON_SCREEN, text_table
     from genexp.terminal import counted, print_columns, print_table, shown_path
 
-    headers, rows, left = text_table(comparison, most=_SETTINGS)
+    headers, rows, left = text_table(comparison, most=_SETTINGS, longest=ON_SCREEN)
     if comparison.runs:
         print_columns(headers, rows[:_ROWS])
     if len(rows) > _ROWS:

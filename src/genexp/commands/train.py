@@ -1,6 +1,7 @@
 """genexp train: fit one model and leave a run folder that says everything about it."""
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -68,6 +69,8 @@ def _fit(config: DictConfig, claim: ClaimedRun) -> float | None:
     except BaseException as error:
         if trainer.is_global_zero and claim.taken_up:
             report_failure(folder, experiment, error)
+        if isinstance(error, SystemExit) and error.code is None:  # Lightning's of SIGTERM, which would read as success
+            error.code = 128 + signal.SIGTERM
         raise
     return close_run(folder, experiment, time.monotonic() - begun) if trainer.is_global_zero else None
 

@@ -1,7 +1,6 @@
 """Drawing images from a trained model, batch by batch, with a progress display."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from genexp.hardware import device_of
 from genexp.inference.conditions import conditions_of
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.density import fit_to_training_images
-from genexp.sampling.draw import draw, shares
+from genexp.sampling.draw import draw, in_images, network_evaluations, shares
 from genexp.sampling.interpolation import path
 from genexp.tensors import Grid, IndexedNoise, Plane
 from genexp.terminal import progress
@@ -64,8 +63,8 @@ class Drawing:
 
     @property
     def evaluations(self) -> int | None:
-        """How often the denoiser is evaluated for an image; None where there is none."""
-        return self.sampler.evaluations(self.source.schedule) if self.has_trajectory else None
+        """How often the network is evaluated for an image; None where the sampler does not go on in steps."""
+        return network_evaluations(self.sampler, self.source)
 
     def images(self, num: int) -> Tensor:
         """The images of the sample indices 0 .. num - 1, on the CPU: (num, C, H, W), or points (num, 2)."""
@@ -74,7 +73,7 @@ class Drawing:
         parts = []
         with progress("sample", num) as advance:
             for indices in shares(num, self.batch_size):
-                steps = partial(_advance, advance, len(indices))
+                steps = in_images(advance, len(indices))
                 drawn = draw(self.source, self.sampler, indices, self.seed, self.conditions, self.device, steps)
                 parts.append(drawn["image"].cpu())
         return torch.cat(parts)
@@ -107,7 +106,7 @@ class Drawing:
         moments = self.sampler.trajectory(self.source, start, noise, self._labels(range(rows)), frames)
         noisy = torch.stack([moment.x_t for moment in moments], dim=1).cpu()
         clean = torch.stack([moment.x_0 for moment in moments], dim=1).cpu()
-        across = [f"t = {moment.time:g}" for moment in moments]
+        across = [f"t = {moment.time:.3g}" for moment in moments]
         down = [kind for row in range(rows) for kind in (f"sample {row}: noisy", "denoised")]
         return Grid(torch.stack([noisy, clean], dim=1).flatten(0, 2), len(moments), across, down)
 
@@ -125,10 +124,6 @@ class Drawing:
             if count >= num:
                 break
         return torch.cat(parts)[:num]
-
-
-def _advance(advance: Callable[[float], None], images: int, done: int, total: int) -> None:
-    advance(images / total)
 
 
 def require_fitting(sampler: Any, model: object) -> None:

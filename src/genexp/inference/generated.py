@@ -21,7 +21,7 @@ from genexp.inference.run import Run
 from genexp.sample_kinds import kind_of
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.density import fit_to_training_images
-from genexp.sampling.draw import draw, shares
+from genexp.sampling.draw import draw, network_evaluations, shares
 from genexp.tensors import to_float
 
 
@@ -76,16 +76,16 @@ class Samples:
         """How fast images were drawn, or None if all of them came from the disk.
 
         `sampling_seconds` is the wall time of an image: the median over the batches that were drawn anew, of a batch's
-        seconds divided by its images. Beside it stands what it depends on: sampler and, of a diffusion sampler, how
-        often it evaluates the denoiser for an image; weights, images a batch, device and threads.
+        seconds divided by its images. Beside it stands what it depends on: sampler and, of a sampler that goes on in
+        steps, how often it evaluates the network for an image; weights, images a batch, device and threads.
         """
         if not self._seconds:
             return None
-        steps = isinstance(self.sampler, DiffusionSampler)
+        evaluations = network_evaluations(self.sampler, self.source)
         return {
             "sampling_seconds": median(self._seconds),
             "images": self._drawn,
-            **({"evaluations": self.sampler.evaluations(self.source.schedule)} if steps else {}),
+            **({"evaluations": evaluations} if evaluations else {}),
             "sampler": describe(self.sampler),
             "weights": self._key["weights"],
             "batch_size": self.batch_size,

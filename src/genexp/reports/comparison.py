@@ -10,7 +10,7 @@ from genexp.reports.columns import Column, columns, measured_by_default
 from genexp.reports.settings import ABSENT, Differing, Settings, differing, tied
 from genexp.reports.table import Cell, Comparison, Row, ValueColumn, setting_of
 from genexp.runs.directions import badness, direction, metric_name
-from genexp.runs.measurements import MADE_BY, Measurement
+from genexp.runs.measurements import MADE_BY, NOT_DRAWN, Measurement
 from genexp.runs.stored import Damaged, StoredRun
 
 
@@ -98,16 +98,26 @@ Unit = tuple[int, Settings, dict[int, Measurement]]
 
 
 def _units(runs: Sequence[StoredRun], chosen: list[ValueColumn]) -> list[Unit]:
-    """A run, or one of its ways of drawing images where several were measured, with its values by column."""
+    """A run, or one of its ways of drawing images where several were measured, with its values by column.
+
+    A value of the model itself, for which no images are drawn, stands beside those of images of the same weights.
+    """
     units: list[Unit] = []
     for i, run in enumerate(runs):
         mine = {number: each.column.values.get(i, []) for number, each in enumerate(chosen)}
-        ways = list(dict.fromkeys(m.made_by for found in mine.values() for m in found if m.made_by)) or [None]
-        for way in ways:
+        for way in _ways([m.made_by for found in mine.values() for m in found if m.made_by]):
             made = {} if way is None else {f"evaluation.{k}": v for k, v in zip(MADE_BY, way, strict=True)}
-            values = {number: m for number, found in mine.items() for m in found if m.made_by in (way, None)}
+            belong = (way, None) if way is None else (way, (way[0], NOT_DRAWN), None)
+            values = {number: m for number, found in mine.items() for m in found if m.made_by in belong}
             units.append((i, {**run.settings, **made}, values))
     return units
+
+
+def _ways(measured: list[tuple[str, str]]) -> list[tuple[str, str] | None]:
+    """The ways of drawing images, and those weights of which no image was measured; None alone where nothing was."""
+    drawn = [way for way in dict.fromkeys(measured) if way[1] != NOT_DRAWN]
+    known = {weights for weights, _ in drawn}
+    return [*drawn, *(way for way in dict.fromkeys(measured) if way[0] not in known)] or [None]
 
 
 def _rows(runs: Sequence[StoredRun], chosen: list[ValueColumn], by: Sequence[str]) -> tuple[list[Row], list[str]]:

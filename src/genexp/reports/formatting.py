@@ -123,10 +123,14 @@ class Names:
     keys: frozenset[str]
 
 
-def row_names(comparison: Comparison) -> Names:
+def row_names(comparison: Comparison, longest: int | None = None) -> Names:
     """Each row by the fewest settings that set it apart, under their shortest names; with its run where they do not.
 
     Of a path that is a setting its end is shown, as much as tells it from the others.
+
+    Args:
+        comparison: What is shown.
+        longest: Characters of a setting within a name; None for whole ones, as files have them.
     """
     short = short_names([each.key for each in comparison.settings])
     texts = [{key: shown(setting_of(row, key)) for key in short} for row in comparison.rows]
@@ -135,7 +139,7 @@ def row_names(comparison: Comparison) -> Names:
         before, after = ({tuple(text[k] for k in keys) for text in texts} for keys in (used, [*used, key]))
         if len(after) > len(before):
             used.append(key)
-    brief = {key: brief_texts([text[key] for text in texts]) for key in used}
+    brief = {key: brief_texts([text[key] for text in texts], longest) for key in used}
     names = [", ".join(f"{short[key]}={brief[key][text[key]]}" for key in used if text[key] != NONE) for text in texts]
     counts = Counter(names)
     names = [
@@ -146,11 +150,11 @@ def row_names(comparison: Comparison) -> Names:
     return Names(names, frozenset(used))
 
 
-_LONGEST = 48
-"""Characters of a setting within a name."""
+ON_SCREEN = 48
+"""Characters of a setting within a name in a terminal and on a page."""
 
 
-def brief_texts(texts: Sequence[str]) -> dict[str, str]:
+def brief_texts(texts: Sequence[str], longest: int | None = None) -> dict[str, str]:
     """Settings as a name holds them: the end of an absolute path that sets it apart, and not more than fits."""
     paths = [text for text in dict.fromkeys(texts) if text.startswith(("/", "~")) or text[1:3] in (":\\", ":/")]
     ends = {text: re.split(r"[/\\]", text.rstrip("/\\")) for text in paths}
@@ -163,7 +167,7 @@ def brief_texts(texts: Sequence[str]) -> dict[str, str]:
             tails = (parts[-n:] for n in range(1, len(parts)))
             alone = (tail for tail in tails if sum(each[-len(tail) :] == tail for each in ends.values()) == 1)
             end = "/".join(next(alone, parts[1:]))
-        brief[text] = end if len(end) <= _LONGEST else f"{end[: _LONGEST - 1]}…"
+        brief[text] = end if longest is None or len(end) <= longest else f"{end[: longest - 1]}…"
     return brief
 
 
@@ -183,7 +187,7 @@ def short_names(keys: list[str]) -> dict[str, str]:
 
 
 def text_table(
-    comparison: Comparison, mark: str = "{} *", most: int | None = None
+    comparison: Comparison, mark: str = "{} *", most: int | None = None, longest: int | None = None
 ) -> tuple[list[str], list[list[str]], list[str]]:
     """Headers and rows of the table as text, and the settings that differ and have no column.
 
@@ -193,9 +197,10 @@ def text_table(
         comparison: What is shown.
         mark: How the best value of a column is written, with `{}` for the value.
         most: Settings that have a column, at most; None for all.
+        longest: Characters of a setting within a name; None for whole ones.
     """
     written = formats(comparison)
-    names = row_names(comparison)
+    names = row_names(comparison, longest)
     others = [each.key for each in comparison.settings if each.key not in names.keys]
     keys, left = others[:most], others[len(others[:most]) :]
     headers = ["runs", *map(heading, comparison.columns, written), "n", "state", *keys]

@@ -11,6 +11,7 @@ from typing import Any
 from genexp.files.writing import write_atomically
 from genexp.reports.curves import curves_of
 from genexp.reports.formatting import (
+    ON_SCREEN,
     NumberFormat,
     cell_text,
     floor_text,
@@ -83,7 +84,7 @@ def _data(comparison: Comparison) -> dict[str, Any]:
         "columns": [_column(each, how) for each, how in zip(comparison.columns, written, strict=True)],
         "rows": [
             {"name": name, **_row(comparison, row, written)}
-            for name, row in zip(row_names(comparison).rows, comparison.rows, strict=True)
+            for name, row in zip(row_names(comparison, ON_SCREEN).rows, comparison.rows, strict=True)
         ],
         "runs": _runs(comparison),
         "common": common,

@@ -10,6 +10,9 @@ from genexp.runs.stored import StoredRun
 MADE_BY = ("weights", "sampler")
 """Protocol fields that say which images were made; rows of a table may differ in them, and in the seed."""
 
+NOT_DRAWN = "none"
+"""The sampler in the protocol of a value that is of the model itself: it belongs to every way of drawing images."""
+
 FREE = (*MADE_BY, "seed", "dealing")
 
 
@@ -39,7 +42,7 @@ class Measurement:
 
     @property
     def made_by(self) -> tuple[str, str] | None:
-        """Weights and sampler of the images; None for a value that no images were drawn for."""
+        """Weights and sampler, `NOT_DRAWN` for a value of the model itself; None for one without a protocol."""
         return None if self.protocol is None else tuple(str(self.protocol.get(name)) for name in MADE_BY)
 
     @property

@@ -1,12 +1,17 @@
 """Drawing samples: sample `i` is one image, whoever draws it and in whatever batch."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 
 from genexp.contracts import Batch, Progress, Sampler
+from genexp.sampling.ancestral import Ancestral
+from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.conditions import Conditions
 from genexp.tensors import IndexedNoise
+from genexp.terminal import counted
 
 
 def shares(num: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Iterator[range]:
@@ -45,3 +50,30 @@ def draw(
     given = {name: value.to(device) for name, value in given.items()}
     image = sampler.run(model, sampler.start(model, noise), noise, given.get("label"), progress)
     return {"image": image, "index": torch.tensor(list(indices), dtype=torch.int64), **given}
+
+
+def network_evaluations(sampler: object, model: object) -> int | None:
+    """How often an image's network is evaluated by a sampler that goes on in steps; None by any other.
+
+    Args:
+        sampler: The sampler; guidance may evaluate more than one network.
+        model: What it draws from.
+    """
+    if isinstance(sampler, DiffusionSampler):
+        return sampler.evaluations(model.schedule)
+    return math.prod(model.image_shape) if isinstance(sampler, Ancestral) else None
+
+
+def to_draw(num: int, sampler: object, model: object) -> str:
+    """What is about to be drawn: `1,000 images to draw, 50 network evaluations each`."""
+    each = network_evaluations(sampler, model)
+    return f"{counted(num, 'image')} to draw" + (f", {counted(each, 'network evaluation')} each" if each else "")
+
+
+def in_images(advance: Callable[[float], None], count: int) -> Progress:
+    """The steps of a batch of `count` images, told to `advance` as parts of its images."""
+    return partial(_advance, advance, count)
+
+
+def _advance(advance: Callable[[float], None], count: int, done: int, total: int) -> None:
+    advance(count / total)
