@@ -98,6 +98,14 @@ def duration(seconds: float) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
+def few_digits(number: float) -> str:
+    """A number in a label: whole as it is, else rounded to three significant digits, or to a whole number from 100 on.
+
+    `1000`, `0.123`, `12.5`, `1.23e-05`.
+    """
+    return f"{number:.0f}" if abs(number) >= 100 or float(number).is_integer() else f"{number:.3g}"
+
+
 def counted(count: int, word: str) -> str:
     """A number with its word: `1 thread`, `2 threads`."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"

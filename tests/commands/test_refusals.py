@@ -159,4 +159,4 @@ def test_further_overrides_stand_beside_the_typed_ones():
 def test_a_scale_where_nothing_guides_is_told_what_has_one():
     (told,) = problems_of("train", ["model.num_classes=10", "sampler.guidance.scale=2"])
     assert told.startswith("sampler.guidance.scale: does not exist")
-    assert told.endswith("sampler/guidance=classifier_free has one")
+    assert told.endswith("type sampler/guidance=classifier_free too, which has one")

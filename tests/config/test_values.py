@@ -184,7 +184,7 @@ WRONG = [
     ("train", "sampler=mapping model=vae", "sampler", "an ImageMap, got VAE"),
     ("train", "sampler=ddim model=style", "sampler", "a Denoiser, got StyleOptimisation"),
     ("train", "sampler/guidance=classifier_free", "sampler.guidance", "none for a model without classes"),
-    ("train", "sampler.guidance=2", "sampler.guidance", "as in sampler/guidance=classifier_free"),
+    ("train", "sampler.guidance=2", "sampler.guidance", "type sampler.guidance.scale=2"),
     ("train", "sampler.steps=2000", "sampler.steps", "between 1 and the schedule's 1000"),
     ("train", "sampler.steps=x", "sampler.steps", WHOLE),
     ("train", "sampler.eta=7", "sampler.eta", "[0, 1]"),

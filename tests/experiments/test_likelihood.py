@@ -1,7 +1,9 @@
 """A density from the command line: trained, measured in bits, drawn from; and a VAE's bound by the same metric."""
 
+import io
 import json
 import math
+from contextlib import redirect_stdout
 
 import pytest
 
@@ -24,8 +26,20 @@ PIXELCNN = [
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    return tiny.run([*PIXELCNN, f"paths.outputs={tmp_path_factory.mktemp('density')}"])
+def training(tmp_path_factory):
+    """The run, and what it said when it ended."""
+    with redirect_stdout(io.StringIO()) as said:
+        return tiny.run([*PIXELCNN, f"paths.outputs={tmp_path_factory.mktemp('density')}"]), said
+
+
+@pytest.fixture(scope="module")
+def trained(training):
+    return training[0]
+
+
+def test_the_closing_line_suggests_what_the_model_is_measured_by(training):
+    (line,) = [line for line in training[1].getvalue().splitlines() if line.startswith("measure ")]
+    assert line.endswith(" metrics=likelihood")
 
 
 def test_training_measures_bits_and_judges_by_the_likelihood(trained):

@@ -2,14 +2,22 @@
 
 import json
 import shutil
+import sys
 
 import pytest
+import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 import genexp
 import tiny
+from genexp import load_run
+from genexp.__main__ import main
 from genexp.commands.sample import sample
 from genexp.config.compose import compose
+from genexp.inference.drawing import Drawing
+from genexp.inference.sampler_config import sampler_node
+from genexp.sampling.base import Snapshot
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +128,40 @@ def test_another_sampler_can_be_named(runs, tmp_path):
     margin = width - (3 * 58 + 2), height - (2 * 2 * 58 + 2)  # "sample 0: noisy" beside the rows, "t = 100" above
     assert 60 < margin[0] < 140
     assert 12 < margin[1] < 30
+
+
+@pytest.mark.parametrize("command", ["sample", "evaluate"])
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("sampler.steps=0", "sampler.steps: must lie between 1 and the schedule's 1000, got 0"),
+        (
+            "sampler.guidance=2",
+            "got 2: type sampler.guidance.scale=2, with sampler/guidance=classifier_free where there",
+        ),
+        ("sampler.foo=2", "(set by the command line: sampler.foo=2)"),
+        ("sampler/spacing=leading", "sampler/spacing: is not a key of "),
+        ("sampler.steps", "an override must read key=value or group=choice, got 'sampler.steps'"),
+    ],
+)
+def test_what_does_not_fit_a_runs_sampler_is_told_as_it_was_typed(command, typed, told, runs, capsys, monkeypatch):
+    arguments = [command, f"run={runs['diffusion'].path}", typed]
+    monkeypatch.setattr(sys, "argv", ["genexp", *arguments])
+    with pytest.raises(SystemExit):
+        main(arguments)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+    assert "+" not in line
+
+
+def test_times_above_a_strip_are_rounded(runs, monkeypatch):
+    """Those of a schedule of whole numbers are whole; real ones have three significant digits."""
+    run = load_run(runs["diffusion"].path)
+    drawing = Drawing(run, sampler_node(run.config, OmegaConf.create({"steps": 3})), "cpu", 0, 2, None)
+    assert drawing.strip(1, 4).across == ["t = 1000", "t = 667", "t = 333", "t = 0"]
+    real = [Snapshot(time, torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)) for time in (1.0, 0.123456)]
+    monkeypatch.setattr(drawing.sampler, "trajectory", lambda *_: real)
+    assert drawing.strip(1, 2).across == ["t = 1", "t = 0.123"]
 
 
 def test_interpolation_begins_and_ends_at_the_samples(runs, tmp_path):

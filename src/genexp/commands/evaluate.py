@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from genexp.config.compose import several
 from genexp.hardware import chosen_threads
 from genexp.inference.results import keep_results, subject_of, write_values
-from genexp.inference.sampler_config import sampler_label, sampler_node
+from genexp.inference.sampler_config import checked_sampler, sampler_label, sampler_node
 from genexp.runs.newest import newest_hint
 
 Measure = Callable[[], list[dict[str, Any]]]
@@ -80,7 +80,7 @@ def _of_runs(config: DictConfig, device: Any) -> Measure:
     if of_model and len(of_model) == len(config.metrics):
         return lambda: [_measure_model(config, run, of_model, device) for run in runs]
     for run in runs:
-        require_drawable(run.model, sampler_node(run.config, config.get("sampler")))
+        require_drawable(run.model, checked_sampler(run.config, config.get("sampler"), "evaluate"))
     num = config.num or default_num(runs[0])
     measuring = prepare(config, runs[0], device, num)
     return lambda: [_measure_run(config, run, measuring, of_model, num, device) for run in runs]

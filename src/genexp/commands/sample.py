@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genexp.files.writing import naming
 from genexp.hardware import chosen_threads
-from genexp.inference.sampler_config import sampler_label, sampler_node
+from genexp.inference.sampler_config import checked_sampler, sampler_label
 from genexp.runs.newest import newest_hint
 from genexp.runs.staging import staged
 
@@ -25,7 +25,7 @@ def sample(config: DictConfig) -> None:
     if OmegaConf.is_missing(config, "run") or config.run is None:
         raise ValueError(f"run must name the run to draw from, got none; {newest_hint('genexp sample')}")
 
-    from genexp.config.validation import require_options, require_valid
+    from genexp.config.validation import require_options
 
     require_options(config, "sample")
 
@@ -36,8 +36,7 @@ def sample(config: DictConfig) -> None:
 
     torch.set_num_threads(chosen_threads(config.threads))
     run = load_run(config.run, config.weights, config.checkpoint, config.trust)
-    node = sampler_node(run.config, config.get("sampler"))
-    require_valid(OmegaConf.create({"sampler": OmegaConf.to_container(node, resolve=True)}), "sample")
+    node = checked_sampler(run.config, config.get("sampler"), "sample")
     drawing = Drawing(run, node, config.device, config.seed, config.batch_size, config.label)
     folder = Path(config.out).resolve() if config.out else run.folder.samples / run.name_of(*_how(node, config))
     begun = time.monotonic()

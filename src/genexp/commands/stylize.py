@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.runs.newest import newest_hint
+from genexp.terminal import few_digits
 
 STRIDE = 8
 
@@ -155,7 +156,7 @@ def _mapped(config: DictConfig, images: dict[str, Any]) -> tuple[Any, str]:
     model, images = model.to(device), {name: image.to(device) for name, image in images.items()}
     alpha = model.alpha if config.alpha is None else config.alpha
     with torch.inference_mode():
-        return model.stylize(images["content"], images["style"], alpha).cpu(), f"one pass, strength {alpha:g}"
+        return model.stylize(images["content"], images["style"], alpha).cpu(), f"one pass, strength {few_digits(alpha)}"
 
 
 def _report(out: Path, image: Any, how: str, seconds: float) -> None:

@@ -7,7 +7,8 @@ import yaml
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from genexp.config.compose import conf_dir
-from genexp.config.fields import hint_of
+from genexp.config.fields import hint_of_absent
+from genexp.config.keys import as_typed
 from genexp.config.nearest import group_of, key_hint
 from genexp.config.problems import Problem, did_you_mean
 from genexp.config.renamed import new_name
@@ -27,7 +28,8 @@ def refusal(error: Exception, overrides: list[str]) -> str:
     from hydra.errors import MissingConfigException, OverrideParseException
 
     if isinstance(error, OverrideParseException) and "=" not in error.override:
-        return f"an override must read key=value or group=choice, got {error.override!r}"
+        return f"an override must read key=value or group=choice, got {as_typed(error.override)!r}"
+    overrides = [as_typed(each) for each in overrides]
     for each in overrides:
         key = each.lstrip("+~").split("=")[0]
         if name := new_name(key):
@@ -72,9 +74,9 @@ def _unknown_key(cause: ConfigAttributeError | ConfigKeyError, overrides: list[s
         return Problem(key, f"is not a group{hint}")
     siblings = [str(name) for name in parent or () if name not in ("hydra", "_target_")]
     if above and not siblings:
-        return Problem(key, f"does not exist, {above} has no keys{hint_of(key)}")
+        return Problem(key, f"does not exist, {above} has no keys{hint_of_absent(key)}")
     where = f" in {above}" if above else ""
-    if told := hint_of(key):
+    if told := hint_of_absent(key):
         return Problem(key, f"does not exist{where}{told}")
     hint = key_hint(typed, key, siblings, parent._get_root())
     return Problem(key, f"does not exist{where}{hint} (+{typed} adds a new key)")

@@ -193,8 +193,7 @@ SETTINGS: dict[str, dict[str, Rule]] = {
 """What Hydra hands to our launchers and sweeper."""
 
 HINTS = {
-    "sampler.guidance": "it is a group now, as in sampler/guidance=classifier_free sampler.guidance.scale=2",
-    "sampler.guidance.scale": "sampler/guidance=classifier_free has one",
+    "sampler.guidance": "type sampler.guidance.scale=2, with sampler/guidance=classifier_free where there is none yet",
     "trainer.accumulate_grad_batches": "training.accumulate splits every batch",
     "trainer.gradient_clip_val": "model.clip limits the norm of gradients",
     "trainer.gradient_clip_algorithm": "model.clip limits the norm of gradients",
@@ -206,10 +205,18 @@ HINTS = {
 }
 """What does what a refused key was meant to do."""
 
+ABSENT = {"sampler.guidance.scale": "type sampler/guidance=classifier_free too, which has one"}
+"""What gives keys that are not there, though they may be."""
+
 
 def hint_of(key: str) -> str:
     """The hint of a refused key, as the end of a line; empty where there is none."""
     return f": {HINTS[key]}" if key in HINTS else ""
+
+
+def hint_of_absent(key: str) -> str:
+    """The hint of a key that does not exist, as the end of a line; empty where there is none."""
+    return f": {ABSENT[key]}" if key in ABSENT else hint_of(key)
 
 
 def refusal_of(key: str, rule: Rule, value: Any) -> Problem:

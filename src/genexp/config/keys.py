@@ -43,5 +43,16 @@ def of_the_own(overrides: Iterable[str]) -> list[str]:
     overrides = list(overrides)
     if any(each.startswith("sampler=") for each in overrides):
         return overrides
-    signs = {"sampler.": "++", "sampler/": "+"}
-    return [f"{signs.get(each[: len('sampler.')], '')}{each}" for each in overrides]
+    return [f"{_SIGNS.get(each[: len('sampler.')], '')}{each}" for each in overrides]
+
+
+_SIGNS = {"sampler.": "++", "sampler/": "+"}
+"""How an override is told to Hydra that changes what only the run has."""
+
+
+def as_typed(override: str) -> str:
+    """What was typed for one of the overrides that `of_the_own` gives."""
+    for start, sign in _SIGNS.items():
+        if override.startswith(f"{sign}{start}"):
+            return override.removeprefix(sign)
+    return override

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from genexp.config.arguments import narrowed, told_by_the_run
-from genexp.config.fields import hint_of, refusal_of
+from genexp.config.fields import hint_of_absent, refusal_of
 from genexp.config.interpolations import MISSING, UNKNOWN
 from genexp.config.problems import Problem, did_you_mean
 from genexp.config.rules import Rule, flag
@@ -82,7 +82,7 @@ def _against_signature(node: dict[str, Any], path: str, here: bool) -> Iterator[
     known = parameters.annotations
     for key in node:
         if key not in known and key not in _RESERVED:
-            told = hint_of(f"{path}.{key}") or did_you_mean(str(key), known)
+            told = hint_of_absent(f"{path}.{key}") or did_you_mean(str(key), known)
             yield Problem(f"{path}.{key}", f"is not an argument of {target}{told}")
     if not node.get("_partial_", False):
         for key in sorted(parameters.required - set(node)):

@@ -9,6 +9,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from genexp.config.keys import as_typed
 from genexp.config.text_keys import is_text
 
 
@@ -58,7 +59,7 @@ class Origins:
         path = key.replace("[", ".").replace("]", "")
         for override in reversed(self.overrides):
             if override.lstrip("+~").split("=")[0].split("@")[0] == path:
-                return f"the command line: {override}"
+                return f"the command line: {as_typed(override)}"
         found = self._file(path)
         return found[0] if found else None
 

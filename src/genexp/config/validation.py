@@ -38,7 +38,11 @@ def require_options(config: DictConfig, name: str) -> None:
     plain, problems = carried_out(config)
     kept = {key: plain[key] for key in own}
     problems = [each for each in problems if each.key in COMMANDS[name] or each.key.startswith("paths.")]
-    problems += [*_values(kept, name), *_sections({"paths": plain.get("paths")}), *_missing(kept)]
+    problems += [
+        *_top_level({key: value for key, value in plain.items() if key != "hydra"}, name),
+        *_values(kept, name),
+    ]
+    problems += [*_sections({"paths": plain.get("paths")}), *_missing(kept)]
     problems += [] if problems else device_problems(kept)
     if problems:
         raise InvalidConfig(_with_origins(_once(config, problems), None))

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from genexp.config.instantiate import build
+from genexp.config.trial import refused
 from genexp.contracts import FittedSampler, ImageMap, Source
 from genexp.hardware import device_of
 from genexp.inference.conditions import conditions_of
@@ -16,7 +17,7 @@ from genexp.sampling.density import fit_to_training_images
 from genexp.sampling.draw import draw, in_images, network_evaluations, shares
 from genexp.sampling.interpolation import path
 from genexp.tensors import Grid, IndexedNoise, Plane
-from genexp.terminal import progress
+from genexp.terminal import few_digits, progress
 
 
 class Drawing:
@@ -45,7 +46,7 @@ class Drawing:
     ) -> None:
         self.device, self.seed, self.batch_size = device_of(device), seed, batch_size
         self.source, self.sampler, self.run = run.model.to(self.device).source(), build(sampler), run
-        require_fitting(self.sampler, self.source)
+        require_fitting(self.sampler, self.source, sampler)
         if isinstance(self.sampler, FittedSampler):
             fit_to_training_images(self.sampler, self.source, build(self.run.data), self.device)
         self.num_classes: int | None = run.config.model.get("num_classes")
@@ -106,7 +107,7 @@ class Drawing:
         moments = self.sampler.trajectory(self.source, start, noise, self._labels(range(rows)), frames)
         noisy = torch.stack([moment.x_t for moment in moments], dim=1).cpu()
         clean = torch.stack([moment.x_0 for moment in moments], dim=1).cpu()
-        across = [f"t = {moment.time:.3g}" for moment in moments]
+        across = [f"t = {few_digits(moment.time)}" for moment in moments]
         down = [kind for row in range(rows) for kind in (f"sample {row}: noisy", "denoised")]
         return Grid(torch.stack([noisy, clean], dim=1).flatten(0, 2), len(moments), across, down)
 
@@ -126,14 +127,21 @@ class Drawing:
         return torch.cat(parts)[:num]
 
 
-def require_fitting(sampler: Any, model: object) -> None:
+def require_fitting(sampler: Any, model: object, node: DictConfig) -> None:
     """Check that a sampler draws from a trained model.
 
+    Args:
+        sampler: The sampler.
+        model: What it would draw from.
+        node: Its configuration.
+
     Raises:
-        ValueError: it does not, or no sampler does.
+        ValueError: it does not, or no sampler does; a setting that does not fit is named by its key.
     """
     try:
         sampler.require(model)
+    except ValueError as error:
+        raise ValueError(str(refused(error, "sampler", OmegaConf.to_container(node)))) from error
     except TypeError as error:
         if isinstance(model, Source):
             raise ValueError(f"sampler must fit the model of the run: {error}") from error
@@ -148,7 +156,7 @@ def require_drawable(model: Any, sampler: DictConfig) -> None:
         ValueError: it does not.
     """
     drawing, source = build(sampler), model.source()
-    require_fitting(drawing, source)
+    require_fitting(drawing, source, sampler)
     try:
         if not isinstance(drawing, FittedSampler):
             drawing.start(source, IndexedNoise(0, [0]))

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from genexp.inference.results import keep_results, subject_of, write_values
-from genexp.inference.sampler_config import sampler_label, sampler_node
+from genexp.inference.sampler_config import checked_sampler, sampler_label
 
 
 def maps_images(run: Any) -> bool:
@@ -54,7 +54,7 @@ def _measure(config: DictConfig, run: Any, device: Any) -> dict[str, Any]:
     from genexp.config.instantiate import build
 
     data, split = build(run.data), config.reference or "test"
-    node = sampler_node(run.config, config.get("sampler"))
+    node = checked_sampler(run.config, config.get("sampler"), "evaluate")
     model, sampler = run.model.to(device).source(), build(node)
     loader, note = _pairs(data, split, config)
     values, shown = _rendered(loader, model, sampler, config, device)

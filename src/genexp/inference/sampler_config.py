@@ -22,6 +22,24 @@ def sampler_node(trained: DictConfig, given: DictConfig | None) -> DictConfig:
     return OmegaConf.merge(OmegaConf.masked_copy(own, [key for key in own if key not in replaced]), given)
 
 
+def checked_sampler(trained: DictConfig, given: DictConfig | None, command: str) -> DictConfig:
+    """The sampler to use, as `sampler_node` gives it, with every value checked before anything is built.
+
+    Args:
+        trained: Configuration of the run.
+        given: What the command says of the sampler, or None.
+        command: Name of the command.
+
+    Raises:
+        InvalidConfig: a key or a value is wrong.
+    """
+    from genexp.config.validation import require_valid
+
+    node = sampler_node(trained, given)
+    require_valid(OmegaConf.create({"sampler": OmegaConf.to_container(node, resolve=True)}), command)
+    return node
+
+
 def sampler_label(node: DictConfig) -> str:
     """A sampler in a file's name: class, steps, then all that differs from the defaults of the class.
 

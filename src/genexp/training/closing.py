@@ -109,10 +109,18 @@ def _rows(
     if "sample_grid" in callbacks:
         rows.append(("pictures", f"{shown}/samples"))
         rows.append(("draw more", f"genexp sample run={typed} num=64"))
-    if "evaluate" in callbacks and callbacks["evaluate"].evaluator.metrics:
-        rows.append(("measure", f"genexp evaluate run={typed} metrics=[fd,kid,precision_recall]"))
+    if "evaluate" in callbacks and (metrics := _to_measure(callbacks["evaluate"])):
+        rows.append(("measure", f"genexp evaluate run={typed} metrics={metrics}"))
     longer = 2 * closing["images_seen"]
     rows.append(("train longer", f"genexp train resume={typed} training.max_images={longer}"))
     if sync:
         rows.append(("upload to W&B", sync))
     return rows
+
+
+def _to_measure(evaluate: Any) -> str | None:
+    """What to measure at the end: the model itself where the run did so, which draws nothing, else images."""
+    if evaluate.of_model:
+        names = ",".join(evaluate.of_model)
+        return names if len(evaluate.of_model) == 1 else f"[{names}]"
+    return "[fd,kid,precision_recall]" if evaluate.evaluator.metrics else None
