@@ -1,62 +1,35 @@
-"""Solvers of second order: measured orders, parity with diffusers, and what a step that looks further may ask for."""
+"""Solvers: measured orders, which are which by another name, and what a step that looks further may ask for."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
-from diffusers import DPMSolverMultistepScheduler, HeunDiscreteScheduler
 
+from exact_denoisers import Mixture
 from genexp.diffusion.continuous import LinearContinuous, RectifiedFlow
-from genexp.diffusion.denoiser import NetworkDenoiser
-from genexp.diffusion.prediction import Epsilon
 from genexp.diffusion.schedules import Cosine, Linear
-from genexp.diffusion.weighting import UniformEpsilon
-from genexp.sampling.base import DiffusionSampler, Step
+from genexp.sampling.base import Denoise, noise_in
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.ddpm import DDPM
-from genexp.sampling.dpm_solver import DPMSolver2M
+from genexp.sampling.dpm_solver import DPMSolver, DPMSolver2M
 from genexp.sampling.heun import Heun
-from genexp.tensors import IndexedNoise, expand_to
-
-
-class Mixture:
-    """The exact posterior mean of two equal Gaussians N(+-mean, std^2) of one dimension; a Gaussian at mean 0."""
-
-    num_classes, image_shape = None, (1,)
-
-    def __init__(self, schedule, mean=0.0, std=0.5):
-        self.schedule, self.mean, self.std, self.calls = schedule, mean, std, 0
-
-    def __call__(self, x_t, t, label=None):
-        self.calls += 1
-        alpha, sigma = (expand_to(level, x_t) for level in self.schedule(t, torch.float64))
-        total = alpha**2 * self.std**2 + sigma**2
-        side = self.mean * torch.tanh(alpha * self.mean * x_t / total)
-        return side + alpha * self.std**2 / total * (x_t - alpha * side)
-
-
-class Midpoint(DiffusionSampler[None]):
-    """DPM-Solver-2 of Lu et al. (2022), algorithm 1: a step of DDIM to the middle in log-SNR, and one from there."""
-
-    evaluations_per_step = 2
-
-    def step(self, denoise, x_t, t, s, noise, state):
-        x_0 = denoise(x_t, t)
-        if s.sigma == 0:
-            return Step(s.alpha * x_0, x_0)
-        schedule = denoise.model.schedule
-        m = denoise.level(float(schedule.at_snr(torch.tensor([(t.log_snr + s.log_snr) / 2]).double())))
-        x_m = m.alpha * x_0 + m.sigma * (x_t - t.alpha * x_0) / t.sigma
-        epsilon = (x_m - m.alpha * denoise(x_m, m)) / m.sigma
-        return Step(s.alpha / t.alpha * x_t + (s.sigma - s.alpha * t.sigma / t.alpha) * epsilon, x_0)
-
+from genexp.sampling.pndm import PNDM
+from genexp.sampling.unipc import UniPC
+from genexp.tensors import IndexedNoise
 
 ORDERS = {
     "ddim": (lambda steps, **how: DDIM(steps, **how), 1),
     "heun_along_flow": (lambda steps, **how: Heun(steps, "flow", **how), 2),
     "heun_along_noise": (lambda steps, **how: Heun(steps, "noise", **how), 2),
+    "dpm_solver_1": (lambda steps, **how: DPMSolver(steps + 1, 1, **how), 1),
+    "dpm_solver_2": (lambda steps, **how: DPMSolver(2 * steps + 1, 2, **how), 2),
+    "dpm_solver_2s": (lambda steps, **how: DPMSolver(2 * steps + 1, 2, "image", **how), 2),
     "dpm_solver_2m": (lambda steps, **how: DPMSolver2M(steps, **how), 2),
-    "midpoint": (lambda steps, **how: Midpoint(steps, **how), 2),
+    "dpm_solver_3": (lambda steps, **how: DPMSolver(3 * steps + 1, 3, **how), 3),
+    "dpm_solver_3s": (lambda steps, **how: DPMSolver(3 * steps + 1, 3, "image", **how), 3),
+    "unipc_1": (lambda steps, **how: UniPC(steps, 1, **how), 2),
+    "unipc_2": (lambda steps, **how: UniPC(steps, 2, **how), 3),
 }
 START = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
 
@@ -70,12 +43,67 @@ def ends(make, model, steps):
 def test_the_measured_order_on_a_gaussian_whose_flow_is_known(name):
     """x goes to x std / sqrt(alpha_T^2 std^2 + sigma_T^2); twice the steps leave 2^-order of the error."""
     make, order = ORDERS[name]
-    schedule = LinearContinuous(first=1e-6)
+    schedule = LinearContinuous(first=1e-7)
     model = Mixture(schedule)
     alpha, sigma = (float(level) for level in schedule(torch.ones(1), torch.float64))
     exact = START * model.std / math.sqrt(alpha**2 * model.std**2 + sigma**2)
     errors = [float((ends(make, model, steps) - exact).abs().max()) for steps in (80, 160)]
     assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.15)
+
+
+@pytest.mark.parametrize("warm_up", ["improved_euler", "runge_kutta"])
+def test_the_measured_order_of_pseudo_numerical_methods_in_steps_of_equal_time(warm_up):
+    """A mean over time stands for one over the noise level: second order, however many values it is of."""
+    model, found = Mixture(RectifiedFlow(), mean=0.6, std=0.2), []
+    for steps in (100, 200, 400):
+        times = [0.98 * i / steps for i in range(1, steps + 1)]
+        sampler = PNDM(None, warm_up, times, clip=False)
+        found.append(sampler.run(model, START, IndexedNoise(0, range(len(START)))))
+    few, more, most = found
+    assert math.log2(float((few - more).abs().max() / (more - most).abs().max())) == pytest.approx(2, abs=0.25)
+
+
+def test_ddim_without_noise_is_dpm_solver_1_and_eulers_method_along_the_noise_level_and_along_the_flow():
+    model = Mixture(LinearContinuous(), mean=0.6, std=0.2)
+    ddim = DDIM(20, spacing="log_snr", clip=False)
+    x = ddim.run(model, START, IndexedNoise(0, range(9)))
+    for along in ("noise", "image"):
+        ours = DPMSolver(20, 1, along, clip=False).run(model, START, IndexedNoise(0, range(9)))
+        torch.testing.assert_close(ours, x, rtol=0, atol=1e-12)
+    levels = ddim.levels(model.schedule)
+    for whole in (lambda level: level.alpha, lambda level: level.alpha + level.sigma):
+        image = START * math.hypot(levels[0].alpha, levels[0].sigma)
+        for t, s in pairwise(levels):
+            x_0 = model(image, torch.full((9,), t.time, dtype=torch.float64))
+            epsilon = noise_in(image, x_0, t)
+            slope = epsilon if whole(t) == t.alpha else epsilon - x_0
+            image = whole(s) * (image / whole(t) + (s.sigma / whole(s) - t.sigma / whole(t)) * slope)
+        torch.testing.assert_close(image, x, rtol=0, atol=1e-12)
+
+
+def test_unipc_without_its_corrector_is_dpm_solver_2m():
+    model = Mixture(Cosine(), mean=0.6, std=0.2)
+    one, other = (
+        sampler.run(model, START, IndexedNoise(0, range(9)))
+        for sampler in (UniPC(10, corrector=False, clip=False), DPMSolver2M(10, clip=False))
+    )
+    assert torch.equal(one, other)
+
+
+def test_dpm_solver_2m_by_the_formula_of_its_paper():
+    model = Mixture(Linear(), mean=0.6, std=0.2)
+    sampler = DPMSolver2M(7, clip=False)
+    x, before = START * 1.0, None
+    for t, s in pairwise(sampler.levels(model.schedule)):
+        x_0 = model(x, torch.full((9,), t.time))
+        step = (s.log_snr - t.log_snr) / 2
+        ahead = x_0
+        if before is not None and math.isfinite(step):
+            r = (t.log_snr - before[0].log_snr) / 2 / step
+            ahead = (1 + 1 / (2 * r)) * x_0 - 1 / (2 * r) * before[1]
+        x = s.sigma / t.sigma * x - s.alpha * math.expm1(-step) * ahead
+        before = (t, x_0)
+    torch.testing.assert_close(sampler.run(model, START, IndexedNoise(0, range(9))), x, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ORDERS)
@@ -98,29 +126,23 @@ def test_second_order_is_nearer_at_equal_cost(schedule):
 
 
 @pytest.mark.parametrize("schedule", [Cosine(), RectifiedFlow()], ids=["cosine", "flow"])
-@pytest.mark.parametrize("make", [Heun, DPMSolver2M, Midpoint, DDIM, DDPM])
+@pytest.mark.parametrize("make", [Heun, DPMSolver2M, UniPC, PNDM, DPMSolver, DDIM, DDPM])
 def test_every_moment_of_a_trajectory_shows_what_the_denoiser_takes_its_image_for(make, schedule):
     """A method that evaluates twice must not show the second answer beside the image of the first."""
-    sampler, model = make(8), Mixture(schedule)
-    if make is Midpoint and not schedule.discrete:
-        sampler = Midpoint(None, [0.99, 0.8, 0.5, 0.2])  # half of the way from no signal at all is no level
+    sampler, model = make(8, spacing="trailing"), Mixture(schedule)
+    if make is PNDM:
+        sampler = PNDM(16, spacing="leading")
     for moment in sampler.trajectory(model, START, IndexedNoise(0, range(9)), frames=9)[:-1]:
         t = torch.full((9,), moment.time, dtype=torch.int64 if schedule.discrete else torch.float64)
         assert torch.equal(moment.x_0, model(moment.x_t, t).clamp(-1, 1))
 
 
 def test_a_level_between_two_times_is_the_nearest_that_there_is():
-    levels = []
-
-    class Asks(DDIM):
-        def step(self, denoise, x_t, t, s, noise, state):
-            levels.append(denoise.level((t.time + s.time) / 2 + 0.3))
-            return super().step(denoise, x_t, t, s, noise, state)
-
-    for schedule in (Linear(), RectifiedFlow()):
-        Asks(2).run(Mixture(schedule), START, IndexedNoise(0, range(9)))
-    assert [level.time for level in levels] == [750, 250, 1.05, 0.55]
-    assert levels[0].alpha == float(Linear()(torch.tensor([750]), torch.float64)[0])
+    for schedule, expected in ((Linear(), 750), (RectifiedFlow(), 0.7503)):
+        level = Denoise(Mixture(schedule), None, False, 2).level(0.7503 * schedule.last)
+        assert level.time == expected
+    assert level.alpha == pytest.approx(1 - 0.7503)
+    assert Denoise(Mixture(Linear()), None, False, 2).level(1000.6).time == 1000
 
 
 def test_heun_along_the_noise_level_needs_signal_where_it_begins():
@@ -132,33 +154,33 @@ def test_heun_along_the_noise_level_needs_signal_where_it_begins():
         Heun(along="time")
 
 
-# Parity with diffusers
+def test_noises_are_not_mixed_where_they_tell_nothing_of_an_image():
+    """From the last time of the cosine schedule a step along the noise made images of 14,000."""
+    told = r"spacing must have no step .* 50 times the noise found in it, got {} from time {}; spacing={} has none"
+    with pytest.raises(ValueError, match=told.format(r"1\.3e\+03 times", "1000 to 960", "leading")):
+        PNDM(25, spacing="trailing").require(Mixture(Cosine()))
+    with pytest.raises(ValueError, match=told.format("inf times", r"1 to 0\.96", "leading")):
+        PNDM(25, spacing="trailing").require(Mixture(RectifiedFlow()))
+    with pytest.raises(ValueError, match=told.format(r"3\.1e\+03 times", "1000 to 900", "log_snr or along=image")):
+        DPMSolver(10, spacing="trailing").require(Mixture(Cosine()))
+    DPMSolver(10, along="image", spacing="trailing").require(Mixture(Cosine()))
+    DPMSolver(10, spacing="trailing").require(Mixture(RectifiedFlow()))
 
 
-def network(x, t, label=None):
-    return torch.sin(3 * x + expand_to(t, x) / 300)
-
-
-def ours(sampler):
-    model = NetworkDenoiser(network, Linear(), Epsilon(), UniformEpsilon(), (1,))
-    return sampler.run(model, START, IndexedNoise(0, range(9)))
-
-
-def test_dpm_solver_2m_equals_diffusers():
-    scheduler = DPMSolverMultistepScheduler(beta_schedule="linear", timestep_spacing="trailing", solver_order=2)
-    scheduler.alphas_cumprod = (1 - Linear().betas).cumprod(0)
-    scheduler.set_timesteps(20)
-    x = START
-    for t in scheduler.timesteps:
-        x = scheduler.step(network(x, t.expand(9)), t, x).prev_sample
-    torch.testing.assert_close(ours(DPMSolver2M(20, clip=False)), x, rtol=1e-5, atol=1e-5)
-
-
-def test_heun_along_the_noise_level_equals_diffusers():
-    scheduler = HeunDiscreteScheduler(1000, 1e-4, 0.02, "linear", timestep_spacing="trailing")
-    scheduler.alphas_cumprod = (1 - Linear().betas).cumprod(0)
-    scheduler.set_timesteps(20)
-    x = START / float(scheduler.alphas_cumprod[-1].sqrt())
-    for t in scheduler.timesteps:
-        x = scheduler.step(network(scheduler.scale_model_input(x, t), t.expand(9)), t, x).prev_sample
-    torch.testing.assert_close(ours(Heun(20, "noise", "trailing", clip=False)), x, rtol=0, atol=1e-5)
+def test_wrong_arguments_are_refused():
+    with pytest.raises(ValueError, match="order must be 1, 2 or 3, got 4"):
+        UniPC(order=4)
+    with pytest.raises(ValueError, match="order must be 1, 2 or 3, got 0"):
+        DPMSolver(order=0)
+    with pytest.raises(ValueError, match="along must be noise or image, got 'flow'"):
+        DPMSolver(along="flow")
+    with pytest.raises(ValueError, match="warm_up must be one of improved_euler, runge_kutta, got 'euler'"):
+        PNDM(warm_up="euler")
+    with pytest.raises(ValueError, match="steps must be above 3 for warm_up=runge_kutta, got 3"):
+        PNDM(3, "runge_kutta", "linspace").require(Mixture(Linear()))
+    with pytest.raises(ValueError, match="churn must be at least 0, got -1"):
+        Heun(churn=-1)
+    with pytest.raises(ValueError, match="churn_to must be above churn_from, 2, got 1"):
+        Heun(churn_from=2, churn_to=1)
+    with pytest.raises(ValueError, match="churn_noise must be positive, got 0"):
+        Heun(churn_noise=0)

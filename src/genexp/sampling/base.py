@@ -181,8 +181,8 @@ class DiffusionSampler(Generic[State]):
         self, model: Denoiser, start: Tensor, noise: IndexedNoise, label: Tensor | None = None
     ) -> Iterator[Snapshot]:
         """All moments of sampling: one before every step, then the final images at time 0."""
-        denoise = Denoise(self.guidance(model), label, self.clip)
         levels = self.levels(model.schedule)
+        denoise = Denoise(self.guidance(model), label, self.clip, len(levels) - 1)
         x_t, state = start * math.hypot(levels[0].alpha, levels[0].sigma), None
         for t, s in pairwise(levels):
             x_s, x_0, state = self.step(denoise, x_t, t, s, noise, state)
@@ -192,14 +192,14 @@ class DiffusionSampler(Generic[State]):
 
 
 class Denoise:
-    """The denoiser as a step sees it: conditioned, guided and clipped."""
+    """The denoiser as a step sees it: conditioned, guided and clipped, in one of `steps` steps."""
 
-    def __init__(self, model: Denoiser, label: Tensor | None, clip: bool) -> None:
-        self.model, self.label, self.clip = model, label, clip
+    def __init__(self, model: Denoiser, label: Tensor | None, clip: bool, steps: int) -> None:
+        self.model, self.label, self.clip, self.steps = model, label, clip, steps
 
     def level(self, time: float) -> Level:
         """The level at a time that need not be in the grid; of a discrete schedule at the nearest integer time."""
-        schedule = self.model.schedule
+        schedule, time = self.model.schedule, min(time, self.model.schedule.last)
         times = [round(time)] if schedule.discrete else [time]
         alpha, sigma = schedule(as_times(times, schedule), torch.float64)
         return Level(times[0], float(alpha), float(sigma))
@@ -210,6 +210,11 @@ class Denoise:
         t = torch.full((len(x_t),), level.time, dtype=real, device=x_t.device)
         x_0 = self.model(x_t, t, self.label)
         return x_0.clamp(-1, 1) if self.clip else x_0
+
+
+def noise_in(x_t: Tensor, x_0: Tensor, t: Level) -> Tensor:
+    """The noise eps of x_t = alpha x_0 + sigma eps."""
+    return (x_t - t.alpha * x_0) / t.sigma
 
 
 def step_variance(t: Level, s: Level) -> float:

@@ -1,10 +1,11 @@
 """Implicit sampling: few steps, without noise or with a little."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor
 
-from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step, posterior_variance
+from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step, noise_in, posterior_variance, step_variance
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.tensors import IndexedNoise
 
@@ -13,9 +14,14 @@ class DDIM(DiffusionSampler[None]):
     """Keep the noise direction of x_t, at the noise level of s: x_s = alpha_s x_0 + sqrt(sigma_s^2 - r^2) eps + r z.
 
     eps = (x_t - alpha_t x_0) / sigma_t is taken from the clipped image, and r = eta times the deviation of x_s given
-    x_t and x_0. With `eta` 0 the images are a deterministic function of the starting noise.
+    x_t and x_0. With `eta` 0 the images are a deterministic function of the starting noise, and the step is Euler's:
+    along the noise level, along the flow and, in log(alpha / sigma), as DPM-Solver-1.
 
-    Reference: Song et al., "Denoising Diffusion Implicit Models" (2021), equations 12 and 16.
+    The variance `sigma_hat` adds z by the larger deviation of x_t given x_s instead of r, as ancestral sampling with
+    `fixed_large` does, and none in the last step.
+
+    Reference: Song et al., "Denoising Diffusion Implicit Models" (2021), equations 12 and 16; the larger variance in
+    section 5 and appendix D.3.
 
     Args:
         steps: Number of steps, of one evaluation each; None for every integer time of the schedule.
@@ -23,9 +29,10 @@ class DDIM(DiffusionSampler[None]):
         spacing: Which times, see `time_grid`.
         clip: Clip the denoised image to [-1, 1].
         guidance: What is made of the denoiser before it is called.
+        variance: `posterior`, or `sigma_hat`, which goes with `eta` 1.
 
     Raises:
-        ValueError: `eta` lies outside [0, 1] or `spacing` is unknown.
+        ValueError: `eta` lies outside [0, 1] or does not go with `variance`, or `variance` or `spacing` is unknown.
     """
 
     def __init__(
@@ -35,18 +42,24 @@ class DDIM(DiffusionSampler[None]):
         spacing: str | Sequence[float] = "trailing",
         clip: bool = True,
         guidance: Guidance = Unguided(),
+        variance: Literal["posterior", "sigma_hat"] = "posterior",
     ) -> None:
         super().__init__(steps, spacing, clip, guidance)
         if not 0 <= eta <= 1:
             raise ValueError(f"eta must lie in [0, 1], got {eta}")
-        self.eta = eta
+        if variance not in ("posterior", "sigma_hat"):
+            raise ValueError(f"variance must be posterior or sigma_hat, got {variance!r}")
+        if variance == "sigma_hat" and eta != 1:
+            raise ValueError(f"eta must be 1 for the variance sigma_hat, got {eta:g}")
+        self.eta, self.variance = eta, variance
 
     def step(
         self, denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: IndexedNoise, state: None = None
     ) -> Step[None]:
         """x_s from x_t along the noise that x_t holds."""
         x_0 = denoise(x_t, t)
-        epsilon = (x_t - t.alpha * x_0) / t.sigma
+        epsilon = noise_in(x_t, x_0, t)
         fresh = self.eta**2 * posterior_variance(t, s)
         x_s = s.alpha * x_0 + (s.sigma**2 - fresh) ** 0.5 * epsilon
-        return Step(x_s + fresh**0.5 * noise.normal(*x_t.shape[1:]) if fresh > 0 else x_s, x_0)
+        added = step_variance(t, s) if self.variance == "sigma_hat" and s.sigma > 0 else fresh
+        return Step(x_s + added**0.5 * noise.normal(*x_t.shape[1:]) if added > 0 else x_s, x_0)
