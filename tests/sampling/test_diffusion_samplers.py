@@ -347,8 +347,8 @@ def test_wrong_arguments_are_refused():
         DDIM(eta=1.5)
     with pytest.raises(ValueError, match="variance must be one of fixed_small, fixed_large, got 'learned'"):
         DDPM(variance="learned")
-    with pytest.raises(ValueError, match=r"spacing must be one of leading, .*, got 'karras'"):
-        DDIM(spacing="karras")
+    with pytest.raises(ValueError, match=r"spacing must be one of leading, .*, got 'edm'"):
+        DDIM(spacing="edm")
     with pytest.raises(TypeError, match="DDIM draws from a Denoiser, got Linear"):
         DDIM().start(torch.nn.Linear(1, 1), IndexedNoise(0, [0]))
     with pytest.raises(TypeError, match="DiffusionSampler must define step"):

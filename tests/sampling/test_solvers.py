@@ -8,11 +8,13 @@ import torch
 
 from exact_denoisers import Mixture
 from genexp.diffusion.continuous import LinearContinuous, RectifiedFlow
+from genexp.diffusion.exploding import NoiseLevel
 from genexp.diffusion.schedules import Cosine, Linear
 from genexp.sampling.base import Denoise, noise_in
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.ddpm import DDPM
 from genexp.sampling.dpm_solver import DPMSolver, DPMSolver2M
+from genexp.sampling.guidance import Unguided
 from genexp.sampling.heun import Heun
 from genexp.sampling.pndm import PNDM
 from genexp.sampling.unipc import UniPC
@@ -152,6 +154,48 @@ def test_heun_along_the_noise_level_needs_signal_where_it_begins():
     Heun(along="noise", steps=None, spacing=[0.95, 0.5]).require(model)
     with pytest.raises(ValueError, match="along must be flow or noise, got 'time'"):
         Heun(along="time")
+
+
+def test_heun_with_churn_is_algorithm_2_of_karras():
+    """Where time is the noise level, line by line with the same noise; outside [S_tmin, S_tmax] nothing is drawn."""
+    model, steps, churn, low, high, spread = Mixture(NoiseLevel(), mean=0.6, std=0.2), 18, 30.0, 0.1, 20.0, 1.007
+    sampler = Heun(steps, "noise", "karras", False, Unguided(), churn, low, high, spread)
+    levels = sampler.levels(model.schedule)
+    noise, x, drawn = IndexedNoise(0, range(9)), START * math.hypot(1, 80), 0
+
+    def slope(x, sigma):
+        return (x - model(x, torch.full((9,), sigma, dtype=torch.float64))) / sigma
+
+    for t, s in pairwise([level.time for level in levels]):
+        factor = 1 + (min(churn / steps, math.sqrt(2) - 1) if low <= t <= high else 0)
+        raised = t * factor
+        if factor > 1:
+            x, drawn = x + math.sqrt(raised**2 - t**2) * spread * noise.normal(1), drawn + 1
+        d = slope(x, raised)
+        x_s = x + (s - raised) * d
+        x = x_s if s == 0 else x + (s - raised) * (d + slope(x_s, s)) / 2
+    assert 5 < drawn < steps
+    torch.testing.assert_close(sampler.run(model, START, IndexedNoise(0, range(9))), x, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("schedule", [Cosine(), RectifiedFlow()], ids=["cosine", "flow"])
+def test_churn_makes_an_image_of_the_higher_level_on_every_schedule(schedule):
+    """alpha and sigma of what comes out are those of the level told; nothing is above the last time."""
+    sampler, denoise = Heun(10, churn=3.0), Denoise(Mixture(schedule), None, False, 10)
+
+    class Ones:
+        def normal(self, *shape):
+            return torch.ones(2, *shape, dtype=torch.float64)
+
+    for place in (0.1, 0.5, 0.9):
+        t = denoise.level(place * schedule.last)
+        (signal, noise), raised = sampler._churned(denoise, torch.tensor([[t.alpha], [0.0]]).double(), t, Ones())
+        assert float(signal - noise) == pytest.approx(raised.alpha)
+        assert math.hypot(t.sigma * raised.alpha / t.alpha, float(noise)) == pytest.approx(raised.sigma)
+        assert raised.sigma / raised.alpha == pytest.approx(1.3 * t.sigma / t.alpha, rel=0.02)
+    last = denoise.level(schedule.last)
+    x = torch.ones(2, 1, dtype=torch.float64)
+    assert sampler._churned(denoise, x, last, Ones()) == (x, last)
 
 
 def test_noises_are_not_mixed_where_they_tell_nothing_of_an_image():

@@ -5,8 +5,9 @@ from itertools import pairwise
 import pytest
 
 from genexp.diffusion.continuous import LinearContinuous, RectifiedFlow
+from genexp.diffusion.exploding import NoiseLevel
 from genexp.diffusion.schedules import Cosine
-from genexp.sampling.times import SPACINGS, as_times, time_grid
+from genexp.sampling.times import SPACINGS, as_times, require_spacing, time_grid
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,22 @@ def test_equal_distances_of_the_logarithm_of_the_signal_to_noise_ratio():
     assert values.tolist() == pytest.approx([float(values.mean())] * 10)
 
 
+def test_the_noise_levels_of_karras():
+    """Equation 5 of the paper: 18 steps from 80 to 0.002."""
+    times = time_grid(18, NoiseLevel(0.002, 80), "karras")
+    for i, time in enumerate(times[:-1]):
+        expected = (80 ** (1 / 7) + i / 17 * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7
+        assert time == pytest.approx(expected, rel=1e-9)
+    assert times[-1] == 0
+    assert time_grid(18, NoiseLevel(0.002, 80), {"karras": 7}) == times
+    even = time_grid(5, NoiseLevel(0.002, 80), {"karras": 1})
+    assert even[:-1] == pytest.approx([80, 60.0005, 40.001, 20.0015, 0.002])
+    assert time_grid(9, NoiseLevel(0.002, 80), {"karras": 1e6})[1:-1] == pytest.approx(
+        time_grid(9, NoiseLevel(0.002, 80), "log_snr")[1:-1], rel=1e-3
+    )
+    assert time_grid(1, LinearContinuous(), "karras") == [1, 0]
+
+
 @pytest.mark.parametrize("steps", [334, 501, 667, 751, 999])
 def test_many_steps_begin_near_the_end_of_the_schedule(steps):
     """A distance rounded down would make 501 of 1000 steps the times 1 to 501."""
@@ -73,7 +90,7 @@ def test_times_fall_strictly_and_stay_inside(spacing, steps):
     assert all(a > b for a, b in pairwise(times))
     assert times[-1] == 0
     assert 1 <= times[-2] <= times[0] <= 1000
-    assert len(times) == steps + 1 or spacing in ("quadratic", "log_snr")
+    assert len(times) == steps + 1 or spacing in ("quadratic", "log_snr", "karras")
     assert len(time_grid(steps, LinearContinuous(), spacing)) == steps + 1
 
 
@@ -83,10 +100,15 @@ def test_impossible_grids_are_refused():
     for steps, told in ((None, "null"), (0, "0")):
         with pytest.raises(ValueError, match=f"steps must be a number of at least 1 for .* such as 25, got {told}"):
             time_grid(steps, RectifiedFlow(), "trailing")
-    with pytest.raises(
-        ValueError, match="spacing must not be log_snr for a schedule without signal at its last time 1"
-    ):
-        time_grid(10, RectifiedFlow(), "log_snr")
+    for spacing in ("log_snr", "karras"):
+        told = f"spacing must not be {spacing} for a schedule without signal at its last time 1; trailing, leading and"
+        with pytest.raises(ValueError, match=told):
+            time_grid(10, RectifiedFlow(), spacing)
+    with pytest.raises(ValueError, match="spacing must have a positive number with karras, got -1"):
+        time_grid(10, LinearContinuous(), {"karras": -1})
+    for spacing in ("edm", {"edm": 7}, {"karras": 7, "leading": 1}):
+        with pytest.raises(ValueError, match=r"spacing must be one of leading, .*, karras, \{karras: rho\} or a list"):
+            require_spacing(spacing)
     with pytest.raises(ValueError, match="steps must be null or the 2 times listed in spacing, got 3"):
         time_grid(3, Cosine(10), [1, 2])
     with pytest.raises(ValueError, match=r"spacing must hold times in \(0, 10\], got \[0, 11\]"):

@@ -1,7 +1,7 @@
 """What all diffusion samplers share: the time grid, clipping, guidance, the loop and its snapshots."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Generic, NamedTuple, TypeVar
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genexp.contracts import Denoiser, Progress, Schedule
 from genexp.sampling.guidance import Guidance, Unguided
-from genexp.sampling.times import as_times, require_spacing, time_grid
+from genexp.sampling.times import Spacing, as_times, require_spacing, time_grid
 from genexp.tensors import IndexedNoise
 
 MOST_SIGNAL = 0.1
@@ -76,7 +76,7 @@ class DiffusionSampler(Generic[State]):
     def __init__(
         self,
         steps: int | None = 50,
-        spacing: str | Sequence[float] = "trailing",
+        spacing: Spacing = "trailing",
         clip: bool = True,
         guidance: Guidance = Unguided(),
     ) -> None:

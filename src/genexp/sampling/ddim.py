@@ -1,12 +1,12 @@
 """Implicit sampling: few steps, without noise or with a little."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 from torch import Tensor
 
 from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step, noise_in, posterior_variance, step_variance
 from genexp.sampling.guidance import Guidance, Unguided
+from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise
 
 
@@ -39,7 +39,7 @@ class DDIM(DiffusionSampler[None]):
         self,
         steps: int | None = 50,
         eta: float = 0.0,
-        spacing: str | Sequence[float] = "trailing",
+        spacing: Spacing = "trailing",
         clip: bool = True,
         guidance: Guidance = Unguided(),
         variance: Literal["posterior", "sigma_hat"] = "posterior",

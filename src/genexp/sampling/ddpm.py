@@ -1,11 +1,10 @@
 """Ancestral sampling."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step, posterior_variance, step_variance
 from genexp.sampling.guidance import Guidance, Unguided
+from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise
 
 VARIANCES = {"fixed_small": posterior_variance, "fixed_large": step_variance}
@@ -35,7 +34,7 @@ class DDPM(DiffusionSampler[None]):
         self,
         steps: int | None = None,
         variance: str = "fixed_small",
-        spacing: str | Sequence[float] = "trailing",
+        spacing: Spacing = "trailing",
         clip: bool = True,
         guidance: Guidance = Unguided(),
     ) -> None:

@@ -1,7 +1,6 @@
 """DPM-Solver: few steps, exact in all but the curve of the denoiser's answers."""
 
 import math
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from torch import Tensor
@@ -9,6 +8,7 @@ from torch import Tensor
 from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.quadrature import Known, integrated, look, require_near
+from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise
 
 
@@ -52,7 +52,7 @@ class DPMSolver(DiffusionSampler[Block]):
         steps: int | None = 20,
         order: int = 3,
         along: Literal["noise", "image"] = "noise",
-        spacing: str | Sequence[float] = "log_snr",
+        spacing: Spacing = "log_snr",
         clip: bool = True,
         guidance: Guidance = Unguided(),
     ) -> None:
@@ -111,7 +111,7 @@ class DPMSolver2M(DiffusionSampler[Known]):
     def __init__(
         self,
         steps: int | None = 10,
-        spacing: str | Sequence[float] = "trailing",
+        spacing: Spacing = "trailing",
         clip: bool = True,
         guidance: Guidance = Unguided(),
     ) -> None:

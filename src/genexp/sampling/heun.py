@@ -1,7 +1,6 @@
 """Heun's method: two evaluations a step, second order; with noise that is added on the way, Karras' stochastic one."""
 
 import math
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 from genexp.contracts import Schedule
 from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step, noise_in, step_variance
 from genexp.sampling.guidance import Guidance, Unguided
+from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise
 
 
@@ -35,7 +35,7 @@ class Heun(DiffusionSampler[None]):
         guidance: What is made of the denoiser before it is called.
         churn: Amount of fresh noise over all steps, at least 0; 0 for none.
         churn_from: Lowest noise level sigma / alpha at which there is some, at least 0.
-        churn_to: Highest such level, above `churn_from`; infinite for all.
+        churn_to: Highest such level, above `churn_from`; None for all.
         churn_noise: Deviation of the fresh noise, positive; a little above 1 makes up for detail that denoisers lose.
 
     Raises:
@@ -46,12 +46,12 @@ class Heun(DiffusionSampler[None]):
         self,
         steps: int | None = 13,
         along: Literal["flow", "noise"] = "flow",
-        spacing: str | Sequence[float] = "linspace",
+        spacing: Spacing = "linspace",
         clip: bool = True,
         guidance: Guidance = Unguided(),
         churn: float = 0.0,
         churn_from: float = 0.0,
-        churn_to: float = math.inf,
+        churn_to: float | None = None,
         churn_noise: float = 1.0,
     ) -> None:
         super().__init__(steps, spacing, clip, guidance)
@@ -60,12 +60,13 @@ class Heun(DiffusionSampler[None]):
         for name, value in (("churn", churn), ("churn_from", churn_from)):
             if not value >= 0:
                 raise ValueError(f"{name} must be at least 0, got {value}")
-        if not churn_to > churn_from:
+        if churn_to is not None and not churn_to > churn_from:
             raise ValueError(f"churn_to must be above churn_from, {churn_from:g}, got {churn_to}")
         if not churn_noise > 0:
             raise ValueError(f"churn_noise must be positive, got {churn_noise}")
         self.along, self.evaluations_per_step = along, 2
-        self.churn, self.churn_from, self.churn_to, self.churn_noise = churn, churn_from, churn_to, churn_noise
+        self.churn, self.churn_noise = churn, churn_noise
+        self.churned_from, self.churned_to = churn_from, math.inf if churn_to is None else churn_to
 
     def evaluations(self, schedule: Schedule) -> int:
         """Two a step, and one in the last."""
@@ -103,7 +104,7 @@ class Heun(DiffusionSampler[None]):
 
     def _churned(self, denoise: Denoise, x_t: Tensor, t: Level, noise: IndexedNoise) -> tuple[Tensor, Level]:
         """The image with fresh noise, and the level at which it is then."""
-        if self.churn == 0 or t.alpha == 0 or not self.churn_from <= t.sigma / t.alpha <= self.churn_to:
+        if self.churn == 0 or t.alpha == 0 or not self.churned_from <= t.sigma / t.alpha <= self.churned_to:
             return x_t, t
         factor = 1 + min(self.churn / denoise.steps, math.sqrt(2) - 1)
         wanted = torch.tensor([t.log_snr - 2 * math.log(factor)], dtype=torch.float64)

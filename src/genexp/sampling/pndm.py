@@ -1,6 +1,5 @@
 """Pseudo numerical methods: the noise averaged over a step, by its history."""
 
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from torch import Tensor
@@ -9,6 +8,7 @@ from genexp.contracts import Schedule
 from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step, noise_in
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.quadrature import even_moments, require_near, weights
+from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise
 
 WARMED = {"improved_euler": 1, "runge_kutta": 3}
@@ -48,7 +48,7 @@ class PNDM(DiffusionSampler[tuple[Seen, ...]]):
         self,
         steps: int | None = 25,
         warm_up: Literal["improved_euler", "runge_kutta"] = "improved_euler",
-        spacing: str | Sequence[float] = "leading",
+        spacing: Spacing = "leading",
         clip: bool = True,
         guidance: Guidance = Unguided(),
     ) -> None:

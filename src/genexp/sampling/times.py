@@ -1,7 +1,7 @@
 """Time grids: the few times of a schedule that a sampler visits."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -61,11 +61,38 @@ def log_snr(steps: int, schedule: Schedule) -> list[float]:
     Raises:
         ValueError: no signal is left at the last time, where the logarithm is infinite.
     """
-    high, low = schedule.log_snr(as_times([schedule.first, schedule.last], schedule)).tolist()
-    if math.isinf(low):
-        raise ValueError(f"spacing must not be log_snr for a schedule without signal at its last time {schedule.last}")
+    low, high = _ends(schedule, "log_snr")
     values = torch.linspace(low, high, steps, dtype=torch.float64)
     return [schedule.last, *schedule.at_snr(values)[1:].tolist()]
+
+
+def karras(steps: int, schedule: Schedule, rho: float = 7.0) -> list[float]:
+    """Times with equally spaced powers (sigma / alpha)^(1 / rho) of the noise level, from the last to the first time's.
+
+    The larger rho, the more times are near the data; at 1 the noise levels themselves are equally spaced, at infinity
+    their logarithms, as with `log_snr`.
+
+    Reference: Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models" (2022), equation 5.
+
+    Raises:
+        ValueError: no signal is left at the last time, where the noise level is infinite, or `rho` is not positive.
+    """
+    if not 0 < rho < math.inf:
+        raise ValueError(f"spacing must have a positive number with karras, got {rho}")
+    most, least = (math.exp(-each / 2 / rho) for each in _ends(schedule, "karras"))
+    levels = torch.linspace(most, least, steps, dtype=torch.float64).pow(rho)
+    return [schedule.last, *schedule.at_snr(-2 * levels.log())[1:].tolist()]
+
+
+def _ends(schedule: Schedule, name: str) -> list[float]:
+    """The log-SNR at the last and the first time."""
+    ends = schedule.log_snr(as_times([schedule.last, schedule.first], schedule)).tolist()
+    if math.isinf(ends[0]):
+        raise ValueError(
+            f"spacing must not be {name} for a schedule without signal at its last time {schedule.last:g}; "
+            "trailing, leading and linspace go with every schedule"
+        )
+    return ends
 
 
 SPACINGS: dict[str, Callable[[int, Schedule], list[float]]] = {
@@ -74,10 +101,14 @@ SPACINGS: dict[str, Callable[[int, Schedule], list[float]]] = {
     "linspace": linspace,
     "quadratic": quadratic,
     "log_snr": log_snr,
+    "karras": karras,
 }
 
+Spacing = str | Sequence[float] | Mapping[str, float]
+"""A name of `SPACINGS`, the times themselves in any order, or {"karras": rho}."""
 
-def time_grid(steps: int | None, schedule: Schedule, spacing: str | Sequence[float] = "trailing") -> list[float]:
+
+def time_grid(steps: int | None, schedule: Schedule, spacing: Spacing = "trailing") -> list[float]:
     """The times a sampler visits, from the noisiest down, with 0 at the end.
 
     Where only integer times exist they are rounded, and times that fall together are visited once: `quadratic` then
@@ -86,13 +117,16 @@ def time_grid(steps: int | None, schedule: Schedule, spacing: str | Sequence[flo
     Args:
         steps: Number of steps; None for every integer time, or for as many as an explicit list has.
         schedule: Its first and last time, and whether times are integers.
-        spacing: `leading`, `trailing`, `linspace`, `quadratic`, `log_snr`, or the times themselves in any order.
+        spacing: `leading`, `trailing`, `linspace`, `quadratic`, `log_snr`, `karras`, {"karras": rho}, or the times
+            themselves in any order.
 
     Raises:
         ValueError: `steps` does not fit the schedule or the list, or a listed time lies outside (0, T].
     """
     if isinstance(spacing, str):
         times = SPACINGS[spacing](_checked_steps(steps, schedule), schedule)
+    elif isinstance(spacing, Mapping):
+        times = karras(_checked_steps(steps, schedule), schedule, spacing["karras"])
     else:
         times = list(spacing)
         if steps not in (None, len(times)):
@@ -109,14 +143,16 @@ def as_times(times: Sequence[float], schedule: Schedule) -> Tensor:
     return torch.tensor(times, dtype=torch.int64 if schedule.discrete else torch.float64)
 
 
-def require_spacing(spacing: str | Sequence[float]) -> None:
+def require_spacing(spacing: Spacing) -> None:
     """Refuse a spacing of an unknown name.
 
     Raises:
-        ValueError: `spacing` is a string other than the names of `SPACINGS`.
+        ValueError: `spacing` is a string other than the names of `SPACINGS`, or a mapping other than one of karras.
     """
-    if isinstance(spacing, str) and spacing not in SPACINGS:
-        raise ValueError(f"spacing must be one of {', '.join(SPACINGS)} or a list of times, got {spacing!r}")
+    unknown_name = isinstance(spacing, str) and spacing not in SPACINGS
+    if unknown_name or (isinstance(spacing, Mapping) and set(spacing) != {"karras"}):
+        names = ", ".join(SPACINGS)
+        raise ValueError(f"spacing must be one of {names}, {{karras: rho}} or a list of times, got {spacing!r}")
 
 
 def _checked_steps(steps: int | None, schedule: Schedule) -> int:

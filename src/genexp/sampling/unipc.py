@@ -1,7 +1,6 @@
 """UniPC: the image where a step ends is set right by what the denoiser says there, at no further cost."""
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -10,6 +9,7 @@ from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step
 from genexp.sampling.dpm_solver import require_order
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.quadrature import Known, integrated, look
+from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise
 
 
@@ -47,7 +47,7 @@ class UniPC(DiffusionSampler[Memory]):
         steps: int | None = 10,
         order: int = 2,
         corrector: bool = True,
-        spacing: str | Sequence[float] = "trailing",
+        spacing: Spacing = "trailing",
         clip: bool = True,
         guidance: Guidance = Unguided(),
     ) -> None:
