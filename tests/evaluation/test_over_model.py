@@ -8,6 +8,7 @@ import torch
 from genexp.densities.autoregressive import AutoregressiveCategorical
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.autoencoding import Autoencoding
+from genexp.evaluation.metrics.bound import BoundTerms
 from genexp.evaluation.metrics.likelihood import LogLikelihood
 from genexp.evaluation.over_model import scores_of_model
 from genexp.evaluation.protocol import DifferentProtocols, require_same
@@ -106,3 +107,29 @@ def test_a_model_that_lacks_what_is_measured_and_a_wrong_split_are_refused():
         Autoencoding().require(pixels())
     with pytest.raises(ValueError, match="split must be one of train, val, test, got 'all'"):
         LogLikelihood("all")
+
+
+class Steps:
+    """A model whose steps t = 1 .. 8 cost the square of t, and the start 3, in every one of 16 values."""
+
+    levels = 4
+
+    def observe(self, batch, noise):
+        return batch
+
+    def bound_terms(self, batch):
+        costs = torch.tensor([1.0, 4, 9, 16, 25, 36, 49, 64, 3]) * 16 * math.log(2)
+        return costs.expand(len(batch["image"]), -1)
+
+
+def test_the_parts_of_a_bound_are_quarters_of_the_times_and_add_up_to_it():
+    scores = measured(Steps(), BoundTerms())
+    found = {name: score.value.value for name, score in scores.items()}
+    expected = [207, 1, 4 + 9, 16 + 25, 36 + 49, 64, 3]
+    assert list(found) == list(BoundTerms.values)
+    assert list(found.values()) == pytest.approx(expected)
+    assert found["bound"] == pytest.approx(sum(list(found.values())[1:]))
+    assert {score.value.unit for score in scores.values()} == {"bits"}
+    assert scores["bound"].protocol.settings == "BoundTerms(split='val'): 4 levels"
+    with pytest.raises(TypeError, match="BoundTerms measures a BoundedDensity, got AutoregressiveCategorical"):
+        measured(pixels(), BoundTerms())

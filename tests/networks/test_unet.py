@@ -216,7 +216,7 @@ def test_no_class_has_an_embedding_of_its_own(small):
 
 @pytest.mark.parametrize(("size", "levels"), [(8, 2), (16, 3), (28, 3), (64, 4)])
 def test_output_has_the_shape_of_the_image(size, levels):
-    network = UNet(3, size, width=8, multipliers=(1,) * levels, blocks=1, attention=(), out_channels=6)
+    network = UNet(3, size, width=8, multipliers=(1,) * levels, blocks=1, attention=(), outputs=2)
     assert network(torch.randn(1, 3, size, size), torch.tensor([5])).shape == (1, 6, size, size)
 
 

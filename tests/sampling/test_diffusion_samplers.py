@@ -345,7 +345,9 @@ def test_a_trajectory_goes_from_the_start_to_the_result():
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match=r"eta must lie in \[0, 1\], got 1.5"):
         DDIM(eta=1.5)
-    with pytest.raises(ValueError, match="variance must be one of fixed_small, fixed_large, got 'learned'"):
+    with pytest.raises(
+        ValueError, match="variance must be one of fixed_small, fixed_large, learned_range, got 'learned'"
+    ):
         DDPM(variance="learned")
     with pytest.raises(ValueError, match=r"spacing must be one of leading, .*, got 'edm'"):
         DDIM(spacing="edm")

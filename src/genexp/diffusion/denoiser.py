@@ -5,10 +5,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from genexp.contracts import Schedule
+from genexp.contracts import Batch, Noise, Schedule
+from genexp.diffusion.bound import VariationalBound
+from genexp.diffusion.objective import Guess, Objective, WeightedError
 from genexp.diffusion.prediction import Prediction
+from genexp.diffusion.variance import output_and_share, require_outputs
 from genexp.diffusion.weighting import Weighting
-from genexp.tensors import expand_to
+from genexp.tensors import IndexedNoise, expand_to, from_levels, in_double, to_levels
 
 
 class NetworkDenoiser:
@@ -25,10 +28,17 @@ class NetworkDenoiser:
         weighting: Weight of the squared error of the clean image.
         image_shape: Shape of one image, (C, H, W), or of one point, (D,).
         num_classes: Number of classes, or None.
+        variance: Of the steps back, `fixed_small`, `fixed_large` or `learned_range`. For a learned one the network has
+            twice the channels: the second half, from -1 to 1, is where its logarithm lies between small and large.
+        objective: What is trained to be small.
+        levels: Values that a pixel may have, for the likelihood; points have real values.
 
     Raises:
-        ValueError: the prediction does not lead back to the clean image at every time of the schedule.
+        ValueError: the prediction does not lead back to the clean image at every time of the schedule, or objective,
+            variance and network do not fit each other.
     """
+
+    exact = False
 
     def __init__(
         self,
@@ -38,8 +48,16 @@ class NetworkDenoiser:
         weighting: Weighting,
         image_shape: Sequence[int],
         num_classes: int | None = None,
+        variance: str = "fixed_small",
+        objective: Objective = WeightedError(),
+        levels: int | None = 256,
     ) -> None:
         _require_fitting(prediction, schedule)
+        self.levels = levels if len(image_shape) > 1 else None
+        self.bound = VariationalBound(schedule, variance, self.levels)
+        objective.require(schedule, variance)
+        require_outputs(network, variance)
+        self.variance, self.objective = variance, objective
         self.network, self.schedule = network, schedule
         self.prediction, self.weighting = prediction, weighting
         self.image_shape = tuple(image_shape)
@@ -61,15 +79,22 @@ class NetworkDenoiser:
         Returns:
             Clean images (B, *image_shape), not clipped.
         """
+        return self.moments(x_t, t, label)[0]
+
+    def moments(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """The posterior mean, and where the log-variance of a step back lies between the smallest and the largest.
+
+        Both are (B, *image_shape); the second is None where variances are not learned.
+        """
         x_t = _full(x_t)
         alpha, sigma = (expand_to(level, x_t) for level in self.schedule(t, x_t.dtype))
-        output = self._output(self.prediction.input(x_t, alpha, sigma), t, label)
-        return self.prediction.to_sample(output, x_t, alpha, sigma)
+        output, share = self._output(self.prediction.input(x_t, alpha, sigma), t, label)
+        return self.prediction.to_sample(output, x_t, alpha, sigma), share
 
     def loss(self, x: Tensor, t: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
-        """Weighted squared error of the clean image, mean over pixels: w(SNR) |E[x | x_t] - x|^2.
+        """The objective; by default the weighted squared error of the clean image: w(SNR) mean |E[x | x_t] - x|^2.
 
-        It is evaluated as the error of the network's own target times the factor between the two, which stays exact
+        That is evaluated as the error of the network's own target times the factor between the two, which stays exact
         where the clean image is far from determined.
 
         Args:
@@ -85,18 +110,49 @@ class NetworkDenoiser:
         alpha, sigma = self.schedule(t, x.dtype)
         image_alpha, image_sigma = expand_to(alpha, x), expand_to(sigma, x)
         x_t = image_alpha * x + image_sigma * noise
-        output = self._output(self.prediction.input(x_t, image_alpha, image_sigma), t, label)
+        output, share = self._output(self.prediction.input(x_t, image_alpha, image_sigma), t, label)
         error = output - self.prediction.target(x, noise, image_alpha, image_sigma)
-        weight = self.weighting((alpha / sigma).square()) * self.prediction.scale(alpha, sigma).square()
-        return weight * error.square().flatten(1).mean(1)
+        scale = self.prediction.scale(alpha, sigma)
+        weight = self.weighting((alpha / sigma).square()) * scale.square()
+        return self.objective(Guess(x, t, error, weight, expand_to(scale, x), share), self.bound)
 
-    def _output(self, seen: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
+    def observe(self, batch: Batch, noise: Noise) -> Batch:
+        """The batch with images at the nearest levels, and numbers (B,) that all noise of the bound follows from."""
+        image = batch["image"]
+        if self.levels is not None:
+            image = from_levels(to_levels(image, self.levels), self.levels)
+        return {**batch, "image": image, "noise_seed": noise.normal(1).float().view(torch.int32).flatten()}
+
+    def log_prob(self, batch: Batch) -> Tensor:
+        """A lower bound (B,) in nats of log p of an observed batch, given its labels; T evaluations of the network."""
+        return -self.bound_terms(batch).sum(1)
+
+    def bound_terms(self, batch: Batch) -> Tensor:
+        """What an observed batch costs at most, (B, T + 1) in nats: the step to the data, t = 2 .. T, and the start.
+
+        Images, whose values are known to lie there, are taken for the nearest in [-1, 1].
+        """
+        x, label = _full(batch["image"]), None if self.num_classes is None else batch["label"]
+        noise, exact = IndexedNoise(0, batch["noise_seed"].tolist(), x.device), in_double(x)
+        terms = []
+        for index, time in enumerate(self.bound.times):
+            t = time.to(x.device, None if self.schedule.discrete else x.dtype).expand(len(x))
+            alpha, sigma = (expand_to(level, x) for level in self.schedule(t, x.dtype))
+            x_0, share = self.moments(alpha * x + sigma * noise.normal(*x.shape[1:]), t, label)
+            x_0 = x_0 if self.levels is None else x_0.clamp(-1, 1)
+            step = torch.full((len(x),), index, device=exact.device)
+            share = None if share is None else in_double(share)
+            terms.append(self.bound.term(exact, step, in_double(x_0) - exact, share))
+        return torch.stack([*terms, self.bound.prior(exact)], 1)
+
+    def _output(self, seen: Tensor, t: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor | None]:
         if self.num_classes is None:
             if label is not None:
                 raise ValueError("label must be None for a denoiser without classes, got a tensor")
         elif label is None:
             label = torch.full_like(t, self.num_classes, dtype=torch.int64)
-        return self.network(seen, self.schedule.embedded(t), label).to(seen.dtype)
+        output = self.network(seen, self.schedule.embedded(t), label).to(seen.dtype)
+        return output_and_share(output, seen.shape[1], self.variance)
 
 
 def _require_fitting(prediction: Prediction, schedule: Schedule) -> None:

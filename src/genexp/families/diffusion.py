@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from genexp.contracts import Batch, Schedule
 from genexp.diffusion.coupling import Coupling, Independent
 from genexp.diffusion.denoiser import NetworkDenoiser
+from genexp.diffusion.objective import Objective, WeightedError
 from genexp.diffusion.prediction import Prediction
 from genexp.diffusion.time_sampling import TimeSampling, Uniform
 from genexp.diffusion.weighting import Weighting
@@ -36,6 +37,9 @@ class Diffusion(Family):
         label_dropout: Share of training labels replaced by "no class", in [0, 1).
         time_sampling: At which times it is trained.
         coupling: Which noise of a batch belongs to which of its images.
+        objective: What is trained to be small.
+        variance: Of the steps back, `fixed_small`, `fixed_large` or `learned_range`.
+        levels: Values that a pixel may have, for the likelihood; points have real values.
 
     Raises:
         ValueError: `label_dropout` lies outside [0, 1), or prediction, time sampling and schedule do not fit.
@@ -57,12 +61,16 @@ class Diffusion(Family):
         label_dropout: float = 0.1,
         time_sampling: TimeSampling = Uniform(),
         coupling: Coupling = Independent(),
+        objective: Objective = WeightedError(),
+        variance: str = "fixed_small",
+        levels: int | None = 256,
     ) -> None:
         super().__init__()
         if not 0 <= label_dropout < 1:
             raise ValueError(f"label_dropout must lie in [0, 1), got {label_dropout}")
         self.network = network
-        self.denoiser = NetworkDenoiser(network, schedule, prediction, weighting, image_shape, num_classes)
+        parts = (network, schedule, prediction, weighting, image_shape, num_classes)
+        self.denoiser = NetworkDenoiser(*parts, variance, objective, levels)
         self.label_dropout, self.time_sampling, self.coupling = label_dropout, time_sampling, coupling
         time_sampling.begin(schedule)
         self.register_update("network", Update(optimizer, lambda: list(self.network.parameters()), learning_rate, clip))

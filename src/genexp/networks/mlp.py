@@ -120,24 +120,32 @@ class MLPDenoiser(nn.Module):
         depth: Number of residual blocks, at least 1.
         num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
             has an embedding of its own.
+        outputs: Samples in the output, side by side on the first axis; 2 for a learned variance.
 
     Raises:
         ValueError: `depth` is below 1, or `width` is odd or below 4.
     """
 
-    def __init__(self, shape: Sequence[int], width: int = 128, depth: int = 3, num_classes: int | None = None) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        width: int = 128,
+        depth: int = 3,
+        num_classes: int | None = None,
+        outputs: int = 1,
+    ) -> None:
         super().__init__()
         if depth < 1:
             raise ValueError(f"depth must be at least 1 residual block, got {depth}")
-        self.shape, self.num_classes = tuple(shape), num_classes
+        self.shape, self.num_classes, self.outputs = tuple(shape), num_classes, outputs
         self.time = TimeEmbedding(width, width)
         self.label = None if num_classes is None else nn.Embedding(num_classes + 1, width)
         self.stem = nn.Linear(prod(self.shape), width)
         self.blocks = nn.ModuleList(_DenoiserBlock(width) for _ in range(depth))
-        self.head = nn.Linear(width, prod(self.shape))
+        self.head = nn.Linear(width, outputs * prod(self.shape))
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """Noisy samples (B, *shape), times (B,) and labels (B,) to outputs (B, *shape).
+        """Noisy samples (B, *shape), times (B,) and labels (B,) to outputs (B, outputs * shape[0], *shape[1:]).
 
         Raises:
             ValueError: the samples have another shape, or labels are given or missing against `num_classes`.
@@ -151,7 +159,7 @@ class MLPDenoiser(nn.Module):
         h = self.stem(x_t.flatten(1))
         for block in self.blocks:
             h = block(h, embedding)
-        return self.head(F.silu(h)).unflatten(1, self.shape)
+        return self.head(F.silu(h)).unflatten(1, (self.outputs * self.shape[0], *self.shape[1:]))
 
 
 class _DenoiserBlock(nn.Module):

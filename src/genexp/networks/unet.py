@@ -34,7 +34,7 @@ class UNet(nn.Module):
         groups: Largest number of normalisation groups.
         num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
             has an embedding of its own.
-        out_channels: Channels of the output; by default those of the image.
+        outputs: Images in the output, side by side in its channels; 2 for a learned variance.
 
     Raises:
         ValueError: `image_size` is not divisible, or there are no levels or blocks.
@@ -52,7 +52,7 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         groups: int = 32,
         num_classes: int | None = None,
-        out_channels: int | None = None,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
         if not multipliers or blocks < 1:
@@ -62,7 +62,7 @@ class UNet(nn.Module):
                 f"image_size must be divisible by {2 ** (len(multipliers) - 1)} "
                 f"for {len(multipliers)} levels, got {image_size}"
             )
-        self.num_classes = num_classes
+        self.num_classes, self.outputs = num_classes, outputs
         widths = [width * factor for factor in multipliers]
         attended = [image_size // 2**i in attention for i in range(len(widths))]
         features = 4 * width
@@ -85,11 +85,11 @@ class UNet(nn.Module):
             self.up.append(_UpLevel(current, level, taken, heads if attended[i] else 0, i == 0, common))
             current = level
         self.norm = group_norm(width * multipliers[0], groups)
-        self.head = nn.Conv2d(width * multipliers[0], out_channels or channels, 3, padding=1)
+        self.head = nn.Conv2d(width * multipliers[0], outputs * channels, 3, padding=1)
         self._initialise()
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """Noisy images (B, channels, H, W), times (B,) and labels (B,) to outputs (B, out_channels, H, W)."""
+        """Noisy images (B, channels, H, W), times (B,) and labels (B,) to outputs (B, outputs * channels, H, W)."""
         require_label(label, self.num_classes)
         embedding = self.time(t)
         if self.label is not None:

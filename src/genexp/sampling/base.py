@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Denoiser, Progress, Schedule
+from genexp.diffusion.variance import LearnedVariance
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.times import Spacing, as_times, require_spacing, time_grid
 from genexp.tensors import IndexedNoise
@@ -182,7 +183,7 @@ class DiffusionSampler(Generic[State]):
     ) -> Iterator[Snapshot]:
         """All moments of sampling: one before every step, then the final images at time 0."""
         levels = self.levels(model.schedule)
-        denoise = Denoise(self.guidance(model), label, self.clip, len(levels) - 1)
+        denoise = Denoise(self.guidance(model), label, self.clip, len(levels) - 1, model)
         x_t, state = start * math.hypot(levels[0].alpha, levels[0].sigma), None
         for t, s in pairwise(levels):
             x_s, x_0, state = self.step(denoise, x_t, t, s, noise, state)
@@ -192,10 +193,12 @@ class DiffusionSampler(Generic[State]):
 
 
 class Denoise:
-    """The denoiser as a step sees it: conditioned, guided and clipped, in one of `steps` steps."""
+    """The denoiser as a step sees it, in one of `steps`: conditioned, guided and clipped; `bare` is before guidance."""
 
-    def __init__(self, model: Denoiser, label: Tensor | None, clip: bool, steps: int) -> None:
-        self.model, self.label, self.clip, self.steps = model, label, clip, steps
+    def __init__(
+        self, model: Denoiser, label: Tensor | None, clip: bool, steps: int, bare: Denoiser | LearnedVariance
+    ) -> None:
+        self.model, self.label, self.clip, self.steps, self.bare = model, label, clip, steps, bare
 
     def level(self, time: float) -> Level:
         """The level at a time that need not be in the grid; of a discrete schedule at the nearest integer time."""
@@ -206,10 +209,22 @@ class Denoise:
 
     def __call__(self, x_t: Tensor, level: Level) -> Tensor:
         """The clean image (B, *image_shape) that `x_t` stands for at `level`."""
-        real = None if self.model.schedule.discrete else torch.promote_types(x_t.dtype, torch.float32)
-        t = torch.full((len(x_t),), level.time, dtype=real, device=x_t.device)
-        x_0 = self.model(x_t, t, self.label)
+        x_0 = self.model(x_t, self._times(x_t, level), self.label)
         return x_0.clamp(-1, 1) if self.clip else x_0
+
+    def moments(self, x_t: Tensor, level: Level) -> tuple[Tensor, Tensor]:
+        """The clean image, and where the log-variance of a step lies, of a model that learned it.
+
+        Guidance moves the image alone: where there is any, the model is evaluated once more for its own variance.
+        """
+        own, share = self.bare.moments(x_t, self._times(x_t, level), self.label)
+        if self.model is not self.bare:
+            return self(x_t, level), share
+        return own.clamp(-1, 1) if self.clip else own, share
+
+    def _times(self, x_t: Tensor, level: Level) -> Tensor:
+        real = None if self.model.schedule.discrete else torch.promote_types(x_t.dtype, torch.float32)
+        return torch.full((len(x_t),), level.time, dtype=real, device=x_t.device)
 
 
 def noise_in(x_t: Tensor, x_0: Tensor, t: Level) -> Tensor:

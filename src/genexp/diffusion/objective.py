@@ -1,0 +1,114 @@
+"""What a denoiser is trained to make small."""
+
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from genexp.contracts import Schedule
+from genexp.diffusion.bound import VariationalBound
+from genexp.diffusion.variance import LEARNED
+
+
+class Guess(NamedTuple):
+    """What a network said of noisy images, and what it should have said."""
+
+    x: Tensor  # clean images (B, ...)
+    t: Tensor  # times (B,)
+    error: Tensor  # the network's output minus its target (B, ...)
+    weight: Tensor  # of the squared error of the output (B,)
+    scale: Tensor  # the error of the clean image over that of the output, (B, 1, ...)
+    share: Tensor | None  # where between the smallest and the largest the log-variance is (B, ...)
+
+
+class Objective(Protocol):
+    """Losses (B,) of guesses."""
+
+    def require(self, schedule: Schedule, variance: str) -> None:
+        """Refuse a schedule or a variance that it cannot train, with a ValueError."""
+        ...
+
+    def __call__(self, guess: Guess, bound: VariationalBound) -> Tensor: ...
+
+
+class WeightedError(Objective):
+    """The squared error, by the weighting, mean over pixels.
+
+    Reference: Ho et al., "Denoising Diffusion Probabilistic Models" (2020), equation 14, for the weighting `simple`.
+    """
+
+    def require(self, schedule: Schedule, variance: str) -> None:
+        """Refuse a variance to be learned.
+
+        Raises:
+            ValueError: it is.
+        """
+        if variance == LEARNED:
+            raise ValueError(
+                "objective must be hybrid or bound for variance learned_range, which the weighted error does not "
+                f"train, got {type(self).__name__}"
+            )
+
+    def __call__(self, guess: Guess, bound: VariationalBound) -> Tensor:
+        return guess.weight * guess.error.square().flatten(1).mean(1)
+
+
+class Bound(Objective):
+    """The variational bound, T times its term at a random time, in bits of a pixel value; of integer times.
+
+    With a fixed small variance it is a weighting, T (SNR(t - 1) - SNR(t)) / 2 of the clean image's squared error, but
+    for the step to the data.
+
+    Reference: Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic Models" (2021), section 3.3, L_vlb.
+    """
+
+    def require(self, schedule: Schedule, variance: str) -> None:
+        """Refuse real times.
+
+        Raises:
+            ValueError: times are real.
+        """
+        _require_discrete(self, schedule)
+
+    def __call__(self, guess: Guess, bound: VariationalBound) -> Tensor:
+        nats = bound.term(guess.x, guess.t - 1, guess.scale * guess.error, guess.share)
+        return len(bound.times) * bound.bits(nats, guess.x)
+
+
+class Hybrid(Objective):
+    """The weighted error plus a share of the bound, in which the image that is predicted counts as given.
+
+    The bound trains the variances alone; of integer times.
+
+    Reference: Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic Models" (2021), section 3.1, L_hybrid.
+
+    Args:
+        share: Of the bound in bits of a pixel value, at least 0.
+
+    Raises:
+        ValueError: `share` is below 0.
+    """
+
+    def __init__(self, share: float = 0.001) -> None:
+        if share < 0:
+            raise ValueError(f"share must be at least 0, got {share}")
+        self.share, self._error, self._bound = share, WeightedError(), Bound()
+
+    def require(self, schedule: Schedule, variance: str) -> None:
+        """Refuse real times.
+
+        Raises:
+            ValueError: times are real.
+        """
+        _require_discrete(self, schedule)
+
+    def __call__(self, guess: Guess, bound: VariationalBound) -> Tensor:
+        given = guess._replace(error=guess.error.detach())
+        return self._error(guess, bound) + self.share * self._bound(given, bound)
+
+
+def _require_discrete(objective: Objective, schedule: Schedule) -> None:
+    if not schedule.discrete:
+        raise ValueError(
+            f"objective must be weighted_error for a schedule of real times, got {type(objective).__name__} with "
+            f"{type(schedule).__name__}"
+        )

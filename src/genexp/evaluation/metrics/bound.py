@@ -1,0 +1,84 @@
+"""Where the bits of a diffusion model's variational bound go."""
+
+import math
+from collections.abc import Iterable
+from typing import ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from genexp.contracts import Batch, Noise
+from genexp.evaluation.metrics.base import Better, MetricKind, Value
+from genexp.evaluation.over_model import batches_with_noise, mean_over_images, require_split
+
+QUARTERS = 4
+
+
+@runtime_checkable
+class BoundedDensity(Protocol):
+    """A density whose log-probability is bounded by a sum over the steps of a diffusion process."""
+
+    levels: int | None
+
+    def observe(self, batch: Batch, noise: Noise) -> Batch:
+        """As a `Density` does."""
+        ...
+
+    def bound_terms(self, batch: Batch) -> Tensor:
+        """Nats (B, T + 1) of an observed batch: of the step to the data, the steps t = 2 .. T, and the start."""
+        ...
+
+
+class BoundTerms:
+    """The bound on -log2 p(x), in bits of one value of an image, and its parts, which add up to it.
+
+    `bound_data` is the step to the data, `bound_quarter1` to `bound_quarter4` are the steps before it, a quarter of the
+    times each from the least noise on, `bound_start` is what pure noise at the last time does not yet cost. Values over
+    other levels, and real values, have different protocols.
+
+    Reference: Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic Models" (2021), section 3.3, figure 2.
+
+    Args:
+        split: `train`, `val` or `test` of the data that the model learned from.
+    """
+
+    kind: ClassVar[MetricKind] = "model"
+    values: ClassVar[dict[str, Better]] = {
+        "bound": "lower",
+        "bound_data": "lower",
+        **{f"bound_quarter{quarter + 1}": "lower" for quarter in range(QUARTERS)},
+        "bound_start": "lower",
+    }
+
+    def __init__(self, split: str = "val") -> None:
+        self.split = require_split(split)
+
+    def require(self, model: object) -> None:
+        """Check that the model's likelihood is bounded by a sum over steps.
+
+        Raises:
+            TypeError: it is not.
+        """
+        if not isinstance(model, BoundedDensity):
+            raise TypeError(f"{type(self).__name__} measures a BoundedDensity, got {type(model).__name__}")
+
+    def subject(self, model: BoundedDensity) -> str:
+        """What p is a distribution over."""
+        return "values in [-1, 1]" if model.levels is None else f"{model.levels} levels"
+
+    @torch.no_grad()
+    def compute(self, model: BoundedDensity, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
+        """The bound and its parts, with the interval of other held-out images."""
+        found, groups, dimensions = [], [], 1
+        for batch, noise in batches_with_noise(batches, seed):
+            dimensions = batch["image"][0].numel()
+            found.append(_parts(model.bound_terms(model.observe(batch, noise)).double().cpu()))
+            groups.append(batch["group"])
+        bits, group = torch.cat(found) / (dimensions * math.log(2)), torch.cat(groups)
+        return {name: mean_over_images(each, group, "bits") for name, each in zip(self.values, bits.T, strict=True)}
+
+
+def _parts(terms: Tensor) -> Tensor:
+    """(N, T + 1) terms as (N, 2 + QUARTERS + 1): all of them, the first, the quarters between, the last."""
+    steps = terms[:, 1:-1].tensor_split(QUARTERS, dim=1)
+    return torch.stack([terms.sum(1), terms[:, 0], *(each.sum(1) for each in steps), terms[:, -1]], 1)
