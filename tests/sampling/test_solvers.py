@@ -141,10 +141,10 @@ def test_every_moment_of_a_trajectory_shows_what_the_denoiser_takes_its_image_fo
 
 def test_a_level_between_two_times_is_the_nearest_that_there_is():
     for schedule, expected in ((Linear(), 750), (RectifiedFlow(), 0.7503)):
-        level = Denoise(Mixture(schedule), None, False, 2, Mixture(schedule)).level(0.7503 * schedule.last)
+        level = Denoise(Mixture(schedule), None, False, 2).level(0.7503 * schedule.last)
         assert level.time == expected
     assert level.alpha == pytest.approx(1 - 0.7503)
-    assert Denoise(Mixture(Linear()), None, False, 2, Mixture(Linear())).level(1000.6).time == 1000
+    assert Denoise(Mixture(Linear()), None, False, 2).level(1000.6).time == 1000
 
 
 def test_heun_along_the_noise_level_needs_signal_where_it_begins():

@@ -196,9 +196,15 @@ class Denoise:
     """The denoiser as a step sees it, in one of `steps`: conditioned, guided and clipped; `bare` is before guidance."""
 
     def __init__(
-        self, model: Denoiser, label: Tensor | None, clip: bool, steps: int, bare: Denoiser | LearnedVariance
+        self,
+        model: Denoiser,
+        label: Tensor | None,
+        clip: bool,
+        steps: int,
+        bare: Denoiser | LearnedVariance | None = None,
     ) -> None:
-        self.model, self.label, self.clip, self.steps, self.bare = model, label, clip, steps, bare
+        self.model, self.label, self.clip, self.steps = model, label, clip, steps
+        self.bare = model if bare is None else bare
 
     def level(self, time: float) -> Level:
         """The level at a time that need not be in the grid; of a discrete schedule at the nearest integer time."""
