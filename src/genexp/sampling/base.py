@@ -73,6 +73,8 @@ class DiffusionSampler(Generic[State]):
     """
 
     evaluations_per_step = 1
+    deterministic = True
+    """Whether images are a function of the starting noise alone."""
 
     def __init__(
         self,

@@ -51,7 +51,7 @@ class DDIM(DiffusionSampler[None]):
             raise ValueError(f"variance must be posterior or sigma_hat, got {variance!r}")
         if variance == "sigma_hat" and eta != 1:
             raise ValueError(f"eta must be 1 for the variance sigma_hat, got {eta:g}")
-        self.eta, self.variance = eta, variance
+        self.eta, self.variance, self.deterministic = eta, variance, eta == 0
 
     def step(
         self, denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: IndexedNoise, state: None = None

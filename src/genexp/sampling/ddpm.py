@@ -35,6 +35,8 @@ class DDPM(DiffusionSampler[None]):
         ValueError: `variance` or `spacing` is unknown.
     """
 
+    deterministic = False
+
     def __init__(
         self,
         steps: int | None = None,

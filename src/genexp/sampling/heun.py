@@ -65,7 +65,7 @@ class Heun(DiffusionSampler[None]):
         if not churn_noise > 0:
             raise ValueError(f"churn_noise must be positive, got {churn_noise}")
         self.along, self.evaluations_per_step = along, 2
-        self.churn, self.churn_noise = churn, churn_noise
+        self.churn, self.churn_noise, self.deterministic = churn, churn_noise, churn == 0
         self.churned_from, self.churned_to = churn_from, math.inf if churn_to is None else churn_to
 
     def evaluations(self, schedule: Schedule) -> int:

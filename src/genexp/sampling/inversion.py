@@ -1,0 +1,53 @@
+"""From images back to the noise that they are drawn from."""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from genexp.contracts import Denoiser
+from genexp.sampling.base import Denoise, DiffusionSampler, noise_in
+from genexp.tensors import BatchNoise
+
+
+@torch.no_grad()
+def inverted(sampler: DiffusionSampler, model: Denoiser, images: Tensor, label: Tensor | None = None) -> Tensor:
+    """The starting noise from which a sampler without fresh noise draws `images`, by its own steps from data to noise.
+
+    Without fresh noise drawing follows the flow of an ordinary differential equation, which goes either way; a step
+    from s up to t is a step of the sampler with the two exchanged. Drawing from what is found gives the images back but
+    for the errors of both ways, which fall with the steps as the order of the sampler says. The way begins at the least
+    noise that the model was trained at, where an image stands for itself, and its first step is one of DDIM.
+
+    Reference: Song et al., "Denoising Diffusion Implicit Models" (2021), section 4.3, equation 14.
+
+    Args:
+        sampler: A diffusion sampler without fresh noise; its grid, clipping and guidance hold here too.
+        model: What it draws from.
+        images: Clean images (B, *image_shape).
+        label: Classes (B,), or None for the unconditional model.
+
+    Returns:
+        Noise (B, *image_shape), near standard normal where the images are likely ones.
+
+    Raises:
+        TypeError: `model` is no denoiser.
+        ValueError: the sampler adds noise or does not fit the model, or the images are of another shape.
+    """
+    if not sampler.deterministic:
+        raise ValueError(f"sampler must add no fresh noise to be inverted, got {type(sampler).__name__} with some")
+    sampler.require(model)
+    if tuple(images.shape[1:]) != tuple(model.image_shape):
+        raise ValueError(f"images must have the shape {tuple(model.image_shape)}, got {tuple(images.shape[1:])}")
+    rising = sampler.levels(model.schedule)[-2::-1]
+    denoise = Denoise(sampler.guidance(model), label, sampler.clip, len(rising))
+    first, state = denoise.level(model.schedule.first), None
+    if math.isclose(first.time, rising[0].time):
+        rising = rising[1:]
+    x = first.alpha * images
+    x_0 = denoise(x, first)
+    x = rising[0].alpha * x_0 + rising[0].sigma * noise_in(x, x_0, first)
+    for s, t in pairwise(rising):
+        x, _, state = sampler.step(denoise, x, s, t, BatchNoise(x), state)
+    return x / math.hypot(rising[-1].alpha, rising[-1].sigma)

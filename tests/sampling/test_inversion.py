@@ -1,0 +1,62 @@
+"""Images back to noise: the closed form of a Gaussian, and there and back again."""
+
+import math
+
+import pytest
+import torch
+
+from exact_denoisers import Mixture, shipped, shipped_samplers
+from genexp.diffusion.continuous import LinearContinuous, RectifiedFlow
+from genexp.diffusion.schedules import Cosine, Linear
+from genexp.sampling.ddim import DDIM
+from genexp.sampling.ddpm import DDPM
+from genexp.sampling.dpm_solver import DPMSolver2M
+from genexp.sampling.heun import Heun
+from genexp.sampling.inversion import inverted
+from genexp.tensors import IndexedNoise
+
+IMAGES = torch.linspace(-1, 1, 9, dtype=torch.float64)[:, None]
+
+
+@pytest.mark.parametrize(("make", "order"), [(DDIM, 1), (DPMSolver2M, 2)])
+def test_the_noise_of_a_gaussian_is_the_closed_form_to_the_order_of_the_sampler(make, order):
+    """x goes to x sqrt(alpha_T^2 std^2 + sigma_T^2) / std."""
+    schedule = LinearContinuous(first=1e-8)
+    model = Mixture(schedule, std=0.5)
+    alpha, sigma = (float(level) for level in schedule(torch.ones(1), torch.float64))
+    exact = IMAGES * math.sqrt(alpha**2 * model.std**2 + sigma**2) / model.std
+    errors = []
+    for steps in (80, 160):
+        found = inverted(make(steps, spacing="log_snr", clip=False), model, IMAGES)
+        errors.append(float((found - exact).abs().max()))
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.15)
+
+
+@pytest.mark.parametrize("schedule", [Linear(), Cosine(), RectifiedFlow()], ids=["linear", "cosine", "flow"])
+@pytest.mark.parametrize("name", sorted(shipped_samplers()))
+def test_there_and_back_again(name, schedule):
+    """With every sampler that ships and adds no noise."""
+    sampler = shipped(name, steps=100, spacing="leading")
+    model = Mixture(schedule, mean=0.4, std=0.3)
+    if not sampler.deterministic:
+        with pytest.raises(ValueError, match=r"sampler must add no fresh noise to be inverted, got (DDPM|Heun) with"):
+            inverted(sampler, model, IMAGES)
+        assert model.calls == 0
+        return
+    if name == "dpm_solver" and isinstance(schedule, Cosine):
+        sampler = shipped(name, steps=100)
+    noise = inverted(sampler, model, IMAGES)
+    back = sampler.run(model, noise, IndexedNoise(0, range(9)))
+    torch.testing.assert_close(back, IMAGES, rtol=0, atol=0.06 if name in ("ddim", "euler") else 0.02)
+
+
+def test_what_cannot_be_inverted_is_refused():
+    model = Mixture(Linear())
+    for sampler in (DDPM(10), DDIM(10, eta=0.5), Heun(10, churn=1.0)):
+        with pytest.raises(ValueError, match="sampler must add no fresh noise"):
+            inverted(sampler, model, IMAGES)
+    with pytest.raises(ValueError, match=r"images must have the shape \(1,\), got \(2, 2\)"):
+        inverted(DDIM(10), model, torch.zeros(3, 2, 2))
+    with pytest.raises(TypeError, match="DDIM draws from a Denoiser"):
+        inverted(DDIM(10), torch.nn.Linear(1, 1), IMAGES)
+    assert model.calls == 0
