@@ -2,6 +2,7 @@
 
 import torch
 
+from genexp.conditioning.base import UNCONDITIONAL, Conditioning
 from genexp.config.compose import conf_dir
 from genexp.config.targets import locate
 from genexp.files.yaml_records import read_yaml
@@ -12,12 +13,12 @@ from genexp.tensors import expand_to
 class Mixture:
     """The exact posterior mean of two equal Gaussians N(+-mean, std^2) of one dimension; a Gaussian at mean 0."""
 
-    num_classes, image_shape = None, (1,)
+    conditioning, image_shape = Conditioning(), (1,)
 
     def __init__(self, schedule, mean=0.0, std=0.5):
         self.schedule, self.mean, self.std, self.calls = schedule, mean, std, 0
 
-    def __call__(self, x_t, t, label=None):
+    def __call__(self, x_t, t, condition=UNCONDITIONAL):
         self.calls += 1
         alpha, sigma = (expand_to(level, x_t) for level in self.schedule(t, torch.float64))
         total = alpha**2 * self.std**2 + sigma**2

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/genexp"
 FLOORS = (  # from the ground up; what stands on one floor knows nothing of its neighbours
     {"files", "hardware", "on_disk", "ranks", "startup", "terminal"},
-    {"ramps", "tensors"},
+    {"conditioning", "ramps", "tensors"},
     {"contracts", "sample_kinds", "shipped"},
     {"config", "data", "figures", "losses", "networks", "weights_files"},
     {"adversarial", "densities", "diffusion", "latents", "runs"},

@@ -6,6 +6,7 @@ from typing import Protocol, TypedDict, runtime_checkable
 import torch
 from torch import Tensor
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.tensors import IndexedNoise
 
 
@@ -51,15 +52,15 @@ class Schedule(Protocol):
 class Denoiser(Protocol):
     """The posterior mean E[x | x_t] of a diffusion process, whatever its network predicts.
 
-    Times are those of `schedule`, above 0: of a discrete process of T steps the integers 1 .. T. A call without labels
-    is the unconditional mean.
+    Times are those of `schedule`, above 0: of a discrete process of T steps the integers 1 .. T. What a call does not
+    tell of `conditioning` is left out: without any it is the unconditional mean.
     """
 
     image_shape: tuple[int, ...]
-    num_classes: int | None
+    conditioning: Conditioning
     schedule: Schedule
 
-    def __call__(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor: ...
+    def __call__(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor: ...
 
 
 @runtime_checkable
@@ -67,8 +68,9 @@ class LatentDecoder(Protocol):
     """A model that turns a latent with a standard normal prior into an image in one pass."""
 
     latent_shape: tuple[int, ...]
+    conditioning: Conditioning
 
-    def decode(self, latent: Tensor, label: Tensor | None = None) -> Tensor: ...
+    def decode(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor: ...
 
 
 @runtime_checkable
@@ -76,8 +78,9 @@ class LatentEncoder(Protocol):
     """A latent decoder that can also say which latents stand for given images."""
 
     latent_shape: tuple[int, ...]
+    conditioning: Conditioning
 
-    def decode(self, latent: Tensor, label: Tensor | None = None) -> Tensor: ...
+    def decode(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor: ...
 
     def latents(self, batch: Batch, noise: IndexedNoise) -> Tensor:
         """A latent (B, *latent_shape) for every image of `batch`; what is random in it comes from `noise`."""
@@ -145,7 +148,7 @@ class Density(Protocol):
         ...
 
     def log_prob(self, batch: Batch) -> Tensor:
-        """Nats (B,) of an observed batch, given its labels in a conditional model."""
+        """Nats (B,) of an observed batch, given what a conditional model is told."""
         ...
 
 
@@ -159,7 +162,7 @@ class Autoregressive(Protocol):
     image_shape: tuple[int, ...]
     levels: int
 
-    def logits(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def logits(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Images (B, C, H, W) in [-1, 1] to logits (B, levels, C, H, W), each of the values before it alone."""
         ...
 
@@ -197,7 +200,7 @@ class Sampler(Protocol):
         model: object,
         start: Tensor,
         noise: IndexedNoise,
-        label: Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         progress: Progress | None = None,
     ) -> Tensor:
         """Images (B, C, H, W) in [-1, 1] grown from `start`."""

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from genexp.adversarial.penalties import R1, R2, GradientPenalty, score_gradient
+from genexp.conditioning.base import UNCONDITIONAL
 
 PENALTIES = [GradientPenalty(), GradientPenalty(weight=3.0, target=0.0), R1(2.0), R2(2.0)]
 
@@ -16,7 +17,7 @@ class Linear(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(weight)
 
-    def forward(self, image, label=None):
+    def forward(self, image, condition=UNCONDITIONAL):
         return image.flatten(1) @ self.weight
 
 
@@ -27,7 +28,7 @@ class Quadratic(nn.Module):
         super().__init__()
         self.curvature = nn.Parameter(torch.tensor(curvature))
 
-    def forward(self, image, label=None):
+    def forward(self, image, condition=UNCONDITIONAL):
         return self.curvature * image.flatten(1).square().sum(1) / 2
 
 
@@ -84,7 +85,7 @@ class Labelled(nn.Module):
         super().__init__()
         self.body = body
 
-    def forward(self, image, label):
+    def forward(self, image, condition):
         return self.body(image).squeeze(1)
 
 

@@ -10,6 +10,7 @@ from genexp.adversarial.constraints import WeightClip
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.objectives import Hinge, NonSaturating, Wasserstein
 from genexp.adversarial.penalties import R1, R2, GradientPenalty
+from genexp.conditioning.base import UNCONDITIONAL
 from genexp.networks.dcgan import DCGANDiscriminator
 from genexp.networks.mlp import MLPDiscriminator
 
@@ -21,7 +22,7 @@ class Weight(nn.Module):
         super().__init__()
         self.psi = nn.Parameter(torch.tensor(psi, dtype=torch.float64))
 
-    def forward(self, image, label=None):
+    def forward(self, image, condition=UNCONDITIONAL):
         return self.psi * image.squeeze(1)
 
 
@@ -64,7 +65,9 @@ def test_one_pass_or_two_is_the_same_without_batch_norm():
     discriminator = DCGANDiscriminator(8, 1, width=4, norm="none", num_classes=3)
     real, fake, label = torch.randn(5, 1, 8, 8), torch.randn(5, 1, 8, 8), torch.tensor([0, 1, 2, 0, 1])
     assert Critic(discriminator, Hinge()).concatenate
-    together, apart = (Critic(discriminator, Hinge(), concatenate=c).loss(real, fake, label) for c in (True, False))
+    together, apart = (
+        Critic(discriminator, Hinge(), concatenate=c).loss(real, fake, {"label": label}) for c in (True, False)
+    )
     for name, values in together.items():
         torch.testing.assert_close(values, apart[name])
 

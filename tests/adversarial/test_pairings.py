@@ -10,6 +10,7 @@ from torch.nn.functional import logsigmoid
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 from genexp.adversarial.pairings import Plain, RelativisticAverage, RelativisticPaired
+from genexp.conditioning.base import UNCONDITIONAL
 from genexp.networks.mlp import MLPDiscriminator
 
 OBJECTIVES = [NonSaturating, Minimax, Hinge, Wasserstein, LeastSquares]
@@ -97,9 +98,9 @@ def test_slopes_equal_finite_differences(objective, pairing, scores):
 class Counted(MLPDiscriminator):
     seen = 0
 
-    def forward(self, image, label=None):
+    def forward(self, image, condition=UNCONDITIONAL):
         self.seen += len(image)
-        return super().forward(image, label)
+        return super().forward(image, condition)
 
 
 def test_the_generator_step_looks_at_real_images_only_where_it_must_and_learns_through_fakes_alone():

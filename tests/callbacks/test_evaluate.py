@@ -13,6 +13,7 @@ from genexp.callbacks.averaging import Averaging
 from genexp.callbacks.cadence import StopAfter
 from genexp.callbacks.evaluate import Evaluate
 from genexp.callbacks.progress import ImageProgress
+from genexp.conditioning.base import UNCONDITIONAL, Conditioning
 from genexp.evaluation.extractors import Pixels
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.families.base import Family, Update
@@ -57,8 +58,9 @@ class Generator(Family):
 
     latent_shape = (5,)
 
-    def __init__(self, lr):
+    def __init__(self, lr, num_classes=None):
         super().__init__()
+        self.conditioning = Conditioning.of(num_classes)
         torch.manual_seed(3)
         self.network = nn.Sequential(nn.Linear(5, 16), nn.Dropout(0.5), nn.Tanh(), nn.Unflatten(1, (1, 4, 4)))
         self.frozen = nn.Dropout(0.5).eval()
@@ -73,9 +75,8 @@ class Generator(Family):
         terms = self.update("network", batch, lambda part: {"loss": self.network(part["noise"]).mean()})
         return {"train/loss": terms["loss"]}
 
-    def decode(self, latent, label=None):
-        if label is not None:
-            self.labels += label.tolist()
+    def decode(self, latent, condition=UNCONDITIONAL):
+        self.labels += condition["label"].tolist() if condition else []
         assert not torch.is_grad_enabled()
         return self.network(latent)
 
@@ -90,8 +91,8 @@ class Latent:
     def start(self, model, noise):
         return self.scale * noise.normal(*model.latent_shape)
 
-    def run(self, model, start, noise, label=None, progress=None):
-        return model.decode(start, label)
+    def run(self, model, start, noise, condition=UNCONDITIONAL, progress=None):
+        return model.decode(start, condition)
 
 
 class Recorder(Callback):
@@ -112,8 +113,8 @@ def evaluate(**changes):
     return Evaluate(**arguments | {"batch_size": 32} | changes)
 
 
-def fit(*callbacks, images=96, devices=1, lr=0.1, **trainer_options):
-    model, recorder = Generator(lr), Recorder()
+def fit(*callbacks, images=96, devices=1, lr=0.1, num_classes=None, **trainer_options):
+    model, recorder = Generator(lr, num_classes), Recorder()
     strategy = "auto" if devices == 1 else "ddp_fork_find_unused_parameters_true"
     trainer = Trainer(
         accelerator="cpu",
@@ -206,8 +207,8 @@ def test_the_global_generator_is_left_alone():
 
 
 def test_labels_follow_the_classes_of_the_training_data():
-    conditional, plain = evaluate(num_classes=3), evaluate()
-    model, _, _ = fit(conditional, images=48)
+    conditional, plain = evaluate(), evaluate()
+    model, _, _ = fit(conditional, images=48, num_classes=3)
     fit(plain, images=48)
     dealt = [record["dealing"] for each in (conditional, plain) for record in each.protocols.values()]
     assert dealt == ["within 3 classes", "by index"]

@@ -9,6 +9,7 @@ from lightning import Trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
+from genexp.conditioning.base import UNCONDITIONAL
 from genexp.diffusion.continuous import RectifiedFlow
 from genexp.diffusion.coupling import Independent, OptimalTransport
 from genexp.diffusion.prediction import Flow
@@ -56,7 +57,7 @@ class Told(nn.Module):
         super().__init__()
         self.layer, self.seen = nn.Linear(2, 2), []
 
-    def forward(self, x_t, t, label=None):
+    def forward(self, x_t, t, condition=UNCONDITIONAL):
         self.seen.append(x_t.detach())
         return self.layer(x_t)
 

@@ -8,6 +8,7 @@ from lightning import Trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
+from genexp.conditioning.base import UNCONDITIONAL, Conditioning
 from genexp.contracts import Denoiser
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.exploding import NoiseLevel
@@ -39,7 +40,7 @@ class CleanNetwork(nn.Module):
         self.prediction, self.schedule = prediction, schedule
         self.weight = nn.Parameter(torch.tensor(0.3, dtype=torch.float64))
 
-    def forward(self, x_t, t, label=None):
+    def forward(self, x_t, t, condition=UNCONDITIONAL):
         alpha, sigma = (expand_to(level, x_t) for level in self.schedule(t + 1, x_t.dtype))
         x_t = x_t / self.prediction.input(torch.ones_like(alpha), alpha, sigma)
         clean = torch.tanh(self.weight * x_t)
@@ -53,15 +54,15 @@ class Told(nn.Module):
         super().__init__()
         self.inside = inside
 
-    def forward(self, x_t, t, label=None):
+    def forward(self, x_t, t, condition=UNCONDITIONAL):
         output = self.inside(x_t)
         self.seen = (x_t, t, output.detach())
         return output
 
 
 class Recorder(nn.Module):
-    def forward(self, x_t, t, label=None):
-        self.seen = (x_t, t, label)
+    def forward(self, x_t, t, condition=UNCONDITIONAL):
+        self.seen = (x_t, t, condition)
         return torch.zeros_like(x_t)
 
 
@@ -181,35 +182,34 @@ def test_the_network_counts_times_from_zero_and_sees_the_noisy_image():
     denoiser = NetworkDenoiser(network, Linear(), Epsilon(), UniformEpsilon(), SHAPE)
     x, t, noise = example(2, torch.float32)
     denoiser.loss(x, t, noise)
-    x_t, time, label = network.seen
+    x_t, time, condition = network.seen
     assert time.tolist() == [0, 999]
-    assert label is None
+    assert condition == {}
     torch.testing.assert_close(x_t[0], 0.99995 * x[0] + 0.01 * noise[0], rtol=0, atol=1e-6)
 
 
 def test_no_class_is_a_label_of_its_own():
     network = Recorder()
-    denoiser = NetworkDenoiser(network, Linear(), Epsilon(), UniformEpsilon(), SHAPE, num_classes=10)
-    assert denoiser.null_label == 10
+    denoiser = NetworkDenoiser(network, Linear(), Epsilon(), UniformEpsilon(), SHAPE, Conditioning.of(10))
     x, t, _ = example(2)
     denoiser(x, t)
-    assert network.seen[2].tolist() == [10, 10]
-    denoiser(x, t, torch.tensor([0, 3]))
-    assert network.seen[2].tolist() == [0, 3]
+    assert network.seen[2]["label"].tolist() == [10, 10]
+    denoiser(x, t, {"label": torch.tensor([0, 3])})
+    assert network.seen[2]["label"].tolist() == [0, 3]
 
 
 def test_labels_without_classes_are_refused():
     denoiser = NetworkDenoiser(Recorder(), Linear(), Epsilon(), UniformEpsilon(), SHAPE)
     x, t, _ = example(2)
-    with pytest.raises(ValueError, match="label must be None for a denoiser without classes"):
-        denoiser(x, t, torch.tensor([0, 3]))
+    with pytest.raises(ValueError, match="label must not be told to a model of no conditions"):
+        denoiser(x, t, {"label": torch.tensor([0, 3])})
 
 
 def test_half_precision_stays_inside_the_network():
     """Under autocast and for half images the noisy image and the loss are still float32."""
     network = nn.Conv2d(1, 1, 1, bias=False)
     call = Recorder()
-    half = lambda x, t, label: network(call(x, t, label) + x)  # noqa: E731
+    half = lambda x, t, condition: network(call(x, t, condition) + x)  # noqa: E731
     denoiser = NetworkDenoiser(half, Linear(), Velocity(), MinSNR(), SHAPE)
     x, t, noise = example(4, torch.float32)
     with torch.autocast("cpu", dtype=torch.bfloat16):

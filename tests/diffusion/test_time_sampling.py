@@ -8,6 +8,7 @@ from lightning import Trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
+from genexp.conditioning.base import UNCONDITIONAL
 from genexp.diffusion.continuous import CosineContinuous, RectifiedFlow
 from genexp.diffusion.exploding import NoiseLevel
 from genexp.diffusion.prediction import Epsilon
@@ -114,7 +115,7 @@ class Told(nn.Module):
         super().__init__()
         self.layer, self.seen = nn.Linear(2, 1), []
 
-    def forward(self, x_t, t, label=None):
+    def forward(self, x_t, t, condition=UNCONDITIONAL):
         self.seen.append(t)
         return self.layer(torch.stack([x_t[:, 0], t / 4], 1))
 

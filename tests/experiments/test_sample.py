@@ -64,7 +64,7 @@ def test_the_record_says_how_the_images_were_drawn(runs, tmp_path):
     record = json.loads((out / "sample.json").read_text())
     assert record["sampler"]["steps"] == 3
     assert record["sampler"]["_target_"] == "genexp.sampling.ddim.DDIM"
-    assert (record["weights"], record["checkpoint"], record["label"]) == ("raw", "last.ckpt", 4)
+    assert (record["weights"], record["checkpoint"], record["condition"]) == ("raw", "last.ckpt", {"label": 4})
     assert record["evaluations"] == 3
     assert record["images_seen"] == 64
 
@@ -90,7 +90,7 @@ def test_what_is_drawn_otherwise_lies_in_a_folder_of_its_own(runs, tmp_path):
         sample(compose("sample", [f"run={folder.path}", *few, *overrides]))
     records = {path.parent.name: json.loads(path.read_text()) for path in folder.samples.glob("*/sample.json")}
     assert set(records) == set(ways)
-    told = ("seed", "weights", "label", "checkpoint", "sampler")
+    told = ("seed", "weights", "condition", "checkpoint", "sampler")
     assert len({json.dumps([record[key] for key in told], sort_keys=True) for record in records.values()}) == len(ways)
 
 
@@ -169,7 +169,7 @@ def test_interpolation_begins_and_ends_at_the_samples(runs, tmp_path):
     from genexp.inference.run import load_run
 
     run = load_run(runs["diffusion"].path)
-    drawing = Drawing(run, run.config.sampler, "cpu", seed=0, batch_size=5, label=2)
+    drawing = Drawing(run, run.config.sampler, "cpu", seed=0, batch_size=5, condition={"label": 2})
     images, arcs = drawing.images(4), drawing.interpolation(rows=2, count=3).samples
     assert (arcs[0] - images[0]).abs().max() < 1e-5
     assert (arcs[2] - images[1]).abs().max() < 1e-5
@@ -199,7 +199,7 @@ def test_bad_options_are_refused(overrides, message, runs, tmp_path):
 
 
 def test_a_label_needs_a_conditional_model(runs, tmp_path):
-    with pytest.raises(ValueError, match="label must be null for a model without classes, got 3"):
+    with pytest.raises(ValueError, match="label must be null for a model of no conditions, got 3"):
         draw(runs["gan"], tmp_path, "label=3")
 
 

@@ -8,6 +8,7 @@ from lightning import Callback, Trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
+from genexp.conditioning.base import UNCONDITIONAL
 from genexp.contracts import Denoiser
 from genexp.diffusion.prediction import Epsilon, Velocity
 from genexp.diffusion.schedules import Cosine, Linear
@@ -31,8 +32,8 @@ class Recorder(nn.Module):
         self.weight = nn.Parameter(torch.tensor(0.1))
         self.calls = []
 
-    def forward(self, x_t, t, label=None):
-        self.calls.append((x_t.detach(), t, label))
+    def forward(self, x_t, t, condition=UNCONDITIONAL):
+        self.calls.append((x_t.detach(), t, condition.get("label")))
         return self.weight * x_t
 
 
@@ -45,8 +46,8 @@ class Dense(nn.Module):
         self.label = nn.Embedding(3, 16)
         self.body = nn.Sequential(nn.Linear(48, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, 16))
 
-    def forward(self, x_t, t, label=None):
-        return self.body(torch.cat([x_t.flatten(1), sinusoidal(t, 16), self.label(label)], 1)).view_as(x_t)
+    def forward(self, x_t, t, condition=UNCONDITIONAL):
+        return self.body(torch.cat([x_t.flatten(1), sinusoidal(t, 16), self.label(condition["label"])], 1)).view_as(x_t)
 
 
 class Terms(Callback):
@@ -106,7 +107,7 @@ def test_it_learns_and_samples_the_class_that_is_asked_for():
     model.eval()
     noise, label = IndexedNoise(0, range(20)), torch.arange(20) % 2
     sampler = DDIM(25, guidance=ClassifierFree(1.5))
-    images = sampler.run(model.source(), sampler.start(model.source(), noise), noise, label)
+    images = sampler.run(model.source(), sampler.start(model.source(), noise), noise, {"label": label})
     upper, lower = images[:, :, :2].mean(dim=(1, 2, 3)), images[:, :, 2:].mean(dim=(1, 2, 3))
     assert torch.equal(lower > upper, label == 1)
     assert float(torch.where(label == 1, lower, upper).median()) == pytest.approx(0.8, abs=0.1)
@@ -196,5 +197,5 @@ def test_what_it_shows_to_samplers_and_to_averaging():
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match=r"label_dropout must lie in \[0, 1\), got 1"):
         family(label_dropout=1.0)
-    with pytest.raises(ValueError, match=r"batch must have labels for 2 classes, got \['image'\]"):
+    with pytest.raises(ValueError, match=r"batch must have label for a model of 2 classes, got \['image'\]"):
         fit(family(num_classes=2), batches(1, labelled=False))

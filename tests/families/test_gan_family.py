@@ -14,6 +14,7 @@ from genexp.adversarial.critic import Critic
 from genexp.adversarial.objectives import Hinge, NonSaturating, Wasserstein
 from genexp.adversarial.pairings import Plain, RelativisticAverage, RelativisticPaired
 from genexp.adversarial.penalties import R1, GradientPenalty
+from genexp.conditioning.base import UNCONDITIONAL
 from genexp.contracts import LatentDecoder
 from genexp.families.gan import GAN
 from genexp.networks.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -140,9 +141,9 @@ def test_fakes_carry_the_labels_of_the_real_batch_and_a_latent_of_their_own_in_e
     seen = []
 
     class Noting(MLPGenerator):
-        def forward(self, latent, label=None):
-            seen.append((latent, label))
-            return super().forward(latent, label)
+        def forward(self, latent, condition=UNCONDITIONAL):
+            seen.append((latent, condition["label"]))
+            return super().forward(latent, condition)
 
     critic = Critic(MLPDiscriminator((2,), width=8, num_classes=3), Hinge())
     generator = Noting((2,), latent_size=3, width=8, num_classes=3)
@@ -205,7 +206,7 @@ class Shift(nn.Module):
         super().__init__()
         self.theta = nn.Parameter(torch.zeros(2))
 
-    def forward(self, latent, label=None):
+    def forward(self, latent, condition=UNCONDITIONAL):
         return latent + self.theta
 
 
@@ -216,7 +217,7 @@ class Slope(nn.Module):
         super().__init__()
         self.psi = nn.Parameter(torch.zeros(2))
 
-    def forward(self, image, label=None):
+    def forward(self, image, condition=UNCONDITIONAL):
         return image @ self.psi
 
 
@@ -233,8 +234,14 @@ def test_the_game_converges_to_the_mean_of_the_data():
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="critic_steps must be at least 1 for each generator step, got 0"):
         mlp_gan(critic_steps=0)
-    with pytest.raises(ValueError, match=r"batch must have labels for num_classes=3, got \['image'\]"):
-        mlp_gan(num_classes=3).validate_batch(points(1, 4)[0])
+    with pytest.raises(
+        ValueError, match="generator must read the conditions of the model, label, got one that reads n"
+    ):
+        mlp_gan(num_classes=3)
+    made = functools.partial(torch.optim.SGD, lr=0.1)
+    conditional = GAN(Shift(), Critic(Slope(), NonSaturating()), made, made, num_classes=3)
+    with pytest.raises(ValueError, match=r"batch must have label for a model of 3 classes, got \['image'\]"):
+        conditional.validate_batch(points(1, 4)[0])
 
 
 def test_means_over_a_batch_are_not_taken_over_parts_of_it():

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from genexp.conditioning.base import UNCONDITIONAL
 from genexp.families.vae import VAE
 from genexp.losses.reconstruction import Gaussian
 from genexp.ramps import Constant
@@ -30,7 +31,7 @@ class LinearEncoder(nn.Module):
         self.mean = weight / std**2 / precision
         self.log_variance = -precision.log()
 
-    def forward(self, image, label=None):
+    def forward(self, image, condition=UNCONDITIONAL):
         mean = image.flatten(1) @ self.mean
         return torch.cat([mean, self.log_variance.expand_as(mean)], dim=1)
 
@@ -40,7 +41,7 @@ class LinearDecoder(nn.Module):
         super().__init__()
         self.weight = weight
 
-    def forward(self, latent, label=None):
+    def forward(self, latent, condition=UNCONDITIONAL):
         return (latent @ self.weight.T).unflatten(1, (1, 2, 3))
 
 
@@ -78,11 +79,11 @@ def test_nats_grow_with_the_image_and_beta_keeps_its_meaning():
     """A mean over pixels anywhere would weight the KL divergence with the number of pixels."""
 
     class Blank(nn.Module):
-        def forward(self, latent, label=None):
+        def forward(self, latent, condition=UNCONDITIONAL):
             return latent.new_zeros(len(latent), 1, self.size, self.size)
 
     class Fixed(nn.Module):
-        def forward(self, image, label=None):
+        def forward(self, image, condition=UNCONDITIONAL):
             return torch.tensor([[1.0, 0.0]]).expand(len(image), 2)
 
     decoder = Blank()

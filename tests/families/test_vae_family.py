@@ -9,6 +9,7 @@ from lightning import Callback, Trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
+from genexp.conditioning.base import UNCONDITIONAL
 from genexp.contracts import LatentDecoder
 from genexp.families.vae import TRAVERSAL, VAE
 from genexp.latents.gaussian import DiagonalGaussian
@@ -143,7 +144,7 @@ def test_free_bits_over_the_batch_know_no_parts_of_a_batch():
 def test_a_label_free_batch_trains_an_unconditional_model_only():
     data = [{"image": torch.zeros(4, 1, 8, 8)}]
     assert len(fit(small(), data).train) == 1
-    with pytest.raises(KeyError, match="label"):
+    with pytest.raises(ValueError, match="batch must have label for a model of"):
         fit(small(num_classes=10), data)
 
 
@@ -178,7 +179,7 @@ def test_active_units_are_counted_over_the_whole_held_out_set():
     class Positions(nn.Module):
         """Means: the pixel (constant in a batch, varying between batches), a tenth of that, and nothing."""
 
-        def forward(self, image, label=None):
+        def forward(self, image, condition=UNCONDITIONAL):
             first = image[:, 0, 0, :1]
             return torch.cat([first, first * 0.01, 0 * first, torch.zeros(len(image), LATENT)], dim=1)
 
@@ -262,7 +263,7 @@ def test_convolutional_parts_make_a_conditional_model():
     model = VAE(ConvEncoder(**sizes), ConvDecoder(**sizes), ContinuousBernoulli(), LATENT, SGD, num_classes=10)
     fit(model, batches(1))
     latent = torch.zeros(2, LATENT)
-    first, second = model.decode(latent, torch.tensor([3, 7]))
+    first, second = model.decode(latent, {"label": torch.tensor([3, 7])})
     assert not first.equal(second)
 
 

@@ -20,7 +20,7 @@ def test_it_denoises_as_the_run_does_and_knows_where_it_comes_from():
     guide, run = TrainedDenoiser(str(STORED / "toy"), "raw"), genexp.load_run(STORED / "toy", "raw")
     x_t, t = torch.randn(4, 2), torch.tensor([1, 10, 500, 1000])
     assert torch.equal(guide(x_t, t), run.model.source()(x_t, t))
-    assert (guide.image_shape, guide.num_classes, guide.schedule.last) == ((2,), None, 1000)
+    assert (guide.image_shape, guide.conditioning.names, guide.schedule.last) == ((2,), (), 1000)
     assert (guide.run, guide.weights, guide.checkpoint) == (run.folder.record["id"], "raw", "best.ckpt")
     with pytest.raises(ValueError, match=r"run must be of a diffusion model, got .*vae of VAE"):
         TrainedDenoiser(str(STORED / "vae"))

@@ -36,8 +36,8 @@ def test_points_pass_through_dense_networks():
 def test_every_pixel_and_every_parameter_matters(kind):
     encoder, decoder = pair(kind, num_classes=3, size=16)
     image, label = torch.randn(6, 1, 16, 16, requires_grad=True), torch.arange(6) % 3
-    parameters = encoder(image, label)
-    decoder(parameters[:, :5] + parameters[:, 5:], label).square().sum().backward()
+    parameters = encoder(image, {"label": label})
+    decoder(parameters[:, :5] + parameters[:, 5:], {"label": label}).square().sum().backward()
     assert image.grad.ne(0).all()
     for module in (encoder, decoder):
         assert all(p.grad is not None and p.grad.ne(0).any() for p in module.parameters())
@@ -68,7 +68,7 @@ def test_labels_interact_with_the_input(kind):
     encoder, decoder = pair(kind, num_classes=2)
     image, latent = torch.randn(2, 1, 8, 8), torch.randn(2, 5)
     for module, value in ((encoder, image), (decoder, latent)):
-        shift = module(value, torch.ones(2).long()) - module(value, torch.zeros(2).long())
+        shift = module(value, {"label": torch.ones(2).long()}) - module(value, {"label": torch.zeros(2).long()})
         assert shift.abs().max() > 1e-4
         assert (shift[0] - shift[1]).abs().max() > 1e-5
 
@@ -76,11 +76,11 @@ def test_labels_interact_with_the_input(kind):
 @pytest.mark.parametrize("kind", ["conv", "mlp"])
 def test_labels_are_neither_forgotten_nor_ignored(kind):
     for module, value in zip(pair(kind, num_classes=2), (torch.randn(2, 1, 8, 8), torch.randn(2, 5))):
-        with pytest.raises(ValueError, match="label must be given with num_classes, got None"):
+        with pytest.raises(ValueError, match="label must be given to a network of 2 classes"):
             module(value)
     for module, value in zip(pair(kind), (torch.randn(2, 1, 8, 8), torch.randn(2, 5))):
-        with pytest.raises(ValueError, match=r"label must be None without num_classes, got \(2,\)"):
-            module(value, torch.zeros(2).long())
+        with pytest.raises(ValueError, match=r"label must not be given to a network built without num_classes"):
+            module(value, {"label": torch.zeros(2).long()})
 
 
 @pytest.mark.parametrize("build", [ConvEncoder, ConvDecoder])

@@ -34,8 +34,8 @@ def test_every_parameter_of_both_networks_gets_a_gradient(norm, num_classes):
     torch.manual_seed(0)
     generator = DCGANGenerator(16, 1, 4, width=4, norm=norm if norm in NORMS else "batch", num_classes=num_classes)
     discriminator = DCGANDiscriminator(16, 1, width=4, norm=norm, num_classes=num_classes)
-    label = None if num_classes is None else torch.tensor([0, 1, 2, 0])
-    discriminator(generator(torch.randn(4, 4), label), label).square().sum().backward()
+    condition = {} if num_classes is None else {"label": torch.tensor([0, 1, 2, 0])}
+    discriminator(generator(torch.randn(4, 4), condition), condition).square().sum().backward()
     for network in (generator, discriminator):
         for name, parameter in network.named_parameters():
             assert parameter.grad is not None, name
@@ -50,7 +50,7 @@ def test_the_class_enters_the_score_as_a_projection():
     features = discriminator.body(image)
     output, embedding = discriminator.output, discriminator.embedding.weight
     expected = [(output.weight[0] + embedding[y]) @ phi + output.bias[0] for y, phi in zip(label, features)]
-    torch.testing.assert_close(discriminator(image, label), torch.stack(expected))
+    torch.testing.assert_close(discriminator(image, {"label": label}), torch.stack(expected))
 
 
 @pytest.mark.parametrize("conditioning", ["latent", "norm"])
@@ -58,7 +58,7 @@ def test_the_class_changes_the_image(conditioning):
     torch.manual_seed(0)
     generator = DCGANGenerator(8, 1, 4, width=4, num_classes=3, conditioning=conditioning).eval()
     latent = torch.randn(1, 4).expand(3, 4)
-    images = generator(latent, torch.arange(3))
+    images = generator(latent, {"label": torch.arange(3)})
     assert len({tuple(image.flatten().tolist()) for image in images}) == 3
 
 
@@ -94,7 +94,7 @@ def test_spectral_norm_brings_every_weight_to_singular_value_one():
     discriminator = DCGANDiscriminator(16, 1, width=8, norm="spectral", num_classes=3)
     label = torch.arange(4) % 3
     for _ in range(50):
-        discriminator(torch.randn(4, 1, 16, 16), label)
+        discriminator(torch.randn(4, 1, 16, 16), {"label": label})
     layers = [m for m in discriminator.modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.Embedding)]
     assert len(layers) == 4
     for layer in layers:
@@ -120,7 +120,7 @@ def test_weight_norm_is_a_length_times_a_unit_vector_and_starts_where_the_plain_
         torch.manual_seed(0)
         networks.append(DCGANDiscriminator(16, 1, width=4, norm=norm, num_classes=3))
     image, label = torch.randn(3, 1, 16, 16), torch.arange(3)
-    torch.testing.assert_close(networks[1](image, label), networks[0](image, label))
+    torch.testing.assert_close(networks[1](image, {"label": label}), networks[0](image, {"label": label}))
     layers = [m for m in networks[1].modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.Embedding)]
     for layer in layers:
         length, direction = layer.parametrizations.weight.original0, layer.parametrizations.weight.original1
@@ -168,5 +168,5 @@ def test_labels_are_required_exactly_when_there_are_classes():
     latent, label = torch.randn(2, 64), torch.zeros(2, dtype=torch.int64)
     with pytest.raises(ValueError, match="label must be given to a network of 3 classes"):
         DCGANGenerator(8, 1, width=2, num_classes=3)(latent)
-    with pytest.raises(ValueError, match="label must be None for a network built without num_classes"):
-        DCGANGenerator(8, 1, width=2)(latent, label)
+    with pytest.raises(ValueError, match="label must not be given to a network built without num_classes"):
+        DCGANGenerator(8, 1, width=2)(latent, {"label": label})

@@ -12,10 +12,10 @@ from genexp.networks.mlp import MLPDiscriminator, MLPGenerator
 def test_samples_have_their_shape_and_scores_are_per_sample(shape, num_classes):
     generator = MLPGenerator(shape, latent_size=5, width=8, num_classes=num_classes)
     discriminator = MLPDiscriminator(shape, width=8, num_classes=num_classes)
-    label = None if num_classes is None else torch.tensor([0, 1, 2, 0])
-    sample = generator(torch.randn(4, *generator.latent_shape), label)
+    condition = {} if num_classes is None else {"label": torch.tensor([0, 1, 2, 0])}
+    sample = generator(torch.randn(4, *generator.latent_shape), condition)
     assert sample.shape == (4, *shape)
-    assert discriminator(sample, label).shape == (4,)
+    assert discriminator(sample, condition).shape == (4,)
 
 
 def test_images_are_bounded_and_points_are_not():
@@ -37,7 +37,7 @@ def test_the_class_enters_the_score_as_a_projection():
     features = discriminator.body(point)
     weight = discriminator.output.weight[0] + discriminator.embedding.weight[label]
     expected = (weight * features).sum(1) + discriminator.output.bias
-    torch.testing.assert_close(discriminator(point, label), expected)
+    torch.testing.assert_close(discriminator(point, {"label": label}), expected)
 
 
 def test_a_spectrally_normalised_relu_network_is_one_lipschitz():

@@ -11,9 +11,9 @@ from genexp.networks.mlp import MLPDenoiser
 def test_every_parameter_receives_a_gradient(shape, num_classes):
     torch.manual_seed(0)
     network = MLPDenoiser(shape, width=8, depth=2, num_classes=num_classes)
-    label = None if num_classes is None else torch.arange(4)  # the last one is "no class"
+    condition = {} if num_classes is None else {"label": torch.arange(4)}  # the last one is "no class"
     x_t = torch.randn(4, *shape)
-    output = network(x_t, torch.tensor([0, 1, 500, 999]), label)
+    output = network(x_t, torch.tensor([0, 1, 500, 999]), condition)
     assert output.shape == x_t.shape
     (output * torch.randn_like(output)).sum().backward()
     assert all(parameter.grad.abs().max() > 0 for parameter in network.parameters())
@@ -23,10 +23,10 @@ def test_the_point_the_time_and_the_class_all_matter():
     torch.manual_seed(0)
     network = MLPDenoiser((2,), width=16, num_classes=3)
     x_t, t, label = torch.randn(1, 2), torch.tensor([10]), torch.tensor([0])
-    output = network(x_t, t, label)
-    assert not torch.allclose(network(x_t + 0.1, t, label), output)
-    assert not torch.allclose(network(x_t, t + 1, label), output)
-    labelled = network(x_t.expand(4, 2), t.expand(4), torch.arange(4))
+    output = network(x_t, t, {"label": label})
+    assert not torch.allclose(network(x_t + 0.1, t, {"label": label}), output)
+    assert not torch.allclose(network(x_t, t + 1, {"label": label}), output)
+    labelled = network(x_t.expand(4, 2), t.expand(4), {"label": torch.arange(4)})
     assert len({tuple(row) for row in labelled.tolist()}) == 4
 
 
@@ -64,8 +64,8 @@ def test_what_does_not_fit_is_refused():
         MLPDenoiser((1, 2, 2), width=8)(torch.zeros(1, 2, 2, 1), torch.zeros(1))
     with pytest.raises(ValueError, match="label must be given to a network of 3 classes"):
         MLPDenoiser((2,), width=8, num_classes=3)(torch.zeros(1, 2), torch.zeros(1))
-    with pytest.raises(ValueError, match="label must be None for a network built without num_classes"):
-        MLPDenoiser((2,), width=8)(torch.zeros(1, 2), torch.zeros(1), torch.zeros(1, dtype=torch.long))
+    with pytest.raises(ValueError, match="label must not be given to a network built without num_classes"):
+        MLPDenoiser((2,), width=8)(torch.zeros(1, 2), torch.zeros(1), {"label": torch.zeros(1, dtype=torch.long)})
     with pytest.raises(ValueError, match="depth must be at least 1 residual block, got 0"):
         MLPDenoiser((2,), depth=0)
     with pytest.raises(ValueError, match="width must be even and at least 4, got 7"):

@@ -48,9 +48,9 @@ def test_mask_a_leaves_out_what_mask_b_sees():
 def test_a_class_changes_every_pixel_and_the_start_is_uniform():
     network = PixelCNN((1, 4, 4), 5, width=2, depth=1, num_classes=3)
     image = torch.zeros(2, 1, 4, 4)
-    assert network(image, torch.tensor([0, 1])).abs().max() == 0
+    assert network(image, {"label": torch.tensor([0, 1])}).abs().max() == 0
     torch.nn.init.normal_(network.last.weight)
-    first, second = network(image, torch.tensor([0, 1]))
+    first, second = network(image, {"label": torch.tensor([0, 1])})
     assert (first != second).any(0).all()
 
 

@@ -75,7 +75,7 @@ def test_converted_small_weights_give_the_output_of_diffusers_in_float64(heads):
     ours.load_state_dict(from_diffusers(theirs.state_dict(), theirs.config, ours))
     x, t, label = torch.randn(4, 1, 8, 8).double(), torch.tensor([0, 7, 500, 999]), torch.tensor([0, 1, 2, 3])
     with torch.no_grad():
-        torch.testing.assert_close(ours(x, t, label), theirs(x, t, label).sample, rtol=0, atol=1e-10)
+        torch.testing.assert_close(ours(x, t, {"label": label}), theirs(x, t, label).sample, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("choice", ["unet", "unet_small", "unet_ddpm_cifar10"])
@@ -91,7 +91,9 @@ def test_every_shipped_unet_has_a_twin_in_diffusers(choice, num_classes):
     x = torch.randn(2, ours.stem.in_channels, 8, 8, generator=generator).double()
     t, label = torch.tensor([3, 999]), None if num_classes is None else torch.tensor([0, num_classes])
     with torch.no_grad():
-        torch.testing.assert_close(ours(x, t, label), theirs(x, t, label).sample, rtol=0, atol=1e-8)
+        torch.testing.assert_close(
+            ours(x, t, {} if label is None else {"label": label}), theirs(x, t, label).sample, rtol=0, atol=1e-8
+        )
 
 
 def test_weights_survive_the_way_there_and_back():
@@ -185,7 +187,7 @@ def test_weights_of_another_network_are_refused(twin):
 def test_every_parameter_gets_a_gradient(small):
     x, t, label = torch.randn(4, 1, 8, 8), torch.arange(4), torch.tensor([0, 1, 2, 3])
     small.zero_grad()
-    small(x, t, label).square().sum().backward()
+    small(x, t, {"label": label}).square().sum().backward()
     assert not [name for name, p in small.named_parameters() if p.grad is None or p.grad.abs().max() == 0]
 
 
@@ -198,16 +200,16 @@ def test_a_fresh_network_answers_almost_zero():
 def test_rows_do_not_see_each_other(small):
     x, t, label = torch.randn(3, 1, 8, 8), torch.tensor([3, 40, 900]), torch.tensor([0, 3, 1])
     with torch.no_grad():
-        alone = torch.cat([small(x[i : i + 1], t[i : i + 1], label[i : i + 1]) for i in range(3)])
-        torch.testing.assert_close(small(x, t, label), alone, rtol=1e-5, atol=1e-5)
+        alone = torch.cat([small(x[i : i + 1], t[i : i + 1], {"label": label[i : i + 1]}) for i in range(3)])
+        torch.testing.assert_close(small(x, t, {"label": label}), alone, rtol=1e-5, atol=1e-5)
 
 
 def test_time_and_label_change_the_output(small):
     x, t, label = torch.randn(1, 1, 8, 8), torch.tensor([10]), torch.tensor([1])
     with torch.no_grad():
-        here = small(x, t, label)
-        assert (small(x, t + 100, label) - here).abs().max() > 1e-3
-        assert (small(x, t, label + 1) - here).abs().max() > 1e-3
+        here = small(x, t, {"label": label})
+        assert (small(x, t + 100, {"label": label}) - here).abs().max() > 1e-3
+        assert (small(x, t, {"label": label + 1}) - here).abs().max() > 1e-3
 
 
 def test_no_class_has_an_embedding_of_its_own(small):
@@ -294,5 +296,5 @@ def test_memory_order_does_not_change_the_output(small):
     x, t, label = torch.randn(2, 1, 8, 8), torch.tensor([3, 900]), torch.tensor([0, 3])
     last = copy.deepcopy(small).to(memory_format=torch.channels_last)
     with torch.no_grad():
-        got = last(x.to(memory_format=torch.channels_last), t, label)
-        torch.testing.assert_close(got, small(x, t, label), rtol=1e-4, atol=1e-5)
+        got = last(x.to(memory_format=torch.channels_last), t, {"label": label})
+        torch.testing.assert_close(got, small(x, t, {"label": label}), rtol=1e-4, atol=1e-5)

@@ -7,6 +7,7 @@ import torch
 
 import tiny
 from genexp.commands.sample import sample
+from genexp.conditioning.base import UNCONDITIONAL, Conditioning
 from genexp.config.compose import compose
 from genexp.contracts import FittedSampler, LatentEncoder, Sampler
 from genexp.evaluation.protocol import describe
@@ -25,13 +26,13 @@ from genexp.tensors import IndexedNoise
 class Identity:
     """Encodes and decodes by doing nothing; remembers the noise it was given."""
 
-    latent_shape = (3,)
+    latent_shape, conditioning = (3,), Conditioning()
 
     def __init__(self):
         self.given = []
 
-    def decode(self, latent, label=None):
-        return latent if label is None else latent + label[:, None]
+    def decode(self, latent, condition=UNCONDITIONAL):
+        return latent + condition["label"][:, None] if condition else latent
 
     def latents(self, batch, noise):
         self.given.append(noise.normal(1))
@@ -39,9 +40,9 @@ class Identity:
 
 
 class OnlyDecoder:
-    latent_shape = (3,)
+    latent_shape, conditioning = (3,), Conditioning()
 
-    def decode(self, latent, label=None):
+    def decode(self, latent, condition=UNCONDITIONAL):
         return latent
 
 

@@ -21,6 +21,7 @@ from diffusers import (
 )
 
 from exact_denoisers import Mixture, shipped
+from genexp.conditioning.base import UNCONDITIONAL
 from genexp.diffusion.continuous import RectifiedFlow
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.prediction import Epsilon, Flow
@@ -41,7 +42,7 @@ BETAS = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "bet
 EXACT = Mixture(Linear(), mean=0.6, std=0.3)
 
 
-def network(x, t, label=None):
+def network(x, t, condition=UNCONDITIONAL):
     """The noise by an exact denoiser, counted from 0 as networks are told of times."""
     t = t.long() + 1
     alpha, sigma = (expand_to(level, x) for level in Linear()(t, torch.float64))
@@ -175,7 +176,7 @@ def test_flow_matching_by_euler():
     scheduler.set_timesteps(20)
     x = START
 
-    def velocity(x, t, label=None):
+    def velocity(x, t, condition=UNCONDITIONAL):
         return torch.sin(3 * x + expand_to(t, x) / 300)
 
     for t in scheduler.timesteps:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
+from genexp.conditioning.base import UNCONDITIONAL, Conditioning
 from genexp.diffusion.continuous import LinearContinuous, RectifiedFlow
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.prediction import Epsilon
@@ -21,13 +22,13 @@ from genexp.tensors import IndexedNoise, expand_to
 class GaussianDenoiser:
     """The exact posterior mean of data N(mean, std^2), the same in every pixel."""
 
-    num_classes = None
+    conditioning = Conditioning()
 
     def __init__(self, mean, std, schedule, image_shape=(4096,)):
         self.mean, self.std, self.schedule, self.image_shape = mean, std, schedule, image_shape
         self.calls = 0
 
-    def __call__(self, x_t, t, label=None):
+    def __call__(self, x_t, t, condition=UNCONDITIONAL):
         self.calls += 1
         alpha, sigma = (expand_to(level, x_t) for level in self.schedule(t, torch.float64))
         gain = alpha * self.std**2 / (alpha**2 * self.std**2 + sigma**2)
@@ -37,7 +38,7 @@ class GaussianDenoiser:
 class ConstantDenoiser(GaussianDenoiser):
     """Always the same clean image, far outside the range of images."""
 
-    def __call__(self, x_t, t, label=None):
+    def __call__(self, x_t, t, condition=UNCONDITIONAL):
         return torch.full_like(x_t, self.mean)
 
 
@@ -51,9 +52,9 @@ class SharedNoise:
         return torch.randn(self.count, *shape, generator=self.generator, dtype=torch.float64)
 
 
-def draw(sampler, model, indices=range(4), seed=0, label=None):
+def draw(sampler, model, indices=range(4), seed=0, condition=UNCONDITIONAL):
     noise = IndexedNoise(seed, indices)
-    return sampler.run(model, sampler.start(model, noise), noise, label)
+    return sampler.run(model, sampler.start(model, noise), noise, condition)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from genexp.sampling.conditions import ClassShares, OneClass, labels_in_shares
+from genexp.conditioning.base import UNCONDITIONAL
+from genexp.sampling.conditions import ClassShares, Given, labels_in_shares
 from genexp.sampling.draw import draw, shares
 
 
@@ -11,8 +12,8 @@ class Echo:
     def start(self, model, noise):
         return noise.normal(1, 4, 4)
 
-    def run(self, model, start, noise, label=None, progress=None):
-        return start if label is None else torch.full_like(start, 1.0) * label.reshape(-1, 1, 1, 1)
+    def run(self, model, start, noise, condition=UNCONDITIONAL, progress=None):
+        return torch.full_like(start, 1.0) * condition["label"].reshape(-1, 1, 1, 1) if condition else start
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 7])
@@ -51,7 +52,7 @@ def test_a_round_of_few_indices_holds_its_classes_in_order():
 
 
 def test_a_conditional_model_receives_its_labels():
-    for conditions in (ClassShares((0, 0, 5)), OneClass(2)):
+    for conditions in (ClassShares((0, 0, 5)), Given({"label": torch.tensor([2])})):
         batch = draw(None, Echo(), range(3, 9), seed=0, conditions=conditions)
         assert (batch["image"] == 2).all()
         assert batch["label"].tolist() == [2] * 6

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from exact_denoisers import Mixture, shipped, shipped_samplers
+from genexp.conditioning.base import UNCONDITIONAL
 from genexp.diffusion.continuous import RectifiedFlow
 from genexp.diffusion.schedules import Cosine, Linear
 from genexp.tensors import BatchNoise, IndexedNoise
@@ -75,7 +76,7 @@ def test_memory_does_not_grow_with_the_steps(name):
     alive, most = [], {}
 
     class Watched(Mixture):
-        def __call__(self, x_t, t, label=None):
+        def __call__(self, x_t, t, condition=UNCONDITIONAL):
             alive.append(weakref.ref(x_t))
             x_0 = super().__call__(x_t, t)
             alive.append(weakref.ref(x_0))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from genexp.conditioning.base import UNCONDITIONAL, Conditioning
 from genexp.diffusion.continuous import RectifiedFlow
 from genexp.diffusion.schedules import Cosine, Linear
 from genexp.evaluation.protocol import describe
@@ -17,46 +18,46 @@ class ClassDenoiser:
     image_shape, schedule = (3,), Cosine()
 
     def __init__(self, num_classes=2):
-        self.num_classes, self.batches = num_classes, []
+        self.conditioning, self.batches = Conditioning.of(num_classes, left_out=0.1), []
 
-    def __call__(self, x_t, t, label=None):
+    def __call__(self, x_t, t, condition=UNCONDITIONAL):
         self.batches.append(len(x_t))
-        label = torch.full_like(t, 2) if label is None else label
+        label = condition.get("label", torch.full_like(t, 2))
         return 0.1 * torch.sin(x_t) + expand_to(torch.tensor([-0.5, 0.7, 0.1])[label], x_t)
 
 
 def example():
-    return torch.randn(4, 3), torch.full((4,), 500), torch.tensor([0, 1, 1, 0])
+    return torch.randn(4, 3), torch.full((4,), 500), {"label": torch.tensor([0, 1, 1, 0])}
 
 
 def test_scale_one_is_the_conditional_model_bit_for_bit_in_one_evaluation():
-    model, (x_t, t, label) = ClassDenoiser(), example()
-    assert torch.equal(ClassifierFree(1.0)(model)(x_t, t, label), model(x_t, t, label))
+    model, (x_t, t, condition) = ClassDenoiser(), example()
+    assert torch.equal(ClassifierFree(1.0)(model)(x_t, t, condition), model(x_t, t, condition))
     assert model.batches == [4, 4]
 
 
 def test_scale_zero_is_the_unconditional_model_bit_for_bit_in_one_evaluation():
-    model, (x_t, t, label) = ClassDenoiser(), example()
-    assert torch.equal(ClassifierFree(0.0)(model)(x_t, t, label), model(x_t, t))
+    model, (x_t, t, condition) = ClassDenoiser(), example()
+    assert torch.equal(ClassifierFree(0.0)(model)(x_t, t, condition), model(x_t, t))
     assert model.batches == [4, 4]
 
 
 def test_other_scales_extrapolate_in_one_call_of_twice_the_batch():
-    model, (x_t, t, label) = ClassDenoiser(), example()
-    guided = ClassifierFree(3.0)(model)(x_t, t, label)
+    model, (x_t, t, condition) = ClassDenoiser(), example()
+    guided = ClassifierFree(3.0)(model)(x_t, t, condition)
     assert model.batches == [8]
-    conditional, unconditional = model(x_t, t, label), model(x_t, t)
+    conditional, unconditional = model(x_t, t, condition), model(x_t, t)
     torch.testing.assert_close(guided, unconditional + 3 * (conditional - unconditional))
 
 
 def test_a_sampler_guides_and_then_clips():
-    noise, label = IndexedNoise(0, range(2)), torch.tensor([0, 1])
+    noise, classes = IndexedNoise(0, range(2)), {"label": torch.tensor([0, 1])}
 
-    def images(guidance, label=label):
+    def images(guidance, condition=classes):
         sampler, model = DDIM(20, guidance=guidance), ClassDenoiser()
-        return sampler.run(model, sampler.start(model, IndexedNoise(0, range(2))), noise, label)
+        return sampler.run(model, sampler.start(model, IndexedNoise(0, range(2))), noise, condition)
 
-    assert torch.equal(images(ClassifierFree(0.0)), images(Unguided(), label=None))
+    assert torch.equal(images(ClassifierFree(0.0)), images(Unguided(), {}))
     plain, guided = images(ClassifierFree(1.0)), images(ClassifierFree(2.0))
     assert torch.equal(plain, images(Unguided()))
     assert (guided[0].mean() < plain[0].mean()).all()
@@ -65,12 +66,12 @@ def test_a_sampler_guides_and_then_clips():
 
 
 def test_guidance_needs_classes_and_labels():
-    text = r"guidance must be none for a model without classes, got ClassifierFree\(scale=2.0\)"
+    text = r"guidance must be none for a model without classes, got ClassifierFree\(scale=2.0, over=None\)"
     for guidance in (ClassifierFree(2.0), Interval(ClassifierFree(2.0))):
         with pytest.raises(ValueError, match=text):
             DDIM(guidance=guidance).require(ClassDenoiser(num_classes=None))
     x_t, t, _ = example()
-    with pytest.raises(ValueError, match=r"label must be given for classifier-free guidance of scale 2\.0, got None"):
+    with pytest.raises(ValueError, match=r"label must be given for classifier-free guidance of scale 2\.0, got none"):
         ClassifierFree(2.0)(ClassDenoiser())(x_t, t)
 
 
@@ -81,19 +82,19 @@ def test_no_guidance_is_the_model_itself():
 
 
 def test_autoguidance_goes_away_from_the_guide_with_the_label_of_the_model():
-    model, guide, (x_t, t, label) = ClassDenoiser(), ClassDenoiser(), example()
-    for known in (label, None):
+    model, guide, (x_t, t, condition) = ClassDenoiser(), ClassDenoiser(), example()
+    for known in (condition, {}):
         guided = Autoguidance(guide, 2.5)(model)(0.5 * x_t, t, known)
         better, worse = model(0.5 * x_t, t, known), guide(0.5 * x_t, t, known)
         torch.testing.assert_close(guided, worse + 2.5 * (better - worse))
     before = len(guide.batches)
-    assert torch.equal(Autoguidance(guide, 1.0)(model)(x_t, t, label), model(x_t, t, label))
+    assert torch.equal(Autoguidance(guide, 1.0)(model)(x_t, t, condition), model(x_t, t, condition))
     assert len(guide.batches) == before
 
 
 def test_a_guide_of_other_images_classes_or_noise_levels_is_refused():
     other = ClassDenoiser(3)
-    with pytest.raises(ValueError, match=r"guide must have shape and classes .* and 2 classes, got .* 3 classes"):
+    with pytest.raises(ValueError, match=r"guide must have shape and conditions .* and 2 classes, got .* 3 classes"):
         Autoguidance(other)(ClassDenoiser())
     for schedule in (Linear(), Cosine(500), RectifiedFlow()):
         other = ClassDenoiser()
@@ -104,28 +105,28 @@ def test_a_guide_of_other_images_classes_or_noise_levels_is_refused():
 
 @pytest.mark.parametrize("schedule", [Cosine(), RectifiedFlow()], ids=["discrete", "real"])
 def test_an_interval_guides_within_its_noise_levels_alone(schedule):
-    model, (x_t, _, label) = ClassDenoiser(), example()
+    model, (x_t, _, condition) = ClassDenoiser(), example()
     model.schedule = schedule
     t = schedule.times(torch.tensor([0.1, 0.4, 0.6, 0.99]))
     alpha, sigma = schedule(t)
-    within, plain = Interval(ClassifierFree(3.0), 0.5, 2.0)(model), model(x_t, t, label)
-    guided = ClassifierFree(3.0)(model)(x_t, t, label)
+    within, plain = Interval(ClassifierFree(3.0), 0.5, 2.0)(model), model(x_t, t, condition)
+    guided = ClassifierFree(3.0)(model)(x_t, t, condition)
     inside = (sigma / alpha > 0.5) & (sigma / alpha <= 2)
     assert inside.tolist() == [False, True, True, False]
-    torch.testing.assert_close(within(x_t, t, label), torch.where(inside[:, None], guided, plain))
+    torch.testing.assert_close(within(x_t, t, condition), torch.where(inside[:, None], guided, plain))
     model.batches.clear()
-    assert torch.equal(within(x_t[:1], t[:1], label[:1]), plain[:1])
+    assert torch.equal(within(x_t[:1], t[:1], {"label": condition["label"][:1]}), plain[:1])
     assert model.batches == [1]  # outside at the cost of the model alone
-    within(x_t[1:3], t[1:3], label[1:3])
+    within(x_t[1:3], t[1:3], {"label": condition["label"][1:3]})
     assert model.batches == [1, 4]
 
 
 def test_an_interval_without_an_end_guides_where_no_signal_is_left():
     model, guidance = ClassDenoiser(), Interval(ClassifierFree(3.0), 0.5, float("inf"))
     model.schedule = RectifiedFlow()
-    x_t, _, label = example()
+    x_t, _, condition = example()
     assert torch.equal(
-        guidance(model)(x_t, torch.ones(4), label), ClassifierFree(3.0)(model)(x_t, torch.ones(4), label)
+        guidance(model)(x_t, torch.ones(4), condition), ClassifierFree(3.0)(model)(x_t, torch.ones(4), condition)
     )
     with pytest.raises(ValueError, match=r"high must be above low, 0.5, got 0.5"):
         Interval(low=0.5, high=0.5)

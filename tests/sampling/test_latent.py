@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from genexp.conditioning.base import UNCONDITIONAL, Conditioning
 from genexp.contracts import Sampler
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.interpolation import path, slerp
@@ -12,10 +13,10 @@ from genexp.tensors import IndexedNoise
 
 
 class Decoder:
-    latent_shape = (5,)
+    latent_shape, conditioning = (5,), Conditioning()
 
-    def decode(self, latent, label=None):
-        return latent if label is None else latent + label[:, None]
+    def decode(self, latent, condition=UNCONDITIONAL):
+        return latent + condition["label"][:, None] if condition else latent
 
 
 class Negative:
@@ -27,7 +28,7 @@ def test_latents_are_indexed_noise_through_the_decoder():
     sampler, calls = Latent(), []
     noise = IndexedNoise(3, range(4))
     start = sampler.start(Decoder(), noise)
-    images = sampler.run(Decoder(), start, noise, torch.arange(4), lambda *call: calls.append(call))
+    images = sampler.run(Decoder(), start, noise, {"label": torch.arange(4)}, lambda *call: calls.append(call))
     expected = IndexedNoise(3, range(4)).normal(5)
     assert torch.equal(start, expected)
     assert torch.equal(images, expected + torch.arange(4)[:, None])

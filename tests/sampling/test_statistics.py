@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from genexp.conditioning.base import UNCONDITIONAL, Conditioning
 from genexp.networks.dcgan import DCGANGenerator
 from genexp.sampling.latent import Latent, truncate
 from genexp.sampling.statistics import LatentByStatistics
@@ -15,20 +16,20 @@ from genexp.tensors import IndexedNoise
 class Model(nn.Module):
     """latent -> norm(scale * latent + label), so that the moments before the norm are known."""
 
-    latent_shape, num_classes = (3,), 4
+    latent_shape, conditioning = (3,), Conditioning.of(4)
 
     def __init__(self, scale=5.0):
         super().__init__()
         self.scale, self.norm = scale, nn.BatchNorm1d(3)
 
-    def decode(self, latent, label=None):
-        return self.norm(self.scale * latent + (0 if label is None else label[:, None]))
+    def decode(self, latent, condition=UNCONDITIONAL):
+        return self.norm(self.scale * latent + (condition["label"][:, None] if condition else 0))
 
 
 def drawn(sampler, model, count=64, labelled=False):
     noise = IndexedNoise(1, range(count))
-    label = torch.zeros(count, dtype=torch.int64) if labelled else None
-    return sampler.run(model, sampler.start(model, noise), noise, label), IndexedNoise(1, range(count)).normal(3)
+    condition = {"label": torch.zeros(count, dtype=torch.int64)} if labelled else {}
+    return sampler.run(model, sampler.start(model, noise), noise, condition), IndexedNoise(1, range(count)).normal(3)
 
 
 def test_recomputed_statistics_are_those_of_the_weights_in_use():
@@ -83,14 +84,14 @@ def test_the_model_is_left_as_it_was(statistics, training):
 
 
 class Decoder(nn.Module):
-    latent_shape = (4,)
+    latent_shape, conditioning = (4,), Conditioning()
 
     def __init__(self, generator):
         super().__init__()
         self.generator = generator
 
-    def decode(self, latent, label=None):
-        return self.generator(latent, label)
+    def decode(self, latent, condition=UNCONDITIONAL):
+        return self.generator(latent, condition)
 
     forward = decode
 

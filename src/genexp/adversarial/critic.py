@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from genexp.adversarial.parts import Objective, Penalty
 from genexp.adversarial.statistics import coupling
+from genexp.conditioning.base import UNCONDITIONAL, Condition, joined
 
 Constraint = Callable[[nn.Module], None]
 
@@ -15,7 +16,7 @@ class Critic(nn.Module):
     """A discriminator together with what it is trained for.
 
     Args:
-        discriminator: Maps images (B, C, H, W) and labels (B,) or None to scores (B,).
+        discriminator: Maps images (B, C, H, W) and a condition to scores (B,).
         objective: Losses of both players as functions of the scores.
         penalties: Regularisers added to the critic's loss, by the name they are logged under.
         constraints: Applied to the discriminator by `constrain`, after every critic step.
@@ -60,19 +61,19 @@ class Critic(nn.Module):
         self.constraints = dict(constraints or {})
         self.concatenate = coupled is None if concatenate is None else concatenate
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Scores (B,) in float32, high for images taken for real."""
-        return self.discriminator(image, label).float()
+        return self.discriminator(image, condition).float()
 
     def loss(
-        self, real: Tensor, fake: Tensor, label: Tensor | None = None, mix: Tensor | None = None
+        self, real: Tensor, fake: Tensor, condition: Condition = UNCONDITIONAL, mix: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Per-sample terms of a critic step; no gradient reaches the generator of `fake`.
 
         Args:
             real: Images (B, C, H, W).
-            fake: As many generated images, with the same labels.
-            label: Classes (B,) of both, or None.
+            fake: As many generated images, under the same condition.
+            condition: What both are judged under.
             mix: Uniform draws (B,) in [0, 1] for penalties between real and fake; drawn here when absent.
 
         Returns:
@@ -80,10 +81,10 @@ class Critic(nn.Module):
             (1/2 at equilibrium, 1 when the critic wins every time); and `penalty/<name>` of every penalty.
         """
         fake = fake.detach()
-        real_score, fake_score = self._scores(real, fake, label)
+        real_score, fake_score = self._scores(real, fake, condition)
         # The bare discriminator, because a compiled module has no second derivative.
         penalties = {
-            f"penalty/{name}": penalty(self.discriminator, real, fake, label, mix)
+            f"penalty/{name}": penalty(self.discriminator, real, fake, condition, mix)
             for name, penalty in self.penalties.items()
         }
         return {
@@ -94,30 +95,30 @@ class Critic(nn.Module):
             **penalties,
         }
 
-    def generator_loss(self, real: Tensor, fake: Tensor, label: Tensor | None = None) -> Tensor:
+    def generator_loss(self, real: Tensor, fake: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Per-sample loss (B,) of the generator that made `fake`.
 
         Args:
             real: Images (B, C, H, W); looked at only by an objective that holds fakes against them.
-            fake: As many generated images, with the same labels.
-            label: Classes (B,) of both, or None.
+            fake: As many generated images, under the same condition.
+            condition: What both are judged under.
         """
         real_score = None
         if self.objective.scope != "sample":
             with torch.no_grad():
-                real_score = self(real, label)
-        return self.objective.generator(real_score, self(fake, label))
+                real_score = self(real, condition)
+        return self.objective.generator(real_score, self(fake, condition))
 
     def constrain(self) -> None:
         """Project the discriminator's weights; call it after every critic step."""
         for constraint in self.constraints.values():
             constraint(self.discriminator)
 
-    def _scores(self, real: Tensor, fake: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _scores(self, real: Tensor, fake: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
         if not self.concatenate:
-            return self(real, label), self(fake, label)
-        labels = None if label is None else torch.cat([label, label])
-        real_score, fake_score = self(torch.cat([real, fake]), labels).split([len(real), len(fake)])
+            return self(real, condition), self(fake, condition)
+        both = self(torch.cat([real, fake]), joined(condition, condition))
+        real_score, fake_score = both.split([len(real), len(fake)])
         return real_score, fake_score
 
 

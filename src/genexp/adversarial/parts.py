@@ -5,6 +5,8 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition
+
 
 @runtime_checkable
 class Objective(Protocol):
@@ -37,6 +39,6 @@ class Penalty(Protocol):
         critic: torch.nn.Module,
         real: Tensor,
         fake: Tensor,
-        label: Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         mix: Tensor | None = None,
     ) -> Tensor: ...

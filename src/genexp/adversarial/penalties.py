@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.tensors import expand_to
 
 
@@ -30,13 +31,18 @@ class GradientPenalty:
     target: float = 1.0
 
     def __call__(
-        self, critic: nn.Module, real: Tensor, fake: Tensor, label: Tensor | None = None, mix: Tensor | None = None
+        self,
+        critic: nn.Module,
+        real: Tensor,
+        fake: Tensor,
+        condition: Condition = UNCONDITIONAL,
+        mix: Tensor | None = None,
     ) -> Tensor:
         """Penalty (B,) of real and fake images (B, ...); `mix` (B,) in [0, 1] is drawn uniformly when absent."""
         if mix is None:
             mix = torch.rand(len(real), device=real.device)
         share = expand_to(mix, real)
-        gradient = score_gradient(critic, share * real.detach() + (1 - share) * fake.detach(), label)
+        gradient = score_gradient(critic, share * real.detach() + (1 - share) * fake.detach(), condition)
         # The square root has an infinite slope at zero: the epsilon keeps a flat critic trainable.
         norm = (gradient.square().sum(1) + 1e-12).sqrt()
         return self.weight * (norm - self.target).square()
@@ -55,10 +61,15 @@ class R1:
     weight: float = 1.0
 
     def __call__(
-        self, critic: nn.Module, real: Tensor, fake: Tensor, label: Tensor | None = None, mix: Tensor | None = None
+        self,
+        critic: nn.Module,
+        real: Tensor,
+        fake: Tensor,
+        condition: Condition = UNCONDITIONAL,
+        mix: Tensor | None = None,
     ) -> Tensor:
         """Penalty (B,) of real images (B, ...); `fake` and `mix` are not used."""
-        return self.weight / 2 * score_gradient(critic, real, label).square().sum(1)
+        return self.weight / 2 * score_gradient(critic, real, condition).square().sum(1)
 
 
 @dataclass(frozen=True)
@@ -74,13 +85,18 @@ class R2:
     weight: float = 1.0
 
     def __call__(
-        self, critic: nn.Module, real: Tensor, fake: Tensor, label: Tensor | None = None, mix: Tensor | None = None
+        self,
+        critic: nn.Module,
+        real: Tensor,
+        fake: Tensor,
+        condition: Condition = UNCONDITIONAL,
+        mix: Tensor | None = None,
     ) -> Tensor:
         """Penalty (B,) of fake images (B, ...); `real` and `mix` are not used."""
-        return self.weight / 2 * score_gradient(critic, fake, label).square().sum(1)
+        return self.weight / 2 * score_gradient(critic, fake, condition).square().sum(1)
 
 
-def score_gradient(critic: nn.Module, image: Tensor, label: Tensor | None = None) -> Tensor:
+def score_gradient(critic: nn.Module, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
     """Gradient of each sample's score with respect to that sample, flattened to (B, D) and itself differentiable.
 
     The images are cut from the graph that made them. Computed in the precision of the critic's weights, which is
@@ -89,5 +105,5 @@ def score_gradient(critic: nn.Module, image: Tensor, label: Tensor | None = None
     precision = next(critic.parameters()).dtype
     with torch.autocast(image.device.type, enabled=False):
         point = image.detach().to(precision).requires_grad_()
-        (gradient,) = torch.autograd.grad(critic(point, label).sum(), point, create_graph=True)
+        (gradient,) = torch.autograd.grad(critic(point, condition).sum(), point, create_graph=True)
     return gradient.flatten(1).float()

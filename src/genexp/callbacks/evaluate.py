@@ -22,7 +22,7 @@ from genexp.evaluation.metrics.base import Metric, ModelMetric
 from genexp.evaluation.over_model import scores_of_model
 from genexp.evaluation.protocol import describe
 from genexp.evaluation.scores import Generated, Score
-from genexp.sampling.conditions import Conditions, conditions_in_training
+from genexp.sampling.conditions import Conditions, as_in_training
 from genexp.sampling.density import fit_to_training_images
 from genexp.sampling.draw import draw, in_images, shares, to_draw
 
@@ -48,7 +48,6 @@ class Evaluate(Callback):
         seed: Seed of the noise.
         reference: Split of the real images.
         floor: Split that the floor is measured on, or None for no floor.
-        num_classes: Number of classes of a conditional model, or None; drawn in the shares of the training data.
         cache: Folder for summaries of real images, or None to keep none.
     """
 
@@ -62,17 +61,14 @@ class Evaluate(Callback):
         seed: int = 0,
         reference: Literal["train", "val", "test"] = "train",
         floor: Literal["train", "val", "test"] | None = "test",
-        num_classes: int | None = None,
         cache: str | None = None,
     ) -> None:
         if num < 2:
             raise ValueError(f"num must be at least 2 images, got {num}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1 image, got {batch_size}")
-        if num_classes is not None and num_classes < 1:
-            raise ValueError(f"num_classes must be at least 1 or null, got {num_classes}")
         self.sampler, self.num, self.batch_size, self.seed = sampler, num, batch_size, seed
-        self.reference, self.floor, self.num_classes = reference, floor, num_classes
+        self.reference, self.floor = reference, floor
         self.of_model = {name: metric for name, metric in metrics.items() if metric.kind == "model"}
         compared = {name: metric for name, metric in metrics.items() if name not in self.of_model}
         self.evaluator = Evaluator(extractor, compared, TensorCache(cache) if cache else None)
@@ -110,7 +106,7 @@ class Evaluate(Callback):
 
     def generate(self, trainer: Trainer, pl_module: Any) -> Summary:
         """Draw and summarise this process's share of the samples, in evaluation mode."""
-        conditions = self._conditions(trainer)
+        conditions = as_in_training(pl_module.conditioning, trainer.datamodule)
         mine = [*shares(self.num, self.batch_size, trainer.global_rank, trainer.world_size)]
         group, _ = self._dealt(conditions)
         with evaluating(pl_module):
@@ -133,7 +129,7 @@ class Evaluate(Callback):
         if summary:
             if self._real is None:
                 self._look(trainer)
-            dealing = self._dealt(self._conditions(trainer))[1]
+            dealing = self._dealt(as_in_training(pl_module.conditioning, trainer.datamodule))[1]
             generated = Generated(self.num, self.seed, weights, describe(self.sampler), dealing)
             scores |= self.evaluator.scores(summary, self._real, generated)
         with evaluating(pl_module):
@@ -146,9 +142,6 @@ class Evaluate(Callback):
             if key in self._floor:
                 values[score.protocol.floor_key] = self._floor[key].value.value
         return values, records
-
-    def _conditions(self, trainer: Trainer) -> Conditions | None:
-        return conditions_in_training(trainer.datamodule, self.num_classes)
 
     def _dealt(self, conditions: Conditions | None) -> tuple[Tensor, str]:
         return dealt(self.num, None if conditions is None else conditions.of(range(self.num)).get("label"))
@@ -204,7 +197,7 @@ def image_set(datamodule: Any, split: str, device: Any, before_each: Callable[[]
 def _batches(datamodule: Any, split: str, device: Any, before_each: Callable[[], None]) -> Iterator[Batch]:
     for batch in datamodule.reference(split):
         before_each()
-        yield {name: batch[name].to(device) for name in ("image", "label") if name in batch}
+        yield {name: rows.to(device) for name, rows in batch.items() if name != "index"}
 
 
 def merged(trainer: Trainer, summary: Summary) -> Summary:

@@ -7,7 +7,7 @@ from torch import Tensor
 from genexp.callbacks.progress import shown
 from genexp.callbacks.trainee import PictureLogger, Trainee
 from genexp.contracts import ImageMap, Progress, Sampler
-from genexp.sampling.conditions import Conditions, conditions_in_training
+from genexp.sampling.conditions import Conditions, as_in_training
 from genexp.sampling.density import fit_to_training_images
 from genexp.sampling.draw import draw, in_images, network_evaluations, to_draw
 from genexp.tensors import Grid, IndexedNoise, Plane
@@ -25,7 +25,6 @@ class SampleGrid(Callback):
         num: Images in the grid.
         columns: Samples a row; by default ten for ten classes, else a square.
         seed: Seed of the noise.
-        num_classes: Number of classes of a conditional model, or None.
         points: Samples in place of `num` where they are points of the plane.
     """
 
@@ -35,14 +34,13 @@ class SampleGrid(Callback):
         num: int = 64,
         columns: int | None = None,
         seed: int = 0,
-        num_classes: int | None = None,
         points: int = 2500,
     ) -> None:
         for name, value in (("num", num), ("points", points), ("columns", columns)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1 sample, got {value}")
         self.sampler, self.num, self.columns, self.points = sampler, num, columns, points
-        self.seed, self.num_classes = seed, num_classes
+        self.seed = seed
 
     def on_fit_start(self, trainer: Trainer, pl_module: Trainee) -> None:
         """Say before training what the sampler cannot do with the model's schedule."""
@@ -57,7 +55,7 @@ class SampleGrid(Callback):
         batch = {name: value[: self.num].to(pl_module.device) for name, value in batch.items()}
         fit_to_training_images(self.sampler, pl_module.source(), trainer.datamodule, pl_module.device)
         caption = f"{pl_module.images_seen} images seen, seed {self.seed}"
-        conditions = conditions_in_training(trainer.datamodule, self.num_classes)
+        conditions = as_in_training(pl_module.conditioning, trainer.datamodule)
         plane = trainer.datamodule.plane()
         count, source = self.num if plane is None else self.points, pl_module.source()
         line = (

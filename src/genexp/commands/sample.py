@@ -1,6 +1,7 @@
 """genexp sample: pictures from a trained run."""
 
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -37,8 +38,9 @@ def sample(config: DictConfig) -> None:
     torch.set_num_threads(chosen_threads(config.threads))
     run = load_run(config.run, config.weights, config.checkpoint, config.trust)
     node = checked_sampler(run.config, config.get("sampler"), "sample")
-    drawing = Drawing(run, node, config.device, config.seed, config.batch_size, config.label)
-    folder = Path(config.out).resolve() if config.out else run.folder.samples / run.name_of(*_how(node, config))
+    told = _conditions(config)
+    drawing = Drawing(run, node, config.device, config.seed, config.batch_size, told)
+    folder = Path(config.out).resolve() if config.out else run.folder.samples / run.name_of(*_how(node, config, told))
     begun = time.monotonic()
     images = drawing.images(config.num)
     seconds = time.monotonic() - begun
@@ -51,7 +53,7 @@ def sample(config: DictConfig) -> None:
         "evaluations": drawing.evaluations,
         "seed": config.seed,
         "num": len(images),
-        "label": config.label,
+        "condition": told,
         "seconds": round(seconds, 3),
     }
     with staged(folder, _PARTS, _RECORD) as partial:
@@ -66,10 +68,20 @@ _PARTS = ("grid.png", "interpolation.png", "denoising.png", "images", "videos", 
 """What a drawing can consist of."""
 
 
-def _how(node: DictConfig, config: DictConfig) -> list[str]:
+def _conditions(config: DictConfig) -> dict[str, Any]:
+    """What is typed of the conditions of the images, by name; `label` is short for `condition.label`."""
+    typed = OmegaConf.to_container(config.condition, resolve=True)
+    if config.label is not None and typed.get("label") not in (None, config.label):
+        raise ValueError(f"label must be that of condition.label, {typed['label']}, got {config.label}")
+    if config.label is not None:
+        typed["label"] = config.label
+    return {name: value for name, value in typed.items() if value is not None}
+
+
+def _how(node: DictConfig, config: DictConfig, told: dict[str, Any]) -> list[str]:
     """What makes these images others than those that were drawn before, for the name of their folder."""
-    label = [] if config.label is None else [f"label{config.label}"]
-    return [f"seed{config.seed}", sampler_label(node), *label]
+    under = [name + re.sub(r"[^\w.-]+", "_", str(value))[:40] for name, value in sorted(told.items())]
+    return [f"seed{config.seed}", sampler_label(node), *under]
 
 
 def _write(drawing: Any, images: Any, config: DictConfig, folder: Path) -> list[str]:

@@ -143,7 +143,8 @@ def _announce(config: DictConfig, claim: ClaimedRun, experiment: Any, point: Any
     digest = experiment.data.digest("train")
     if point is not None and folder.record.get("data_digest", digest) != digest:
         print("data        other examples than the run was trained on so far", file=sys.stderr)
-    classes = experiment.data.label_counts("train") if config.model.get("num_classes") else None
+    labelled = "label" in experiment.model.conditioning.names
+    classes = experiment.data.label_counts("train") if labelled else None
     folder.update_record(
         parameters=counts, class_counts=classes, data_digest=digest, precision=config.trainer.precision
     )

@@ -57,6 +57,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "batch_size": whole(1),
         "weights": WEIGHTS,
         "label": optional(whole(0)),
+        "condition": mapping_of(anything()),
         "columns": optional(whole(1)),
         "singles": FLAG,
         "interpolate": NONE_OR_TWO,

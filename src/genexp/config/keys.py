@@ -39,14 +39,15 @@ def flat(plain: Any, path: str = "") -> dict[str, Any]:
 
 
 def of_the_own(overrides: Iterable[str]) -> list[str]:
-    """Overrides of a command that draws from a run; without a choice of `sampler` those below it change the run's."""
+    """Overrides of a command that draws from a run: of its conditions, and without a choice of `sampler` of its own."""
     overrides = list(overrides)
-    if any(each.startswith("sampler=") for each in overrides):
-        return overrides
-    return [f"{_SIGNS.get(each[: len('sampler.')], '')}{each}" for each in overrides]
+    chosen = any(each.startswith("sampler=") for each in overrides)
+    signs = {start: sign for start, sign in _SIGNS.items() if not (chosen and start.startswith("sampler"))}
+    starts = [next((start for start in signs if each.startswith(start)), None) for each in overrides]
+    return [each if start is None else f"{signs[start]}{each}" for start, each in zip(starts, overrides, strict=True)]
 
 
-_SIGNS = {"sampler.": "++", "sampler/": "+"}
+_SIGNS = {"sampler.": "++", "sampler/": "+", "condition.": "++"}
 """How an override is told to Hydra that changes what only the run has."""
 
 

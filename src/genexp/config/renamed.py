@@ -14,6 +14,8 @@ RENAMED = {
 What they mean for the weights in a checkpoint a family says itself (`renamed_modules`).
 """
 
+DROPPED = ("callbacks.sample_grid.num_classes", "callbacks.evaluate.num_classes")
+"""Dotted keys that earlier versions had and that say nothing which other keys do not."""
 
 MOVED = {
     "genexp.runs.loggers.Csv": "genexp.tracking.journal.Csv",
@@ -29,6 +31,9 @@ def renamed(plain: dict[str, Any]) -> dict[str, Any]:
         (before, name), (after, today) = (_place(plain, key) for key in (old, new))
         if name in before:
             after[today] = before.pop(name)
+    for key in DROPPED:
+        before, name = _place(plain, key)
+        before.pop(name, None)
     return _with_todays_parts(plain)
 
 

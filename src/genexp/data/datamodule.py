@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from lightning import LightningDataModule
-from torch import nn
+from torch import Tensor, nn
 
 from genexp.contracts import Batch
 from genexp.data.augment import Augmentation
@@ -200,6 +200,10 @@ class ImageData(LightningDataModule):
         classes = len(self.source.classes or ())
         unused = "" if self._labelled else " not used"
         return [f"{sizes}, labels of {classes} classes{unused}" if classes else sizes]
+
+    def examples(self, split: Split, rows: Tensor) -> Batch:
+        """The examples `rows` (B,) of a split, floats in [-1, 1] where they are bytes."""
+        return as_float(self.stored(split).examples.read(rows))
 
     def digest(self, split: Split) -> str:
         """Sha256 of the decoded content of a split."""

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from genexp.conditioning.kinds import Words
 from genexp.data import generated
 from genexp.data.generated import drawn_by_index
 from genexp.data.source import Split, fingerprint, require_counts, require_split
@@ -36,6 +37,7 @@ class Shapes:
         train_images: Pictures of the train split.
         val_images: Pictures of the val split.
         test_images: Pictures of the test split.
+        captions: Give every picture its caption as `ShapeCaptions`, in the column `caption`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -50,12 +52,13 @@ class Shapes:
         train_images: int = 9600,
         val_images: int = 960,
         test_images: int = 1920,
+        captions: bool = False,
     ) -> None:
         if image_size < 8:
             raise ValueError(f"image_size must be at least 8 pixels to tell shapes apart, got {image_size}")
         if not 0 <= jitter <= 0.1:
             raise ValueError(f"jitter must lie in [0, 0.1], got {jitter}")
-        self.image_size, self.jitter = image_size, jitter
+        self.image_size, self.jitter, self.captions = image_size, jitter, captions
         require_counts(train_images=train_images, val_images=val_images, test_images=test_images)
         self.counts = {"train": train_images, "val": val_images, "test": test_images}
         self._drawn: dict[str, ShapeExamples] = {}
@@ -64,7 +67,7 @@ class Shapes:
         """The pictures of one split, drawn when they are read."""
         require_split(name)
         if name not in self._drawn:
-            self._drawn[name] = ShapeExamples(name, self.counts[name], self.image_size, self.jitter)
+            self._drawn[name] = ShapeExamples(name, self.counts[name], self.image_size, self.jitter, self.captions)
         return self._drawn[name]
 
     def factors(self, index: int, split: Split = "train") -> dict[str, str]:
@@ -75,6 +78,18 @@ class Shapes:
     def caption(self, index: int, split: Split = "train") -> str:
         """One picture in words: `a small red circle at the top left on a black background`."""
         return describe(**self.factors(index, split))
+
+
+class ShapeCaptions(Words):
+    """The captions of the shapes as a condition of a model: 27 words, 12 a caption.
+
+    Args:
+        left_out: Share of training samples that are not told theirs, in [0, 1).
+    """
+
+    def __init__(self, left_out: float = 0.0) -> None:
+        told = {word for levels in FACTORS.values() for level in levels for word in level.split()}
+        super().__init__(sorted(told | set(["a", "at", "background", "in", "on", "the"])), 12, left_out)
 
 
 class ShapeExamples:
@@ -88,23 +103,24 @@ class ShapeExamples:
 
     generated = True
 
-    def __init__(self, name: Split, count: int, image_size: int, jitter: float) -> None:
+    def __init__(self, name: Split, count: int, image_size: int, jitter: float, captions: bool = False) -> None:
         self.image_size = image_size
+        self.captions = _captions_of_modes() if captions else None
         columns = drawn_by_index(count, MODES, name, lambda generator: _draw_modes(generator, jitter))
         self.mode, self.shift, self.growth = columns["mode"], columns["shift"], columns["growth"]
-        self.fingerprint = fingerprint(
-            __file__, generated.__file__, split=name, count=count, image_size=image_size, jitter=jitter
-        )
+        form = {"split": name, "count": count, "image_size": image_size, "jitter": jitter, "captions": captions}
+        self.fingerprint = fingerprint(__file__, generated.__file__, **form)
 
     def __len__(self) -> int:
         return len(self.mode)
 
     def read(self, rows: Tensor) -> dict[str, Tensor]:
-        """Draw images (B, 3, H, W) uint8 with their labels (B,)."""
+        """Draw images (B, 3, H, W) uint8 with their labels (B,) and, if wanted, captions (B, 12)."""
         mode = self.mode[rows]
         levels = factor_levels(mode)
         image = draw_shapes(mode, self.image_size, self.shift[rows], self.growth[rows])
-        return {"image": image, "label": levels["shape"] * len(FACTORS["colour"]) + levels["colour"]}
+        columns = {"image": image, "label": levels["shape"] * len(FACTORS["colour"]) + levels["colour"]}
+        return columns if self.captions is None else {**columns, "caption": self.captions[mode]}
 
 
 def factor_levels(mode: Tensor) -> dict[str, Tensor]:
@@ -149,6 +165,12 @@ def describe(shape: str, colour: str, size: str, position: str, background: str)
     """Factor levels in words."""
     place = "in the centre" if position == "centre" else f"at the {position}"
     return f"a {size} {colour} {shape} {place} on a {background} background"
+
+
+def _captions_of_modes() -> Tensor:
+    words, modes = ShapeCaptions(), factor_levels(torch.arange(MODES))
+    named = [[FACTORS[name][level] for level in levels.tolist()] for name, levels in modes.items()]
+    return torch.cat([words.read(describe(*levels)) for levels in zip(*named, strict=True)])
 
 
 def _draw_modes(generator: torch.Generator, jitter: float) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.contracts import Batch, Noise, Schedule
 from genexp.diffusion.bound import VariationalBound
 from genexp.diffusion.objective import Guess, Objective, WeightedError
@@ -17,17 +18,17 @@ from genexp.tensors import IndexedNoise, expand_to, from_levels, in_double, to_l
 class NetworkDenoiser:
     """E[x | x_t] by a network, and the loss that trains it.
 
-    The network is called as network(x_t, told, label), told what the schedule says of the time (`embedded`), and with
-    labels only if there are classes. Label `num_classes` stands for "no class": it has an embedding of its own and is
-    what a call without labels uses. Everything but the network itself is computed in float32 or better.
+    The network is called as network(x_t, time, condition), with what the schedule says of the time (`embedded`) and the
+    whole condition: what a call does not tell stands there as left out. Everything but the network itself is computed
+    in float32 or better.
 
     Args:
-        network: Module (B, ...), (B,), (B,) or None -> (B, ...).
+        network: Module of (B, ...), (B,) and a condition to (B, ...).
         schedule: Signal and noise levels.
         prediction: What the network's output means.
         weighting: Weight of the squared error of the clean image.
         image_shape: Shape of one image, (C, H, W), or of one point, (D,).
-        num_classes: Number of classes, or None.
+        conditioning: What it is told beside the images; nothing by default.
         variance: Of the steps back, `fixed_small`, `fixed_large` or `learned_range`. For a learned one the network has
             twice the channels: the second half, from -1 to 1, is where its logarithm lies between small and large.
         objective: What is trained to be small.
@@ -35,7 +36,7 @@ class NetworkDenoiser:
 
     Raises:
         ValueError: the prediction does not lead back to the clean image at every time of the schedule, or objective,
-            variance and network do not fit each other.
+            variance and network do not fit each other, or the network reads other conditions.
     """
 
     exact = False
@@ -47,7 +48,7 @@ class NetworkDenoiser:
         prediction: Prediction,
         weighting: Weighting,
         image_shape: Sequence[int],
-        num_classes: int | None = None,
+        conditioning: Conditioning | None = None,
         variance: str = "fixed_small",
         objective: Objective = WeightedError(),
         levels: int | None = 256,
@@ -61,37 +62,33 @@ class NetworkDenoiser:
         self.network, self.schedule = network, schedule
         self.prediction, self.weighting = prediction, weighting
         self.image_shape = tuple(image_shape)
-        self.num_classes = num_classes
+        self.conditioning = conditioning or Conditioning()
+        self.conditioning.require_read_by(network, "network")
 
-    @property
-    def null_label(self) -> int | None:
-        """The label of "no class", one past the last class; None without classes."""
-        return self.num_classes
-
-    def __call__(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+    def __call__(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """The posterior mean of the clean image.
 
         Args:
             x_t: Noisy images (B, *image_shape).
             t: Times (B,) above 0, up to the schedule's last.
-            label: Classes (B,), or None for the unconditional mean.
+            condition: What the images are known to be; nothing for the unconditional mean.
 
         Returns:
             Clean images (B, *image_shape), not clipped.
         """
-        return self.moments(x_t, t, label)[0]
+        return self.moments(x_t, t, condition)[0]
 
-    def moments(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def moments(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> tuple[Tensor, Tensor | None]:
         """The posterior mean, and where the log-variance of a step back lies between the smallest and the largest.
 
         Both are (B, *image_shape); the second is None where variances are not learned.
         """
         x_t = _full(x_t)
         alpha, sigma = (expand_to(level, x_t) for level in self.schedule(t, x_t.dtype))
-        output, share = self._output(self.prediction.input(x_t, alpha, sigma), t, label)
+        output, share = self._output(self.prediction.input(x_t, alpha, sigma), t, condition)
         return self.prediction.to_sample(output, x_t, alpha, sigma), share
 
-    def loss(self, x: Tensor, t: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
+    def loss(self, x: Tensor, t: Tensor, noise: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """The objective; by default the weighted squared error of the clean image: w(SNR) mean |E[x | x_t] - x|^2.
 
         That is evaluated as the error of the network's own target times the factor between the two, which stays exact
@@ -101,7 +98,7 @@ class NetworkDenoiser:
             x: Clean images (B, *image_shape) in [-1, 1].
             t: Times (B,) from the schedule's first to its last.
             noise: Standard normal noise of the shape of `x`.
-            label: Classes (B,), `null_label` where the class is left out; None for the unconditional loss.
+            condition: What the images are known to be.
 
         Returns:
             Losses (B,).
@@ -110,7 +107,7 @@ class NetworkDenoiser:
         alpha, sigma = self.schedule(t, x.dtype)
         image_alpha, image_sigma = expand_to(alpha, x), expand_to(sigma, x)
         x_t = image_alpha * x + image_sigma * noise
-        output, share = self._output(self.prediction.input(x_t, image_alpha, image_sigma), t, label)
+        output, share = self._output(self.prediction.input(x_t, image_alpha, image_sigma), t, condition)
         error = output - self.prediction.target(x, noise, image_alpha, image_sigma)
         scale = self.prediction.scale(alpha, sigma)
         weight = self.weighting((alpha / sigma).square()) * scale.square()
@@ -124,7 +121,7 @@ class NetworkDenoiser:
         return {**batch, "image": image, "noise_seed": noise.normal(1).float().view(torch.int32).flatten()}
 
     def log_prob(self, batch: Batch) -> Tensor:
-        """A lower bound (B,) in nats of log p of an observed batch, given its labels; T evaluations of the network."""
+        """A lower bound (B,) in nats of log p of an observed batch, given its conditions; T evaluations of the network."""
         return -self.bound_terms(batch).sum(1)
 
     def bound_terms(self, batch: Batch) -> Tensor:
@@ -132,26 +129,22 @@ class NetworkDenoiser:
 
         Images, whose values are known to lie there, are taken for the nearest in [-1, 1].
         """
-        x, label = _full(batch["image"]), None if self.num_classes is None else batch["label"]
+        x, condition = _full(batch["image"]), self.conditioning.told(batch)
         noise, exact = IndexedNoise(0, batch["noise_seed"].tolist(), x.device), in_double(x)
         terms = []
         for index, time in enumerate(self.bound.times):
             t = time.to(x.device, None if self.schedule.discrete else x.dtype).expand(len(x))
             alpha, sigma = (expand_to(level, x) for level in self.schedule(t, x.dtype))
-            x_0, share = self.moments(alpha * x + sigma * noise.normal(*x.shape[1:]), t, label)
+            x_0, share = self.moments(alpha * x + sigma * noise.normal(*x.shape[1:]), t, condition)
             x_0 = x_0 if self.levels is None else x_0.clamp(-1, 1)
             step = torch.full((len(x),), index, device=exact.device)
             share = None if share is None else in_double(share)
             terms.append(self.bound.term(exact, step, in_double(x_0) - exact, share))
         return torch.stack([*terms, self.bound.prior(exact)], 1)
 
-    def _output(self, seen: Tensor, t: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        if self.num_classes is None:
-            if label is not None:
-                raise ValueError("label must be None for a denoiser without classes, got a tensor")
-        elif label is None:
-            label = torch.full_like(t, self.num_classes, dtype=torch.int64)
-        output = self.network(seen, self.schedule.embedded(t), label).to(seen.dtype)
+    def _output(self, seen: Tensor, t: Tensor, condition: Condition) -> tuple[Tensor, Tensor | None]:
+        whole = self.conditioning.whole(condition, len(seen), seen.device)
+        output = self.network(seen, self.schedule.embedded(t), whole).to(seen.dtype)
         return output_and_share(output, seen.shape[1], self.variance)
 
 

@@ -7,6 +7,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
+from genexp.conditioning.base import Conditioning
 from genexp.contracts import Batch
 from genexp.families.held_out import HeldOutMeans
 from genexp.families.micro_batches import batch_size, split
@@ -38,9 +39,8 @@ class Family(LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.accumulate, self.compile_networks, self.channels_last = 1, False, False
-        self.images_seen = 0
-        self.batches = 0
-        self.seed = 0
+        self.images_seen, self.batches, self.seed = 0, 0, 0
+        self.conditioning = Conditioning()
         self.steps: dict[str, int] = {}
         self.terms = TermLog()
         self._updates: dict[str, Update] = {}

@@ -1,10 +1,11 @@
 """Diffusion models: a network that denoises images at every noise level."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from genexp.conditioning.base import Conditioning, ConditionKind
 from genexp.contracts import Batch, Schedule
 from genexp.diffusion.coupling import Coupling, Independent
 from genexp.diffusion.denoiser import NetworkDenoiser
@@ -19,13 +20,13 @@ QUARTERS = 4
 
 
 class Diffusion(Family):
-    """Train a denoiser on one random time an image; its labels are left out at random for classifier-free guidance.
+    """Train a denoiser on one random time an image; conditions are left out at random for classifier-free guidance.
 
     Reference: Ho et al., "Denoising Diffusion Probabilistic Models" (2020); Ho and Salimans, "Classifier-Free Diffusion
-    Guidance" (2022) for the labels.
+    Guidance" (2022) for the conditions.
 
     Args:
-        network: Module of noisy images (B, C, H, W), times (B,) and labels (B,) or None.
+        network: Module of noisy images (B, C, H, W), times (B,) and a condition.
         schedule: Signal and noise levels.
         prediction: What the network predicts.
         weighting: Weight of the squared error of the clean image.
@@ -34,12 +35,13 @@ class Diffusion(Family):
         learning_rate: Factor on the optimiser's learning rate as a function of images seen.
         clip: Largest global gradient norm of the loss averaged over pixels, or None.
         num_classes: Number of classes, or None for an unconditional model.
-        label_dropout: Share of training labels replaced by "no class", in [0, 1).
+        label_dropout: Share of training labels that are left out, in [0, 1).
         time_sampling: At which times it is trained.
         coupling: Which noise of a batch belongs to which of its images.
         objective: What is trained to be small.
         variance: Of the steps back, `fixed_small`, `fixed_large` or `learned_range`.
         levels: Values that a pixel may have, for the likelihood; points have real values.
+        conditions: What else the network is told, by name.
 
     Raises:
         ValueError: `label_dropout` lies outside [0, 1), or prediction, time sampling and schedule do not fit.
@@ -64,14 +66,16 @@ class Diffusion(Family):
         objective: Objective = WeightedError(),
         variance: str = "fixed_small",
         levels: int | None = 256,
+        conditions: Mapping[str, ConditionKind] | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= label_dropout < 1:
             raise ValueError(f"label_dropout must lie in [0, 1), got {label_dropout}")
         self.network = network
-        parts = (network, schedule, prediction, weighting, image_shape, num_classes)
+        self.conditioning = Conditioning.of(num_classes, conditions, label_dropout)
+        parts = (network, schedule, prediction, weighting, image_shape, self.conditioning)
         self.denoiser = NetworkDenoiser(*parts, variance, objective, levels)
-        self.label_dropout, self.time_sampling, self.coupling = label_dropout, time_sampling, coupling
+        self.time_sampling, self.coupling = time_sampling, coupling
         time_sampling.begin(schedule)
         self.register_update("network", Update(optimizer, lambda: list(self.network.parameters()), learning_rate, clip))
 
@@ -81,16 +85,13 @@ class Diffusion(Family):
 
     def train_batch(self, batch: Batch) -> Terms:
         """One step on the loss at one random time an image."""
-        image, label = batch["image"], self._label(batch)
-        labelled = {} if label is None else {"label": label}
+        image, condition = batch["image"], self.conditioning.told(batch)
         place = torch.rand(len(image), device=image.device)
         t, weight = self.time_sampling.draw(place, self.denoiser.schedule)
-        drawn = {"image": image, "noise": self.coupling(image, torch.randn_like(image), labelled), "time": t}
+        drawn = {"image": image, "noise": self.coupling(image, torch.randn_like(image), condition), "time": t}
         if weight is not None:
             drawn["weight"] = weight
-        if label is not None:
-            dropped = torch.rand(len(image), device=image.device) < self.label_dropout
-            drawn["label"] = label.masked_fill(dropped, self.denoiser.null_label)
+        drawn |= self.conditioning.sparing(condition)
         losses: list[Tensor] = []
         terms = self.update("network", drawn, lambda part: {"loss": self._weighted(part, losses)})
         if self.time_sampling.learns:
@@ -98,17 +99,16 @@ class Diffusion(Family):
         return {"train/loss": terms["loss"]}
 
     def validate_batch(self, batch: Batch) -> Terms:
-        """The loss at one random time in each quarter of the schedule, and its mean; no label is left out."""
-        image, label = batch["image"], self._label(batch)
-        labelled = {} if label is None else {"label": label}
+        """The loss at one random time in each quarter of the schedule, and its mean; nothing is left out."""
+        image, condition = batch["image"], self.conditioning.told(batch)
         terms = {}
         for quarter in range(QUARTERS):
             place = (quarter + torch.rand(len(image), device=image.device)) / QUARTERS
             drawn = {
                 "image": image,
-                "noise": self.coupling(image, torch.randn_like(image), labelled),
+                "noise": self.coupling(image, torch.randn_like(image), condition),
                 "time": self.time_sampling.times(place, self.denoiser.schedule),
-                **labelled,
+                **condition,
             }
             terms[f"val/loss_quarter{quarter + 1}"] = self._loss(drawn).mean()
         return {"val/loss": torch.stack(list(terms.values())).mean(), **terms}
@@ -126,11 +126,4 @@ class Diffusion(Family):
         self.time_sampling.learn(t, loss)
 
     def _loss(self, part: Batch) -> Tensor:
-        return self.denoiser.loss(part["image"], part["time"], part["noise"], part.get("label"))
-
-    def _label(self, batch: Batch) -> Tensor | None:
-        if self.denoiser.num_classes is None:
-            return None
-        if "label" not in batch:
-            raise ValueError(f"batch must have labels for {self.denoiser.num_classes} classes, got {list(batch)}")
-        return batch["label"]
+        return self.denoiser.loss(part["image"], part["time"], part["noise"], self.conditioning.told(part))

@@ -1,12 +1,13 @@
 """Generative adversarial networks: a generator and a critic that take turns."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.statistics import frozen_statistics
+from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning, ConditionKind
 from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update
 from genexp.ramps import Constant, Ramp
@@ -18,13 +19,13 @@ class GAN(Family):
     """One critic step on every batch of fresh images, one generator step on every `critic_steps`-th batch.
 
     Images seen therefore count the same for every `critic_steps`: ten thousand images train the critic equally often
-    and the generator `critic_steps` times less. Fakes carry the labels of the real batch and a latent of their own in
+    and the generator `critic_steps` times less. Fakes have the conditions of the real batch and latents of their own in
     each step. The player who waits is left bitwise as it was, running statistics and singular vectors included.
 
     Reference: Goodfellow et al., "Generative Adversarial Nets" (2014).
 
     Args:
-        generator: Maps latents (B, *latent_shape) and labels (B,) or None to images; has `latent_shape`.
+        generator: Maps latents (B, *latent_shape) and a condition to images; has `latent_shape`.
         critic: The opponent.
         generator_optimizer: Builds the generator's optimiser from its parameters.
         critic_optimizer: Builds the critic's optimiser from its parameters.
@@ -33,6 +34,7 @@ class GAN(Family):
         critic_steps: Critic steps for one generator step, at least 1.
         clip: Largest global gradient norm of either player, or None.
         num_classes: Number of classes if both networks are class-conditional, else None: labels are then not used.
+        conditions: What else both networks are told, by name.
     """
 
     averaged_modules = ("generator",)
@@ -48,6 +50,7 @@ class GAN(Family):
         critic_steps: int = 1,
         clip: float | None = None,
         num_classes: int | None = None,
+        conditions: Mapping[str, ConditionKind] | None = None,
     ) -> None:
         super().__init__()
         if critic_steps < 1:
@@ -57,7 +60,9 @@ class GAN(Family):
         self.generator = generator
         self.critic = critic
         self.critic_steps = critic_steps
-        self.num_classes = num_classes
+        self.conditioning = Conditioning.of(num_classes, conditions)
+        self.conditioning.require_read_by(generator, "generator")
+        self.conditioning.require_read_by(critic.discriminator, "critic.discriminator")
         self._register("critic", critic, critic_optimizer, critic_learning_rate, clip)
         self._register("generator", generator, generator_optimizer, generator_learning_rate, clip)
 
@@ -66,9 +71,9 @@ class GAN(Family):
         """Shape of one latent."""
         return self.generator.latent_shape
 
-    def decode(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+    def decode(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Latents (B, *latent_shape) with a standard normal prior to images in [-1, 1]."""
-        return self.generator(latent, label)
+        return self.generator(latent, condition)
 
     def train_batch(self, batch: Batch) -> Terms:
         """A critic step, and a generator step if it is its turn."""
@@ -79,11 +84,11 @@ class GAN(Family):
 
     def validate_batch(self, batch: Batch) -> Terms:
         """Scores of held-out images and of fakes: a critic that knows its training set scores the former lower."""
-        label = self._label(batch)
-        fake = self.generator(self._latents(batch["image"]), label)
+        condition = self.conditioning.told(batch)
+        fake = self.generator(self._latents(batch["image"]), condition)
         return {
-            "val/critic/real": self.critic(batch["image"], label).mean(),
-            "val/critic/fake": self.critic(fake, label).mean(),
+            "val/critic/real": self.critic(batch["image"], condition).mean(),
+            "val/critic/fake": self.critic(fake, condition).mean(),
         }
 
     def _critic_step(self, batch: Batch) -> Terms:
@@ -96,10 +101,10 @@ class GAN(Family):
         return {f"train/critic/{name}": value for name, value in terms.items()} | {"train/balance": balance}
 
     def _critic_terms(self, part: Batch) -> Terms:
-        label = part.get("label")
+        condition = self.conditioning.told(part)
         with torch.no_grad():
-            fake = self.generator(part["latent"], label)
-        terms = self.critic.loss(part["image"], fake, label, part["mix"])
+            fake = self.generator(part["latent"], condition)
+        terms = self.critic.loss(part["image"], fake, condition, part["mix"])
         return {name: values.mean() for name, values in terms.items()}
 
     def _generator_step(self, batch: Batch) -> Terms:
@@ -108,22 +113,14 @@ class GAN(Family):
         return {f"train/generator/{name}": value for name, value in terms.items()}
 
     def _generator_terms(self, part: Batch) -> Terms:
-        label = part.get("label")
-        fake = self.generator(part["latent"], label)
-        return {"loss": self.critic.generator_loss(part["image"], fake, label).mean()}
+        condition = self.conditioning.told(part)
+        fake = self.generator(part["latent"], condition)
+        return {"loss": self.critic.generator_loss(part["image"], fake, condition).mean()}
 
     def _draw(self, batch: Batch) -> dict[str, Tensor]:
-        """The real images and latents for one step and, if there are classes, the labels of both."""
-        label = self._label(batch)
-        drawn = {"image": batch["image"], "latent": self._latents(batch["image"])}
-        return drawn if label is None else drawn | {"label": label}
-
-    def _label(self, batch: Batch) -> Tensor | None:
-        if self.num_classes is None:
-            return None
-        if "label" not in batch:
-            raise ValueError(f"batch must have labels for num_classes={self.num_classes}, got {sorted(batch)}")
-        return batch["label"]
+        """The real images and latents for one step, and the conditions of both."""
+        condition = self.conditioning.told(batch)
+        return {"image": batch["image"], "latent": self._latents(batch["image"]), **condition}
 
     def _latents(self, image: Tensor) -> Tensor:
         return torch.randn(len(image), *self.latent_shape, device=image.device, dtype=image.dtype)

@@ -1,11 +1,12 @@
 """Models that are trained on the likelihood of the data itself: autoregressive models, flows, bounds of other kinds."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from genexp.conditioning.base import Conditioning, ConditionKind
 from genexp.contracts import Batch, Density
 from genexp.families.base import Family, Terms, Update
 from genexp.ramps import Constant, Ramp
@@ -21,6 +22,7 @@ class Likelihood(Family):
         learning_rate: Factor on the optimiser's learning rate as a function of images seen.
         clip: Largest global gradient norm, in nats, or None.
         num_classes: Number of labels that the density is conditioned on, or None.
+        conditions: What else it is conditioned on, by name.
 
     Raises:
         TypeError: `density` is none.
@@ -35,11 +37,13 @@ class Likelihood(Family):
         learning_rate: Ramp = Constant(),
         clip: float | None = None,
         num_classes: int | None = None,
+        conditions: Mapping[str, ConditionKind] | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(density, Density):
             raise TypeError(f"density must have levels, exact, observe and log_prob, got {type(density).__name__}")
-        self.density, self.num_classes = density, num_classes
+        self.density = density
+        self.conditioning = Conditioning.of(num_classes, conditions)
         self.register_update(
             "density", Update(optimizer, lambda: list(density.parameters()), learning_rate=learning_rate, clip=clip)
         )

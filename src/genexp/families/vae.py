@@ -1,12 +1,13 @@
 """The variational autoencoder: one evidence lower bound, exact in nats, for any encoder, decoder and reconstruction."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, distributed, nn
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning, ConditionKind
 from genexp.contracts import Batch, Noise
 from genexp.families.base import Family, Terms, Update
 from genexp.latents.gaussian import DiagonalGaussian, UnitActivity
@@ -32,8 +33,8 @@ class VAE(Family):
     with Inverse Autoregressive Flow" (2016), for free bits.
 
     Args:
-        encoder: Maps (image, label) to 2 * latent_size posterior parameters.
-        decoder: Maps (latent, label) to raw values of the image's shape.
+        encoder: Maps (image, condition) to 2 * latent_size posterior parameters.
+        decoder: Maps (latent, condition) to raw values of the image's shape.
         reconstruction: What the raw values mean.
         latent_size: Units of the latent.
         optimizer: Builds the one optimiser of encoder, decoder and reconstruction.
@@ -45,6 +46,7 @@ class VAE(Family):
         learning_rate: Factor on the optimiser's learning rate as a function of images seen.
         clip: Largest global gradient norm, or None.
         num_classes: Number of labels the networks are conditioned on, or None.
+        conditions: What else both networks are told, by name.
     """
 
     renamed_modules: ClassVar[dict[str, str]] = {"likelihood": "reconstruction"}
@@ -62,6 +64,7 @@ class VAE(Family):
         learning_rate: Ramp = Constant(),
         clip: float | None = None,
         num_classes: int | None = None,
+        conditions: Mapping[str, ConditionKind] | None = None,
     ) -> None:
         super().__init__()
         if latent_size < 1:
@@ -75,7 +78,9 @@ class VAE(Family):
         self.encoder, self.decoder, self.reconstruction = encoder, decoder, reconstruction
         self.latent_shape = (latent_size,)
         self.beta, self.free_bits, self.free_bits_over = beta, free_bits, free_bits_over
-        self.num_classes = num_classes
+        self.conditioning = Conditioning.of(num_classes, conditions)
+        self.conditioning.require_read_by(encoder, "encoder")
+        self.conditioning.require_read_by(decoder, "decoder")
         learned = any(True for _ in reconstruction.parameters())
         self.averaged_modules = ("encoder", "decoder", "reconstruction") if learned else ("encoder", "decoder")
         self._activity = UnitActivity()
@@ -95,7 +100,7 @@ class VAE(Family):
     def validate_batch(self, batch: Batch) -> Terms:
         """The bound with beta = 1 from one latent an image, and bits per dimension where the data are discrete."""
         batch = self._observed(batch)
-        posterior = self.posterior(batch["image"], self._label(batch))
+        posterior = self.posterior(batch["image"], self.conditioning.told(batch))
         self._activity.add(posterior.mean)
         terms = self._bound(batch, posterior)
         if self.levels is not None:
@@ -116,7 +121,7 @@ class VAE(Family):
         return self.observe(batch, BatchNoise(batch["image"]))
 
     def _loss(self, batch: Batch, beta: float) -> Terms:
-        posterior = self.posterior(batch["image"], self._label(batch))
+        posterior = self.posterior(batch["image"], self.conditioning.told(batch))
         terms = self._bound(batch, posterior)
         penalised = terms["kl"]
         if self.free_bits is not None:
@@ -136,12 +141,9 @@ class VAE(Family):
         return torch.where(mean > self.free_bits, kl, self.free_bits).sum(1)
 
     def _bound(self, batch: Batch, posterior: DiagonalGaussian) -> Terms:
-        raw = self.decoder(posterior.rsample(batch["noise"]), self._label(batch))
+        raw = self.decoder(posterior.rsample(batch["noise"]), self.conditioning.told(batch))
         reconstruction, kl = self.reconstruction(raw, batch["image"]), posterior.kl()
         return {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
-
-    def _label(self, batch: Batch) -> Tensor | None:
-        return None if self.num_classes is None else batch["label"]
 
     # The density of data
 
@@ -159,48 +161,50 @@ class VAE(Family):
 
     def log_prob(self, batch: Batch) -> Tensor:
         """The evidence lower bound (B,) in nats, by one latent an image."""
-        return self._bound(batch, self.posterior(batch["image"], self._label(batch)))["elbo"]
+        return self._bound(batch, self.posterior(batch["image"], self.conditioning.told(batch)))["elbo"]
 
     # Using a trained model
 
-    def posterior(self, image: Tensor, label: Tensor | None = None) -> DiagonalGaussian:
+    def posterior(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> DiagonalGaussian:
         """The approximate posterior q(z | x) of images (B, C, H, W) as the likelihood observes them.
 
         Raises:
             ValueError: The encoder does not return 2 * latent_size numbers an image.
         """
-        parameters = self.encoder(image, label)
+        parameters = self.encoder(image, condition)
         if parameters.shape[1:] != (2 * self.latent_shape[0],):
             rule = f"encoder must return 2 * latent_size = {2 * self.latent_shape[0]} values an image"
             raise ValueError(f"{rule}, got shape {tuple(parameters.shape[1:])}")
         return DiagonalGaussian.from_parameters(parameters)
 
-    def encode(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def encode(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Posterior means (B, latent_size)."""
-        return self.posterior(image, label).mean
+        return self.posterior(image, condition).mean
 
     def latents(self, batch: Batch, noise: IndexedNoise) -> Tensor:
         """One draw (B, latent_size) from the posterior of every image, as the likelihood observes it."""
         batch = self.observe(batch, noise)
-        return self.posterior(batch["image"], self._label(batch)).rsample(batch["noise"])
+        return self.posterior(batch["image"], self.conditioning.told(batch)).rsample(batch["noise"])
 
-    def decode(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+    def decode(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Mean images (B, C, H, W) in [-1, 1] of latents (B, latent_size)."""
-        return self.reconstruction.mean(self.decoder(latent, label))
+        return self.reconstruction.mean(self.decoder(latent, condition))
 
     def reconstruct(self, batch: Batch) -> Tensor:
         """Mean images of the posterior means."""
-        label = self._label(batch)
-        return self.decode(self.encode(batch["image"], label), label)
+        condition = self.conditioning.told(batch)
+        return self.decode(self.encode(batch["image"], condition), condition)
 
-    def traversal(self, latent: Tensor, unit: int, values: Sequence[float], label: Tensor | None = None) -> Tensor:
+    def traversal(
+        self, latent: Tensor, unit: int, values: Sequence[float], condition: Condition = UNCONDITIONAL
+    ) -> Tensor:
         """Mean images of one latent while a single unit takes other values.
 
         Args:
             latent: Where to start, shape (latent_size,): a posterior mean, or zeros for the centre of the prior.
             unit: The unit that changes.
             values: What it takes, in standard deviations of the prior.
-            label: The label of all images, shape (), or None.
+            condition: What all images are decoded under, a row of each.
 
         Returns:
             One image for each value (len(values), C, H, W).
@@ -209,7 +213,8 @@ class VAE(Family):
             raise ValueError(f"unit must lie in [0, {len(latent)}), got {unit}")
         latents = latent.repeat(len(values), 1)
         latents[:, unit] = latents.new_tensor(values)
-        return self.decode(latents, None if label is None else label.expand(len(values)))
+        told = {name: rows.expand(len(values), *rows.shape[1:]) for name, rows in condition.items()}
+        return self.decode(latents, told)
 
     @torch.no_grad()
     def extra_grids(self, batch: Batch, noise: IndexedNoise) -> dict[str, Grid]:
@@ -221,12 +226,12 @@ class VAE(Family):
         """
         if not kind_of(batch["image"].shape[1:]).pictured:
             return {}
-        image, label = self.observe(batch, noise)["image"], self._label(batch)
-        latent = self.encode(image, label)
+        image, condition = self.observe(batch, noise)["image"], self.conditioning.told(batch)
+        latent = self.encode(image, condition)
         columns = min(GRID_COLUMNS, len(image))
         shown = len(image) // columns * columns
-        pairs = torch.stack([image, self.decode(latent, label)])[:, :shown].unflatten(1, (-1, columns))
-        first = None if label is None else label[0]
+        pairs = torch.stack([image, self.decode(latent, condition)])[:, :shown].unflatten(1, (-1, columns))
+        first = {name: rows[:1] for name, rows in condition.items()}
         units = latent.var(0, unbiased=False).argsort(descending=True)[:TRAVERSED_UNITS].tolist()
         rows = [self.traversal(latent[0], unit, TRAVERSAL, first) for unit in units]
         return {

@@ -1,41 +1,42 @@
 """Under which conditions a trained model is drawn from."""
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from genexp.config.instantiate import build
-from genexp.sampling.conditions import ClassShares, Conditions, OneClass
+from genexp.sampling.conditions import ClassShares, Conditions, Given, as_in_training
 
 
-def conditions_of(run: Any, label: int | None = None) -> Conditions | None:
-    """What the samples of a run are drawn under: one class, or all as often as they occurred in training.
+def conditions_of(run: Any, typed: Mapping[str, object] | None = None) -> Conditions | None:
+    """What the samples of a run are drawn under: what is given, and all else as it was in training.
 
     Args:
-        run: The run.
-        label: One class for every sample, or None.
+        run: The run, with its model.
+        typed: What a person gave of the model's conditions, by name: a class by its number, a text.
 
     Raises:
-        ValueError: `label` is given for a model without classes, or lies outside.
+        ValueError: the model has no such condition, or a value is none; or the training data cannot be read, from which
+            those come that are not given.
     """
-    classes: int | None = run.config.model.get("num_classes")
-    if classes is None:
-        if label is not None:
-            raise ValueError(f"label must be null for a model without classes, got {label}")
-        return None
-    if label is None:
-        return ClassShares(tuple(_class_counts(run, classes)))
-    if not 0 <= label < classes:
-        raise ValueError(f"label must lie in [0, {classes}), got {label}")
-    return OneClass(label)
+    conditioning = run.model.conditioning
+    given = conditioning.read(typed or {})
+    if not given:
+        return _as_it_was(run)
+    return Given(given, _as_it_was(run) if set(conditioning.names) - set(given) else None)
 
 
-def _class_counts(run: Any, classes: int) -> list[int]:
-    """How often every class occurred in training: as the run has recorded it, else in its data if they can be read."""
+def _as_it_was(run: Any) -> Conditions | None:
+    """All conditions as they were in training; classes as the run has recorded them, where its data are gone."""
+    conditioning = run.model.conditioning
     recorded = run.folder.record.get("class_counts")
-    if recorded is not None and len(recorded) == classes:
-        return recorded
-    try:
-        return build(run.data).label_counts("train")
-    except (OSError, ValueError) as error:
-        print(f"classes     drawn equally often: those of the training data cannot be read ({error})", file=sys.stderr)
-        return [1] * classes
+    if conditioning.names == ("label",):
+        if recorded is not None and len(recorded) == conditioning.num_classes:
+            return ClassShares(tuple(recorded))
+        try:
+            return as_in_training(conditioning, build(run.data))
+        except (OSError, ValueError) as error:
+            lost = f"those of the training data cannot be read ({error})"
+            print(f"classes     drawn equally often: {lost}", file=sys.stderr)
+            return ClassShares((1,) * conditioning.num_classes)
+    return as_in_training(conditioning, build(run.data)) if conditioning.names else None

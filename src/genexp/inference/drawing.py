@@ -1,12 +1,13 @@
 """Drawing images from a trained model, batch by batch, with a progress display."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from genexp.conditioning.base import Condition
 from genexp.config.instantiate import build
 from genexp.config.trial import refused
 from genexp.contracts import FittedSampler, ImageMap, Source
@@ -29,10 +30,10 @@ class Drawing:
         device: `auto`, `cpu` or `cuda`.
         seed: Seed of the noise.
         batch_size: Images drawn at a time.
-        label: One class for every image, or None for all as often as they occurred in training.
+        condition: What every image is drawn under, by name; what is not given is as it was in training.
 
     Raises:
-        ValueError: the sampler does not fit the model; `label` is given for a model without classes, or lies outside.
+        ValueError: the sampler does not fit the model; the model has no such condition, or a value is none of it.
     """
 
     def __init__(
@@ -42,15 +43,15 @@ class Drawing:
         device: str,
         seed: int,
         batch_size: int,
-        label: int | None,
+        condition: Mapping[str, object] | None = None,
     ) -> None:
         self.device, self.seed, self.batch_size = device_of(device), seed, batch_size
         self.source, self.sampler, self.run = run.model.to(self.device).source(), build(sampler), run
         require_fitting(self.sampler, self.source, sampler)
         if isinstance(self.sampler, FittedSampler):
             fit_to_training_images(self.sampler, self.source, build(self.run.data), self.device)
-        self.num_classes: int | None = run.config.model.get("num_classes")
-        self.conditions = conditions_of(run, label) if self.has_start else None
+        self.num_classes = run.model.conditioning.num_classes
+        self.conditions = conditions_of(run, condition) if self.has_start else None
 
     @property
     def has_start(self) -> bool:
@@ -89,14 +90,14 @@ class Drawing:
         pairs = [IndexedNoise(self.seed, range(side, 2 * rows, 2), self.device) for side in (0, 1)]
         starts = path(*(self.sampler.start(self.source, noise) for noise in pairs), count).flatten(0, 1)
         indices = [2 * row for row in range(rows) for _ in range(count)]
-        labels = self._labels(indices)
+        condition = self._conditions(indices)
         parts = []
         for first in range(0, len(starts), self.batch_size):
             some = slice(first, first + self.batch_size)
             noise = IndexedNoise(self.seed, indices[some], self.device)
             self.sampler.start(self.source, noise)  # steps draw on from where the start left off
-            label = None if labels is None else labels[some]
-            parts.append(self.sampler.run(self.source, starts[some], noise, label).cpu())
+            told = {name: rows[some] for name, rows in condition.items()}
+            parts.append(self.sampler.run(self.source, starts[some], noise, told).cpu())
         across = [f"{100 * i / (count - 1):.0f} %" for i in range(count)]
         return Grid(torch.cat(parts), count, across, [f"noise {2 * row} to {2 * row + 1}" for row in range(rows)])
 
@@ -104,15 +105,16 @@ class Drawing:
         """Moments of denoising: every sample has a row of noisy images above one of the clean images they stand for."""
         noise = IndexedNoise(self.seed, range(rows), self.device)
         start = self.sampler.start(self.source, noise)
-        moments = self.sampler.trajectory(self.source, start, noise, self._labels(range(rows)), frames)
+        moments = self.sampler.trajectory(self.source, start, noise, self._conditions(range(rows)), frames)
         noisy = torch.stack([moment.x_t for moment in moments], dim=1).cpu()
         clean = torch.stack([moment.x_0 for moment in moments], dim=1).cpu()
         across = [f"t = {few_digits(moment.time)}" for moment in moments]
         down = [kind for row in range(rows) for kind in (f"sample {row}: noisy", "denoised")]
         return Grid(torch.stack([noisy, clean], dim=1).flatten(0, 2), len(moments), across, down)
 
-    def _labels(self, indices: Sequence[int]) -> Tensor | None:
-        return None if self.conditions is None else self.conditions.of(indices)["label"].to(self.device)
+    def _conditions(self, indices: Sequence[int]) -> Condition:
+        told = {} if self.conditions is None else self.conditions.of(indices)
+        return {name: rows.to(self.device) for name, rows in told.items()}
 
     def _rendered(self, num: int) -> Tensor:
         data = build(self.run.data)

@@ -91,7 +91,9 @@ class Run:
         """
         return Rows(_as_row(each) for each in measurements(read_run(self.folder.path)))
 
-    def samples(self, num: int, seed: int = 0, label: int | None = None, device: str = "cpu") -> "Tensor":
+    def samples(
+        self, num: int, seed: int = 0, label: int | None = None, device: str = "cpu", **condition: object
+    ) -> "Tensor":
         """Draw images with the run's own sampler; image i is the one that `genexp sample` draws for this seed.
 
         Args:
@@ -99,18 +101,20 @@ class Run:
             seed: Seed of the noise.
             label: One class for every image; by default all classes in turn.
             device: Where to draw: `cpu`, `cuda` or `auto`.
+            condition: Further conditions of a model that has any, by name: `caption="a red circle"`.
 
         Returns:
             Images (num, C, H, W) in [-1, 1], or points (num, 2), on the CPU.
 
         Raises:
-            ValueError: `num` is below 1, `label` is none of the model's, or the model draws no images.
+            ValueError: `num` is below 1, a condition is none of the model's, or the model draws no images.
         """
         from genexp.inference.drawing import Drawing, require_drawable
 
         if num < 1:
             raise ValueError(f"num must be at least 1, got {num}")
-        drawing = Drawing(self, self.config.sampler, device, seed, 256, label)
+        told = condition if label is None else {"label": label, **condition}
+        drawing = Drawing(self, self.config.sampler, device, seed, 256, told)
         if drawing.has_start:
             require_drawable(self.model, self.config.sampler)
         return drawing.images(num)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Denoiser
 from genexp.inference.run import load_run
 
@@ -33,13 +34,13 @@ class TrainedDenoiser:
         self._model = self._family.source()
         if not isinstance(self._model, Denoiser):
             raise ValueError(f"run must be of a diffusion model, got {self.run} of {type(self._family).__name__}")
-        self.image_shape, self.num_classes = self._model.image_shape, self._model.num_classes
+        self.image_shape, self.conditioning = self._model.image_shape, self._model.conditioning
         self.schedule = self._model.schedule
         self.run, self.checkpoint = opened.folder.record["id"], opened.checkpoint.name
         self.digest = hashlib.sha256(opened.checkpoint.read_bytes()).hexdigest()[:12]
 
-    def __call__(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """Clean images (B, *image_shape) from noisy ones, times (B,) and classes (B,) or None."""
+    def __call__(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """Clean images (B, *image_shape) from noisy ones, times (B,) and a condition."""
         if self._family.device != x_t.device:
             self._family.to(x_t.device)
-        return self._model(x_t, t, label)
+        return self._model(x_t, t, condition)

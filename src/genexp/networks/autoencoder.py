@@ -10,6 +10,9 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.networks.classes import ReadsClass
+
 CHANNELS_PER_GROUP = 8
 MAX_WIDENING = 4
 """Feature maps double at every halving of the image, up to this many times `width`."""
@@ -28,21 +31,14 @@ class LabelBias(nn.Module):
         self.table = None if num_classes is None else nn.Embedding(num_classes, width)
 
     def forward(self, hidden: Tensor, label: Tensor | None) -> Tensor:
-        """Features plus the vectors of labels (B,).
-
-        Raises:
-            ValueError: A label is missing, or given to a network without classes.
-        """
-        if (self.table is None) != (label is None):
-            rule = "None without num_classes" if self.table is None else "given with num_classes"
-            raise ValueError(f"label must be {rule}, got {None if label is None else tuple(label.shape)}")
+        """Features plus the vectors of labels (B,)."""
         if self.table is None or label is None:
             return hidden
         bias = self.table(label)
         return hidden + bias.reshape(*bias.shape, *([1] * (hidden.ndim - 2)))
 
 
-class MLPEncoder(nn.Module):
+class MLPEncoder(ReadsClass, nn.Module):
     """A fully connected encoder for data of any shape.
 
     Args:
@@ -59,16 +55,17 @@ class MLPEncoder(nn.Module):
         super().__init__()
         _require_positive(latent_size=latent_size, width=width, depth=depth)
         self.stem = nn.Linear(math.prod(shape), width)
+        self.num_classes = num_classes
         self.label = LabelBias(num_classes, width)
         self.body = _dense_layers(width, depth)
         self.head = nn.Linear(width, 2 * latent_size)
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Samples (B, *shape) to posterior parameters (B, 2 * latent_size)."""
-        return self.head(self.body(self.label(self.stem(image.flatten(1)), label)))
+        return self.head(self.body(self.label(self.stem(image.flatten(1)), self.label_of(condition))))
 
 
-class MLPDecoder(nn.Module):
+class MLPDecoder(ReadsClass, nn.Module):
     """A fully connected decoder to data of any shape; the mirror image of `MLPEncoder`, with the same arguments.
 
     Args:
@@ -86,16 +83,17 @@ class MLPDecoder(nn.Module):
         _require_positive(latent_size=latent_size, width=width, depth=depth)
         self.shape = tuple(shape)
         self.stem = nn.Linear(latent_size, width)
+        self.num_classes = num_classes
         self.label = LabelBias(num_classes, width)
         self.body = _dense_layers(width, depth)
         self.head = nn.Linear(width, math.prod(shape))
 
-    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Latents (B, latent_size) to raw values (B, *shape)."""
-        return self.head(self.body(self.label(self.stem(latent), label))).unflatten(1, self.shape)
+        return self.head(self.body(self.label(self.stem(latent), self.label_of(condition)))).unflatten(1, self.shape)
 
 
-class ConvEncoder(nn.Module):
+class ConvEncoder(ReadsClass, nn.Module):
     """A convolutional encoder: halve the image down to 4x4 while the feature maps widen, then one linear layer.
 
     Args:
@@ -113,17 +111,18 @@ class ConvEncoder(nn.Module):
         _require_positive(channels=channels, latent_size=latent_size)
         widths = _level_widths(image_size, width)
         self.stem = nn.Conv2d(channels, width, 3, padding=1)
+        self.num_classes = num_classes
         self.label = LabelBias(num_classes, width)
         levels = [_conv_level(i, o, nn.Conv2d(i, o, 3, 2, 1)) for i, o in pairwise(widths)]
         self.body = nn.Sequential(nn.SiLU(), *levels, nn.Flatten())
         self.head = nn.Linear(widths[-1] * 16, 2 * latent_size)
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Images (B, C, H, W) to posterior parameters (B, 2 * latent_size)."""
-        return self.head(self.body(self.label(self.stem(image), label)))
+        return self.head(self.body(self.label(self.stem(image), self.label_of(condition))))
 
 
-class ConvDecoder(nn.Module):
+class ConvDecoder(ReadsClass, nn.Module):
     """A convolutional decoder: from a 4x4 map, repeat pixels and convolve until the image size is reached.
 
     Nearest-neighbour growth followed by a convolution leaves no checkerboard.
@@ -145,6 +144,7 @@ class ConvDecoder(nn.Module):
         _require_positive(channels=channels, latent_size=latent_size)
         widths = _level_widths(image_size, width)[::-1]
         self.stem = nn.Sequential(nn.Linear(latent_size, widths[0] * 16), nn.Unflatten(1, (widths[0], 4, 4)))
+        self.num_classes = num_classes
         self.label = LabelBias(num_classes, widths[0])
         levels = [
             _conv_level(i, o, nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(i, o, 3, padding=1)))
@@ -153,9 +153,9 @@ class ConvDecoder(nn.Module):
         self.body = nn.Sequential(nn.SiLU(), *levels)
         self.head = nn.Conv2d(width, channels, 3, padding=1)
 
-    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Latents (B, latent_size) to raw values (B, C, H, W)."""
-        return self.head(self.body(self.label(self.stem(latent), label)))
+        return self.head(self.body(self.label(self.stem(latent), self.label_of(condition))))
 
 
 def _require_positive(**sizes: int) -> None:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
-from genexp.networks.labels import require_label
+from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.networks.classes import ReadsClass
 from genexp.networks.packing import packed, require_pack, unpacked
 
 NORMS = ("batch", "spectral", "none")
@@ -19,7 +20,7 @@ DISCRIMINATOR_NORMS = (*NORMS, "layer", "weight")
 CONDITIONINGS = ("latent", "norm")
 
 
-class DCGANGenerator(nn.Module):
+class DCGANGenerator(ReadsClass, nn.Module):
     """Latents to images: a small seed, then one strided transposed convolution for every doubling of the size.
 
     Args:
@@ -66,9 +67,9 @@ class DCGANGenerator(nn.Module):
         self.norms = nn.ModuleList(_batch_norm(count, norm, normed_classes) for count in widths)
         self.output = _normal(nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), norm)
 
-    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Latents (B, latent_size) and labels (B,) to images (B, C, H, W) in [-1, 1]."""
-        require_label(label, self.num_classes)
+        label = self.label_of(condition)
         if self.embedding is not None:
             latent = torch.cat([latent, self.embedding(label)], 1)
         hidden = self.seed(latent[:, :, None, None])
@@ -77,7 +78,7 @@ class DCGANGenerator(nn.Module):
         return hidden.tanh()
 
 
-class DCGANDiscriminator(nn.Module):
+class DCGANDiscriminator(ReadsClass, nn.Module):
     """Images to scores: one strided convolution for every halving of the size, then a linear map of all features.
 
     With classes the score is the projection w . phi(x) + b + e(label) . phi(x) over the flattened features.
@@ -125,9 +126,9 @@ class DCGANDiscriminator(nn.Module):
         self.output = _normal(nn.Linear(features, 1), norm)
         self.embedding = _normal(nn.Embedding(num_classes, features), norm) if num_classes else None
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Images (B, C, H, W) and labels (B,) to scores (B,)."""
-        require_label(label, self.num_classes)
+        label = self.label_of(condition)
         features = self.body(packed(image, self.pack))
         score = unpacked(self.output(features).squeeze(1), self.pack, len(image))
         return score if self.embedding is None else score + (self.embedding(label) * features).sum(1)

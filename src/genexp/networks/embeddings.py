@@ -1,9 +1,11 @@
-"""Embeddings of diffusion times."""
+"""Embeddings of diffusion times and of words."""
 
 import math
 
 import torch
 from torch import Tensor, nn
+
+from genexp.conditioning.kinds import Words
 
 
 def sinusoidal(t: Tensor, width: int, longest_period: float = 10_000.0) -> Tensor:
@@ -60,3 +62,23 @@ class TimeEmbedding(nn.Module):
         """Times (B,) to embeddings (B, features)."""
         waves = sinusoidal(t, self.width).to(self.first.weight.dtype)
         return self.second(nn.functional.silu(self.first(waves)))
+
+
+class WordEmbedding(nn.Module):
+    """A text of numbered words to one vector: the sum over sqrt(length) of learned vectors, one for every word
+    at every place.
+
+    Args:
+        features: Size of the result.
+        text: The form of the texts.
+    """
+
+    def __init__(self, features: int, text: Words) -> None:
+        super().__init__()
+        self.text = text
+        self.table = nn.Embedding(text.length * (len(text.words) + 1), features)
+
+    def forward(self, text: Tensor) -> Tensor:
+        """Texts (B, length) int64 to vectors (B, features)."""
+        places = torch.arange(self.text.length, device=text.device) * (len(self.text.words) + 1)
+        return self.table(text + places).sum(1) / self.text.length**0.5

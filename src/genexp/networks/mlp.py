@@ -8,14 +8,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.networks.classes import ReadsClass
 from genexp.networks.embeddings import TimeEmbedding
-from genexp.networks.labels import require_label
 from genexp.networks.packing import packed, require_pack, unpacked
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "tanh": nn.Tanh}
 
 
-class MLPGenerator(nn.Module):
+class MLPGenerator(ReadsClass, nn.Module):
     """Latents to samples of any shape through `depth` hidden layers.
 
     Images, of shape (C, H, W), leave through a tanh; points, of shape (D,), are unbounded.
@@ -48,16 +49,16 @@ class MLPGenerator(nn.Module):
         self.body = nn.Sequential(*hidden_layers(inputs, width, depth, activation))
         self.output = nn.Linear(width, prod(self.shape))
 
-    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Latents (B, latent_size) and labels (B,) to samples (B, *shape)."""
-        require_label(label, self.num_classes)
+        label = self.label_of(condition)
         if self.embedding is not None:
             latent = torch.cat([latent, self.embedding(label)], 1)
         sample = self.output(self.body(latent)).unflatten(1, self.shape)
         return sample.tanh() if len(self.shape) == 3 else sample
 
 
-class MLPDiscriminator(nn.Module):
+class MLPDiscriminator(ReadsClass, nn.Module):
     """Samples of any shape to scores through `depth` hidden layers, with a projection of the class if there is one.
 
     Score: w . phi(x) + b + e(label) . phi(x).
@@ -97,15 +98,15 @@ class MLPDiscriminator(nn.Module):
                 if isinstance(module, nn.Linear | nn.Embedding):
                     spectral_norm(module)
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Samples (B, *shape) and labels (B,) to scores (B,)."""
-        require_label(label, self.num_classes)
+        label = self.label_of(condition)
         features = self.body(packed(image.flatten(1), self.pack))
         score = unpacked(self.output(features).squeeze(1), self.pack, len(image))
         return score if self.embedding is None else score + (self.embedding(label) * features).sum(1)
 
 
-class MLPDenoiser(nn.Module):
+class MLPDenoiser(ReadsClass, nn.Module):
     """Noisy samples of any shape, told the time and the class, to outputs of the same shape.
 
     Every block adds to its input h: h + outer(silu(inner(silu(h)) + linear(silu(embedding)))), where the embedding is
@@ -144,13 +145,13 @@ class MLPDenoiser(nn.Module):
         self.blocks = nn.ModuleList(_DenoiserBlock(width) for _ in range(depth))
         self.head = nn.Linear(width, outputs * prod(self.shape))
 
-    def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Noisy samples (B, *shape), times (B,) and labels (B,) to outputs (B, outputs * shape[0], *shape[1:]).
 
         Raises:
             ValueError: the samples have another shape, or labels are given or missing against `num_classes`.
         """
-        require_label(label, self.num_classes)
+        label = self.label_of(condition)
         if tuple(x_t.shape[1:]) != self.shape:
             raise ValueError(f"x_t must hold samples of shape {self.shape}, got {tuple(x_t.shape[1:])}")
         embedding = self.time(t)

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, relu
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.networks.classes import ReadsClass
+
 
 class MaskedConv2d(nn.Module):
     """A convolution that sees pixels above and to the left, and of its own pixel the earlier channels.
@@ -54,7 +57,7 @@ def _mask(inputs: int, outputs: int, kernel_size: int, groups: int, itself: bool
     return mask
 
 
-class PixelCNN(nn.Module):
+class PixelCNN(ReadsClass, nn.Module):
     """A stack of masked convolutions with residual blocks; its outputs are 0 at the start.
 
     One large kernel (mask A), blocks of 1 x 1, 3 x 3 and 1 x 1 (mask B), two layers of 1 x 1. A class adds a vector to
@@ -90,7 +93,7 @@ class PixelCNN(nn.Module):
         if depth < 0:
             raise ValueError(f"depth must not be negative, got {depth}")
         channels = shape[0]
-        self.levels = levels
+        self.levels, self.num_classes = levels, num_classes
         self.first = MaskedConv2d(channels, 2 * width, kernel_size, channels, itself=False)
         self.label = nn.Embedding(num_classes, 2 * width) if num_classes else None
         self.blocks = nn.ModuleList(_Block(width, channels) for _ in range(depth))
@@ -99,8 +102,9 @@ class PixelCNN(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Images (B, C, H, W) in [-1, 1] to logits (B, levels, C, H, W)."""
+        label = self.label_of(condition)
         features = self.first(image)
         if self.label is not None:
             features = features + self.label(label)[:, :, None, None]

@@ -1,18 +1,19 @@
 """The UNet of diffusion models: what a noisy image holds, at every scale."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.attention import PixelAttention
 from genexp.networks.blocks import Downsample, ResidualBlock, Upsample, group_norm, initialise
+from genexp.networks.classes import ReadsClass
 from genexp.networks.embeddings import TimeEmbedding
-from genexp.networks.labels import require_label
 
 
-class UNet(nn.Module):
+class UNet(ReadsClass, nn.Module):
     """Residual blocks down to the smallest resolution and up again, joined by skips, told the time and the class.
 
     Level i has `width` * `multipliers[i]` channels at `image_size` / 2^i pixels. Every level has `blocks` residual
@@ -35,6 +36,8 @@ class UNet(nn.Module):
         num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
             has an embedding of its own.
         outputs: Images in the output, side by side in its channels; 2 for a learned variance.
+        told: Builds, from the size of the embedding, a module that maps a further condition to a vector which is added
+            to the embedding of the time; by the name of the condition.
 
     Raises:
         ValueError: `image_size` is not divisible, or there are no levels or blocks.
@@ -53,6 +56,7 @@ class UNet(nn.Module):
         groups: int = 32,
         num_classes: int | None = None,
         outputs: int = 1,
+        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
     ) -> None:
         super().__init__()
         if not multipliers or blocks < 1:
@@ -70,6 +74,7 @@ class UNet(nn.Module):
 
         self.time = TimeEmbedding(width, features)
         self.label = None if num_classes is None else nn.Embedding(num_classes + 1, features)
+        self.told = nn.ModuleDict({name: build(features) for name, build in (told or {}).items()})
         self.stem = nn.Conv2d(channels, width, 3, padding=1)
         self.down = nn.ModuleList()
         skips = [width]
@@ -88,12 +93,19 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(width * multipliers[0], outputs * channels, 3, padding=1)
         self._initialise()
 
-    def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """Noisy images (B, channels, H, W), times (B,) and labels (B,) to outputs (B, outputs * channels, H, W)."""
-        require_label(label, self.num_classes)
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the conditions it reads."""
+        return (*super().reads, *self.told)
+
+    def forward(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """Noisy images (B, channels, H, W), times (B,) and a condition to outputs (B, outputs * channels, H, W)."""
+        label = self.label_of(condition)
         embedding = self.time(t)
         if self.label is not None:
             embedding = embedding + self.label(label)
+        for name, module in self.told.items():
+            embedding = embedding + module(condition[name])
         h = self.stem(x_t)
         skips = [h]
         for level in self.down:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Autoregressive, Progress
 from genexp.tensors import IndexedNoise, from_levels
 
@@ -49,7 +50,7 @@ class Ancestral:
         model: Autoregressive,
         start: Tensor,
         noise: IndexedNoise,
-        label: Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         progress: Progress | None = None,
     ) -> Tensor:
         """Images (B, C, H, W) in [-1, 1] at the model's levels; the network runs once for every value."""
@@ -58,7 +59,7 @@ class Ancestral:
         channels, height, width = model.image_shape
         for done in range(height * width * channels):
             place = (slice(None), done % channels, done // channels // width, done // channels % width)
-            logits = model.logits(image, label)[:, :, *place[1:]].double() / self.temperature
+            logits = model.logits(image, condition)[:, :, *place[1:]].double() / self.temperature
             below = logits.softmax(1).cumsum(1) < uniform[place][:, None]
             image[place] = from_levels(below.sum(1).clamp(max=model.levels - 1), model.levels)
             if progress is not None:

@@ -8,6 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Denoiser, Progress, Schedule
 from genexp.diffusion.variance import LearnedVariance
 from genexp.sampling.guidance import Guidance, Unguided
@@ -154,12 +155,12 @@ class DiffusionSampler(Generic[State]):
         model: Denoiser,
         start: Tensor,
         noise: IndexedNoise,
-        label: Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         progress: Progress | None = None,
     ) -> Tensor:
         """Images (B, *image_shape) grown from the noise `start`."""
         total = len(self.levels(model.schedule)) - 1
-        for done, snapshot in enumerate(self.walk(model, start, noise, label)):
+        for done, snapshot in enumerate(self.walk(model, start, noise, condition)):
             images = snapshot.x_t
             if progress is not None and done > 0:
                 progress(done, total)
@@ -167,7 +168,7 @@ class DiffusionSampler(Generic[State]):
 
     @torch.no_grad()
     def trajectory(
-        self, model: Denoiser, start: Tensor, noise: IndexedNoise, label: Tensor | None = None, frames: int = 8
+        self, model: Denoiser, start: Tensor, noise: IndexedNoise, condition: Condition = UNCONDITIONAL, frames: int = 8
     ) -> list[Snapshot]:
         """At most `frames` moments of `run`, evenly spaced over its steps, from the start to the final images.
 
@@ -178,14 +179,14 @@ class DiffusionSampler(Generic[State]):
             raise ValueError(f"frames must be at least 2, the start and the end, got {frames}")
         total = len(self.levels(model.schedule)) - 1
         shown = {round(i * total / (frames - 1)) for i in range(frames)}
-        return [snapshot for i, snapshot in enumerate(self.walk(model, start, noise, label)) if i in shown]
+        return [snapshot for i, snapshot in enumerate(self.walk(model, start, noise, condition)) if i in shown]
 
     def walk(
-        self, model: Denoiser, start: Tensor, noise: IndexedNoise, label: Tensor | None = None
+        self, model: Denoiser, start: Tensor, noise: IndexedNoise, condition: Condition = UNCONDITIONAL
     ) -> Iterator[Snapshot]:
         """All moments of sampling: one before every step, then the final images at time 0."""
         levels = self.levels(model.schedule)
-        denoise = Denoise(self.guidance(model), label, self.clip, len(levels) - 1, model)
+        denoise = Denoise(self.guidance(model), condition, self.clip, len(levels) - 1, model)
         x_t, state = start * math.hypot(levels[0].alpha, levels[0].sigma), None
         for t, s in pairwise(levels):
             x_s, x_0, state = self.step(denoise, x_t, t, s, noise, state)
@@ -200,12 +201,12 @@ class Denoise:
     def __init__(
         self,
         model: Denoiser,
-        label: Tensor | None,
+        condition: Condition,
         clip: bool,
         steps: int,
         bare: Denoiser | LearnedVariance | None = None,
     ) -> None:
-        self.model, self.label, self.clip, self.steps = model, label, clip, steps
+        self.model, self.condition, self.clip, self.steps = model, condition, clip, steps
         self.bare = model if bare is None else bare
 
     def level(self, time: float) -> Level:
@@ -217,7 +218,7 @@ class Denoise:
 
     def __call__(self, x_t: Tensor, level: Level) -> Tensor:
         """The clean image (B, *image_shape) that `x_t` stands for at `level`."""
-        x_0 = self.model(x_t, self._times(x_t, level), self.label)
+        x_0 = self.model(x_t, self._times(x_t, level), self.condition)
         return x_0.clamp(-1, 1) if self.clip else x_0
 
     def moments(self, x_t: Tensor, level: Level) -> tuple[Tensor, Tensor]:
@@ -225,7 +226,7 @@ class Denoise:
 
         Guidance moves the image alone: where there is any, the model is evaluated once more for its own variance.
         """
-        own, share = self.bare.moments(x_t, self._times(x_t, level), self.label)
+        own, share = self.bare.moments(x_t, self._times(x_t, level), self.condition)
         if self.model is not self.bare:
             return self(x_t, level), share
         return own.clamp(-1, 1) if self.clip else own, share

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from genexp.conditioning.base import Condition, Conditioning
+from genexp.tensors import mix_seed
+
 _GOLDEN = 0x9E3779B97F4A7C15
 _BITS = 24
 
@@ -42,19 +45,46 @@ class ClassShares:
         return {"label": labels_in_shares(indices, self.counts)}
 
 
-@dataclass(frozen=True)
-class OneClass:
-    """The same class for every sample.
+class AsInTraining:
+    """Conditions as they come together in the training data: sample i has those of one example drawn with seed i.
 
     Args:
-        label: Its number.
+        data: The data module.
+        names: The conditions.
     """
 
-    label: int
+    def __init__(self, data: Any, names: Sequence[str]) -> None:
+        self.data, self.names = data, tuple(names)
 
     def of(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        """`label` (B,)."""
-        return {"label": torch.full((len(indices),), self.label)}
+        """The conditions of the examples, a row each."""
+        size = self.data.split_size("train")
+        rows = torch.tensor([mix_seed(_GOLDEN, index) % size for index in indices], dtype=torch.int64)
+        found = self.data.examples("train", rows)
+        return {name: found[name] for name in self.names}
+
+    def __repr__(self) -> str:
+        return f"AsInTraining({', '.join(self.names)} of {self.data.digest('train')})"
+
+
+class Given:
+    """The same for every sample, and what is not given as otherwise.
+
+    Args:
+        rows: Conditions of one row.
+        others: Where the further conditions come from, if there are any.
+    """
+
+    def __init__(self, rows: Condition, others: Conditions | None = None) -> None:
+        self.rows, self.others = rows, others
+
+    def of(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """The conditions, a row for every sample."""
+        others = {} if self.others is None else self.others.of(indices)
+        return {**others, **{name: row.repeat(len(indices), *[1] * (row.ndim - 1)) for name, row in self.rows.items()}}
+
+    def __repr__(self) -> str:
+        return f"Given({ {name: row.tolist() for name, row in self.rows.items()} }, {self.others!r})"
 
 
 def labels_in_shares(indices: Sequence[int], counts: Sequence[int]) -> Tensor:
@@ -76,11 +106,15 @@ def labels_in_shares(indices: Sequence[int], counts: Sequence[int]) -> Tensor:
     return torch.tensor(classes)[torch.searchsorted(edges, torch.tensor(places), right=True)]
 
 
-def conditions_in_training(datamodule: Any, num_classes: int | None) -> Conditions | None:
-    """What a model in training is drawn under.
+def as_in_training(conditioning: Conditioning, data: Any) -> Conditions | None:
+    """What a model is drawn under where nobody says: classes in their shares, other conditions as in the data.
 
     Args:
-        datamodule: Its data.
-        num_classes: The classes of a conditional model, or None.
+        conditioning: The model's conditions.
+        data: The data module of its training images.
     """
-    return None if num_classes is None else ClassShares(tuple(datamodule.label_counts("train")))
+    if not conditioning.names:
+        return None
+    if conditioning.names == ("label",):
+        return ClassShares(tuple(data.label_counts("train")))
+    return AsInTraining(data, conditioning.names)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Batch, FittedSampler, LatentEncoder, Progress
 from genexp.sampling.latent import decoded
 from genexp.tensors import IndexedNoise, mix_seed
@@ -104,11 +105,11 @@ class LatentMixture:
         model: LatentEncoder,
         start: Tensor,
         noise: IndexedNoise,
-        label: Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         progress: Progress | None = None,
     ) -> Tensor:
         """Images (B, C, H, W) decoded from the latents `start`."""
-        return decoded(model, start, label, progress)
+        return decoded(model, start, condition, progress)
 
 
 def fit_to_training_images(sampler: object, model: object, data: Any, device: torch.device | str) -> None:

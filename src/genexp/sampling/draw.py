@@ -48,7 +48,7 @@ def draw(
     noise = IndexedNoise(seed, indices, device)
     given = {} if conditions is None else conditions.of(indices)
     given = {name: value.to(device) for name, value in given.items()}
-    image = sampler.run(model, sampler.start(model, noise), noise, given.get("label"), progress)
+    image = sampler.run(model, sampler.start(model, noise), noise, given, progress)
     return {"image": image, "index": torch.tensor(list(indices), dtype=torch.int64), **given}
 
 

@@ -1,14 +1,19 @@
 """Guidance: a denoiser around a denoiser."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition, joined
 from genexp.contracts import Denoiser
 from genexp.tensors import expand_to
+
+_LEFT_OUT = {"label": "model.label_dropout"}
+"""The key that says how often a condition is left out, where it is not among `model.conditions`."""
 
 
 class Guidance(Protocol):
@@ -18,11 +23,11 @@ class Guidance(Protocol):
 
 
 class Guided:
-    """What every denoiser around another has of it: shape, classes and times."""
+    """What every denoiser around another has of it: shape, conditions and times."""
 
     def __init__(self, model: Denoiser) -> None:
         self.model = model
-        self.image_shape, self.num_classes, self.schedule = model.image_shape, model.num_classes, model.schedule
+        self.image_shape, self.conditioning, self.schedule = model.image_shape, model.conditioning, model.schedule
 
 
 @dataclass(frozen=True)
@@ -38,49 +43,60 @@ class ClassifierFree:
     """A conditional denoiser moved away from its own unconditional mean: D = u + scale (c - u).
 
     Scale 1 is the conditional denoiser and scale 0 the unconditional one, exactly and at the cost of one evaluation;
-    every other scale evaluates both in one call of twice the batch. The paper's weight is w = scale - 1.
+    every other scale evaluates both in one call of twice the batch. The paper's weight is w = scale - 1. Both are told
+    the conditions that are not guided.
 
     Reference: Ho and Salimans, "Classifier-Free Diffusion Guidance" (2022), equation 6.
 
     Args:
-        scale: Strength of the guidance; above 1 it trades variety for agreement with the label.
+        scale: Strength of the guidance; above 1 it trades variety for agreement with the condition.
+        over: Names of the conditions that are guided; None for all that training leaves out at times.
     """
 
     scale: float = 1.5
+    over: Sequence[str] | None = None
 
     def __call__(self, model: Denoiser) -> Denoiser:
         """The guided denoiser.
 
         Raises:
-            ValueError: `model` has no classes.
+            ValueError: `model` has no conditions, or was not trained without those that are to be guided.
         """
-        if model.num_classes is None:
+        if not model.conditioning.names:
             raise ValueError(
                 f"guidance must be none for a model without classes, got {self}: "
                 "model.num_classes=${data.num_classes} gives it classes"
             )
-        return _ClassifierFree(model, self.scale)
+        guided = model.conditioning.optional if self.over is None else tuple(self.over)
+        never = [name for name in guided or model.conditioning.names if name not in model.conditioning.optional]
+        if never:
+            raise ValueError(
+                f"guidance must be over conditions that training leaves out of some samples, got {never[0]}: "
+                f"{_LEFT_OUT.get(never[0], f'model.conditions.{never[0]}.left_out')} must be above 0 in training"
+            )
+        return _ClassifierFree(model, self.scale, guided)
 
 
 class _ClassifierFree(Guided):
-    def __init__(self, model: Denoiser, scale: float) -> None:
+    def __init__(self, model: Denoiser, scale: float, over: Sequence[str]) -> None:
         super().__init__(model)
-        self.scale = scale
+        self.scale, self.over = scale, over
 
-    def __call__(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """Guided clean images (B, *image_shape) from noisy ones, times (B,) and classes (B,).
+    def __call__(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """Guided clean images (B, *image_shape) from noisy ones, times (B,) and a condition.
 
         Raises:
-            ValueError: `label` is None at a scale other than 0.
+            ValueError: what is guided is not told, at a scale other than 0.
         """
         if self.scale == 0:
-            return self.model(x_t, t)
-        if label is None:
-            raise ValueError(f"label must be given for classifier-free guidance of scale {self.scale}, got None")
+            return self.model(x_t, t, {name: rows for name, rows in condition.items() if name not in self.over})
+        missing = [name for name in self.over if name not in condition]
+        if missing:
+            raise ValueError(f"{missing[0]} must be given for classifier-free guidance of scale {self.scale}, got none")
         if self.scale == 1:
-            return self.model(x_t, t, label)
-        null = torch.full_like(label, self.num_classes)
-        both = self.model(torch.cat([x_t, x_t]), torch.cat([t, t]), torch.cat([label, null]))
+            return self.model(x_t, t, condition)
+        told = joined(condition, self.conditioning.without(condition, self.over))
+        both = self.model(torch.cat([x_t, x_t]), torch.cat([t, t]), told)
         conditional, unconditional = both.chunk(2)
         return unconditional + self.scale * (conditional - unconditional)
 
@@ -89,7 +105,7 @@ class _ClassifierFree(Guided):
 class Autoguidance:
     """A denoiser moved away from a worse one of the same images: D = g + scale (m - g).
 
-    The guide is smaller or trained for less long, so that it errs alike and more; it sees the same label. Scale 1 is
+    The guide is smaller or trained for less long, so that it errs alike and more; it is told the same. Scale 1 is
     the model itself, exactly and without evaluating the guide.
 
     Reference: Karras et al., "Guiding a Diffusion Model with a Bad Version of Itself" (2024), equation 5.
@@ -106,18 +122,14 @@ class Autoguidance:
         """The guided denoiser.
 
         Raises:
-            ValueError: shape, classes or noise levels of the guide are others.
+            ValueError: shape, conditions or noise levels of the guide are others.
         """
-        if self.guide.image_shape != model.image_shape or self.guide.num_classes != model.num_classes:
-            ours, theirs = ((each.image_shape, each.num_classes) for each in (model, self.guide))
-            raise ValueError(f"guide must have shape and classes of the model, {_told(*ours)}, got {_told(*theirs)}")
+        if self.guide.image_shape != model.image_shape or self.guide.conditioning != model.conditioning:
+            ours, theirs = (f"{each.image_shape} and {each.conditioning}" for each in (model, self.guide))
+            raise ValueError(f"guide must have shape and conditions of the model, {ours}, got {theirs}")
         if not _same_levels(model, self.guide):
             raise ValueError("guide must have the noise levels of the model's schedule, got others")
         return _Autoguided(model, self.guide, self.scale)
-
-
-def _told(shape: tuple[int, ...], classes: int | None) -> str:
-    return f"{shape} and {classes or 'no'} classes"
 
 
 def _same_levels(one: Denoiser, other: Denoiser) -> bool:
@@ -134,12 +146,12 @@ class _Autoguided(Guided):
         super().__init__(model)
         self.guide, self.scale = guide, scale
 
-    def __call__(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """Guided clean images (B, *image_shape) from noisy ones, times (B,) and classes (B,) or None."""
-        better = self.model(x_t, t, label)
+    def __call__(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """Guided clean images (B, *image_shape) from noisy ones, times (B,) and a condition."""
+        better = self.model(x_t, t, condition)
         if self.scale == 1:
             return better
-        worse = self.guide(x_t, t, label)
+        worse = self.guide(x_t, t, condition)
         return worse + self.scale * (better - worse)
 
 
@@ -179,13 +191,13 @@ class _Interval(Guided):
         super().__init__(model)
         self.guided, self.low, self.high = guided, low, high
 
-    def __call__(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """Clean images (B, *image_shape) from noisy ones, times (B,) and classes (B,) or None."""
+    def __call__(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """Clean images (B, *image_shape) from noisy ones, times (B,) and a condition."""
         alpha, sigma = self.schedule(t)
         inside = (sigma > self.low * alpha) & (sigma <= self.high * alpha if math.isfinite(self.high) else sigma > 0)
         if not bool(inside.any()):
-            return self.model(x_t, t, label)
-        guided = self.guided(x_t, t, label)
+            return self.model(x_t, t, condition)
+        guided = self.guided(x_t, t, condition)
         if bool(inside.all()):
             return guided
-        return torch.where(expand_to(inside, x_t), guided, self.model(x_t, t, label))
+        return torch.where(expand_to(inside, x_t), guided, self.model(x_t, t, condition))

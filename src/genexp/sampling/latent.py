@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import LatentDecoder, Progress
 from genexp.tensors import IndexedNoise
 
@@ -53,17 +54,17 @@ class Latent:
         model: LatentDecoder,
         start: Tensor,
         noise: IndexedNoise,
-        label: Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         progress: Progress | None = None,
     ) -> Tensor:
         """Images (B, C, H, W) decoded from the latents `start`."""
         latent = start if self.truncation is None else truncate(start, self.truncation)
-        return decoded(model, latent, label, progress)
+        return decoded(model, latent, condition, progress)
 
 
-def decoded(model: LatentDecoder, latent: Tensor, label: Tensor | None, progress: Progress | None) -> Tensor:
+def decoded(model: LatentDecoder, latent: Tensor, condition: Condition, progress: Progress | None) -> Tensor:
     """Images (B, C, H, W) of latents (B, *latent_shape), the only step that there is."""
-    images = model.decode(latent, label)
+    images = model.decode(latent, condition)
     if progress is not None:
         progress(1, 1)
     return images

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Batch, ImageMap, Progress, Stylizer
 from genexp.tensors import IndexedNoise
 
@@ -47,7 +48,7 @@ class Mapping:
         model: ImageMap,
         start: Batch,
         noise: IndexedNoise,
-        label: Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         progress: Progress | None = None,
     ) -> Tensor:
         """Images (B, C, H, W) in [-1, 1] rendered from the batch `start`.

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import LatentDecoder, Progress
 from genexp.sampling.latent import Latent, truncate
 from genexp.tensors import IndexedNoise
@@ -63,7 +64,7 @@ class LatentByStatistics(Latent):
         model: LatentDecoder,
         start: Tensor,
         noise: IndexedNoise,
-        label: Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         progress: Progress | None = None,
     ) -> Tensor:
         """Images (B, C, H, W) decoded from the latents `start`.
@@ -77,13 +78,13 @@ class LatentByStatistics(Latent):
             if len(start) < 2:
                 raise ValueError(f"statistics of the batch need at least 2 images a batch, got {len(start)}")
             with _by_batch(layers):
-                return super().run(model, start, noise, label, progress)
+                return super().run(model, start, noise, condition, progress)
         with _kept(layers):
-            self._recompute(model, layers, start, label is not None)
-            return super().run(model, start, noise, label, progress)
+            self._recompute(model, layers, start, condition)
+            return super().run(model, start, noise, condition, progress)
 
-    def _recompute(self, model: LatentDecoder, layers: list[nn.Module], like: Tensor, labelled: bool) -> None:
-        """Let the running averages of `layers` be plain means over fresh latents; classes in equal shares."""
+    def _recompute(self, model: LatentDecoder, layers: list[nn.Module], like: Tensor, condition: Condition) -> None:
+        """Let the running averages of `layers` be plain means over fresh latents, and classes in equal shares."""
         for layer in layers:
             layer.reset_running_stats()
             layer.momentum = None  # a plain mean over passes
@@ -92,9 +93,12 @@ class LatentByStatistics(Latent):
         latents = torch.randn(self.images, *model.latent_shape, generator=generator).to(like)
         if self.truncation is not None:
             latents = truncate(latents, self.truncation)
-        labels = torch.arange(self.images, device=like.device) % model.num_classes if labelled else None
-        for index in torch.arange(self.images, device=like.device).chunk(-(-self.images // _PASS)):
-            model.decode(latents[index], labels[index] if labelled else None)
+        number = torch.arange(self.images, device=like.device)
+        told = {name: rows[number % len(rows)] for name, rows in condition.items()}
+        if "label" in told:
+            told["label"] = number % model.conditioning.num_classes
+        for index in number.chunk(-(-self.images // _PASS)):
+            model.decode(latents[index], {name: rows[index] for name, rows in told.items()})
         for layer in layers:
             layer.training = False
 

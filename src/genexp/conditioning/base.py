@@ -1,0 +1,176 @@
+"""What a model is told beside its images: named conditions, any of which can be left out of single samples."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from genexp.conditioning.kinds import Classes
+
+Condition = Mapping[str, Tensor]
+"""Named tensors with a row for every sample of a batch: `label` (B,), `caption` (B, L), ..."""
+
+UNCONDITIONAL: Condition = MappingProxyType({})
+"""Nothing is told."""
+
+_TAKEN = ("image", "index", "group", "noise", "time", "latent", "mix", "content", "style")
+
+
+class ConditionKind(Protocol):
+    """What one of a model's conditions looks like, and what stands for its absence."""
+
+    @property
+    def left_out(self) -> float: ...
+
+    def require(self, rows: Tensor) -> None:
+        """Raise ValueError unless `rows` (B, ...) have the form of this condition."""
+        ...
+
+    def nothing(self, num: int, device: torch.device | str) -> Tensor:
+        """Rows (num, ...) that stand for samples which the condition is left out of."""
+        ...
+
+    def read(self, typed: object) -> Tensor:
+        """One row (1, ...) from what a person wrote; ValueError where that is none."""
+        ...
+
+
+class Conditioning:
+    """The conditions of a model by name.
+
+    Args:
+        kinds: What each looks like; none for an unconditional model.
+
+    Raises:
+        ValueError: a name is that of something else in a batch.
+    """
+
+    def __init__(self, kinds: Mapping[str, ConditionKind] | None = None) -> None:
+        self.kinds = dict(kinds or {})
+        taken = [name for name in self.kinds if name in _TAKEN]
+        if taken:
+            raise ValueError(f"conditions must have names other than {', '.join(_TAKEN)}, got {taken[0]}")
+
+    @classmethod
+    def of(
+        cls, num_classes: int | None, further: Mapping[str, ConditionKind] | None = None, left_out: float = 0.0
+    ) -> "Conditioning":
+        """Classes as `label`, unless there are none, and further conditions; `left_out` is that of the classes."""
+        label = {} if num_classes is None else {"label": Classes(num_classes, left_out)}
+        return cls({**label, **(further or {})})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the conditions."""
+        return tuple(self.kinds)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Names of those that training leaves out of some samples, so that the model knows what it is without them."""
+        return tuple(name for name, kind in self.kinds.items() if kind.left_out > 0)
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes, None where `label` is no condition."""
+        label = self.kinds.get("label")
+        return label.num_classes if isinstance(label, Classes) else None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Conditioning) and self.kinds == other.kinds
+
+    def __hash__(self) -> int:
+        return hash(self.names)
+
+    def __str__(self) -> str:
+        told = {name: f"{kind.num_classes} classes" for name, kind in self.kinds.items() if isinstance(kind, Classes)}
+        return ", ".join(told.get(name, name) for name in self.kinds) or "no conditions"
+
+    def told(self, batch: Mapping[str, Tensor]) -> Condition:
+        """What a batch says of its samples.
+
+        Raises:
+            ValueError: it lacks a condition, or has one of another form.
+        """
+        for name, kind in self.kinds.items():
+            if name not in batch:
+                raise ValueError(f"batch must have {name} for a model of {self}, got {sorted(batch)}")
+            _at(name, kind.require, batch[name])
+        return {name: batch[name] for name in self.kinds}
+
+    def sparing(self, condition: Condition) -> Condition:
+        """A condition with each part left out of its share of samples, independently; for training."""
+        spared = {}
+        for name, rows in condition.items():
+            kind = self.kinds[name]
+            dropped = torch.rand(len(rows), device=rows.device) < kind.left_out
+            spared[name] = torch.where(
+                dropped.view(-1, *[1] * (rows.ndim - 1)), kind.nothing(len(rows), rows.device), rows
+            )
+        return spared
+
+    def without(self, condition: Condition, names: Sequence[str]) -> Condition:
+        """A condition with the parts `names` left out of all samples."""
+        return {
+            name: self.kinds[name].nothing(len(rows), rows.device) if name in names else rows
+            for name, rows in condition.items()
+        }
+
+    def whole(self, condition: Condition, num: int, device: torch.device | str) -> Condition:
+        """A condition of `num` samples in which what is not told stands there as left out, in the order of `names`.
+
+        Raises:
+            ValueError: something else is told.
+        """
+        unknown = [name for name in condition if name not in self.kinds]
+        if unknown:
+            raise ValueError(f"{unknown[0]} must not be told to a model of {self}")
+        return {
+            name: condition[name] if name in condition else kind.nothing(num, device)
+            for name, kind in self.kinds.items()
+        }
+
+    def read(self, typed: Mapping[str, object]) -> Condition:
+        """One row of every condition that a person gave.
+
+        Raises:
+            ValueError: the model has no such condition, or the text says none.
+        """
+        unknown = [name for name in typed if name not in self.kinds]
+        if unknown:
+            raise ValueError(f"{unknown[0]} must be null for a model of {self}, got {typed[unknown[0]]}")
+        return {name: _at(name, self.kinds[name].read, given) for name, given in typed.items()}
+
+    def require_read_by(self, network: object, role: str) -> None:
+        """Check that a network reads these conditions and no others, where it says which it reads.
+
+        Raises:
+            ValueError: it reads others.
+        """
+        if isinstance(network, ReadsConditions) and set(network.reads) != set(self.names):
+            reads = ", ".join(network.reads) or "nothing"
+            raise ValueError(
+                f"{role} must read the conditions of the model, {', '.join(self.names) or 'none'}, got one that reads "
+                f"{reads}"
+            )
+
+
+@runtime_checkable
+class ReadsConditions(Protocol):
+    """A network that says which conditions it reads, so that a model with others is refused before it is trained."""
+
+    @property
+    def reads(self) -> tuple[str, ...]: ...
+
+
+def joined(*conditions: Condition) -> Condition:
+    """Conditions of the same names one after the other along the batch."""
+    return {name: torch.cat([each[name] for each in conditions]) for name in conditions[0]}
+
+
+def _at(name: str, act: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return act(value)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from error

@@ -1,0 +1,138 @@
+"""The forms that conditions come in: classes, words, real numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Classes:
+    """A class (B,) int64 in [0, num_classes); the number after the last stands for none.
+
+    Args:
+        num_classes: How many there are.
+        left_out: Share of training samples that are not told theirs, in [0, 1).
+
+    Raises:
+        ValueError: `num_classes` or `left_out` is out of range.
+    """
+
+    num_classes: int
+    left_out: float = field(default=0.0, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1 or null, got {self.num_classes}")
+        _require_share(self.left_out)
+
+    def require(self, rows: Tensor) -> None:
+        """Raise ValueError unless `rows` are integers (B,)."""
+        _require_form(rows, (), integers=True)
+
+    def nothing(self, num: int, device: torch.device | str) -> Tensor:
+        """The class after the last, (num,)."""
+        return torch.full((num,), self.num_classes, device=device)
+
+    def read(self, typed: object) -> Tensor:
+        """A class by its number."""
+        if isinstance(typed, bool) or not isinstance(typed, int) or not 0 <= typed < self.num_classes:
+            raise ValueError(f"must lie in [0, {self.num_classes}), got {typed}")
+        return torch.tensor([typed])
+
+
+@dataclass(frozen=True)
+class Words:
+    """A text (B, length) int64 of the words of a short list, numbered from 1 in its order and filled up with 0.
+
+    A text without words stands for none.
+
+    Args:
+        words: The list, in lower case.
+        length: Words of the longest text.
+        left_out: Share of training samples that are not told theirs, in [0, 1).
+
+    Raises:
+        ValueError: `words` is empty or has one twice; `length` or `left_out` is out of range.
+    """
+
+    words: Sequence[str]
+    length: int
+    left_out: float = field(default=0.0, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", tuple(self.words))
+        if not self.words or len(set(self.words)) < len(self.words):
+            raise ValueError(f"words must be a list of different words, got {list(self.words)}")
+        if self.length < 1:
+            raise ValueError(f"length must be at least 1 word, got {self.length}")
+        _require_share(self.left_out)
+
+    def require(self, rows: Tensor) -> None:
+        """Raise ValueError unless `rows` are integers (B, length)."""
+        _require_form(rows, (self.length,), integers=True)
+
+    def nothing(self, num: int, device: torch.device | str) -> Tensor:
+        """Texts without words (num, length)."""
+        return torch.zeros(num, self.length, dtype=torch.int64, device=device)
+
+    def read(self, typed: object) -> Tensor:
+        """The numbers (1, length) of a text's words."""
+        found = str(typed).lower().split()
+        unknown = [word for word in found if word not in self.words]
+        if unknown:
+            raise ValueError(f"must consist of the words {', '.join(self.words)}, got {unknown[0]!r}")
+        if len(found) > self.length:
+            raise ValueError(f"must have at most {self.length} words, got {len(found)}")
+        numbers = [self.words.index(word) + 1 for word in found]
+        return torch.tensor([[*numbers, *[0] * (self.length - len(numbers))]])
+
+
+@dataclass(frozen=True)
+class Values:
+    """Real numbers of any shape, such as a small picture; zeros stand for none.
+
+    Args:
+        shape: Shape of one row.
+        left_out: Share of training samples that are not told theirs, in [0, 1).
+
+    Raises:
+        ValueError: `shape` or `left_out` is out of range.
+    """
+
+    shape: Sequence[int]
+    left_out: float = field(default=0.0, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(self.shape))
+        if any(size < 1 for size in self.shape):
+            raise ValueError(f"shape must hold sizes of at least 1, got {list(self.shape)}")
+        _require_share(self.left_out)
+
+    def require(self, rows: Tensor) -> None:
+        """Raise ValueError unless `rows` are real numbers (B, *shape)."""
+        _require_form(rows, tuple(self.shape), integers=False)
+
+    def nothing(self, num: int, device: torch.device | str) -> Tensor:
+        """Zeros (num, *shape)."""
+        return torch.zeros(num, *self.shape, device=device)
+
+    def read(self, typed: object) -> Tensor:
+        """A number, or a list of as many as there are values, row by row."""
+        numbers = list(typed) if isinstance(typed, Sequence) and not isinstance(typed, str) else [typed]
+        if len(numbers) != prod(self.shape) or not all(isinstance(each, int | float) for each in numbers):
+            raise ValueError(f"must be {prod(self.shape)} numbers, got {typed}")
+        return torch.tensor(numbers, dtype=torch.float32).view(1, *self.shape)
+
+
+def _require_share(left_out: float) -> None:
+    if not 0 <= left_out < 1:
+        raise ValueError(f"left_out must lie in [0, 1), got {left_out}")
+
+
+def _require_form(rows: Tensor, shape: tuple[int, ...], integers: bool) -> None:
+    if tuple(rows.shape[1:]) != shape or rows.is_floating_point() == integers:
+        what = "integers" if integers else "real numbers"
+        raise ValueError(f"must be {what} of shape {list(shape)} a sample, got {rows.dtype} {list(rows.shape[1:])}")
