@@ -1,5 +1,6 @@
 """genexp sample: pictures from a trained run."""
 
+import hashlib
 import json
 import re
 import sys
@@ -64,6 +65,7 @@ def sample(config: DictConfig) -> None:
 
 
 _RECORD = "sample.json"
+_LONGEST = 30
 _PARTS = ("grid.png", "interpolation.png", "denoising.png", "images", "videos", "points.csv")
 """What a drawing can consist of."""
 
@@ -80,8 +82,14 @@ def _conditions(config: DictConfig) -> dict[str, Any]:
 
 def _how(node: DictConfig, config: DictConfig, told: dict[str, Any]) -> list[str]:
     """What makes these images others than those that were drawn before, for the name of their folder."""
-    under = [name + re.sub(r"[^\w.-]+", "_", str(value))[:40] for name, value in sorted(told.items())]
-    return [f"seed{config.seed}", sampler_label(node), *under]
+    return [f"seed{config.seed}", sampler_label(node), *(_under(*each) for each in sorted(told.items()))]
+
+
+def _under(name: str, value: object) -> str:
+    """A condition as a part of a folder's name; a long one by its beginning and a digest."""
+    words = re.sub(r"[^\w.-]+", "_", str(value))
+    short = len(words) <= _LONGEST
+    return name + (words if short else f"{words[:_LONGEST]}-{hashlib.sha256(str(value).encode()).hexdigest()[:8]}")
 
 
 def _write(drawing: Any, images: Any, config: DictConfig, folder: Path) -> list[str]:

@@ -58,7 +58,7 @@ _OF_PARTS = PLACES | frozenset(
             "split",
             "statistics",
         ),
-        *("strategy", "style_layers", "variance"),
+        *("strategy", "style_layers", "variance", "words"),
     ]
 )
 """Last words of keys with a dot that every shipped constructor with such an argument declares as text."""
