@@ -294,12 +294,12 @@ class Stepping(Latent):
         super().__init__()
         self.at, self.steps = at, 0
 
-    def run(self, model, start, noise, label=None, progress=None):
+    def run(self, model, start, noise, condition=UNCONDITIONAL, progress=None):
         for done in range(1, 11):
             self.steps += 1
             self.at(self.steps)
             progress(done, 10)
-        return model.decode(start, label)
+        return model.decode(start, condition)
 
 
 def test_a_run_that_is_asked_to_end_ends_within_a_step_of_its_evaluation():

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
+from genexp.conditioning.base import UNCONDITIONAL
 from genexp.contracts import Density
 from genexp.diffusion.bound import VariationalBound
 from genexp.diffusion.continuous import LinearContinuous, RectifiedFlow
@@ -101,7 +102,7 @@ class ExactSteps(nn.Module):
         super().__init__()
         self.schedule, self.bound = schedule, VariationalBound(schedule, "learned_range", None)
 
-    def forward(self, x_t, told, label=None):
+    def forward(self, x_t, told, condition=UNCONDITIONAL):
         step = self.bound.at(told, x_t)
         total = step.sigma**2 + step.alpha**2 * SPREAD**2
         clean = MEAN + step.alpha * SPREAD**2 / total * (x_t - step.alpha * MEAN)
@@ -112,7 +113,7 @@ class ExactSteps(nn.Module):
 
 
 class Half(ExactSteps):
-    def forward(self, x_t, told, label=None):
+    def forward(self, x_t, told, condition=UNCONDITIONAL):
         return super().forward(x_t, told).chunk(2, 1)[0]
 
 
@@ -141,7 +142,7 @@ def test_the_bound_of_a_gaussian_is_exact_with_its_own_variances_and_never_below
 def pixel_model(schedule, levels=9, **options):
     torch.manual_seed(0)
     network = nn.Conv2d(1, 1, 3, padding=1)
-    call = lambda x_t, told, label: network(x_t)  # noqa: E731
+    call = lambda x_t, told, condition: network(x_t)  # noqa: E731
     model = NetworkDenoiser(call, schedule, Epsilon(), UniformEpsilon(), (1, 3, 3), levels=levels, **options)
     model.bound = VariationalBound(schedule, model.variance, levels, grid=30)
     return model
@@ -175,14 +176,14 @@ class Two(nn.Module):
         super().__init__()
         self.mean, self.share = (nn.Parameter(torch.tensor(0.2, dtype=torch.float64)) for _ in range(2))
 
-    def forward(self, x_t, told, label=None):
+    def forward(self, x_t, told, condition=UNCONDITIONAL):
         return torch.cat([self.mean * x_t, self.share * torch.ones_like(x_t)], 1)
 
 
 def gradients(objective, variance="learned_range"):
     network, schedule = Two(), Linear(100)
     if variance != "learned_range":
-        call = lambda x_t, told, label: network(x_t, told).chunk(2, 1)[0]  # noqa: E731
+        call = lambda x_t, told, condition: network(x_t, told).chunk(2, 1)[0]  # noqa: E731
     shape, known = (1, 2, 2), {"variance": variance, "objective": objective}
     model = NetworkDenoiser(
         network if variance == "learned_range" else call, schedule, Epsilon(), UniformEpsilon(), shape, **known

@@ -45,9 +45,7 @@ def usage(path: Path) -> str:
     if "model" in {name for name, _, _ in _entries(defaults)}:
         folders = sorted(each for each in (path.parent / "model").rglob("*") if list(each.glob("*.yaml")))
         names = [str(each.relative_to(path.parent)) for each in folders]
-        parts.append(
-            "\n".join(["parts of a model", *(f"  {name:<32}{', '.join(own_choices(name))}" for name in names)])
-        )
+        parts.append("\n".join(["parts of a model", *(line for name in names for line in _part(name))]))
         parts.append("Values of groups are values, too: training.max_images=30_000, model.network.width=64.")
     parts.append("--cfg job prints the whole configuration, --hydra-help what Hydra itself takes.")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -70,6 +68,12 @@ def _described(key: str, value: str, text: str) -> list[str]:
 def _group(key: str, value: str, text: str) -> list[str]:
     choices = textwrap.wrap(", ".join(own_choices(key) if key == "model" else options(key)), _WIDTH - _INDENT)
     return [*_described(key, value, text), *(" " * _INDENT + line for line in choices)]
+
+
+def _part(name: str) -> list[str]:
+    indent = 34
+    lines = textwrap.wrap(", ".join(own_choices(name)), _WIDTH - indent) or [""]
+    return [f"  {name:<{indent - 2}}{lines[0]}", *(" " * indent + line for line in lines[1:])]
 
 
 def own_choices(group: str) -> list[str]:

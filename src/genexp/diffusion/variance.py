@@ -4,6 +4,8 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 
 from torch import Tensor, nn
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition
+
 Variance = Literal["fixed_small", "fixed_large", "learned_range"]
 """That of x_s given x_t and the image, that of x_t given x_s, or one between the two, as the network learns."""
 
@@ -16,7 +18,7 @@ class LearnedVariance(Protocol):
 
     variance: str
 
-    def moments(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def moments(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> tuple[Tensor, Tensor | None]:
         """The posterior mean, and where a step's log-variance lies, from 0 for that given the image to 1."""
         ...
 
