@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from genexp.conditioning.base import UNCONDITIONAL, Conditioning
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.objective import Bound, WeightedError
 from genexp.diffusion.prediction import Epsilon
@@ -16,21 +17,21 @@ from genexp.tensors import IndexedNoise
 def model(share, variance="learned_range", num_classes=None):
     """A denoiser whose network says half of x_t is noise, more for higher labels, and gives the share."""
 
-    def network(x_t, told, label=None):
-        network.calls += 1
+    def network(x_t, told, condition):
+        network.calls, label = network.calls + 1, condition.get("label")
         output = 0.5 * x_t if label is None else (0.3 + 0.1 * label.view(-1, 1)) * x_t
         given = share if label is None else torch.where(label == 2, 1.0, share).view(-1, 1)
         return torch.cat([output, (2 * given - 1) * torch.ones_like(x_t)], 1) if variance == "learned_range" else output
 
     network.calls = 0
     objective = Bound() if variance == "learned_range" else WeightedError()
-    parts = (network, Cosine(100), Epsilon(), UniformEpsilon(), (2,), num_classes)
+    parts = (network, Cosine(100), Epsilon(), UniformEpsilon(), (2,), Conditioning.of(num_classes, left_out=0.1))
     return NetworkDenoiser(*parts, variance=variance, objective=objective)
 
 
-def drawn(denoiser, variance, label=None, **options):
+def drawn(denoiser, variance, condition=UNCONDITIONAL, **options):
     sampler, noise = DDPM(variance=variance, **options), IndexedNoise(0, range(4))
-    return sampler.run(denoiser, sampler.start(denoiser, noise), noise, label)
+    return sampler.run(denoiser, sampler.start(denoiser, noise), noise, condition)
 
 
 @pytest.mark.parametrize("steps", [None, 30, 7])
@@ -42,14 +43,14 @@ def test_at_its_ends_a_learned_variance_is_a_fixed_one_of_the_steps_that_are_tak
 
 
 def test_guidance_moves_the_image_and_leaves_the_variance_that_of_the_label():
-    label, guided = torch.tensor([0, 1, 1, 0]), ClassifierFree(3.0)
-    expected = drawn(model(0.0, "fixed_small", 2), "fixed_small", label, steps=9, guidance=guided)
+    condition, guided = {"label": torch.tensor([0, 1, 1, 0])}, ClassifierFree(3.0)
+    expected = drawn(model(0.0, "fixed_small", 2), "fixed_small", condition, steps=9, guidance=guided)
     learned = model(0.0, num_classes=2)
-    found = drawn(learned, "learned_range", label, steps=9, guidance=guided)
+    found = drawn(learned, "learned_range", condition, steps=9, guidance=guided)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert learned.network.calls == 18
     alone = model(0.0, num_classes=2)
-    drawn(alone, "learned_range", label, steps=9)
+    drawn(alone, "learned_range", condition, steps=9)
     assert alone.network.calls == 9
 
 

@@ -121,7 +121,7 @@ class NetworkDenoiser:
         return {**batch, "image": image, "noise_seed": noise.normal(1).float().view(torch.int32).flatten()}
 
     def log_prob(self, batch: Batch) -> Tensor:
-        """A lower bound (B,) in nats of log p of an observed batch under its conditions; T evaluations of the network."""
+        """A lower bound (B,) in nats of log p of an observed batch, as conditioned; T evaluations of the network."""
         return -self.bound_terms(batch).sum(1)
 
     def bound_terms(self, batch: Batch) -> Tensor:
