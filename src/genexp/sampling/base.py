@@ -113,8 +113,7 @@ class DiffusionSampler(Generic[State]):
         times = time_grid(self.steps, schedule, self.spacing)
         alpha, sigma = schedule(as_times(times, schedule), torch.float64)
         levels = [Level(*point) for point in zip(times, alpha.tolist(), sigma.tolist(), strict=True)]
-        first = levels[0]
-        signal = first.alpha / math.hypot(first.alpha, first.sigma)
+        signal = (first := levels[0]).alpha / math.hypot(first.alpha, first.sigma)
         if signal > MOST_SIGNAL and first.time < schedule.last:
             raise ValueError(
                 f"steps and spacing must begin where at most {MOST_SIGNAL:g} of a noisy image is signal, "

@@ -6,13 +6,16 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Denoiser
 from genexp.sampling.base import Denoise, DiffusionSampler, noise_in
 from genexp.tensors import BatchNoise
 
 
 @torch.no_grad()
-def inverted(sampler: DiffusionSampler, model: Denoiser, images: Tensor, label: Tensor | None = None) -> Tensor:
+def inverted(
+    sampler: DiffusionSampler, model: Denoiser, images: Tensor, condition: Condition = UNCONDITIONAL
+) -> Tensor:
     """The starting noise from which a sampler without fresh noise draws `images`, by its own steps from data to noise.
 
     Without fresh noise drawing follows the flow of an ordinary differential equation, which goes either way; a step
@@ -26,7 +29,7 @@ def inverted(sampler: DiffusionSampler, model: Denoiser, images: Tensor, label: 
         sampler: A diffusion sampler without fresh noise; its grid, clipping and guidance hold here too.
         model: What it draws from.
         images: Clean images (B, *image_shape).
-        label: Classes (B,), or None for the unconditional model.
+        condition: What the images are known to be.
 
     Returns:
         Noise (B, *image_shape), near standard normal where the images are likely ones.
@@ -41,7 +44,7 @@ def inverted(sampler: DiffusionSampler, model: Denoiser, images: Tensor, label: 
     if tuple(images.shape[1:]) != tuple(model.image_shape):
         raise ValueError(f"images must have the shape {tuple(model.image_shape)}, got {tuple(images.shape[1:])}")
     rising = sampler.levels(model.schedule)[-2::-1]
-    denoise = Denoise(sampler.guidance(model), label, sampler.clip, len(rising))
+    denoise = Denoise(sampler.guidance(model), condition, sampler.clip, len(rising))
     first, state = denoise.level(model.schedule.first), None
     if math.isclose(first.time, rising[0].time):
         rising = rising[1:]
