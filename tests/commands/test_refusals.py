@@ -65,6 +65,15 @@ def test_an_experiment_beside_a_choice_that_it_cannot_have(overrides):
     assert problems_of("train", list(overrides)) == [f"experiment: {OF_ANOTHER[overrides]}; leave one of them out"]
 
 
+def test_another_guidance_than_that_of_an_experiment_takes_its_scale_or_says_what_to_type():
+    (line,) = problems_of("train", ["experiment=cfg/digits", "sampler/guidance=none"])
+    told = "sampler.guidance: none has no scale, which experiment=cfg/digits sets: type ~sampler.guidance.scale too"
+    assert line == told
+    for further in (["none", "~sampler.guidance.scale"], ["interval"], ["interval", "sampler.guidance.high=null"]):
+        typed = [f"sampler/guidance={further[0]}", *further[1:]]
+        assert problems_of("train", ["experiment=cfg/digits", *typed]) == []
+
+
 def test_train_itself_says_it_in_one_line(monkeypatch, capsys, tmp_path):
     overrides = ["model=vae", "experiment=cfg/digits"]
     monkeypatch.chdir(tmp_path)

@@ -13,9 +13,10 @@ from genexp.diffusion.prediction import Epsilon
 from genexp.diffusion.schedules import Cosine, Linear
 from genexp.diffusion.weighting import UniformEpsilon
 from genexp.networks.unet import UNet
-from genexp.sampling.base import DiffusionSampler, Level, posterior_variance, step_variance
+from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.ddpm import DDPM
+from genexp.sampling.levels import Level, posterior_variance, step_variance
 from genexp.tensors import IndexedNoise, expand_to
 
 

@@ -10,6 +10,9 @@ from exact_denoisers import Mixture, shipped, shipped_samplers
 from genexp.conditioning.base import UNCONDITIONAL
 from genexp.diffusion.continuous import RectifiedFlow
 from genexp.diffusion.schedules import Cosine, Linear
+from genexp.evaluation.protocol import describe
+from genexp.sampling.ddim import DDIM
+from genexp.sampling.heun import Heun
 from genexp.tensors import BatchNoise, IndexedNoise
 
 NAMES = sorted(shipped_samplers())
@@ -137,3 +140,14 @@ def test_pure_noise_is_begun_with_or_refused(name):
         x = drawn(sampler, model)
         assert bool(torch.isfinite(x).all())
         assert float(x.mean()) == pytest.approx(0, abs=0.04)
+
+
+def test_protocols_tell_what_is_not_the_default_and_samplers_of_before_as_before():
+    told = "clip=True, eta={}, guidance=Unguided(), spacing='trailing', steps=25"
+    assert describe(DDIM(25)) == f"DDIM({told.format('0.0')})"
+    assert describe(DDIM(25, 1.0, variance="sigma_hat")) == f"DDIM({told.format('1.0')}, variance='sigma_hat')"
+    heun = "clip=True, evaluations_per_step=2, guidance=Unguided(), spacing='linspace', steps=13"
+    assert describe(Heun()) == f"Heun(along='flow', {heun})"
+    assert "churn=3.0, churn_from=0.0, churn_noise=1.0, clip" in describe(Heun(churn=3.0))
+    assert "grid='[900, 10]'" in describe(DDIM(None, spacing=[900, 10]))
+    assert "grid=\"{'karras': 5}\"" in describe(DDIM(9, spacing={"karras": 5}))

@@ -122,7 +122,7 @@ def test_an_interval_guides_within_its_noise_levels_alone(schedule):
 
 
 def test_an_interval_without_an_end_guides_where_no_signal_is_left():
-    model, guidance = ClassDenoiser(), Interval(ClassifierFree(3.0), 0.5, float("inf"))
+    model, guidance = ClassDenoiser(), Interval(ClassifierFree(3.0), 0.5, None)
     model.schedule = RectifiedFlow()
     x_t, _, condition = example()
     assert torch.equal(
@@ -132,6 +132,15 @@ def test_an_interval_without_an_end_guides_where_no_signal_is_left():
         Interval(low=0.5, high=0.5)
     with pytest.raises(ValueError, match=r"low must be at least 0, got -1"):
         Interval(low=-1)
+
+
+def test_the_strength_of_an_interval_is_that_of_what_is_inside():
+    """So that `sampler.guidance.scale` means the same for every guidance, whoever sets it."""
+    model, (x_t, t, label) = ClassDenoiser(), example()
+    strong = Interval(ClassifierFree(1.5), 0.0, None, scale=4.0)(model)(x_t, t, label)
+    assert torch.equal(strong, ClassifierFree(4.0)(model)(x_t, t, label))
+    with pytest.raises(ValueError, match=r"scale must be null around Unguided, which has none, got 4"):
+        Interval(Unguided(), scale=4.0)
 
 
 def test_a_protocol_tells_how_images_were_guided():

@@ -10,12 +10,13 @@ from exact_denoisers import Mixture
 from genexp.diffusion.continuous import LinearContinuous, RectifiedFlow
 from genexp.diffusion.exploding import NoiseLevel
 from genexp.diffusion.schedules import Cosine, Linear
-from genexp.sampling.base import Denoise, noise_in
+from genexp.sampling.base import Denoise
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.ddpm import DDPM
 from genexp.sampling.dpm_solver import DPMSolver, DPMSolver2M
 from genexp.sampling.guidance import Unguided
 from genexp.sampling.heun import Heun
+from genexp.sampling.levels import noise_in
 from genexp.sampling.pndm import PNDM
 from genexp.sampling.unipc import UniPC
 from genexp.tensors import IndexedNoise

@@ -150,7 +150,20 @@ def conflict(problems: Sequence[Problem], overrides: Sequence[str]) -> Problem |
     experiment = _experiment(overrides)
     file = f"conf/experiment/{experiment}.yaml"
     own = [each for each in problems if each.origin == file and each.message.startswith("is not an argument")]
-    return of_another(experiment, overrides, f"for which {own[0].key} means nothing") if own else None
+    if not own:
+        return None
+    return of_another(experiment, overrides, f"for which {own[0].key} means nothing") or _of_part(own, overrides)
+
+
+def _of_part(own: Sequence[Problem], overrides: Sequence[str]) -> Problem | None:
+    """A setting that an experiment has for one choice of a part, beside another choice that was typed."""
+    typed = dict(each.lstrip("+").split("=", 1) for each in overrides if "=" in each)
+    for key in (each.key for each in own):
+        place, _, name = key.rpartition(".")
+        if choice := typed.get(place.replace(".", "/")):
+            told = f"has no {name}, which experiment={_experiment(overrides)} sets: type ~{key} too"
+            return Problem(place, f"{choice} {told}")
+    return None
 
 
 def _unknown_choice(error: Exception, overrides: list[str]) -> Problem | None:

@@ -1,7 +1,7 @@
 """What all diffusion samplers share: the time grid, clipping, guidance, the loop and its snapshots."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Generic, NamedTuple, TypeVar
 
@@ -12,6 +12,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Denoiser, Progress, Schedule
 from genexp.diffusion.variance import LearnedVariance
 from genexp.sampling.guidance import Guidance, Unguided
+from genexp.sampling.levels import Level
 from genexp.sampling.times import Spacing, as_times, require_spacing, time_grid
 from genexp.tensors import IndexedNoise
 
@@ -24,21 +25,6 @@ out at about m (1 - a s).
 
 
 State = TypeVar("State")
-
-
-class Level(NamedTuple):
-    """One point of time with its signal and noise levels, from float64."""
-
-    time: float
-    alpha: float
-    sigma: float
-
-    @property
-    def log_snr(self) -> float:
-        """log(alpha^2 / sigma^2); infinite at clean data, and minus that where no signal is left."""
-        if self.alpha == 0 or self.sigma == 0:
-            return -math.inf if self.alpha == 0 else math.inf
-        return 2 * math.log(self.alpha / self.sigma)
 
 
 class Step(NamedTuple, Generic[State]):
@@ -74,8 +60,11 @@ class DiffusionSampler(Generic[State]):
     """
 
     evaluations_per_step = 1
-    deterministic = True
-    """Whether images are a function of the starting noise alone."""
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether images are a function of the starting noise alone."""
+        return True
 
     def __init__(
         self,
@@ -86,6 +75,8 @@ class DiffusionSampler(Generic[State]):
     ) -> None:
         require_spacing(spacing)
         self.steps, self.spacing, self.clip, self.guidance = steps, spacing, clip, guidance
+        if not isinstance(spacing, str):
+            self.grid = str(dict(spacing) if isinstance(spacing, Mapping) else list(spacing))  # for protocols
 
     def step(
         self, denoise: "Denoise", x_t: Tensor, t: Level, s: Level, noise: IndexedNoise, state: State | None
@@ -233,18 +224,3 @@ class Denoise:
     def _times(self, x_t: Tensor, level: Level) -> Tensor:
         real = None if self.model.schedule.discrete else torch.promote_types(x_t.dtype, torch.float32)
         return torch.full((len(x_t),), level.time, dtype=real, device=x_t.device)
-
-
-def noise_in(x_t: Tensor, x_0: Tensor, t: Level) -> Tensor:
-    """The noise eps of x_t = alpha x_0 + sigma eps."""
-    return (x_t - t.alpha * x_0) / t.sigma
-
-
-def step_variance(t: Level, s: Level) -> float:
-    """Variance of x_t given x_s for s < t: sigma_t^2 - (alpha_t / alpha_s)^2 sigma_s^2; beta_t between neighbours."""
-    return t.sigma**2 - (t.alpha / s.alpha) ** 2 * s.sigma**2
-
-
-def posterior_variance(t: Level, s: Level) -> float:
-    """Variance of x_s given x_t and the clean image, for s < t: step variance times sigma_s^2 / sigma_t^2."""
-    return step_variance(t, s) * s.sigma**2 / t.sigma**2

@@ -4,8 +4,9 @@ from typing import Literal
 
 from torch import Tensor
 
-from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step, noise_in, posterior_variance, step_variance
+from genexp.sampling.base import Denoise, DiffusionSampler, Step
 from genexp.sampling.guidance import Guidance, Unguided
+from genexp.sampling.levels import Level, noise_in, posterior_variance, step_variance
 from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise
 
@@ -35,6 +36,9 @@ class DDIM(DiffusionSampler[None]):
         ValueError: `eta` lies outside [0, 1] or does not go with `variance`, or `variance` or `spacing` is unknown.
     """
 
+    variance: Literal["posterior", "sigma_hat"] = "posterior"
+    """Told in protocols where it is another, so that those from before it could be are still those of today."""
+
     def __init__(
         self,
         steps: int | None = 50,
@@ -51,7 +55,14 @@ class DDIM(DiffusionSampler[None]):
             raise ValueError(f"variance must be posterior or sigma_hat, got {variance!r}")
         if variance == "sigma_hat" and eta != 1:
             raise ValueError(f"eta must be 1 for the variance sigma_hat, got {eta:g}")
-        self.eta, self.variance, self.deterministic = eta, variance, eta == 0
+        self.eta = eta
+        if variance != self.variance:
+            self.variance = variance
+
+    @property
+    def deterministic(self) -> bool:
+        """Without fresh noise."""
+        return self.eta == 0
 
     def step(
         self, denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: IndexedNoise, state: None = None

@@ -5,8 +5,9 @@ import math
 from torch import Tensor
 
 from genexp.diffusion.variance import LEARNED, LearnedVariance
-from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step, posterior_variance, step_variance
+from genexp.sampling.base import Denoise, DiffusionSampler, Step
 from genexp.sampling.guidance import Guidance, Unguided
+from genexp.sampling.levels import Level, posterior_variance, step_variance
 from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise
 
@@ -35,8 +36,6 @@ class DDPM(DiffusionSampler[None]):
         ValueError: `variance` or `spacing` is unknown.
     """
 
-    deterministic = False
-
     def __init__(
         self,
         steps: int | None = None,
@@ -49,6 +48,11 @@ class DDPM(DiffusionSampler[None]):
         if variance not in (*VARIANCES, LEARNED):
             raise ValueError(f"variance must be one of {', '.join((*VARIANCES, LEARNED))}, got {variance!r}")
         self.variance = variance
+
+    @property
+    def deterministic(self) -> bool:
+        """Never."""
+        return False
 
     def require(self, model: object) -> None:
         """Check as every diffusion sampler does, and that a learned variance was learned.

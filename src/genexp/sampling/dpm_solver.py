@@ -5,8 +5,9 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor
 
-from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step
+from genexp.sampling.base import Denoise, DiffusionSampler, Step
 from genexp.sampling.guidance import Guidance, Unguided
+from genexp.sampling.levels import Level
 from genexp.sampling.quadrature import Known, integrated, look, require_near
 from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -165,25 +165,34 @@ class Interval:
     Args:
         inside: The guidance within the interval.
         low: Noise level, at least 0.
-        high: Noise level, above `low`; infinite for all higher ones.
+        high: Noise level, above `low`; None for all higher ones.
+        scale: Strength of the guidance within the interval; None for its own.
 
     Raises:
-        ValueError: the levels are not such.
+        ValueError: the levels are not such, or the guidance inside has no strength.
     """
 
     inside: Guidance = ClassifierFree()
     low: float = 0.2
-    high: float = 2.0
+    high: float | None = 2.0
+    scale: float | None = None
 
     def __post_init__(self) -> None:
         if self.low < 0:
             raise ValueError(f"low must be at least 0, got {self.low}")
-        if not self.high > self.low:
+        if self.high is not None and not self.high > self.low:
             raise ValueError(f"high must be above low, {self.low:g}, got {self.high}")
+        if self.scale is not None and not isinstance(self.inside, ClassifierFree | Autoguidance):
+            raise ValueError(
+                f"scale must be null around {type(self.inside).__name__}, which has none, got {self.scale}"
+            )
 
     def __call__(self, model: Denoiser) -> Denoiser:
         """The denoiser that is guided within the interval; what the guidance refuses is refused."""
-        return _Interval(model, self.inside(model), self.low, self.high)
+        inside = self.inside
+        if self.scale is not None and isinstance(inside, ClassifierFree | Autoguidance):
+            inside = replace(inside, scale=self.scale)
+        return _Interval(model, inside(model), self.low, math.inf if self.high is None else self.high)
 
 
 class _Interval(Guided):

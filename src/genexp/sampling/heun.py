@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Schedule
-from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step, noise_in, step_variance
+from genexp.sampling.base import Denoise, DiffusionSampler, Step
 from genexp.sampling.guidance import Guidance, Unguided
+from genexp.sampling.levels import Level, noise_in, step_variance
 from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise
 
@@ -42,6 +43,9 @@ class Heun(DiffusionSampler[None]):
         ValueError: `along` or `spacing` is unknown, or a number is outside its range.
     """
 
+    churn = 0.0
+    """Told in protocols where there is some, as are its limits."""
+
     def __init__(
         self,
         steps: int | None = 13,
@@ -65,8 +69,13 @@ class Heun(DiffusionSampler[None]):
         if not churn_noise > 0:
             raise ValueError(f"churn_noise must be positive, got {churn_noise}")
         self.along, self.evaluations_per_step = along, 2
-        self.churn, self.churn_noise, self.deterministic = churn, churn_noise, churn == 0
-        self.churned_from, self.churned_to = churn_from, math.inf if churn_to is None else churn_to
+        if churn > 0:
+            self.churn, self.churn_from, self.churn_to, self.churn_noise = churn, churn_from, churn_to, churn_noise
+
+    @property
+    def deterministic(self) -> bool:
+        """Without churn."""
+        return self.churn == 0
 
     def evaluations(self, schedule: Schedule) -> int:
         """Two a step, and one in the last."""
@@ -104,7 +113,9 @@ class Heun(DiffusionSampler[None]):
 
     def _churned(self, denoise: Denoise, x_t: Tensor, t: Level, noise: IndexedNoise) -> tuple[Tensor, Level]:
         """The image with fresh noise, and the level at which it is then."""
-        if self.churn == 0 or t.alpha == 0 or not self.churned_from <= t.sigma / t.alpha <= self.churned_to:
+        if self.churn == 0 or t.alpha == 0:
+            return x_t, t
+        if not self.churn_from <= t.sigma / t.alpha <= (math.inf if self.churn_to is None else self.churn_to):
             return x_t, t
         factor = 1 + min(self.churn / denoise.steps, math.sqrt(2) - 1)
         wanted = torch.tensor([t.log_snr - 2 * math.log(factor)], dtype=torch.float64)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Denoiser
-from genexp.sampling.base import Denoise, DiffusionSampler, noise_in
+from genexp.sampling.base import Denoise, DiffusionSampler
+from genexp.sampling.levels import noise_in
 from genexp.tensors import BatchNoise
 
 

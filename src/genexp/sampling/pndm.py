@@ -5,8 +5,9 @@ from typing import Literal, NamedTuple
 from torch import Tensor
 
 from genexp.contracts import Schedule
-from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step, noise_in
+from genexp.sampling.base import Denoise, DiffusionSampler, Step
 from genexp.sampling.guidance import Guidance, Unguided
+from genexp.sampling.levels import Level, noise_in
 from genexp.sampling.quadrature import even_moments, require_near, weights
 from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise

@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from genexp.sampling.base import Denoise, Level, noise_in
+from genexp.sampling.base import Denoise
+from genexp.sampling.levels import Level, noise_in
 
 SHORT = 1.0
 """Steps shorter than this in log(alpha / sigma) have their moments from a series, where the recursion cancels."""

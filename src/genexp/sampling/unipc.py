@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from genexp.sampling.base import Denoise, DiffusionSampler, Level, Step
+from genexp.sampling.base import Denoise, DiffusionSampler, Step
 from genexp.sampling.dpm_solver import require_order
 from genexp.sampling.guidance import Guidance, Unguided
+from genexp.sampling.levels import Level
 from genexp.sampling.quadrature import Known, integrated, look
 from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise

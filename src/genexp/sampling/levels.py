@@ -1,0 +1,36 @@
+"""Levels of signal and noise, and the noise between two of them."""
+
+import math
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Level(NamedTuple):
+    """One point of time with its signal and noise levels, from float64."""
+
+    time: float
+    alpha: float
+    sigma: float
+
+    @property
+    def log_snr(self) -> float:
+        """log(alpha^2 / sigma^2); infinite at clean data, and minus that where no signal is left."""
+        if self.alpha == 0 or self.sigma == 0:
+            return -math.inf if self.alpha == 0 else math.inf
+        return 2 * math.log(self.alpha / self.sigma)
+
+
+def noise_in(x_t: Tensor, x_0: Tensor, t: Level) -> Tensor:
+    """The noise eps of x_t = alpha x_0 + sigma eps."""
+    return (x_t - t.alpha * x_0) / t.sigma
+
+
+def step_variance(t: Level, s: Level) -> float:
+    """Variance of x_t given x_s for s < t: sigma_t^2 - (alpha_t / alpha_s)^2 sigma_s^2; beta_t between neighbours."""
+    return t.sigma**2 - (t.alpha / s.alpha) ** 2 * s.sigma**2
+
+
+def posterior_variance(t: Level, s: Level) -> float:
+    """Variance of x_s given x_t and the clean image, for s < t: step variance times sigma_s^2 / sigma_t^2."""
+    return step_variance(t, s) * s.sigma**2 / t.sigma**2
