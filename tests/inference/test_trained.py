@@ -11,7 +11,9 @@ import torch
 import genexp
 from genexp.__main__ import main
 from genexp.config.check import problems_of
+from genexp.config.compose import compose
 from genexp.inference.trained import TrainedDenoiser
+from genexp.training.settle import settled
 
 STORED = Path(__file__).parents[1] / "earlier_runs"
 
@@ -42,7 +44,7 @@ def test_a_run_is_guided_by_another(tmp_path, monkeypatch, capsys):
     assert drawn("same", *given, "sampler.guidance.scale=1") == plain
     assert drawn("guided", *given) != plain
     record = json.loads((tmp_path / "guided" / "sample.json").read_text())
-    assert record["sampler"]["guidance"]["guide"]["run"] == "guide"
+    assert record["sampler"]["guidance"]["guide"]["run"] == str(tmp_path / "guide")
 
 
 def test_the_guide_is_asked_for():
@@ -50,3 +52,14 @@ def test_the_guide_is_asked_for():
     assert problems_of("train", typed) == []
     (told,) = problems_of("train", typed, here=True)
     assert told == "sampler.guidance.guide.run: must be given"
+
+
+def test_the_run_of_a_guide_is_recorded_with_its_whole_path(tmp_path, monkeypatch):
+    shutil.copytree(STORED / "toy", tmp_path / "guide")
+    monkeypatch.chdir(tmp_path)
+    typed = ["experiment=toy/diffusion_ring8", "sampler/guidance=autoguidance", "sampler.guidance.guide.run=guide"]
+    plain = settled(compose("train", [*typed, "paths.outputs=here", "paths.cache=kept"]))
+    places = [plain["sampler"], plain["callbacks"]["evaluate"]["sampler"], plain["callbacks"]["sample_grid"]["sampler"]]
+    assert [each["guidance"]["guide"]["run"] for each in places] == [str(tmp_path / "guide")] * 3
+    assert plain["paths"]["outputs"] == str(tmp_path / "here")
+    assert plain["callbacks"]["evaluate"]["cache"] == str(tmp_path / "kept/statistics")

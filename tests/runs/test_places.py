@@ -11,7 +11,7 @@ from genexp.commands.train import train
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
 from genexp.inference.image_sets import open_side
-from genexp.runs.places import with_absolute_places
+from genexp.runs.places import with_absolute_places, with_recorded_places
 from genexp.runs.records import load_recorded
 
 
@@ -60,7 +60,11 @@ def test_paths_of_data_and_weights_become_absolute_and_words_stay(tmp_path, monk
         "extractor": {"weights": "vgg.pth"},
         "metrics": [{"weights": "torchvision"}],
         "model": {"root": "of the tree", "weights": None},
+        "sampler": {"guide": {"run": "outputs/a", "weights": "raw", "checkpoint": "best"}, "other": {"run": "nowhere"}},
+        "paths": {"outputs": "outputs", "cache": "~/cache"},
     }
+    for name in ("raw", "best", "outputs/a"):
+        (tmp_path / name).mkdir(parents=True)
     home = os.path.expanduser("~")
     assert with_absolute_places(plain) == {
         "data": {
@@ -72,4 +76,17 @@ def test_paths_of_data_and_weights_become_absolute_and_words_stay(tmp_path, monk
         "extractor": {"weights": f"{tmp_path}/vgg.pth"},
         "metrics": [{"weights": "torchvision"}],
         "model": {"root": "of the tree", "weights": None},
+        "sampler": {
+            "guide": {"run": f"{tmp_path}/outputs/a", "weights": "raw", "checkpoint": "best"},
+            "other": {"run": "nowhere"},
+        },
+        "paths": {"outputs": f"{tmp_path}/outputs", "cache": f"{home}/cache"},
     }
+
+
+def test_a_part_that_was_typed_is_continued_with_from_elsewhere():
+    config = {"sampler": {"guidance": {"guide": {"run": "/here/outputs/a b", "weights": "raw"}}}, "seed": 3}
+    typed = ["sampler/guidance=autoguidance", "sampler.guidance.guide.run=outputs/a", "seed=3"]
+    typed += ["sampler.guidance.guide.weights=raw", "+gone.run=x"]
+    placed = with_recorded_places(typed, config)
+    assert placed == [typed[0], "sampler.guidance.guide.run='/here/outputs/a b'", *typed[2:]]

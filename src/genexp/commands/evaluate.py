@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from genexp.config.compose import several
 from genexp.hardware import chosen_threads
 from genexp.inference.results import keep_results, subject_of, write_values
-from genexp.inference.sampler_config import checked_sampler, sampler_label, sampler_node
+from genexp.inference.sampler_config import checked_sampler, sampler_label
 from genexp.runs.newest import newest_hint
 
 Measure = Callable[[], list[dict[str, Any]]]
@@ -125,7 +125,7 @@ def _measure_run(
     from genexp.inference.generated import Samples
     from genexp.terminal import progress
 
-    node = sampler_node(run.config, config.get("sampler"))
+    node = checked_sampler(run.config, config.get("sampler"), "evaluate")
     samples = Samples(run, node, num, config.seed, config.batch_size, device)
     with progress(f"{run.weights} samples", num) as advance:
         summary = measuring.evaluator.summarise(samples.batches(advance))

@@ -17,7 +17,7 @@ from genexp.config.quoting import quoted, typed_texts, unquoted
 from genexp.files.json_records import is_there
 from genexp.pool import environment
 from genexp.runs.folder import CONFIG, OVERRIDES, RunFolder, new_run_id
-from genexp.runs.places import recorded_places
+from genexp.runs.places import recorded_places, with_recorded_places
 from genexp.runs.records import load_recorded, require_readable
 from genexp.runs.trust import TRUST, is_ours, require_harmless, require_harmless_command, wrote_run
 
@@ -209,9 +209,10 @@ def _started_with(folder: RunFolder, chosen: Collection[str] = (), trusted: bool
     if not wrote_run(folder.record, folder.path):
         require_harmless(settled, folder.path, trusted)
         return settled
-    places = [] if "data" in chosen else recorded_places(OmegaConf.to_container(saved))
+    plain = OmegaConf.to_container(saved)
+    places = [] if "data" in chosen else recorded_places(plain)
     outputs = str(saved.paths.outputs).replace("'", "\\'")
-    return [*settled, f"paths.outputs='{outputs}'", *places]
+    return [*with_recorded_places(settled, plain), f"paths.outputs='{outputs}'", *places]
 
 
 def _typed_for(folder: RunFolder) -> list[str]:

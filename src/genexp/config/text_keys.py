@@ -21,7 +21,7 @@ _OF_COMMANDS = frozenset(
 PLACES = frozenset(
     [
         *("cache", "cache_dir", "default_root_dir", "dir", "directory", "dirpath", "filename", "folder", "path"),
-        *("root", "root_dir", "save_dir", "searchpath", "storage", "sub_dir", "subdir", "weights"),
+        *("root", "root_dir", "run", "save_dir", "searchpath", "storage", "sub_dir", "subdir", "weights"),
     ]
 )
 """Last words of keys that name a file or a folder: no other user's run brings them, and a shell completes them."""
@@ -42,7 +42,7 @@ _OF_PARTS = PLACES | frozenset(
             "group",
         ),
         *("job_type", "layer", "layers", "model", "model_registry", "modules", "monitor", "name", "net", "notes"),
-        *("partition", "prefix", "project", "qos", "run", "run_id", "study_name", "tags", "template", "unit"),
+        *("partition", "prefix", "project", "qos", "run_id", "study_name", "tags", "template", "unit"),
         # words to choose from
         *("accelerator", "activation", "binarise", "conditioning", "content_layers", "fit", "free_bits_over"),
         *("gradient_clip_algorithm", "init", "interpolation", "largest", "last", "line_search_fn"),

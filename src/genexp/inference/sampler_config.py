@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.config.targets import locate, require_allowed
+from genexp.runs.places import with_absolute_places
 
 
 def sampler_node(trained: DictConfig, given: DictConfig | None) -> DictConfig:
@@ -23,7 +24,7 @@ def sampler_node(trained: DictConfig, given: DictConfig | None) -> DictConfig:
 
 
 def checked_sampler(trained: DictConfig, given: DictConfig | None, command: str) -> DictConfig:
-    """The sampler to use, as `sampler_node` gives it, with every value checked before anything is built.
+    """The sampler to use, as `sampler_node` gives it, with every value checked and the place of a guide absolute.
 
     Args:
         trained: Configuration of the run.
@@ -36,8 +37,9 @@ def checked_sampler(trained: DictConfig, given: DictConfig | None, command: str)
     from genexp.config.validation import require_valid
 
     node = sampler_node(trained, given)
-    require_valid(OmegaConf.create({"sampler": OmegaConf.to_container(node, resolve=True)}), command)
-    return node
+    plain = with_absolute_places({"sampler": OmegaConf.to_container(node, resolve=True)})
+    require_valid(OmegaConf.create(plain), command)
+    return OmegaConf.create(plain["sampler"])
 
 
 def sampler_label(node: DictConfig) -> str:

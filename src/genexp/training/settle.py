@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from genexp.config.compose import resolved
 from genexp.config.monitor import monitored
 from genexp.hardware import chosen_threads, precision_of
-from genexp.runs.places import with_absolute_places
+from genexp.runs.places import absolute, with_absolute_places
 from genexp.training.tags import group_and_tags
 
 
@@ -25,6 +25,7 @@ def settled(config: DictConfig) -> dict[str, Any]:
     monitor, mode = monitored(config)
     group, tags = group_and_tags(config)
     found = {"threads": chosen_threads(config.threads), "group": group, "tags": tags}
+    found |= {f"paths.{key}": absolute(str(value)) for key, value in config.paths.items()}  # what they make up too
     found |= {"training.monitor": monitor, "training.monitor_mode": mode, **_hardware(config.trainer)}
     with open_dict(config):
         for key, value in found.items():
