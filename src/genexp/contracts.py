@@ -64,6 +64,26 @@ class Denoiser(Protocol):
 
 
 @runtime_checkable
+class Codec(Protocol):
+    """A map between images and the codes that a diffusion is of, such as an autoencoder's; nothing is learned there."""
+
+    image_shape: tuple[int, ...]
+    code_shape: tuple[int, ...]
+
+    def encode(self, image: Tensor) -> Tensor: ...
+
+    def decode(self, code: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Coded(Protocol):
+    """A denoiser of codes; what is drawn from it becomes an image by its codec."""
+
+    @property
+    def codec(self) -> Codec: ...
+
+
+@runtime_checkable
 class LatentDecoder(Protocol):
     """A model that turns a latent with a standard normal prior into an image in one pass."""
 
@@ -74,13 +94,12 @@ class LatentDecoder(Protocol):
 
 
 @runtime_checkable
-class LatentEncoder(Protocol):
+class LatentEncoder(LatentDecoder, Protocol):
     """A latent decoder that can also say which latents stand for given images."""
 
-    latent_shape: tuple[int, ...]
-    conditioning: Conditioning
-
-    def decode(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor: ...
+    def encode(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """The one latent (B, *latent_shape) that stands best for every image (B, C, H, W)."""
+        ...
 
     def latents(self, batch: Batch, noise: IndexedNoise) -> Tensor:
         """A latent (B, *latent_shape) for every image of `batch`; what is random in it comes from `noise`."""
@@ -119,13 +138,9 @@ class JudgedMap(Protocol):
 class Noise(Protocol):
     """Random numbers for the samples of a batch, one row each; successive calls go on."""
 
-    def normal(self, *shape: int) -> Tensor:
-        """(B, *shape) standard normal values."""
-        ...
+    def normal(self, *shape: int) -> Tensor: ...  # (B, *shape) standard normal values
 
-    def uniform(self, *shape: int) -> Tensor:
-        """(B, *shape) values uniform in [0, 1]."""
-        ...
+    def uniform(self, *shape: int) -> Tensor: ...  # (B, *shape) values uniform in [0, 1]
 
 
 @runtime_checkable
@@ -232,11 +247,3 @@ class FeatureExtractor(Protocol):
     def __call__(self, image: Tensor) -> Tensor:
         """Float images (B, C, H, W) in [-1, 1] to features (B, D)."""
         ...
-
-
-class Codec(Protocol):
-    """An invertible-enough map between images and the space a diffusion runs in (identity, or an autoencoder)."""
-
-    def encode(self, image: Tensor) -> Tensor: ...
-
-    def decode(self, code: Tensor) -> Tensor: ...

@@ -1,5 +1,7 @@
 """Every recipe under conf/experiment takes a training step and an evaluation, on tiny data of its own kind."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -18,6 +20,7 @@ ONE_STEP = [
 ]
 
 
+AUTOENCODER = Path(__file__).parents[1] / "earlier_runs" / "vae"
 QUICK = (
     "quickstart",
     "adain/offline",
@@ -34,6 +37,8 @@ RECIPES = [pytest.param(each, marks=[] if each in QUICK else [pytest.mark.slow])
 def test_one_step(experiment, tmp_path):
     overrides = [f"experiment={experiment}", *ONE_STEP, f"paths.outputs={tmp_path}"]
     config = compose("train", overrides)
+    if config.model.get("codec"):  # a stored autoencoder of digits, of three latents
+        overrides += [f"model.codec.run={AUTOENCODER}", "model.network.shape=[3]"]
     if not (source_name(config) & EMBEDDED):
         stand_in = ["data=shapes", f"data.image_size={config.data.image_size}", f"data.channels={config.data.channels}"]
         overrides += [*stand_in, "extractor=random", "data.source.train_images=960", "data.source.test_images=960"]

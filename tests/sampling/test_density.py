@@ -34,6 +34,9 @@ class Identity:
     def decode(self, latent, condition=UNCONDITIONAL):
         return latent + condition["label"][:, None] if condition else latent
 
+    def encode(self, image, condition=UNCONDITIONAL):
+        return image
+
     def latents(self, batch, noise):
         self.given.append(noise.normal(1))
         return batch["image"]

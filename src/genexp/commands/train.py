@@ -135,6 +135,8 @@ def _announce(config: DictConfig, claim: ClaimedRun, experiment: Any, point: Any
     Returns:
         What the loggers should keep of it.
     """
+    from genexp.config.trained_parts import trained_parts
+
     folder = claim.folder
     claim.take_up(OmegaConf.to_container(config))
     if point is not None:
@@ -146,7 +148,11 @@ def _announce(config: DictConfig, claim: ClaimedRun, experiment: Any, point: Any
     labelled = "label" in experiment.model.conditioning.names
     classes = experiment.data.label_counts("train") if labelled else None
     folder.update_record(
-        parameters=counts, class_counts=classes, data_digest=digest, precision=config.trainer.precision
+        parameters=counts,
+        class_counts=classes,
+        data_digest=digest,
+        precision=config.trainer.precision,
+        parts=trained_parts(OmegaConf.to_container(config)),
     )
     sizes = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     print(f"run         {shown_path(folder.path)}", file=sys.stderr)

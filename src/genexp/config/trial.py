@@ -26,7 +26,7 @@ from genexp.files.json_records import shown
 from genexp.files.yaml_records import read_yaml
 
 _TRIED = ("genexp.", "torch.optim.", "torch.nn.", "torchvision.transforms.")
-_NOT_TRIED = ("genexp.tracking.", "genexp.inference.", "genexp.networks.trained.", "genexp.callbacks.checkpoint.")
+_NOT_TRIED = ("genexp.tracking.", "genexp.networks.trained.", "genexp.callbacks.checkpoint.")
 _NOT_TRIED += (
     "genexp.evaluation.clip_extractor.",
     "genexp.evaluation.extractors.ClassifierFeatures",

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import Conditioning, ConditionKind
-from genexp.contracts import Batch, Schedule
+from genexp.contracts import Batch, Codec, Schedule
 from genexp.diffusion.coupling import Coupling, Independent
 from genexp.diffusion.denoiser import NetworkDenoiser
+from genexp.diffusion.latent import CodeDenoiser, require_codec
 from genexp.diffusion.objective import Objective, WeightedError
 from genexp.diffusion.prediction import Prediction
 from genexp.diffusion.time_sampling import TimeSampling, Uniform
@@ -42,9 +43,11 @@ class Diffusion(Family):
         variance: Of the steps back, `fixed_small`, `fixed_large` or `learned_range`.
         levels: Values that a pixel may have, for the likelihood; points have real values.
         conditions: What else the network is told, by name.
+        codec: Between images and the codes that are denoised in their place, or None.
 
     Raises:
-        ValueError: `label_dropout` lies outside [0, 1), or prediction, time sampling and schedule do not fit.
+        ValueError: `label_dropout` lies outside [0, 1), or prediction, time sampling and schedule do not fit,
+            or the codec is of other images.
     """
 
     averaged_modules = ("network",)
@@ -67,25 +70,30 @@ class Diffusion(Family):
         variance: str = "fixed_small",
         levels: int | None = 256,
         conditions: Mapping[str, ConditionKind] | None = None,
+        codec: Codec | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= label_dropout < 1:
             raise ValueError(f"label_dropout must lie in [0, 1), got {label_dropout}")
         self.network = network
         self.conditioning = Conditioning.of(num_classes, conditions, label_dropout)
-        parts = (network, schedule, prediction, weighting, image_shape, self.conditioning)
-        self.denoiser = NetworkDenoiser(*parts, variance, objective, levels)
+        if codec is not None:
+            require_codec(codec, tuple(image_shape))
+        self.codec, shape = codec, image_shape if codec is None else codec.code_shape
+        parts = (network, schedule, prediction, weighting, shape, self.conditioning)
+        self.denoiser = NetworkDenoiser(*parts, variance, objective, None if codec is not None else levels)
+        self.of_codes = None if codec is None else CodeDenoiser(self.denoiser, codec)
         self.time_sampling, self.coupling = time_sampling, coupling
         time_sampling.begin(schedule)
         self.register_update("network", Update(optimizer, lambda: list(self.network.parameters()), learning_rate, clip))
 
-    def source(self) -> NetworkDenoiser:
-        """The denoiser."""
-        return self.denoiser
+    def source(self) -> NetworkDenoiser | CodeDenoiser:
+        """The denoiser, of images or of codes."""
+        return self.denoiser if self.of_codes is None else self.of_codes
 
     def train_batch(self, batch: Batch) -> Terms:
         """One step on the loss at one random time an image."""
-        image, condition = batch["image"], self.conditioning.told(batch)
+        image, condition = self._coded(batch["image"]), self.conditioning.told(batch)
         place = torch.rand(len(image), device=image.device)
         t, weight = self.time_sampling.draw(place, self.denoiser.schedule)
         drawn = {"image": image, "noise": self.coupling(image, torch.randn_like(image), condition), "time": t}
@@ -100,7 +108,7 @@ class Diffusion(Family):
 
     def validate_batch(self, batch: Batch) -> Terms:
         """The loss at one random time in each quarter of the schedule, and its mean; nothing is left out."""
-        image, condition = batch["image"], self.conditioning.told(batch)
+        image, condition = self._coded(batch["image"]), self.conditioning.told(batch)
         terms = {}
         for quarter in range(QUARTERS):
             place = (quarter + torch.rand(len(image), device=image.device)) / QUARTERS
@@ -112,6 +120,9 @@ class Diffusion(Family):
             }
             terms[f"val/loss_quarter{quarter + 1}"] = self._loss(drawn).mean()
         return {"val/loss": torch.stack(list(terms.values())).mean(), **terms}
+
+    def _coded(self, image: Tensor) -> Tensor:
+        return image if self.codec is None else self.codec.encode(image)
 
     def _weighted(self, part: Batch, losses: list[Tensor]) -> Tensor:
         """The mean loss, multiplied as the time sampling wants; the losses themselves are added to `losses`."""

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.config.targets import locate, require_allowed
+from genexp.config.trained_parts import with_trained_parts
 from genexp.runs.places import with_absolute_places
 
 
@@ -39,7 +40,7 @@ def checked_sampler(trained: DictConfig, given: DictConfig | None, command: str)
     node = sampler_node(trained, given)
     plain = with_absolute_places({"sampler": OmegaConf.to_container(node, resolve=True)})
     require_valid(OmegaConf.create(plain), command)
-    return OmegaConf.create(plain["sampler"])
+    return OmegaConf.create(with_trained_parts(plain["sampler"]))
 
 
 def sampler_label(node: DictConfig) -> str:

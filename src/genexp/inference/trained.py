@@ -1,46 +1,149 @@
-"""A finished run as a part of another: its denoiser, which guides."""
+"""A finished run as a part of another: a denoiser that guides, an autoencoder that codes images for a diffusion."""
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.contracts import Denoiser
-from genexp.inference.run import load_run
+from genexp.contracts import Codec, Coded, Denoiser, LatentEncoder
+from genexp.inference.run import Run, load_run
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(eq=False)
-class TrainedDenoiser:
-    """The denoiser of a finished run. It follows the images that it is given to their device.
+class TrainedPart:
+    """What a finished run gives to another. It follows the tensors that it is given to their device.
 
     Args:
         run: The run folder, or any file in it; afterwards the run's id, as a protocol tells it beside `digest`.
         weights: `averaged` or `raw`.
         checkpoint: `best`, `last`, or a file; by default `best` where the run kept one.
+        digest: Of the checkpoint that is meant; None for the one that is there. A run's configuration has it.
 
     Raises:
         FileNotFoundError: there is no run, or it has no such checkpoint.
-        ValueError: it is a run of a model that is no denoiser.
+        ValueError: the checkpoint is another than `digest` says, or the run is of another kind of model.
     """
 
     run: str
     weights: str = "averaged"
     checkpoint: str | None = None
+    digest: str | None = None
 
     def __post_init__(self) -> None:
         opened = load_run(self.run, self.weights, self.checkpoint)
-        self._family = opened.model
-        self._model = self._family.source()
-        if not isinstance(self._model, Denoiser):
-            raise ValueError(f"run must be of a diffusion model, got {self.run} of {type(self._family).__name__}")
+        found = _digest(opened)
+        if self.digest not in (None, found):
+            raise ValueError(
+                f"run must be the one with the checkpoint {self.digest}, got {self.run} with {found}: it was trained "
+                "further or replaced"
+            )
+        self._family, self._given = opened.model, self.run
+        self.run, self.checkpoint, self.digest = opened.folder.record["id"], opened.checkpoint.name, found
+        self._begin(opened)
+
+    def _begin(self, opened: Run) -> None:
+        """Take from the run what this part gives."""
+
+    @classmethod
+    def settled(cls, node: dict[str, Any]) -> dict[str, Any]:
+        """The part's configuration with the run's place absolute and the digest of the checkpoint that is there now.
+
+        Args:
+            node: Plain containers; one that has a digest stays as it is.
+
+        Raises:
+            FileNotFoundError: there is no run, or it has no such checkpoint.
+        """
+        if node.get("digest") is not None:
+            return node
+        opened = load_run(node["run"], node.get("weights", "averaged"), node.get("checkpoint"))
+        return {**node, "run": str(opened.folder.path.resolve()), "digest": _digest(opened)}
+
+    def _source(self, kind: type[Kind], what: str) -> Kind:
+        source = self._family.source()
+        if not isinstance(source, kind):
+            raise ValueError(f"run must be of {what}, got {self._given} of {type(self._family).__name__}")
+        return source
+
+    def _follow(self, tensor: Tensor) -> None:
+        if self._family.device != tensor.device:
+            self._family.to(tensor.device)
+
+
+@dataclass(eq=False)
+class TrainedDenoiser(TrainedPart):
+    """The denoiser of a finished diffusion run."""
+
+    def _begin(self, opened: Run) -> None:
+        self._model = self._source(Denoiser, "a diffusion model")
         self.image_shape, self.conditioning = self._model.image_shape, self._model.conditioning
         self.schedule = self._model.schedule
-        self.run, self.checkpoint = opened.folder.record["id"], opened.checkpoint.name
-        self.digest = hashlib.sha256(opened.checkpoint.read_bytes()).hexdigest()[:12]
+
+    @property
+    def codec(self) -> Codec | None:
+        """What codes images for it, if it is of codes."""
+        return self._model.codec if isinstance(self._model, Coded) else None
 
     def __call__(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Clean images (B, *image_shape) from noisy ones, times (B,) and a condition."""
-        if self._family.device != x_t.device:
-            self._family.to(x_t.device)
+        self._follow(x_t)
         return self._model(x_t, t, condition)
+
+
+@dataclass(eq=False)
+class TrainedCodec(TrainedPart):
+    """The autoencoder of a finished run, between images and `scale` times its latents.
+
+    An image becomes the mean of its posterior. A diffusion wants codes of about unit variance: so are those of an
+    autoencoder whose posteriors are close to its prior; of another, take one over the standard deviation of its codes.
+
+    Reference: Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (2022), section 3 and
+    appendix G for the scale.
+
+    Args:
+        run: The run folder, or any file in it; afterwards the run's id.
+        weights: `averaged` or `raw`.
+        checkpoint: `best`, `last`, or a file; by default `best` where the run kept one.
+        digest: Of the checkpoint that is meant; None for the one that is there.
+        scale: Codes over latents, above 0.
+    """
+
+    scale: float = 1.0
+
+    def _begin(self, opened: Run) -> None:
+        if not self.scale > 0:
+            raise ValueError(f"scale must be above 0, got {self.scale}")
+        self._coder = self._source(LatentEncoder, "an autoencoder")
+        if self._family.conditioning.names:
+            told = self._family.conditioning
+            raise ValueError(f"run must be of an autoencoder that is told nothing, got {self._given}, told {told}")
+        self.image_shape, self.code_shape = tuple(opened.config.data.shape), tuple(self._coder.latent_shape)
+
+    def __eq__(self, other: object) -> bool:
+        known = ("digest", "weights", "scale")
+        return isinstance(other, TrainedCodec) and all(getattr(self, name) == getattr(other, name) for name in known)
+
+    def __hash__(self) -> int:
+        return hash((self.digest, self.weights, self.scale))
+
+    @torch.no_grad()
+    def encode(self, image: Tensor) -> Tensor:
+        """Images (B, *image_shape) in [-1, 1] to codes (B, *code_shape)."""
+        self._follow(image)
+        return self.scale * self._coder.encode(image)
+
+    @torch.no_grad()
+    def decode(self, code: Tensor) -> Tensor:
+        """Codes (B, *code_shape) to images (B, *image_shape) in [-1, 1]."""
+        self._follow(code)
+        return self._coder.decode(code / self.scale)
+
+
+def _digest(opened: Run) -> str:
+    return hashlib.sha256(Path(opened.checkpoint).read_bytes()).hexdigest()[:12]

@@ -34,6 +34,7 @@ class RunRecord(TypedDict, total=False):
     changed: dict[str, list[Any]] | None
     parameters: dict[str, Count]
     class_counts: list[Count] | None
+    parts: dict[str, dict[str, str]]
     data_digest: str
     precision: str | int | None
     git: dict[str, Any] | None

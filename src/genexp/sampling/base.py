@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.contracts import Denoiser, Progress, Schedule
+from genexp.contracts import Coded, Denoiser, Progress, Schedule
 from genexp.diffusion.variance import LearnedVariance
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level
@@ -52,7 +52,7 @@ class DiffusionSampler(Generic[State]):
     Args:
         steps: Number of steps; None for every integer time of the schedule.
         spacing: Which times: `leading`, `trailing`, `linspace`, `quadratic`, `log_snr`, or a list of times.
-        clip: Clip the denoiser's image to [-1, 1] before it is used; not for points or latents.
+        clip: Clip the denoiser's image to [-1, 1] before it is used; not for points or codes.
         guidance: What is made of the denoiser before it is called.
 
     Raises:
@@ -127,6 +127,8 @@ class DiffusionSampler(Generic[State]):
         if not isinstance(model, Denoiser):
             raise TypeError(f"{type(self).__name__} draws from a Denoiser, got {type(model).__name__}")
         self.levels(model.schedule)
+        if self.clip and isinstance(model, Coded):
+            raise ValueError("clip must be false for a model of codes, which may lie anywhere, got true")
         self.guidance(model)
 
     def start(self, model: Denoiser, noise: IndexedNoise) -> Tensor:
@@ -154,7 +156,7 @@ class DiffusionSampler(Generic[State]):
             images = snapshot.x_t
             if progress is not None and done > 0:
                 progress(done, total)
-        return images
+        return pictured(model, images)
 
     @torch.no_grad()
     def trajectory(
@@ -169,12 +171,13 @@ class DiffusionSampler(Generic[State]):
             raise ValueError(f"frames must be at least 2, the start and the end, got {frames}")
         total = len(self.levels(model.schedule)) - 1
         shown = {round(i * total / (frames - 1)) for i in range(frames)}
-        return [snapshot for i, snapshot in enumerate(self.walk(model, start, noise, condition)) if i in shown]
+        walked = (each for i, each in enumerate(self.walk(model, start, noise, condition)) if i in shown)
+        return [Snapshot(each.time, pictured(model, each.x_t), pictured(model, each.x_0)) for each in walked]
 
     def walk(
         self, model: Denoiser, start: Tensor, noise: IndexedNoise, condition: Condition = UNCONDITIONAL
     ) -> Iterator[Snapshot]:
-        """All moments of sampling: one before every step, then the final images at time 0."""
+        """All moments of sampling, in codes where the model has them: one before every step, then the end at time 0."""
         levels = self.levels(model.schedule)
         denoise = Denoise(self.guidance(model), condition, self.clip, len(levels) - 1, model)
         x_t, state = start * math.hypot(levels[0].alpha, levels[0].sigma), None
@@ -183,6 +186,11 @@ class DiffusionSampler(Generic[State]):
             yield Snapshot(t.time, x_t, x_0)
             x_t = x_s
         yield Snapshot(levels[-1].time, x_t, x_t)
+
+
+def pictured(model: Denoiser, x: Tensor) -> Tensor:
+    """What was drawn from a model as images: themselves, or decoded codes."""
+    return model.codec.decode(x) if isinstance(model, Coded) else x
 
 
 class Denoise:

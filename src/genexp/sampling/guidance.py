@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, joined
-from genexp.contracts import Denoiser
+from genexp.contracts import Codec, Coded, Denoiser
 from genexp.tensors import expand_to
 
 _LEFT_OUT = {"label": "model.label_dropout"}
@@ -127,9 +127,15 @@ class Autoguidance:
         if self.guide.image_shape != model.image_shape or self.guide.conditioning != model.conditioning:
             ours, theirs = (f"{each.image_shape} and {each.conditioning}" for each in (model, self.guide))
             raise ValueError(f"guide must have shape and conditions of the model, {ours}, got {theirs}")
+        if _codec_of(self.guide) != _codec_of(model):
+            raise ValueError("guide must be of the codes of the model, got one with another codec")
         if not _same_levels(model, self.guide):
             raise ValueError("guide must have the noise levels of the model's schedule, got others")
         return _Autoguided(model, self.guide, self.scale)
+
+
+def _codec_of(model: Denoiser) -> Codec | None:
+    return model.codec if isinstance(model, Coded) else None
 
 
 def _same_levels(one: Denoiser, other: Denoiser) -> bool:

@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genexp.config.compose import resolved
 from genexp.config.monitor import monitored
+from genexp.config.trained_parts import with_trained_parts
 from genexp.hardware import chosen_threads, precision_of
 from genexp.runs.places import absolute, with_absolute_places
 from genexp.training.tags import group_and_tags
@@ -30,7 +31,7 @@ def settled(config: DictConfig) -> dict[str, Any]:
     with open_dict(config):
         for key, value in found.items():
             OmegaConf.update(config, key, value, merge=False)
-    return with_absolute_places(resolved(config))
+    return with_trained_parts(with_absolute_places(resolved(config)))
 
 
 def _hardware(trainer: DictConfig) -> dict[str, str]:

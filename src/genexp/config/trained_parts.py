@@ -1,0 +1,35 @@
+"""Finished runs that are parts of others, named so that they can be found again. Imports no torch."""
+
+from typing import Any
+
+from genexp.config.targets import locate
+
+
+def with_trained_parts(plain: Any) -> Any:
+    """Plain containers in which finished runs that are parts are named by place and the digest of their weights.
+
+    Args:
+        plain: A resolved configuration, or a part of one.
+
+    Raises:
+        FileNotFoundError: there is no such run, or it has no such checkpoint.
+    """
+    if isinstance(plain, list):
+        return [with_trained_parts(each) for each in plain]
+    if not isinstance(plain, dict):
+        return plain
+    node = {key: with_trained_parts(value) for key, value in plain.items()}
+    return locate(node["_target_"]).settled(node) if _is_trained(node) else node
+
+
+def trained_parts(plain: Any, path: str = "") -> dict[str, dict[str, str]]:
+    """Place and digest of every finished run that is a part of a settled configuration, by the part's dotted key."""
+    if not isinstance(plain, dict):
+        return {}
+    own = {path: {"run": plain["run"], "digest": plain["digest"]}} if _is_trained(plain) else {}
+    below = [trained_parts(value, f"{path}.{key}".strip(".")) for key, value in plain.items()]
+    return {key: part for found in (own, *below) for key, part in found.items()}
+
+
+def _is_trained(node: dict[str, Any]) -> bool:
+    return str(node.get("_target_")).startswith("genexp.inference.trained.")
