@@ -1,4 +1,4 @@
-"""The reference of the documentation site, made anew with every build: a page a package, and a page of the configuration.
+"""The reference of the documentation site, made anew with every build: pages of the packages and of the configuration.
 
 A hook of MkDocs (`mkdocs.yml`). Nothing of it is committed, so it cannot fall behind.
 """

@@ -34,7 +34,7 @@ _LOCK = threading.RLock()
 class Header(NamedTuple):
     """What the header of a picture file says.
 
-    Args:
+    Attributes:
         channels: 1 for grey, 3 for colour; palettes and transparency count as colour.
         height: Pixels, of the upright picture.
         width: Pixels, of the upright picture.

@@ -20,7 +20,7 @@ _MOST_NAMED = 5
 class ListedPicture(NamedTuple):
     """A picture file.
 
-    Args:
+    Attributes:
         file: Its path.
         relative: Its path below the folder of its split, with forward slashes.
         size: Bytes.

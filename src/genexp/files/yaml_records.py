@@ -56,7 +56,7 @@ def require_small(path: Path) -> str:
     PyYAML's fast reader ends the whole process where brackets are nested some 10,000 deep.
 
     Raises:
-        As `read_yaml`.
+        ValueError: it is, see `read_yaml`.
     """
     text = read_text(path, MOST_BYTES)
     nested = sum(map(text.count, ("[", "{", "- ", "? "))) + max(_indentations(text), default=0)

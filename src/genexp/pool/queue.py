@@ -42,7 +42,7 @@ class Task:
 class TaskSource(Protocol):
     """Makes tasks while others run, watches them, and learns how they ended.
 
-    Args:
+    Attributes:
         need: What each task runs on.
     """
 

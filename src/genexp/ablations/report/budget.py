@@ -1,6 +1,7 @@
 """What a search is worth: the best of k settings on average, for every k."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -25,7 +26,7 @@ class BudgetCurve:
     seeds: list[int]
 
 
-def expected_best(values: list[float], badness) -> list[float | None]:
+def expected_best(values: list[float], badness: Callable[[float], float]) -> list[float | None]:
     r"""The mean of the best of k different settings over all choices of k, for k = 1 ... S.
 
     With values sorted from best to worst, $E_k = \sum_i v_{(i)} \binom{S - i}{k - 1} / \binom S k$.
