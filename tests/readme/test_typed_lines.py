@@ -23,6 +23,10 @@ ELSEWHERE = {
     "genexp train model=vae +callbacks.early._target_=lightning.pytorch.callbacks.EarlyStopping "
     "+callbacks.early.monitor=fd +callbacks.early.patience=3": "test_habits trains it, tiny",
     "wandb sync outputs/quickstart/.../wandb/offline-run-20261128_060326-5asgudmn": "W&B's server",
+    "genexp train experiment=captions/shapes": "test_captions_end_to_end trains it, tiny",
+    'genexp sample run=outputs/captions_shapes/<run> condition.caption="a large red circle in the centre on a white '
+    'background"': "test_captions_end_to_end draws by this caption",
+    "genexp train experiment=latent/digits model.codec.run=outputs/vae_digits/<run>": "test_trained trains it, tiny",
     "genexp evaluate": "a mention of the command",
     "genexp reproduce": "a mention of the command",
     "genexp sample": "a mention of the command",
