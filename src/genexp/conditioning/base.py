@@ -15,7 +15,7 @@ Condition = Mapping[str, Tensor]
 UNCONDITIONAL: Condition = MappingProxyType({})
 """Nothing is told."""
 
-_TAKEN = ("image", "index", "group", "noise", "time", "latent", "mix", "content", "style")
+_TAKEN = ("image", "index", "group", "noise", "noise_seed", "time", "weight", "latent", "mix", "content", "style")
 
 
 class ConditionKind(Protocol):
