@@ -61,7 +61,7 @@ class FlowLikelihood:
         split: `train`, `val` or `test` of the data that the model learned from.
         steps: Of two evaluations of the denoiser and its gradient each, at least 1.
         along: `flow`, the first of the two ways, which errs less and is right for every schedule; or `noise`, for a
-            network that predicts the noise where hardly any signal is left, as at the end of `Cosine`.
+            network that predicts the noise where hardly any signal is left, as at the end of `CosineContinuous`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -78,13 +78,20 @@ class FlowLikelihood:
         self.split, self.steps, self.along = require_split(split), steps, along
 
     def require(self, model: object) -> None:
-        """Check that the model is a denoiser that knows the levels of its data.
+        """Check that the model is a denoiser of real times that knows the levels of its data.
+
+        Between integer times there is no slope: values would not settle as steps grow.
 
         Raises:
             TypeError: it is not.
         """
         if not isinstance(model, LeveledDenoiser):
             raise TypeError(f"{type(self).__name__} measures a LeveledDenoiser, got {type(model).__name__}")
+        if model.schedule.discrete:
+            kind = type(model.schedule).__name__
+            raise TypeError(
+                f"{type(self).__name__} measures schedules of real times, got {kind}; metrics=bound has both"
+            )
 
     def subject(self, model: LeveledDenoiser) -> str:
         """What p is a distribution over."""
@@ -135,7 +142,7 @@ def _slope(
     with torch.enable_grad():
         seen = z.detach().requires_grad_()
         x_t = seen * at.size
-        t = at.time.to(z.device, None if model.schedule.discrete else z.dtype).expand(len(z))
+        t = at.time.to(z.device, z.dtype).expand(len(z))
         x_0 = model(x_t, t, condition).to(z.dtype)
         slope = (x_t - at.alpha * x_0) / at.sigma - at.pull * x_0
         (pulled,) = torch.autograd.grad(slope, seen, direction)
@@ -144,12 +151,11 @@ def _slope(
 
 def _way(schedule: Schedule, steps: int, along: str) -> list[Point]:
     """Times from the first to the last, even in the log-SNR where that is finite, else as training has them."""
-    ends = torch.tensor([schedule.first, schedule.last], dtype=torch.int64 if schedule.discrete else torch.float64)
+    ends = torch.tensor([schedule.first, schedule.last], dtype=torch.float64)
     high, low = schedule.log_snr(ends).tolist()
     even = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     times = schedule.at_snr(high + (low - high) * even) if math.isfinite(low) else schedule.times(even)
-    times = times.double().clamp(schedule.first, schedule.last)
-    times = times.round().long().unique() if schedule.discrete else times
+    times = times.clamp(schedule.first, schedule.last)
     alpha, sigma = schedule(times, torch.float64)
     if along == "noise" and not math.isfinite(low):
         raise ValueError(f"along must be flow where no signal is left at the last time, {schedule.last:g}, got noise")
