@@ -78,10 +78,10 @@ def test_converted_small_weights_give_the_output_of_diffusers_in_float64(heads):
         torch.testing.assert_close(ours(x, t, {"label": label}), theirs(x, t, label).sample, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("choice", ["unet", "unet_small", "unet_ddpm_cifar10"])
+@pytest.mark.parametrize("choice", ["unet", "unet_adm", "unet_small", "unet_ddpm_cifar10"])
 @pytest.mark.parametrize("num_classes", [None, 10])
 def test_every_shipped_unet_has_a_twin_in_diffusers(choice, num_classes):
-    data = "digits" if choice == "unet" else "cifar10"
+    data = "digits" if choice in ("unet", "unet_adm") else "cifar10"
     node = compose("train", ["model=diffusion", f"model/network={choice}", f"data={data}"]).model.network
     ours = randomised(instantiate(node, num_classes=num_classes)).double()
     config, weights = to_diffusers(ours)

@@ -1,9 +1,23 @@
-"""Self-attention over the pixels of a feature map."""
+"""Self-attention over tokens, and over the pixels of a feature map."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genexp.networks.blocks import group_norm
+
+
+def self_attention(projected: Tensor, heads: int) -> Tensor:
+    """softmax(q k^T / sqrt(D)) v in every head, among all tokens of a sample.
+
+    Args:
+        projected: (B, N, 3 C): all queries, then all keys, then all values; within each, one head after the other.
+        heads: Number of heads, of D = C / heads channels each.
+
+    Returns:
+        Mixed values (B, N, C).
+    """
+    q, k, v = projected.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 class PixelAttention(nn.Module):
@@ -36,6 +50,5 @@ class PixelAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Features (B, C, H, W) to features of the same shape."""
         pixels = self.norm(x).flatten(2).transpose(1, 2)  # (B, H W, C)
-        q, k, v = self.project_in(pixels).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        mixed = self_attention(self.project_in(pixels), self.heads)
         return x + self.project_out(mixed).transpose(1, 2).unflatten(2, x.shape[2:])

@@ -32,9 +32,14 @@ def initialise(layer: nn.Module, scale: float = 1.0) -> None:
 
 
 class ResidualBlock(nn.Module):
-    """Two normalised convolutions around a shortcut, with an embedding added between them.
+    """Two normalised convolutions around a shortcut, told an embedding between them.
 
-    h = conv1(silu(norm1(x))) + linear(silu(embedding)); y = shortcut(x) + conv2(dropout(silu(norm2(h)))).
+    h = conv1(resize(silu(norm1(x)))); y = shortcut(resize(x)) + conv2(dropout(silu(g))), where
+    g = norm2(h + linear(silu(embedding))), or with `scale_shift`
+    g = norm2(h) (1 + scale) + shift and (scale, shift) = linear(silu(embedding)).
+
+    References: Ho et al., "Denoising Diffusion Probabilistic Models" (2020); scale and shift, and resizing within the
+    block: Dhariwal and Nichol, "Diffusion Models Beat GANs on Image Synthesis" (2021), section 3.
 
     Args:
         channels: Input channels.
@@ -42,24 +47,41 @@ class ResidualBlock(nn.Module):
         features: Size of the embedding.
         dropout: Probability of dropping a unit before the second convolution.
         groups: Largest number of normalisation groups.
+        scale_shift: Scale and shift by the embedding after the second normalisation, not add it before.
+        resize: Changes the resolution of the branch and of the shortcut, or None.
     """
 
-    def __init__(self, channels: int, out_channels: int, features: int, dropout: float = 0.0, groups: int = 32) -> None:
+    def __init__(
+        self,
+        channels: int,
+        out_channels: int,
+        features: int,
+        dropout: float = 0.0,
+        groups: int = 32,
+        scale_shift: bool = False,
+        resize: nn.Module | None = None,
+    ) -> None:
         super().__init__()
+        self.scale_shift = scale_shift
+        self.resize = nn.Identity() if resize is None else resize
         self.norm1 = group_norm(channels, groups)
         self.conv1 = nn.Conv2d(channels, out_channels, 3, padding=1)
-        self.embedding = nn.Linear(features, out_channels)
+        self.embedding = nn.Linear(features, 2 * out_channels if scale_shift else out_channels)
         self.norm2 = group_norm(out_channels, groups)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.shortcut = nn.Conv2d(channels, out_channels, 1) if channels != out_channels else nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """Features (B, channels, H, W) and embeddings (B, features) to features (B, out_channels, H, W)."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = h + self.embedding(F.silu(embedding))[:, :, None, None]
-        h = self.conv2(self.dropout(F.silu(self.norm2(h))))
-        return self.shortcut(x) + h
+        """Features (B, channels, H, W) and embeddings (B, features) to features (B, out_channels, H, W), resized."""
+        h = self.conv1(self.resize(F.silu(self.norm1(x))))
+        told = self.embedding(F.silu(embedding))[:, :, None, None]
+        if self.scale_shift:
+            scale, shift = told.chunk(2, dim=1)
+            h = self.norm2(h) * (1 + scale) + shift
+        else:
+            h = self.norm2(h + told)
+        return self.shortcut(self.resize(x)) + self.conv2(self.dropout(F.silu(h)))
 
 
 class Downsample(nn.Module):

@@ -35,6 +35,33 @@ def sinusoidal(t: Tensor, width: int, longest_period: float = 10_000.0) -> Tenso
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
+def plane_positions(side: int, width: int) -> Tensor:
+    """Sines and cosines of the column, then of the row, of every place of a square grid, row by row.
+
+    Of a coordinate x: [sin(x w_0), ..., cos(x w_0), ...] with w_i = 10000^(-4 i / width) for i = 0 .. width / 4 - 1.
+
+    Reference: Peebles and Xie, "Scalable Diffusion Models with Transformers" (2023), after Vaswani et al. (2017).
+
+    Args:
+        side: Places a side.
+        width: Size of an embedding, divisible by 4.
+
+    Returns:
+        Embeddings (side^2, width), float32.
+
+    Raises:
+        ValueError: `width` is not divisible by 4.
+    """
+    if width < 4 or width % 4:
+        raise ValueError(f"width must be divisible by 4, got {width}")
+    places = torch.arange(side, dtype=torch.float64)
+    frequencies = 10_000.0 ** (-torch.arange(width // 4, dtype=torch.float64) / (width // 4))
+    angles = places[:, None] * frequencies
+    waves = torch.cat([angles.sin(), angles.cos()], dim=1)  # (side, width / 2)
+    columns, rows = waves.expand(side, -1, -1), waves[:, None].expand(-1, side, -1)
+    return torch.cat([columns, rows], dim=2).flatten(0, 1).float()
+
+
 def _require_width(width: int) -> None:
     if width < 4 or width % 2:
         raise ValueError(f"width must be even and at least 4, got {width}")

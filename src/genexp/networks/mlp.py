@@ -10,8 +10,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.classes import ReadsClass
-from genexp.networks.embeddings import TimeEmbedding
 from genexp.networks.packing import packed, require_pack, unpacked
+from genexp.networks.told import ToldNetwork
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "tanh": nn.Tanh}
 
@@ -106,7 +106,7 @@ class MLPDiscriminator(ReadsClass, nn.Module):
         return score if self.embedding is None else score + (self.embedding(label) * features).sum(1)
 
 
-class MLPDenoiser(ReadsClass, nn.Module):
+class MLPDenoiser(ToldNetwork):
     """Noisy samples of any shape, told the time and the class, to outputs of the same shape.
 
     Every block adds to its input h: h + outer(silu(inner(silu(h)) + linear(silu(embedding)))), where the embedding is
@@ -135,12 +135,10 @@ class MLPDenoiser(ReadsClass, nn.Module):
         num_classes: int | None = None,
         outputs: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__(width, width, num_classes)
         if depth < 1:
             raise ValueError(f"depth must be at least 1 residual block, got {depth}")
-        self.shape, self.num_classes, self.outputs = tuple(shape), num_classes, outputs
-        self.time = TimeEmbedding(width, width)
-        self.label = None if num_classes is None else nn.Embedding(num_classes + 1, width)
+        self.shape, self.outputs = tuple(shape), outputs
         self.stem = nn.Linear(prod(self.shape), width)
         self.blocks = nn.ModuleList(_DenoiserBlock(width) for _ in range(depth))
         self.head = nn.Linear(width, outputs * prod(self.shape))
@@ -151,12 +149,9 @@ class MLPDenoiser(ReadsClass, nn.Module):
         Raises:
             ValueError: the samples have another shape, or labels are given or missing against `num_classes`.
         """
-        label = self.label_of(condition)
+        embedding = self.embedded(t, condition)
         if tuple(x_t.shape[1:]) != self.shape:
             raise ValueError(f"x_t must hold samples of shape {self.shape}, got {tuple(x_t.shape[1:])}")
-        embedding = self.time(t)
-        if self.label is not None:
-            embedding = embedding + self.label(label)
         h = self.stem(x_t.flatten(1))
         for block in self.blocks:
             h = block(h, embedding)

@@ -1,6 +1,7 @@
 """The UNet of diffusion models: what a noisy image holds, at every scale."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -9,11 +10,19 @@ from torch.nn import functional as F
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.attention import PixelAttention
 from genexp.networks.blocks import Downsample, ResidualBlock, Upsample, group_norm, initialise
-from genexp.networks.classes import ReadsClass
-from genexp.networks.embeddings import TimeEmbedding
+from genexp.networks.told import ToldNetwork
 
 
-class UNet(ReadsClass, nn.Module):
+class Common(TypedDict):
+    """What all residual blocks of a network share."""
+
+    features: int
+    dropout: float
+    groups: int
+    scale_shift: bool
+
+
+class UNet(ToldNetwork):
     """Residual blocks down to the smallest resolution and up again, joined by skips, told the time and the class.
 
     Level i has `width` * `multipliers[i]` channels at `image_size` / 2^i pixels. Every level has `blocks` residual
@@ -21,7 +30,10 @@ class UNet(ReadsClass, nn.Module):
     `attention`; the middle is a residual block, self-attention and a residual block. The last layer of every residual
     branch starts at almost zero.
 
-    Reference: Ho et al., "Denoising Diffusion Probabilistic Models" (2020); Ronneberger et al., "U-Net" (2015).
+    With `scale_shift`, `residual_resize` and `head_channels=64` it is the network of Dhariwal and Nichol.
+
+    References: Ho et al., "Denoising Diffusion Probabilistic Models" (2020); Ronneberger et al., "U-Net" (2015);
+    Dhariwal and Nichol, "Diffusion Models Beat GANs on Image Synthesis" (2021), section 3.
 
     Args:
         channels: Channels of an image.
@@ -31,6 +43,11 @@ class UNet(ReadsClass, nn.Module):
         blocks: Residual blocks a level.
         attention: Resolutions with self-attention; those that the network does not have are left out.
         heads: Attention heads; must divide the channels wherever there is attention.
+        head_channels: Channels of an attention head, in place of a number of heads; divides the channels wherever there
+            is attention.
+        scale_shift: Scale and shift by the embedding in the residual blocks, not add it.
+        residual_resize: Change resolutions inside residual blocks, by means and by repetition of pixels, not by single
+            convolutions.
         dropout: Dropout probability inside the residual blocks, in [0, 1).
         groups: Largest number of normalisation groups.
         num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
@@ -40,7 +57,8 @@ class UNet(ReadsClass, nn.Module):
             to the embedding of the time; by the name of the condition.
 
     Raises:
-        ValueError: `image_size` is not divisible, or there are no levels or blocks.
+        ValueError: `image_size` is not divisible, there are no levels or blocks, heads do not divide the channels, or
+            are given by their number and by their channels.
     """
 
     def __init__(
@@ -57,8 +75,12 @@ class UNet(ReadsClass, nn.Module):
         num_classes: int | None = None,
         outputs: int = 1,
         told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        head_channels: int | None = None,
+        scale_shift: bool = False,
+        residual_resize: bool = False,
     ) -> None:
-        super().__init__()
+        features = 4 * width
+        super().__init__(width, features, num_classes, told)
         if not multipliers or blocks < 1:
             raise ValueError(f"multipliers and blocks must name at least one block, got {multipliers} and {blocks}")
         if image_size % 2 ** (len(multipliers) - 1):
@@ -66,46 +88,34 @@ class UNet(ReadsClass, nn.Module):
                 f"image_size must be divisible by {2 ** (len(multipliers) - 1)} "
                 f"for {len(multipliers)} levels, got {image_size}"
             )
-        self.num_classes, self.outputs = num_classes, outputs
+        self.outputs = outputs
         widths = [width * factor for factor in multipliers]
-        attended = [image_size // 2**i in attention for i in range(len(widths))]
-        features = 4 * width
-        common = {"features": features, "dropout": dropout, "groups": groups}
-
-        self.time = TimeEmbedding(width, features)
-        self.label = None if num_classes is None else nn.Embedding(num_classes + 1, features)
-        self.told = nn.ModuleDict({name: build(features) for name, build in (told or {}).items()})
+        at = [image_size // 2**i in attention for i in range(len(widths))]
+        attended = [_heads(each, heads, head_channels) if here else 0 for each, here in zip(widths, at, strict=True)]
+        common = Common(features=features, dropout=dropout, groups=groups, scale_shift=scale_shift)
         self.stem = nn.Conv2d(channels, width, 3, padding=1)
         self.down = nn.ModuleList()
         skips = [width]
         for i, level in enumerate(widths):
             last = i == len(widths) - 1
-            self.down.append(_DownLevel(skips[-1], level, blocks, heads if attended[i] else 0, last, common))
+            resize = None if last else _downsample(level, residual_resize, common)
+            self.down.append(_DownLevel(skips[-1], level, blocks, attended[i], resize, common))
             skips += [level] * (blocks if last else blocks + 1)
-        self.middle = _Middle(widths[-1], heads, common)
+        self.middle = _Middle(widths[-1], _heads(widths[-1], heads, head_channels), common)
         self.up = nn.ModuleList()
         current = widths[-1]
         for i, level in reversed(list(enumerate(widths))):
             taken = [skips.pop() for _ in range(blocks + 1)]
-            self.up.append(_UpLevel(current, level, taken, heads if attended[i] else 0, i == 0, common))
+            resize = None if i == 0 else _upsample(level, residual_resize, common)
+            self.up.append(_UpLevel(current, level, taken, attended[i], resize, common))
             current = level
         self.norm = group_norm(width * multipliers[0], groups)
         self.head = nn.Conv2d(width * multipliers[0], outputs * channels, 3, padding=1)
         self._initialise()
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Names of the conditions it reads."""
-        return (*super().reads, *self.told)
-
     def forward(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Noisy images (B, channels, H, W), times (B,) and a condition to outputs (B, outputs * channels, H, W)."""
-        label = self.label_of(condition)
-        embedding = self.time(t)
-        if self.label is not None:
-            embedding = embedding + self.label(label)
-        for name, module in self.told.items():
-            embedding = embedding + module(condition[name])
+        embedding = self.embedded(t, condition)
         h = self.stem(x_t)
         skips = [h]
         for level in self.down:
@@ -130,7 +140,7 @@ class UNet(ReadsClass, nn.Module):
 class _Middle(nn.Module):
     """A residual block, self-attention and a residual block at the smallest resolution."""
 
-    def __init__(self, channels: int, heads: int, common: dict[str, float]) -> None:
+    def __init__(self, channels: int, heads: int, common: Common) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(ResidualBlock(channels, channels, **common) for _ in range(2))
         self.attentions = nn.ModuleList([PixelAttention(channels, heads, common["groups"])])
@@ -144,20 +154,20 @@ class _DownLevel(nn.Module):
     """The blocks of one resolution on the way down; every result is kept as a skip."""
 
     def __init__(
-        self, channels: int, width: int, blocks: int, heads: int, last: bool, common: dict[str, float]
+        self, channels: int, width: int, blocks: int, heads: int, resize: nn.Module | None, common: Common
     ) -> None:
         super().__init__()
         inputs = [channels] + [width] * (blocks - 1)
         self.blocks = nn.ModuleList(ResidualBlock(count, width, **common) for count in inputs)
         self.attentions = _attentions(width, blocks, heads, common["groups"])
-        self.resize = None if last else Downsample(width)
+        self.resize = resize
 
     def forward(self, h: Tensor, embedding: Tensor, skips: list[Tensor]) -> Tensor:
         for block, attention in zip(self.blocks, self.attentions, strict=True):
             h = attention(block(h, embedding))
             skips.append(h)
         if self.resize is not None:
-            h = self.resize(h)
+            h = _resized(self.resize, h, embedding)
             skips.append(h)
         return h
 
@@ -166,7 +176,7 @@ class _UpLevel(nn.Module):
     """The blocks of one resolution on the way up; every block takes the latest skip as further channels."""
 
     def __init__(
-        self, channels: int, width: int, skips: list[int], heads: int, last: bool, common: dict[str, float]
+        self, channels: int, width: int, skips: list[int], heads: int, resize: nn.Module | None, common: Common
     ) -> None:
         super().__init__()
         inputs = [channels] + [width] * (len(skips) - 1)
@@ -174,13 +184,37 @@ class _UpLevel(nn.Module):
             ResidualBlock(count + skip, width, **common) for count, skip in zip(inputs, skips, strict=True)
         )
         self.attentions = _attentions(width, len(skips), heads, common["groups"])
-        self.resize = None if last else Upsample(width)
+        self.resize = resize
 
     def forward(self, h: Tensor, embedding: Tensor, skips: list[Tensor]) -> Tensor:
         for block, attention in zip(self.blocks, self.attentions, strict=True):
             h = attention(block(torch.cat([h, skips.pop()], 1), embedding))
-        return h if self.resize is None else self.resize(h)
+        return h if self.resize is None else _resized(self.resize, h, embedding)
 
 
 def _attentions(channels: int, count: int, heads: int, groups: int) -> nn.ModuleList:
     return nn.ModuleList(PixelAttention(channels, heads, groups) if heads else nn.Identity() for _ in range(count))
+
+
+def _heads(channels: int, heads: int, head_channels: int | None) -> int:
+    if head_channels is None:
+        return heads
+    if heads != 1:
+        raise ValueError(f"heads must be 1 where head_channels gives their number, got {heads}")
+    if head_channels < 1 or channels % head_channels:
+        raise ValueError(f"head_channels must divide the {channels} channels, got {head_channels}")
+    return channels // head_channels
+
+
+def _downsample(channels: int, residual: bool, common: Common) -> nn.Module:
+    return ResidualBlock(channels, channels, **common, resize=nn.AvgPool2d(2)) if residual else Downsample(channels)
+
+
+def _upsample(channels: int, residual: bool, common: Common) -> nn.Module:
+    if residual:
+        return ResidualBlock(channels, channels, **common, resize=nn.Upsample(scale_factor=2.0, mode="nearest"))
+    return Upsample(channels)
+
+
+def _resized(layer: nn.Module, h: Tensor, embedding: Tensor) -> Tensor:
+    return layer(h, embedding) if isinstance(layer, ResidualBlock) else layer(h)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from genexp.networks.attention import PixelAttention
+from genexp.networks.blocks import ResidualBlock
 from genexp.networks.unet import UNet
 
 _FIXED = {  # what every twin has, whatever its sizes
@@ -25,12 +26,8 @@ _FIXED = {  # what every twin has, whatever its sizes
     "mid_block_type": "UNetMidBlock2D",
     "mid_block_scale_factor": 1,
     "downsample_padding": 0,
-    "downsample_type": "conv",
-    "upsample_type": "conv",
     "act_fn": "silu",
-    "attn_norm_num_groups": None,
     "norm_eps": 1e-6,
-    "resnet_time_scale_shift": "default",
     "add_attention": True,
     "class_embed_type": None,
 }
@@ -44,8 +41,12 @@ _DEFAULTS = {  # of `UNet2DModel`, where they differ from the above or depend on
     "block_out_channels": [224, 448, 672, 896],
     "layers_per_block": 2,
     "downsample_padding": 1,
+    "downsample_type": "conv",
+    "upsample_type": "conv",
+    "resnet_time_scale_shift": "default",
     "dropout": 0.0,
     "attention_head_dim": 8,
+    "attn_norm_num_groups": None,
     "norm_num_groups": 32,
     "norm_eps": 1e-5,
     "num_class_embeds": None,
@@ -88,6 +89,9 @@ def diffusers_config(network: UNet) -> dict[str, Any]:
     layers = [module for module in network.modules() if isinstance(module, PixelAttention)]
     groups = {module.num_groups for module in network.modules() if isinstance(module, nn.GroupNorm)}
     sizes = {layer.norm.num_channels // layer.heads for layer in layers}
+    scales = network.middle.blocks[0].scale_shift
+    residual = isinstance(network.down[0].resize, ResidualBlock)
+    resizing, plain = ("resnet", "Resnet{}sampleBlock2D") if residual else ("conv", "{}Block2D")
     one_head = all(layer.heads == 1 for layer in layers)
     if len(groups) > 1:
         raise ValueError(
@@ -104,8 +108,12 @@ def diffusers_config(network: UNet) -> dict[str, Any]:
         "out_channels": network.head.out_channels,
         "block_out_channels": widths,
         "layers_per_block": len(network.down[0].blocks),
-        "down_block_types": ["AttnDownBlock2D" if each else "DownBlock2D" for each in attended],
-        "up_block_types": ["AttnUpBlock2D" if each else "UpBlock2D" for each in reversed(attended)],
+        "down_block_types": ["AttnDownBlock2D" if each else plain.format("Down") for each in attended],
+        "up_block_types": ["AttnUpBlock2D" if each else plain.format("Up") for each in reversed(attended)],
+        "downsample_type": resizing,
+        "upsample_type": resizing,
+        "resnet_time_scale_shift": "scale_shift" if scales else "default",
+        "attn_norm_num_groups": min(groups) if scales else None,  # a scaling one has none by default
         "attention_head_dim": None if one_head else sizes.pop(),
         "norm_num_groups": groups.pop(),
         "dropout": network.middle.blocks[0].dropout.p,
@@ -160,7 +168,7 @@ def _require_equal(config: Mapping[str, Any], twin: dict[str, Any]) -> None:
     if unknown:
         raise ValueError(f"config must hold arguments of UNet2DModel, got {', '.join(unknown)}")
     given["attention_head_dim"] = _head_size(given, twin)
-    if given["attn_norm_num_groups"] == given["norm_num_groups"]:
+    if given["resnet_time_scale_shift"] == "default" and given["attn_norm_num_groups"] == given["norm_num_groups"]:
         given["attn_norm_num_groups"] = None
     different = [key for key in twin if key not in _WITHOUT_EFFECT and _plain(given[key]) != _plain(twin[key])]
     if different:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genexp.networks.attention import self_attention
+
 HEAD = 64
 """Channels of an attention head in every published model."""
 OFFSET = 0.1
@@ -124,11 +126,7 @@ class Block(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (B, N, width) to tokens of that shape."""
-        tokens = tokens + self.ls1["gamma"] * self._attention(self.norm1(tokens))
+        mixed = self_attention(self.attn["qkv"](self.norm1(tokens)), self.heads)
+        tokens = tokens + self.ls1["gamma"] * self.attn["proj"](mixed)
         hidden = functional.gelu(self.mlp["fc1"](self.norm2(tokens)))
         return tokens + self.ls2["gamma"] * self.mlp["fc2"](hidden)
-
-    def _attention(self, tokens: Tensor) -> Tensor:
-        split = self.attn["qkv"](tokens).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(*split)
-        return self.attn["proj"](mixed.transpose(1, 2).flatten(2))

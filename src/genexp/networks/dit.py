@@ -1,0 +1,133 @@
+"""The diffusion transformer: patches of a noisy image as tokens."""
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.networks.attention import self_attention
+from genexp.networks.blocks import initialise
+from genexp.networks.embeddings import plane_positions
+from genexp.networks.told import ToldNetwork
+
+TIME_WAVES = 256
+"""Size of the sinusoidal embedding of the time, whatever the width."""
+
+
+class DiT(ToldNetwork):
+    """Square patches with sinusoidal positions through transformer blocks that the time and the class scale and shift.
+
+    In every block the vector of time, class and further conditions gives a shift, a scale and a gate for each branch
+    (adaLN-Zero). Gates start at zero, so every block starts as the identity, and the output starts at zero. The time's
+    waves are those of `sinusoidal`: the published code divides by the number of frequencies, not by one less.
+
+    Reference: Peebles and Xie, "Scalable Diffusion Models with Transformers" (2023), section 3.2.
+
+    Args:
+        channels: Channels of an image.
+        image_size: Pixels a side; divisible by `patch_size`.
+        patch_size: Side of a patch in pixels.
+        width: Channels of a token; divisible by 4 and by `heads`.
+        depth: Number of blocks.
+        heads: Attention heads of a block.
+        num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
+            has an embedding of its own.
+        outputs: Images in the output, side by side in its channels; 2 for a learned variance.
+        told: Builds, from the size of the embedding, a module that maps a further condition to a vector which is added
+            to the embedding of the time; by the name of the condition.
+
+    Raises:
+        ValueError: a size does not divide as it must, or there are no blocks.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        image_size: int,
+        patch_size: int = 2,
+        width: int = 384,
+        depth: int = 12,
+        heads: int = 6,
+        num_classes: int | None = None,
+        outputs: int = 1,
+        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+    ) -> None:
+        super().__init__(TIME_WAVES, width, num_classes, told)
+        if patch_size < 1 or image_size % patch_size:
+            raise ValueError(f"patch_size must divide image_size={image_size}, got {patch_size}")
+        if heads < 1 or width % heads:
+            raise ValueError(f"heads must divide width={width}, got {heads}")
+        if depth < 1:
+            raise ValueError(f"depth must be at least 1 block, got {depth}")
+        self.image_size, self.patch_size, self.outputs = image_size, patch_size, outputs
+        patch = channels * patch_size**2
+        self.register_buffer("positions", plane_positions(image_size // patch_size, width), persistent=False)
+        self.stem = nn.Linear(patch, width)
+        self.blocks = nn.ModuleList(AdaptiveBlock(width, heads) for _ in range(depth))
+        self.norm = _normalisation(width)
+        self.modulation = nn.Linear(width, 2 * width)
+        self.head = nn.Linear(width, outputs * patch)
+        self._initialise()
+
+    def forward(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """Noisy images (B, channels, H, W), times (B,) and a condition to outputs (B, outputs * channels, H, W).
+
+        Raises:
+            ValueError: H or W is not `image_size`, or the condition is not what the network reads.
+        """
+        if x_t.shape[2:] != (self.image_size, self.image_size):
+            raise ValueError(f"x_t must have {self.image_size} pixels a side, got {tuple(x_t.shape[2:])}")
+        embedding = F.silu(self.embedded(t, condition))
+        patches = F.pixel_unshuffle(x_t, self.patch_size)  # (B, channels * patch_size^2, rows, columns)
+        tokens = self.stem(patches.flatten(2).mT) + self.positions
+        for block in self.blocks:
+            tokens = block(tokens, embedding)
+        shift, scale = self.modulation(embedding)[:, None].chunk(2, dim=2)
+        patches = self.head(_modulated(self.norm(tokens), shift, scale)).mT
+        return F.pixel_shuffle(patches.unflatten(2, (-1, self.image_size // self.patch_size)), self.patch_size)
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                initialise(module)
+        for module in (self.time.first, self.time.second, self.label):
+            if module is not None:
+                nn.init.normal_(module.weight, std=0.02)
+        for layer in (self.modulation, self.head, *(block.modulation for block in self.blocks)):
+            nn.init.zeros_(layer.weight)
+
+
+class AdaptiveBlock(nn.Module):
+    """x + g_1 attention(m_1(x)), then x + g_2 perceptron(m_2(x)), where m(x) = norm(x) (1 + scale) + shift.
+
+    Shift, scale and gate of both branches are linear in an embedding, with weights that a network starts at zero.
+
+    Args:
+        width: Channels of a token.
+        heads: Attention heads; must divide `width`.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = _normalisation(width)
+        self.modulation = nn.Linear(width, 6 * width)
+        self.project_in, self.project_out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.inner, self.outer = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, tokens: Tensor, embedding: Tensor) -> Tensor:
+        """Tokens (B, N, width) and activated embeddings (B, width) to tokens."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(embedding)[:, None].chunk(6, dim=2)
+        mixed = self_attention(self.project_in(_modulated(self.norm(tokens), shift1, scale1)), self.heads)
+        tokens = tokens + gate1 * self.project_out(mixed)
+        hidden = F.gelu(self.inner(_modulated(self.norm(tokens), shift2, scale2)), approximate="tanh")
+        return tokens + gate2 * self.outer(hidden)
+
+
+def _normalisation(width: int) -> nn.LayerNorm:
+    return nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+
+
+def _modulated(tokens: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    return tokens * (1 + scale) + shift

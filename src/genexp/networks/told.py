@@ -1,0 +1,58 @@
+"""What networks have in common that are told a time, a class and further conditions by one vector."""
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor, nn
+
+from genexp.conditioning.base import Condition
+from genexp.networks.classes import ReadsClass
+from genexp.networks.embeddings import TimeEmbedding
+
+
+class ToldNetwork(ReadsClass, nn.Module):
+    """A network told one vector: the embedding of the time, plus that of the class, plus those of other conditions.
+
+    Args:
+        width: Size of the sinusoidal embedding of the time, even and at least 4.
+        features: Size of the vector.
+        num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
+            has an embedding of its own.
+        told: Builds, from the size of the vector, a module that maps a further condition to a vector; by the name of
+            the condition.
+
+    Raises:
+        ValueError: `width` is odd or below 4.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        features: int,
+        num_classes: int | None = None,
+        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.time = TimeEmbedding(width, features)
+        self.label = None if num_classes is None else nn.Embedding(num_classes + 1, features)
+        self.told = nn.ModuleDict({name: build(features) for name, build in (told or {}).items()})
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the conditions it reads."""
+        label = () if self.label is None else ("label",)  # no call of super(): torch.compile cannot follow a property's
+        return (*label, *self.told)
+
+    def embedded(self, t: Tensor, condition: Condition) -> Tensor:
+        """Times (B,) and a condition to vectors (B, features).
+
+        Raises:
+            ValueError: the condition does not hold what the network reads, or holds more.
+        """
+        label = self.label_of(condition)
+        embedding = self.time(t)
+        if self.label is not None:
+            embedding = embedding + self.label(label)
+        for name, module in self.told.items():
+            embedding = embedding + module(condition[name])
+        return embedding
