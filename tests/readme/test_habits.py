@@ -41,11 +41,18 @@ def test_lightnings_early_stopping_watches_our_values(monitor, tmp_path, capsys)
         "+callbacks.early._target_=lightning.pytorch.callbacks.EarlyStopping",
         f"+callbacks.early.monitor={monitor}",
     ]
+    early += ["+callbacks.early.mode=max"] * (monitor == "val/elbo")
     early += ["+callbacks.early.patience=1", "+callbacks.early.min_delta=1e9"]  # nothing is ever better by so much
     main(["train", *tiny.overrides_for("vae"), *early, f"paths.outputs={tmp_path}"])
     folder = tiny.newest(tmp_path)
     assert folder.record["state"] == "finished"
     assert tiny.checkpoint(folder)["counters"]["images_seen"] == 256  # after the second evaluation of three
+
+
+def test_early_stopping_is_not_ended_by_a_bound_that_rises():
+    early = ["+callbacks.early._target_=lightning.pytorch.callbacks.EarlyStopping", "+callbacks.early.monitor=val/elbo"]
+    (problem,) = problems_of("train", ["model=vae", *early])
+    assert problem.startswith("callbacks.early.mode: must be max for val/elbo")
 
 
 def test_early_stopping_on_what_nothing_measures_is_refused_with_what_there_is():

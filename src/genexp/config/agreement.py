@@ -11,6 +11,9 @@ from genexp.config.problems import Problem, did_you_mean
 from genexp.config.trial import Trial
 from genexp.files.json_records import shown
 
+HIGHER = ("val/elbo", "val/accuracy")
+"""Held-out terms of families of which more is better; all others are losses, or have no direction."""
+
 
 def disagreements(trial: Trial, plain: dict[str, Any], unsound: set[str]) -> Iterator[Problem]:
     """What sections of a training configuration say that does not go together.
@@ -43,7 +46,8 @@ def disagreements(trial: Trial, plain: dict[str, Any], unsound: set[str]) -> Ite
 
 def _of_early_stopping(callbacks: dict[str, Any], metrics: dict[str, Any]) -> Iterator[Problem]:
     """Callbacks of Lightning that wait for a value which no run has end it by a traceback, after all of an epoch."""
-    known = ["val", "train", *value_directions(metrics)]
+    directions = value_directions(metrics)
+    known = ["val", "train", *directions]
     for name, node in callbacks.items():
         if isinstance(node, dict) and str(node.get("_target_")).endswith(".EarlyStopping"):
             monitor = node.get("monitor")
@@ -52,6 +56,9 @@ def _of_early_stopping(callbacks: dict[str, Any], metrics: dict[str, Any]) -> It
                 yield Problem(
                     f"callbacks.{name}.monitor", f"must be one of {names}, got {shown(monitor)}", of_value=True
                 )
+            more = directions.get(str(monitor).split("/")[0]) == "higher" or monitor in HIGHER
+            if more and node.get("mode", "min") != "max":  # Lightning's default would end a run because it gets better
+                yield Problem(f"callbacks.{name}.mode", f"must be max for {monitor}, of which more is better")
 
 
 def _of_strategy(trainer: dict[str, Any]) -> Iterator[Problem]:

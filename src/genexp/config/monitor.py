@@ -36,11 +36,33 @@ def value_directions(metrics: Any) -> dict[str, str]:
     """The values of configured metrics and their direction: `lower`, `higher` or `reference`.
 
     Raises:
-        ValueError: a `_target_` is none that a configuration may build.
+        ValueError: a `_target_` is none that a configuration may build, or is no metric.
     """
     found: dict[str, str] = {}
     for name, node in (metrics or {}).items():
         if node is not None:
-            require_allowed(node["_target_"], f"metrics.{name}")
-            found |= locate(node["_target_"]).values
+            found |= metric_class(name, node["_target_"]).values
+    return found
+
+
+OF_IMAGES = ("kind", "values", "reacts", "statistic", "prepare", "compute")
+OF_MODEL = ("kind", "values", "require", "subject", "compute")
+"""What the class of a metric has, see `genexp.evaluation.metrics.base`."""
+
+
+def metric_class(name: str, target: str) -> Any:
+    """The class of a metric, which may be a user's own.
+
+    Args:
+        name: The metric's name in the configuration.
+        target: Its `_target_`.
+
+    Raises:
+        ValueError: it may not be built, or lacks what a metric has.
+    """
+    require_allowed(target, f"metrics.{name}")
+    found = locate(target)
+    parts = OF_MODEL if hasattr(found, "kind") and found.kind == "model" else OF_IMAGES
+    if lacking := [each for each in parts if not hasattr(found, each)]:
+        raise ValueError(f"metrics.{name} must be a class with {', '.join(lacking)} (docs/evaluation.md), got {target}")
     return found

@@ -50,7 +50,7 @@ def did_you_mean(word: str, known: Iterable[Any], listed: bool = True) -> str:
         known: All names.
         listed: Whether to list them where none is near.
     """
-    names = sorted(str(name) for name in known)
+    names = sorted(name for name in map(str, known) if not name.startswith("__"))
     if (close := nearest(word, names)) is not None:
         return f"; did you mean {close}?"
     return f"; known: {', '.join(names)}" if listed and 0 < len(names) <= 24 else ""

@@ -9,7 +9,7 @@ from omegaconf.errors import InterpolationKeyError
 
 from genexp.config.compose import SPLITS, data_name
 from genexp.config.instantiate import build, build_dict
-from genexp.config.targets import locate
+from genexp.config.monitor import metric_class, value_directions
 from genexp.config.validation import require_valid
 from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.evaluator import Evaluator, Reference, Summary
@@ -75,6 +75,7 @@ def prepare(
         config.extractor = config.get("extractor") or _own_extractor(run)
     nodes = {name: _resolved(config, name) for name in ("extractor", "metrics")}
     require_valid(OmegaConf.create(nodes), "evaluate")
+    value_directions(nodes["metrics"])
     metrics, of_model = by_kind(build_dict(OmegaConf.create(nodes["metrics"])))
     if run is None and of_model:
         raise ValueError(f"metrics must compare images where run is null, got {', '.join(of_model)}, of a model")
@@ -111,7 +112,7 @@ def metrics_of_model(config: DictConfig, runs: Sequence[Run]) -> dict[str, Model
     nodes = {
         name: OmegaConf.to_container(node, resolve=True)
         for name, node in (config.metrics or {}).items()
-        if node is not None and locate(node["_target_"]).kind == "model"
+        if node is not None and metric_class(name, node["_target_"]).kind == "model"
     }
     require_valid(OmegaConf.create({"metrics": nodes}), "evaluate")
     metrics = build_dict(OmegaConf.create(nodes))
