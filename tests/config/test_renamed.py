@@ -4,7 +4,8 @@ import pytest
 
 import tiny
 from genexp.commands.validate import problems_of
-from genexp.config.renamed import renamed, renamed_override, todays
+from genexp.config.renamed import MOVED, renamed, renamed_override, todays
+from genexp.config.targets import locate
 
 
 def test_a_recorded_key_is_read_under_its_name_of_today_and_no_other_changes():
@@ -78,3 +79,10 @@ def test_a_number_for_guidance_is_read_as_the_part_that_does_the_same():
 def test_a_recorded_override_of_guidance_is_read_as_those_that_say_the_same(typed, today):
     assert todays(typed) == today
     assert [again for each in today for again in todays(each)] == today
+
+
+@pytest.mark.parametrize("earlier", MOVED)
+def test_a_class_that_has_moved_is_read_where_it_is_now(earlier):
+    plain = renamed({"sampler": {"_target_": earlier, "components": 3}})
+    assert plain == {"sampler": {"_target_": MOVED[earlier], "components": 3}}
+    assert locate(MOVED[earlier]).__name__ == earlier.rpartition(".")[2]

@@ -6,7 +6,7 @@ from genexp.data.digits import Digits
 from genexp.evaluation.extractors import Pixels
 from genexp.evaluation.image_extractor import Images
 from genexp.evaluation.metrics.classifier_accuracy import ClassifierAccuracy
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 from genexp.tensors import to_uint8
 
 

@@ -9,7 +9,7 @@ from genexp.evaluation.extractors import ClassifierFeatures, Coordinates, Random
 from genexp.evaluation.inception import InceptionFeatures
 from genexp.evaluation.metrics.classifier_score import ClassifierScore
 from genexp.evaluation.protocol import describe
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 from genexp.tensors import to_float
 
 

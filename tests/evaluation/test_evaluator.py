@@ -12,7 +12,7 @@ from genexp.evaluation.metrics.base import Value
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.metrics.kernel import KernelDistance
 from genexp.evaluation.scores import Generated
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 from genexp.tensors import to_float
 
 

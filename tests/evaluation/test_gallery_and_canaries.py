@@ -5,7 +5,7 @@ from genexp.evaluation.canaries import CANARIES, RealImages, moved
 from genexp.evaluation.gallery import Gallery, pick
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.neighbours import nearest_few
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 
 
 def store(rows, first=0):

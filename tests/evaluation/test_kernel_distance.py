@@ -7,7 +7,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from genexp.evaluation.metrics import kernel
 from genexp.evaluation.metrics.kernel import KernelDistance, kernel_distance, sums_across, sums_within
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 
 
 def normal(*shape, seed=0, mean=0.0, std=1.0):

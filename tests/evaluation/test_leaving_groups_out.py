@@ -12,7 +12,7 @@ from genexp.evaluation.metrics.memorisation import Memorisation
 from genexp.evaluation.metrics.modes import Modes, PointModes
 from genexp.evaluation.metrics.precision_recall import DensityCoverage, PrecisionRecall
 from genexp.evaluation.metrics.vendi import Vendi
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 from genexp.evaluation.uncertainty import pseudo_values
 
 METRICS = {

@@ -5,7 +5,7 @@ import torch
 from scipy.stats import mannwhitneyu
 
 from genexp.evaluation.metrics.memorisation import Memorisation, mann_whitney
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 
 
 def normal(*shape, seed=0, std=1.0):

@@ -9,7 +9,7 @@ from genexp.data.toy2d import Toy2d
 from genexp.evaluation.extractors import Coordinates, RandomFeatures, StackedDigits
 from genexp.evaluation.metrics.modes import Modes, PointModes, divergence, toy_centres
 from genexp.evaluation.protocol import describe
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 from genexp.tensors import to_float
 
 

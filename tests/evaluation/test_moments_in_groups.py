@@ -3,7 +3,7 @@ import torch
 
 from genexp.evaluation.dealing import group_numbers
 from genexp.evaluation.moments import Moments, joined
-from genexp.evaluation.statistics import FeatureStore, GroupedMoments
+from genexp.evaluation.summaries import FeatureStore, GroupedMoments
 
 
 def vectors(count=203, dimensions=7, seed=0):

@@ -11,7 +11,7 @@ from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.perceptual import Lpips, LpipsDiversity, PerceptualDistance, PerceptualDiversity
 from genexp.evaluation.perceptual_networks import BACKBONES, LpipsDistance, MapDistance
 from genexp.evaluation.scores import Generated
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 from genexp.networks.compact_vgg import CompactVGG
 from genexp.shipped import WrongDigest
 from genexp.tensors import to_uint8

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from genexp.evaluation.metrics.precision_recall import DensityCoverage, PrecisionRecall, same_law_coverage
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 
 
 def normal(*shape, seed=0, mean=0.0, std=1.0):

@@ -16,7 +16,7 @@ from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.clip_score import ClipScore
 from genexp.evaluation.resizing import resized
 from genexp.evaluation.scores import Generated
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 from genexp.evaluation.vgg_extractor import VggFeatures
 from genexp.networks.vision_transformer import VisionTransformer
 from genexp.shipped import WrongDigest

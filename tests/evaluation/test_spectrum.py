@@ -10,7 +10,7 @@ from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.spectrum import Spectrum
 from genexp.evaluation.radial_spectrum import ROUNDING, RadialSpectrum
 from genexp.evaluation.scores import Generated
-from genexp.evaluation.statistics import GroupedMoments
+from genexp.evaluation.summaries import GroupedMoments
 
 
 def grain(count, *shape, seed=0):

@@ -6,7 +6,7 @@ from genexp.evaluation.frechet import GaussianMoments
 from genexp.evaluation.jackknife import draws_of_mean
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.metrics.kernel import KernelDistance
-from genexp.evaluation.statistics import FeatureStore, GroupedMoments
+from genexp.evaluation.summaries import FeatureStore, GroupedMoments
 from genexp.evaluation.uncertainty import interval, over_seeds, paired, pseudo_values
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from genexp.evaluation.metrics.vendi import Vendi, vendi_score
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 
 
 def normal(*shape, seed=0):

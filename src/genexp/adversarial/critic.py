@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from genexp.adversarial.frozen_buffers import coupling
 from genexp.adversarial.parts import Objective, Penalty
-from genexp.adversarial.statistics import coupling
 from genexp.conditioning.base import UNCONDITIONAL, Condition, joined
 
 Constraint = Callable[[nn.Module], None]

@@ -23,8 +23,8 @@ from genexp.evaluation.over_model import scores_of_model
 from genexp.evaluation.protocol import describe
 from genexp.evaluation.scores import Generated, Score
 from genexp.sampling.conditions import Conditions, as_in_training
-from genexp.sampling.density import fit_to_training_images
 from genexp.sampling.draw import draw, in_images, shares, to_draw
+from genexp.sampling.latent_mixture import fit_to_training_images
 
 Numbers = dict[str, float]
 Records = dict[str, dict[str, Any]]

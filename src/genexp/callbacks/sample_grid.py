@@ -8,8 +8,8 @@ from genexp.callbacks.progress import shown
 from genexp.callbacks.trainee import PictureLogger, Trainee
 from genexp.contracts import ImageMap, Progress, Sampler
 from genexp.sampling.conditions import Conditions, as_in_training
-from genexp.sampling.density import fit_to_training_images
 from genexp.sampling.draw import draw, in_images, network_evaluations, to_draw
+from genexp.sampling.latent_mixture import fit_to_training_images
 from genexp.tensors import Grid, IndexedNoise, Plane
 
 

@@ -21,6 +21,8 @@ MOVED = {
     "genexp.runs.loggers.Csv": "genexp.tracking.journal.Csv",
     "genexp.runs.loggers.TensorBoard": "genexp.tracking.journal.TensorBoard",
     "genexp.runs.wandb_run.WandbRun": "genexp.tracking.wandb_run.WandbRun",
+    "genexp.sampling.density.LatentMixture": "genexp.sampling.latent_mixture.LatentMixture",
+    "genexp.sampling.statistics.LatentByStatistics": "genexp.sampling.standing_statistics.LatentByStatistics",
 }
 """Classes that configurations of earlier versions name elsewhere; runs that were begun then are read by these names."""
 

@@ -13,7 +13,7 @@ from genexp.evaluation.images import ImageSet, quantised
 from genexp.evaluation.metrics.base import Metric, Value
 from genexp.evaluation.protocol import Protocol
 from genexp.evaluation.scores import Generated, Score, protocol_of
-from genexp.evaluation.statistics import Statistic
+from genexp.evaluation.summaries import Statistic
 from genexp.sample_kinds import kind_of
 
 Summary = dict[str, Statistic]

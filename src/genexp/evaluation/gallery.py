@@ -10,7 +10,7 @@ from genexp.contracts import FeatureExtractor
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.neighbours import nearest_few
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 
 
 @dataclass(frozen=True)

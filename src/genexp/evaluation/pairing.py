@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genexp.evaluation.dealing import GROUPS
 from genexp.evaluation.metrics.base import Value
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 from genexp.evaluation.uncertainty import pseudo_values
 
 Distance = Callable[[Tensor, Tensor], Tensor]

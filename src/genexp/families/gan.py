@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genexp.adversarial.critic import Critic
-from genexp.adversarial.statistics import frozen_statistics
+from genexp.adversarial.frozen_buffers import frozen_statistics
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning, ConditionKind
 from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update

@@ -14,9 +14,9 @@ from genexp.contracts import FittedSampler, ImageMap, Source
 from genexp.hardware import device_of
 from genexp.inference.conditions import conditions_of
 from genexp.sampling.base import DiffusionSampler
-from genexp.sampling.density import fit_to_training_images
 from genexp.sampling.draw import draw, in_images, network_evaluations, shares
 from genexp.sampling.interpolation import path
+from genexp.sampling.latent_mixture import fit_to_training_images
 from genexp.tensors import Grid, IndexedNoise, Plane
 from genexp.terminal import few_digits, progress
 

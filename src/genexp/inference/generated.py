@@ -20,8 +20,8 @@ from genexp.inference.conditions import conditions_of
 from genexp.inference.run import Run
 from genexp.sample_kinds import kind_of
 from genexp.sampling.base import DiffusionSampler
-from genexp.sampling.density import fit_to_training_images
 from genexp.sampling.draw import draw, network_evaluations, shares
+from genexp.sampling.latent_mixture import fit_to_training_images
 from genexp.tensors import to_float
 
 

@@ -41,9 +41,25 @@ def keep_evaluations(
 
 def _drop_torn(path: Path) -> None:
     """Let a file end with its last whole line: what a kill has left of another is no value."""
-    content = path.read_bytes() if path.is_file() else b""
-    if content and not content.endswith(b"\n"):
-        write_atomically(path, content[: content.rfind(b"\n") + 1])
+    if not path.is_file():
+        return
+    with open(path, "rb+") as file:
+        end = size = file.seek(0, os.SEEK_END)
+        while end:
+            begin = max(0, end - _BLOCK)
+            file.seek(begin)
+            block = file.read(end - begin)
+            if end == size and block.endswith(b"\n"):
+                return
+            if b"\n" in block:
+                file.truncate(begin + block.rindex(b"\n") + 1)
+                return
+            end = begin
+        file.truncate(0)
+
+
+_BLOCK = 65536
+"""Bytes that are looked through at a time, from the end of the file."""
 
 
 def read_evaluations(folder: RunFolder) -> list[dict[str, Any]]:

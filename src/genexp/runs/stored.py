@@ -6,14 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from genexp.config.keys import VOLATILE, flat, is_volatile
 from genexp.files.json_records import is_there
 from genexp.runs.evaluations import read_evaluations
 from genexp.runs.folder import OVERRIDES, DamagedRun, RunFolder
 
-LEFT_OUT = (
-    *("resume", "run_dir", "paths", "logger", "notes", "tags", "threads", "name", "group", "job_type"),
-    *("callbacks.progress", "trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.profiler"),
-)
+LEFT_OUT = (*VOLATILE, "name")
 """Keys that name or place a run, or show its progress, and do not change what it computes; with all below them."""
 
 
@@ -143,18 +141,6 @@ def read_run(path: Path) -> StoredRun:
     )
 
 
-def flat(plain: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Nested mappings as one from dotted keys to leaves; a list or an empty mapping counts as a leaf."""
-    found: dict[str, Any] = {}
-    for key, value in plain.items():
-        dotted = f"{path}.{key}" if path else str(key)
-        if isinstance(value, dict) and value:
-            found.update(flat(value, dotted))
-        else:
-            found[dotted] = value
-    return found
-
-
 def _portable(value: Any, places: Mapping[str, Any]) -> Any:
     """A setting as it compares: 1.0 equals 1, and a place below a run's own `paths` loses the machine's part."""
     if isinstance(value, float) and value.is_integer():
@@ -183,4 +169,4 @@ def _typed(folder: RunFolder) -> frozenset[str]:
 
 
 def _left_out(key: str) -> bool:
-    return any(key == each or key.startswith(f"{each}.") for each in LEFT_OUT)
+    return key == "name" or is_volatile(key)

@@ -136,11 +136,17 @@ class Journal(Logger):
         self._begun = time.monotonic() - (rows[-1].get("seconds", 0.0) if rows else 0.0)
 
 
-class TensorBoard(TensorBoardLogger):
-    """Lightning's TensorBoard logger, with pictures; of a resumed run nothing is shown twice."""
+class BesideJournal(Logger):
+    """A logger of Lightning's with files of its own: the run goes on where they cannot be written."""
 
     _past: Past | None = None
     is_lost = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let none of the methods that write end a run."""
+        super().__init_subclass__(**options)
+        for name in ("log_hyperparams", "log_metrics", "save", "finalize"):
+            setattr(cls, name, dispensable(getattr(cls, name)))
 
     @property
     def place(self) -> str:
@@ -148,8 +154,21 @@ class TensorBoard(TensorBoardLogger):
         return self.log_dir
 
     def remember(self, past: Past) -> None:
+        """Log again what lies behind the checkpoint when the files are opened."""
+        self._past = past
+
+    def _behind(self) -> Past | None:
+        """What is to be logged again, once."""
+        past, self._past = self._past, None
+        return past
+
+
+class TensorBoard(BesideJournal, TensorBoardLogger):
+    """Lightning's TensorBoard logger, with pictures; of a resumed run nothing is shown twice."""
+
+    def remember(self, past: Past) -> None:
         """Let TensorBoard forget what was logged from the checkpoint on, then log again what lies behind it."""
-        self._past = past.at_checkpoint()
+        super().remember(past.at_checkpoint())
         self._kwargs["purge_step"] = past.images_seen
 
     @property
@@ -158,7 +177,7 @@ class TensorBoard(TensorBoardLogger):
         """TensorBoard's writer, opened at first use."""
         hush_writer_threads()
         writer = super().experiment
-        past, self._past = self._past, None
+        past = self._behind()
         if past is not None:
             for images_seen, values in past.values():
                 self.log_metrics(values, step=images_seen)
@@ -172,26 +191,9 @@ class TensorBoard(TensorBoardLogger):
         """Add one picture to the key's slider."""
         self.experiment.add_image(key, drawn(grid), global_step=step)
 
-    log_hyperparams = dispensable(TensorBoardLogger.log_hyperparams)
-    log_metrics = dispensable(TensorBoardLogger.log_metrics)
-    save = dispensable(TensorBoardLogger.save)
-    finalize = dispensable(TensorBoardLogger.finalize)
 
-
-class Csv(CSVLogger):
+class Csv(BesideJournal, CSVLogger):
     """Lightning's table of all lines; that of a resumed run is written anew from the journal."""
-
-    _past: Past | None = None
-    is_lost = False
-
-    @property
-    def place(self) -> str:
-        """Where its files are."""
-        return self.log_dir
-
-    def remember(self, past: Past) -> None:
-        """Begin the table with what lies behind the checkpoint."""
-        self._past = past
 
     @property
     @rank_zero_experiment
@@ -200,15 +202,10 @@ class Csv(CSVLogger):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*exists and is not empty.*")  # the journal has all of it
             writer = super().experiment
-        past, self._past = self._past, None
+        past = self._behind()
         for images_seen, values in past.values() if past else []:
             self.log_metrics(values, step=images_seen)
         return writer
-
-    log_hyperparams = dispensable(CSVLogger.log_hyperparams)
-    log_metrics = dispensable(CSVLogger.log_metrics)
-    save = dispensable(CSVLogger.save)
-    finalize = dispensable(CSVLogger.finalize)
 
 
 def save_png(image: Tensor, path: Path, caption: str | None = None) -> None:

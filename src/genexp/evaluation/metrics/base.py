@@ -6,7 +6,7 @@ from math import inf
 from typing import Any, Literal, Protocol
 
 from genexp.contracts import Batch, FeatureExtractor
-from genexp.evaluation.statistics import Statistic
+from genexp.evaluation.summaries import Statistic
 
 SHARE = (0.0, 1.0)
 """Limits of a value that is a share of something."""

@@ -9,10 +9,9 @@ from torch.nn.functional import cross_entropy
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.image_extractor import Images, require_images
-from genexp.evaluation.labels import require_labels
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.resizing import resized
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore, require_labels
 from genexp.networks.classifier import ConvClassifier
 
 

@@ -13,7 +13,7 @@ from genexp.evaluation.dealing import GROUPS, random_parts
 from genexp.evaluation.extractors import classifier_of
 from genexp.evaluation.jackknife import draws_of_sums, groups_to_leave_out
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 
 _CHUNK = 1024
 

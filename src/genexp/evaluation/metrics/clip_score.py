@@ -12,7 +12,7 @@ from genexp.evaluation.clip_extractor import ClipFeatures
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.pairing import mean_of
 from genexp.evaluation.protocol import describe
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 
 CHUNK = 64
 

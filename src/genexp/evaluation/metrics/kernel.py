@@ -10,7 +10,7 @@ from genexp.contracts import FeatureExtractor
 from genexp.evaluation.dealing import GROUPS
 from genexp.evaluation.jackknife import groups_to_leave_out
 from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 from genexp.evaluation.uncertainty import pseudo_values
 
 _BLOCK = 1024

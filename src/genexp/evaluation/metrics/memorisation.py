@@ -12,7 +12,7 @@ from genexp.contracts import FeatureExtractor
 from genexp.evaluation.jackknife import draws_of_mean
 from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, MetricKind, Value
 from genexp.evaluation.neighbours import nearest, require_more_than, smallest_distances
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 
 
 @dataclass(frozen=True)

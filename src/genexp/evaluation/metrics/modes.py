@@ -14,7 +14,7 @@ from genexp.evaluation.dealing import GROUPS
 from genexp.evaluation.extractors import classifier_of
 from genexp.evaluation.jackknife import draws_of_mean, draws_of_sums, groups_to_leave_out
 from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, MetricKind, Value
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 
 _CHUNK = 1024
 

@@ -19,7 +19,7 @@ from genexp.evaluation.pairing import (
     within,
 )
 from genexp.evaluation.perceptual_networks import LpipsDistance, MapDistance, NamedMaps
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 from genexp.on_disk import OnDisk
 
 LAYERS = ("relu1_1", "relu2_2", "relu3_2", "relu4_1")

@@ -10,7 +10,7 @@ from genexp.contracts import FeatureExtractor
 from genexp.evaluation.jackknife import centred_draws, draws_of_mean, groups_to_leave_out, sizes_of
 from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, MetricKind, Value
 from genexp.evaluation.neighbours import blocks, radii, radii_without_groups, require_more_than
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from genexp.contracts import FeatureExtractor
 from genexp.evaluation.dealing import GROUPS
 from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
 from genexp.evaluation.radial_spectrum import RadialSpectrum
-from genexp.evaluation.statistics import GroupedMoments
+from genexp.evaluation.summaries import GroupedMoments
 from genexp.evaluation.uncertainty import pseudo_values
 
 

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.jackknife import groups_to_leave_out, sizes_of
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
-from genexp.evaluation.statistics import FeatureStore
+from genexp.evaluation.summaries import FeatureStore
 from genexp.evaluation.uncertainty import pseudo_values
 
 _CHUNK = 1024

@@ -9,7 +9,7 @@ from torch import nn
 from genexp.conditioning.base import UNCONDITIONAL, Conditioning
 from genexp.networks.dcgan import DCGANGenerator
 from genexp.sampling.latent import Latent, truncate
-from genexp.sampling.statistics import LatentByStatistics
+from genexp.sampling.standing_statistics import LatentByStatistics
 from genexp.tensors import IndexedNoise
 
 

@@ -17,9 +17,9 @@ from genexp.inference.run import load_run
 from genexp.losses.reconstruction import Bernoulli
 from genexp.networks.autoencoder import MLPDecoder, MLPEncoder
 from genexp.runs.folder import RunFolder
-from genexp.sampling.density import LatentMixture, fit_to_training_images
 from genexp.sampling.draw import draw
 from genexp.sampling.latent import Latent
+from genexp.sampling.latent_mixture import LatentMixture, fit_to_training_images
 from genexp.tensors import IndexedNoise
 
 

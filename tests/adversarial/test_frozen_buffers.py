@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from genexp.adversarial.statistics import coupling, frozen_statistics
+from genexp.adversarial.frozen_buffers import coupling, frozen_statistics
 from genexp.networks.mlp import MLPDiscriminator
 
 
