@@ -43,7 +43,15 @@ NO_TORCH = ("ablations", "config", "files", "pool", "reports", "runs", "sweeps")
 """Packages that need no torch to be imported, but for the files in `WITH_TORCH`."""
 
 WITH_TORCH = {"config/trial"}
-ALONE_WITHOUT_TORCH = ("__main__", "commands/compare", "commands/launch", "commands/train", "hardware", "on_disk")
+ALONE_WITHOUT_TORCH = (
+    "__main__",
+    "commands/compare",
+    "commands/launch",
+    "commands/train",
+    "commands/typed_arguments",
+    "hardware",
+    "on_disk",
+)
 ALONE_WITHOUT_TORCH += ("ranks", "startup", "terminal", "training/claim")
 HEAVY = {"torch", "lightning", "torchvision", "torchmetrics", "wandb", "sklearn"}
 

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from genexp.commands.launch import _before_overrides, launch
+from genexp.commands.launch import launch
 from genexp.commands.train import train
+from genexp.commands.typed_arguments import before_overrides
 from genexp.config.check import problems_of
 
 LINES = {
@@ -156,13 +157,13 @@ def test_a_full_trace_can_still_be_asked_for(tmp_path):
 
 
 def test_further_overrides_stand_beside_the_typed_ones():
-    assert _before_overrides(["-m", "seed=0,1"], ["experiment=quickstart"]) == [
+    assert before_overrides(["-m", "seed=0,1"], ["experiment=quickstart"]) == [
         "-m",
         "experiment=quickstart",
         "seed=0,1",
     ]
-    assert _before_overrides(["--cfg", "job"], ["experiment=quickstart"]) == ["experiment=quickstart", "--cfg", "job"]
-    assert _before_overrides(["seed=1", "--cfg", "job"], ["a=1"]) == ["a=1", "seed=1", "--cfg", "job"]
+    assert before_overrides(["--cfg", "job"], ["experiment=quickstart"]) == ["experiment=quickstart", "--cfg", "job"]
+    assert before_overrides(["seed=1", "--cfg", "job"], ["a=1"]) == ["a=1", "seed=1", "--cfg", "job"]
 
 
 def test_a_scale_where_nothing_guides_is_told_what_has_one():

@@ -132,23 +132,23 @@ def test_every_shape_that_no_sweep_writes_is_told_with_the_file(content, tmp_pat
 
 
 def test_a_strangers_sweep_is_not_run_again_without_a_word(tmp_path, monkeypatch, capsys):
-    from genexp.commands.launch import _source
+    from genexp.commands.typed_arguments import overrides_of
 
     sweep = SweepFolder(tmp_path, ["-m", "seed=0,1"])
     sweep.save()
     sweep.release()
-    again = _source("train", [f"sweep.resume={tmp_path}"])
+    again = overrides_of("train", [f"sweep.resume={tmp_path}"])
     assert again[:2] == ["-m", "seed=0,1"]
     monkeypatch.setenv("GENEXP_CONFIG", str(tmp_path / "config of another"))
     with pytest.raises(
         ValueError, match=r"must name a sweep of this user, .* would run: train -m seed=0,1; .*trust=true"
     ):
-        _source("train", [f"sweep.resume={tmp_path}"])
+        overrides_of("train", [f"sweep.resume={tmp_path}"])
     capsys.readouterr()
-    assert _source("train", [f"sweep.resume={tmp_path}", "trust=true"]) == [*again, "hydra.launcher.trust=true"]
+    assert overrides_of("train", [f"sweep.resume={tmp_path}", "trust=true"]) == [*again, "hydra.launcher.trust=true"]
     assert capsys.readouterr().err == "trusted     what sweep.json runs: train -m seed=0,1\n"
-    assert TRUST not in _source("train", [f"sweep.resume={tmp_path}", "seed=0,1", "logger=none"])
-    typed = _source("train", [f"sweep.resume={tmp_path}", "seed=0,1", "trust=true"])
+    assert TRUST not in overrides_of("train", [f"sweep.resume={tmp_path}", "seed=0,1", "logger=none"])
+    typed = overrides_of("train", [f"sweep.resume={tmp_path}", "seed=0,1", "trust=true"])
     assert typed[-1] == "hydra.launcher.trust=true"
     assert TRUST not in typed
 
@@ -164,26 +164,26 @@ def test_a_strangers_sweep_is_not_run_again_without_a_word(tmp_path, monkeypatch
     ],
 )
 def test_some_of_a_strangers_command_never_acts(override, tmp_path, monkeypatch):
-    from genexp.commands.launch import _source
+    from genexp.commands.typed_arguments import overrides_of
 
     SweepFolder(tmp_path, ["-m", "seed=0,1", override]).release()
     monkeypatch.setenv("GENEXP_CONFIG", str(tmp_path / "config of another"))
     with pytest.raises(
         ValueError, match=r"^sweep\.json of a sweep that this user did not write must hold no"
     ) as raised:
-        _source("train", [f"sweep.resume={tmp_path}", "trust=true"])
+        overrides_of("train", [f"sweep.resume={tmp_path}", "trust=true"])
     assert override in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 def test_what_says_how_a_sweep_is_run_may_stand_in_a_strangers_command(tmp_path, monkeypatch):
-    from genexp.commands.launch import _source
+    from genexp.commands.typed_arguments import overrides_of
 
     command = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=5", "sweep=gan_stability", "launcher=pool"]
     command += ["hydra.launcher.slots=[0,1]", "model.network.width=8,16", "logger=none", "name='007'"]
     SweepFolder(tmp_path, command).release()
     monkeypatch.setenv("GENEXP_CONFIG", str(tmp_path / "config of another"))
-    assert _source("train", [f"sweep.resume={tmp_path}", "trust=true"])[: len(command)] == command
+    assert overrides_of("train", [f"sweep.resume={tmp_path}", "trust=true"])[: len(command)] == command
 
 
 def test_trust_is_handed_to_the_jobs_that_continue_a_run_and_is_not_recorded(tmp_path):

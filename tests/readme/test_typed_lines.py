@@ -8,8 +8,8 @@ from hydra.errors import HydraException
 from test_lines_run import CHOICES, LOADED, RUN
 from typed_lines import PAGES, all_lines, choices, snippets_of, words_of
 
-from genexp.commands.launch import _source
 from genexp.commands.reproduce import as_hydra_has_it
+from genexp.commands.typed_arguments import overrides_of
 from genexp.config.check import problems_of
 from genexp.config.compose import compose, initialised
 from genexp.config.composition_errors import options
@@ -73,7 +73,7 @@ def composed(line: str) -> tuple[str, list[str]]:
     name, *arguments = shlex.split(line.partition("genexp ")[2].replace("<run folder>", "one"))
     if name == "reproduce":
         arguments = [as_hydra_has_it(each) for each in arguments]
-    return name, _source(name, [each for each in arguments if not each.startswith("ablation=")])
+    return name, overrides_of(name, [each for each in arguments if not each.startswith("ablation=")])
 
 
 OF_A_RUN = (
@@ -111,7 +111,7 @@ PLACES = [("train",), ("train", "model=style"), ("evaluate",), ("sample",), ("co
 
 def _fits(name: str, *overrides: str) -> bool:
     try:
-        compose(name, _source(name, list(overrides)))
+        compose(name, overrides_of(name, list(overrides)))
     except HydraException:
         return False
     return True

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 import tiny
-from genexp.commands.launch import _source
 from genexp.commands.train import train
+from genexp.commands.typed_arguments import overrides_of
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
 from genexp.inference.image_sets import open_side
@@ -43,7 +43,7 @@ def test_a_run_on_a_folder_says_what_it_found_and_is_continued_from_elsewhere(zo
     data = build(load_recorded(folder.config_path).data)
     assert str(data.source.root) == str(zoo)
     assert data.split_size("test") == 24
-    again = _source("train", [f"resume={folder.path}"])
+    again = overrides_of("train", [f"resume={folder.path}"])
     assert f"data.source.root='{zoo}'" in again
     open_side("test", {"": load_recorded(folder.config_path).data}, "cpu")
     open_side(str(zoo / "Test"), {}, "cpu")

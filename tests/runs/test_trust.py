@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from genexp.commands.launch import _source
+from genexp.commands.typed_arguments import overrides_of
 from genexp.runs.folder import RunFolder
 from genexp.runs.records import load_recorded
 from genexp.runs.trust import is_ours, seal, signature, wrote_run
@@ -30,7 +30,7 @@ def run(tmp_path, monkeypatch):
 def test_ones_own_run_brings_everything_along_wherever_it_is_copied(run, tmp_path):
     folder = run(["model=vae", "logger.wandb.project=mine"])
     moved = folder.path.rename(tmp_path / "moved")
-    found = _source("train", [f"resume={moved}"])
+    found = overrides_of("train", [f"resume={moved}"])
     assert found[:2] == ["model=vae", "logger.wandb.project=mine"]
     assert any(each.startswith("data.source.root=") for each in found)
     assert (tmp_path / "config" / "key").stat().st_mode & 0o077 == 0
@@ -39,8 +39,8 @@ def test_ones_own_run_brings_everything_along_wherever_it_is_copied(run, tmp_pat
 def test_of_a_strangers_run_harmless_overrides_act_and_its_places_do_not(run):
     folder = run(["model=vae", "model.latent_size=3", "logger=none"], stranger=True)
     with pytest.raises(ValueError, match=r"acts only on data, .* got logger=none .* then add trust=true"):
-        _source("train", [f"resume={folder.path}"])
-    found = _source("train", [f"resume={folder.path}", "trust=true"])
+        overrides_of("train", [f"resume={folder.path}"])
+    found = overrides_of("train", [f"resume={folder.path}", "trust=true"])
     kept = ["model=vae", "model.latent_size=3", "logger=none", "trainer.precision=32-true"]
     assert found == [*kept, f"resume={folder.path}"]
 
@@ -70,7 +70,7 @@ def test_of_a_strangers_run_harmless_overrides_act_and_its_places_do_not(run):
 def test_places_loggers_classes_and_interpolations_of_a_stranger_never_act(override, word, run):
     folder = run(["model=vae", override], stranger=True)
     with pytest.raises(ValueError, match="must hold no logger, callback, class, place or interpolation") as raised:
-        _source("train", [f"resume={folder.path}", *word])
+        overrides_of("train", [f"resume={folder.path}", *word])
     assert override in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -78,8 +78,8 @@ def test_places_loggers_classes_and_interpolations_of_a_stranger_never_act(overr
 def test_numbers_of_callbacks_act_with_trust(run):
     folder = run(["model=vae", "callbacks.evaluate.num=8", "callbacks.averaging=null"], stranger=True)
     with pytest.raises(ValueError, match=r"got callbacks\.evaluate\.num=8 .* then add trust=true"):
-        _source("train", [f"resume={folder.path}"])
-    assert "callbacks.evaluate.num=8" in _source("train", [f"resume={folder.path}", "trust=true"])
+        overrides_of("train", [f"resume={folder.path}"])
+    assert "callbacks.evaluate.num=8" in overrides_of("train", [f"resume={folder.path}", "trust=true"])
 
 
 def test_a_record_without_a_seal_or_with_another_is_a_strangers(run):
@@ -96,7 +96,7 @@ def test_overrides_that_are_not_those_of_the_run_are_told(content, run):
     folder = run(["model=vae", "seed=3"])
     (folder.path / "overrides.yaml").write_text(content)
     with pytest.raises(ValueError, match=r"overrides\.yaml .*(must|cannot) .*") as raised:
-        _source("train", [f"resume={folder.path}"])
+        overrides_of("train", [f"resume={folder.path}"])
     assert str(folder.path) in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -104,14 +104,14 @@ def test_overrides_that_are_not_those_of_the_run_are_told(content, run):
 def test_an_override_that_is_none_is_told_with_its_file(run):
     folder = run(["model=vae", "+model.part={'_target_':torch.nn.Linear}"])
     with pytest.raises(ValueError, match=r"overrides\.yaml must hold overrides, got \+model\.part") as raised:
-        _source("train", [f"resume={folder.path}"])
+        overrides_of("train", [f"resume={folder.path}"])
     assert "\n" not in str(raised.value)
 
 
 def test_a_kill_between_the_record_and_the_overrides_leaves_a_run_that_can_be_resumed(run):
     folder = run(["model=vae"])
     folder.update_record(seal=seal("a", ["model=vae", "seed=3"], folder.record["seal"]))
-    assert _source("train", [f"resume={folder.path}"])[0] == "model=vae"
+    assert overrides_of("train", [f"resume={folder.path}"])[0] == "model=vae"
 
 
 def test_without_a_place_for_a_key_nothing_is_signed_and_it_is_said(tmp_path, monkeypatch, capsys):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from genexp.commands.launch import _source
+from genexp.commands.typed_arguments import overrides_of
 from genexp.pool.display import Display, Line, chosen, table
 from genexp.pool.environment import with_threads
 from genexp.pool.progress import Progress, read_progress
@@ -81,17 +81,17 @@ def sweep(tmp_path):
 def test_a_sweep_is_continued_with_the_recorded_command_or_the_typed_one(sweep):
     ends = [f"hydra.sweep.dir={sweep}", "hydra.launcher.resume=true"]
     recorded = ["-m", "model=vae", "seed=0,1", "hydra.launcher.slots=2"]
-    assert _source("train", [f"sweep.resume={sweep}"]) == [*recorded, *ends]
-    assert _source("train", ["-m", f"sweep.resume={sweep}"]) == [*recorded, *ends]
+    assert overrides_of("train", [f"sweep.resume={sweep}"]) == [*recorded, *ends]
+    assert overrides_of("train", ["-m", f"sweep.resume={sweep}"]) == [*recorded, *ends]
     typed = ["-m", "model=gan", "seed=0,1,2"]
-    assert _source("train", [*typed, f"sweep.resume={sweep}"]) == [*typed, *ends]
-    more = _source("train", [f"sweep.resume={sweep}", "hydra.launcher.slots=1"])
+    assert overrides_of("train", [*typed, f"sweep.resume={sweep}"]) == [*typed, *ends]
+    more = overrides_of("train", [f"sweep.resume={sweep}", "hydra.launcher.slots=1"])
     assert more == [*recorded, "hydra.launcher.slots=1", *ends]
 
 
 def test_a_folder_without_a_sweep_cannot_be_continued(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"sweep\.resume must name .* sweep, got .* \(no sweep\.json"):
-        _source("train", [f"sweep.resume={tmp_path}"])
+        overrides_of("train", [f"sweep.resume={tmp_path}"])
 
 
 @pytest.fixture

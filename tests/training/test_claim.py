@@ -199,7 +199,7 @@ def test_a_rank_is_known_by_what_its_launcher_says(name, monkeypatch):
 
 
 def test_overrides_that_would_change_hydra_itself_are_not_taken_from_a_folder(tmp_path):
-    from genexp.commands.launch import _started_with
+    from genexp.commands.typed_arguments import started_with
 
     folder = RunFolder.claim(tmp_path, {"id": "a", "name": "x"})
     folder.config_path.write_text(OmegaConf.to_yaml(CONFIG | {"data": {"_target_": "x"}}))
@@ -210,30 +210,30 @@ def test_overrides_that_would_change_hydra_itself_are_not_taken_from_a_folder(tm
 
     typed("model=vae", "+callbacks.a._target_=x.Y", "resume=auto")
     expected = ["model=vae", "+callbacks.a._target_=x.Y", "trainer.precision=32-true", "paths.outputs='out'"]
-    assert _started_with(folder) == expected
+    assert started_with(folder) == expected
     evil = "{_target_: os.mkdir, path: ran}"
     for each in (f"+hydra.callbacks.evil={evil}", f"+hydra={{callbacks: {{evil: {evil}}}}}", "hydra/launcher=basic"):
         typed("model=vae", each)
         with pytest.raises(ValueError, match=r"overrides\.yaml must hold no override of Hydra, got \+?hydra"):
-            _started_with(folder)
+            started_with(folder)
 
 
 def test_another_logger_leaves_the_settings_of_the_one_before(tmp_path):
     """`resume=R logger=none` of a run whose W&B project was typed: Hydra would refuse the old key."""
-    from genexp.commands.launch import _started_with
+    from genexp.commands.typed_arguments import started_with
 
     typed = ["model=vae", "logger.wandb.project=mine"]
     folder = RunFolder.claim(tmp_path, {"id": "a", "name": "x", "seal": seal("a", typed)})
     folder.config_path.write_text(OmegaConf.to_yaml(CONFIG | {"data": {"_target_": "x"}}))
     (folder.path / "overrides.yaml").write_text(OmegaConf.to_yaml(typed))
-    assert "logger.wandb.project=mine" in _started_with(folder)
-    assert _started_with(folder, {"logger"})[:2] == ["model=vae", "trainer.precision=32-true"]
+    assert "logger.wandb.project=mine" in started_with(folder)
+    assert started_with(folder, {"logger"})[:2] == ["model=vae", "trainer.precision=32-true"]
 
 
 @pytest.mark.parametrize("typed", [[], ["resume=auto"], ["resume=null"], ["sweep=null"], ["resume=auto", "seed=1"]])
 def test_without_a_choice_it_is_the_quickstart_that_is_trained_or_continued(typed):
     """Else `genexp train`, killed, and `genexp train resume=auto` would be two models."""
-    from genexp.commands.launch import _source
+    from genexp.commands.typed_arguments import overrides_of
 
-    assert "experiment=quickstart" in _source("train", typed)
-    assert "experiment=quickstart" not in _source("train", [*typed, "model=vae"])
+    assert "experiment=quickstart" in overrides_of("train", typed)
+    assert "experiment=quickstart" not in overrides_of("train", [*typed, "model=vae"])

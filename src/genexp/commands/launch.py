@@ -3,23 +3,17 @@
 import functools
 import os
 import sys
-from collections.abc import Callable, Collection
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from genexp.config.compose import conf_dir, data_name
-from genexp.config.keys import of_the_own
+from genexp.commands.typed_arguments import overrides_of
+from genexp.config.compose import conf_dir
 from genexp.config.messages import told
 from genexp.config.origins import Origins, take_as_written
-from genexp.config.quoting import quoted, typed_texts, unquoted
-from genexp.files.json_records import is_there
 from genexp.pool import environment
-from genexp.runs.folder import CONFIG, OVERRIDES, RunFolder, new_run_id
-from genexp.runs.places import recorded_places, with_recorded_places
-from genexp.runs.records import load_recorded, require_readable
-from genexp.runs.trust import TRUST, is_ours, require_harmless, require_harmless_command, wrote_run
+from genexp.runs.folder import new_run_id
 
 
 def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]) -> None:
@@ -53,7 +47,7 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
 
     overrides = arguments
     try:
-        overrides = _source(name, arguments)
+        overrides = overrides_of(name, arguments)
         sys.argv, os.environ[environment.TRACE] = [typed[0], *overrides], "1"
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
     except Exception as error:  # from Hydra, or the launcher of a sweep; a run has already said its own
@@ -72,10 +66,6 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
 
 
 _SWEEP_ID = "GENEXP_SWEEP_ID"
-_RESUME_SWEEP = "sweep.resume="
-
-_CHOICES = ("experiment", "model", "data", "sweep")
-"""Any of these, or a run to resume, says what to train; without one, `genexp train` is `experiment=quickstart`."""
 
 
 def _line(error: Exception, overrides: list[str]) -> str | None:
@@ -109,129 +99,3 @@ def _one_of_many() -> bool:
     from hydra.types import RunMode
 
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-
-
-def _source(name: str, arguments: list[str]) -> list[str]:
-    """The overrides that the command runs with: those typed, and what they stand for."""
-    if "--hydra-help" in arguments:  # of Hydra alone, which then composes nothing
-        return ["--hydra-help"]
-    arguments = typed_texts(arguments)
-    if name in ("sample", "evaluate"):
-        arguments = of_the_own(arguments)
-    if name == "evaluate" and not any(a.startswith("data=") for a in arguments):
-        named = [data_name(unquoted(a.split("=", 1)[1])) for a in arguments if a.startswith("reference=")]
-        return _before_overrides(arguments, [f"data={named[-1]}"]) if named and named[-1] else arguments
-    if name != "train":
-        return arguments
-    if any(a.startswith(_RESUME_SWEEP) for a in arguments):
-        return _continued_sweep(arguments)
-    if any(a.startswith("sweep=") and a != "sweep=null" for a in arguments):
-        arguments = _searching(arguments)
-    trusted, arguments = TRUST in arguments, [a for a in arguments if a != TRUST]
-    resume = [a.split("=", 1)[1] for a in arguments if a.startswith("resume=")]
-    if resume and resume[-1] not in ("auto", "null"):
-        chosen = {a.split("=")[0] for a in arguments} & {"data", "logger"}
-        return _before_overrides(
-            arguments, _started_with(RunFolder.open(unquoted(resume[-1]), "resume"), chosen, trusted)
-        )
-    chosen = any(a.split("=")[0] in _CHOICES and a != "sweep=null" for a in arguments)
-    further = [] if chosen else ["experiment=quickstart"]
-    if resume[-1:] == ["auto"]:
-        further += _settled_before(arguments)
-    return _before_overrides(arguments, further) if further else arguments
-
-
-def _continued_sweep(arguments: list[str]) -> list[str]:
-    """The command of a sweep with what tells its launcher to continue it.
-
-    The command is the one that is typed now, or, where nothing is typed beside Hydra's own keys, the recorded one.
-    """
-    from genexp.pool.record import read_record
-
-    given = [a.removeprefix(_RESUME_SWEEP) for a in arguments if a.startswith(_RESUME_SWEEP)][-1]
-    typed = [a for a in arguments if not a.startswith(_RESUME_SWEEP) and a != TRUST]
-    folder = Path(unquoted(given)).expanduser().resolve()
-    record = read_record(folder)
-    recorded, trusted = record["command"], TRUST in arguments
-    if any("=" in a and not a.startswith(("-", "hydra.", "hydra/")) for a in typed):
-        command = _source("train", typed)
-    else:
-        if not is_ours(record.get("signature"), "sweep", record["id"], recorded):
-            if not trusted:
-                raise ValueError(
-                    f"sweep.resume must name a sweep of this user, got {folder}, whose sweep.json would run: train "
-                    f"{' '.join(recorded)}; type that command after sweep.resume, or add {TRUST}"
-                )
-            require_harmless_command(recorded, folder)
-            print(f"trusted     what sweep.json runs: train {' '.join(recorded)}", file=sys.stderr)
-        command = [*recorded, *(a for a in typed if a not in recorded)]
-    flags = [] if {"-m", "--multirun"} & set(command) else ["-m"]
-    further = ["hydra.launcher.trust=true"] if trusted else []  # for runs that other users have begun there
-    return [*flags, *command, f"hydra.sweep.dir={quoted(folder)}", "hydra.launcher.resume=true", *further]
-
-
-def _searching(arguments: list[str]) -> list[str]:
-    """`sweep=<question>` alone asks it with Optuna."""
-    asked = [] if any(a.startswith("hydra/sweeper=") for a in arguments) else ["hydra/sweeper=optuna"]
-    several = [] if {"-m", "--multirun"} & set(arguments) else ["hydra.mode=MULTIRUN"]
-    return _before_overrides(arguments, [*asked, *several])
-
-
-def _before_overrides(arguments: list[str], further: list[str]) -> list[str]:
-    """`arguments` with `further` overrides ahead of the others; the parser wants all overrides side by side."""
-    place = next((i for i, a in enumerate(arguments) if "=" in a and not a.startswith("-")), 0)
-    return [*arguments[:place], *further, *arguments[place:]]
-
-
-def _settled_before(arguments: list[str]) -> list[str]:
-    """What the machine settled that the run in `run_dir` began on, if there is one: another may continue it."""
-    named = [unquoted(a.split("=", 1)[1]) for a in arguments if a.startswith("run_dir=")]
-    path = Path(named[-1]).expanduser() / CONFIG if named else None
-    return [f"trainer.precision={load_recorded(path).trainer.precision}"] if path is not None and is_there(path) else []
-
-
-def _started_with(folder: RunFolder, chosen: Collection[str] = (), trusted: bool = False) -> list[str]:
-    """The overrides of a run, and what was settled for it by the machine and the folder that it started on.
-
-    The places that a run of another user names are not taken: data and outputs are then those of this user.
-
-    Args:
-        folder: The run.
-        chosen: Which of `data` and `logger` is chosen anew: settings of the loggers before do not fit others.
-        trusted: Whether the user has said so.
-    """
-    require_readable(folder.path)
-    saved = load_recorded(folder.config_path)
-    typed = [a for a in _typed_for(folder) if not a.startswith(("resume=", "run_dir="))]
-    if "logger" in chosen:
-        typed = [a for a in typed if not a.lstrip("+~").startswith(("logger.", "logger="))]
-    settled = [*typed, f"trainer.precision={saved.trainer.precision}"]
-    if not wrote_run(folder.record, folder.path):
-        require_harmless(settled, folder.path, trusted)
-        return settled
-    plain = OmegaConf.to_container(saved)
-    places = [] if "data" in chosen else recorded_places(plain)
-    outputs = str(saved.paths.outputs).replace("'", "\\'")
-    return [*with_recorded_places(settled, plain), f"paths.outputs='{outputs}'", *places]
-
-
-def _typed_for(folder: RunFolder) -> list[str]:
-    """The overrides of a run as they were typed.
-
-    Raises:
-        DamagedRun: the file is damaged, or not the one that the run's record describes.
-        ValueError: an override is of Hydra itself, which no run records: it could build anything.
-    """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import OverrideParseException
-
-    typed = folder.overrides
-    try:
-        found = OverridesParser.create().parse_overrides(typed)
-    except OverrideParseException as error:
-        raise ValueError(f"{OVERRIDES} must hold overrides, got {error.override} in {folder.path}") from error
-    for parsed in found:
-        names = (parsed.key_or_group, parsed.package or "")
-        if any(name.replace("/", ".").split(".")[0] == "hydra" for name in names):
-            raise ValueError(f"{OVERRIDES} must hold no override of Hydra, got {parsed.input_line} in {folder.path}")
-    return typed
