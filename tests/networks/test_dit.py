@@ -10,12 +10,8 @@ from tests.networks.test_unet import randomised
 from genexp.networks.dit import DiT
 from genexp.networks.embeddings import plane_positions
 
-PAPER = {  # width, depth and heads of table 1, and the parameters in millions of table 4, at patches of 2
-    "S": (384, 12, 6, 33),
-    "B": (768, 12, 12, 130),
-    "L": (1024, 24, 16, 458),
-    "XL": (1152, 28, 16, 675),
-}
+SIZES = {"S": (384, 12, 6), "B": (768, 12, 12), "L": (1024, 24, 16), "XL": (1152, 28, 16)}
+"""Width, depth and heads of the paper's table 1."""
 
 
 def small(**changes):
@@ -83,12 +79,16 @@ def test_weights_of_diffusers_give_its_output_in_float64():
         torch.testing.assert_close(ours(x, t, {"label": label}), theirs(x, t, label).sample, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", PAPER)
-def test_the_models_of_the_paper_have_its_number_of_parameters(name):
-    width, depth, heads, millions = PAPER[name]
+@pytest.mark.parametrize("name", SIZES)
+def test_the_models_of_the_paper_have_the_parameters_of_its_layers(name):
+    """Weights and biases: patches, time, classes with "none", blocks, the last modulation, and the head."""
+    width, depth, heads = SIZES[name]
     with torch.device("meta"):
         network = DiT(4, 32, 2, width, depth, heads, num_classes=1000, outputs=2)
-    assert round(sum(parameter.numel() for parameter in network.parameters()) / 1e6) == millions
+    attention, feed, modulation = 4 * width**2 + 4 * width, 8 * width**2 + 5 * width, 6 * width**2 + 6 * width
+    told = 17 * width + (257 * width + width**2 + width) + 1001 * width
+    expected = told + depth * (attention + feed + modulation) + 2 * width**2 + 2 * width + 32 * (width + 1)
+    assert sum(parameter.numel() for parameter in network.parameters()) == expected
 
 
 def test_every_block_starts_as_the_identity_and_the_output_at_zero():

@@ -13,7 +13,7 @@ from genexp.config.compose import compose
 from genexp.networks.attention import PixelAttention
 from genexp.networks.blocks import ResidualBlock
 from genexp.networks.unet import UNet
-from genexp.networks.unet_weights import from_diffusers, to_diffusers
+from genexp.networks.unet_weights import diffusers_config, from_diffusers, to_diffusers
 
 OPTIONS = {"head_channels": 16, "scale_shift": True, "residual_resize": True}
 
@@ -29,12 +29,13 @@ def network():
     return randomised(small())
 
 
-def test_the_network_for_64_pixels_has_the_papers_number_of_parameters():
-    """296 million in the paper's table of hyperparameters; its code has no embedding of "no class"."""
+def test_the_network_for_64_pixels_has_heads_of_64_channels_and_the_parameters_of_its_twin():
     node = compose("train", ["model=diffusion", "model/network=unet_adm_64", "data=cifar10"]).model.network
     with torch.device("meta"):
         network = instantiate(node, image_size=64, num_classes=1000, outputs=2)
-    assert sum(parameter.numel() for parameter in network.parameters()) == 295_904_454 + 4 * 192
+        twin = UNet2DModel(**diffusers_config(network))
+    count, expected = (sum(each.numel() for each in model.parameters()) for model in (network, twin))
+    assert count == expected == 295_905_222
     heads = {
         layer.project_out.in_features // layer.heads for layer in network.modules() if type(layer) is PixelAttention
     }
