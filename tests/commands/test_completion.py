@@ -26,7 +26,9 @@ OFFERS = {
     "train -m model=vae,g": {"model=vae,gan"},
     "train experiment=cfg/": {"experiment=cfg/cifar10", "experiment=cfg/digits"},
     "train model/net": {"model/network="},
-    "train model/network=unet_": {f"model/network=unet_{each}" for each in ("ddpm_cifar10", "frames", "small")},
+    "train model/network=unet_": {
+        f"model/network=unet_{each}" for each in ("adm", "adm_64", "ddpm_cifar10", "frames", "small")
+    },
     "train model/critic/p": {"model/critic/penalties="},
     "train metrics=[fd,ki": {"metrics=[fd,kid"},
     "train ++trainer.max_e": {"++trainer.max_epochs="},

@@ -1,5 +1,7 @@
 """Sampling of autoregressive models: one pixel value after the other."""
 
+from math import prod
+
 import torch
 from torch import Tensor
 
@@ -34,6 +36,10 @@ class Ancestral:
         """
         if not isinstance(model, Autoregressive):
             raise TypeError(f"{type(self).__name__} draws from an Autoregressive, got {type(model).__name__}")
+
+    def evaluations_of(self, model: Autoregressive) -> int:
+        """One for every value of an image."""
+        return prod(model.image_shape)
 
     def start(self, model: Autoregressive, noise: IndexedNoise) -> Tensor:
         """Standard normal numbers (B, C, H, W), one for every value to be drawn.

@@ -117,6 +117,10 @@ class DiffusionSampler(Generic[State]):
         """How often an image's denoiser is evaluated from start to end; guidance may evaluate more than one network."""
         return self.evaluations_per_step * (len(self.levels(schedule)) - 1)
 
+    def evaluations_of(self, model: Denoiser) -> int:
+        """How often the denoiser of a model is evaluated for an image."""
+        return self.evaluations(model.schedule)
+
     def require(self, model: object) -> None:
         """Check that the model is a denoiser with a schedule that has the times, and one that can be guided so.
 

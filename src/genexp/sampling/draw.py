@@ -1,14 +1,12 @@
 """Drawing samples: sample `i` is one image, whoever draws it and in whatever batch."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 import torch
 
 from genexp.contracts import Batch, Progress, Sampler
-from genexp.sampling.ancestral import Ancestral
-from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.conditions import Conditions
 from genexp.tensors import IndexedNoise
 from genexp.terminal import counted
@@ -52,6 +50,15 @@ def draw(
     return {"image": image, "index": torch.tensor(list(indices), dtype=torch.int64), **given}
 
 
+@runtime_checkable
+class InSteps(Protocol):
+    """A sampler that goes on in steps, so that it takes as long as they are many."""
+
+    def evaluations_of(self, model: object) -> int:
+        """How often it evaluates the network of a model for an image."""
+        ...
+
+
 def network_evaluations(sampler: object, model: object) -> int | None:
     """How often an image's network is evaluated by a sampler that goes on in steps; None by any other.
 
@@ -59,9 +66,7 @@ def network_evaluations(sampler: object, model: object) -> int | None:
         sampler: The sampler; guidance may evaluate more than one network.
         model: What it draws from.
     """
-    if isinstance(sampler, DiffusionSampler):
-        return sampler.evaluations(model.schedule)
-    return math.prod(model.image_shape) if isinstance(sampler, Ancestral) else None
+    return sampler.evaluations_of(model) if isinstance(sampler, InSteps) else None
 
 
 def to_draw(num: int, sampler: object, model: object) -> str:
