@@ -148,7 +148,8 @@ def part_groups(model: str) -> dict[str, str]:
     for default in chosen.defaults:
         group = str(Path(default.config_path or "").parent)
         package = default.package or ""
-        if group == "." or group.startswith("hydra") or "." not in package:
+        of_the_model = package == "model" and group.startswith("model/")  # sets more than the part of its name
+        if group == "." or group.startswith("hydra") or not ("." in package or of_the_model):
             continue
-        found[group] = group if package == group.replace("/", ".") else f"{group}@{package}"
+        found[group] = group if of_the_model or package == group.replace("/", ".") else f"{group}@{package}"
     return found
