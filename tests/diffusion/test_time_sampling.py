@@ -84,12 +84,13 @@ def test_times_are_uniform_until_all_have_a_history_and_the_oldest_loss_goes_fir
     law.begin(schedule)
     place = torch.rand(8)
     law.learn(torch.tensor([1, 1, 2, 3, 3, 3]), torch.tensor([1.0, 2, 3, 4, 5, 6]))
+    assert not law.known()
     t, weight = law.draw(place, schedule)
     assert torch.equal(t, schedule.times(place))
     assert weight.tolist() == [1] * 8
     law.learn(torch.tensor([2, 1]), torch.tensor([7.0, 8.0]))
     assert [sorted(row) for row in law.losses.tolist()] == [[2, 8], [3, 7], [5, 6]]
-    assert law.probabilities() is not None
+    assert law.known()
 
 
 def test_laws_that_cannot_be_are_refused():
@@ -140,7 +141,7 @@ def test_the_history_is_in_the_checkpoint_and_micro_batches_change_nothing():
     torch.manual_seed(1)
     batches = [{"image": torch.randn(8, 1)} for _ in range(6)]
     whole, at_end = fitted(batches)
-    assert whole.time_sampling.law.probabilities() is not None
+    assert whole.time_sampling.law.known()
     _, half = fitted(batches[:3])
     resumed, again = fitted(batches[3:], before=half)
     assert all(torch.equal(at_end["state_dict"][name], value) for name, value in again["state_dict"].items())

@@ -76,6 +76,9 @@ def test_a_codec_is_the_mean_of_the_posterior_and_back_times_a_scale():
     assert (codec.image_shape, codec.code_shape) == ((1, 8, 8), (3,))
     torch.testing.assert_close(codec.encode(image), 2 * family.encode(image))
     torch.testing.assert_close(codec.decode(codec.encode(image)), family.decode(family.encode(image)))
+    with torch.autocast("cpu", torch.bfloat16):  # as in a mixed-precision training
+        mixed = codec.encode(image)
+    assert torch.equal(mixed, codec.encode(image))
     assert codec == TrainedCodec(str(STORED / "vae"), scale=2.0)
     assert codec != TrainedCodec(str(STORED / "vae"))
     with pytest.raises(ValueError, match=r"run must be of an autoencoder, got .*toy of Diffusion"):

@@ -166,7 +166,7 @@ def test_class_norms_need_batch_norm():
 
 def test_labels_are_required_exactly_when_there_are_classes():
     latent, label = torch.randn(2, 64), torch.zeros(2, dtype=torch.int64)
-    with pytest.raises(ValueError, match="label must be given to a network of 3 classes"):
+    with pytest.raises(ValueError, match=r"label must be given to \w+, which reads it, got none"):
         DCGANGenerator(8, 1, width=2, num_classes=3)(latent)
-    with pytest.raises(ValueError, match="label must not be given to a network built without num_classes"):
+    with pytest.raises(ValueError, match=r"label must not be given to \w+, which does not read it"):
         DCGANGenerator(8, 1, width=2)(latent, {"label": label})

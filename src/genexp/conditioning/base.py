@@ -80,9 +80,6 @@ class Conditioning:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Conditioning) and self.kinds == other.kinds
 
-    def __hash__(self) -> int:
-        return hash(self.names)
-
     def __str__(self) -> str:
         told = {name: f"{kind.num_classes} classes" for name, kind in self.kinds.items() if isinstance(kind, Classes)}
         return ", ".join(told.get(name, name) for name in self.kinds) or "no conditions"

@@ -46,19 +46,8 @@ _OF_PARTS = PLACES | frozenset(
         # words to choose from
         *("accelerator", "activation", "binarise", "conditioning", "content_layers", "fit", "free_bits_over"),
         *("gradient_clip_algorithm", "init", "interpolation", "largest", "last", "line_search_fn"),
-        *(
-            "measured_layers",
-            "mode",
-            "norm",
-            "normalise",
-            "over",
-            "pooling",
-            "profiler",
-            "reference",
-            "split",
-            "statistics",
-        ),
-        *("strategy", "style_layers", "variance", "words"),
+        *("measured_layers", "mode", "norm", "normalise", "over", "pooling", "profiler", "reference", "split"),
+        *("statistics", "strategy", "style_layers", "variance", "words"),
     ]
 )
 """Last words of keys with a dot that every shipped constructor with such an argument declares as text."""

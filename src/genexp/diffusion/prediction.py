@@ -121,7 +121,7 @@ class Preconditioned(Prediction):
     """
 
     def __init__(self, data_std: float = 0.5) -> None:
-        self.data_std = require_spread(data_std)
+        self.data_std = require_positive("data_std", data_std)
 
     def input(self, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """c_in x_t."""
@@ -144,12 +144,12 @@ class Preconditioned(Prediction):
         return (sigma.square() + (self.data_std * alpha).square()).sqrt()
 
 
-def require_spread(data_std: float) -> float:
-    """The standard deviation of data.
+def require_positive(name: str, value: float) -> float:
+    """The value of the argument `name`.
 
     Raises:
         ValueError: it is not above 0.
     """
-    if not data_std > 0:
-        raise ValueError(f"data_std must be above 0, got {data_std}")
-    return data_std
+    if not value > 0:
+        raise ValueError(f"{name} must be above 0, got {value}")
+    return value

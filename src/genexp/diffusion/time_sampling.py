@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genexp.contracts import Schedule
+from genexp.diffusion.prediction import require_positive
 from genexp.tensors import in_double
 
 
@@ -51,7 +52,7 @@ class LogNormal(TimeSampling):
     """
 
     def __init__(self, mean: float = -1.2, std: float = 1.2) -> None:
-        self.mean, self.std = mean, require_positive(std)
+        self.mean, self.std = mean, require_positive("std", std)
 
     def times(self, place: Tensor, schedule: Schedule) -> Tensor:
         """Times (B,) from places (B,); of a discrete schedule the nearest integers."""
@@ -75,7 +76,7 @@ class LogitNormal(TimeSampling):
     """
 
     def __init__(self, mean: float = 0.0, std: float = 1.0) -> None:
-        self.mean, self.std = mean, require_positive(std)
+        self.mean, self.std = mean, require_positive("std", std)
 
     def times(self, place: Tensor, schedule: Schedule) -> Tensor:
         """Times (B,) from places (B,)."""
@@ -162,40 +163,32 @@ class LossSecondMoment(nn.Module, TimeSampling):
         self.register_buffer("losses", torch.zeros(steps, self.history))
         self.register_buffer("seen", torch.zeros(steps, dtype=torch.int64))
 
-    def probabilities(self) -> Tensor | None:
-        """Of the times 1 .. T, (T,); None while they are uniform for want of losses."""
-        if bool((self.seen < self.history).any()):
-            return None
+    def known(self) -> Tensor:
+        """Whether all times have a whole history, (); it stays on the device, which a step does not wait for."""
+        return (self.seen >= self.history).all()
+
+    def probabilities(self) -> Tensor:
+        """Of the times 1 .. T, (T,), once they are known."""
         size = self.losses.square().mean(1).sqrt() + torch.finfo(self.losses.dtype).tiny
         return (1 - self.uniform) * size / size.sum() + self.uniform / len(size)
 
     def draw(self, place: Tensor, schedule: Schedule) -> tuple[Tensor, Tensor | None]:
         """Integer times (B,) and 1 / (T p_t)."""
-        p = self.probabilities()
-        if p is None:
-            return schedule.times(place), torch.ones_like(place)
+        p, known = self.probabilities(), self.known()
         below = p.cumsum(0)
         index = torch.searchsorted(below / below[-1], place.to(p.dtype), right=True).clamp(max=len(p) - 1)
-        return index + 1, (1 / (len(p) * p[index])).to(place.dtype)
+        weight = (1 / (len(p) * p[index])).to(place.dtype)
+        return torch.where(known, index + 1, schedule.times(place)), torch.where(known, weight, 1)
 
     def learn(self, t: Tensor, loss: Tensor) -> None:
         """Keep the losses in the order of the batch, each in the place of the oldest of its time."""
         order = t.argsort(stable=True)
         index, loss = t[order] - 1, loss[order].to(self.losses.dtype)
         nth = torch.arange(len(index), device=index.device) - torch.searchsorted(index, index)
-        count = torch.bincount(index, minlength=len(self.seen))
+        count = torch.zeros_like(self.seen).scatter_add(0, index, torch.ones_like(index))
         kept = nth >= count[index] - self.history
-        slot = (self.seen[index] + nth) % self.history
-        self.losses[index[kept], slot[kept]] = loss[kept]
+        row = torch.where(kept, index, len(self.seen))  # one past the last, for losses that are overwritten at once
+        wider = torch.cat([self.losses, self.losses.new_zeros(1, self.history)])
+        wider[row, (self.seen[index] + nth) % self.history] = loss
+        self.losses.copy_(wider[:-1])
         self.seen += count
-
-
-def require_positive(std: float) -> float:
-    """A standard deviation.
-
-    Raises:
-        ValueError: it is not above 0.
-    """
-    if not std > 0:
-        raise ValueError(f"std must be above 0, got {std}")
-    return std

@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from genexp.diffusion.prediction import require_spread
+from genexp.diffusion.prediction import require_positive
 
 
 class Weighting(Protocol):
@@ -140,7 +140,7 @@ class UniformPreconditioned:
     data_std: float = 0.5
 
     def __post_init__(self) -> None:
-        require_spread(self.data_std)
+        require_positive("data_std", self.data_std)
 
     def __call__(self, snr: Tensor) -> Tensor:
         return snr + 1 / self.data_std**2

@@ -59,13 +59,24 @@ def scores_of_model(
     return scores
 
 
-def batches_with_noise(batches: Iterable[Batch], seed: int) -> Iterator[tuple[Batch, IndexedNoise]]:
-    """Batches of a whole set in order, each with noise that depends on (seed, i) alone for its image i."""
-    seen = 0
+def over_images(
+    batches: Iterable[Batch], seed: int, measure: Callable[[Batch, IndexedNoise], Tensor]
+) -> tuple[Tensor, Tensor, int]:
+    """What `measure` says of every image of a whole set, (N, ...) on the CPU, their groups (N,), and their values each.
+
+    Args:
+        batches: The set.
+        seed: Seed of the noise, which depends on (seed, i) alone for image i.
+        measure: Gives numbers (B, ...) of a batch.
+    """
+    found, groups, dimensions, seen = [], [], 1, 0
     for batch in batches:
         image = batch["image"]
-        yield batch, IndexedNoise(seed, range(seen, seen + len(image)), image.device)
-        seen += len(image)
+        noise = IndexedNoise(seed, range(seen, seen + len(image)), image.device)
+        found.append(measure(batch, noise).cpu())
+        groups.append(batch["group"])
+        dimensions, seen = image[0].numel(), seen + len(image)
+    return torch.cat(found), torch.cat(groups), dimensions
 
 
 def mean_over_images(

@@ -58,7 +58,7 @@ class Samples:
         self._run, self._fitted = run, False
         self.cache = TensorCache(run.folder.path / "evaluations" / "images")
         self._key = {
-            "checkpoint": hashlib.sha256(run.checkpoint.read_bytes()).hexdigest(),
+            "checkpoint": run.digest,
             "weights": run.weights,
             "sampler": json.dumps(OmegaConf.to_container(sampler, resolve=True), sort_keys=True),
             "seed": seed,

@@ -1,5 +1,6 @@
 """A run folder made live again: its configuration, its values, its model, its pictures."""
 
+import hashlib
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -63,6 +64,11 @@ class Run:
         model = build(self.config.model)
         restore(model, checkpoint, self.checkpoint, averaged=self.weights == "averaged")
         return model.eval().requires_grad_(False)
+
+    @cached_property
+    def digest(self) -> str:
+        """Sha256 of the checkpoint."""
+        return hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
 
     def _say_why(self) -> None:
         """Say why the weights are those of `last.ckpt` where one would expect the best ones."""

@@ -1,8 +1,6 @@
 """A finished run as a part of another: a denoiser that guides, an autoencoder that codes images for a diffusion."""
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -37,7 +35,7 @@ class TrainedPart:
 
     def __post_init__(self) -> None:
         opened = load_run(self.run, self.weights, self.checkpoint)
-        found = _digest(opened)
+        found = opened.digest[:_DIGITS]
         if self.digest not in (None, found):
             raise ValueError(
                 f"run must be the one with the checkpoint {self.digest}, got {self.run} with {found}: it was trained "
@@ -52,7 +50,7 @@ class TrainedPart:
 
     @classmethod
     def settled(cls, node: dict[str, Any]) -> dict[str, Any]:
-        """The part's configuration with the run's place absolute and the digest of the checkpoint that is there now.
+        """The part's configuration with the digest of the checkpoint that is there now.
 
         Args:
             node: Plain containers; one that has a digest stays as it is.
@@ -63,7 +61,7 @@ class TrainedPart:
         if node.get("digest") is not None:
             return node
         opened = load_run(node["run"], node.get("weights", "averaged"), node.get("checkpoint"))
-        return {**node, "run": str(opened.folder.path.resolve()), "digest": _digest(opened)}
+        return {**node, "digest": opened.digest[:_DIGITS]}
 
     def _source(self, kind: type[Kind], what: str) -> Kind:
         source = self._family.source()
@@ -129,21 +127,19 @@ class TrainedCodec(TrainedPart):
         known = ("digest", "weights", "scale")
         return isinstance(other, TrainedCodec) and all(getattr(self, name) == getattr(other, name) for name in known)
 
-    def __hash__(self) -> int:
-        return hash((self.digest, self.weights, self.scale))
-
     @torch.no_grad()
     def encode(self, image: Tensor) -> Tensor:
-        """Images (B, *image_shape) in [-1, 1] to codes (B, *code_shape)."""
+        """Images (B, *image_shape) in [-1, 1] to codes (B, *code_shape), in the precision of its weights."""
         self._follow(image)
-        return self.scale * self._coder.encode(image)
+        with torch.autocast(image.device.type, enabled=False):
+            return self.scale * self._coder.encode(image)
 
     @torch.no_grad()
     def decode(self, code: Tensor) -> Tensor:
-        """Codes (B, *code_shape) to images (B, *image_shape) in [-1, 1]."""
+        """Codes (B, *code_shape) to images (B, *image_shape) in [-1, 1], in the precision of its weights."""
         self._follow(code)
-        return self._coder.decode(code / self.scale)
+        with torch.autocast(code.device.type, enabled=False):
+            return self._coder.decode(code / self.scale)
 
 
-def _digest(opened: Run) -> str:
-    return hashlib.sha256(Path(opened.checkpoint).read_bytes()).hexdigest()[:12]
+_DIGITS = 12

@@ -21,13 +21,9 @@ class ReadsClass:
         Raises:
             ValueError: it does not hold what the network reads, or holds more.
         """
-        unread = [name for name in condition if name not in self.reads]
-        if unread == ["label"]:
-            raise ValueError("label must not be given to a network built without num_classes")
-        if unread:
-            raise ValueError(f"{unread[0]} must not be given to {type(self).__name__}, which does not read it")
-        if self.num_classes and "label" not in condition:
-            raise ValueError(f"label must be given to a network of {self.num_classes} classes, got none")
+        for name in condition:
+            if name not in self.reads:
+                raise ValueError(f"{name} must not be given to {type(self).__name__}, which does not read it")
         for name in self.reads:
             if name not in condition:
                 raise ValueError(f"{name} must be given to {type(self).__name__}, which reads it, got none")

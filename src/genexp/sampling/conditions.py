@@ -83,9 +83,6 @@ class Given:
         others = {} if self.others is None else self.others.of(indices)
         return {**others, **{name: row.repeat(len(indices), *[1] * (row.ndim - 1)) for name, row in self.rows.items()}}
 
-    def __repr__(self) -> str:
-        return f"Given({ {name: row.tolist() for name, row in self.rows.items()} }, {self.others!r})"
-
 
 def labels_in_shares(indices: Sequence[int], counts: Sequence[int]) -> Tensor:
     """Labels (B,) of samples: fixed by the sample's index, and over many samples in proportion to `counts`.

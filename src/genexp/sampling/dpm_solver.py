@@ -1,26 +1,19 @@
 """DPM-Solver: few steps, exact in all but the curve of the denoiser's answers."""
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from torch import Tensor
 
 from genexp.sampling.base import Denoise, DiffusionSampler, Step
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level
-from genexp.sampling.quadrature import Known, integrated, look, require_near
+from genexp.sampling.quadrature import Known, Memory, integrated, look, require_near
 from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise
 
 
-class Block(NamedTuple):
-    """The image where a block of steps began, and what has been seen since."""
-
-    x: Tensor
-    known: tuple[Known, ...]
-
-
-class DPMSolver(DiffusionSampler[Block]):
+class DPMSolver(DiffusionSampler[Memory]):
     """Singlestep solvers of order 1 to 3: blocks of as many steps as the order has, all from where the block began.
 
     Step j of a block goes from its beginning to the end of the step with the j values seen so far, so that only the
@@ -76,15 +69,15 @@ class DPMSolver(DiffusionSampler[Block]):
             require_near(levels[1:] if levels[0].alpha == 0 else levels, "spacing=log_snr or along=image")
 
     def step(
-        self, denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: IndexedNoise, state: Block | None = None
-    ) -> Step[Block]:
+        self, denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: IndexedNoise, state: Memory | None = None
+    ) -> Step[Memory]:
         """x_s from where the block began, by all that was seen in it."""
         now = look(denoise, x_t, t)
         goes_on = state is not None and len(state.known) < self.order
         if goes_on and math.isfinite(s.log_snr - state.known[0].level.log_snr):
-            block = Block(state.x, (*state.known, now))
+            block = Memory(state.x, (*state.known, now))
         else:
-            block = Block(x_t, (now,))
+            block = Memory(x_t, (now,))
         x_s = integrated(block.x, block.known[0].level, s, block.known, self.along, even=self.order < 3)
         return Step(x_s, now.x_0, block)
 

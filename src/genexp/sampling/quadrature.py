@@ -29,6 +29,13 @@ class Known(NamedTuple):
     epsilon: Tensor
 
 
+class Memory(NamedTuple):
+    """An image from which steps went, and what had been seen there, the newest last."""
+
+    x: Tensor
+    known: tuple[Known, ...]
+
+
 def look(denoise: Denoise, x_t: Tensor, t: Level) -> Known:
     """Evaluate the denoiser."""
     x_0 = denoise(x_t, t)

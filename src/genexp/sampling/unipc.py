@@ -1,7 +1,6 @@
 """UniPC: the image where a step ends is set right by what the denoiser says there, at no further cost."""
 
 import math
-from typing import NamedTuple
 
 from torch import Tensor
 
@@ -9,16 +8,9 @@ from genexp.sampling.base import Denoise, DiffusionSampler, Step
 from genexp.sampling.dpm_solver import require_order
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level
-from genexp.sampling.quadrature import Known, integrated, look
+from genexp.sampling.quadrature import Memory, integrated, look
 from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise
-
-
-class Memory(NamedTuple):
-    """The image from which the last step went, and what it knew, the newest last."""
-
-    x: Tensor
-    known: tuple[Known, ...]
 
 
 class UniPC(DiffusionSampler[Memory]):

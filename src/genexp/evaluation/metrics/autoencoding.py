@@ -8,7 +8,7 @@ import torch
 from genexp.contracts import Batch, Reconstructor
 from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
 from genexp.evaluation.metrics.reconstruction import squared_error
-from genexp.evaluation.over_model import mean_over_images, require_split
+from genexp.evaluation.over_model import mean_over_images, over_images, require_split
 
 
 class Autoencoding:
@@ -46,11 +46,9 @@ class Autoencoding:
     @torch.no_grad()
     def compute(self, model: Reconstructor, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
         """Both values, with the interval of other held-out images."""
-        errors, groups = [], []
-        for batch in batches:
-            errors.append(squared_error(model.reconstruct(batch), batch["image"]).cpu())
-            groups.append(batch["group"])
-        error, group = torch.cat(errors), torch.cat(groups)
+        error, group, _ = over_images(
+            batches, seed, lambda batch, noise: squared_error(model.reconstruct(batch), batch["image"])
+        )
         return {
             "autoencoding_mse": mean_over_images(error, group, limits=DISTANCE),
             "autoencoding_psnr": mean_over_images(-10 * (error / 4).log10(), group, "dB"),

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genexp.contracts import Batch, Noise
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
-from genexp.evaluation.over_model import batches_with_noise, mean_over_images, require_split
+from genexp.evaluation.over_model import mean_over_images, over_images, require_split
 
 QUARTERS = 4
 
@@ -69,12 +69,10 @@ class BoundTerms:
     @torch.no_grad()
     def compute(self, model: BoundedDensity, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
         """The bound and its parts, with the interval of other held-out images."""
-        found, groups, dimensions = [], [], 1
-        for batch, noise in batches_with_noise(batches, seed):
-            dimensions = batch["image"][0].numel()
-            found.append(_parts(model.bound_terms(model.observe(batch, noise)).double().cpu()))
-            groups.append(batch["group"])
-        bits, group = torch.cat(found) / (dimensions * math.log(2)), torch.cat(groups)
+        nats, group, dimensions = over_images(
+            batches, seed, lambda batch, noise: _parts(model.bound_terms(model.observe(batch, noise)).double().cpu())
+        )
+        bits = nats / (dimensions * math.log(2))
         return {name: mean_over_images(each, group, "bits") for name, each in zip(self.values, bits.T, strict=True)}
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from genexp.conditioning.base import Condition, Conditioning
 from genexp.contracts import Batch, Schedule
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
-from genexp.evaluation.over_model import batches_with_noise, mean_over_images, require_split
+from genexp.evaluation.over_model import mean_over_images, over_images, require_split
 from genexp.tensors import IndexedNoise, from_levels, to_levels
 
 
@@ -99,12 +99,7 @@ class FlowLikelihood:
 
     def compute(self, model: LeveledDenoiser, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
         """Both values, with the interval of other held-out images."""
-        found, groups, dimensions = [], [], 1
-        for batch, noise in batches_with_noise(batches, seed):
-            dimensions = batch["image"][0].numel()
-            found.append(-self.log_prob(model, batch, noise).cpu())
-            groups.append(batch["group"])
-        nats, group = torch.cat(found), torch.cat(groups)
+        nats, group, dimensions = over_images(batches, seed, lambda batch, noise: -self.log_prob(model, batch, noise))
         values = {"flow_nll": mean_over_images(nats, group, "nats")}
         if model.levels is not None:
             values["flow_bits_per_dim"] = mean_over_images(nats / (dimensions * math.log(2)), group, "bits")

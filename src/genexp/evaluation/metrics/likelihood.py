@@ -8,7 +8,7 @@ import torch
 
 from genexp.contracts import Batch, Density
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
-from genexp.evaluation.over_model import batches_with_noise, mean_over_images, require_split
+from genexp.evaluation.over_model import mean_over_images, over_images, require_split
 
 
 class LogLikelihood:
@@ -48,14 +48,10 @@ class LogLikelihood:
     @torch.no_grad()
     def compute(self, model: Density, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
         """Both values, with the interval of other held-out images."""
-        found, groups, dimensions = [], [], 1
-        for batch, noise in batches_with_noise(batches, seed):
-            dimensions = batch["image"][0].numel()
-            found.append(-model.log_prob(model.observe(batch, noise)).double().cpu())
-            groups.append(batch["group"])
-        nats = torch.cat(found)
-        values = {"nll": mean_over_images(nats, torch.cat(groups), "nats")}
+        nats, group, dimensions = over_images(
+            batches, seed, lambda batch, noise: -model.log_prob(model.observe(batch, noise)).double()
+        )
+        values = {"nll": mean_over_images(nats, group, "nats")}
         if model.levels is not None:
-            bits = nats / (dimensions * math.log(2))
-            values["bits_per_dim"] = mean_over_images(bits, torch.cat(groups), "bits")
+            values["bits_per_dim"] = mean_over_images(nats / (dimensions * math.log(2)), group, "bits")
         return values
