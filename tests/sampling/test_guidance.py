@@ -65,8 +65,47 @@ def test_a_sampler_guides_and_then_clips():
     assert images(ClassifierFree(20.0)).abs().max() <= 1
 
 
+def test_rescaling_restores_the_deviation_of_every_sample_as_far_as_is_asked():
+    """Lin et al., equations 15 and 16; nothing is the guidance of before bit for bit."""
+
+    class Contrasts(ClassDenoiser):
+        def __call__(self, x_t, t, condition=UNCONDITIONAL):
+            label = condition.get("label", torch.full_like(t, 2))
+            return expand_to(torch.tensor([0.5, 0.7, 0.3])[label], x_t) * torch.sin(x_t)
+
+    model, (x_t, t, condition) = Contrasts(), example()
+
+    def guided(rescale):
+        return ClassifierFree(6.0, rescale=rescale)(model)(x_t, t, condition)
+
+    plain = guided(None)
+    wanted, found = model(x_t, t, condition).std(1), plain.std(1)
+    assert (found / wanted - 1).abs().min() > 0.05
+    assert torch.equal(guided(0.0), plain)
+    torch.testing.assert_close(guided(1.0).std(1), wanted)
+    torch.testing.assert_close(guided(0.7), 0.7 * plain * (wanted / found)[:, None] + 0.3 * plain)
+    for scale in (0.0, 1.0):
+        same = ClassifierFree(scale)(model)(x_t, t, condition)
+        assert torch.equal(ClassifierFree(scale, rescale=0.7)(model)(x_t, t, condition), same)
+    model.image_shape = (1,)
+    one = ClassifierFree(6.0, rescale=1.0)(model)(x_t[:, :1], t, condition)
+    assert torch.equal(one, ClassifierFree(6.0)(model)(x_t[:, :1], t, condition))  # a single number has no contrast
+
+
+def test_rescaling_is_told_where_there_is_some_and_kept_in_an_interval():
+    with pytest.raises(ValueError, match=r"rescale must lie in \[0, 1\], got 1.5"):
+        ClassifierFree(rescale=1.5)
+    assert describe(ClassifierFree()) == "ClassifierFree(scale=1.5)"
+    assert describe(ClassifierFree(rescale=0.7)) == "ClassifierFree(rescale=0.7, scale=1.5)"
+    model, (x_t, t, condition) = ClassDenoiser(), example()
+    within = Interval(ClassifierFree(rescale=0.7), 0.0, None, scale=4.0)(model)(x_t, t, condition)
+    assert torch.equal(within, ClassifierFree(4.0, rescale=0.7)(model)(x_t, t, condition))
+
+
 def test_guidance_needs_classes_and_labels():
-    text = r"guidance must be none for a model without classes, got ClassifierFree\(scale=2.0, over=None\)"
+    text = (
+        r"guidance must be none for a model without classes, got ClassifierFree\(scale=2.0, over=None, rescale=None\)"
+    )
     for guidance in (ClassifierFree(2.0), Interval(ClassifierFree(2.0))):
         with pytest.raises(ValueError, match=text):
             DDIM(guidance=guidance).require(ClassDenoiser(num_classes=None))
