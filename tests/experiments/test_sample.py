@@ -1,6 +1,7 @@
 """`genexp sample`: the pictures a person asked for, and the same image for the same index whatever else changes."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -16,8 +17,11 @@ from genexp.__main__ import main
 from genexp.commands.sample import sample
 from genexp.config.compose import compose
 from genexp.inference.drawing import Drawing
-from genexp.inference.sampler_config import sampler_node
+from genexp.inference.sampler_config import sampler_node, varied
 from genexp.sampling.base import Snapshot
+from genexp.sampling.pictures import Pictures
+
+GUIDED, INTERVAL = (f"genexp.sampling.guidance.{name}" for name in ("ClassifierFree", "Interval"))
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +107,9 @@ def test_a_drawing_that_fails_leaves_its_folder_as_it_was(runs, tmp_path, monkey
     out = draw(runs["vae"], tmp_path / "out", "num=3")
     (out / "mine.txt").write_text("stays")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    for name in ("images", "interpolation"):  # before anything is written, and in the midst of it
+    for kind, name in ((Drawing, "images"), (Pictures, "interpolation")):  # before, and in the midst of writing
         with monkeypatch.context() as patch:
-            patch.setattr(Drawing, name, full)
+            patch.setattr(kind, name, full)
             for place in (out, tmp_path / "new"):
                 with pytest.raises(OSError, match="No space left"):
                     draw(runs["vae"], place, "num=2", "seed=1")
@@ -158,10 +162,10 @@ def test_times_above_a_strip_are_rounded(runs, monkeypatch):
     """Those of a schedule of whole numbers are whole; real ones have three significant digits."""
     run = load_run(runs["diffusion"].path)
     drawing = Drawing(run, sampler_node(run.config, OmegaConf.create({"steps": 3})), "cpu", 0, 2, None)
-    assert drawing.strip(1, 4).across == ["t = 1000", "t = 667", "t = 333", "t = 0"]
+    assert drawing.pictures.denoising(1, 4).across == ["t = 1000", "t = 667", "t = 333", "t = 0"]
     real = [Snapshot(time, torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)) for time in (1.0, 0.123456)]
     monkeypatch.setattr(drawing.sampler, "trajectory", lambda *_: real)
-    assert drawing.strip(1, 2).across == ["t = 1", "t = 0.123"]
+    assert drawing.pictures.denoising(1, 2).across == ["t = 1", "t = 0.123"]
 
 
 def test_interpolation_begins_and_ends_at_the_samples(runs, tmp_path):
@@ -170,10 +174,61 @@ def test_interpolation_begins_and_ends_at_the_samples(runs, tmp_path):
 
     run = load_run(runs["diffusion"].path)
     drawing = Drawing(run, run.config.sampler, "cpu", seed=0, batch_size=5, condition={"label": 2})
-    images, arcs = drawing.images(4), drawing.interpolation(rows=2, count=3).samples
+    images, arcs = drawing.images(4), drawing.pictures.interpolation(rows=2, count=3).samples
     assert (arcs[0] - images[0]).abs().max() < 1e-5
     assert (arcs[2] - images[1]).abs().max() < 1e-5
     assert (arcs[3] - images[2]).abs().max() < 1e-5
+
+
+def test_fresh_noise_has_no_path_of_images(runs, tmp_path):
+    """As it comes no arc is drawn then; one that is asked for is refused before anything is drawn."""
+    few = ["num=2", "frames=0", "sampler=ddpm", "sampler.steps=2"]
+    out = draw(runs["diffusion"], tmp_path / "out", *few)
+    assert {path.name for path in out.iterdir()} == {"grid.png", "images", "sample.json"}
+    told = "interpolate must be 0 for a sampler that adds fresh noise in its steps, .*, got DDPM; sampler=ddim is one"
+    with pytest.raises(ValueError, match=told):
+        draw(runs["diffusion"], tmp_path / "other", *few, "interpolate=3")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_sheet_has_a_row_a_value_and_a_column_a_noise(runs, tmp_path):
+    run = load_run(runs["diffusion"].path)
+    node = sampler_node(run.config, OmegaConf.create({"steps": 2, "guidance": {"_target_": GUIDED, "scale": 3.0}}))
+    drawing = Drawing(run, node, "cpu", 0, 2, None)
+    scales = varied(node, OmegaConf.create({"guidance": {"scale": [0, 1, 3]}}))
+    assert list(scales) == ["scale 0", "scale 1", "scale 3"]
+    grid = drawing.sheet(scales, 3)()
+    assert (grid.columns, grid.down) == (3, list(scales))
+    rows = grid.samples.unflatten(0, (3, 3))
+    assert (rows[2] - drawing.images(3)).abs().max() < 1e-5
+    plain = Drawing(run, sampler_node(run.config, OmegaConf.create({"steps": 2})), "cpu", 0, 2, None)
+    assert (rows[1] - plain.images(3)).abs().max() < 1e-5
+    assert (rows[0] - rows[1]).abs().max() > 1e-3
+
+
+def test_lists_of_a_sheet_go_side_by_side(runs):
+    node = OmegaConf.create({**load_run(runs["diffusion"].path).config.sampler, "guidance": {"_target_": INTERVAL}})
+    ways = varied(node, OmegaConf.create({"guidance": {"low": [0, 0.2], "high": [None, 2]}, "steps": [3, 4]}))
+    assert list(ways) == ["low 0, high none, steps 3", "low 0.2, high 2, steps 4"]
+    assert [(way.guidance.low, way.guidance.high, way.steps) for way in ways.values()] == [(0, None, 3), (0.2, 2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("sheet.steps=5", "sheet.steps: must be a list of values, a row each, got 5"),
+        ("sheet.steps=[2,2000]", "sheet, steps 2000: sampler.steps: must lie between 1 and the schedule's 1000, got"),
+        ("sheet.guidance.scale=[1,2]", "sheet, scale 1: sampler.guidance.scale: .*: type sampler/guidance=classifier"),
+        ("sheet.stepz=[1]", r"sheet, stepz 1: sampler.stepz: is not an argument of .*; did you mean steps\?"),
+        ("sheet.steps=[1,2] sheet.eta=[0]", "sheet: lists must be equally long, .*, got 2 of steps, 1 of eta"),
+    ],
+)
+def test_a_sheet_of_what_is_not_there_is_refused_as_it_was_typed(typed, told, runs, capsys, monkeypatch):
+    arguments = ["sample", f"run={runs['diffusion'].path}", *typed.split()]
+    monkeypatch.setattr(sys, "argv", ["genexp", *arguments])
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert re.search(told, capsys.readouterr().err)
 
 
 def test_style_renders_its_picture(runs, tmp_path):

@@ -1,10 +1,14 @@
 """What W&B stored is read back from the offline run file, with W&B's own tool."""
 
 import json
+import shutil
 
 import pytest
 
 import tiny
+from genexp.commands.sample import sample
+from genexp.config.compose import compose
+from genexp.runs.folder import RunFolder
 from recorded import wandb_records as records
 
 
@@ -85,6 +89,20 @@ def test_the_summary_and_the_exit_are_there(stored):
     summary = json.dumps([record for record in found if record["type"] == "summary"])
     assert "val/elbo" in summary
     assert len(list((folder.path / "wandb").glob("offline-run-*"))) == 1
+
+
+def test_pictures_of_a_later_drawing_stand_in_the_summary_and_add_no_row(stored, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    shutil.copytree(stored[0].path, folder.path, ignore=shutil.ignore_patterns("wandb"))
+    drawing = [f"run={folder.path}", f"out={tmp_path / 'out'}", "num=2", "rows=1", "interpolate=2", "wandb=true"]
+    sample(compose("sample", [*drawing, "++sheet.truncation=[1.0,2.0]"]))
+    found = records(folder)
+    summary = json.dumps([record for record in found if record["type"] == "summary"])
+    for name in ("grid", "interpolation", "sheet"):
+        assert f"sample/{name}" in summary
+        (stored_picture,) = folder.path.glob(f"wandb/offline-run-*/files/media/images/sample/{name}_*.png")
+        assert stored_picture.read_bytes() == (tmp_path / "out" / f"{name}.png").read_bytes()
+    assert history(found) == []
 
 
 def test_a_resumed_run_continues_the_same_wandb_run(tmp_path):

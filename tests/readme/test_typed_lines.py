@@ -27,6 +27,9 @@ ELSEWHERE = {
     'genexp sample run=outputs/captions_shapes/<run> condition.caption="a large red circle in the centre on a white '
     'background"': "test_captions_end_to_end draws by this caption",
     "genexp train experiment=latent/digits model.codec.run=outputs/vae_digits/<run>": "test_trained trains it, tiny",
+    "genexp sample run=outputs/cfg_digits/<run> sheet.guidance.scale=[0,1,2,4] wandb=true": "test_sample draws sheets, "
+    "test_wandb looks for them",
+    "genexp train callbacks.sample_grid.frames=8 callbacks.sample_grid.interpolate=8": "test_sample_grid draws both",
     "genexp evaluate": "a mention of the command",
     "genexp reproduce": "a mention of the command",
     "genexp sample": "a mention of the command",

@@ -10,6 +10,7 @@ from genexp.contracts import ImageMap, Progress, Sampler
 from genexp.sampling.conditions import Conditions, as_in_training
 from genexp.sampling.draw import draw, in_images, network_evaluations, to_draw
 from genexp.sampling.latent_mixture import fit_to_training_images
+from genexp.sampling.pictures import Pictures, require_path, require_steps
 from genexp.tensors import Grid, IndexedNoise, Plane
 
 
@@ -26,6 +27,12 @@ class SampleGrid(Callback):
         columns: Samples a row; by default ten for ten classes, else a square.
         seed: Seed of the noise.
         points: Samples in place of `num` where they are points of the plane.
+        interpolate: Images on the arc between two noises, a row a pair, in a picture `interpolation`; 0 for none.
+        frames: Moments of denoising that a picture `denoising` shows of every sample; 0 for none.
+        rows: Pairs, and samples, of these two pictures.
+
+    Raises:
+        ValueError: a number is out of range, or the sampler has no such picture.
     """
 
     def __init__(
@@ -35,16 +42,36 @@ class SampleGrid(Callback):
         columns: int | None = None,
         seed: int = 0,
         points: int = 2500,
+        interpolate: int = 0,
+        frames: int = 0,
+        rows: int = 6,
     ) -> None:
-        for name, value in (("num", num), ("points", points), ("columns", columns)):
+        for name, value in (("num", num), ("points", points), ("columns", columns), ("rows", rows)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1 sample, got {value}")
+        for name, value in (("interpolate", interpolate), ("frames", frames)):
+            if value < 0 or value == 1:
+                raise ValueError(f"{name} must be 0 or at least 2, got {value}")
+        if interpolate:
+            require_path(sampler)
+        if frames:
+            require_steps(sampler)
         self.sampler, self.num, self.columns, self.points = sampler, num, columns, points
-        self.seed = seed
+        self.seed, self.interpolate, self.frames, self.rows = seed, interpolate, frames, rows
 
     def on_fit_start(self, trainer: Trainer, pl_module: Trainee) -> None:
-        """Say before training what the sampler cannot do with the model's schedule."""
-        self.sampler.require(pl_module.source())
+        """Say before training what the sampler cannot do with the model's schedule, or what cannot be shown.
+
+        Raises:
+            ValueError: arcs or moments are asked for of points, or of a model that maps images.
+        """
+        source = pl_module.source()
+        self.sampler.require(source)
+        if (self.interpolate or self.frames) and (isinstance(source, ImageMap) or trainer.datamodule.plane()):
+            raise ValueError(
+                "interpolate and frames must be 0 for points and for a model that maps images, got "
+                f"{self.interpolate} and {self.frames}"
+            )
 
     @torch.no_grad()
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Trainee) -> None:
@@ -79,6 +106,11 @@ class SampleGrid(Callback):
         """The pictures of a model in its present state: `samples` and whatever the family adds."""
         indices = range(self.num if plane is None else self.points)
         shown = {"samples": Grid(self._samples(model, batch, indices, conditions, progress), self.columns, plane=plane)}
+        looked_at = Pictures(model.source(), self.sampler, self.seed, conditions, model.device)
+        if self.interpolate:
+            shown["interpolation"] = looked_at.interpolation(self.rows, self.interpolate)
+        if self.frames:
+            shown["denoising"] = looked_at.denoising(self.rows, self.frames)
         beside = IndexedNoise(self.seed, range(len(next(iter(batch.values())))), model.device)
         return shown | model.extra_grids(batch, beside)
 

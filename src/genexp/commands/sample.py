@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genexp.files.writing import naming
 from genexp.hardware import chosen_threads
-from genexp.inference.sampler_config import checked_sampler, sampler_label
+from genexp.inference.sampler_config import checked_sampler, sampler_label, varied
 from genexp.runs.newest import newest_hint
 from genexp.runs.staging import staged
 
@@ -41,10 +42,9 @@ def sample(config: DictConfig) -> None:
     node = checked_sampler(run.config, config.get("sampler"), "sample")
     told = _conditions(config)
     drawing = Drawing(run, node, config.device, config.seed, config.batch_size, told)
+    beside = _beside(drawing, config, node)
     folder = Path(config.out).resolve() if config.out else run.folder.samples / run.name_of(*_how(node, config, told))
-    begun = time.monotonic()
-    images = drawing.images(config.num)
-    seconds = time.monotonic() - begun
+    images, seconds = _timed(lambda: drawing.images(config.num))
     record = {
         "run": run.folder.record["id"],
         "checkpoint": run.checkpoint.name,
@@ -55,18 +55,25 @@ def sample(config: DictConfig) -> None:
         "seed": config.seed,
         "num": len(images),
         "condition": told,
+        "sheet": OmegaConf.to_container(config.sheet, resolve=True),
         "seconds": round(seconds, 3),
     }
     with staged(folder, _PARTS, _RECORD) as partial:
-        written = [folder / name for name in _write(drawing, images, config, partial)]
+        written = [folder / name for name in _write(drawing, images, beside, config, partial)]
         with naming(folder / _RECORD):
             (partial / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
-    _report(folder, written, len(images), seconds, drawing.evaluations)
+    sync = _to_wandb(run, written) if config.wandb else None
+    _report(folder, written, len(images), seconds, drawing.evaluations, sync)
+
+
+def _timed(draw: Callable[[], Any]) -> tuple[Any, float]:
+    begun = time.monotonic()
+    return draw(), time.monotonic() - begun
 
 
 _RECORD = "sample.json"
-_LONGEST = 30
-_PARTS = ("grid.png", "interpolation.png", "denoising.png", "images", "videos", "points.csv")
+_LONGEST, _ARC = 30, 8
+_PARTS = ("grid.png", "interpolation.png", "denoising.png", "sheet.png", "images", "videos", "points.csv")
 """What a drawing can consist of."""
 
 
@@ -92,35 +99,70 @@ def _under(name: str, value: object) -> str:
     return name + (words if short else f"{words[:_LONGEST]}-{hashlib.sha256(str(value).encode()).hexdigest()[:8]}")
 
 
-def _write(drawing: Any, images: Any, config: DictConfig, folder: Path) -> list[str]:
+def _columns(drawing: Any, config: DictConfig) -> int | None:
+    """Images a row as asked for, or as many as there are classes, where these are few; else None."""
+    return config.columns or (drawing.num_classes if drawing.num_classes and drawing.num_classes <= 20 else None)
+
+
+def _beside(drawing: Any, config: DictConfig, node: DictConfig) -> dict[str, Callable[[], Any]]:
+    """What draws the pictures beside the grid, by their files; what is asked for and cannot be drawn is refused here.
+
+    Raises:
+        ValueError: the sampler has no such picture, or a row of the sheet is none of it.
+    """
+    from genexp.sampling.pictures import has_path, require_path
+
+    pictured, found = drawing.is_pictured, {}
+    count = config.interpolate
+    if drawing.has_start and pictured and count != 0:
+        if count != "auto":
+            require_path(drawing.sampler)
+        if has_path(drawing.sampler):
+            arcs = _ARC if count == "auto" else count
+            found["interpolation.png"] = lambda: drawing.pictures.interpolation(config.rows, arcs)
+    if config.frames and drawing.has_trajectory and pictured:
+        found["denoising.png"] = lambda: drawing.pictures.denoising(config.rows, config.frames)
+    if config.sheet:
+        if not (drawing.has_start and pictured):
+            raise ValueError("sheet must be empty for a model of points or one that maps images, got rows for it")
+        found["sheet.png"] = drawing.sheet(varied(node, config.sheet), _columns(drawing, config) or _ARC)
+    return found
+
+
+def _write(
+    drawing: Any, images: Any, beside: dict[str, Callable[[], Any]], config: DictConfig, folder: Path
+) -> list[str]:
     """Write what was drawn; returns the names of files and folders."""
     from genexp.figures.samples import drawn
     from genexp.inference.saving import save_each
-    from genexp.sample_kinds import kind_of
     from genexp.tensors import Grid
     from genexp.tracking.journal import save_png
 
-    columns = config.columns or (drawing.num_classes if drawing.num_classes and drawing.num_classes <= 20 else None)
-    pictured = kind_of(images.shape[1:]).pictured
-    pictures = {"grid.png": Grid(images, columns, plane=None if pictured else drawing.plane)}
-    if config.interpolate and drawing.has_start and pictured:
-        pictures["interpolation.png"] = drawing.interpolation(config.rows, config.interpolate)
-    if config.frames and drawing.has_trajectory and pictured:
-        pictures["denoising.png"] = drawing.strip(config.rows, config.frames)
+    pictured = drawing.is_pictured
+    grid = Grid(images, _columns(drawing, config), plane=None if pictured else drawing.plane)
     written = []
-    for name, grid in pictures.items():
-        save_png(drawn(grid), folder / name)
+    for name, draw in {"grid.png": lambda: grid, **beside}.items():
+        save_png(drawn(draw()), folder / name)
         written.append(name)
     if config.singles or not pictured:
         written.append(save_each(images, folder))
     return written
 
 
-def _report(folder: Path, written: list[Path], count: int, seconds: float, evaluations: int | None) -> None:
+def _to_wandb(run: Any, written: list[Path]) -> str | None:
+    from genexp.inference.results import to_wandb
+
+    return to_wandb(run, {}, {f"sample/{path.stem}": path for path in written if path.suffix == ".png"})
+
+
+def _report(
+    folder: Path, written: list[Path], count: int, seconds: float, evaluations: int | None, sync: str | None
+) -> None:
     from genexp.terminal import duration, print_table, shown_path
 
     each = "" if evaluations is None else f", {evaluations} network evaluations an image"
     rows = [("drawn", f"{count} images in {duration(seconds)}, {count / max(seconds, 1e-9):,.1f} images/s{each}")]
     rows += [(path.stem, shown_path(path)) for path in written]
+    rows += [("upload to W&B", sync)] if sync else []
     print_table([*rows, ("record", shown_path(folder / _RECORD))])
     sys.stdout.flush()

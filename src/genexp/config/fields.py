@@ -60,9 +60,11 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "condition": mapping_of(anything()),
         "columns": optional(whole(1)),
         "singles": FLAG,
-        "interpolate": NONE_OR_TWO,
+        "interpolate": either(one_of("auto"), NONE_OR_TWO),
         "frames": NONE_OR_TWO,
         "rows": whole(1),
+        "sheet": mapping_of(anything()),
+        "wandb": FLAG,
     },
     "evaluate": {
         **_DRAWING,

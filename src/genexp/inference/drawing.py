@@ -1,24 +1,26 @@
 """Drawing images from a trained model, batch by batch, with a progress display."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from genexp.conditioning.base import Condition
 from genexp.config.instantiate import build
 from genexp.config.trial import refused
 from genexp.contracts import FittedSampler, ImageMap, Source
 from genexp.hardware import device_of
 from genexp.inference.conditions import conditions_of
+from genexp.inference.sampler_config import told_of
+from genexp.sample_kinds import kind_of
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.draw import draw, in_images, network_evaluations, shares
-from genexp.sampling.interpolation import path
 from genexp.sampling.latent_mixture import fit_to_training_images
+from genexp.sampling.pictures import Pictures
 from genexp.tensors import Grid, IndexedNoise, Plane
-from genexp.terminal import few_digits, progress
+from genexp.terminal import progress
 
 
 class Drawing:
@@ -59,6 +61,11 @@ class Drawing:
         return not isinstance(self.source, ImageMap)
 
     @property
+    def is_pictured(self) -> bool:
+        """Whether samples are pictures, and no points."""
+        return not self.has_start or kind_of(self.run.config.data.shape).pictured
+
+    @property
     def has_trajectory(self) -> bool:
         """Whether the sampler takes steps that can be shown."""
         return isinstance(self.sampler, DiffusionSampler)
@@ -85,36 +92,28 @@ class Drawing:
         """Where points of the model's data are shown; None for images."""
         return build(self.run.data).plane()
 
-    def interpolation(self, rows: int, count: int) -> Grid:
-        """`rows` arcs of `count` images each between the noises of the samples 2i and 2i + 1."""
-        pairs = [IndexedNoise(self.seed, range(side, 2 * rows, 2), self.device) for side in (0, 1)]
-        starts = path(*(self.sampler.start(self.source, noise) for noise in pairs), count).flatten(0, 1)
-        indices = [2 * row for row in range(rows) for _ in range(count)]
-        condition = self._conditions(indices)
-        parts = []
-        for first in range(0, len(starts), self.batch_size):
-            some = slice(first, first + self.batch_size)
-            noise = IndexedNoise(self.seed, indices[some], self.device)
-            self.sampler.start(self.source, noise)  # steps draw on from where the start left off
-            told = {name: rows[some] for name, rows in condition.items()}
-            parts.append(self.sampler.run(self.source, starts[some], noise, told).cpu())
-        across = [f"{100 * i / (count - 1):.0f} %" for i in range(count)]
-        return Grid(torch.cat(parts), count, across, [f"noise {2 * row} to {2 * row + 1}" for row in range(rows)])
+    @property
+    def pictures(self) -> Pictures:
+        """What shows how the sampler draws from the model."""
+        return Pictures(self.source, self.sampler, self.seed, self.conditions, self.device, self.batch_size)
 
-    def strip(self, rows: int, frames: int) -> Grid:
-        """Moments of denoising: every sample has a row of noisy images above one of the clean images they stand for."""
-        noise = IndexedNoise(self.seed, range(rows), self.device)
-        start = self.sampler.start(self.source, noise)
-        moments = self.sampler.trajectory(self.source, start, noise, self._conditions(range(rows)), frames)
-        noisy = torch.stack([moment.x_t for moment in moments], dim=1).cpu()
-        clean = torch.stack([moment.x_0 for moment in moments], dim=1).cpu()
-        across = [f"t = {few_digits(moment.time)}" for moment in moments]
-        down = [kind for row in range(rows) for kind in (f"sample {row}: noisy", "denoised")]
-        return Grid(torch.stack([noisy, clean], dim=1).flatten(0, 2), len(moments), across, down)
+    def sheet(self, ways: Mapping[str, DictConfig], columns: int) -> Callable[[], Grid]:
+        """What draws the same noises by a sampler a row; all that could be wrong with these is found before.
 
-    def _conditions(self, indices: Sequence[int]) -> Condition:
-        told = {} if self.conditions is None else self.conditions.of(indices)
-        return {name: rows.to(self.device) for name, rows in told.items()}
+        Args:
+            ways: Their configurations, by the words beside the rows.
+            columns: Samples a row.
+
+        Raises:
+            ValueError: one does not fit the model.
+        """
+        samplers = {words: build(node) for words, node in ways.items()}
+        for words, node in ways.items():
+            with told_of(words):
+                require_fitting(samplers[words], self.source, node)
+            if isinstance(samplers[words], FittedSampler):
+                fit_to_training_images(samplers[words], self.source, build(self.run.data), self.device)
+        return partial(self.pictures.sheet, samplers, columns)
 
     def _rendered(self, num: int) -> Tensor:
         data = build(self.run.data)

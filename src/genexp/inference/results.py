@@ -3,8 +3,9 @@
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from omegaconf import DictConfig
@@ -34,7 +35,8 @@ def keep_results(config: DictConfig, run: Any, name: str, write: Callable[[Path]
     told = {name: value for name, value in result["result"].items() if name != "values"}
     keep_evaluations(run.folder, result["result"]["values"], EVALUATE, told)
     title = f"{run.folder.record['name']} {run.folder.record['id']}, {run.weights} weights"
-    return result | {"title": title, "sync": _to_wandb(config, run, result)}
+    values = {f"evaluate/{run.weights}/{key}": each["value"] for key, each in result["result"]["values"].items()}
+    return result | {"title": title, "sync": to_wandb(run, values) if config.wandb else None}
 
 
 def _folder(config: DictConfig, run: Any) -> Path:
@@ -61,17 +63,30 @@ def write_values(
     return {"result": result, "scores": scores, "folder": folder, "pictures": pictures}
 
 
-def _to_wandb(config: DictConfig, run: Any, measured: dict[str, Any]) -> str | None:
+def to_wandb(run: Any, values: dict[str, float], pictures: Mapping[str, Path] = MappingProxyType({})) -> str | None:
+    """Put values and pictures into the summary of a run's W&B run, where it has one.
+
+    The history stays as training wrote it: W&B counts its rows, and a resumed run goes on by that count.
+
+    Args:
+        run: The run.
+        values: Numbers by their keys.
+        pictures: PNG files by their keys.
+
+    Returns:
+        The command that uploads them, where the run is recorded offline.
+    """
     from genexp.config.instantiate import build
     from genexp.tracking.nodes import logger_nodes
+    from genexp.tracking.wandb_pictures import of_file
 
     node = logger_nodes(run.config, run.folder).get("wandb")
-    if not config.wandb or node is None:
+    if node is None:
         return None
     if not wrote_run(run.folder.record, run.folder.path):  # its configuration may name another server
         print("not sent to W&B: this user did not write the run", file=sys.stderr)
         return None
     logger = build(node)
     _ = logger.experiment
-    logger.close({f"evaluate/{run.weights}/{k}": v["value"] for k, v in measured["result"]["values"].items()})
+    logger.close({**values, **{key: of_file(path) for key, path in pictures.items()}})
     return logger.sync_command()

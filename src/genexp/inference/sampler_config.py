@@ -4,10 +4,13 @@ import hashlib
 import inspect
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from genexp.config.keys import flat
 from genexp.config.targets import locate, require_allowed
 from genexp.config.trained_parts import with_trained_parts
 from genexp.runs.places import with_absolute_places
@@ -41,6 +44,48 @@ def checked_sampler(trained: DictConfig, given: DictConfig | None, command: str)
     plain = with_absolute_places({"sampler": OmegaConf.to_container(node, resolve=True)})
     require_valid(OmegaConf.create(plain), command)
     return OmegaConf.create(with_trained_parts(plain["sampler"]))
+
+
+def varied(node: DictConfig, asked: DictConfig) -> dict[str, DictConfig]:
+    """A sampler in several ways: a configuration for every place of the lists of values, by words that name these.
+
+    Args:
+        node: The checked configuration of the sampler.
+        asked: Below the sampler's own keys, lists of values; several lists go side by side.
+
+    Raises:
+        ValueError: a value is no list, lists differ in length, or the sampler takes no such key or value.
+    """
+    lists = flat(OmegaConf.to_container(asked, resolve=True))
+    for key, values in lists.items():
+        if not isinstance(values, list) or not values:
+            raise ValueError(f"sheet.{key}: must be a list of values, a row each, got {values}")
+    lengths = {len(values) for values in lists.values()}
+    if len(lengths) > 1:
+        told = ", ".join(f"{len(values)} of {key}" for key, values in lists.items())
+        raise ValueError(f"sheet: lists must be equally long, as a row takes one value of each, got {told}")
+    ways = {}
+    for row in zip(*lists.values(), strict=True):
+        words = ", ".join(f"{key.rpartition('.')[2]} {_word(value)}" for key, value in zip(lists, row, strict=True))
+        changed = node.copy()
+        for key, value in zip(lists, row, strict=True):
+            OmegaConf.update(changed, key, value, force_add=True)
+        with told_of(words):
+            ways[words] = checked_sampler(OmegaConf.create({"sampler": changed}), None, "sample")
+    return ways
+
+
+@contextmanager
+def told_of(words: str) -> Iterator[None]:
+    """Within, an error says which row of a sheet it is of."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"sheet, {words}: {error}") from error
+
+
+def _word(value: Any) -> str:
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def sampler_label(node: DictConfig) -> str:

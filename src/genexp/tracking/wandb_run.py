@@ -18,6 +18,7 @@ from genexp.terminal import typed_path
 from genexp.tracking.dispensable import dispensable, hush_log_of, lose
 from genexp.tracking.past import Past
 from genexp.tracking.wandb_files import is_uploaded, is_whole, recorded, set_aside
+from genexp.tracking.wandb_pictures import of_pixels
 
 AXIS = "images_seen"
 
@@ -223,10 +224,7 @@ class WandbRun(Logger):
 
 def _picture(key: str, pixels: np.ndarray, images_seen: int, caption: str) -> dict[str, Any]:
     """The row of one picture, of 8 bits."""
-    import wandb
-    from PIL import Image
-
-    return {AXIS: images_seen, f"pictures/{key}": wandb.Image(Image.fromarray(pixels), caption=caption)}
+    return {AXIS: images_seen, f"pictures/{key}": of_pixels(pixels, caption)}
 
 
 def tag(text: str) -> str:

@@ -1,0 +1,114 @@
+"""Pictures of how images are drawn: arcs between noises, moments of denoising, one noise drawn in many ways."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from genexp.conditioning.base import Condition
+from genexp.contracts import Sampler
+from genexp.sampling.base import DiffusionSampler
+from genexp.sampling.conditions import Conditions
+from genexp.sampling.draw import draw, shares
+from genexp.sampling.interpolation import path
+from genexp.tensors import Grid, IndexedNoise
+from genexp.terminal import few_digits
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A model and a sampler whose drawing is to be looked at. Sample i has the noise and the condition of any drawing.
+
+    Args:
+        model: What the sampler draws from.
+        sampler: How it draws.
+        seed: Seed of the noise.
+        conditions: What the samples of a conditional model are drawn under, or None.
+        device: Where the model is.
+        batch_size: Images drawn at a time.
+    """
+
+    model: object
+    sampler: Sampler
+    seed: int = 0
+    conditions: Conditions | None = None
+    device: torch.device | str = "cpu"
+    batch_size: int = 64
+
+    def interpolation(self, rows: int, count: int) -> Grid:
+        """`rows` arcs of `count` images each between the noises of the samples 2i and 2i + 1, told what 2i is told.
+
+        Raises:
+            ValueError: the sampler adds fresh noise.
+        """
+        require_path(self.sampler)
+        pairs = [IndexedNoise(self.seed, range(side, 2 * rows, 2), self.device) for side in (0, 1)]
+        starts = path(*(self.sampler.start(self.model, noise) for noise in pairs), count).flatten(0, 1)
+        indices = [2 * row for row in range(rows) for _ in range(count)]
+        condition = self._told(indices)
+        parts = []
+        for first in range(0, len(starts), self.batch_size):
+            some = slice(first, first + self.batch_size)
+            noise = IndexedNoise(self.seed, indices[some], self.device)
+            told = {name: values[some] for name, values in condition.items()}
+            parts.append(self.sampler.run(self.model, starts[some], noise, told).cpu())
+        across = [f"{100 * i / (count - 1):.0f} %" for i in range(count)]
+        return Grid(torch.cat(parts), count, across, [f"noise {2 * row} to {2 * row + 1}" for row in range(rows)])
+
+    def denoising(self, rows: int, frames: int) -> Grid:
+        """Moments of denoising: every sample has a row of noisy images above one of the clean images they stand for.
+
+        Raises:
+            ValueError: the sampler takes no steps.
+        """
+        sampler = require_steps(self.sampler)
+        noise = IndexedNoise(self.seed, range(rows), self.device)
+        start = sampler.start(self.model, noise)
+        moments = sampler.trajectory(self.model, start, noise, self._told(range(rows)), frames)
+        noisy = torch.stack([moment.x_t for moment in moments], dim=1).cpu()
+        clean = torch.stack([moment.x_0 for moment in moments], dim=1).cpu()
+        across = [f"t = {few_digits(moment.time)}" for moment in moments]
+        down = [kind for row in range(rows) for kind in (f"sample {row}: noisy", "denoised")]
+        return Grid(torch.stack([noisy, clean], dim=1).flatten(0, 2), len(moments), across, down)
+
+    def sheet(self, samplers: Mapping[str, Sampler], columns: int) -> Grid:
+        """A row a sampler, by the words beside it, of the samples 0 to `columns` - 1: one column has one noise."""
+        parts = [
+            draw(self.model, sampler, indices, self.seed, self.conditions, self.device)["image"].cpu()
+            for sampler in samplers.values()
+            for indices in shares(columns, self.batch_size)
+        ]
+        return Grid(torch.cat(parts), columns, [f"noise {column}" for column in range(columns)], list(samplers))
+
+    def _told(self, indices: Sequence[int]) -> Condition:
+        told = {} if self.conditions is None else self.conditions.of(indices)
+        return {name: values.to(self.device) for name, values in told.items()}
+
+
+def has_path(sampler: Sampler) -> bool:
+    """Whether images follow from their starting noise alone, so that a path of noises gives a path of images."""
+    return not isinstance(sampler, DiffusionSampler) or sampler.deterministic
+
+
+def require_path(sampler: Sampler) -> None:
+    """Check that a path of noises gives a path of images.
+
+    Raises:
+        ValueError: the sampler adds fresh noise in its steps.
+    """
+    if not has_path(sampler):
+        raise ValueError(
+            "interpolate must be 0 for a sampler that adds fresh noise in its steps, as its images do not follow from "
+            f"the noise that they start from, got {type(sampler).__name__}; sampler=ddim is one without"
+        )
+
+
+def require_steps(sampler: Sampler) -> DiffusionSampler:
+    """The sampler, as one whose steps can be shown.
+
+    Raises:
+        ValueError: it takes none.
+    """
+    if not isinstance(sampler, DiffusionSampler):
+        raise ValueError(f"frames must be 0 for a sampler without steps of denoising, got {type(sampler).__name__}")
+    return sampler
