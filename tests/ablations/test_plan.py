@@ -31,7 +31,7 @@ def test_variants_that_draw_differently_share_one_training_a_seed():
 def test_a_drawing_has_the_seed_of_its_model_and_its_own_sampler():
     plan = make_plan(NOISE, [])
     drawing = plan.drawings[-1]
-    given = drawing.overrides(NOISE, Path("/runs/a b"))
+    given = drawing.overrides(NOISE, {drawing.training: Path("/runs/a b")})
     assert given[0] == "run='/runs/a b'"
     assert {"seed=7", "sampler.eta=1", "weights=raw", "num=100", "checkpoint=last"} <= set(given)
 
@@ -42,12 +42,28 @@ def test_a_drawing_is_measured_by_the_job_of_its_overrides_and_of_its_run():
     other = dataclasses.replace(NOISE, evaluate=["metrics=[fd]", "num=50"])
     wanted, foreign = plan.drawings[5], plan.drawings[6]
     jobs = [
-        Job(0, wanted.overrides(other, runs[wanted.training]), "000"),
-        Job(1, foreign.overrides(NOISE, Path("/runs/of another")), "001"),
-        Job(2, wanted.overrides(NOISE, runs[wanted.training])[::-1], "002"),
+        Job(0, wanted.overrides(other, runs), "000"),
+        Job(1, foreign.overrides(NOISE, {foreign.training: Path("/runs/of another")}), "001"),
+        Job(2, wanted.overrides(NOISE, runs)[::-1], "002"),
     ]
     assert plan.measured(jobs, runs) == {wanted: jobs[2]}
     assert plan.measured(jobs, {}) == {}
+
+
+def test_a_guide_is_trained_once_a_seed_and_stands_in_the_drawings_that_name_it():
+    axes = {"guide": {"none": [], "small": ["sampler.guidance.guide.run={worse}"]}}
+    guided = dataclasses.replace(NOISE, axes=axes, guides={"worse": ["model.network.width=8"]})
+    plan = make_plan(guided, ["training.max_images=9"])
+    assert [each.title for each in plan.trainings] == ["seed=0", "worse seed=0", "seed=7", "worse seed=7"]
+    model, worse = plan.trainings[2:]
+    assert {"experiment=ddim/digits", "model.network.width=8", "seed=7"} <= set(worse.overrides)
+    alone, drawn_with = plan.drawings[2:]
+    assert (alone.trainings, drawn_with.trainings) == ((model,), (model, worse))
+    places = {model: Path("/runs/model"), worse: Path("/runs/it's worse")}
+    assert drawn_with.overrides(guided, places)[-1] == "sampler.guidance.guide.run='/runs/it\\'s worse'"
+    jobs = [Job(0, drawn_with.overrides(guided, places), "000")]
+    assert plan.measured(jobs, places) == {drawn_with: jobs[0]}
+    assert plan.measured(jobs, {model: places[model]}) == {}
 
 
 def test_a_training_is_found_by_its_overrides_in_any_order():

@@ -51,6 +51,18 @@ def write(tmp_path, **changes):
     return path
 
 
+def test_guides_are_those_that_overrides_name_in_braces(tmp_path):
+    axes = {"guide": {"none": [], "worse": ["sampler.guidance.guide.run={worse}", "sampler.spacing={karras: 3}"]}}
+    plain = {"variants": axes, "search": None, "reported": [], "claims": []}
+    cpu = {"seeds": 3, "guides": {"worse": ["training.max_images=64"]}}
+    path = write(tmp_path, **plain, guides={"worse": ["model.network.width=8"]}, scales={"cpu": cpu})
+    assert read_ablation(path, "cpu").guides == {"worse": ["model.network.width=8", "training.max_images=64"]}
+    with pytest.raises(ValueError, match=r"guide in braces.*worse"):
+        read_ablation(write(tmp_path, **plain, scales={"cpu": {"seeds": 3}}), "cpu")
+    with pytest.raises(ValueError, match=r"guide that overrides name in braces.*other"):
+        read_ablation(write(tmp_path, **plain, guides={"worse": [], "other": []}, scales={"cpu": {"seeds": 3}}), "cpu")
+
+
 def test_a_scale_adds_to_what_all_scales_share(tmp_path):
     cpu, gpu = (read_ablation(write(tmp_path), scale) for scale in ("cpu", "gpu"))
     assert (cpu.experiment, gpu.experiment) == ("ddim/digits", "ddim/cifar10")

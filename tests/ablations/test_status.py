@@ -40,7 +40,7 @@ def measure(folder, plan, runs, only=None):
     """Leave the values of every drawing of a plan, or of the first few."""
     measurements = MeasurementFolder(folder / "measurements", resume=None)
     for drawing in plan.drawings[:only]:
-        job = measurements.job_for(drawing.overrides(plan.ablation, runs[drawing.training]))
+        job = measurements.job_for(drawing.overrides(plan.ablation, runs))
         job.seconds = 1.0
         place = measurements.path / job.folder / "images"
         place.mkdir(parents=True)

@@ -20,6 +20,10 @@ ONE_STEP = [
 ]
 
 
+ONE_BATCH = [
+    *("data.batch_size=4", "training.max_images=4", "training.evaluate_every=4", "sampler.steps=2"),
+    *("callbacks.sample_grid.num=2", "callbacks.sample_grid.columns=null"),
+]
 AUTOENCODER = Path(__file__).parents[1] / "earlier_runs" / "vae"
 QUICK = (
     "quickstart",
@@ -39,6 +43,11 @@ def test_one_step(experiment, tmp_path):
     config = compose("train", overrides)
     if config.model.get("codec"):  # a stored autoencoder of digits, of three latents
         overrides += [f"model.codec.run={AUTOENCODER}", "model.network.shape=[3]"]
+    if "guide" in config.sampler.get("guidance", {}):
+        tiny.run(
+            ["experiment=autoguidance/guide", *ONE_STEP, *ONE_BATCH, "metrics=none", f"paths.outputs={tmp_path}/guide"]
+        )
+        overrides += [f"sampler.guidance.guide.run={tiny.newest(tmp_path / 'guide').path}"]
     if not (source_name(config) & EMBEDDED):
         stand_in = ["data=shapes", f"data.image_size={config.data.image_size}", f"data.channels={config.data.channels}"]
         overrides += [*stand_in, "extractor=random", "data.source.train_images=960", "data.source.test_images=960"]

@@ -122,9 +122,12 @@ class _Trials:
 
     def drawing_seconds(self, plan: Plan, jobs: Mapping[Training, Job], drawings: list[PlannedDrawing]) -> float:
         """Seconds of one measurement, from a finished run or, without one, from the model of a trial."""
-        trained = [each for each in drawings if self.workers.runs.finished(jobs[each.training])]
-        drawing = (trained or drawings)[0]
-        key = " ".join(drawing.overrides(plan.ablation, Path("run")))
+        alone = [each for each in drawings if not each.guides]
+        trained = [each for each in alone if self.workers.runs.finished(jobs[each.training])]
+        if not alone:
+            return 0.0
+        drawing = (trained or alone)[0]
+        key = " ".join(drawing.overrides(plan.ablation, {drawing.training: Path("run")}))
         if key not in self.seconds:
             if trained:
                 run = self.workers.runs.path / jobs[drawing.training].folder
@@ -132,7 +135,8 @@ class _Trials:
                 job = self._trained(drawing.training.typical)
                 run = self._runs.path / job.folder
             sweep = MeasurementFolder(self.folder / "measurements", resume=None)
-            self._keep(key, self._done(sweep, drawing.overrides(plan.ablation, run.resolve()), "measurement").seconds)
+            overrides = drawing.overrides(plan.ablation, {drawing.training: run.resolve()})
+            self._keep(key, self._done(sweep, overrides, "measurement").seconds)
             sweep.release()
         return self.seconds[key]
 

@@ -87,6 +87,8 @@ def missing(
         job = trained[drawing.training]
         if not workers.runs.finished(job):
             found += [] if workers.diverged(job) else [f"{drawing.title}: not trained ({job.state})"]
+        elif undone := [each for each in drawing.trainings[1:] if not workers.runs.finished(trained[each])]:
+            found.append(f"{drawing.title}: guide not trained ({trained[undone[0]].state})")
         elif drawing in measured and workers.measurements.values_of(measured[drawing]) is None:
             found.append(f"{drawing.title}: not measured ({measured[drawing].state})")
     return found

@@ -38,20 +38,31 @@ class PlannedDrawing:
     Args:
         variant: The variant.
         training: The model that it draws from.
+        guides: Other models that it draws with, by the names that stand for their folders in braces.
     """
 
     variant: Variant
     training: Training
+    guides: tuple[tuple[str, Training], ...] = ()
 
     @property
     def title(self) -> str:
         """What sets it apart."""
         return f"{self.variant.name} seed={self.training.seed}"
 
-    def overrides(self, ablation: Ablation, run: Path) -> list[str]:
-        """Its overrides of `genexp evaluate`; the variant's own come last."""
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """All models that must be there."""
+        return (self.training, *(training for _, training in self.guides))
+
+    def overrides(self, ablation: Ablation, runs: Mapping[Training, Path]) -> list[str]:
+        """Its overrides of `genexp evaluate`, with the run folders of its models; the variant's own come last."""
+        run = runs[self.training]
+        own = list(self.variant.drawing)
+        for name, training in self.guides:
+            own = [each.replace(f"{{{name}}}", quoted(runs[training])) for each in own]
         common = [f"run={quoted(run)}", f"seed={self.training.seed}", "checkpoint=last", "wandb=false", "grid=48"]
-        return _last_of_each([*common, "pictures=0", *(ablation.evaluate or []), *self.variant.drawing])
+        return _last_of_each([*common, "pictures=0", *(ablation.evaluate or []), *own])
 
 
 @dataclass(frozen=True)
@@ -94,8 +105,8 @@ class Plan:
             jobs: Jobs of `genexp evaluate`; the finished ones say what is done.
             runs: The run folders of the trainings; drawings from others have no job.
         """
-        drawable = [each for each in self.drawings if each.training in runs]
-        return _job_of_each({each: each.overrides(self.ablation, runs[each.training]) for each in drawable}, jobs)
+        drawable = [each for each in self.drawings if set(each.trainings) <= set(runs)]
+        return _job_of_each({each: each.overrides(self.ablation, runs) for each in drawable}, jobs)
 
 
 def make_plan(ablation: Ablation, further: list[str]) -> Plan:
@@ -106,22 +117,25 @@ def make_plan(ablation: Ablation, further: list[str]) -> Plan:
         further: Overrides of `genexp train` that were asked for on top, such as `logger=none`.
     """
     variants = variants_of(ablation)
-    group = f"{ablation.name}_{ablation.scale}"
     trainings: dict[tuple[str, ...], Training] = {}
     drawings = []
     for seed in ablation.seeds:
         for variant in variants:
-            typical = _last_of_each(
-                [f"experiment={ablation.experiment}", *ablation.overrides, *variant.training, *further]
-            )
-            title = _title(variant, variants)
-            named = [f"name={ablation.name}", f"group={group}", f"seed={seed}"]
-            overrides = tuple([*typical, *named])
-            training = trainings.setdefault(
-                overrides, Training(overrides, seed, f"{title} seed={seed}".strip(), tuple(typical))
-            )
-            drawings.append(PlannedDrawing(variant, training))
+            training = _training(ablation, variant.training, further, seed, _title(variant, variants))
+            training = trainings.setdefault(training.overrides, training)
+            drawn_with = []
+            for name, overrides in ablation.guides.items():
+                if any(f"{{{name}}}" in each for each in variant.drawing):
+                    guide = _training(ablation, overrides, further, seed, name)
+                    drawn_with.append((name, trainings.setdefault(guide.overrides, guide)))
+            drawings.append(PlannedDrawing(variant, training, tuple(drawn_with)))
     return Plan(ablation, variants, list(trainings.values()), drawings, further)
+
+
+def _training(ablation: Ablation, own: Sequence[str], further: list[str], seed: int, title: str) -> Training:
+    typical = _last_of_each([f"experiment={ablation.experiment}", *ablation.overrides, *own, *further])
+    named = [f"name={ablation.name}", f"group={ablation.name}_{ablation.scale}", f"seed={seed}"]
+    return Training((*typical, *named), seed, f"{title} seed={seed}".strip(), tuple(typical))
 
 
 def _job_of_each(wanted: Mapping[_Wanted, Sequence[str]], jobs: Iterable[Job]) -> dict[_Wanted, Job]:

@@ -52,11 +52,11 @@ class Workers:
 
     def measure(self, plan: Plan, jobs: dict[Training, Job]) -> dict[PlannedDrawing, Job]:
         """Draw and measure what is not measured yet, of the models that are trained; returns the job of each."""
-        trained = [each for each in plan.drawings if self.runs.finished(jobs[each.training])]
+        runs = {each: (self.runs.path / job.folder).resolve() for each, job in jobs.items() if self.runs.finished(job)}
         found = {}
-        for drawing in trained:
-            run = (self.runs.path / jobs[drawing.training].folder).resolve()
-            found[drawing] = self.measurements.job_for(drawing.overrides(plan.ablation, run))
+        for drawing in plan.drawings:
+            if set(drawing.trainings) <= set(runs):
+                found[drawing] = self.measurements.job_for(drawing.overrides(plan.ablation, runs))
         missing = [each for each, job in found.items() if not self._done(self.measurements, job)]
         if missing:
             self._connect()
@@ -107,7 +107,9 @@ def require_composable(plan: Plan, trainings: Iterable[Training]) -> None:
             raise ValueError(f"{plan.ablation.name}: {'; '.join(problems)}, in genexp train {' '.join(typical)}")
     if plan.ablation.evaluate is None:
         return
-    for drawing in dict.fromkeys(each.drawing for each in with_every_value(plan.variants)):
+    guided = {each.variant for each in plan.drawings if each.guides}  # their guides are not there yet
+    alone = [each for each in with_every_value(plan.variants) if each not in guided]
+    for drawing in dict.fromkeys(each.drawing for each in alone):
         typed = [*plan.ablation.evaluate, *drawing]
         composed = ["run=one", *of_the_own(typed)]
         problems = [each for each in problems_of("evaluate", composed) if _OF_THE_RUN not in each]
@@ -115,7 +117,7 @@ def require_composable(plan: Plan, trainings: Iterable[Training]) -> None:
         if problems or weights:
             problems += [f"weights must be averaged or raw, got {each.partition('=')[2]}" for each in weights]
             raise ValueError(f"{plan.ablation.name}: {'; '.join(problems)}, in genexp evaluate {' '.join(typed)}")
-    for variant in with_every_value(plan.variants):
+    for variant in alone:
         _require_sampler(plan, variant)
 
 

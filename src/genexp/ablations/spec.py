@@ -1,6 +1,7 @@
 """The file of an ablation: what is varied, at which scale, what the paper reports and claims. Imports no torch."""
 
-from dataclasses import dataclass, replace
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from genexp.runs.directions import direction
 SCALES = ("cpu", "gpu", "paper")
 _KEYS = (
     *("title", "question", "paper", "experiment", "overrides", "variants", "search", "evaluate", "metrics"),
-    *("reported", "claims", "remarks", "scales", "words"),
+    *("reported", "claims", "remarks", "scales", "words", "guides"),
 )
-_SCALE_KEYS = ("experiment", "overrides", "evaluate", "seeds", "only", "variants")
+_SCALE_KEYS = ("experiment", "overrides", "evaluate", "seeds", "only", "variants", "guides")
+_OF_GUIDE = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Ablation:
         claims: The paper's statements.
         remarks: What differs from the paper.
         words: Axis to what its plots call it.
+        guides: Models that are trained beside the rows, to be drawn with: name to overrides of `genexp train`.
         asked: What of a command line asks for it, as in `ablation=ddim_table1 scale=cpu`.
     """
 
@@ -59,6 +62,7 @@ class Ablation:
     claims: list[Claim]
     remarks: str
     words: dict[str, str]
+    guides: dict[str, list[str]] = field(default_factory=dict)
     asked: str = ""
 
 
@@ -110,6 +114,7 @@ def _checked(name: str, content: dict[str, Any], scale: str) -> Ablation:
         claims=[claim_of(each, names, without_paper) for each in content.get("claims") or []],
         remarks=str(content.get("remarks") or "").strip(),
         words=_words(content.get("words") or {}, names),
+        guides=_guides(content.get("guides") or {}, budget.get("guides") or {}, every),
     )
 
 
@@ -117,6 +122,20 @@ def _words(value: Any, axes: dict[str, list[str]]) -> dict[str, str]:
     given = mapping_of(value, "words")
     require_known("axis of words", given, list(axes))
     return {axis: str(text) for axis, text in given.items()}
+
+
+def _guides(value: Any, at_scale: Any, axes: dict[str, dict[str, list[str]]]) -> dict[str, list[str]]:
+    """The guides, each with what a scale adds to it; those that overrides name in braces, and no others."""
+    every, more = mapping_of(value, "guides"), mapping_of(at_scale, "guides of a scale")
+    require_known("guide of a scale", more, list(every))
+    texts = [text for values in axes.values() for given in values.values() for text in given]
+    named = {name: None for text in texts for name in _OF_GUIDE.findall(text)}
+    require_known("guide in braces", named, list(every))
+    require_known("guide that overrides name in braces", every, list(named))
+    return {
+        name: [each for part in (given, more.get(name)) for each in texts_of(part, f"guides.{name}")]
+        for name, given in every.items()
+    }
 
 
 def _budget(scales: Any, scale: str) -> dict[str, Any]:
