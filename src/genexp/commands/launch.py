@@ -23,7 +23,6 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
     whenever the command itself runs; only Hydra sees it without the command's name. Until then Hydra is also asked for
     full errors, by which it raises what does not compose instead of printing it.
     """
-    import hydra
     from hydra.errors import HydraException
 
     typed, traced = list(sys.argv), os.environ.get(environment.TRACE, "0")
@@ -49,7 +48,7 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
     try:
         overrides = overrides_of(name, arguments)
         sys.argv, os.environ[environment.TRACE] = [typed[0], *overrides], "1"
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
+        _composed_by_hydra(name, task)
     except Exception as error:  # from Hydra, or the launcher of a sweep; a run has already said its own
         from genexp.config.composition_errors import is_of_null_group, refusal
 
@@ -63,6 +62,15 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
     finally:
         sys.argv, os.environ[environment.TRACE] = typed, traced
         os.environ.pop(_SWEEP_ID, None)
+
+
+def _composed_by_hydra(name: str, task: Callable[[DictConfig], Any]) -> None:
+    import hydra
+
+    from genexp.config.shipped_files import keep_shipped_files
+
+    keep_shipped_files(conf_dir())
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
 
 
 _SWEEP_ID = "GENEXP_SWEEP_ID"
