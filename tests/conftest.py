@@ -27,22 +27,31 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 import torch
 
+from genexp.startup import postpone
+
+postpone()  # as every command does: importing Lightning takes a tenth of the time, and tests meet what users get
 torch.set_num_threads(1)
 
 MOST_PROCESSES = 4  # of more than 1 GB each; pytest -n 8 takes more, -n 0 one
 SLOW = (
+    "tests/readme/test_lines_run.py",  # a quarter of an hour in one piece
+    "tests/runs/test_damage_matrix.py",
+    "tests/config/test_validation.py",
     "tests/sweeps/",
-    "tests/pool/",
     "tests/ablations/",
     "tests/notebooks/",
-    "tests/config/test_validation.py",
+    "tests/pool/",
     "tests/experiments/",
 )
 
 
 def pytest_collection_modifyitems(items):
-    """What takes longest begins first, so that no process waits for another at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+    """What takes longest in one piece begins first, so that no process waits for another at the end."""
+
+    def place(item):
+        return next((place for place, name in enumerate(SLOW) if item.nodeid.startswith(name)), len(SLOW))
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(optionalhook=True)
