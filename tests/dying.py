@@ -11,7 +11,7 @@ from unittest import mock
 import tiny
 from genexp.callbacks.cadence import LogTerms
 from genexp.callbacks.checkpoint import Checkpoints
-from genexp.sampling.ddim import DDIM
+from genexp.sampling.dpm_solver import DPMSolver2M
 
 KILLED, INTERRUPTED, TERMINATED = "kill -9", "Ctrl-C", "kill"
 HOW = {KILLED: signal.SIGKILL, INTERRUPTED: signal.SIGINT, TERMINATED: signal.SIGTERM}
@@ -41,7 +41,7 @@ class Moments:
 def _arrange(moments: Moments) -> None:
     """Tell `moments` of evaluations, their steps, and every file that takes its place under its name."""
     evaluated, replaced, ended = LogTerms.on_validation_epoch_end, os.replace, Checkpoints.on_train_batch_end
-    stepped = DDIM.step
+    stepped = DPMSolver2M.step
 
     def on_validation_epoch_end(self, *arguments):
         moments.has_come("evaluation begun")
@@ -61,7 +61,7 @@ def _arrange(moments: Moments) -> None:
         moments.has_come("sampler step")
         return stepped(self, *arguments)
 
-    mock.patch.object(DDIM, "step", step).start()
+    mock.patch.object(DPMSolver2M, "step", step).start()
     mock.patch.object(LogTerms, "on_validation_epoch_end", on_validation_epoch_end).start()
     mock.patch.object(Checkpoints, "on_train_batch_end", on_train_batch_end).start()
     mock.patch.object(os, "replace", replace).start()

@@ -39,6 +39,7 @@ LINES = {
     "data.source.interpolatoin=nearest": "data.source.interpolatoin: does not exist in data.source; did you mean "
     "interpolation? (+data.source.interpolatoin=nearest adds a new key)",
     "model/vgg=vgg16": "model/vgg: does not exist here: this command, or its model, has none",
+    "sampler.eta=0.5": "sampler.eta: does not exist in sampler; sampler=ddim has it (+sampler.eta=0.5 adds a new key)",
     "gan": "an override must read key=value or group=choice, got 'gan'",
 }
 

@@ -187,7 +187,7 @@ WRONG = [
     ("train", "sampler.guidance=2", "sampler.guidance", "type sampler.guidance.scale=2"),
     ("train", "sampler.steps=2000", "sampler.steps", "between 1 and the schedule's 1000"),
     ("train", "sampler.steps=x", "sampler.steps", WHOLE),
-    ("train", "sampler.eta=7", "sampler.eta", "[0, 1]"),
+    ("train", "sampler=ddim sampler.eta=7", "sampler.eta", "[0, 1]"),
     ("train", "extractor.asset=mnist", "extractor.asset", "one of cifar_vgg, digits_classifier"),
     ("train", "extractor=inception extractor.weights=/no", "extractor.weights", "the path of a file that exists"),
     ("train", "extractor=inception extractor.features=100", "extractor.features", "one of 64, 192, 768, 2048"),

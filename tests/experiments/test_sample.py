@@ -67,7 +67,7 @@ def test_the_record_says_how_the_images_were_drawn(runs, tmp_path):
     out = draw(runs["diffusion"], tmp_path, "num=2", "++sampler.steps=3", "weights=raw", "checkpoint=last", "label=4")
     record = json.loads((out / "sample.json").read_text())
     assert record["sampler"]["steps"] == 3
-    assert record["sampler"]["_target_"] == "genexp.sampling.ddim.DDIM"
+    assert record["sampler"]["_target_"] == "genexp.sampling.dpm_solver.DPMSolver2M"
     assert (record["weights"], record["checkpoint"], record["condition"]) == ("raw", "last.ckpt", {"label": 4})
     assert record["evaluations"] == 3
     assert record["images_seen"] == 64
@@ -77,17 +77,18 @@ def test_what_is_drawn_otherwise_lies_in_a_folder_of_its_own(runs, tmp_path):
     folder = type(runs["diffusion"])(tmp_path / "run")
     shutil.copytree(runs["diffusion"].path, folder.path)
     ways = {
-        "seed0_ddim3_averaged": [],
-        "seed0_ddim3_eta1_averaged": ["++sampler.eta=1"],
+        "seed0_dpmsolver2m3_averaged": [],
+        "seed0_ddim3_eta1_averaged": ["sampler=ddim", "sampler.eta=1"],
         "seed0_ddim3_eta1_guidance-classifierfree_scale2_averaged": [
-            "++sampler.eta=1",
-            "+sampler/guidance=classifier_free",
+            "sampler=ddim",
+            "sampler.eta=1",
+            "sampler/guidance=classifier_free",
             "sampler.guidance.scale=2",
         ],
-        "seed0_ddim3_label4_averaged": ["label=4"],
-        "seed0_ddim3_raw": ["weights=raw"],
-        "seed1_ddim3_averaged": ["seed=1"],
-        "last_seed0_ddim3_averaged": ["checkpoint=last"],
+        "seed0_dpmsolver2m3_label4_averaged": ["label=4"],
+        "seed0_dpmsolver2m3_raw": ["weights=raw"],
+        "seed1_dpmsolver2m3_averaged": ["seed=1"],
+        "last_seed0_dpmsolver2m3_averaged": ["checkpoint=last"],
     }
     few = ["num=2", "frames=0", "interpolate=0", "++sampler.steps=3"]
     for overrides in ways.values():

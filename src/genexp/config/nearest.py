@@ -8,6 +8,7 @@ from omegaconf import DictConfig, ListConfig
 
 from genexp.config.compose import conf_dir
 from genexp.config.problems import did_you_mean, nearest
+from genexp.files.yaml_records import read_yaml
 
 _MOST, _SURE, _CLOSE = 3, 0.8, 0.65
 _MEANT = {
@@ -26,7 +27,7 @@ def key_hint(typed: str, place: str, siblings: Sequence[str], root: Any) -> str:
     """What may have been meant, as `; did you mean X?`, or the names that are known in this place.
 
     A near name in the same place goes first, then the same last word elsewhere, in British or American spelling, then
-    near names anywhere.
+    other choices of the same group that have the key, then near names anywhere.
 
     Args:
         typed: The override, or `key=value`.
@@ -46,6 +47,8 @@ def key_hint(typed: str, place: str, siblings: Sequence[str], root: Any) -> str:
         found = _as_typed(same, known, value)
         if found:
             return _meant(sorted(found, key=lambda each: (each.count("."), each))[:_MOST])
+    if having := _choices_with(place):
+        return f"; {' and '.join(having)} {'has' if len(having) == 1 else 'have'} it"
     if close := nearest(_spelt(word), beside, _CLOSE):
         return _meant([beside[close]])
     words = {_spelt(each.rpartition(".")[2]): each for each in known}
@@ -67,6 +70,15 @@ def group_of(key: str, choice: str) -> str | None:
         if re.fullmatch(r"[\w-]+", choice, re.ASCII) and (conf_dir() / folder / f"{choice}.yaml").is_file():
             return group
     return None
+
+
+def _choices_with(key: str) -> list[str]:
+    """The choices of the group that fills the part above a key whose own files set that key, as `sampler=ddim`."""
+    part, _, word = key.rpartition(".")
+    group = part.replace(".", "/")
+    files = sorted((conf_dir() / group).glob("[!_]*.yaml")) if part else []
+    found = [f"{group}={file.stem}" for file in files if word in (read_yaml(file) or {})]
+    return found[:_MOST]
 
 
 def _meant(keys: Sequence[str]) -> str:
