@@ -5,6 +5,7 @@ import torch
 from genexp.conditioning.base import UNCONDITIONAL, Conditioning
 from genexp.config.compose import conf_dir
 from genexp.config.targets import locate
+from genexp.diffusion.schedules import Cosine
 from genexp.files.yaml_records import read_yaml
 from genexp.sampling.base import DiffusionSampler
 from genexp.tensors import expand_to
@@ -35,6 +36,38 @@ class Mixture:
             below = sum(parts) / 2 < wanted
             low, high = torch.where(below, middle, low), torch.where(below, high, middle)
         return middle
+
+
+class Gaussian:
+    """The exact posterior mean of N(mean, covariance) of D dimensions."""
+
+    conditioning = Conditioning()
+
+    def __init__(self, schedule, mean, covariance):
+        self.schedule, self.mean = schedule, torch.tensor(mean, dtype=torch.float64)
+        self.covariance = torch.tensor(covariance, dtype=torch.float64)
+        self.image_shape, self.calls = tuple(self.mean.shape), 0
+
+    def __call__(self, x_t, t, condition=UNCONDITIONAL):
+        self.calls += 1
+        alpha, sigma = (float(level) for level in self.schedule(t[:1], torch.float64))
+        total = alpha**2 * self.covariance + sigma**2 * torch.eye(len(self.mean), dtype=torch.float64)
+        gain = alpha * self.covariance @ torch.linalg.inv(total)
+        return self.mean + (x_t - alpha * self.mean) @ gain.T
+
+
+class ClassDenoiser:
+    """Knows one image per class, and their mean for no class; remembers the batches it was called with."""
+
+    image_shape, schedule = (3,), Cosine()
+
+    def __init__(self, num_classes=2):
+        self.conditioning, self.batches = Conditioning.of(num_classes, left_out=0.1), []
+
+    def __call__(self, x_t, t, condition=UNCONDITIONAL):
+        self.batches.append(len(x_t))
+        label = condition.get("label", torch.full_like(t, 2))
+        return 0.1 * torch.sin(x_t) + expand_to(torch.tensor([-0.5, 0.7, 0.1])[label], x_t)
 
 
 def shipped_samplers():

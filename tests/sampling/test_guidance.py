@@ -3,27 +3,14 @@
 import pytest
 import torch
 
-from genexp.conditioning.base import UNCONDITIONAL, Conditioning
+from exact_denoisers import ClassDenoiser
+from genexp.conditioning.base import UNCONDITIONAL
 from genexp.diffusion.continuous import RectifiedFlow
 from genexp.diffusion.schedules import Cosine, Linear
 from genexp.evaluation.protocol import describe
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.guidance import Autoguidance, ClassifierFree, Interval, Unguided
 from genexp.tensors import IndexedNoise, expand_to
-
-
-class ClassDenoiser:
-    """Knows one image per class, and their mean for no class; remembers the batches it was called with."""
-
-    image_shape, schedule = (3,), Cosine()
-
-    def __init__(self, num_classes=2):
-        self.conditioning, self.batches = Conditioning.of(num_classes, left_out=0.1), []
-
-    def __call__(self, x_t, t, condition=UNCONDITIONAL):
-        self.batches.append(len(x_t))
-        label = condition.get("label", torch.full_like(t, 2))
-        return 0.1 * torch.sin(x_t) + expand_to(torch.tensor([-0.5, 0.7, 0.1])[label], x_t)
 
 
 def example():

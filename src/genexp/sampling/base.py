@@ -1,7 +1,7 @@
 """What all diffusion samplers share: the time grid, clipping, guidance, the loop and its snapshots."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Generic, NamedTuple, TypeVar
 
@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.contracts import Coded, Denoiser, Progress, Schedule
+from genexp.contracts import Coded, Denoiser, Schedule
 from genexp.diffusion.variance import LearnedVariance
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level
 from genexp.sampling.times import Spacing, as_times, require_spacing, time_grid
+from genexp.sampling.walking import Snapshot, Walking
 from genexp.tensors import IndexedNoise
 
 MOST_SIGNAL = 0.1
@@ -38,15 +39,7 @@ class Step(NamedTuple, Generic[State]):
     state: State | None = None
 
 
-class Snapshot(NamedTuple):
-    """A moment of sampling: the images at `time` and what the denoiser took them for, each (B, *image_shape)."""
-
-    time: float
-    x_t: Tensor
-    x_0: Tensor
-
-
-class DiffusionSampler(Generic[State]):
+class DiffusionSampler(Walking, Generic[State]):
     """Draws from a `Denoiser` step by step; subclasses implement `step`, and say how often that evaluates the denoiser.
 
     Args:
@@ -60,6 +53,8 @@ class DiffusionSampler(Generic[State]):
     """
 
     evaluations_per_step = 1
+    remembers = False
+    """Whether a step may look at what steps before it saw, as long as nothing else changes the images."""
 
     @property
     def deterministic(self) -> bool:
@@ -113,9 +108,13 @@ class DiffusionSampler(Generic[State]):
             )
         return levels
 
+    def evaluations_in(self, steps: int) -> int:
+        """How often an image's denoiser is evaluated in so many steps, the last of them to clean data."""
+        return self.evaluations_per_step * steps
+
     def evaluations(self, schedule: Schedule) -> int:
         """How often an image's denoiser is evaluated from start to end; guidance may evaluate more than one network."""
-        return self.evaluations_per_step * (len(self.levels(schedule)) - 1)
+        return self.evaluations_in(len(self.levels(schedule)) - 1)
 
     def evaluations_of(self, model: Denoiser) -> int:
         """How often the denoiser of a model is evaluated for an image."""
@@ -145,56 +144,31 @@ class DiffusionSampler(Generic[State]):
         self.require(model)
         return noise.normal(*model.image_shape)
 
-    @torch.no_grad()
-    def run(
-        self,
-        model: Denoiser,
-        start: Tensor,
-        noise: IndexedNoise,
-        condition: Condition = UNCONDITIONAL,
-        progress: Progress | None = None,
-    ) -> Tensor:
-        """Images (B, *image_shape) grown from the noise `start`."""
-        total = len(self.levels(model.schedule)) - 1
-        for done, snapshot in enumerate(self.walk(model, start, noise, condition)):
-            images = snapshot.x_t
-            if progress is not None and done > 0:
-                progress(done, total)
-        return pictured(model, images)
-
-    @torch.no_grad()
-    def trajectory(
-        self, model: Denoiser, start: Tensor, noise: IndexedNoise, condition: Condition = UNCONDITIONAL, frames: int = 8
-    ) -> list[Snapshot]:
-        """At most `frames` moments of `run`, evenly spaced over its steps, from the start to the final images.
-
-        Raises:
-            ValueError: `frames` is below 2.
-        """
-        if frames < 2:
-            raise ValueError(f"frames must be at least 2, the start and the end, got {frames}")
-        total = len(self.levels(model.schedule)) - 1
-        shown = {round(i * total / (frames - 1)) for i in range(frames)}
-        walked = (each for i, each in enumerate(self.walk(model, start, noise, condition)) if i in shown)
-        return [Snapshot(each.time, pictured(model, each.x_t), pictured(model, each.x_0)) for each in walked]
+    def steps_of(self, model: Denoiser) -> int:
+        """As many as the grid has."""
+        return len(self.levels(model.schedule)) - 1
 
     def walk(
         self, model: Denoiser, start: Tensor, noise: IndexedNoise, condition: Condition = UNCONDITIONAL
     ) -> Iterator[Snapshot]:
         """All moments of sampling, in codes where the model has them: one before every step, then the end at time 0."""
         levels = self.levels(model.schedule)
-        denoise = Denoise(self.guidance(model), condition, self.clip, len(levels) - 1, model)
-        x_t, state = start * math.hypot(levels[0].alpha, levels[0].sigma), None
+        yield from self.onward(model, start * math.hypot(levels[0].alpha, levels[0].sigma), levels, noise, condition)
+
+    def onward(
+        self, model: Denoiser, x_t: Tensor, levels: Sequence[Level], noise: IndexedNoise, condition: Condition
+    ) -> Iterator[Snapshot]:
+        """All moments from the noisy images `x_t` at the first of `levels`, the end of the sampler's grid."""
+        denoise, state = self.denoise(model, condition), None
         for t, s in pairwise(levels):
             x_s, x_0, state = self.step(denoise, x_t, t, s, noise, state)
             yield Snapshot(t.time, x_t, x_0)
             x_t = x_s
         yield Snapshot(levels[-1].time, x_t, x_t)
 
-
-def pictured(model: Denoiser, x: Tensor) -> Tensor:
-    """What was drawn from a model as images: themselves, or decoded codes."""
-    return model.codec.decode(x) if isinstance(model, Coded) else x
+    def denoise(self, model: Denoiser, condition: Condition) -> "Denoise":
+        """The model as steps see it."""
+        return Denoise(self.guidance(model), condition, self.clip, self.steps_of(model), model)
 
 
 class Denoise:

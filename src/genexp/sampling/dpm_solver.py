@@ -41,6 +41,8 @@ class DPMSolver(DiffusionSampler[Memory]):
         ValueError: `order` is none of 1, 2 and 3, or `along` or `spacing` is unknown.
     """
 
+    remembers = True
+
     def __init__(
         self,
         steps: int | None = 20,
@@ -101,6 +103,8 @@ class DPMSolver2M(DiffusionSampler[Known]):
     Raises:
         ValueError: `spacing` is unknown.
     """
+
+    remembers = True
 
     def __init__(
         self,

@@ -6,7 +6,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genexp.contracts import Schedule
 from genexp.sampling.base import Denoise, DiffusionSampler, Step
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level, noise_in, step_variance
@@ -77,9 +76,9 @@ class Heun(DiffusionSampler[None]):
         """Without churn."""
         return self.churn == 0
 
-    def evaluations(self, schedule: Schedule) -> int:
+    def evaluations_in(self, steps: int) -> int:
         """Two a step, and one in the last."""
-        return super().evaluations(schedule) - 1
+        return super().evaluations_in(steps) - 1
 
     def require(self, model: object) -> None:
         """Check as every diffusion sampler does, and that the noise level is finite where sampling begins.

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Denoiser
-from genexp.sampling.base import Denoise, DiffusionSampler
-from genexp.sampling.levels import noise_in
+from genexp.sampling.base import DiffusionSampler
+from genexp.sampling.levels import Level, noise_in
 from genexp.tensors import BatchNoise
 
 
@@ -39,19 +39,33 @@ def inverted(
         TypeError: `model` is no denoiser.
         ValueError: the sampler adds noise or does not fit the model, or the images are of another shape.
     """
-    if not sampler.deterministic:
-        raise ValueError(f"sampler must add no fresh noise to be inverted, got {type(sampler).__name__} with some")
+    require_invertible(sampler)
     sampler.require(model)
     if tuple(images.shape[1:]) != tuple(model.image_shape):
         raise ValueError(f"images must have the shape {tuple(model.image_shape)}, got {tuple(images.shape[1:])}")
-    rising = sampler.levels(model.schedule)[-2::-1]
-    denoise = Denoise(sampler.guidance(model), condition, sampler.clip, len(rising))
-    first, state = denoise.level(model.schedule.first), None
-    if math.isclose(first.time, rising[0].time):
-        rising = rising[1:]
+    rising, state = _rising(sampler, model), None
+    denoise = sampler.denoise(model, condition)
+    first = denoise.level(model.schedule.first)
     x = first.alpha * images
     x_0 = denoise(x, first)
     x = rising[0].alpha * x_0 + rising[0].sigma * noise_in(x, x_0, first)
     for s, t in pairwise(rising):
         x, _, state = sampler.step(denoise, x, s, t, BatchNoise(x), state)
     return x / math.hypot(rising[-1].alpha, rising[-1].sigma)
+
+
+def require_invertible(sampler: DiffusionSampler) -> None:
+    """Raise ValueError unless a sampler adds no fresh noise."""
+    if not sampler.deterministic:
+        raise ValueError(f"sampler must add no fresh noise to be inverted, got {type(sampler).__name__} with some")
+
+
+def inverting_steps(sampler: DiffusionSampler, model: Denoiser) -> int:
+    """How many steps a sampler takes from images to noise after the first one, which is of one evaluation."""
+    return len(_rising(sampler, model)) - 1
+
+
+def _rising(sampler: DiffusionSampler, model: Denoiser) -> list[Level]:
+    """The grid from its least noisy level above that of the schedule's first time up to the noisiest."""
+    rising = sampler.levels(model.schedule)[-2::-1]
+    return rising[1:] if math.isclose(model.schedule.first, rising[0].time) else rising

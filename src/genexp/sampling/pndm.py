@@ -4,7 +4,6 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor
 
-from genexp.contracts import Schedule
 from genexp.sampling.base import Denoise, DiffusionSampler, Step
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level, noise_in
@@ -45,6 +44,8 @@ class PNDM(DiffusionSampler[tuple[Seen, ...]]):
         ValueError: `warm_up` or `spacing` is unknown.
     """
 
+    remembers = True
+
     def __init__(
         self,
         steps: int | None = 25,
@@ -58,10 +59,10 @@ class PNDM(DiffusionSampler[tuple[Seen, ...]]):
             raise ValueError(f"warm_up must be one of {', '.join(WARMED)}, got {warm_up!r}")
         self.warm_up = warm_up
 
-    def evaluations(self, schedule: Schedule) -> int:
-        """One a step and those of the beginning."""
-        steps = super().evaluations(schedule)
-        return steps + (9 if self.warm_up == "runge_kutta" else int(steps > 1))
+    def evaluations_in(self, steps: int) -> int:
+        """One a step and those of the beginning, which a last step is no part of."""
+        each = 3 if self.warm_up == "runge_kutta" else 1
+        return super().evaluations_in(steps) + each * min(WARMED[self.warm_up], steps - 1)
 
     def require(self, model: object) -> None:
         """Check as every diffusion sampler does, and that no step goes too far along the noise.

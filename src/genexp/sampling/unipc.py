@@ -35,6 +35,8 @@ class UniPC(DiffusionSampler[Memory]):
         ValueError: `order` is none of 1, 2 and 3, or `spacing` is unknown.
     """
 
+    remembers = True
+
     def __init__(
         self,
         steps: int | None = 10,

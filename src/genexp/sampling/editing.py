@@ -1,0 +1,209 @@
+"""Drawing that begins with given images: from a noised start, or from the noise that they are drawn from."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.contracts import Coded, Denoiser
+from genexp.sampling.base import DiffusionSampler
+from genexp.sampling.guidance import Unguided
+from genexp.sampling.inversion import inverted, inverting_steps, require_invertible
+from genexp.sampling.levels import Level
+from genexp.sampling.walking import Snapshot, Walking
+from genexp.tensors import IndexedNoise
+
+
+@dataclass(frozen=True)
+class Originals:
+    """What is edited: sample i begins with image i, and with the first again after the last.
+
+    Args:
+        images: Images (N, *image_shape) in [-1, 1].
+        known: Where they are to be kept, (N, 1, H, W) bool, or one (1, 1, H, W) for all; None where nothing is said.
+    """
+
+    images: Tensor
+    known: Tensor | None = None
+
+    def of(self, noise: IndexedNoise) -> tuple[Tensor, Tensor | None]:
+        """The images of the samples that a noise is of, and where they are to be kept."""
+        rows = torch.tensor(noise.indices)
+        known = None if self.known is None else self.known[rows % len(self.images) % len(self.known)].to(noise.device)
+        return self.images[rows % len(self.images)].to(noise.device), known
+
+
+class Edit(Protocol):
+    """What makes of a diffusion sampler one that begins with given images; raises ValueError where it cannot."""
+
+    @property
+    def wants_mask(self) -> bool: ...
+
+    def __call__(self, sampler: DiffusionSampler, originals: Originals) -> "Edited": ...
+
+
+class Edited(Walking):
+    """A diffusion sampler that begins with given images; its grid, clipping and guidance are those of the sampler."""
+
+    def __init__(self, sampler: DiffusionSampler, originals: Originals) -> None:
+        self.sampler, self.originals = sampler, originals
+
+    def require(self, model: object) -> None:
+        """Check that the sampler draws from the model, and that the images are like the model's.
+
+        Raises:
+            TypeError: it is no denoiser.
+            ValueError: the sampler does not fit the model, or the images have another shape.
+        """
+        self.sampler.require(model)
+        shape = tuple(model.codec.image_shape if isinstance(model, Coded) else model.image_shape)
+        if tuple(self.originals.images.shape[1:]) != shape:
+            raise ValueError(f"images must have the shape {shape}, got {tuple(self.originals.images.shape[1:])}")
+
+    def start(self, model: Denoiser, noise: IndexedNoise) -> Tensor:
+        """Standard normal noise (B, *image_shape), as the sampler begins with where there are no images."""
+        self.require(model)
+        return self.sampler.start(model, noise)
+
+    def images_of(self, model: Denoiser, noise: IndexedNoise) -> Tensor:
+        """The images of the samples, in codes where the model has them."""
+        images = self.originals.of(noise)[0]
+        return model.codec.encode(images) if isinstance(model, Coded) else images
+
+    def evaluations_of(self, model: Denoiser) -> int:
+        """How often the denoiser of a model is evaluated for an image."""
+        raise TypeError(f"{type(self).__name__} must define evaluations_of")
+
+
+@dataclass(frozen=True)
+class Noised:
+    """Begin with the image and noise, x_t = alpha x + sigma eps, at the time of `strength`, and go on as always.
+
+    That time is the noisiest of the sampler's grid up to the one below which a share `strength` of training's times
+    lies. At strength 1 nothing is left of the image, and samples are those without it, bit for bit.
+
+    Reference: Meng et al., "SDEdit: Guided Image Synthesis and Editing with Stochastic Differential Equations" (2022),
+    algorithm 1.
+
+    Args:
+        strength: How far the images may go from what is given, in (0, 1].
+
+    Raises:
+        ValueError: `strength` lies outside (0, 1].
+    """
+
+    strength: float = 0.5
+    wants_mask = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.strength <= 1:
+            raise ValueError(f"strength must lie in (0, 1], got {self.strength}")
+
+    def __call__(self, sampler: DiffusionSampler, originals: Originals) -> Edited:
+        """The sampler that begins there."""
+        return _Noised(sampler, originals, self.strength)
+
+
+class _Noised(Edited):
+    def __init__(self, sampler: DiffusionSampler, originals: Originals, strength: float) -> None:
+        super().__init__(sampler, originals)
+        self.strength = strength
+
+    def levels(self, model: Denoiser) -> list[Level]:
+        """The end of the sampler's grid."""
+        levels = self.sampler.levels(model.schedule)
+        if self.strength == 1:
+            return levels
+        time = float(model.schedule.times(torch.tensor([self.strength], dtype=torch.float64)))
+        kept = [level for level in levels if level.time <= time]
+        if len(kept) < 2:
+            least, last = levels[-2].time, model.schedule.last
+            raise ValueError(
+                f"strength must reach the sampler's least noisy time, {least:g} of {last:g}, got {self.strength:g}, "
+                f"which is {time:g}: take more steps"
+            )
+        return kept
+
+    def require(self, model: object) -> None:
+        """Check as every edit does, and that the grid has times up to that of the strength."""
+        super().require(model)
+        self.levels(model)
+
+    def steps_of(self, model: Denoiser) -> int:
+        return len(self.levels(model)) - 1
+
+    def evaluations_of(self, model: Denoiser) -> int:
+        return self.sampler.evaluations_in(self.steps_of(model))
+
+    def walk(
+        self, model: Denoiser, start: Tensor, noise: IndexedNoise, condition: Condition = UNCONDITIONAL
+    ) -> Iterator[Snapshot]:
+        if self.strength == 1:
+            yield from self.sampler.walk(model, start, noise, condition)
+            return
+        levels = self.levels(model)
+        x_t = levels[0].alpha * self.images_of(model, noise) + levels[0].sigma * start
+        yield from self.sampler.onward(model, x_t, levels, noise, condition)
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """Begin with the noise that the image is drawn from, found by the sampler's own steps taken backwards.
+
+    What the image is known to be (`source`) is told on the way to the noise, without guidance; the way back is told
+    what the sample is to be, and guided. Where both are the same and nothing guides, the image comes back but for the
+    errors of the steps.
+
+    Reference: Song et al., "Denoising Diffusion Implicit Models" (2021), section 4.3.
+
+    Args:
+        source: Conditions of the given images, as a person types them, by name; None tells nothing.
+    """
+
+    source: Mapping[str, object] | None = None
+    wants_mask = False
+
+    def __call__(self, sampler: DiffusionSampler, originals: Originals) -> Edited:
+        """The sampler that begins there.
+
+        Raises:
+            ValueError: it adds fresh noise.
+        """
+        require_invertible(sampler)
+        return _Inverted(sampler, originals, self.source or {})
+
+
+class _Inverted(Edited):
+    def __init__(self, sampler: DiffusionSampler, originals: Originals, source: Mapping[str, object]) -> None:
+        super().__init__(sampler, originals)
+        self.source, self.unguided = source, copy.copy(sampler)
+        self.unguided.guidance = Unguided()
+
+    def require(self, model: object) -> None:
+        """Check as every edit does, and that the model knows the conditions of the images."""
+        super().require(model)
+        try:
+            model.conditioning.read(self.source)
+        except ValueError as error:
+            raise ValueError(f"source must say what the model is told: {error}") from error
+
+    def steps_of(self, model: Denoiser) -> int:
+        return self.sampler.steps_of(model)
+
+    def evaluations_of(self, model: Denoiser) -> int:
+        there = self.sampler.evaluations_in(inverting_steps(self.sampler, model) + 1)
+        return there + self.sampler.evaluations(model.schedule)
+
+    def walk(
+        self, model: Denoiser, start: Tensor, noise: IndexedNoise, condition: Condition = UNCONDITIONAL
+    ) -> Iterator[Snapshot]:
+        images = self.images_of(model, noise)
+        told = {name: row.to(noise.device).expand(len(images), *row.shape[1:]) for name, row in self._told(model)}
+        yield from self.sampler.walk(model, inverted(self.unguided, model, images, told), noise, condition)
+
+    def _told(self, model: Denoiser) -> Sequence[tuple[str, Tensor]]:
+        return list(model.conditioning.read(self.source).items())
