@@ -35,13 +35,15 @@ def sample(config: DictConfig) -> None:
     import torch
 
     from genexp.inference.drawing import Drawing
+    from genexp.inference.editing import editing
     from genexp.inference.run import load_run
 
     torch.set_num_threads(chosen_threads(config.threads))
     run = load_run(config.run, config.weights, config.checkpoint, config.trust)
     node = checked_sampler(run.config, config.get("sampler"), "sample")
     told = _conditions(config)
-    drawing = Drawing(run, node, config.device, config.seed, config.batch_size, told)
+    edit = editing(config, run)
+    drawing = Drawing(run, node, config.device, config.seed, config.batch_size, told, edit)
     beside = _beside(drawing, config, node)
     folder = Path(config.out).resolve() if config.out else run.folder.samples / run.name_of(*_how(node, config, told))
     images, seconds = _timed(lambda: drawing.images(config.num))
@@ -56,6 +58,7 @@ def sample(config: DictConfig) -> None:
         "num": len(images),
         "condition": told,
         "sheet": OmegaConf.to_container(config.sheet, resolve=True),
+        **({} if edit is None else edit.record(config)),
         "seconds": round(seconds, 3),
     }
     with staged(folder, _PARTS, _RECORD) as partial:
@@ -73,7 +76,7 @@ def _timed(draw: Callable[[], Any]) -> tuple[Any, float]:
 
 _RECORD = "sample.json"
 _LONGEST, _ARC = 30, 8
-_PARTS = ("grid.png", "interpolation.png", "denoising.png", "sheet.png", "images", "videos", "points.csv")
+_PARTS = ("grid.png", "edited.png", "interpolation.png", "denoising.png", "sheet.png", "images", "videos", "points.csv")
 """What a drawing can consist of."""
 
 
@@ -89,7 +92,11 @@ def _conditions(config: DictConfig) -> dict[str, Any]:
 
 def _how(node: DictConfig, config: DictConfig, told: dict[str, Any]) -> list[str]:
     """What makes these images others than those that were drawn before, for the name of their folder."""
-    return [f"seed{config.seed}", sampler_label(node), *(_under(*each) for each in sorted(told.items()))]
+    how = [f"seed{config.seed}", sampler_label(node), *(_under(*each) for each in sorted(told.items()))]
+    if config.get("edit") is None:
+        return how
+    given = {key: config[key] for key in ("images", "mask") if config[key] is not None}
+    return [*how, sampler_label(config.edit), *(_under(*each) for each in given.items())]
 
 
 def _under(name: str, value: object) -> str:
@@ -114,7 +121,9 @@ def _beside(drawing: Any, config: DictConfig, node: DictConfig) -> dict[str, Cal
 
     pictured, found = drawing.is_pictured, {}
     count = config.interpolate
-    if drawing.has_start and pictured and count != 0:
+    if drawing.editing is not None and count not in (0, "auto"):
+        raise ValueError(f"interpolate must be 0 where images begin with given ones, not with noise alone, got {count}")
+    if drawing.has_start and pictured and count != 0 and drawing.editing is None:
         if count != "auto":
             require_path(drawing.sampler)
         if has_path(drawing.sampler):
@@ -139,9 +148,11 @@ def _write(
     from genexp.tracking.journal import save_png
 
     pictured = drawing.is_pictured
-    grid = Grid(images, _columns(drawing, config), plane=None if pictured else drawing.plane)
+    grids = {"grid.png": lambda: Grid(images, _columns(drawing, config), plane=None if pictured else drawing.plane)}
+    if drawing.editing is not None:
+        grids["edited.png"] = lambda: drawing.editing.grid(images, config.rows)
     written = []
-    for name, draw in {"grid.png": lambda: grid, **beside}.items():
+    for name, draw in {**grids, **beside}.items():
         save_png(drawn(draw()), folder / name)
         written.append(name)
     if config.singles or not pictured:

@@ -58,6 +58,8 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "weights": WEIGHTS,
         "label": optional(whole(0)),
         "condition": mapping_of(anything()),
+        "images": optional(TEXT),
+        "mask": optional(TEXT),
         "columns": optional(whole(1)),
         "singles": FLAG,
         "interpolate": either(one_of("auto"), NONE_OR_TWO),

@@ -47,7 +47,7 @@ def of_the_own(overrides: Iterable[str]) -> list[str]:
     return [each if start is None else f"{signs[start]}{each}" for start, each in zip(starts, overrides, strict=True)]
 
 
-_SIGNS = {"sampler.": "++", "sampler/": "+", "condition.": "++", "sheet.": "++"}
+_SIGNS = {"sampler.": "++", "sampler/": "+", "condition.": "++", "sheet.": "++", "edit.source.": "++"}
 """How an override is told to Hydra that changes what only the run has."""
 
 

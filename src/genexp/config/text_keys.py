@@ -3,7 +3,7 @@
 GROUPS = frozenset(
     [
         *("callbacks", "data", "debug", "experiment", "extractor", "launcher", "logger", "metrics", "model"),
-        *("optimizer", "paths", "ramp", "sampler", "sweep", "trainer", "training"),
+        *("edit", "optimizer", "paths", "ramp", "sampler", "sweep", "trainer", "training"),
     ]
 )
 """Groups of conf/: their choices are names of files."""
@@ -13,7 +13,7 @@ _OF_COMMANDS = frozenset(
         *("ablations", "by", "cache", "checkpoint", "content", "device", "entity", "floor", "generated", "group"),
         *("include", "job_type", "method", "name", "notes", "out", "project", "protocols", "publish", "question"),
         *("reference", "resume", "run", "run_dir", "runs", "scale", "settings", "sort", "source", "style", "tags"),
-        *("title", "values", "weights"),
+        *("images", "mask", "title", "values", "weights"),
     ]
 )
 """Keys without a dot that mean text, of all commands: none means something else in another command."""

@@ -13,12 +13,13 @@ from genexp.config.trial import refused
 from genexp.contracts import FittedSampler, ImageMap, Source
 from genexp.hardware import device_of
 from genexp.inference.conditions import conditions_of
+from genexp.inference.editing import Editing
 from genexp.inference.sampler_config import told_of
 from genexp.sample_kinds import kind_of
-from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.draw import draw, in_images, network_evaluations, shares
 from genexp.sampling.latent_mixture import fit_to_training_images
 from genexp.sampling.pictures import Pictures
+from genexp.sampling.walking import Walking
 from genexp.tensors import Grid, IndexedNoise, Plane
 from genexp.terminal import progress
 
@@ -33,9 +34,11 @@ class Drawing:
         seed: Seed of the noise.
         batch_size: Images drawn at a time.
         condition: What every image is drawn under, by name; what is not given is as it was in training.
+        editing: Given pictures that the images begin with, and what becomes of them; None for noise alone.
 
     Raises:
-        ValueError: the sampler does not fit the model; the model has no such condition, or a value is none of it.
+        ValueError: the sampler does not fit the model or the pictures; the model has no such condition, or a value is
+            none of it.
     """
 
     def __init__(
@@ -46,12 +49,11 @@ class Drawing:
         seed: int,
         batch_size: int,
         condition: Mapping[str, object] | None = None,
+        editing: Editing | None = None,
     ) -> None:
         self.device, self.seed, self.batch_size = device_of(device), seed, batch_size
-        self.source, self.sampler, self.run = run.model.to(self.device).source(), build(sampler), run
-        require_fitting(self.sampler, self.source, sampler)
-        if isinstance(self.sampler, FittedSampler):
-            fit_to_training_images(self.sampler, self.source, build(self.run.data), self.device)
+        self.source, self.run, self.editing = run.model.to(self.device).source(), run, editing
+        self.sampler = self._ready(sampler)
         self.num_classes = run.model.conditioning.num_classes
         self.conditions = conditions_of(run, condition) if self.has_start else None
 
@@ -68,7 +70,7 @@ class Drawing:
     @property
     def has_trajectory(self) -> bool:
         """Whether the sampler takes steps that can be shown."""
-        return isinstance(self.sampler, DiffusionSampler)
+        return isinstance(self.sampler, Walking)
 
     @property
     def evaluations(self) -> int | None:
@@ -107,13 +109,19 @@ class Drawing:
         Raises:
             ValueError: one does not fit the model.
         """
-        samplers = {words: build(node) for words, node in ways.items()}
+        samplers = {}
         for words, node in ways.items():
             with told_of(words):
-                require_fitting(samplers[words], self.source, node)
-            if isinstance(samplers[words], FittedSampler):
-                fit_to_training_images(samplers[words], self.source, build(self.run.data), self.device)
+                samplers[words] = self._ready(node)
         return partial(self.pictures.sheet, samplers, columns)
+
+    def _ready(self, node: DictConfig) -> Any:
+        """A sampler that fits the model, fitted to its training images, and begun with the given pictures."""
+        sampler = build(node)
+        require_fitting(sampler, self.source, node)
+        if isinstance(sampler, FittedSampler):
+            fit_to_training_images(sampler, self.source, build(self.run.data), self.device)
+        return sampler if self.editing is None else self.editing.of(sampler, self.source)
 
     def _rendered(self, num: int) -> Tensor:
         data = build(self.run.data)

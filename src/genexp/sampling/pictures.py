@@ -11,6 +11,7 @@ from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.conditions import Conditions
 from genexp.sampling.draw import draw, shares
 from genexp.sampling.interpolation import path
+from genexp.sampling.walking import Walking
 from genexp.tensors import Grid, IndexedNoise
 from genexp.terminal import few_digits
 
@@ -103,12 +104,12 @@ def require_path(sampler: Sampler) -> None:
         )
 
 
-def require_steps(sampler: Sampler) -> DiffusionSampler:
+def require_steps(sampler: Sampler) -> Walking:
     """The sampler, as one whose steps can be shown.
 
     Raises:
         ValueError: it takes none.
     """
-    if not isinstance(sampler, DiffusionSampler):
+    if not isinstance(sampler, Walking):
         raise ValueError(f"frames must be 0 for a sampler without steps of denoising, got {type(sampler).__name__}")
     return sampler

@@ -1,0 +1,133 @@
+"""Given pictures as the beginning of a drawing: read, held against the model, and shown beside what was drawn."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from genexp.config.instantiate import build
+from genexp.config.trial import refused
+from genexp.config.validation import require_valid
+from genexp.data.own_pictures import OwnPictures, masks_for, own_pictures
+from genexp.sample_kinds import SampleKind, kind_of
+from genexp.sampling.base import DiffusionSampler
+from genexp.sampling.editing import Edited, Originals
+from genexp.tensors import Grid
+from genexp.terminal import counted, plain
+
+_MOST_DRAWN = 8
+"""Samples of one picture that are shown beside it."""
+
+
+@dataclass(frozen=True)
+class Editing:
+    """What is done to given pictures.
+
+    Args:
+        node: Configuration of the edit.
+        pictures: The pictures.
+        known: Where they are kept, bool; None where all may change.
+    """
+
+    node: DictConfig
+    pictures: OwnPictures
+    known: Tensor | None
+
+    def of(self, sampler: object, model: object) -> Edited:
+        """A sampler that begins with the pictures.
+
+        Raises:
+            ValueError: it cannot; the key and the reason are named.
+        """
+        if not isinstance(sampler, DiffusionSampler):
+            name = type(sampler).__name__
+            raise ValueError(f"edit must be null for {name}, which does not go from noise to images in steps")
+        try:
+            edited = build(self.node)(sampler, Originals(self.pictures.images, self.known))
+            edited.require(model)
+        except ValueError as error:
+            raise ValueError(str(refused(error, "edit", OmegaConf.to_container(self.node)))) from error
+        return edited
+
+    def record(self, config: DictConfig) -> dict[str, Any]:
+        """What is recorded of it beside the drawing."""
+        given = {key: config[key] for key in ("images", "mask") if config[key] is not None}
+        return {"edit": OmegaConf.to_container(self.node), **given}
+
+    def grid(self, drawn: Tensor, rows: int) -> Grid:
+        """A row a picture: as it was given, what is kept of it, and the first samples that were drawn from it.
+
+        Args:
+            drawn: The samples (num, C, H, W) from the first.
+            rows: Pictures at most.
+        """
+        given, known = self.pictures.images, self.known
+        shown = min(len(given), len(drawn), rows)
+        each = min(_MOST_DRAWN, len(drawn) // len(given)) or 1
+        columns = [given[:shown]]
+        if known is not None:
+            columns.append(torch.where(known.expand(len(given), -1, -1, -1), given, 0)[:shown])
+        columns += [drawn[turn * len(given) :][:shown] for turn in range(each)]
+        words = ["given", *(["kept"] if known is not None else [])]
+        words += ["drawn"] if each == 1 else [f"drawn {turn}" for turn in range(1, each + 1)]
+        down = [plain(file.name) for file in self.pictures.files[:shown]]
+        return Grid(torch.stack(columns, dim=1).flatten(0, 1), len(columns), words, down)
+
+
+def editing(config: DictConfig, run: Any) -> Editing | None:
+    """What `genexp sample` is asked to do to pictures; None where it is not.
+
+    Args:
+        config: The configuration of the command.
+        run: The run that is drawn from.
+
+    Raises:
+        ValueError: keys do not go together, the model is of no such images, or a picture cannot be used.
+        FileNotFoundError: there is no such picture.
+    """
+    _require_together(config)
+    if config.get("edit") is None:
+        return None
+    node = OmegaConf.create(OmegaConf.to_container(config.edit, resolve=True))
+    require_valid(OmegaConf.create({"edit": node}), "sample")
+    channels, size = square(run.config.data.shape)
+    pictures = own_pictures(config.images, size, channels, most=config.num)
+    wants_mask = build(node).wants_mask
+    if wants_mask and config.mask is None:
+        raise ValueError("mask must name a picture that is white where images are kept, got null")
+    if not wants_mask and config.mask is not None:
+        raise ValueError(f"mask must be null where no part of an image is kept (edit=repaint does), got {config.mask}")
+    known = masks_for(pictures, config.mask) if wants_mask else None
+    print(
+        f"given       {counted(len(pictures.files), 'picture')} of {Path(config.images)}, {size} x {size}",
+        file=sys.stderr,
+    )
+    for line in pictures.notes:
+        print(line, file=sys.stderr)
+    return Editing(node, pictures, known)
+
+
+def square(shape: list[int]) -> tuple[int, int]:
+    """Channels and side of images that pictures can be brought to.
+
+    Raises:
+        ValueError: they are no square pictures of 1 or 3 channels.
+    """
+    if kind_of(shape) is not SampleKind.IMAGES or shape[0] not in (1, 3) or shape[1] != shape[2]:
+        raise ValueError(f"run must be of square images of 1 or 3 channels to take pictures, got shape {list(shape)}")
+    return shape[0], shape[1]
+
+
+def _require_together(config: DictConfig) -> None:
+    if config.get("edit") is None:
+        for key in ("images", "mask"):
+            if config[key] is not None:
+                raise ValueError(
+                    f"{key} must be null without an edit (edit=noised, inverted or repaint), got {config[key]}"
+                )
+    elif config.images is None:
+        raise ValueError("images must name a picture or a folder of them for an edit, got null")
