@@ -26,6 +26,10 @@ ELSEWHERE = {
     "genexp train experiment=captions/shapes": "test_captions_end_to_end trains it, tiny",
     'genexp sample run=outputs/captions_shapes/<run> condition.caption="a large red circle in the centre on a white '
     'background"': "test_captions_end_to_end draws by this caption",
+    "genexp sample run=outputs/diffusion_digits/<run> edit=noised images=my/digits "
+    "edit.strength=0.5": "test_edited_pictures draws from such pictures",
+    "genexp sample run=outputs/diffusion_digits/<run> edit=repaint images=my/digits mask=my/mask.png sampler=ddim "
+    "sampler.steps=50": "test_edited_pictures draws from such pictures",
     "genexp train experiment=latent/digits model.codec.run=outputs/vae_digits/<run>": "test_trained trains it, tiny",
     "genexp sample run=outputs/cfg_digits/<run> sheet.guidance.scale=[0,1,2,4] wandb=true": "test_sample draws sheets, "
     "test_wandb looks for them",

@@ -80,6 +80,8 @@ def every_composition() -> Iterator[tuple[str, list[str]]]:
         yield "train", [f"experiment={experiment}"]
     for override in nested_choices():
         yield "train", override
+    for edit in options("edit"):
+        yield "sample", [f"edit={edit}"]
     for name in options("sweep"):
         yield from jobs_of_question(name)
 
