@@ -42,8 +42,7 @@ def sample(config: DictConfig) -> None:
     run = load_run(config.run, config.weights, config.checkpoint, config.trust)
     node = checked_sampler(run.config, config.get("sampler"), "sample")
     told = _conditions(config)
-    edit = editing(config, run)
-    drawing = Drawing(run, node, config.device, config.seed, config.batch_size, told, edit)
+    drawing = Drawing(run, node, config.device, config.seed, config.batch_size, told, editing(config, run))
     beside = _beside(drawing, config, node)
     folder = Path(config.out).resolve() if config.out else run.folder.samples / run.name_of(*_how(node, config, told))
     images, seconds = _timed(lambda: drawing.images(config.num))
@@ -58,9 +57,8 @@ def sample(config: DictConfig) -> None:
         "num": len(images),
         "condition": told,
         "sheet": OmegaConf.to_container(config.sheet, resolve=True),
-        **({} if edit is None else edit.record(config)),
         "seconds": round(seconds, 3),
-    }
+    } | ({} if drawing.editing is None else drawing.editing.record(config))
     with staged(folder, _PARTS, _RECORD) as partial:
         written = [folder / name for name in _write(drawing, images, beside, config, partial)]
         with naming(folder / _RECORD):
