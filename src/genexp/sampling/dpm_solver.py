@@ -108,7 +108,7 @@ class DPMSolver2M(DiffusionSampler[Known]):
 
     def __init__(
         self,
-        steps: int | None = 10,
+        steps: int | None = 15,
         spacing: Spacing = "trailing",
         clip: bool = True,
         guidance: Guidance = Unguided(),
