@@ -14,6 +14,13 @@ from genexp.config.check import problems_of
 from genexp.config.compose import compose, initialised
 from genexp.config.composition_errors import options
 
+AVERAGES = (
+    "genexp train callbacks.averaging.half_life=[20_000,200_000] callbacks.averaging.ramp_up=null",
+    "genexp evaluate run=<run> weights=[averaged@20_000,averaged@200_000,raw]",
+    "genexp train callbacks/post_hoc=power",
+    "genexp sample run=<run> weights=post_hoc@0.15",
+    "genexp evaluate run=<run> weights=[post_hoc@0.05,post_hoc@0.1,post_hoc@0.15,post_hoc@0.2] checkpoint=last",
+)
 ELSEWHERE = {
     "pip install uv": "the registry is not asked by tests; .ci/run does it where uv is missing",
     "git clone <this repository> genexp && cd genexp": "a clone is what these tests run in",
@@ -34,6 +41,7 @@ ELSEWHERE = {
     "genexp sample run=outputs/cfg_digits/<run> sheet.guidance.scale=[0,1,2,4] wandb=true": "test_sample draws sheets, "
     "test_wandb looks for them",
     "genexp train callbacks.sample_grid.frames=8 callbacks.sample_grid.interpolate=8": "test_sample_grid draws both",
+    **dict.fromkeys(AVERAGES, "test_averages trains and measures these averages, tiny"),
     "genexp evaluate": "a mention of the command",
     "genexp reproduce": "a mention of the command",
     "genexp sample": "a mention of the command",

@@ -8,6 +8,7 @@ from genexp.ablations.plan import Plan, PlannedDrawing, Training
 from genexp.ablations.variants import Variant, with_every_value
 from genexp.config.compose import compose
 from genexp.config.keys import of_the_own
+from genexp.config.weights_choice import WORDS, is_choice
 from genexp.pool.machine import Machine
 from genexp.pool.queue import Task
 from genexp.pool.record import Job, SweepFolder
@@ -113,9 +114,9 @@ def require_composable(plan: Plan, trainings: Iterable[Training]) -> None:
         typed = [*plan.ablation.evaluate, *drawing]
         composed = ["run=one", *of_the_own(typed)]
         problems = [each for each in problems_of("evaluate", composed) if _OF_THE_RUN not in each]
-        weights = [each for each in typed if each.startswith("weights=") and each not in _WEIGHTS]
-        if problems or weights:
-            problems += [f"weights must be averaged or raw, got {each.partition('=')[2]}" for each in weights]
+        weights = [each.partition("=")[2] for each in typed if each.startswith("weights=")]
+        if problems or not all(map(is_choice, weights)):
+            problems += [f"weights must be {WORDS}, got {each}" for each in weights if not is_choice(each)]
             raise ValueError(f"{plan.ablation.name}: {'; '.join(problems)}, in genexp evaluate {' '.join(typed)}")
     for variant in alone:
         _require_sampler(plan, variant)
@@ -138,6 +139,5 @@ def _require_sampler(plan: Plan, variant: Variant) -> None:
         raise ValueError(f"{plan.ablation.name}: {'; '.join(problems)}, in {variant.name} ({' '.join(chosen)})")
 
 
-_WEIGHTS = ("weights=averaged", "weights=raw")
 _OF_THE_RUN = "Interpolation key 'data."
 """What a measurement takes from the configuration of its run cannot be known before."""

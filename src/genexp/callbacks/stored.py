@@ -1,12 +1,17 @@
 """What a checkpoint holds, and a model restored from it."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NotRequired
 
-from torch import nn
+from torch import Tensor, nn
 from typing_extensions import TypedDict
 
 from genexp.files.json_records import Count
+
+Averaged = Mapping[str, Mapping[str, Tensor]]
+"""Weights by their sub-module and name."""
 
 
 class Counters(TypedDict):
@@ -24,10 +29,35 @@ class Owed(TypedDict):
     lines: Count | None
 
 
-class Averages(TypedDict):
-    """Averaged weights by the name of their sub-module."""
+class Average(TypedDict):
+    """One average of weights, by the name of their sub-module, and how far each has come."""
 
     modules: dict[str, dict[str, Any]]
+    images: dict[str, Count]
+    steps: dict[str, Count]
+
+
+class Averages(Average):
+    """The first exponential average; since there can be several, all their half-lives and the further ones."""
+
+    half_lives: NotRequired[list[float]]
+    others: NotRequired[list[Average]]
+
+
+class Snapshot(TypedDict):
+    """A file of power-function averages, and the images seen at the last update of each sub-module."""
+
+    file: str
+    digest: str
+    images: dict[str, Count]
+
+
+class PowerFunctionAverages(TypedDict):
+    """Power-function averages in the order of their widths, and their snapshots so far."""
+
+    widths: list[float]
+    averages: list[Average]
+    snapshots: list[Snapshot]
 
 
 class StoredCheckpoint(TypedDict):
@@ -38,27 +68,46 @@ class StoredCheckpoint(TypedDict):
     optimizer_states: NotRequired[list[dict[str, Any]]]
     callbacks: NotRequired[dict[str, Any]]
     averaged: NotRequired[Averages]
+    post_hoc: NotRequired[PowerFunctionAverages]
     continuation: NotRequired[Owed]
 
 
-def restore(model: nn.Module, checkpoint: dict[str, Any], path: Path, averaged: bool = False) -> None:
+def restore(model: nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
     """Give a family the weights and counters of a checkpoint.
 
     Args:
         model: The family, as its configuration builds it.
         checkpoint: Plain containers, as `load_checkpoint` gives them.
         path: Their file, for the error.
-        averaged: Put averaged weights in place of the raw ones where there are any.
 
     Raises:
         ValueError: the checkpoint is of another model, or lacks something of this one; in one line.
     """
-    try:
+    with _fitting(path):
         model.on_load_checkpoint(checkpoint)
         model.load_state_dict(checkpoint["state_dict"])
-        stored = checkpoint.get("averaged", {"modules": {}})["modules"] if averaged else {}
-        for name, state in stored.items():
+
+
+def put_in_place(model: nn.Module, averages: Averaged, path: Path) -> None:
+    """Put averaged weights in the place of a restored family's raw ones.
+
+    Args:
+        model: The family.
+        averages: State dicts by the name of their sub-module; what they do not hold stays as it is.
+        path: The checkpoint, for the error.
+
+    Raises:
+        ValueError: they are of another model; in one line.
+    """
+    with _fitting(path):
+        for name, state in averages.items():
             model.get_submodule(name).load_state_dict(state, strict=False)
+
+
+@contextmanager
+def _fitting(path: Path) -> Iterator[None]:
+    try:
+        yield
     except KeyError as error:
         raise ValueError(f"checkpoint must fit the model, got {path}, which lacks {error}") from error
     except (RuntimeError, TypeError, AttributeError) as error:

@@ -49,7 +49,7 @@ def sample(config: DictConfig) -> None:
     record = {
         "run": run.folder.record["id"],
         "checkpoint": run.checkpoint.name,
-        "weights": config.weights,
+        "weights": run.weights,
         "images_seen": run.model.images_seen,
         "sampler": OmegaConf.to_container(node, resolve=True),
         "evaluations": drawing.evaluations,

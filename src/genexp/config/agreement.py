@@ -42,6 +42,31 @@ def disagreements(trial: Trial, plain: dict[str, Any], unsound: set[str]) -> Ite
         yield from _told(lambda: trial.built["model"].arrange(**switches), "training.accumulate")
     if {"metrics", "callbacks"} <= sound:
         yield from _of_early_stopping(plain["callbacks"], plain["metrics"])
+    if {"training", "model", "callbacks"} <= sound:
+        yield from _of_averages(trial, plain)
+
+
+def _of_averages(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
+    """Averages of nothing, and several that are one because the ramp never lets their half-lives differ."""
+    node = plain["callbacks"].get("post_hoc")
+    if isinstance(node, dict) and node.get("modules") is None and "model" in trial.built:
+        model = trial.built["model"]
+        if not model.averaged_modules:
+            yield Problem("callbacks.post_hoc", f"must be null for {type(model).__name__}, which averages nothing")
+    node = plain["callbacks"].get("averaging")
+    if not isinstance(node, dict) or "callbacks.averaging" not in trial.built:
+        return
+    half_lives, ramp_up, length = node.get("half_life"), node.get("ramp_up"), plain["training"].get("max_images")
+    if not isinstance(half_lives, list) or ramp_up is None or not isinstance(length, int):
+        return
+    beyond = [each for each in half_lives if each >= ramp_up * length]
+    if len(beyond) > 1:
+        yield Problem(
+            "callbacks.averaging.ramp_up",
+            f"must let half-lives differ, got {ramp_up:g} of {length:,} images, which none of "
+            f"{' and '.join(map(shown, beyond))} falls below; null takes them as they are",
+            of_value=True,
+        )
 
 
 def _of_early_stopping(callbacks: dict[str, Any], metrics: dict[str, Any]) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from genexp.config.problems import Problem
 from genexp.config.rules import Rule, anything, either, flag, list_of, mapping_of, number, one_of, optional, text, whole
+from genexp.config.weights_choice import WORDS, is_choice
 from genexp.files.json_records import shown
 
 MOST_THREADS = max(256, 4 * (os.cpu_count() or 1))
@@ -32,7 +33,7 @@ NAME = text("text that names a folder below the outputs (no .., no / at its begi
 SEVERAL = either(TEXT, TEXTS)
 PART = replace(mapping_of(anything()), parts=(object,))
 SLOTS = either(one_of("auto"), whole(1), list_of(either(whole(0), TEXT), 1))
-WEIGHTS = one_of("averaged", "raw")
+WEIGHTS = text(WORDS, is_choice)
 NONE_OR_TWO = either(one_of(0), whole(2))
 
 _DRAWING = {"seed": SEED, "threads": THREADS, "device": DEVICE, "trust": FLAG}

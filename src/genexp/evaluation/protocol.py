@@ -34,7 +34,7 @@ class Protocol:
         n_reference: Number of real images.
         n_generated: Number of generated images.
         seed: Seed of the generated images' noise.
-        weights: `averaged` or `raw`.
+        weights: `averaged`, `raw`, or another average, as in `post_hoc@0.1`.
         sampler: The sampler and its settings.
         dealing: How generated images are dealt into the jackknife's groups: `by index` or `within ... classes`. It
             decides what an interval covers, not the value.

@@ -240,8 +240,8 @@ class Family(LightningModule):
         self.steps = dict(counters["steps"])
 
 
-def _rename(named: dict[str, Any], words: dict[str, str]) -> None:
-    for name, (first, *rest) in [(name, name.split(".")) for name in named]:
+def _rename(named: dict[str, Any] | list[Any], words: dict[str, str]) -> None:
+    for name, (first, *rest) in [(name, name.split(".")) for name in named if isinstance(named, dict)]:
         if first in words:
             named[".".join([words[first], *rest])] = named.pop(name)
 

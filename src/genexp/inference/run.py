@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from genexp.config.weights_choice import WeightsChoice
 from genexp.files.json_records import is_there
 from genexp.files.partial import LAID_OUT
 from genexp.runs.directions import direction
@@ -29,7 +30,8 @@ class Run:
 
     Attributes:
         folder: The files.
-        weights: Which weights `model` carries: `averaged` (the raw ones where a run kept no average) or `raw`.
+        weights: Which weights `model` carries: `averaged` (the raw ones where a run kept no average), `raw`, or one of
+            several averages, see `WeightsChoice`.
         checkpoint: The checkpoint file that `model` is read from.
         stands_in: Whether it is `last.ckpt` in the place of a `best.ckpt` that is not there.
         trusted: Whether the data are taken from where a run of another user names them.
@@ -55,14 +57,17 @@ class Run:
     def model(self) -> Any:
         """The trained family on the CPU, in evaluation mode."""
         from genexp.callbacks.checkpoint import load_checkpoint
-        from genexp.callbacks.stored import restore
+        from genexp.callbacks.stored import put_in_place, restore
         from genexp.config.instantiate import build
+        from genexp.inference.recovery import averages_of
 
         checkpoint = load_checkpoint(self.checkpoint)
         if self.stands_in:
             self._say_why()
         model = build(self.config.model)
-        restore(model, checkpoint, self.checkpoint, averaged=self.weights == "averaged")
+        restore(model, checkpoint, self.checkpoint)
+        averages = averages_of(checkpoint, WeightsChoice.read(self.weights), self.folder.path)
+        put_in_place(model, averages, self.checkpoint)
         return model.eval().requires_grad_(False)
 
     @cached_property
@@ -163,16 +168,16 @@ def load_run(path: Path | str, weights: str = "averaged", checkpoint: str | None
 
     Args:
         path: The run folder, or any file in it.
-        weights: `averaged` or `raw`.
+        weights: `averaged`, `raw`, `averaged@<half-life in images>` or `post_hoc@<width>`.
         checkpoint: `best`, `last`, or a file; by default `best` where the run kept one.
         trust: Where another user wrote the run, take its data from the places that it names.
 
     Raises:
+        ValueError: `weights` is none of these.
         FileNotFoundError: there is no run, or it has no such checkpoint.
         DamagedRun: a file of the run cannot be read, or is none that a run writes.
     """
-    if weights not in ("averaged", "raw"):
-        raise ValueError(f"weights must be averaged or raw, got {weights!r}")
+    weights = str(WeightsChoice.read(weights))
     folder = RunFolder.open(path)
     read_run(folder.path).require_id()  # told now, and not when images have been drawn
     named = {None: default_checkpoint, "best": _best, "last": lambda folder: folder.last}

@@ -19,7 +19,7 @@ class TrainedPart:
 
     Args:
         run: The run folder, or any file in it; afterwards the run's id, as a protocol tells it beside `digest`.
-        weights: `averaged` or `raw`.
+        weights: As for `load_run`.
         checkpoint: `best`, `last`, or a file; by default `best` where the run kept one.
         digest: Of the checkpoint that is meant; None for the one that is there. A run's configuration has it.
 
@@ -106,7 +106,7 @@ class TrainedCodec(TrainedPart):
 
     Args:
         run: The run folder, or any file in it; afterwards the run's id.
-        weights: `averaged` or `raw`.
+        weights: As for `load_run`.
         checkpoint: `best`, `last`, or a file; by default `best` where the run kept one.
         digest: Of the checkpoint that is meant; None for the one that is there.
         scale: Codes over latents, above 0.

@@ -45,8 +45,8 @@ class RunFolder:
     """The files of one run.
 
     `config.yaml` (resolved), `overrides.yaml` (as typed), `run.json` (id, state, git, versions, hardware),
-    `checkpoints/{last,best}.ckpt`, `samples/`, `metrics.jsonl` (a line a log step), `evaluations.jsonl` (a
-    line a value with all that it means), `metrics.json` (closing values).
+    `checkpoints/{last,best}.ckpt`, `averages/` (where asked for), `samples/`, `metrics.jsonl` (a line a log step),
+    `evaluations.jsonl` (a line a value with all that it means), `metrics.json` (closing values).
     """
 
     path: Path

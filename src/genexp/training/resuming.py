@@ -27,6 +27,8 @@ FIXED = {
     "model.init": "the picture was begun with it",
     "model.*optimizer._target_": "the checkpoint holds the state of that class",
     "model.*optimizer.history_size": "the checkpoint holds so many pairs of steps and gradient changes",
+    "callbacks.post_hoc.widths": "power-function averages are over all of training",
+    "callbacks.post_hoc.modules": "power-function averages are over all of training",
 }
 """Keys that a resumed run must leave as they are, and why; `*` stands for any text."""
 
