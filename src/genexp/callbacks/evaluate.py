@@ -23,7 +23,7 @@ from genexp.evaluation.over_model import scores_of_model
 from genexp.evaluation.protocol import describe
 from genexp.evaluation.scores import Generated, Score
 from genexp.sampling.conditions import Conditions, as_in_training
-from genexp.sampling.draw import draw, in_images, shares, to_draw
+from genexp.sampling.draw import draw, in_images, shares, to_draw, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
 
 Numbers = dict[str, float]
@@ -106,7 +106,7 @@ class Evaluate(Callback):
 
     def generate(self, trainer: Trainer, pl_module: Any) -> Summary:
         """Draw and summarise this process's share of the samples, in evaluation mode."""
-        conditions = as_in_training(pl_module.conditioning, trainer.datamodule)
+        conditions = self._conditions(trainer, pl_module)
         mine = [*shares(self.num, self.batch_size, trainer.global_rank, trainer.world_size)]
         group, _ = self._dealt(conditions)
         with evaluating(pl_module):
@@ -122,6 +122,10 @@ class Evaluate(Callback):
 
                 return self.evaluator.summarise(map(drawn, mine))
 
+    def _conditions(self, trainer: Trainer, pl_module: Any) -> Conditions | None:
+        told = told_by(self.sampler, pl_module.source(), pl_module.conditioning)
+        return as_in_training(told, trainer.datamodule)
+
     def _values(self, trainer: Trainer, pl_module: Any, summary: Summary) -> tuple[Numbers, Records]:
         """The numbers for loggers, with their floors, and the record of every value."""
         weights, values, records = weights_in_use(trainer, pl_module), {}, {}
@@ -129,7 +133,7 @@ class Evaluate(Callback):
         if summary:
             if self._real is None:
                 self._look(trainer)
-            dealing = self._dealt(as_in_training(pl_module.conditioning, trainer.datamodule))[1]
+            dealing = self._dealt(self._conditions(trainer, pl_module))[1]
             generated = Generated(self.num, self.seed, weights, describe(self.sampler), dealing)
             scores |= self.evaluator.scores(summary, self._real, generated)
         with evaluating(pl_module):

@@ -8,7 +8,7 @@ from genexp.callbacks.progress import shown
 from genexp.callbacks.trainee import PictureLogger, Trainee
 from genexp.contracts import ImageMap, Progress, Sampler
 from genexp.sampling.conditions import Conditions, as_in_training
-from genexp.sampling.draw import draw, in_images, network_evaluations, to_draw
+from genexp.sampling.draw import draw, in_images, network_evaluations, to_draw, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
 from genexp.sampling.pictures import Pictures, require_path, require_steps
 from genexp.tensors import Grid, IndexedNoise, Plane
@@ -82,7 +82,8 @@ class SampleGrid(Callback):
         batch = {name: value[: self.num].to(pl_module.device) for name, value in batch.items()}
         fit_to_training_images(self.sampler, pl_module.source(), trainer.datamodule, pl_module.device)
         caption = f"{pl_module.images_seen} images seen, seed {self.seed}"
-        conditions = as_in_training(pl_module.conditioning, trainer.datamodule)
+        told = told_by(self.sampler, pl_module.source(), pl_module.conditioning)
+        conditions = as_in_training(told, trainer.datamodule)
         plane = trainer.datamodule.plane()
         count, source = self.num if plane is None else self.points, pl_module.source()
         line = (

@@ -114,6 +114,10 @@ class Conditioning:
             for name, rows in condition.items()
         }
 
+    def known(self, condition: Condition) -> Condition:
+        """What a model of these knows of a condition that may tell more."""
+        return {name: rows for name, rows in condition.items() if name in self.kinds}
+
     def whole(self, condition: Condition, num: int, device: torch.device | str) -> Condition:
         """A condition of `num` samples in which what is not told stands there as left out, in the order of `names`.
 

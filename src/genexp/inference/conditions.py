@@ -4,31 +4,34 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from genexp.conditioning.base import Conditioning
 from genexp.config.instantiate import build
 from genexp.sampling.conditions import ClassShares, Conditions, Given, as_in_training
 
 
-def conditions_of(run: Any, typed: Mapping[str, object] | None = None) -> Conditions | None:
+def conditions_of(
+    run: Any, typed: Mapping[str, object] | None = None, conditioning: Conditioning | None = None
+) -> Conditions | None:
     """What the samples of a run are drawn under: what is given, and all else as it was in training.
 
     Args:
         run: The run, with its model.
         typed: What a person gave of the model's conditions, by name: a class by its number, a text.
+        conditioning: What is told where a guidance tells more than the model knows; the model's conditions by default.
 
     Raises:
         ValueError: the model has no such condition, or a value is none; or the training data cannot be read, from which
             those come that are not given.
     """
-    conditioning = run.model.conditioning
+    conditioning = conditioning or run.model.conditioning
     given = conditioning.read(typed or {})
     if not given:
-        return _as_it_was(run)
-    return Given(given, _as_it_was(run) if set(conditioning.names) - set(given) else None)
+        return _as_it_was(run, conditioning)
+    return Given(given, _as_it_was(run, conditioning) if set(conditioning.names) - set(given) else None)
 
 
-def _as_it_was(run: Any) -> Conditions | None:
+def _as_it_was(run: Any, conditioning: Conditioning) -> Conditions | None:
     """All conditions as they were in training; classes as the run has recorded them, where its data are gone."""
-    conditioning = run.model.conditioning
     recorded = run.folder.record.get("class_counts")
     if conditioning.names == ("label",):
         if recorded is not None and len(recorded) == conditioning.num_classes:

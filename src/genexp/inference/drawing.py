@@ -16,7 +16,7 @@ from genexp.inference.conditions import conditions_of
 from genexp.inference.editing import Editing
 from genexp.inference.sampler_config import told_of
 from genexp.sample_kinds import kind_of
-from genexp.sampling.draw import draw, in_images, network_evaluations, shares
+from genexp.sampling.draw import draw, in_images, network_evaluations, shares, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
 from genexp.sampling.pictures import Pictures
 from genexp.sampling.walking import Walking
@@ -54,8 +54,9 @@ class Drawing:
         self.device, self.seed, self.batch_size = device_of(device), seed, batch_size
         self.source, self.run, self.editing = run.model.to(self.device).source(), run, editing
         self.sampler = self._ready(sampler)
-        self.num_classes = run.model.conditioning.num_classes
-        self.conditions = conditions_of(run, condition) if self.has_start else None
+        told = told_by(self.sampler, self.source, run.model.conditioning)
+        self.num_classes = told.num_classes
+        self.conditions = conditions_of(run, condition, told) if self.has_start else None
 
     @property
     def has_start(self) -> bool:

@@ -20,7 +20,7 @@ from genexp.inference.conditions import conditions_of
 from genexp.inference.run import Run
 from genexp.sample_kinds import kind_of
 from genexp.sampling.base import DiffusionSampler
-from genexp.sampling.draw import draw, network_evaluations, shares
+from genexp.sampling.draw import draw, network_evaluations, shares, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
 from genexp.tensors import to_float
 
@@ -50,11 +50,10 @@ class Samples:
         device: Any,
     ) -> None:
         self.num, self.seed, self.batch_size, self.device = num, seed, batch_size, device
-        self.conditions = conditions_of(run)
+        self.source, self.sampler = run.model.to(device).source(), build(sampler)
+        self.conditions = conditions_of(run, None, told_by(self.sampler, self.source, run.model.conditioning))
         given = {} if self.conditions is None else self.conditions.of(range(num))
         self.group, self.dealing = dealt(num, given.get("label"))
-        self.source = run.model.to(device).source()
-        self.sampler = build(sampler)
         self._run, self._fitted = run, False
         self.cache = TensorCache(run.folder.path / "evaluations" / "images")
         self._key = {

@@ -1,4 +1,4 @@
-"""A finished run as a part of another: a denoiser that guides, an autoencoder that codes images for a diffusion."""
+"""A finished run as a part of another: a denoiser or a classifier that guides, an autoencoder that codes images."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Codec, Coded, Denoiser, LatentEncoder
+from genexp.diffusion.noising import OfNoisyImages
 from genexp.inference.run import Run, load_run
 
 Kind = TypeVar("Kind")
@@ -92,6 +93,22 @@ class TrainedDenoiser(TrainedPart):
         """Clean images (B, *image_shape) from noisy ones, times (B,) and a condition."""
         self._follow(x_t)
         return self._model(x_t, t, condition)
+
+
+@dataclass(eq=False)
+class TrainedClassifier(TrainedPart):
+    """The classifier of noisy images of a finished run."""
+
+    def _begin(self, opened: Run) -> None:
+        self._classifier = self._source(OfNoisyImages, "a classifier of noisy images (model/noising=diffused)")
+        data = opened.config.data
+        self.image_shape, self.num_classes = tuple(data.shape), data.num_classes
+        self.schedule = self._classifier.schedule
+
+    def logits(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """Logits (B, num_classes) of noisy images (B, *image_shape) at times (B,)."""
+        self._follow(x_t)
+        return self._classifier.logits(x_t, t)
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.contracts import Coded, Denoiser, Schedule
 from genexp.diffusion.variance import LearnedVariance
 from genexp.sampling.guidance import Guidance, Unguided
@@ -108,6 +108,10 @@ class DiffusionSampler(Walking, Generic[State]):
             )
         return levels
 
+    def conditioning_of(self, model: Denoiser) -> Conditioning:
+        """What is told when a model is drawn from: its conditions, and those that the guidance adds."""
+        return self.guidance(model).conditioning
+
     def evaluations_in(self, steps: int) -> int:
         """How often an image's denoiser is evaluated in so many steps, the last of them to clean data."""
         return self.evaluations_per_step * steps
@@ -202,7 +206,8 @@ class Denoise:
 
         Guidance moves the image alone: where there is any, the model is evaluated once more for its own variance.
         """
-        own, share = self.bare.moments(x_t, self._times(x_t, level), self.condition)
+        told = self.bare.conditioning.known(self.condition)
+        own, share = self.bare.moments(x_t, self._times(x_t, level), told)
         if self.model is not self.bare:
             return self(x_t, level), share
         return own.clamp(-1, 1) if self.clip else own, share

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from genexp.conditioning.base import Conditioning
 from genexp.contracts import Batch, Progress, Sampler
 from genexp.sampling.conditions import Conditions
 from genexp.tensors import IndexedNoise
@@ -57,6 +58,20 @@ class InSteps(Protocol):
     def evaluations_of(self, model: object) -> int:
         """How often it evaluates the network of a model for an image."""
         ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A sampler that may tell more than a model knows, for what guides it."""
+
+    def conditioning_of(self, model: object) -> Conditioning:
+        """What is told when a model is drawn from."""
+        ...
+
+
+def told_by(sampler: object, model: object, own: Conditioning) -> Conditioning:
+    """What is told when a sampler draws from a model, whose own conditions are `own`."""
+    return sampler.conditioning_of(model) if isinstance(sampler, Telling) else own
 
 
 def network_evaluations(sampler: object, model: object) -> int | None:

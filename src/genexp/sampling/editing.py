@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.contracts import Coded, Denoiser
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.guidance import Unguided
@@ -68,6 +68,10 @@ class Edited(Walking):
         """Standard normal noise (B, *image_shape), as the sampler begins with where there are no images."""
         self.require(model)
         return self.sampler.start(model, noise)
+
+    def conditioning_of(self, model: Denoiser) -> Conditioning:
+        """What is told when a model is drawn from."""
+        return self.sampler.conditioning_of(model)
 
     def images_of(self, model: Denoiser, noise: IndexedNoise) -> Tensor:
         """The images of the samples, in codes where the model has them."""

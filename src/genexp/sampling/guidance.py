@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, joined
 from genexp.contracts import Codec, Coded, Denoiser
+from genexp.sampling.levels import same_levels
 from genexp.tensors import expand_to
 
 _LEFT_OUT = {"label": "model.label_dropout"}
@@ -28,6 +29,10 @@ class Guided:
     def __init__(self, model: Denoiser) -> None:
         self.model = model
         self.image_shape, self.conditioning, self.schedule = model.image_shape, model.conditioning, model.schedule
+
+    def bare(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        """The denoiser inside, told what it knows of a condition."""
+        return self.model(x_t, t, self.model.conditioning.known(condition))
 
 
 @dataclass(frozen=True)
@@ -149,22 +154,13 @@ class Autoguidance:
             raise ValueError(f"guide must have shape and conditions of the model, {ours}, got {theirs}")
         if _codec_of(self.guide) != _codec_of(model):
             raise ValueError("guide must be of the codes of the model, got one with another codec")
-        if not _same_levels(model, self.guide):
+        if not same_levels(model.schedule, self.guide.schedule):
             raise ValueError("guide must have the noise levels of the model's schedule, got others")
         return _Autoguided(model, self.guide, self.scale)
 
 
 def _codec_of(model: Denoiser) -> Codec | None:
     return model.codec if isinstance(model, Coded) else None
-
-
-def _same_levels(one: Denoiser, other: Denoiser) -> bool:
-    schedule = one.schedule
-    if (schedule.discrete, schedule.last) != (other.schedule.discrete, other.schedule.last):
-        return False
-    t = schedule.times(torch.linspace(0, 0.999, 11, dtype=torch.float64))
-    pairs = zip(schedule(t, torch.float64), other.schedule(t, torch.float64), strict=True)
-    return all(torch.allclose(ours, theirs) for ours, theirs in pairs)
 
 
 class _Autoguided(Guided):
@@ -179,6 +175,13 @@ class _Autoguided(Guided):
             return better
         worse = self.guide(x_t, t, condition)
         return worse + self.scale * (better - worse)
+
+
+@runtime_checkable
+class Scaled(Protocol):
+    """A guidance that has a strength, among the fields of a dataclass."""
+
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,7 @@ class Interval:
             raise ValueError(f"low must be at least 0, got {self.low}")
         if self.high is not None and not self.high > self.low:
             raise ValueError(f"high must be above low, {self.low:g}, got {self.high}")
-        if self.scale is not None and not isinstance(self.inside, ClassifierFree | Autoguidance):
+        if self.scale is not None and not isinstance(self.inside, Scaled):
             raise ValueError(
                 f"scale must be null around {type(self.inside).__name__}, which has none, got {self.scale}"
             )
@@ -216,7 +219,7 @@ class Interval:
     def __call__(self, model: Denoiser) -> Denoiser:
         """The denoiser that is guided within the interval; what the guidance refuses is refused."""
         inside = self.inside
-        if self.scale is not None and isinstance(inside, ClassifierFree | Autoguidance):
+        if self.scale is not None and isinstance(inside, Scaled):
             inside = replace(inside, scale=self.scale)
         return _Interval(model, inside(model), self.low, math.inf if self.high is None else self.high)
 
@@ -224,15 +227,15 @@ class Interval:
 class _Interval(Guided):
     def __init__(self, model: Denoiser, guided: Denoiser, low: float, high: float) -> None:
         super().__init__(model)
-        self.guided, self.low, self.high = guided, low, high
+        self.guided, self.low, self.high, self.conditioning = guided, low, high, guided.conditioning
 
     def __call__(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Clean images (B, *image_shape) from noisy ones, times (B,) and a condition."""
         alpha, sigma = self.schedule(t)
         inside = (sigma > self.low * alpha) & (sigma <= self.high * alpha if math.isfinite(self.high) else sigma > 0)
         if not bool(inside.any()):
-            return self.model(x_t, t, condition)
+            return self.bare(x_t, t, condition)
         guided = self.guided(x_t, t, condition)
         if bool(inside.all()):
             return guided
-        return torch.where(expand_to(inside, x_t), guided, self.model(x_t, t, condition))
+        return torch.where(expand_to(inside, x_t), guided, self.bare(x_t, t, condition))
