@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from torch.utils.data import Dataset
 
 from genexp.evaluation.evaluator import Evaluator
-from genexp.evaluation.extractors import ClassifierFeatures
+from genexp.evaluation.extractors.classifiers import ClassifierFeatures
 from genexp.evaluation.frechet import GaussianMoments, frechet_distance
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.frechet import FrechetDistance

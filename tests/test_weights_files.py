@@ -7,11 +7,11 @@ import torch
 from safetensors.torch import save_file
 
 import damage
-from genexp.evaluation.clip_extractor import ClipFeatures
-from genexp.evaluation.dino_extractor import DinoFeatures
-from genexp.evaluation.inception import InceptionFeatures
-from genexp.evaluation.perceptual_networks import LpipsDistance
-from genexp.evaluation.vgg_extractor import VggFeatures
+from genexp.evaluation.extractors.clip_features import ClipFeatures
+from genexp.evaluation.extractors.dino_features import DinoFeatures
+from genexp.evaluation.extractors.inception_features import InceptionFeatures
+from genexp.evaluation.extractors.perceptual_networks import LpipsDistance
+from genexp.evaluation.extractors.vgg_features import VggFeatures
 from genexp.files.json_records import DamagedFile
 from genexp.networks.trained import trained_network
 from genexp.networks.vgg import VGG

@@ -14,7 +14,7 @@ from genexp.callbacks.cadence import StopAfter
 from genexp.callbacks.evaluate import Evaluate
 from genexp.callbacks.progress import ImageProgress
 from genexp.conditioning.base import UNCONDITIONAL, Conditioning
-from genexp.evaluation.extractors import Pixels
+from genexp.evaluation.extractors.untrained import Pixels
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.families.base import Family, Update
 

@@ -4,8 +4,8 @@ import pytest
 
 import tiny
 from genexp.commands.validate import problems_of
-from genexp.config.renamed import MOVED, renamed, renamed_override, todays
-from genexp.config.targets import locate
+from genexp.config.renamed import MOVED, moved, renamed, renamed_override, todays
+from genexp.config.targets import locate, require_allowed
 
 
 def test_a_recorded_key_is_read_under_its_name_of_today_and_no_other_changes():
@@ -81,8 +81,24 @@ def test_a_recorded_override_of_guidance_is_read_as_those_that_say_the_same(type
     assert [again for each in today for again in todays(each)] == today
 
 
-@pytest.mark.parametrize("earlier", MOVED)
-def test_a_class_that_has_moved_is_read_where_it_is_now(earlier):
+@pytest.mark.parametrize(
+    ("earlier", "today"),
+    [
+        ("genexp.runs.loggers.Csv", "genexp.tracking.journal.Csv"),
+        ("genexp.sampling.density.LatentMixture", "genexp.sampling.latent_mixture.LatentMixture"),
+        ("genexp.evaluation.extractors.Pixels", "genexp.evaluation.extractors.untrained.Pixels"),
+        ("genexp.evaluation.inception.InceptionFeatures", f"{MOVED['genexp.evaluation.inception']}.InceptionFeatures"),
+    ],
+)
+def test_a_class_that_has_moved_is_read_where_it_is_now(earlier, today):
     plain = renamed({"sampler": {"_target_": earlier, "components": 3}})
-    assert plain == {"sampler": {"_target_": MOVED[earlier], "components": 3}}
-    assert locate(MOVED[earlier]).__name__ == earlier.rpartition(".")[2]
+    assert plain == {"sampler": {"_target_": today, "components": 3}} == renamed(plain)
+    with pytest.raises(ValueError, match=f"where it is now, {today}, got"):
+        require_allowed(earlier, "sampler")
+    assert locate(today).__name__ == earlier.rpartition(".")[2]
+
+
+@pytest.mark.parametrize("today", set(MOVED.values()))
+def test_what_has_moved_is_there_and_is_no_earlier_name_itself(today):
+    assert locate(today)
+    assert moved(today) is None

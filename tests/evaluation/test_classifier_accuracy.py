@@ -3,8 +3,8 @@ import torch
 
 from genexp.data.datamodule import ImageData
 from genexp.data.digits import Digits
-from genexp.evaluation.extractors import Pixels
-from genexp.evaluation.image_extractor import Images
+from genexp.evaluation.extractors.untrained import Pixels
+from genexp.evaluation.extractors.whole_images import Images
 from genexp.evaluation.metrics.classifier_accuracy import ClassifierAccuracy
 from genexp.evaluation.summaries import FeatureStore
 from genexp.tensors import to_uint8

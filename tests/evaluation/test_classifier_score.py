@@ -5,8 +5,9 @@ import torch
 from torchmetrics.image.inception import InceptionScore
 
 from genexp.evaluation.dealing import random_parts
-from genexp.evaluation.extractors import ClassifierFeatures, Coordinates, RandomFeatures, StackedDigits
-from genexp.evaluation.inception import InceptionFeatures
+from genexp.evaluation.extractors.classifiers import ClassifierFeatures, StackedDigitFeatures
+from genexp.evaluation.extractors.inception_features import InceptionFeatures
+from genexp.evaluation.extractors.untrained import Coordinates, RandomFeatures
 from genexp.evaluation.metrics.classifier_score import ClassifierScore
 from genexp.evaluation.protocol import describe
 from genexp.evaluation.summaries import FeatureStore
@@ -104,7 +105,7 @@ def test_logits_of_features_are_the_networks_own():
 
 
 def test_stacked_digits_have_the_products_of_three_probabilities():
-    extractor, single = StackedDigits(), ClassifierFeatures("digits_classifier")
+    extractor, single = StackedDigitFeatures(), ClassifierFeatures("digits_classifier")
     image = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
     features = extractor(image)
     assert features.shape == (4, extractor.dimensions) == (4, 192)
@@ -138,6 +139,6 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="a score of 10 splits needs as many images, got 9"):
         score(torch.randn(9, 4), splits=10)
     with pytest.raises(ValueError, match="asset must classify 1 channel into 10 classes, got 3 into 24"):
-        StackedDigits("shapes_classifier")
+        StackedDigitFeatures("shapes_classifier")
     with pytest.raises(ValueError, match="extractor stacked_digits takes images"):
-        StackedDigits()(torch.zeros(2, 1, 8, 8))
+        StackedDigitFeatures()(torch.zeros(2, 1, 8, 8))

@@ -6,7 +6,8 @@ from genexp.data.datamodule import ImageData
 from genexp.data.digits import Digits
 from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.evaluator import Evaluator
-from genexp.evaluation.extractors import ClassifierFeatures, Coordinates, Pixels
+from genexp.evaluation.extractors.classifiers import ClassifierFeatures
+from genexp.evaluation.extractors.untrained import Coordinates, Pixels
 from genexp.evaluation.images import ImageSet, quantised, sampled_rows
 from genexp.evaluation.metrics.base import Value
 from genexp.evaluation.metrics.frechet import FrechetDistance

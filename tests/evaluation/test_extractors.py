@@ -8,7 +8,8 @@ import torch
 from genexp.data.datamodule import ImageData
 from genexp.data.digits import Digits
 from genexp.data.shapes import Shapes
-from genexp.evaluation.extractors import ClassifierFeatures, Coordinates, Pixels, RandomFeatures
+from genexp.evaluation.extractors.classifiers import ClassifierFeatures
+from genexp.evaluation.extractors.untrained import Coordinates, Pixels, RandomFeatures
 from genexp.networks.classifier import ConvClassifier
 from genexp.shipped import ASSETS, WrongDigest, load_asset, save_asset
 

@@ -8,7 +8,7 @@ from genexp.data.datamodule import ImageData
 from genexp.data.digits import Digits
 from genexp.evaluation.canaries import CANARIES, RealImages, moved
 from genexp.evaluation.evaluator import Evaluator
-from genexp.evaluation.extractors import ClassifierFeatures
+from genexp.evaluation.extractors.classifiers import ClassifierFeatures
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.classifier_score import ClassifierScore
 from genexp.evaluation.metrics.kernel import KernelDistance

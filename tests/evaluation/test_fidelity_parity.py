@@ -6,8 +6,8 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from genexp.evaluation.evaluator import Evaluator
+from genexp.evaluation.extractors.inception_features import InceptionFeatures
 from genexp.evaluation.images import ImageSet
-from genexp.evaluation.inception import InceptionFeatures
 from genexp.evaluation.metrics.classifier_score import ClassifierScore
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.metrics.kernel import KernelDistance

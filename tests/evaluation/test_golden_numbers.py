@@ -11,8 +11,8 @@ import torch
 from torchvision.datasets import CIFAR10
 
 from genexp.evaluation.evaluator import Evaluator
+from genexp.evaluation.extractors.inception_features import InceptionFeatures
 from genexp.evaluation.images import ImageSet
-from genexp.evaluation.inception import InceptionFeatures
 from genexp.evaluation.metrics.classifier_score import ClassifierScore
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.scores import Generated, Score

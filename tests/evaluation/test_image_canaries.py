@@ -4,8 +4,8 @@ from genexp.data.datamodule import ImageData
 from genexp.data.digits import Digits
 from genexp.evaluation.canaries import CANARIES, RealImages, moved
 from genexp.evaluation.evaluator import Evaluator
-from genexp.evaluation.extractors import ClassifierFeatures
-from genexp.evaluation.image_extractor import Images
+from genexp.evaluation.extractors.classifiers import ClassifierFeatures
+from genexp.evaluation.extractors.whole_images import Images
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.classifier_accuracy import ClassifierAccuracy
 from genexp.evaluation.metrics.ms_ssim import MsSsimDiversity

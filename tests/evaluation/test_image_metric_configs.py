@@ -5,8 +5,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from genexp.evaluation.dino_extractor import DinoFeatures
-from genexp.evaluation.vgg_extractor import VggFeatures
+from genexp.evaluation.extractors.dino_features import DinoFeatures
+from genexp.evaluation.extractors.vgg_features import VggFeatures
 
 CONF = Path(__file__).parents[2] / "conf"
 OFFLINE = ["reconstruction", "ms_ssim", "spectrum", "classifier_accuracy"]

@@ -12,8 +12,8 @@ from torchmetrics.functional.image import (
 from genexp.data.datamodule import ImageData
 from genexp.data.digits import Digits
 from genexp.evaluation.evaluator import Evaluator
-from genexp.evaluation.extractors import Pixels
-from genexp.evaluation.image_extractor import Images, in_colour
+from genexp.evaluation.extractors.untrained import Pixels
+from genexp.evaluation.extractors.whole_images import Images, in_colour
 from genexp.evaluation.images import ImageSet, quantised
 from genexp.evaluation.metrics.ms_ssim import MsSsimDiversity
 from genexp.evaluation.metrics.reconstruction import Reconstruction

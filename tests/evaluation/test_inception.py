@@ -5,8 +5,8 @@ import torch
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from genexp.evaluation.evaluator import Evaluator
+from genexp.evaluation.extractors.inception_features import InceptionFeatures
 from genexp.evaluation.images import ImageSet
-from genexp.evaluation.inception import InceptionFeatures
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.scores import Generated
 from genexp.tensors import to_float

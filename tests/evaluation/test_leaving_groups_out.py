@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from genexp.evaluation.dealing import group_numbers
-from genexp.evaluation.extractors import ClassifierFeatures
+from genexp.evaluation.extractors.classifiers import ClassifierFeatures
 from genexp.evaluation.jackknife import centred_draws, draws_of_mean, groups_to_leave_out
 from genexp.evaluation.metrics.classifier_score import ClassifierScore
 from genexp.evaluation.metrics.kernel import KernelDistance

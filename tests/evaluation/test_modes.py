@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from genexp.data.digits import Digits
-from genexp.data.stacked_digits import StackedDigits as StackedData
+from genexp.data.stacked_digits import StackedDigits
 from genexp.data.toy2d import Toy2d
-from genexp.evaluation.extractors import Coordinates, RandomFeatures, StackedDigits
+from genexp.evaluation.extractors.classifiers import StackedDigitFeatures
+from genexp.evaluation.extractors.untrained import Coordinates, RandomFeatures
 from genexp.evaluation.metrics.modes import Modes, PointModes, divergence, toy_centres
 from genexp.evaluation.protocol import describe
 from genexp.evaluation.summaries import FeatureStore
@@ -70,9 +71,9 @@ def test_few_images_of_the_right_law_have_the_known_bias_and_the_draws_do_not():
 
 
 def test_stacked_digits_are_recognised_in_the_order_of_their_labels():
-    examples = StackedData(Digits(), train_images=1000, val_images=1000, test_images=2000).split("test")
+    examples = StackedDigits(Digits(), train_images=1000, val_images=1000, test_images=2000).split("test")
     drawn = examples.read(torch.arange(1000))
-    extractor = StackedDigits()
+    extractor = StackedDigitFeatures()
     features = extractor(to_float(drawn["image"]))
     seen = extractor.logits(features).argmax(1)
     assert (seen == drawn["label"]).double().mean() > 0.98

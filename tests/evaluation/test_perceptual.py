@@ -5,11 +5,11 @@ from torch import nn
 from torchmetrics.functional.image import lpips as reference_lpips
 
 from genexp.evaluation.evaluator import Evaluator
-from genexp.evaluation.extractors import Pixels
-from genexp.evaluation.image_extractor import Images
+from genexp.evaluation.extractors.perceptual_networks import BACKBONES, LpipsDistance, MapDistance
+from genexp.evaluation.extractors.untrained import Pixels
+from genexp.evaluation.extractors.whole_images import Images
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.perceptual import Lpips, LpipsDiversity, PerceptualDistance, PerceptualDiversity
-from genexp.evaluation.perceptual_networks import BACKBONES, LpipsDistance, MapDistance
 from genexp.evaluation.scores import Generated
 from genexp.evaluation.summaries import FeatureStore
 from genexp.networks.compact_vgg import CompactVGG

@@ -8,16 +8,16 @@ from torchvision.models import vgg16
 
 from genexp.data.shapes import Shapes
 from genexp.evaluation.captions import ClassCaptions, IndexCaptions
-from genexp.evaluation.clip_extractor import ClipFeatures
-from genexp.evaluation.dino_extractor import DinoFeatures
 from genexp.evaluation.evaluator import Evaluator
-from genexp.evaluation.extractors import Pixels
+from genexp.evaluation.extractors.clip_features import ClipFeatures
+from genexp.evaluation.extractors.dino_features import DinoFeatures
+from genexp.evaluation.extractors.resizing import resized
+from genexp.evaluation.extractors.untrained import Pixels
+from genexp.evaluation.extractors.vgg_features import VggFeatures
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.clip_score import ClipScore
-from genexp.evaluation.resizing import resized
 from genexp.evaluation.scores import Generated
 from genexp.evaluation.summaries import FeatureStore
-from genexp.evaluation.vgg_extractor import VggFeatures
 from genexp.networks.vision_transformer import VisionTransformer
 from genexp.shipped import WrongDigest
 

@@ -5,7 +5,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from genexp.evaluation.resizing import resized
+from genexp.evaluation.extractors.resizing import resized
 
 RULES = ("torch_antialias", "pil_clean", "tf1_legacy")
 

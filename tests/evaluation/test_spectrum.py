@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from genexp.evaluation.evaluator import Evaluator
-from genexp.evaluation.extractors import Pixels
+from genexp.evaluation.extractors.untrained import Pixels
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.spectrum import Spectrum
 from genexp.evaluation.radial_spectrum import ROUNDING, RadialSpectrum

@@ -5,7 +5,7 @@ import torch
 
 import tiny
 from genexp.config.compose import compose
-from genexp.evaluation.extractors import ClassifierFeatures
+from genexp.evaluation.extractors.classifiers import ClassifierFeatures
 from genexp.evaluation.worth import FEATURES, features_worth, too_short
 
 

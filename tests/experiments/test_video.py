@@ -11,8 +11,8 @@ import tiny
 from genexp.commands.evaluate import evaluate
 from genexp.commands.sample import sample
 from genexp.config.compose import compose
-from genexp.evaluation.extractors import RandomFeatures
-from genexp.evaluation.frame_features import FrameFeatures
+from genexp.evaluation.extractors.frame_features import FrameFeatures
+from genexp.evaluation.extractors.untrained import RandomFeatures
 from genexp.runs.evaluations import EVALUATE, read_evaluations
 from genexp.runs.folder import RunFolder
 
@@ -79,7 +79,7 @@ def test_a_run_of_videos_is_drawn_from_in_python(trained):
 
 EXTENSIONS = {
     "MovingShapes|moving_shapes|StackedFrames|unet_frames|FrameFeatures": (
-        *("data/moving_shapes", "networks/frames", "evaluation/frame_features"),
+        *("data/moving_shapes", "networks/frames", "evaluation/extractors/frame_features"),
         *("extractor/frames", "model/network/unet_frames", "experiment/video/moving_shapes"),
     ),
     "PixelCNN|pixelcnn|MaskedConv2d": (

@@ -66,7 +66,7 @@ class Place:
         (folder / "my/question.yaml").write_text(QUESTION)
         (folder / "mypackage.py").write_text(MINE)
         (folder / "my/conf/extractor").mkdir(parents=True)
-        mine = "_target_: genexp.evaluation.extractors.RandomFeatures\nchannels: ${data.channels}\nseed: 7\n"
+        mine = "_target_: genexp.evaluation.extractors.untrained.RandomFeatures\nchannels: ${data.channels}\nseed: 7\n"
         (folder / "my/conf/extractor/mine.yaml").write_text(mine)
 
     def pictures(self, name: str, count: int) -> None:

@@ -17,14 +17,31 @@ What they mean for the weights in a checkpoint a family says itself (`renamed_mo
 DROPPED = ("callbacks.sample_grid.num_classes", "callbacks.evaluate.num_classes")
 """Dotted keys that earlier versions had and that say nothing which other keys do not."""
 
+_EXTRACTORS = "genexp.evaluation.extractors"
 MOVED = {
-    "genexp.runs.loggers.Csv": "genexp.tracking.journal.Csv",
-    "genexp.runs.loggers.TensorBoard": "genexp.tracking.journal.TensorBoard",
-    "genexp.runs.wandb_run.WandbRun": "genexp.tracking.wandb_run.WandbRun",
-    "genexp.sampling.density.LatentMixture": "genexp.sampling.latent_mixture.LatentMixture",
-    "genexp.sampling.statistics.LatentByStatistics": "genexp.sampling.standing_statistics.LatentByStatistics",
+    "genexp.runs.loggers": "genexp.tracking.journal",
+    "genexp.runs.wandb_run": "genexp.tracking.wandb_run",
+    "genexp.sampling.density": "genexp.sampling.latent_mixture",
+    "genexp.sampling.statistics": "genexp.sampling.standing_statistics",
+    "genexp.evaluation.clip_extractor": f"{_EXTRACTORS}.clip_features",
+    "genexp.evaluation.dino_extractor": f"{_EXTRACTORS}.dino_features",
+    "genexp.evaluation.frame_features": f"{_EXTRACTORS}.frame_features",
+    "genexp.evaluation.image_extractor": f"{_EXTRACTORS}.whole_images",
+    "genexp.evaluation.inception": f"{_EXTRACTORS}.inception_features",
+    "genexp.evaluation.vgg_extractor": f"{_EXTRACTORS}.vgg_features",
+    f"{_EXTRACTORS}.ClassifierFeatures": f"{_EXTRACTORS}.classifiers.ClassifierFeatures",
+    f"{_EXTRACTORS}.StackedDigits": f"{_EXTRACTORS}.classifiers.StackedDigitFeatures",
+    f"{_EXTRACTORS}.Coordinates": f"{_EXTRACTORS}.untrained.Coordinates",
+    f"{_EXTRACTORS}.Pixels": f"{_EXTRACTORS}.untrained.Pixels",
+    f"{_EXTRACTORS}.RandomFeatures": f"{_EXTRACTORS}.untrained.RandomFeatures",
 }
-"""Classes that configurations of earlier versions name elsewhere; runs that were begun then are read by these names."""
+"""Modules and classes that configurations of earlier versions name elsewhere, and where they are now."""
+
+
+def moved(target: str) -> str | None:
+    """Where the class of a `_target_` of an earlier version is now; None where it has not moved."""
+    module, _, name = target.rpartition(".")
+    return f"{MOVED[module]}.{name}" if module in MOVED else MOVED.get(target)
 
 
 def renamed(plain: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +62,7 @@ def _with_todays_parts(plain: Any) -> Any:
         named = {key: _with_todays_parts(value) for key, value in plain.items()}
         target = named.get("_target_")
         if isinstance(target, str):
-            named["_target_"] = MOVED.get(target, target)
+            named["_target_"] = moved(target) or target
             scale = named.get("guidance")
             if target.startswith("genexp.sampling.") and isinstance(scale, int | float):
                 named["guidance"] = _guidance(scale)

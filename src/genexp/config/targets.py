@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from genexp.config.problems import did_you_mean
-from genexp.config.renamed import MOVED
+from genexp.config.renamed import moved
 
 ALLOWED = (
     "genexp.adversarial.",
@@ -72,8 +72,8 @@ def require_allowed(target: str, where: str) -> None:
     Raises:
         ValueError: with the key, the rule and the value; also where there is no such name.
     """
-    if target in MOVED:
-        raise ValueError(f"{where}._target_ must name a class where it is now, {MOVED[target]}, got {target!r}")
+    if now := moved(target):
+        raise ValueError(f"{where}._target_ must name a class where it is now, {now}, got {target!r}")
     trusted = [each.strip() for each in os.environ.get("GENEXP_TRUST", "").split(",") if each.strip()]
     prefix = next((each for each in (*trusted, *ALLOWED) if _begins(target, each)), None)
     if prefix is None:

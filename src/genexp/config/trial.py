@@ -28,9 +28,9 @@ from genexp.files.yaml_records import read_yaml
 _TRIED = ("genexp.", "torch.optim.", "torch.nn.", "torchvision.transforms.")
 _NOT_TRIED = ("genexp.tracking.", "genexp.networks.trained.", "genexp.callbacks.checkpoint.")
 _NOT_TRIED += (
-    "genexp.evaluation.clip_extractor.",
-    "genexp.evaluation.extractors.ClassifierFeatures",
-    "genexp.evaluation.extractors.StackedDigits",
+    "genexp.evaluation.extractors.clip_features.",
+    "genexp.evaluation.extractors.classifiers.ClassifierFeatures",
+    "genexp.evaluation.extractors.classifiers.StackedDigitFeatures",
 )
 """Prefixes of what has no side effects, and what of it has or takes long. What reads a file says so (`OnDisk`)."""
 

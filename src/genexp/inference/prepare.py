@@ -178,7 +178,7 @@ def _own_extractor(run: Run | None) -> DictConfig:
     """The run's own features, or for images without a configuration those that were trained on photographs."""
     if run is not None:
         return OmegaConf.create(OmegaConf.to_container(run.config.extractor, resolve=True))
-    trained = "genexp.evaluation.extractors.ClassifierFeatures"
+    trained = "genexp.evaluation.extractors.classifiers.ClassifierFeatures"
     return OmegaConf.create({"_target_": trained, "asset": "cifar_vgg"})
 
 

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.image_extractor import Images, require_images
+from genexp.evaluation.extractors.resizing import resized
+from genexp.evaluation.extractors.whole_images import Images, require_images
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
-from genexp.evaluation.resizing import resized
 from genexp.evaluation.summaries import FeatureStore, require_labels
 from genexp.networks.classifier import ConvClassifier
 

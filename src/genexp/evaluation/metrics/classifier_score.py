@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.dealing import GROUPS, random_parts
-from genexp.evaluation.extractors import classifier_of
+from genexp.evaluation.extractors.classifiers import classifier_of
 from genexp.evaluation.jackknife import draws_of_sums, groups_to_leave_out
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.summaries import FeatureStore

@@ -8,7 +8,7 @@ from torch.nn.functional import cosine_similarity
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.captions import Captions
-from genexp.evaluation.clip_extractor import ClipFeatures
+from genexp.evaluation.extractors.clip_features import ClipFeatures
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.pairing import mean_of
 from genexp.evaluation.protocol import describe

@@ -11,7 +11,7 @@ from torch import Tensor
 from genexp.contracts import FeatureExtractor
 from genexp.data.toy2d import Kind, Toy2d
 from genexp.evaluation.dealing import GROUPS
-from genexp.evaluation.extractors import classifier_of
+from genexp.evaluation.extractors.classifiers import classifier_of
 from genexp.evaluation.jackknife import draws_of_mean, draws_of_sums, groups_to_leave_out
 from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, MetricKind, Value
 from genexp.evaluation.summaries import FeatureStore

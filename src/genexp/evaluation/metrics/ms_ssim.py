@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.image_extractor import Images, require_images
+from genexp.evaluation.extractors.whole_images import Images, require_images
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.pairing import chunk_of, mean_of_pairs, seeded_pairs, within
 from genexp.evaluation.structural_similarity import SIGMA, fitting_scales, fitting_window, multi_scale_similarity

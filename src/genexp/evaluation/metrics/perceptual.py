@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.image_extractor import Images, require_images
+from genexp.evaluation.extractors.perceptual_networks import LpipsDistance, MapDistance, NamedMaps
+from genexp.evaluation.extractors.whole_images import Images, require_images
 from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
 from genexp.evaluation.pairing import (
     Distance,
@@ -18,7 +19,6 @@ from genexp.evaluation.pairing import (
     seeded_pairs,
     within,
 )
-from genexp.evaluation.perceptual_networks import LpipsDistance, MapDistance, NamedMaps
 from genexp.evaluation.summaries import FeatureStore
 from genexp.on_disk import OnDisk
 

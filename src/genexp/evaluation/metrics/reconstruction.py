@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.image_extractor import Images, require_images
+from genexp.evaluation.extractors.whole_images import Images, require_images
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.pairing import between, chunk_of, mean_of, require_matched
 from genexp.evaluation.structural_similarity import SIGMA, fitting_window, structural_similarity

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.functional.image import lpips
 
-from genexp.evaluation.extractors import digest_of, frozen
-from genexp.evaluation.image_extractor import in_colour
+from genexp.evaluation.extractors.frozen import digest_of, frozen
+from genexp.evaluation.extractors.whole_images import in_colour
 from genexp.weights_files import checked_digest, read_state, require_tensors, torchvision_file
 
 BACKBONES = {"alex": ("alexnet", 31), "vgg": ("vgg16", 16), "squeeze": ("squeezenet1_1", 17)}

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model
 
-from genexp.evaluation.extractors import frozen
-from genexp.evaluation.image_extractor import in_colour
-from genexp.evaluation.resizing import Resize, require_resize, resized
+from genexp.evaluation.extractors.frozen import frozen
+from genexp.evaluation.extractors.resizing import Resize, require_resize, resized
+from genexp.evaluation.extractors.whole_images import in_colour
 from genexp.on_disk import OnDisk
 from genexp.weights_files import checked_digest, read_state, require_tensors, torchvision_file
 

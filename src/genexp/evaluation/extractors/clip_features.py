@@ -9,10 +9,10 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from genexp.evaluation.extractors import frozen
-from genexp.evaluation.image_extractor import in_colour
-from genexp.evaluation.resizing import Resize, require_resize, resized
-from genexp.evaluation.vgg_extractor import standardised
+from genexp.evaluation.extractors.frozen import frozen
+from genexp.evaluation.extractors.resizing import Resize, require_resize, resized
+from genexp.evaluation.extractors.vgg_features import standardised
+from genexp.evaluation.extractors.whole_images import in_colour
 from genexp.on_disk import OnDisk
 from genexp.weights_files import checked_digest, require_sound_weights
 

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from genexp.evaluation.extractors import frozen
-from genexp.evaluation.image_extractor import in_colour
-from genexp.evaluation.resizing import Resize, require_resize, resized
-from genexp.evaluation.vgg_extractor import IMAGENET_MEAN, IMAGENET_STD, standardised
+from genexp.evaluation.extractors.frozen import frozen
+from genexp.evaluation.extractors.resizing import Resize, require_resize, resized
+from genexp.evaluation.extractors.vgg_features import IMAGENET_MEAN, IMAGENET_STD, standardised
+from genexp.evaluation.extractors.whole_images import in_colour
 from genexp.networks.vision_transformer import VisionTransformer
 from genexp.on_disk import OnDisk
 from genexp.weights_files import checked_digest, downloaded, existing, read_state, require_tensors
