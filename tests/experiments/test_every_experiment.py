@@ -24,6 +24,10 @@ ONE_BATCH = [
     *("data.batch_size=4", "training.max_images=4", "training.evaluate_every=4", "sampler.steps=2"),
     *("callbacks.sample_grid.num=2", "callbacks.sample_grid.columns=null"),
 ]
+TEACHERS = {
+    "consistency/distilled_digits": "edm/digits",
+    "progressive_distillation/digits": "v_prediction/digits",
+}
 AUTOENCODER = Path(__file__).parents[1] / "earlier_runs" / "vae"
 QUICK = (
     "quickstart",
@@ -43,6 +47,9 @@ def test_one_step(experiment, tmp_path):
     config = compose("train", overrides)
     if config.model.get("codec"):  # a stored autoencoder of digits, of three latents
         overrides += [f"model.codec.run={AUTOENCODER}", "model.network.shape=[3]"]
+    if "teacher" in (config.model.get("goal") or {}):
+        tiny.run([f"experiment={TEACHERS[experiment]}", *ONE_STEP, *ONE_BATCH, f"paths.outputs={tmp_path}/teacher"])
+        overrides += [f"model.goal.teacher.run={tiny.newest(tmp_path / 'teacher').path}"]
     if "guide" in config.sampler.get("guidance", {}):
         tiny.run(
             ["experiment=autoguidance/guide", *ONE_STEP, *ONE_BATCH, "metrics=none", f"paths.outputs={tmp_path}/guide"]

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from genexp.contracts import Schedule
 from genexp.diffusion.bound import VariationalBound
+from genexp.diffusion.prediction import require_positive
 from genexp.diffusion.variance import LEARNED
 
 
@@ -50,6 +51,38 @@ class WeightedError(Objective):
 
     def __call__(self, guess: Guess, bound: VariationalBound) -> Tensor:
         return guess.weight * guess.error.square().flatten(1).mean(1)
+
+
+class PseudoHuber(Objective):
+    """sqrt(|e|^2 + c^2) - c, with |e|^2 the squared error by the weighting, summed over the D pixels, c = f sqrt(D).
+
+    It is a squared error where that is small against c^2, and grows as the error itself beyond.
+
+    Reference: Song and Dhariwal, "Improved Techniques for Training Consistency Models" (2024), section 3.3, of the
+    clean image's error (weighting `uniform_sample`).
+
+    Args:
+        factor: f, above 0.
+
+    Raises:
+        ValueError: `factor` is not above 0.
+    """
+
+    def __init__(self, factor: float = 0.00054) -> None:
+        self.factor = require_positive("factor", factor)
+
+    def require(self, schedule: Schedule, variance: str) -> None:
+        """Refuse a variance to be learned, as `WeightedError` does.
+
+        Raises:
+            ValueError: it is.
+        """
+        WeightedError.require(self, schedule, variance)
+
+    def __call__(self, guess: Guess, bound: VariationalBound) -> Tensor:
+        error = guess.error.flatten(1)
+        c = self.factor * error.shape[1] ** 0.5
+        return (guess.weight * error.square().sum(1) + c**2).sqrt() - c
 
 
 class Bound(Objective):

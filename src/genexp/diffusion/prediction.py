@@ -12,6 +12,9 @@ from torch import Tensor
 class Prediction(Protocol):
     """One of the equivalent targets of a denoising network; to be inherited from, for what it gives itself."""
 
+    bounded = False
+    """Whether the noisy image of the schedule's first time counts as clean, so that nothing is predicted there."""
+
     def input(self, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """What the network sees of the noisy image: the image itself, unless a prediction scales it."""
         return x_t
@@ -142,6 +145,47 @@ class Preconditioned(Prediction):
 
     def _size(self, alpha: Tensor, sigma: Tensor) -> Tensor:
         return (sigma.square() + (self.data_std * alpha).square()).sqrt()
+
+
+class Consistent(Preconditioned):
+    """As `Preconditioned`, but the image itself at the noise level e: x = c_skip y + c_out F(c_in x_t).
+
+    With y = x_t / alpha and n = sigma / alpha: c_skip = d^2 / ((n - e)^2 + d^2), which is 1 at e, and c_out =
+    d (n - e) / sqrt(n^2 + d^2), which is 0 there.
+
+    Reference: Song et al., "Consistency Models" (2023), appendix C.
+
+    Args:
+        data_std: Standard deviation d of the data, above 0.
+        lowest: The noise level e over the signal, that of the schedule's first time; above 0.
+
+    Raises:
+        ValueError: an argument is not above 0.
+    """
+
+    bounded = True
+
+    def __init__(self, data_std: float = 0.5, lowest: float = 0.002) -> None:
+        super().__init__(data_std)
+        self.lowest = require_positive("lowest", lowest)
+
+    def target(self, x: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """(x - c_skip y) / c_out with y = x + n noise; infinite at the lowest level."""
+        beyond = sigma / alpha - self.lowest
+        kept = self.data_std**2 / (beyond.square() + self.data_std**2)
+        left = beyond.square() / (beyond.square() + self.data_std**2)  # 1 - kept, without its rounding
+        return (left * x - kept * sigma / alpha * noise) / self.scale(alpha, sigma)
+
+    def to_sample(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """c_skip y + c_out F."""
+        beyond = sigma / alpha - self.lowest
+        kept = self.data_std**2 / (beyond.square() + self.data_std**2)
+        return kept * x_t / alpha + self.scale(alpha, sigma) * output
+
+    def scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """c_out."""
+        level = sigma / alpha
+        return self.data_std * (level - self.lowest) / (level.square() + self.data_std**2).sqrt()
 
 
 def require_positive(name: str, value: float) -> float:

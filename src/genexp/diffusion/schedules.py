@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genexp.contracts import Schedule
+
 
 class VariancePreserving:
     """A schedule with alpha^2 + sigma^2 = 1 on integer times 0 .. T, given by the variances beta_1 .. beta_T of steps.
@@ -191,6 +193,15 @@ class Sigmoid(VariancePreserving):
         places = torch.linspace(start, end, steps + 1, dtype=torch.float64)
         left = (places[-1] / temperature).sigmoid() - (places / temperature).sigmoid()
         super().__init__((1 - left[1:] / left[:-1]).clamp(max=largest_beta))
+
+
+def same_levels(schedule: Schedule, other: Schedule) -> bool:
+    """Whether two schedules have the same levels of signal and noise at the same times."""
+    if (schedule.discrete, schedule.last) != (other.discrete, other.last):
+        return False
+    t = schedule.times(torch.linspace(0, 0.999, 11, dtype=torch.float64))
+    pairs = zip(schedule(t, torch.float64), other(t, torch.float64), strict=True)
+    return all(torch.allclose(ours, theirs) for ours, theirs in pairs)
 
 
 def require_steps(steps: int) -> None:

@@ -1,14 +1,16 @@
 """Diffusion models: a network that denoises images at every noise level."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from genexp.conditioning.base import Conditioning, ConditionKind
+from genexp.conditioning.base import Condition, Conditioning, ConditionKind
 from genexp.contracts import Batch, Codec, Schedule
 from genexp.diffusion.coupling import Coupling, Independent
 from genexp.diffusion.denoiser import NetworkDenoiser
+from genexp.diffusion.goal import Goal
 from genexp.diffusion.latent import CodeDenoiser, require_codec
 from genexp.diffusion.objective import Objective, WeightedError
 from genexp.diffusion.prediction import Prediction
@@ -44,6 +46,7 @@ class Diffusion(Family):
         levels: Values that a pixel may have, for the likelihood; points have real values.
         conditions: What else the network is told, by name.
         codec: Between images and the codes that are denoised in their place, or None.
+        goal: What the network is taught to say in the place of the clean image, at times of its own; or None.
 
     Raises:
         ValueError: `label_dropout` lies outside [0, 1), or prediction, time sampling and schedule do not fit,
@@ -71,6 +74,7 @@ class Diffusion(Family):
         levels: int | None = 256,
         conditions: Mapping[str, ConditionKind] | None = None,
         codec: Codec | None = None,
+        goal: Goal | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= label_dropout < 1:
@@ -85,6 +89,9 @@ class Diffusion(Family):
         self.of_codes = None if codec is None else CodeDenoiser(self.denoiser, codec)
         self.time_sampling, self.coupling = time_sampling, coupling
         time_sampling.begin(schedule)
+        self.goal = goal
+        if goal is not None:
+            self._begin(goal)
         self.register_update("network", Update(optimizer, lambda: list(self.network.parameters()), learning_rate, clip))
 
     def source(self) -> NetworkDenoiser | CodeDenoiser:
@@ -95,15 +102,13 @@ class Diffusion(Family):
         """One step on the loss at one random time an image."""
         image, condition = self._coded(batch["image"]), self.conditioning.told(batch)
         place = torch.rand(len(image), device=image.device)
-        t, weight = self.time_sampling.draw(place, self.denoiser.schedule)
-        drawn = {"image": image, "noise": self.coupling(image, torch.randn_like(image), condition), "time": t}
-        if weight is not None:
-            drawn["weight"] = weight
+        drawn = {"image": image, "noise": self.coupling(image, torch.randn_like(image), condition)}
+        drawn |= self._times(place)
         drawn |= self.conditioning.sparing(condition)
         losses: list[Tensor] = []
         terms = self.update("network", drawn, lambda part: {"loss": self._weighted(part, losses)})
         if self.time_sampling.learns:
-            self._learn(t, torch.cat(losses)[-len(t) :])
+            self._learn(drawn["time"], torch.cat(losses)[-len(image) :])
         return {"train/loss": terms["loss"]}
 
     def validate_batch(self, batch: Batch) -> Terms:
@@ -115,11 +120,36 @@ class Diffusion(Family):
             drawn = {
                 "image": image,
                 "noise": self.coupling(image, torch.randn_like(image), condition),
-                "time": self.time_sampling.times(place, self.denoiser.schedule),
+                **self._times(place, held_out=True),
                 **condition,
             }
             terms[f"val/loss_quarter{quarter + 1}"] = self._loss(drawn).mean()
         return {"val/loss": torch.stack(list(terms.values())).mean(), **terms}
+
+    def _begin(self, goal: Goal) -> None:
+        """Let a goal begin.
+
+        Raises:
+            ValueError: something else says at which times it is trained, or the denoiser is of codes.
+        """
+        if not isinstance(self.time_sampling, Uniform):
+            kind = type(self.time_sampling).__name__
+            raise ValueError(f"time_sampling must be uniform with a goal, which has times of its own, got {kind}")
+        if self.codec is not None:
+            raise ValueError(f"goal must be null with a codec: it is taught of images, got {type(goal).__name__}")
+        goal.begin(self.denoiser)
+
+    def _times(self, place: Tensor, held_out: bool = False) -> dict[str, Tensor]:
+        """What a batch is trained at (B,): `time`, perhaps `weight`, and with a goal `earlier`."""
+        schedule = self.denoiser.schedule
+        if self.goal is None and held_out:
+            return {"time": self.time_sampling.times(place, schedule)}
+        if self.goal is None:
+            t, weight = self.time_sampling.draw(place, schedule)
+            return {"time": t} if weight is None else {"time": t, "weight": weight}
+        t, s = self.goal.times(place, schedule, self.images_seen)
+        weight = None if held_out else self.goal.weight(t, s, schedule)
+        return {"time": t, "earlier": s} | ({} if weight is None else {"weight": weight})
 
     def _coded(self, image: Tensor) -> Tensor:
         return image if self.codec is None else self.codec.encode(image)
@@ -137,4 +167,11 @@ class Diffusion(Family):
         self.time_sampling.learn(t, loss)
 
     def _loss(self, part: Batch) -> Tensor:
-        return self.denoiser.loss(part["image"], part["time"], part["noise"], self.conditioning.told(part))
+        told = self.conditioning.told(part)
+        goal = None if self.goal is None else partial(self._taught, part, told)
+        return self.denoiser.loss(part["image"], part["time"], part["noise"], told, goal)
+
+    def _taught(self, part: Batch, told: Condition, x_t: Tensor) -> Tensor:
+        """The goal of noisy images."""
+        x, noise, t, s = (part[name] for name in ("image", "noise", "time", "earlier"))
+        return self.goal(self.denoiser, x_t, t, s, x, noise, told)

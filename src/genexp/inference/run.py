@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from genexp.config.weights_choice import WeightsChoice
 from genexp.files.json_records import is_there
@@ -64,7 +64,7 @@ class Run:
         checkpoint = load_checkpoint(self.checkpoint)
         if self.stands_in:
             self._say_why()
-        model = build(self.config.model)
+        model = build(_drawn_from(self.config.model))
         restore(model, checkpoint, self.checkpoint)
         averages = averages_of(checkpoint, WeightsChoice.read(self.weights), self.folder.path)
         put_in_place(model, averages, self.checkpoint)
@@ -152,6 +152,11 @@ def default_checkpoint(folder: RunFolder) -> Path:
     """The checkpoint that is taken where none is asked for: `best` where the run kept one, else `last`."""
     best = _best(folder)
     return best if is_there(best) else folder.last
+
+
+def _drawn_from(model: DictConfig) -> DictConfig:
+    """A model without what only its training needs: the goal of a student, whose teacher may be gone."""
+    return OmegaConf.merge(model, {"goal": None}) if model.get("goal") is not None else model
 
 
 def _best(folder: RunFolder) -> Path:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Codec, Coded, Denoiser, LatentEncoder
+from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.noising import OfNoisyImages
 from genexp.inference.run import Run, load_run
 
@@ -109,6 +110,19 @@ class TrainedClassifier(TrainedPart):
         """Logits (B, num_classes) of noisy images (B, *image_shape) at times (B,)."""
         self._follow(x_t)
         return self._classifier.logits(x_t, t)
+
+
+@dataclass(eq=False)
+class TrainedTeacher(TrainedDenoiser):
+    """The denoiser of a finished diffusion run of images, from which a student begins."""
+
+    def _begin(self, opened: Run) -> None:
+        super()._begin(opened)
+        if not isinstance(self._model, NetworkDenoiser):
+            raise ValueError(f"run must be of a diffusion of images, got {self._given} of codes")
+        self.network = self._model.network
+        goal = opened.config.model.get("goal")
+        self.distilled_to: int | None = None if goal is None else goal.get("steps")
 
 
 @dataclass(eq=False)

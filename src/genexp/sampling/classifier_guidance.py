@@ -9,8 +9,8 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.conditioning.kinds import Classes
 from genexp.contracts import Coded, Denoiser
 from genexp.diffusion.noising import GuidingClassifier
+from genexp.diffusion.schedules import same_levels
 from genexp.sampling.guidance import Guided
-from genexp.sampling.levels import same_levels
 from genexp.tensors import expand_to
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, joined
 from genexp.contracts import Codec, Coded, Denoiser
-from genexp.sampling.levels import same_levels
+from genexp.diffusion.schedules import same_levels
 from genexp.tensors import expand_to
 
 _LEFT_OUT = {"label": "model.label_dropout"}

@@ -3,10 +3,7 @@
 import math
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
-
-from genexp.contracts import Schedule
 
 
 class Level(NamedTuple):
@@ -37,12 +34,3 @@ def step_variance(t: Level, s: Level) -> float:
 def posterior_variance(t: Level, s: Level) -> float:
     """Variance of x_s given x_t and the clean image, for s < t: step variance times sigma_s^2 / sigma_t^2."""
     return step_variance(t, s) * s.sigma**2 / t.sigma**2
-
-
-def same_levels(schedule: Schedule, other: Schedule) -> bool:
-    """Whether two schedules have the same levels of signal and noise at the same times."""
-    if (schedule.discrete, schedule.last) != (other.discrete, other.last):
-        return False
-    t = schedule.times(torch.linspace(0, 0.999, 11, dtype=torch.float64))
-    pairs = zip(schedule(t, torch.float64), other(t, torch.float64), strict=True)
-    return all(torch.allclose(ours, theirs) for ours, theirs in pairs)
