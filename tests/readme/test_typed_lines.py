@@ -37,6 +37,18 @@ ELSEWHERE = {
     "edit.strength=0.5": "test_edited_pictures draws from such pictures",
     "genexp sample run=outputs/diffusion_digits/<run> edit=repaint images=my/digits mask=my/mask.png sampler=ddim "
     "sampler.steps=50": "test_edited_pictures draws from such pictures",
+    "genexp train experiment=v_prediction/digits": "test_every_experiment trains it, tiny",
+    "genexp train experiment=progressive_distillation/digits "
+    "model.goal.teacher.run=outputs/v_prediction_digits/<run>": "test_every_experiment trains it, tiny",
+    "genexp train experiment=progressive_distillation/digits model.goal.steps=4 "
+    "model.goal.teacher.run=outputs/progressive_distillation_digits/<run>": "test_goal refuses another number of steps",
+    "genexp train experiment=consistency/digits": "test_every_experiment trains it, tiny",
+    "genexp sample run=outputs/consistency_digits/<run> sampler.steps=null sampler.spacing=[80,0.8]": (
+        "test_consistency draws so"
+    ),
+    "genexp train experiment=consistency/distilled_digits model.goal.teacher.run=outputs/edm_digits/<run>": (
+        "test_every_experiment trains it, tiny"
+    ),
     "genexp train experiment=latent/digits model.codec.run=outputs/vae_digits/<run>": "test_trained trains it, tiny",
     "genexp sample run=outputs/cfg_digits/<run> sheet.guidance.scale=[0,1,2,4] wandb=true": "test_sample draws sheets, "
     "test_wandb looks for them",
