@@ -37,6 +37,19 @@ class ConditionKind(Protocol):
         ...
 
 
+@runtime_checkable
+class MadeCondition(ConditionKind, Protocol):
+    """A condition that is made of the sample itself where a batch does not have it."""
+
+    def made(self, image: Tensor) -> Tensor:
+        """Rows (B, ...) of samples (B, ...)."""
+        ...
+
+    def in_training(self, rows: Tensor) -> Tensor:
+        """Rows as training tells them, with what is random in it."""
+        ...
+
+
 class Conditioning:
     """The conditions of a model by name.
 
@@ -85,22 +98,28 @@ class Conditioning:
         return ", ".join(told.get(name, name) for name in self.kinds) or "no conditions"
 
     def told(self, batch: Mapping[str, Tensor]) -> Condition:
-        """What a batch says of its samples.
+        """What a batch says of its samples, with what is made of these.
 
         Raises:
             ValueError: it lacks a condition, or has one of another form.
         """
+        found = {}
         for name, kind in self.kinds.items():
-            if name not in batch:
+            if name in batch:
+                found[name] = batch[name]
+            elif isinstance(kind, MadeCondition) and "image" in batch:
+                found[name] = kind.made(batch["image"])
+            else:
                 raise ValueError(f"batch must have {name} for a model of {self}, got {sorted(batch)}")
-            _at(name, kind.require, batch[name])
-        return {name: batch[name] for name in self.kinds}
+            _at(name, kind.require, found[name])
+        return found
 
     def sparing(self, condition: Condition) -> Condition:
         """A condition with each part left out of its share of samples, independently; for training."""
         spared = {}
         for name, rows in condition.items():
             kind = self.kinds[name]
+            rows = kind.in_training(rows) if isinstance(kind, MadeCondition) else rows
             dropped = torch.rand(len(rows), device=rows.device) < kind.left_out
             spared[name] = torch.where(
                 dropped.view(-1, *[1] * (rows.ndim - 1)), kind.nothing(len(rows), rows.device), rows

@@ -26,11 +26,11 @@ class Classes:
     def __post_init__(self) -> None:
         if self.num_classes < 1:
             raise ValueError(f"num_classes must be at least 1 or null, got {self.num_classes}")
-        _require_share(self.left_out)
+        require_share(self.left_out)
 
     def require(self, rows: Tensor) -> None:
         """Raise ValueError unless `rows` are integers (B,)."""
-        _require_form(rows, (), integers=True)
+        require_form(rows, (), integers=True)
 
     def nothing(self, num: int, device: torch.device | str) -> Tensor:
         """The class after the last, (num,)."""
@@ -68,11 +68,11 @@ class Words:
             raise ValueError(f"words must be a list of different words, got {list(self.words)}")
         if self.length < 1:
             raise ValueError(f"length must be at least 1 word, got {self.length}")
-        _require_share(self.left_out)
+        require_share(self.left_out)
 
     def require(self, rows: Tensor) -> None:
         """Raise ValueError unless `rows` are integers (B, length)."""
-        _require_form(rows, (self.length,), integers=True)
+        require_form(rows, (self.length,), integers=True)
 
     def nothing(self, num: int, device: torch.device | str) -> Tensor:
         """Texts without words (num, length)."""
@@ -109,11 +109,11 @@ class Values:
         object.__setattr__(self, "shape", tuple(self.shape))
         if any(size < 1 for size in self.shape):
             raise ValueError(f"shape must hold sizes of at least 1, got {list(self.shape)}")
-        _require_share(self.left_out)
+        require_share(self.left_out)
 
     def require(self, rows: Tensor) -> None:
         """Raise ValueError unless `rows` are real numbers (B, *shape)."""
-        _require_form(rows, tuple(self.shape), integers=False)
+        require_form(rows, tuple(self.shape), integers=False)
 
     def nothing(self, num: int, device: torch.device | str) -> Tensor:
         """Zeros (num, *shape)."""
@@ -127,12 +127,14 @@ class Values:
         return torch.tensor(numbers, dtype=torch.float32).view(1, *self.shape)
 
 
-def _require_share(left_out: float) -> None:
+def require_share(left_out: float) -> None:
+    """Raise ValueError unless a share lies in [0, 1)."""
     if not 0 <= left_out < 1:
         raise ValueError(f"left_out must lie in [0, 1), got {left_out}")
 
 
-def _require_form(rows: Tensor, shape: tuple[int, ...], integers: bool) -> None:
+def require_form(rows: Tensor, shape: tuple[int, ...], integers: bool) -> None:
+    """Raise ValueError unless rows (B, *shape) have the shape, and are integers or are not."""
     if tuple(rows.shape[1:]) != shape or rows.is_floating_point() == integers:
         what = "integers" if integers else "real numbers"
         raise ValueError(f"must be {what} of shape {list(shape)} a sample, got {rows.dtype} {list(rows.shape[1:])}")

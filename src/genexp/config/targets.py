@@ -13,6 +13,7 @@ from genexp.config.renamed import moved
 ALLOWED = (
     "genexp.adversarial.",
     "genexp.callbacks.",
+    "genexp.conditioning.",
     "genexp.data.",
     "genexp.densities.",
     "genexp.diffusion.",

@@ -5,8 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from genexp.conditioning.base import Conditioning
+from genexp.conditioning.degraded import Degraded
 from genexp.config.instantiate import build
+from genexp.data.own_pictures import own_pictures
+from genexp.inference.editing import square
 from genexp.sampling.conditions import ClassShares, Conditions, Given, as_in_training
+from genexp.terminal import counted
 
 
 def conditions_of(
@@ -16,7 +20,8 @@ def conditions_of(
 
     Args:
         run: The run, with its model.
-        typed: What a person gave of the model's conditions, by name: a class by its number, a text.
+        typed: What a person gave of the model's conditions, by name: a class by its number, a text, a picture file or a
+            folder of them, of which sample i has picture i, in turn.
         conditioning: What is told where a guidance tells more than the model knows; the model's conditions by default.
 
     Raises:
@@ -24,10 +29,22 @@ def conditions_of(
             those come that are not given.
     """
     conditioning = conditioning or run.model.conditioning
-    given = conditioning.read(typed or {})
+    given = conditioning.read({name: _pictures(conditioning, name, value) for name, value in (typed or {}).items()})
     if not given:
         return _as_it_was(run, conditioning)
     return Given(given, _as_it_was(run, conditioning) if set(conditioning.names) - set(given) else None)
+
+
+def _pictures(conditioning: Conditioning, name: str, value: object) -> object:
+    """What was typed, or the pictures of the file or folder that it names, at the size of a condition of pictures."""
+    kind = conditioning.kinds.get(name)
+    if not isinstance(kind, Degraded) or not isinstance(value, str):
+        return value
+    channels, size = square(kind.picture)
+    pictures = own_pictures(value, size, channels, key=name)
+    for line in (f"{name:<11} {counted(len(pictures.files), 'picture')} of {value}, {size} x {size}", *pictures.notes):
+        print(line, file=sys.stderr)
+    return pictures.images
 
 
 def _as_it_was(run: Any, conditioning: Conditioning) -> Conditions | None:

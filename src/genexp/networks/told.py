@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from genexp.conditioning.base import Condition
+from genexp.conditioning.degraded import Degraded
 from genexp.networks.classes import ReadsClass
 from genexp.networks.embeddings import TimeEmbedding
 
@@ -19,6 +22,7 @@ class ToldNetwork(ReadsClass, nn.Module):
             has an embedding of its own.
         told: Builds, from the size of the vector, a module that maps a further condition to a vector; by the name of
             the condition.
+        beside: Conditions that are pictures, by name, which are seen beside the image.
 
     Raises:
         ValueError: `width` is odd or below 4.
@@ -30,8 +34,10 @@ class ToldNetwork(ReadsClass, nn.Module):
         features: int,
         num_classes: int | None = None,
         told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        beside: Mapping[str, Degraded] | None = None,
     ) -> None:
         super().__init__()
+        self.beside = {name: kind.row[0] for name, kind in (beside or {}).items()}
         self.num_classes = num_classes
         self.time = TimeEmbedding(width, features)
         self.label = None if num_classes is None else nn.Embedding(num_classes + 1, features)
@@ -41,7 +47,15 @@ class ToldNetwork(ReadsClass, nn.Module):
     def reads(self) -> tuple[str, ...]:
         """Names of the conditions it reads."""
         label = () if self.label is None else ("label",)  # no call of super(): torch.compile cannot follow a property's
-        return (*label, *self.told)
+        return (*label, *self.told, *self.beside)
+
+    def seen(self, x_t: Tensor, condition: Condition) -> Tensor:
+        """Noisy images (B, C, H, W) with the pictures of a condition, brought to their size, as further channels."""
+        if not self.beside:
+            return x_t
+        size = tuple(x_t.shape[-2:])
+        pictures = [F.interpolate(condition[name].to(x_t.dtype), size, mode="bicubic") for name in self.beside]
+        return torch.cat([x_t, *pictures], 1)
 
     def embedded(self, t: Tensor, condition: Condition) -> Tensor:
         """Times (B,) and a condition to vectors (B, features).

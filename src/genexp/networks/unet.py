@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.conditioning.degraded import Degraded
 from genexp.networks.attention import PixelAttention
 from genexp.networks.blocks import Downsample, ResidualBlock, Upsample, group_norm, initialise
 from genexp.networks.told import ToldNetwork
@@ -55,6 +56,7 @@ class UNet(ToldNetwork):
         outputs: Images in the output, side by side in its channels; 2 for a learned variance.
         told: Builds, from the size of the embedding, a module that maps a further condition to a vector which is added
             to the embedding of the time; by the name of the condition.
+        beside: Conditions that are pictures, by name: brought to the size of the image, they are channels beside it.
 
     Raises:
         ValueError: `image_size` is not divisible, there are no levels or blocks, heads do not divide the channels, or
@@ -78,9 +80,10 @@ class UNet(ToldNetwork):
         head_channels: int | None = None,
         scale_shift: bool = False,
         residual_resize: bool = False,
+        beside: Mapping[str, Degraded] | None = None,
     ) -> None:
         features = 4 * width
-        super().__init__(width, features, num_classes, told)
+        super().__init__(width, features, num_classes, told, beside)
         if not multipliers or blocks < 1:
             raise ValueError(f"multipliers and blocks must name at least one block, got {multipliers} and {blocks}")
         if image_size % 2 ** (len(multipliers) - 1):
@@ -93,7 +96,7 @@ class UNet(ToldNetwork):
         at = [image_size // 2**i in attention for i in range(len(widths))]
         attended = [_heads(each, heads, head_channels) if here else 0 for each, here in zip(widths, at, strict=True)]
         common = Common(features=features, dropout=dropout, groups=groups, scale_shift=scale_shift)
-        self.stem = nn.Conv2d(channels, width, 3, padding=1)
+        self.stem = nn.Conv2d(channels + sum(self.beside.values()), width, 3, padding=1)
         self.down = nn.ModuleList()
         skips = [width]
         for i, level in enumerate(widths):
@@ -116,7 +119,7 @@ class UNet(ToldNetwork):
     def forward(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Noisy images (B, channels, H, W), times (B,) and a condition to outputs (B, outputs * channels, H, W)."""
         embedding = self.embedded(t, condition)
-        h = self.stem(x_t)
+        h = self.stem(self.seen(x_t, condition))
         skips = [h]
         for level in self.down:
             h = level(h, embedding, skips)

@@ -98,8 +98,9 @@ def diffusers_config(network: UNet) -> dict[str, Any]:
             f"groups must be one number in all layers of a UNet2DModel, got {', '.join(map(str, sorted(groups)))}; "
             f"with groups={min(groups)} they are"
         )
-    if network.told:
-        raise ValueError(f"told must be empty, for a UNet2DModel is told classes alone, got {', '.join(network.told)}")
+    for name, more in (("told", network.told), ("beside", network.beside)):
+        if more:
+            raise ValueError(f"{name} must be empty, for a UNet2DModel is told classes alone, got {', '.join(more)}")
     if len(sizes) > 1 and not one_head:
         raise ValueError(f"heads must have one number of channels in a UNet2DModel, got {sorted(sizes)}")
     return {

@@ -50,28 +50,27 @@ class AsInTraining:
 
     Args:
         data: The data module.
-        names: The conditions.
+        conditioning: What is told, of what the data have and of what is made of their images.
     """
 
-    def __init__(self, data: Any, names: Sequence[str]) -> None:
-        self.data, self.names = data, tuple(names)
+    def __init__(self, data: Any, conditioning: Conditioning) -> None:
+        self.data, self.conditioning = data, conditioning
 
     def of(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """The conditions of the examples, a row each."""
         size = self.data.split_size("train")
         rows = torch.tensor([mix_seed(_GOLDEN, index) % size for index in indices], dtype=torch.int64)
-        found = self.data.examples("train", rows)
-        return {name: found[name] for name in self.names}
+        return dict(self.conditioning.told(self.data.examples("train", rows)))
 
     def __repr__(self) -> str:
-        return f"AsInTraining({', '.join(self.names)} of {self.data.digest('train')})"
+        return f"AsInTraining({', '.join(self.conditioning.names)} of {self.data.digest('train')})"
 
 
 class Given:
-    """The same for every sample, and what is not given as otherwise.
+    """The same for every sample, or given ones in turn, and what is not given as otherwise.
 
     Args:
-        rows: Conditions of one row.
+        rows: Conditions of one row, or of several: sample i has row i, and the first again after the last.
         others: Where the further conditions come from, if there are any.
     """
 
@@ -81,7 +80,8 @@ class Given:
     def of(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """The conditions, a row for every sample."""
         others = {} if self.others is None else self.others.of(indices)
-        return {**others, **{name: row.repeat(len(indices), *[1] * (row.ndim - 1)) for name, row in self.rows.items()}}
+        places = torch.tensor(list(indices), dtype=torch.int64)
+        return {**others, **{name: rows[places % len(rows)] for name, rows in self.rows.items()}}
 
 
 def labels_in_shares(indices: Sequence[int], counts: Sequence[int]) -> Tensor:
@@ -114,4 +114,4 @@ def as_in_training(conditioning: Conditioning, data: Any) -> Conditions | None:
         return None
     if conditioning.names == ("label",):
         return ClassShares(tuple(data.label_counts("train")))
-    return AsInTraining(data, conditioning.names)
+    return AsInTraining(data, conditioning)
