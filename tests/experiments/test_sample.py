@@ -245,7 +245,7 @@ def test_style_renders_its_picture(runs, tmp_path):
         (["frames=1"], "frames: must be 0"),
         (["label=10"], r"label must lie in \[0, 10\), got 10"),
         (["checkpoint=worst"], "checkpoint must be best, last or a file"),
-        (["weights=ema"], "weights: must be one of averaged, raw, got 'ema'"),
+        (["weights=ema"], "weights: must be one of averaged, raw, .* got 'ema'"),
         (["++sampler.stepz=3"], "did you mean steps?"),
     ],
 )

@@ -54,6 +54,7 @@ ELSEWHERE = {
     "test_wandb looks for them",
     "genexp train callbacks.sample_grid.frames=8 callbacks.sample_grid.interpolate=8": "test_sample_grid draws both",
     **dict.fromkeys(AVERAGES, "test_averages trains and measures these averages, tiny"),
+    "genexp train experiment=super_resolution/digits": "test_degraded trains it, tiny",
     "genexp evaluate": "a mention of the command",
     "genexp reproduce": "a mention of the command",
     "genexp sample": "a mention of the command",
