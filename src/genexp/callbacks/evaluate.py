@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from genexp.callbacks.averaging import Averaging
 from genexp.callbacks.cadence import go_on, publish
 from genexp.callbacks.progress import shown
-from genexp.callbacks.trainee import EvaluationLogger
+from genexp.callbacks.trainee import EvaluationLogger, PictureLogger
 from genexp.contracts import Batch, FeatureExtractor, Sampler
 from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.dealing import dealt
@@ -22,6 +22,8 @@ from genexp.evaluation.metrics.base import Metric, ModelMetric
 from genexp.evaluation.over_model import scores_of_model
 from genexp.evaluation.protocol import describe
 from genexp.evaluation.scores import Generated, Score
+from genexp.figures.curves import curve_figure
+from genexp.figures.samples import Figure
 from genexp.sampling.conditions import Conditions, as_in_training
 from genexp.sampling.draw import draw, in_images, shares, to_draw, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
@@ -139,6 +141,7 @@ class Evaluate(Callback):
         with evaluating(pl_module):
             split = partial(image_set, trainer.datamodule, device=pl_module.device, before_each=partial(go_on, trainer))
             scores |= scores_of_model(self.of_model, pl_module.source(), split, self.seed, weights)
+        self._show_curves(trainer, pl_module, scores, weights)
         for key, score in scores.items():
             values[key] = score.value.value
             records[key] = score.record(self._floor.get(key))
@@ -146,6 +149,18 @@ class Evaluate(Callback):
             if key in self._floor:
                 values[score.protocol.floor_key] = self._floor[key].value.value
         return values, records
+
+    def _show_curves(self, trainer: Trainer, pl_module: Any, scores: Mapping[str, Score], weights: str) -> None:
+        """Hand what values are means of to the loggers that take pictures."""
+        for score in scores.values():
+            curve, name = score.value.curve, score.protocol.metric
+            if curve is None:
+                continue
+            of = f"{pl_module.images_seen} images seen, {weights} weights, {score.protocol.reference}, seed {self.seed}"
+            picture = Figure(partial(curve_figure, curve.columns, curve.across, curve.upwards, of))
+            for logger in trainer.loggers:
+                if isinstance(logger, PictureLogger):
+                    logger.log_picture(name, picture, step=pl_module.images_seen, caption=of)
 
     def _dealt(self, conditions: Conditions | None) -> tuple[Tensor, str]:
         return dealt(self.num, None if conditions is None else conditions.of(range(self.num)).get("label"))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Batch
+from genexp.figures.samples import Figure
 from genexp.tensors import Grid, IndexedNoise
 
 
@@ -71,7 +72,7 @@ class Trainee(Protocol):
 class PictureLogger(Protocol):
     """A logger that takes pictures."""
 
-    def log_picture(self, key: str, grid: Grid, step: int, caption: str = "") -> None:
+    def log_picture(self, key: str, grid: Grid | Figure, step: int, caption: str = "") -> None:
         """Keep one picture under a fixed key."""
         ...
 

@@ -26,6 +26,7 @@ class CodeDenoiser:
         self.denoiser, self.codec = denoiser, codec
         self.image_shape, self.conditioning = denoiser.image_shape, denoiser.conditioning
         self.schedule, self.variance = denoiser.schedule, denoiser.variance
+        self.objective, self.weighting = denoiser.objective, denoiser.weighting
 
     def __call__(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Clean codes (B, *image_shape) from noisy ones, times (B,) and a condition."""
@@ -34,6 +35,10 @@ class CodeDenoiser:
     def moments(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> tuple[Tensor, Tensor | None]:
         """Clean codes, and where the log-variance of a step back lies, see `NetworkDenoiser.moments`."""
         return self.denoiser.moments(x_t, t, condition)
+
+    def loss(self, x: Tensor, t: Tensor, noise: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """Losses (B,) of clean codes (B, *image_shape), see `NetworkDenoiser.loss`."""
+        return self.denoiser.loss(x, t, noise, condition)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from torch import Tensor
 from genexp.contracts import Batch
 from genexp.evaluation.dealing import BY_INDEX, group_numbers, within_classes
 from genexp.evaluation.images import ImageSet
-from genexp.evaluation.metrics.base import ModelMetric, Value
+from genexp.evaluation.metrics.base import Curve, ModelMetric, Value
 from genexp.evaluation.pairing import mean_of
 from genexp.evaluation.protocol import IMAGES, Protocol, describe
 from genexp.evaluation.scores import Score
@@ -80,10 +80,14 @@ def over_images(
 
 
 def mean_over_images(
-    measured: Tensor, group: Tensor, unit: str = "", limits: tuple[float, float] = (-inf, inf)
+    measured: Tensor,
+    group: Tensor,
+    unit: str = "",
+    limits: tuple[float, float] = (-inf, inf),
+    curve: Curve | None = None,
 ) -> Value:
     """The mean of one number (N,) an image, with pseudo-values over the groups (N,) of the images."""
-    return replace(mean_of(measured, group.cpu()), unit=unit, limits=limits)
+    return replace(mean_of(measured, group.cpu()), unit=unit, limits=limits, curve=curve)
 
 
 def _grouped(data: ImageSet) -> Iterator[Batch]:

@@ -65,6 +65,7 @@ class Score:
             }
         if floor is not None:
             found |= {"floor": floor.value.value, "floor_images": floor.protocol.n_generated}
+        found |= {"curve": dict(self.value.curve.columns)} if self.value.curve else {}
         return found | {"details": self.value.details, "protocol": self.protocol.record()}
 
 

@@ -70,6 +70,15 @@ def legend_above(plane: Any) -> None:
         legend.remove()
 
 
+def painted(figure: Any) -> Any:
+    """The figure as an image of Pillow, RGB, as large as it is."""
+    from PIL import Image
+
+    canvas = figure.canvas
+    canvas.draw()
+    return Image.frombytes("RGBA", canvas.get_width_height(), bytes(canvas.buffer_rgba())).convert("RGB")
+
+
 VECTORS = (".svg", ".pdf")
 """Endings of the files beside every PNG, which keep lines and letters."""
 
@@ -88,11 +97,8 @@ def write_figure(figure: Any, path: Path) -> Path:
     """
     from PIL import Image
 
-    canvas = figure.canvas
-    canvas.draw()
-    drawn = Image.frombytes("RGBA", canvas.get_width_height(), bytes(canvas.buffer_rgba()))
     content = io.BytesIO()
-    drawn.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(content, format="PNG", optimize=True)
+    painted(figure).quantize(128, dither=Image.Dither.NONE).save(content, format="PNG", optimize=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content.getvalue())
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every letter that goes into a PDF

@@ -2,7 +2,8 @@
 
 import functools
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,35 @@ from torch import Tensor
 from genexp.sample_kinds import kind_of
 from genexp.tensors import Grid, Plane, image_grid
 
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot that is drawn when it is looked at.
+
+    Args:
+        plot: Makes a figure of matplotlib.
+    """
+
+    plot: Callable[[], Any]
+
+
 SMALLEST, SMALLEST_WITH_WORDS = 32, 56
 """Pixels that a tile has at least, so that a person can see it, and a word fits above it."""
 
 _PADDING, _GAP, _INK = 2, 6, (28, 29, 31)
 
 
-def drawn(grid: Grid) -> Tensor:
-    """One uint8 picture (3, H, W).
+def drawn(grid: Grid | Figure) -> Tensor:
+    """One uint8 picture (3, H, W) of samples, or a plot as it is.
 
     Small images are enlarged by whole factors. Words stand in a margin of white above and to the left: every pixel of
     an image stays what it is.
     """
+    if isinstance(grid, Figure):
+        from genexp.figures.plots import house_style, painted
+
+        with house_style():
+            return _tensor(painted(grid.plot()))
     samples, kind = grid.samples.detach().float(), kind_of(grid.samples.shape[1:])
     if not kind.pictured:
         return _cloud(samples.cpu(), grid.plane)
@@ -75,9 +93,7 @@ def _tensor(canvas: Any) -> Tensor:
 
 def _cloud(points: Tensor, plane: Plane | None) -> Tensor:
     """Points in a frame with axes, over the modes they aim at; those outside stand as crosses on the frame."""
-    from PIL import Image
-
-    from genexp.figures.plots import COLOURS, blank_figure, house_style
+    from genexp.figures.plots import COLOURS, blank_figure, house_style, painted
 
     known = points.isfinite().all(1)
     plane = plane or Plane(reach=float(points[known].abs().amax()) * 1.05 if known.any() else 1.0)
@@ -102,7 +118,4 @@ def _cloud(points: Tensor, plane: Plane | None) -> Tensor:
         edge = points[outside].clamp(-plane.reach, plane.reach)
         axes.plot(*edge.T.tolist(), "x", color=COLOURS[1], markersize=5, clip_on=False, zorder=5)
         axes.set_title(said, fontsize=9)
-        figure.canvas.draw()
-        buffer = bytes(figure.canvas.buffer_rgba())
-        canvas = Image.frombytes("RGBA", figure.canvas.get_width_height(), buffer).convert("RGB")
-    return _tensor(canvas)
+        return _tensor(painted(figure))

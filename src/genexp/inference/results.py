@@ -36,7 +36,9 @@ def keep_results(config: DictConfig, run: Any, name: str, write: Callable[[Path]
     keep_evaluations(run.folder, result["result"]["values"], EVALUATE, told)
     title = f"{run.folder.record['name']} {run.folder.record['id']}, {run.weights} weights"
     values = {f"evaluate/{run.weights}/{key}": each["value"] for key, each in result["result"]["values"].items()}
-    return result | {"title": title, "sync": to_wandb(run, values) if config.wandb else None}
+    curves = [score.protocol.metric for score in result["scores"].values() if score.value.curve is not None]
+    pictures = {f"evaluate/{run.weights}/{each}_curve": folder / f"{each}.png" for each in curves}
+    return result | {"title": title, "sync": to_wandb(run, values, pictures) if config.wandb else None}
 
 
 def _folder(config: DictConfig, run: Any) -> Path:
@@ -58,9 +60,23 @@ def write_values(
         pictures: The pictures that lie there.
     """
     values = {key: score.record(floor.get(key)) for key, score in scores.items()}
+    pictures = [*pictures, *(_curve(score, folder) for score in scores.values() if score.value.curve is not None)]
     result = {**subject, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "values": values}
     write_atomically(folder / "metrics.json", json.dumps(result, indent=2) + "\n")
     return {"result": result, "scores": scores, "folder": folder, "pictures": pictures}
+
+
+def _curve(score: Any, folder: Path) -> Path:
+    """Write what a value is a mean of as CSV, PNG, SVG and PDF; returns the PNG file."""
+    from genexp.figures.curves import curve_figure, table_text
+    from genexp.figures.plots import house_style, write_figure
+
+    curve, protocol = score.value.curve, score.protocol
+    write_atomically(folder / f"{protocol.metric}.csv", table_text(curve.columns))
+    title = f"{protocol.weights} weights, {protocol.n_reference:,} of {protocol.reference}, seed {protocol.seed}"
+    with house_style():
+        figure = curve_figure(curve.columns, curve.across, curve.upwards, title)
+        return write_figure(figure, folder / f"{protocol.metric}.png")
 
 
 def to_wandb(run: Any, values: dict[str, float], pictures: Mapping[str, Path] = MappingProxyType({})) -> str | None:

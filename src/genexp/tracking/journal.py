@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from genexp.callbacks.continuation import ResumePoint
-from genexp.figures.samples import drawn
+from genexp.figures.samples import Figure, drawn
 from genexp.files.json_records import is_there
 from genexp.files.writing import naming, write_atomically, written_beside
 from genexp.runs.evaluations import TRAINING, keep_evaluations, read_evaluations, rewind_evaluations
@@ -70,7 +70,7 @@ class Journal(Logger):
         """Nothing: the folder already holds the configuration."""
 
     @rank_zero_only
-    def log_picture(self, key: str, grid: Grid, step: int, caption: str) -> None:
+    def log_picture(self, key: str, grid: Grid | Figure, step: int, caption: str) -> None:
         """Write `samples/<key>_<images seen>.png`."""
         path = self.directory / "samples" / f"{key}_{step:010d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -187,7 +187,7 @@ class TensorBoard(BesideJournal, TensorBoardLogger):
 
     @rank_zero_only
     @dispensable
-    def log_picture(self, key: str, grid: Grid, step: int, caption: str) -> None:
+    def log_picture(self, key: str, grid: Grid | Figure, step: int, caption: str) -> None:
         """Add one picture to the key's slider."""
         self.experiment.add_image(key, drawn(grid), global_step=step)
 

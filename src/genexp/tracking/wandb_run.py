@@ -11,7 +11,7 @@ import numpy as np
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from genexp.figures.samples import drawn
+from genexp.figures.samples import Figure, drawn
 from genexp.files.json_records import reason_of
 from genexp.tensors import Grid
 from genexp.terminal import typed_path
@@ -141,7 +141,7 @@ class WandbRun(Logger):
 
     @rank_zero_only
     @dispensable
-    def log_picture(self, key: str, grid: Grid, step: int, caption: str) -> None:
+    def log_picture(self, key: str, grid: Grid | Figure, step: int, caption: str) -> None:
         """Log one grid under its fixed key."""
         self._log(_picture(key, drawn(grid).movedim(0, -1).contiguous().numpy(), step, caption))
 

@@ -22,6 +22,21 @@ MetricKind = Literal["sets", "pairs", "model"]
 
 
 @dataclass(frozen=True)
+class Curve:
+    """What a value is a mean of, as a table.
+
+    Args:
+        across: The column that a picture has from left to right.
+        upwards: The column that it has from bottom to top.
+        columns: Numbers by the names of their columns, all equally many; `standard_error` is that of `upwards`.
+    """
+
+    across: str
+    upwards: str
+    columns: Mapping[str, list[float]]
+
+
+@dataclass(frozen=True)
 class Value:
     """A number with its uncertainty and whatever its metric reports beside it.
 
@@ -32,6 +47,7 @@ class Value:
         details: Further numbers by name.
         limits: Smallest and largest value that there can be; an interval is cut to them.
         unit: What it is counted in, such as `nats`; empty for a bare number.
+        curve: What it is a mean of, where that is worth a look.
     """
 
     value: float
@@ -39,6 +55,7 @@ class Value:
     details: dict[str, float] = field(default_factory=dict)
     limits: tuple[float, float] = (-inf, inf)
     unit: str = ""
+    curve: Curve | None = None
 
 
 class Metric(Protocol):

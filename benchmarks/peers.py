@@ -1,0 +1,252 @@
+"""Diffusion against diffusers and lucidrains' denoising-diffusion-pytorch: steps, sampling, guidance, quality.
+
+All sides of a ratio run in turn in one process with one number of threads; times are CPU-seconds of the process, which
+other work on the machine moves less than the wall, and figures are medians over the turns. The two packages are no
+dependencies: `pip install --target <folder> --no-deps diffusers denoising-diffusion-pytorch einops ema-pytorch
+accelerate pytorch-fid`, then `PYTHONPATH=<folder> python benchmarks/peers.py --only step`.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from genexp.config.compose import compose
+from genexp.config.instantiate import build
+from genexp.evaluation.extractors import ClassifierFeatures
+from genexp.evaluation.frechet import GaussianMoments, frechet_distance
+from genexp.evaluation.moments import Moments
+from genexp.hardware import cpu_features
+from genexp.sampling.ddim import DDIM
+from genexp.sampling.guidance import ClassifierFree
+from genexp.tensors import IndexedNoise, to_float, to_uint8
+
+Work = Callable[[], object]
+"""What is timed."""
+
+
+def cpu_seconds(work: Work) -> float:
+    """CPU-seconds that a piece of work takes, of all threads."""
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
+
+
+def in_turn(sides: dict[str, Work], turns: int) -> dict[str, list[float]]:
+    """CPU-seconds of every side in every turn, A B C A B C ..., after one turn to warm up."""
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(turns + 1):
+        for name, work in sides.items():
+            seconds = cpu_seconds(work)
+            if turn:
+                found[name].append(seconds)
+    return found
+
+
+def tell(title: str, found: dict[str, list[float]], base: str) -> None:
+    """Print the median of every side with its quartiles, and the median over the turns of its ratio to `base`."""
+    load = " ".join(f"{each:.1f}" for each in os.getloadavg())
+    print(f"{title}: {len(found[base])} turns, load {load}")
+    for name, seconds in found.items():
+        low, middle, high = statistics.quantiles(seconds, n=4)
+        ratio = statistics.median(other / own for other, own in zip(seconds, found[base], strict=True))
+        print(f"  {name:<40}{middle * 1e3:>10.1f} ms ({low * 1e3:.1f} to {high * 1e3:.1f}){ratio:>8.3f}", flush=True)
+
+
+def stepping(network: torch.nn.Module, loss: Callable[[Tensor], Tensor], images: Tensor, bf16: bool) -> Work:
+    """One training step: the loss, its gradient clipped to norm 1, and Adam."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-4)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            value = loss(images)
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+
+    return step
+
+
+def cifar_networks() -> dict[str, torch.nn.Module]:
+    """The network of `experiment=ddpm/cifar10`, its twin of diffusers, and lucidrains' of equal width."""
+    from denoising_diffusion_pytorch import Unet
+    from diffusers import UNet2DModel
+
+    from genexp.networks.unet_weights import diffusers_config
+
+    torch.manual_seed(0)
+    model = build(compose("train", ["experiment=ddpm/cifar10", "trainer=cpu"]).model)
+    twin = UNet2DModel(**{**diffusers_config(model.network), "dropout": 0.1})
+    return {"genexp": model, "diffusers": twin, "lucidrains": Unet(dim=128, dim_mults=(1, 2, 2, 2), channels=3)}
+
+
+def losses(networks: dict[str, torch.nn.Module]) -> dict[str, Callable[[Tensor], Tensor]]:
+    """The error of the noise of images in [-1, 1], as each package computes it."""
+    from denoising_diffusion_pytorch import GaussianDiffusion
+    from diffusers import DDPMScheduler
+
+    denoiser, scheduler = networks["genexp"].denoiser, DDPMScheduler(1000)
+    process = GaussianDiffusion(networks["lucidrains"], image_size=32, objective="pred_noise", beta_schedule="linear")
+
+    def ours(images: Tensor) -> Tensor:
+        t = torch.randint(1, denoiser.schedule.last + 1, (len(images),))
+        return denoiser.loss(images, t, torch.randn_like(images)).mean()
+
+    def theirs(images: Tensor) -> Tensor:
+        t, noise = torch.randint(0, 1000, (len(images),)), torch.randn_like(images)
+        said = networks["diffusers"](scheduler.add_noise(images, noise, t), t, return_dict=False)[0]
+        return mse_loss(said.float(), noise)
+
+    return {"genexp": ours, "diffusers": theirs, "lucidrains": lambda images: process((images + 1) / 2)}
+
+
+def steps(given: argparse.Namespace) -> None:
+    """A training step of the CIFAR-10 UNet of 35.7 million parameters."""
+    images = torch.rand(given.batch, 3, 32, 32) * 2 - 1
+    networks = cifar_networks()
+    trained = {**networks, "genexp": networks["genexp"].network}
+    count = ", ".join(f"{name} {sum(p.numel() for p in each.parameters()):,}" for name, each in trained.items())
+    print(f"parameters: {count}; batch {given.batch}")
+    for name, loss in losses(networks).items():
+        print(f"  first loss {name:<12}{float(loss(images).detach()):.4f}")
+    if given.compiled:
+        for each in trained.values():
+            each.compile(dynamic=False)
+    for precision in given.precision:
+        sides = {
+            name: stepping(trained[name], loss, images, precision == "bf16") for name, loss in losses(networks).items()
+        }
+        label = f"step, {precision}{', compiled' if given.compiled else ''}"
+        tell(label, in_turn(sides, given.turns), "genexp")
+
+
+def sampling(given: argparse.Namespace) -> None:
+    """DDIM beyond the bare forward of the network, and guidance beyond none, on the same noise and classes."""
+    sizes = (("digits, 177 k parameters", "cfg/digits", 64, 10), ("CIFAR-10, 35.7 M parameters", "ddpm/cifar10", 2, 4))
+    for title, experiment, batch, count in sizes:
+        torch.manual_seed(0)
+        overrides = [f"experiment={experiment}", "trainer=cpu"]
+        model = build(compose("train", [*overrides, "model.num_classes=10"]).model).eval().requires_grad_(False)
+        denoiser, plain, guided = model.source(), DDIM(count), DDIM(count, guidance=ClassifierFree(2.0))
+        told = {"label": torch.arange(batch) % 10}
+        start = plain.start(denoiser, IndexedNoise(0, range(batch)))
+        whole = denoiser.conditioning.whole(told, batch, start.device)
+        times = [level.time for level in plain.levels(denoiser.schedule)][:-1]
+
+        def forward(model=model, denoiser=denoiser, start=start, whole=whole, times=times, batch=batch) -> None:
+            with torch.no_grad():
+                for time_ in times:
+                    model.network(start, denoiser.schedule.embedded(torch.full((batch,), time_)), whole)
+
+        def by(sampler, denoiser=denoiser, start=start, told=told, batch=batch) -> Work:
+            return lambda: sampler.run(denoiser, start, IndexedNoise(0, range(batch)), told)
+
+        sides = {"forward alone": forward, "sampled": by(plain)}
+        tell(f"sampling of {title}, {batch} images, {count} steps", in_turn(sides, given.turns), "forward alone")
+        sides = {"unguided": by(plain), "guided": by(guided)}
+        tell(f"guidance of {title}", in_turn(sides, given.turns), "unguided")
+
+
+def quality(given: argparse.Namespace) -> None:
+    """The Fréchet distance on digits after equal CPU-seconds of training, either side at its defaults, no classes."""
+    torch.manual_seed(given.seed)
+    data = build(compose("train", ["data=digits", "trainer=cpu"]).data)
+    data.setup()
+    extractor = ClassifierFeatures("digits_classifier")
+    train = torch.cat([batch["image"] for batch in data.reference("train")])
+    real = GaussianMoments.fit(moments(extractor, train))
+    for name, images, spent in (_ours(given), _theirs(train, given)):
+        distance = frechet_distance(moments(extractor, images), real).value
+        print(f"quality, seed {given.seed}: {name}: fd {distance:.2f} of {len(images):,} images, {spent}", flush=True)
+
+
+def moments(extractor: ClassifierFeatures, images: Tensor) -> Moments:
+    """Moments of the features of images (N, C, H, W), of 8 bits."""
+    found = Moments(extractor.dimensions)
+    for part in to_float(to_uint8(images)).split(250):
+        found.update(extractor(part))
+    return found
+
+
+def _ours(given: argparse.Namespace) -> tuple[str, Tensor, str]:
+    """A run of `genexp train`, as long as a short one says that fits into the time, with all that it does beside."""
+    from genexp.commands.train import train
+    from genexp.inference.run import load_run
+    from genexp.runs.folder import runs_under
+
+    def trained(images: int, folder: str):
+        typed = ["experiment=quickstart", "model.num_classes=null", f"training.max_images={images}", "metrics=none"]
+        typed += [f"training.evaluate_every={images}", "training.monitor=null", "logger=none", "trainer=cpu"]
+        typed += ["trainer.precision=32-true", f"paths.outputs={folder}", f"seed={given.seed}"]
+        config = compose("train", [*typed, f"threads={given.threads}", "callbacks.sample_grid.num=1"])
+        return cpu_seconds(lambda: train(config)), next(iter(runs_under(Path(folder))))
+
+    with tempfile.TemporaryDirectory() as folder:
+        short, long = 1_280, 6_400
+        first, second = trained(short, f"{folder}/a")[0], trained(long, f"{folder}/b")[0]
+        rate = (second - first) / (long - short)
+        images = int((given.seconds - first) / rate + short) // 128 * 128
+        spent, found = trained(images, f"{folder}/c")
+        drawn = load_run(found.path).samples(given.images, seed=given.seed)
+    return "genexp", drawn, f"{images:,} training images in {spent:.1f} CPU-s"
+
+
+def _theirs(train: Tensor, given: argparse.Namespace) -> tuple[str, Tensor, str]:
+    """What lucidrains' Trainer does at its defaults but for mirrored images, which digits are not."""
+    from denoising_diffusion_pytorch import GaussianDiffusion, Unet
+    from ema_pytorch import EMA
+
+    network = Unet(dim=64, dim_mults=(1, 2, 4, 8), channels=1)
+    process = GaussianDiffusion(network, image_size=8, sampling_timesteps=given.peer_steps)
+    averaged = EMA(process, beta=0.995, update_every=10)
+    optimizer = torch.optim.Adam(process.parameters(), lr=1e-4, betas=(0.9, 0.99))
+    begun, count = time.process_time(), 0
+    while time.process_time() - begun < given.seconds:
+        loss = process((train[torch.randint(len(train), (16,))] + 1) / 2)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(process.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        averaged.update()
+        count += 16
+    spent = time.process_time() - begun
+    averaged.ema_model.eval()
+    with torch.no_grad():
+        drawn = torch.cat([averaged.ema_model.sample(batch_size=100) for _ in range(given.images // 100)]) * 2 - 1
+    return "lucidrains", drawn, f"{count:,} training images in {spent:.1f} CPU-s"
+
+
+def main() -> None:
+    """Print what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = {"step": steps, "sampling": sampling, "quality": quality}
+    parser.add_argument("--only", choices=parts, help="one part; all by default")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--precision", nargs="+", choices=("float32", "bf16"), default=["float32", "bf16"])
+    parser.add_argument("--compiled", action="store_true", help="networks through torch.compile")
+    parser.add_argument("--seconds", type=float, default=120, help="CPU-seconds of training")
+    parser.add_argument("--images", type=int, default=1000, help="images drawn for a distance, hundreds")
+    parser.add_argument("--peer-steps", type=int, default=25, help="sampling steps of lucidrains' package, by DDIM")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    cpu = cpu_features()
+    units = [key for key in ("amx_bf16", "avx512_bf16") if cpu[key]]
+    print(f"{cpu['name']}, {given.threads} threads, {' '.join(units) or 'no bf16 units'}, torch {torch.__version__}")
+    for name, part in parts.items():
+        if given.only in (None, name):
+            part(given)
+
+
+if __name__ == "__main__":
+    main()
