@@ -20,7 +20,7 @@ from torch.nn.functional import mse_loss
 
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
-from genexp.evaluation.extractors import ClassifierFeatures
+from genexp.contracts import FeatureExtractor
 from genexp.evaluation.frechet import GaussianMoments, frechet_distance
 from genexp.evaluation.moments import Moments
 from genexp.hardware import cpu_features
@@ -158,9 +158,9 @@ def sampling(given: argparse.Namespace) -> None:
 def quality(given: argparse.Namespace) -> None:
     """The Fréchet distance on digits after equal CPU-seconds of training, either side at its defaults, no classes."""
     torch.manual_seed(given.seed)
-    data = build(compose("train", ["data=digits", "trainer=cpu"]).data)
+    config = compose("train", ["data=digits", "trainer=cpu"])
+    data, extractor = build(config.data), build(config.extractor)
     data.setup()
-    extractor = ClassifierFeatures("digits_classifier")
     train = torch.cat([batch["image"] for batch in data.reference("train")])
     real = GaussianMoments.fit(moments(extractor, train))
     for name, images, spent in (_ours(given), _theirs(train, given)):
@@ -168,7 +168,7 @@ def quality(given: argparse.Namespace) -> None:
         print(f"quality, seed {given.seed}: {name}: fd {distance:.2f} of {len(images):,} images, {spent}", flush=True)
 
 
-def moments(extractor: ClassifierFeatures, images: Tensor) -> Moments:
+def moments(extractor: FeatureExtractor, images: Tensor) -> Moments:
     """Moments of the features of images (N, C, H, W), of 8 bits."""
     found = Moments(extractor.dimensions)
     for part in to_float(to_uint8(images)).split(250):
