@@ -102,6 +102,7 @@ def test_models_compile_after_an_optimiser_has_stepped_without_the_compiler():
         network(torch.ones(1, 2)).sum().backward()
         optimiser.step()
         optimiser.zero_grad()
+        import torchvision.models, torchvision.transforms.v2              # which names a part of the compiler
         assert type(sys.modules["torch._dynamo"]) is Postponed and not isinstance(network, OptimizedModule)
         compiled = torch.compile(network, backend="eager")
         assert torch.equal(compiled(torch.ones(1, 2)), network(torch.ones(1, 2)))
@@ -148,6 +149,13 @@ def test_a_given_name_does_not_run_the_package(package):
     from slowpack import value
 
     assert value == 1
+    assert "whole" not in vars(sys.modules["slowpack"])
+
+
+def test_a_given_name_of_a_module_does_not_run_the_package_either(package):
+    from slowpack.plot import scale
+
+    assert scale == "given"
     assert "whole" not in vars(sys.modules["slowpack"])
 
 

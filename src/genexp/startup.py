@@ -50,6 +50,8 @@ class Postponed(ModuleType):
     """A package whose own `__init__` has not run yet."""
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__path__":  # each `from module import name` asks whether the module is a package; those know theirs
+            raise AttributeError(f"{self.__name__} is no package")
         given = POSTPONED[self.__name__]
         if name in given:
             with suppress(ImportError, AttributeError), _giving():
