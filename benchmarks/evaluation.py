@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from genexp.evaluation.evaluator import Evaluator
 from genexp.evaluation.extractors.classifiers import ClassifierFeatures
-from genexp.evaluation.frechet import GaussianMoments, frechet_distance
+from genexp.evaluation.frechet_distance import GaussianMoments, frechet_distance
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.metrics.kernel import KernelDistance

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from genexp.evaluation.dealing import groups_within
-from genexp.evaluation.frechet import GaussianMoments
+from genexp.evaluation.frechet_distance import GaussianMoments
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.metrics.kernel import KernelDistance
 from genexp.evaluation.metrics.memorisation import Memorisation

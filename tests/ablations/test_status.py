@@ -6,7 +6,7 @@ import pytest
 from noise_ablation import NOISE
 
 import damage
-from genexp.ablations.measurements import MeasurementFolder
+from genexp.ablations.measurement_sweep import MeasurementFolder
 from genexp.ablations.plan import make_plan
 from genexp.ablations.status import status_of
 from genexp.pool.record import SweepFolder

@@ -8,7 +8,7 @@ from genexp.commands.reproduce import as_hydra_has_it
 from genexp.config.quoting import text_quoted, typed_texts, unquoted
 from genexp.config.text_keys import is_text
 from genexp.sweeps.question import question_of
-from genexp.sweeps.study.plan import make_plan
+from genexp.sweeps.study.study_plan import make_plan
 
 NUMBERS = ["42", "007", "-5", "+5", "1_000", "1e3", "1.", ".5", "nan", "inf", "-INF", "true", "False", "0", "1e999"]
 TEXTS = [

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from genexp.evaluation.frechet import GaussianMoments, frechet_distance
+from genexp.evaluation.frechet_distance import GaussianMoments, frechet_distance
 from genexp.evaluation.moments import Moments, packed
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from genexp.data.source import BadImage
 from genexp.evaluation.dealing import groups_within
-from genexp.evaluation.folder import PictureFolder
+from genexp.evaluation.picture_folder import PictureFolder
 
 
 def save(path, size=(6, 4), mode="RGB", colour=0):

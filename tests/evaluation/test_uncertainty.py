@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from genexp.evaluation.dealing import group_numbers, groups_within
-from genexp.evaluation.frechet import GaussianMoments
+from genexp.evaluation.frechet_distance import GaussianMoments
 from genexp.evaluation.jackknife import draws_of_mean
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.metrics.kernel import KernelDistance

@@ -7,9 +7,9 @@ import pytest
 from stored_runs import FD, write_run
 
 from genexp.reports.comparison import compare_runs
+from genexp.reports.comparison_page import write_page
 from genexp.reports.curves import thinned
-from genexp.reports.page import write_page
-from genexp.reports.pictures import pictures_of
+from genexp.reports.run_pictures import pictures_of
 from genexp.runs.find import find_run_folders
 from genexp.runs.stored import read_runs
 

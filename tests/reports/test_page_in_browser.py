@@ -8,7 +8,7 @@ from contrast import CONTRAST
 from stored_runs import FD, write_run
 
 from genexp.reports.comparison import compare_runs
-from genexp.reports.page import write_page
+from genexp.reports.comparison_page import write_page
 from genexp.runs.find import find_run_folders
 from genexp.runs.stored import read_runs
 

@@ -10,10 +10,10 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from genexp.sweeps.question import Choices, Range, question_of, read_question
-from genexp.sweeps.study.plan import make_plan
 from genexp.sweeps.study.report import table
 from genexp.sweeps.study.samplers import distribution, label, make_pruner, make_sampler, values_from
 from genexp.sweeps.study.space import require_searchable, values_of, written
+from genexp.sweeps.study.study_plan import make_plan
 
 LR = {"low": 1e-4, "high": 1e-2, "log": True}
 

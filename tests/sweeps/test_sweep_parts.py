@@ -9,7 +9,7 @@ import pytest
 from genexp.commands.typed_arguments import overrides_of
 from genexp.pool.display import Display, Line, chosen, table
 from genexp.pool.environment import with_threads
-from genexp.pool.progress import Progress, read_progress
+from genexp.pool.job_progress import Progress, read_progress
 from genexp.pool.record import SweepFolder
 from genexp.ranks import without_ranks
 from genexp.runs.folder import RunFolder

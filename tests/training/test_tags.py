@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from genexp.config.compose import compose
 from genexp.runs.folder import RunFolder
-from genexp.tracking.nodes import logger_nodes
+from genexp.tracking.logger_nodes import logger_nodes
 from genexp.training.settle import settled as settled_config
 from genexp.training.tags import group_and_tags, id_from_agent, sweep_of
 from recorded import SWEEP

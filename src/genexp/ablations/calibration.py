@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from genexp.ablations.measurements import MeasurementFolder
+from genexp.ablations.measurement_sweep import MeasurementFolder
 from genexp.ablations.plan import Plan, PlannedDrawing, Training
 from genexp.ablations.running import Workers
 from genexp.config.compose import compose
 from genexp.config.keys import deciding
 from genexp.files.json_records import is_there, read_json
 from genexp.files.writing import write_atomically
-from genexp.pool.progress import tail
+from genexp.pool.job_progress import tail
 from genexp.pool.queue import Task
 from genexp.pool.record import Job, SweepFolder
 from genexp.pool.slots import Need
-from genexp.runs.shapes import Measured
+from genexp.runs.record_types import Measured
 
 _TRIALS, _BATCHES = 3, 24
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from genexp.ablations.measurements import read_values
+from genexp.ablations.measurement_sweep import read_values
 from genexp.ablations.plan import Plan, PlannedDrawing, Training
 from genexp.ablations.report.study import Labels, Study, StudyValue
 from genexp.ablations.running import Workers

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from genexp.ablations.measurements import MeasurementFolder
+from genexp.ablations.measurement_sweep import MeasurementFolder
 from genexp.ablations.plan import Plan, PlannedDrawing, Training
 from genexp.ablations.variants import Variant, with_every_value
 from genexp.config.compose import compose

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from genexp.ablations.measurements import values_in
+from genexp.ablations.measurement_sweep import values_in
 from genexp.ablations.plan import Plan
 from genexp.ablations.report.claims_file import CLAIMS, read_claims
 from genexp.files.json_records import is_there

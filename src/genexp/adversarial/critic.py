@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genexp.adversarial.frozen_buffers import coupling
-from genexp.adversarial.parts import Objective, Penalty
+from genexp.adversarial.parts import AdversarialObjective, Penalty
 from genexp.conditioning.base import UNCONDITIONAL, Condition, joined
 
 Constraint = Callable[[nn.Module], None]
@@ -26,7 +26,7 @@ class Critic(nn.Module):
 
     Raises:
         TypeError: a penalty or a constraint cannot be called, such as settings that are left of one not chosen; the
-            objective lacks a member of `Objective`.
+            objective lacks a member of `AdversarialObjective`.
         ValueError: the discriminator has batch norm or packs, and there are penalties; or it has packs of real and fake
             images in one pass.
     """
@@ -34,13 +34,13 @@ class Critic(nn.Module):
     def __init__(
         self,
         discriminator: nn.Module,
-        objective: Objective,
+        objective: AdversarialObjective,
         penalties: Mapping[str, Penalty] | None = None,
         constraints: Mapping[str, Constraint] | None = None,
         concatenate: bool | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(objective, Objective):
+        if not isinstance(objective, AdversarialObjective):
             raise TypeError(
                 "objective must have scope, critic(real, fake) and generator(real, fake), as "
                 f"genexp.adversarial.objectives.Paired gives them, got {type(objective).__name__}"

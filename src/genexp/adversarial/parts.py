@@ -9,7 +9,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition
 
 
 @runtime_checkable
-class Objective(Protocol):
+class AdversarialObjective(Protocol):
     """An adversarial objective: per-sample losses of both players from the critic's scores. Shapes (B,) in, (B,) out.
 
     `scope` says whose scores the loss of one sample depends on: `sample`, its own; `pair`, those of its pair (real i,

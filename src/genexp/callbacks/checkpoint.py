@@ -13,7 +13,7 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from genexp.callbacks.cadence import crossed, published
-from genexp.callbacks.stored import StoredCheckpoint
+from genexp.callbacks.checkpoint_contents import StoredCheckpoint
 from genexp.callbacks.trainee import Trainee
 from genexp.files.json_records import require_shape
 from genexp.files.partial import LAID_OUT

@@ -11,8 +11,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from genexp.callbacks.cadence import crossed
+from genexp.callbacks.checkpoint_contents import Averaged
 from genexp.callbacks.power_function import decay, gamma_of
-from genexp.callbacks.stored import Averaged
 from genexp.callbacks.tracked import Tracked, names_of
 from genexp.callbacks.trainee import Trainee
 from genexp.files.writing import write_atomically

@@ -66,7 +66,7 @@ def compare(config: DictConfig) -> None:
     out = Path(config.out)
     paths = write_tables(comparison, out)
     if config.page:
-        from genexp.reports.page import write_page
+        from genexp.reports.comparison_page import write_page
 
         paths.append(write_page(comparison, out / "compare.html", round(config.pictures * 1_000_000)))
     _report(comparison, paths, time.monotonic() - begun)

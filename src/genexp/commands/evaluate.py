@@ -158,7 +158,7 @@ def _written(
     config: DictConfig, measuring: Any, scores: Any, summary: Any, batches: Any, folder: Path, subject: dict[str, Any]
 ) -> dict[str, Any]:
     """Write pictures and values; returns all that is reported."""
-    from genexp.inference.pictures import write_pictures, write_samples
+    from genexp.inference.evaluation_pictures import write_pictures, write_samples
 
     folder.mkdir(parents=True, exist_ok=True)
     data = measuring.side.datamodule

@@ -8,7 +8,7 @@ from pathlib import Path
 from genexp.config.check import problems_of
 from genexp.config.compose import conf_dir, initialised
 from genexp.config.composition_errors import options
-from genexp.sweeps.study.plan import wrong_question
+from genexp.sweeps.study.study_plan import wrong_question
 from genexp.terminal import counted
 
 PRIMARIES = ("train", "sample", "evaluate", "compare", "reproduce", "stylize")
@@ -114,7 +114,7 @@ def _beside(parts: dict[str, str], group: str) -> Iterator[str]:
 def jobs_of_question(name: str) -> Iterator[tuple[str, list[str]]]:
     """A question, and jobs in which each of its choices takes part."""
     from genexp.sweeps.question import read_question
-    from genexp.sweeps.study.plan import make_plan
+    from genexp.sweeps.study.study_plan import make_plan
 
     yield "train", ["hydra/sweeper=optuna", f"sweep={name}"]
     if not _problems("train", [f"sweep={name}"]):

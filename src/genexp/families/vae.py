@@ -11,7 +11,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning, Con
 from genexp.contracts import Batch, Noise
 from genexp.families.base import Family, Terms, Update
 from genexp.latents.gaussian import DiagonalGaussian, UnitActivity
-from genexp.losses.reconstruction import Reconstruction
+from genexp.losses.reconstruction import ReconstructionLikelihood
 from genexp.ramps import Constant, Ramp
 from genexp.sample_kinds import kind_of
 from genexp.tensors import BatchNoise, Grid, IndexedNoise
@@ -55,7 +55,7 @@ class VAE(Family):
         self,
         encoder: nn.Module,
         decoder: nn.Module,
-        reconstruction: Reconstruction,
+        reconstruction: ReconstructionLikelihood,
         latent_size: int,
         optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
         beta: Ramp = Constant(),

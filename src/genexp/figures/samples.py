@@ -93,7 +93,7 @@ def _tensor(canvas: Any) -> Tensor:
 
 def _cloud(points: Tensor, plane: Plane | None) -> Tensor:
     """Points in a frame with axes, over the modes they aim at; those outside stand as crosses on the frame."""
-    from genexp.figures.plots import COLOURS, blank_figure, house_style, painted
+    from genexp.figures.plot_style import COLOURS, blank_figure, house_style, painted
 
     known = points.isfinite().all(1)
     plane = plane or Plane(reach=float(points[known].abs().amax()) * 1.05 if known.any() else 1.0)

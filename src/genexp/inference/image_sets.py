@@ -13,8 +13,8 @@ from genexp.callbacks.evaluate import image_set
 from genexp.config.compose import SPLITS, compose, data_name
 from genexp.config.composition_errors import options
 from genexp.config.instantiate import build
-from genexp.evaluation.folder import PictureFolder
 from genexp.evaluation.images import ImageSet
+from genexp.evaluation.picture_folder import PictureFolder
 from genexp.terminal import progress
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from safetensors.torch import load
 from torch import Tensor
 
+from genexp.callbacks.checkpoint_contents import Averaged
 from genexp.callbacks.power_averages import AVERAGES, by_name, stored_name
 from genexp.callbacks.power_function import Profile, combination, gamma_of
-from genexp.callbacks.stored import Averaged
 from genexp.config.weights_choice import WeightsChoice, plain
 from genexp.files.json_records import open_regular
 

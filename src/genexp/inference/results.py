@@ -93,7 +93,7 @@ def to_wandb(run: Any, values: dict[str, float], pictures: Mapping[str, Path] = 
         The command that uploads them, where the run is recorded offline.
     """
     from genexp.config.instantiate import build
-    from genexp.tracking.nodes import logger_nodes
+    from genexp.tracking.logger_nodes import logger_nodes
     from genexp.tracking.wandb_pictures import of_file
 
     node = logger_nodes(run.config, run.folder).get("wandb")

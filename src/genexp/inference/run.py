@@ -57,7 +57,7 @@ class Run:
     def model(self) -> Any:
         """The trained family on the CPU, in evaluation mode."""
         from genexp.callbacks.checkpoint import load_checkpoint
-        from genexp.callbacks.stored import put_in_place, restore
+        from genexp.callbacks.checkpoint_contents import put_in_place, restore
         from genexp.config.instantiate import build
         from genexp.inference.recovery import averages_of
 

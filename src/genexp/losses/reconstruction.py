@@ -16,7 +16,7 @@ MINIMUM_STD = 1 / 255
 """Half of one 8-bit level in [-1, 1]: a learned standard deviation stays above it."""
 
 
-class Reconstruction(nn.Module, ABC):
+class ReconstructionLikelihood(nn.Module, ABC):
     """The distribution p(image | raw) of independent pixels; calling it gives -log p(image | raw)."""
 
     levels: int | None = None
@@ -56,7 +56,7 @@ class Reconstruction(nn.Module, ABC):
         return self.pixel_nll(_at_least_float32(raw), image).flatten(1).sum(1)
 
 
-class Bernoulli(Reconstruction):
+class Bernoulli(ReconstructionLikelihood):
     """Binary pixels y in {-1, 1}: -log p(y) = softplus(-raw y), with mean tanh(raw / 2).
 
     On grey images this expression is not a likelihood, so they are refused unless `binarise` says how they become
@@ -102,7 +102,7 @@ class Bernoulli(Reconstruction):
         return torch.tanh(raw / 2)
 
 
-class ContinuousBernoulli(Reconstruction):
+class ContinuousBernoulli(ReconstructionLikelihood):
     """Grey pixels y in [-1, 1] with density proportional to exp(h y), h = raw / 2, and its exact normaliser.
 
     -log p(y) = log(2 sinh(h) / h) - h y. The raw output is the logit of the usual parameter lambda; nothing is singular
@@ -122,7 +122,7 @@ class ContinuousBernoulli(Reconstruction):
         return _langevin(_at_least_float32(raw) / 2)
 
 
-class Gaussian(Reconstruction):
+class Gaussian(ReconstructionLikelihood):
     """Pixels with mean `raw` and one standard deviation for all of them, fixed or learned.
 
     -log p(y) = (y - raw)^2 / (2 std^2) + log std + log(2 pi) / 2. The learned optimum is the root mean squared error,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from genexp.pool.environment import with_threads
-from genexp.pool.progress import tail
+from genexp.pool.job_progress import tail
 from genexp.ranks import without_ranks
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genexp.pool.progress import Progress
+from genexp.pool.job_progress import Progress
 from genexp.terminal import console, duration
 
 HEADERS = ("job", "state", "images", "images/s", "newest value", "time left")

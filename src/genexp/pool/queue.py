@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Protocol
 from genexp.config.messages import SweepInterrupted
 from genexp.pool.connection import Connection
 from genexp.pool.display import Display, Line
-from genexp.pool.progress import read_progress, tail
+from genexp.pool.job_progress import read_progress, tail
 from genexp.pool.record import Job, SweepFolder
 from genexp.pool.slots import Need, Slots
 from genexp.terminal import duration, shown_path

@@ -6,7 +6,7 @@ from typing import Any, NotRequired
 from typing_extensions import TypedDict
 
 from genexp.files.json_records import Count, DamagedFile
-from genexp.runs.shapes import Measured
+from genexp.runs.record_types import Measured
 
 
 class StoredJob(TypedDict):

@@ -10,7 +10,7 @@ from genexp.config.renamed import renamed, todays
 from genexp.files.changing import CHANGING, place_of
 from genexp.files.json_records import DamagedFile, each_key_once, is_there, open_regular, read_json, reason_of
 from genexp.files.yaml_records import read_yaml_record
-from genexp.runs.shapes import Best, Closing, RunConfig, RunRecord
+from genexp.runs.record_types import Best, Closing, RunConfig, RunRecord
 from genexp.runs.trust import seal_breaks
 
 if TYPE_CHECKING:

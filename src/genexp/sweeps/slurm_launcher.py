@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from genexp.config.messages import SweepInterrupted
 from genexp.pool.display import Display, Line
 from genexp.pool.environment import typed_environment, with_threads
-from genexp.pool.progress import read_progress, tail
+from genexp.pool.job_progress import read_progress, tail
 from genexp.pool.queue import Task
 from genexp.pool.record import is_begun
 from genexp.ranks import without_ranks

@@ -15,7 +15,7 @@ from genexp.config.strategy import require_safe_strategy
 from genexp.families.base import Family
 from genexp.runs.folder import RunFolder
 from genexp.tracking.journal import Journal
-from genexp.tracking.nodes import logger_nodes
+from genexp.tracking.logger_nodes import logger_nodes
 from genexp.tracking.past import tell
 from genexp.training.quiet import quiet_lightning
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from genexp.callbacks.stored import restore
+from genexp.callbacks.checkpoint_contents import restore
 from genexp.config.instantiate import build
 from genexp.data.stream import as_float
 from genexp.families.updates import with_options

@@ -19,8 +19,8 @@ from PIL import Image
 
 from genexp.ablations.report.interval import interval_bar
 from genexp.ablations.report.latex_csv import as_csv
-from genexp.ablations.report.pictures import smaller, tile_ends
 from genexp.ablations.report.plots import _metric_figure, numeric_axis
+from genexp.ablations.report.sample_grids import smaller, tile_ends
 from genexp.ablations.report.study import Paper, Reported
 from genexp.ablations.report.values import metric_of
 from genexp.ablations.report.verdicts import judge, judge_all

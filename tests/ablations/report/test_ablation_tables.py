@@ -11,12 +11,12 @@ from dataclasses import replace
 import pytest
 from ablation_studies import FD, PROTOCOL, ddim, searched, study, value
 
-from genexp.ablations.report.blocks import blocks_of, entry_text
 from genexp.ablations.report.budget import budget_curves, expected_best
 from genexp.ablations.report.latex_csv import as_csv, as_latex
 from genexp.ablations.report.markdown import as_markdown, budget_rows
 from genexp.ablations.report.protocols import samplers_text
 from genexp.ablations.report.study import Reported
+from genexp.ablations.report.table_blocks import blocks_of, entry_text
 from genexp.ablations.report.values import metric_of, missing_values
 from genexp.ablations.report.verdicts import judge_all
 from genexp.ablations.report.wording import table_note

@@ -4,8 +4,8 @@ import hashlib
 import json
 from typing import Any
 
-from genexp.ablations.report.blocks import Entry, TableBlock, blocks_of
 from genexp.ablations.report.study import Labels, Study
+from genexp.ablations.report.table_blocks import Entry, TableBlock, blocks_of
 from genexp.reports.formatting import NumberFormat
 from genexp.runs.directions import metric_name
 from genexp.runs.markup import csv_text, latex_number, latex_text

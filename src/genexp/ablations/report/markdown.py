@@ -1,9 +1,9 @@
 """An ablation as text: table.md."""
 
-from genexp.ablations.report.blocks import TableBlock, blocks_of
 from genexp.ablations.report.budget import budget_curves
 from genexp.ablations.report.protocols import protocol_text
 from genexp.ablations.report.study import Study
+from genexp.ablations.report.table_blocks import TableBlock, blocks_of
 from genexp.ablations.report.values import label_text, metric_of, missing_values
 from genexp.ablations.report.verdicts import Verdict
 from genexp.ablations.report.wording import (

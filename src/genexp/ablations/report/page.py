@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from genexp.ablations.report.blocks import TableBlock, blocks_of, entry_of, entry_text, floor_name
 from genexp.ablations.report.interval import interval_bar
 from genexp.ablations.report.markdown import budget_rows, protocol_lines
-from genexp.ablations.report.pictures import gallery_columns
+from genexp.ablations.report.sample_grids import gallery_columns
 from genexp.ablations.report.study import Labels, Study
+from genexp.ablations.report.table_blocks import TableBlock, blocks_of, entry_of, entry_text, floor_name
 from genexp.ablations.report.values import label_text, metric_of, missing_values, variants
 from genexp.ablations.report.verdicts import Verdict
 from genexp.ablations.report.wording import (
@@ -22,8 +22,8 @@ from genexp.ablations.report.wording import (
     table_note,
     verdict_parts,
 )
+from genexp.reports.comparison_page import STYLE
 from genexp.reports.formatting import NumberFormat, floor_text, heading
-from genexp.reports.page import STYLE
 from genexp.runs.markup import web_link
 
 _STYLES = (STYLE, Path(__file__).parent / "page.css")

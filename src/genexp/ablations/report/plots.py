@@ -11,7 +11,7 @@ from genexp.ablations.report.budget import budget_curves
 from genexp.ablations.report.files import safe_name
 from genexp.ablations.report.study import Labels, Study
 from genexp.ablations.report.values import Cells, MetricValues, cells, label_text, metric_of
-from genexp.figures.plots import COLOURS, WIDE, blank_figure, house_style, legend_above, note_below, write_figure
+from genexp.figures.plot_style import COLOURS, WIDE, blank_figure, house_style, legend_above, note_below, write_figure
 from genexp.reports.formatting import NumberFormat, worded
 from genexp.runs.markup import label_in_plot
 

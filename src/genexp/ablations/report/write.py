@@ -11,13 +11,13 @@ from genexp.ablations.report.files import safe_name
 from genexp.ablations.report.latex_csv import as_csv, as_latex
 from genexp.ablations.report.markdown import as_markdown
 from genexp.ablations.report.page import page_text
-from genexp.ablations.report.pictures import gallery_columns, smaller, write_pictures
 from genexp.ablations.report.plots import write_plots
+from genexp.ablations.report.sample_grids import gallery_columns, smaller, write_pictures
 from genexp.ablations.report.study import Study
 from genexp.ablations.report.values import check_study, label_text, missing_values, variants
 from genexp.ablations.report.verdicts import LEVEL, UNDECIDED, Verdict, judge_all
 from genexp.ablations.report.wording import counts_of, counts_text, number, p_text
-from genexp.figures.plots import VECTORS
+from genexp.figures.plot_style import VECTORS
 from genexp.files.writing import write_atomically
 from genexp.runs.markup import markdown_code, markdown_text
 

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.frechet import GaussianMoments, frechet_distance
+from genexp.evaluation.frechet_distance import GaussianMoments, frechet_distance
 from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
 from genexp.evaluation.summaries import GroupedMoments
 from genexp.evaluation.uncertainty import pseudo_values

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import optuna
 from optuna.trial import TrialState
 
-from genexp.pool.progress import tail
+from genexp.pool.job_progress import tail
 from genexp.pool.record import Job, SweepFolder
-from genexp.sweeps.study.plan import SearchPlan
-from genexp.sweeps.study.values import Measured, reported
+from genexp.sweeps.study.job_values import Measured, reported
+from genexp.sweeps.study.study_plan import SearchPlan
 
 _REASON = re.compile(r"^(?:genexp train: |\w*(?:Error|Exception)\b[:(]).*$", re.MULTILINE)
 

@@ -10,11 +10,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from genexp.files.writing import write_atomically
 from genexp.runs.markup import csv_text
-from genexp.sweeps.study.plan import SearchPlan
-from genexp.sweeps.study.plots import write_plots
 from genexp.sweeps.study.samplers import values_from
 from genexp.sweeps.study.space import short
 from genexp.sweeps.study.storage import used
+from genexp.sweeps.study.study_plan import SearchPlan
+from genexp.sweeps.study.study_plots import write_plots
 from genexp.terminal import duration, print_columns, shown_path
 
 TABLE = "study.csv"

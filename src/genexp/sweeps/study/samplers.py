@@ -11,8 +11,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from genexp.sweeps.question import Choices
-from genexp.sweeps.study.plan import SearchPlan
 from genexp.sweeps.study.space import Parameter, shown, written
+from genexp.sweeps.study.study_plan import SearchPlan
 
 SAMPLERS: dict[str, tuple[type[optuna.samplers.BaseSampler], dict[str, Any]]] = {
     "tpe": (optuna.samplers.TPESampler, {"constant_liar": True, "multivariate": False}),

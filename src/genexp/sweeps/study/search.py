@@ -23,11 +23,11 @@ from genexp.sweeps.hydra_batches import length_of
 from genexp.sweeps.local_launcher import Launching
 from genexp.sweeps.question import Question, question_of
 from genexp.sweeps.study.judging import Judge
-from genexp.sweeps.study.plan import key_of, make_plan
 from genexp.sweeps.study.report import report
 from genexp.sweeps.study.samplers import distribution, make_pruner, make_sampler, values_from
 from genexp.sweeps.study.space import short
 from genexp.sweeps.study.storage import ask, open_storage, open_study, used
+from genexp.sweeps.study.study_plan import key_of, make_plan
 from genexp.terminal import shown_path
 
 RECORD = "study.json"

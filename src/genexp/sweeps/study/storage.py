@@ -12,8 +12,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from genexp.files.json_records import DamagedFile, is_there, read_text, reason_of
-from genexp.sweeps.study.plan import SearchPlan
 from genexp.sweeps.study.samplers import label
+from genexp.sweeps.study.study_plan import SearchPlan
 
 JOURNAL = "study.journal"
 PLAN, SURPLUS = "plan", "surplus"

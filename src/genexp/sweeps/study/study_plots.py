@@ -8,12 +8,12 @@ from typing import Any
 from matplotlib.ticker import NullFormatter
 from optuna.trial import FrozenTrial, TrialState
 
-from genexp.figures.plots import COLOURS, WIDE, blank_figure, house_style, write_figure
+from genexp.figures.plot_style import COLOURS, WIDE, blank_figure, house_style, write_figure
 from genexp.runs.markup import label_in_plot
 from genexp.sweeps.question import Choices
-from genexp.sweeps.study.plan import SearchPlan
 from genexp.sweeps.study.samplers import label
 from genexp.sweeps.study.space import Parameter, short
+from genexp.sweeps.study.study_plan import SearchPlan
 
 HISTORY, SLICES, IMPORTANCE = "history.png", "slices.png", "importance.png"
 _FINISHED, _BEST, _PRUNED = COLOURS[0], COLOURS[1], COLOURS[4]

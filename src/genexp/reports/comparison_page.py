@@ -20,7 +20,7 @@ from genexp.reports.formatting import (
     row_names,
     state_text,
 )
-from genexp.reports.pictures import pictures_of
+from genexp.reports.run_pictures import pictures_of
 from genexp.reports.settings import shown
 from genexp.reports.table import Comparison, Row, ValueColumn, setting_of
 

@@ -79,7 +79,7 @@ class Closing(TypedDict):
     evaluations: NotRequired[list[Evaluation] | None]
 
 
-class Classes(TypedDict):
+class BuiltSection(TypedDict):
     """A section that names the class that it builds."""
 
     _target_: str
@@ -109,9 +109,9 @@ class RunConfig(TypedDict):
     seed: Count
     threads: Count
     paths: Paths
-    data: Classes
-    model: Classes
-    sampler: Classes
+    data: BuiltSection
+    model: BuiltSection
+    sampler: BuiltSection
     trainer: TrainerSection
     training: TrainingSection
     callbacks: dict[str, Any] | None
