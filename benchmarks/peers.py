@@ -21,7 +21,7 @@ from torch.nn.functional import mse_loss
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.frechet import GaussianMoments, frechet_distance
+from genexp.evaluation.frechet_distance import GaussianMoments, frechet_distance
 from genexp.evaluation.moments import Moments
 from genexp.hardware import cpu_features
 from genexp.sampling.ddim import DDIM

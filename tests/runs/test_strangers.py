@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from genexp.config import instantiate as build
-from genexp.inference.results import _to_wandb
+from genexp.inference.results import to_wandb
 from genexp.runs.folder import RunFolder
 from genexp.runs.strangers import data_of
 from genexp.runs.trust import seal, wrote_run
@@ -88,9 +88,8 @@ def test_a_strangers_run_sends_nothing_to_wandb_and_its_address_is_never_used(tm
     wandb |= {"project": "p", "mode": "online", "settings": {"base_url": "http://127.0.0.1:9"}}
     config = OmegaConf.create({"logger": {"wandb": wandb}, "metrics": {}, "training": {"monitor": None}})
     monkeypatch.setattr(build, "build", lambda node: pytest.fail("a logger of another user's folder was built"))
-    measured = {"result": {"values": {"fd": {"value": 1.0}}}}
     run = SimpleNamespace(config=config, folder=folder, weights="raw")
-    assert _to_wandb(OmegaConf.create({"wandb": True}), run, measured) is None
+    assert to_wandb(run, {"fd": 1.0}) is None
     assert "not sent to W&B: this user did not write the run" in capsys.readouterr().err
 
 

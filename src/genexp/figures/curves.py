@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from genexp.figures.plots import COLOURS, WIDE, blank_figure, house_style
+from genexp.figures.plot_style import COLOURS, WIDE, blank_figure, house_style
 
 WORDS = {"log_snr": "log SNR: noise on the left, clean images on the right"}
 """What stands below a picture for the name of a column."""

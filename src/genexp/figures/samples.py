@@ -38,7 +38,7 @@ def drawn(grid: Grid | Figure) -> Tensor:
     an image stays what it is.
     """
     if isinstance(grid, Figure):
-        from genexp.figures.plots import house_style, painted
+        from genexp.figures.plot_style import house_style, painted
 
         with house_style():
             return _tensor(painted(grid.plot()))

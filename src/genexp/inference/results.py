@@ -69,7 +69,7 @@ def write_values(
 def _curve(score: Any, folder: Path) -> Path:
     """Write what a value is a mean of as CSV, PNG, SVG and PDF; returns the PNG file."""
     from genexp.figures.curves import curve_figure, table_text
-    from genexp.figures.plots import house_style, write_figure
+    from genexp.figures.plot_style import house_style, write_figure
 
     curve, protocol = score.value.curve, score.protocol
     write_atomically(folder / f"{protocol.metric}.csv", table_text(curve.columns))
