@@ -96,12 +96,13 @@ class Averaging(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: dict[str, Any]) -> None:
         """Store the averages beside the raw weights, one state dict a sub-module, under `averaged`.
 
-        The first stands where the only one of earlier versions does.
+        The first of several stands where one alone does.
         """
         if self._swapped:
             raise RuntimeError("a checkpoint must not be written while averaged weights are in place of the raw ones")
         first, *others = (each.state() for each in self.tracked)
-        checkpoint["averaged"] = first | {"half_lives": [float(each) for each in self.half_lives], "others": others}
+        several = {"half_lives": [float(each) for each in self.half_lives], "others": others}
+        checkpoint["averaged"] = first | (several if others else {})
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: dict[str, Any]) -> None:
         """Take up the averages of a checkpoint that has them, in their order; those beyond begin at the weights."""

@@ -38,7 +38,7 @@ class Average(TypedDict):
 
 
 class Averages(Average):
-    """The first exponential average; since there can be several, all their half-lives and the further ones."""
+    """The first exponential average; where there are several, all their half-lives and the further ones."""
 
     half_lives: NotRequired[list[float]]
     others: NotRequired[list[Average]]

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from genexp.conditioning.estimate import ESTIMATE, Estimate
 from genexp.conditioning.kinds import Classes
 
 Condition = Mapping[str, Tensor]
@@ -16,6 +17,7 @@ UNCONDITIONAL: Condition = MappingProxyType({})
 """Nothing is told."""
 
 _TAKEN = ("image", "index", "group", "noise", "noise_seed", "time", "weight", "latent", "mix", "content", "style")
+_TAKEN += (ESTIMATE, "reads")
 
 
 class ConditionKind(Protocol):
@@ -55,24 +57,33 @@ class Conditioning:
 
     Args:
         kinds: What each looks like; none for an unconditional model.
+        estimate: What the model is told of its own last answer, or None; no condition, for nobody else says it.
 
     Raises:
         ValueError: a name is that of something else in a batch.
     """
 
-    def __init__(self, kinds: Mapping[str, ConditionKind] | None = None) -> None:
-        self.kinds = dict(kinds or {})
+    def __init__(self, kinds: Mapping[str, ConditionKind] | None = None, estimate: Estimate | None = None) -> None:
+        self.kinds, self.estimate = dict(kinds or {}), estimate
         taken = [name for name in self.kinds if name in _TAKEN]
         if taken:
             raise ValueError(f"conditions must have names other than {', '.join(_TAKEN)}, got {taken[0]}")
 
     @classmethod
     def of(
-        cls, num_classes: int | None, further: Mapping[str, ConditionKind] | None = None, left_out: float = 0.0
+        cls,
+        num_classes: int | None,
+        further: Mapping[str, ConditionKind] | None = None,
+        left_out: float = 0.0,
+        estimate: Estimate | None = None,
     ) -> "Conditioning":
         """Classes as `label`, unless there are none, and further conditions; `left_out` is that of the classes."""
         label = {} if num_classes is None else {"label": Classes(num_classes, left_out)}
-        return cls({**label, **(further or {})})
+        return cls({**label, **(further or {})}, estimate)
+
+    @property
+    def _all(self) -> dict[str, ConditionKind | Estimate]:
+        return self.kinds if self.estimate is None else {**self.kinds, ESTIMATE: self.estimate}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,7 +102,8 @@ class Conditioning:
         return label.num_classes if isinstance(label, Classes) else None
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Conditioning) and self.kinds == other.kinds
+        same = isinstance(other, Conditioning) and self.kinds == other.kinds
+        return same and self.estimate == other.estimate
 
     def __str__(self) -> str:
         told = {name: f"{kind.num_classes} classes" for name, kind in self.kinds.items() if isinstance(kind, Classes)}
@@ -135,7 +147,7 @@ class Conditioning:
 
     def known(self, condition: Condition) -> Condition:
         """What a model of these knows of a condition that may tell more."""
-        return {name: rows for name, rows in condition.items() if name in self.kinds}
+        return {name: rows for name, rows in condition.items() if name in self._all}
 
     def whole(self, condition: Condition, num: int, device: torch.device | str) -> Condition:
         """A condition of `num` samples in which what is not told stands there as left out, in the order of `names`.
@@ -143,12 +155,12 @@ class Conditioning:
         Raises:
             ValueError: something else is told.
         """
-        unknown = [name for name in condition if name not in self.kinds]
+        unknown = [name for name in condition if name not in self._all]
         if unknown:
             raise ValueError(f"{unknown[0]} must not be told to a model of {self}")
         return {
             name: condition[name] if name in condition else kind.nothing(num, device)
-            for name, kind in self.kinds.items()
+            for name, kind in self._all.items()
         }
 
     def read(self, typed: Mapping[str, object]) -> Condition:
@@ -168,10 +180,11 @@ class Conditioning:
         Raises:
             ValueError: it reads others.
         """
-        if isinstance(network, ReadsConditions) and set(network.reads) != set(self.names):
+        wanted = tuple(self._all)
+        if isinstance(network, ReadsConditions) and set(network.reads) != set(wanted):
             reads = ", ".join(network.reads) or "nothing"
             raise ValueError(
-                f"{role} must read the conditions of the model, {', '.join(self.names) or 'none'}, got one that reads "
+                f"{role} must read the conditions of the model, {', '.join(wanted) or 'none'}, got one that reads "
                 f"{reads}"
             )
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
+from genexp.conditioning.estimate import ESTIMATE
 from genexp.contracts import Batch, Noise, Schedule
 from genexp.diffusion.bound import VariationalBound
 from genexp.diffusion.objective import Guess, Objective, WeightedError
@@ -95,6 +96,7 @@ class NetworkDenoiser:
         noise: Tensor,
         condition: Condition = UNCONDITIONAL,
         goal: Callable[[Tensor], Tensor] | None = None,
+        reads: Tensor | None = None,
     ) -> Tensor:
         """The objective; by default the weighted squared error of the clean image: w(SNR) mean |E[x | x_t] - x|^2.
 
@@ -107,6 +109,7 @@ class NetworkDenoiser:
             noise: Standard normal noise of the shape of `x`.
             condition: What the images are known to be.
             goal: Noisy images to the clean ones that they are to stand for, in the place of `x`.
+            reads: Which of them (B,) are shown what the network took them for in a first pass; None for none.
 
         Returns:
             Losses (B,).
@@ -118,11 +121,18 @@ class NetworkDenoiser:
         if goal is not None:
             x = _full(goal(x_t))
             noise = (x_t - image_alpha * x) / image_sigma
+        if reads is not None:
+            condition = {**condition, ESTIMATE: self.estimate(x_t, t, condition) * expand_to(reads, x_t)}
         output, share = self._output(self.prediction.input(x_t, image_alpha, image_sigma), t, condition)
         error = output - self.prediction.target(x, noise, image_alpha, image_sigma)
         scale = self.prediction.scale(alpha, sigma)
         weight = self.weighting((alpha / sigma).square()) * scale.square()
         return self.objective(Guess(x, t, error, weight, expand_to(scale, x), share), self.bound)
+
+    @torch.no_grad()
+    def estimate(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """What noisy images (B, *image_shape) are taken for by a network that has answered nothing yet."""
+        return self.conditioning.estimate.of(self(x_t, t, condition))
 
     def observe(self, batch: Batch, noise: Noise) -> Batch:
         """The batch with images at the nearest levels, and numbers (B,) that all noise of the bound follows from."""

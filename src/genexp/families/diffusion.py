@@ -14,6 +14,7 @@ from genexp.diffusion.goal import Goal
 from genexp.diffusion.latent import CodeDenoiser, require_codec
 from genexp.diffusion.objective import Objective, WeightedError
 from genexp.diffusion.prediction import Prediction
+from genexp.diffusion.self_conditioning import SelfConditioning
 from genexp.diffusion.time_sampling import TimeSampling, Uniform
 from genexp.diffusion.weighting import Weighting
 from genexp.families.base import Family, Terms, Update
@@ -47,10 +48,11 @@ class Diffusion(Family):
         conditions: What else the network is told, by name.
         codec: Between images and the codes that are denoised in their place, or None.
         goal: What the network is taught to say in the place of the clean image, at times of its own; or None.
+        self_conditioning: How the network is told its own last answer, or None.
 
     Raises:
         ValueError: `label_dropout` lies outside [0, 1), or prediction, time sampling and schedule do not fit,
-            or the codec is of other images.
+            or the codec is of other images, or estimates of points or codes would be clipped.
     """
 
     averaged_modules = ("network",)
@@ -75,15 +77,18 @@ class Diffusion(Family):
         conditions: Mapping[str, ConditionKind] | None = None,
         codec: Codec | None = None,
         goal: Goal | None = None,
+        self_conditioning: SelfConditioning | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= label_dropout < 1:
             raise ValueError(f"label_dropout must lie in [0, 1), got {label_dropout}")
         self.network = network
-        self.conditioning = Conditioning.of(num_classes, conditions, label_dropout)
         if codec is not None:
             require_codec(codec, tuple(image_shape))
         self.codec, shape = codec, image_shape if codec is None else codec.code_shape
+        bounded, self.self_conditioning = codec is None and len(shape) > 1, self_conditioning
+        estimate = None if self_conditioning is None else self_conditioning.kind(shape, bounded)
+        self.conditioning = Conditioning.of(num_classes, conditions, label_dropout, estimate)
         parts = (network, schedule, prediction, weighting, shape, self.conditioning)
         self.denoiser = NetworkDenoiser(*parts, variance, objective, None if codec is not None else levels)
         self.of_codes = None if codec is None else CodeDenoiser(self.denoiser, codec)
@@ -105,6 +110,8 @@ class Diffusion(Family):
         drawn = {"image": image, "noise": self.coupling(image, torch.randn_like(image), condition)}
         drawn |= self._times(place)
         drawn |= self.conditioning.sparing(condition)
+        if self.self_conditioning is not None:
+            drawn["reads"] = self.self_conditioning.chosen(len(image), image.device)
         losses: list[Tensor] = []
         terms = self.update("network", drawn, lambda part: {"loss": self._weighted(part, losses)})
         if self.time_sampling.learns:
@@ -123,6 +130,8 @@ class Diffusion(Family):
                 **self._times(place, held_out=True),
                 **condition,
             }
+            if self.self_conditioning is not None:
+                drawn["reads"] = torch.ones(len(image), dtype=torch.bool, device=image.device)
             terms[f"val/loss_quarter{quarter + 1}"] = self._loss(drawn).mean()
         return {"val/loss": torch.stack(list(terms.values())).mean(), **terms}
 
@@ -132,6 +141,10 @@ class Diffusion(Family):
         Raises:
             ValueError: something else says at which times it is trained, or the denoiser is of codes.
         """
+        if self.self_conditioning is not None:
+            raise ValueError(
+                "self_conditioning must be null with a goal, which asks networks for answers out of nothing"
+            )
         if not isinstance(self.time_sampling, Uniform):
             kind = type(self.time_sampling).__name__
             raise ValueError(f"time_sampling must be uniform with a goal, which has times of its own, got {kind}")
@@ -169,7 +182,7 @@ class Diffusion(Family):
     def _loss(self, part: Batch) -> Tensor:
         told = self.conditioning.told(part)
         goal = None if self.goal is None else partial(self._taught, part, told)
-        return self.denoiser.loss(part["image"], part["time"], part["noise"], told, goal)
+        return self.denoiser.loss(part["image"], part["time"], part["noise"], told, goal, part.get("reads"))
 
     def _taught(self, part: Batch, told: Condition, x_t: Tensor) -> Tensor:
         """The goal of noisy images."""

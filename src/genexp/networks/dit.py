@@ -36,6 +36,7 @@ class DiT(ToldNetwork):
         outputs: Images in the output, side by side in its channels; 2 for a learned variance.
         told: Builds, from the size of the embedding, a module that maps a further condition to a vector which is added
             to the embedding of the time; by the name of the condition.
+        self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
 
     Raises:
         ValueError: a size does not divide as it must, or there are no blocks.
@@ -52,8 +53,9 @@ class DiT(ToldNetwork):
         num_classes: int | None = None,
         outputs: int = 1,
         told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        self_conditioned: bool = False,
     ) -> None:
-        super().__init__(TIME_WAVES, width, num_classes, told)
+        super().__init__(TIME_WAVES, width, num_classes, told, self_conditioned=self_conditioned)
         if patch_size < 1 or image_size % patch_size:
             raise ValueError(f"patch_size must divide image_size={image_size}, got {patch_size}")
         if heads < 1 or width % heads:
@@ -63,7 +65,7 @@ class DiT(ToldNetwork):
         self.image_size, self.patch_size, self.outputs = image_size, patch_size, outputs
         patch = channels * patch_size**2
         self.register_buffer("positions", plane_positions(image_size // patch_size, width), persistent=False)
-        self.stem = nn.Linear(patch, width)
+        self.stem = nn.Linear(patch * (1 + self_conditioned), width)
         self.blocks = nn.ModuleList(AdaptiveBlock(width, heads) for _ in range(depth))
         self.norm = _normalisation(width)
         self.modulation = nn.Linear(width, 2 * width)
@@ -79,7 +81,7 @@ class DiT(ToldNetwork):
         if x_t.shape[2:] != (self.image_size, self.image_size):
             raise ValueError(f"x_t must have {self.image_size} pixels a side, got {tuple(x_t.shape[2:])}")
         embedding = F.silu(self.embedded(t, condition))
-        patches = F.pixel_unshuffle(x_t, self.patch_size)  # (B, channels * patch_size^2, rows, columns)
+        patches = F.pixel_unshuffle(self.seen(x_t, condition), self.patch_size)  # (B, (1 or 2) * patch, rows, columns)
         tokens = self.stem(patches.flatten(2).mT) + self.positions
         for block in self.blocks:
             tokens = block(tokens, embedding)

@@ -122,6 +122,7 @@ class MLPDenoiser(ToldNetwork):
         num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
             has an embedding of its own.
         outputs: Samples in the output, side by side on the first axis; 2 for a learned variance.
+        self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
 
     Raises:
         ValueError: `depth` is below 1, or `width` is odd or below 4.
@@ -134,12 +135,13 @@ class MLPDenoiser(ToldNetwork):
         depth: int = 3,
         num_classes: int | None = None,
         outputs: int = 1,
+        self_conditioned: bool = False,
     ) -> None:
-        super().__init__(width, width, num_classes)
+        super().__init__(width, width, num_classes, self_conditioned=self_conditioned)
         if depth < 1:
             raise ValueError(f"depth must be at least 1 residual block, got {depth}")
         self.shape, self.outputs = tuple(shape), outputs
-        self.stem = nn.Linear(prod(self.shape), width)
+        self.stem = nn.Linear(prod(self.shape) * (1 + self_conditioned), width)
         self.blocks = nn.ModuleList(_DenoiserBlock(width) for _ in range(depth))
         self.head = nn.Linear(width, outputs * prod(self.shape))
 
@@ -152,7 +154,7 @@ class MLPDenoiser(ToldNetwork):
         embedding = self.embedded(t, condition)
         if tuple(x_t.shape[1:]) != self.shape:
             raise ValueError(f"x_t must hold samples of shape {self.shape}, got {tuple(x_t.shape[1:])}")
-        h = self.stem(x_t.flatten(1))
+        h = self.stem(self.seen(x_t, condition).flatten(1))
         for block in self.blocks:
             h = block(h, embedding)
         return self.head(F.silu(h)).unflatten(1, (self.outputs * self.shape[0], *self.shape[1:]))

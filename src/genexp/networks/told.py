@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from genexp.conditioning.base import Condition
 from genexp.conditioning.degraded import Degraded
+from genexp.conditioning.estimate import ESTIMATE
 from genexp.networks.classes import ReadsClass
 from genexp.networks.embeddings import TimeEmbedding
 
@@ -23,6 +24,7 @@ class ToldNetwork(ReadsClass, nn.Module):
         told: Builds, from the size of the vector, a module that maps a further condition to a vector; by the name of
             the condition.
         beside: Conditions that are pictures, by name, which are seen beside the image.
+        self_conditioned: Whether it reads its own last answer beside the noisy samples, as further channels.
 
     Raises:
         ValueError: `width` is odd or below 4.
@@ -35,9 +37,11 @@ class ToldNetwork(ReadsClass, nn.Module):
         num_classes: int | None = None,
         told: Mapping[str, Callable[[int], nn.Module]] | None = None,
         beside: Mapping[str, Degraded] | None = None,
+        self_conditioned: bool = False,
     ) -> None:
         super().__init__()
         self.beside = {name: kind.row[0] for name, kind in (beside or {}).items()}
+        self.self_conditioned = self_conditioned
         self.num_classes = num_classes
         self.time = TimeEmbedding(width, features)
         self.label = None if num_classes is None else nn.Embedding(num_classes + 1, features)
@@ -47,15 +51,16 @@ class ToldNetwork(ReadsClass, nn.Module):
     def reads(self) -> tuple[str, ...]:
         """Names of the conditions it reads."""
         label = () if self.label is None else ("label",)  # no call of super(): torch.compile cannot follow a property's
-        return (*label, *self.told, *self.beside)
+        return (*label, *self.told, *self.beside, *((ESTIMATE,) if self.self_conditioned else ()))
 
     def seen(self, x_t: Tensor, condition: Condition) -> Tensor:
-        """Noisy images (B, C, H, W) with the pictures of a condition, brought to their size, as further channels."""
-        if not self.beside:
+        """Noisy samples (B, C, ...), and as further channels pictures of their size and the network's last answer."""
+        if not self.beside and not self.self_conditioned:
             return x_t
         size = tuple(x_t.shape[-2:])
         pictures = [F.interpolate(condition[name].to(x_t.dtype), size, mode="bicubic") for name in self.beside]
-        return torch.cat([x_t, *pictures], 1)
+        estimate = [condition[ESTIMATE].to(x_t.dtype)] if self.self_conditioned else []
+        return torch.cat([x_t, *pictures, *estimate], 1)
 
     def embedded(self, t: Tensor, condition: Condition) -> Tensor:
         """Times (B,) and a condition to vectors (B, features).

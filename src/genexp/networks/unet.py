@@ -57,6 +57,7 @@ class UNet(ToldNetwork):
         told: Builds, from the size of the embedding, a module that maps a further condition to a vector which is added
             to the embedding of the time; by the name of the condition.
         beside: Conditions that are pictures, by name: brought to the size of the image, they are channels beside it.
+        self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
 
     Raises:
         ValueError: `image_size` is not divisible, there are no levels or blocks, heads do not divide the channels, or
@@ -81,9 +82,10 @@ class UNet(ToldNetwork):
         scale_shift: bool = False,
         residual_resize: bool = False,
         beside: Mapping[str, Degraded] | None = None,
+        self_conditioned: bool = False,
     ) -> None:
         features = 4 * width
-        super().__init__(width, features, num_classes, told, beside)
+        super().__init__(width, features, num_classes, told, beside, self_conditioned)
         if not multipliers or blocks < 1:
             raise ValueError(f"multipliers and blocks must name at least one block, got {multipliers} and {blocks}")
         if image_size % 2 ** (len(multipliers) - 1):
@@ -96,7 +98,8 @@ class UNet(ToldNetwork):
         at = [image_size // 2**i in attention for i in range(len(widths))]
         attended = [_heads(each, heads, head_channels) if here else 0 for each, here in zip(widths, at, strict=True)]
         common = Common(features=features, dropout=dropout, groups=groups, scale_shift=scale_shift)
-        self.stem = nn.Conv2d(channels + sum(self.beside.values()), width, 3, padding=1)
+        seen = channels * (1 + self_conditioned) + sum(self.beside.values())
+        self.stem = nn.Conv2d(seen, width, 3, padding=1)
         self.down = nn.ModuleList()
         skips = [width]
         for i, level in enumerate(widths):

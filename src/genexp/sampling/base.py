@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
+from genexp.conditioning.estimate import ESTIMATE
 from genexp.contracts import Coded, Denoiser, Schedule
 from genexp.diffusion.variance import LearnedVariance
 from genexp.sampling.guidance import Guidance, Unguided
@@ -176,7 +177,10 @@ class DiffusionSampler(Walking, Generic[State]):
 
 
 class Denoise:
-    """The denoiser as a step sees it, in one of `steps`: conditioned, guided and clipped; `bare` is before guidance."""
+    """The denoiser as a step sees it, in one of `steps`: conditioned, guided and clipped; `bare` is before guidance.
+
+    One that reads its own last answer is told the last one that was asked for here, whatever the step made of it.
+    """
 
     def __init__(
         self,
@@ -188,6 +192,7 @@ class Denoise:
     ) -> None:
         self.model, self.condition, self.clip, self.steps = model, condition, clip, steps
         self.bare = model if bare is None else bare
+        self._last: Tensor | None = None
 
     def level(self, time: float) -> Level:
         """The level at a time that need not be in the grid; of a discrete schedule at the nearest integer time."""
@@ -198,19 +203,27 @@ class Denoise:
 
     def __call__(self, x_t: Tensor, level: Level) -> Tensor:
         """The clean image (B, *image_shape) that `x_t` stands for at `level`."""
-        x_0 = self.model(x_t, self._times(x_t, level), self.condition)
-        return x_0.clamp(-1, 1) if self.clip else x_0
+        return self._answered(self.model(x_t, self._times(x_t, level), self._told()))
 
     def moments(self, x_t: Tensor, level: Level) -> tuple[Tensor, Tensor]:
         """The clean image, and where the log-variance of a step lies, of a model that learned it.
 
         Guidance moves the image alone: where there is any, the model is evaluated once more for its own variance.
         """
-        told = self.bare.conditioning.known(self.condition)
+        told = self.bare.conditioning.known(self._told())
         own, share = self.bare.moments(x_t, self._times(x_t, level), told)
         if self.model is not self.bare:
             return self(x_t, level), share
-        return own.clamp(-1, 1) if self.clip else own, share
+        return self._answered(own), share
+
+    def _told(self) -> Condition:
+        return self.condition if self._last is None else {**self.condition, ESTIMATE: self._last}
+
+    def _answered(self, x_0: Tensor) -> Tensor:
+        x_0 = x_0.clamp(-1, 1) if self.clip else x_0
+        if self.model.conditioning.estimate is not None:
+            self._last = self.model.conditioning.estimate.of(x_0)
+        return x_0
 
     def _times(self, x_t: Tensor, level: Level) -> Tensor:
         real = None if self.model.schedule.discrete else torch.promote_types(x_t.dtype, torch.float32)

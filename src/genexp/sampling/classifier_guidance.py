@@ -64,7 +64,9 @@ class _ClassifierGuided(Guided):
     def __init__(self, model: Denoiser, classifier: GuidingClassifier, scale: float) -> None:
         super().__init__(model)
         self.classifier, self.scale = classifier, scale
-        self.conditioning = Conditioning({"label": Classes(classifier.num_classes), **model.conditioning.kinds})
+        self.conditioning = Conditioning(
+            {"label": Classes(classifier.num_classes), **model.conditioning.kinds}, model.conditioning.estimate
+        )
 
     def __call__(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Guided clean images (B, *image_shape) from noisy ones, times (B,) and a condition with a `label` (B,).
