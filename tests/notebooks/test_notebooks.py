@@ -27,8 +27,11 @@ def execute(tmp_path, monkeypatch):
     for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
 
-    def run(name):
+    def run(name, shorter=()):
         book = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+        for cell in book.cells:
+            for long, short in shorter:
+                cell.source = cell.source.replace(long, short)
         NotebookClient(
             book, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
         ).execute()
@@ -122,6 +125,25 @@ def test_a_part_of_ones_own(execute):
     assert shown.pictures == 1
 
 
+@pytest.mark.slow
+def test_samplers_side_by_side(execute):
+    outputs, shown = execute("05_samplers_side_by_side", [("=32_000", "=1_280"), ("num=400", "num=40")])
+    run = load_run(only(outputs / "samplers"))
+    assert run.folder.record["state"] == "finished"
+    orders = {name: float(order) for name, order in re.findall(r"(\S+) +order (\d\.\d\d)\n", shown.text)}
+    known = {"DDIM": 1, "2M": 2, "Heun": 2, "DPM-Solver-3": 3}
+    assert orders == {name: pytest.approx(order, abs=0.15) for name, order in known.items()}
+    distances = {
+        line.split()[0]: [float(value) for value in re.findall(r"evaluations ([\d.]+)", line)]
+        for line in shown.text.splitlines()
+        if " evaluations " in line and line.split()[0] in ("DDIM", "2M", "Heun", "DDPM")
+    }
+    assert {len(values) for values in distances.values()} == {4}
+    assert len(distances) == 4
+    require_whole_wandb_runs([run.folder.path])
+    assert shown.pictures == 3
+
+
 MACHINE = re.compile(
     r"(?<![\w.<])/(?:home|tmp|root|work|Users|private|usr|opt|mnt|var|srv|data)/|[A-Z]:\\\\|[.]venv|site-packages"
 )
@@ -157,4 +179,4 @@ def test_links_lead_somewhere(path):
 
 def test_every_notebook_is_executed():
     text = Path(__file__).read_text()
-    assert [path.stem for path in NOTEBOOKS if f'execute("{path.stem}")' not in text] == []
+    assert [path.stem for path in NOTEBOOKS if f'execute("{path.stem}"' not in text] == []
