@@ -194,7 +194,9 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
-def image_set(datamodule: Any, split: str, device: Any, before_each: Callable[[], None] = lambda: None) -> ImageSet:
+def image_set(
+    datamodule: Any, split: str, device: torch.device, before_each: Callable[[], None] = lambda: None
+) -> ImageSet:
     """A split of a data module as the evaluator reads it, on the device that the features are computed on.
 
     Args:
@@ -213,7 +215,7 @@ def image_set(datamodule: Any, split: str, device: Any, before_each: Callable[[]
     )
 
 
-def _batches(datamodule: Any, split: str, device: Any, before_each: Callable[[], None]) -> Iterator[Batch]:
+def _batches(datamodule: Any, split: str, device: torch.device, before_each: Callable[[], None]) -> Iterator[Batch]:
     for batch in datamodule.reference(split):
         before_each()
         yield {name: rows.to(device) for name, rows in batch.items() if name != "index"}

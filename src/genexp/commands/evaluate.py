@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -15,6 +15,11 @@ from genexp.hardware import chosen_threads
 from genexp.inference.results import keep_results, subject_of, write_values
 from genexp.inference.sampler_config import checked_sampler, sampler_label
 from genexp.runs.newest import newest_hint
+
+if TYPE_CHECKING:
+    import torch
+
+    from genexp.inference.run import Run
 
 Measure = Callable[[], list[dict[str, Any]]]
 """Measures what a command names, with everything read and checked before; returns what is reported."""
@@ -60,7 +65,7 @@ def _require_one_side(config: DictConfig) -> None:
         raise ValueError(f"one of run and generated must be given, got {' and '.join(given)}")
 
 
-def _of_runs(config: DictConfig, device: Any) -> Measure:
+def _of_runs(config: DictConfig, device: "torch.device") -> Measure:
     from genexp.inference.drawing import require_drawable
     from genexp.inference.generated import default_num
     from genexp.inference.pairs import evaluate_pairs, maps_images
@@ -86,7 +91,7 @@ def _of_runs(config: DictConfig, device: Any) -> Measure:
     return lambda: [_measure_run(config, run, measuring, of_model, num, device) for run in runs]
 
 
-def _of_images(config: DictConfig, device: Any) -> Measure:
+def _of_images(config: DictConfig, device: "torch.device") -> Measure:
     from genexp.inference.image_sets import open_side
     from genexp.inference.prepare import prepare, reference_text
 
@@ -96,7 +101,7 @@ def _of_images(config: DictConfig, device: Any) -> Measure:
     return lambda: [_measure_side(config, side, measuring)]
 
 
-def _measure_model(config: DictConfig, run: Any, metrics: dict[str, Any], device: Any) -> dict[str, Any]:
+def _measure_model(config: DictConfig, run: "Run", metrics: dict[str, Any], device: "torch.device") -> dict[str, Any]:
     """Values of a run's model alone: nothing is drawn."""
     scores = _scores_of_model(config, run, metrics, device)
 
@@ -107,7 +112,7 @@ def _measure_model(config: DictConfig, run: Any, metrics: dict[str, Any], device
     return keep_results(config, run, run.name_of("model", f"seed{config.seed}"), write)
 
 
-def _scores_of_model(config: DictConfig, run: Any, metrics: dict[str, Any], device: Any) -> dict[str, Any]:
+def _scores_of_model(config: DictConfig, run: "Run", metrics: dict[str, Any], device: "torch.device") -> dict[str, Any]:
     from genexp.evaluation.over_model import scores_of_model
     from genexp.inference.image_sets import open_side, tracked
 
@@ -118,7 +123,7 @@ def _scores_of_model(config: DictConfig, run: Any, metrics: dict[str, Any], devi
 
 
 def _measure_run(
-    config: DictConfig, run: Any, measuring: Any, of_model: dict[str, Any], num: int, device: Any
+    config: DictConfig, run: "Run", measuring: Any, of_model: dict[str, Any], num: int, device: "torch.device"
 ) -> dict[str, Any]:
     from genexp.evaluation.protocol import describe
     from genexp.evaluation.scores import Generated

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -16,6 +16,9 @@ from genexp.hardware import chosen_threads
 from genexp.inference.sampler_config import checked_sampler, sampler_label, varied
 from genexp.runs.newest import newest_hint
 from genexp.runs.staging import staged
+
+if TYPE_CHECKING:
+    from genexp.inference.run import Run
 
 
 def sample(config: DictConfig) -> None:
@@ -158,7 +161,7 @@ def _write(
     return written
 
 
-def _to_wandb(run: Any, written: list[Path]) -> str | None:
+def _to_wandb(run: "Run", written: list[Path]) -> str | None:
     from genexp.inference.results import to_wandb
 
     return to_wandb(run, {}, {f"sample/{path.stem}": path for path in written if path.suffix == ".png"})

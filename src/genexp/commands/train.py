@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,6 +14,9 @@ from genexp.files.json_records import is_there
 from genexp.terminal import counted, shown_path
 from genexp.training.claim import claim_folder
 from genexp.training.taking_up import ClaimedRun
+
+if TYPE_CHECKING:
+    from genexp.training.assemble import Experiment
 
 
 def train(config: DictConfig) -> float | None:
@@ -75,7 +78,7 @@ def _fit(config: DictConfig, claim: ClaimedRun) -> float | None:
     return close_run(folder, experiment, time.monotonic() - begun) if trainer.is_global_zero else None
 
 
-def _give_up(folder: Any, experiment: Any, error: Exception) -> None:
+def _give_up(folder: Any, experiment: "Experiment", error: Exception) -> None:
     """Record and tell why this process ends, which may itself wait for a process that is gone."""
     from genexp.training.closing import report_failure
 
@@ -129,7 +132,7 @@ def _parameter_counts(model: Any) -> dict[str, int]:
     return counts
 
 
-def _announce(config: DictConfig, claim: ClaimedRun, experiment: Any, point: Any) -> dict[str, Any]:
+def _announce(config: DictConfig, claim: ClaimedRun, experiment: "Experiment", point: Any) -> dict[str, Any]:
     """Write down that the run begins, and say what is about to happen.
 
     Returns:

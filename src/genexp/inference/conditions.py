@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from genexp.conditioning.base import Conditioning
 from genexp.conditioning.degraded import Degraded
@@ -12,9 +12,12 @@ from genexp.inference.editing import square
 from genexp.sampling.conditions import ClassShares, Conditions, Given, as_in_training
 from genexp.terminal import counted
 
+if TYPE_CHECKING:
+    from genexp.inference.run import Run
+
 
 def conditions_of(
-    run: Any, typed: Mapping[str, object] | None = None, conditioning: Conditioning | None = None
+    run: "Run", typed: Mapping[str, object] | None = None, conditioning: Conditioning | None = None
 ) -> Conditions | None:
     """What the samples of a run are drawn under: what is given, and all else as it was in training.
 
@@ -47,7 +50,7 @@ def _pictures(conditioning: Conditioning, name: str, value: object) -> object:
     return pictures.images
 
 
-def _as_it_was(run: Any, conditioning: Conditioning) -> Conditions | None:
+def _as_it_was(run: "Run", conditioning: Conditioning) -> Conditions | None:
     """All conditions as they were in training; classes as the run has recorded them, where its data are gone."""
     recorded = run.folder.record.get("class_counts")
     if conditioning.names == ("label",):

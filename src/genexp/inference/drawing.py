@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -22,6 +22,9 @@ from genexp.sampling.pictures import Pictures
 from genexp.sampling.walking import Walking
 from genexp.tensors import Grid, IndexedNoise, Plane
 from genexp.terminal import progress
+
+if TYPE_CHECKING:
+    from genexp.inference.run import Run
 
 
 class Drawing:
@@ -43,7 +46,7 @@ class Drawing:
 
     def __init__(
         self,
-        run: Any,
+        run: "Run",
         sampler: DictConfig,
         device: str,
         seed: int,

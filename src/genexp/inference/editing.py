@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -18,6 +18,9 @@ from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.editing import Edited, Originals
 from genexp.tensors import Grid
 from genexp.terminal import counted, plain
+
+if TYPE_CHECKING:
+    from genexp.inference.run import Run
 
 _MOST_DRAWN = 8
 """Samples of one picture that are shown beside it."""
@@ -78,7 +81,7 @@ class Editing:
         return Grid(torch.stack(columns, dim=1).flatten(0, 1), len(columns), words, down)
 
 
-def editing(config: DictConfig, run: Any) -> Editing | None:
+def editing(config: DictConfig, run: "Run") -> Editing | None:
     """What `genexp sample` is asked to do to pictures; None where it is not.
 
     Args:

@@ -47,7 +47,7 @@ class Samples:
         num: int,
         seed: int,
         batch_size: int,
-        device: Any,
+        device: torch.device,
     ) -> None:
         self.num, self.seed, self.batch_size, self.device = num, seed, batch_size, device
         self.source, self.sampler = run.model.to(device).source(), build(sampler)

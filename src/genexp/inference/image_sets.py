@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -16,6 +16,9 @@ from genexp.config.instantiate import build
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.picture_folder import PictureFolder
 from genexp.terminal import progress
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ class Side:
     datamodule: Any = None
 
 
-def open_side(text: str, known: Mapping[str, DictConfig], device: Any, num: int | None = None, seed: int = 0) -> Side:
+def open_side(
+    text: str, known: Mapping[str, DictConfig], device: "torch.device", num: int | None = None, seed: int = 0
+) -> Side:
     """The images that a text names.
 
     Args:
@@ -86,7 +91,7 @@ def tracked(images: ImageSet, title: str) -> ImageSet:
     return replace(images, batches=batches)
 
 
-def _split(data: DictConfig, split: str, device: Any) -> Side:
+def _split(data: DictConfig, split: str, device: "torch.device") -> Side:
     module = build(data)
     for line in module.source.notes(module.num_classes) if hasattr(module.source, "notes") else ():
         print(line, file=sys.stderr)
@@ -94,7 +99,7 @@ def _split(data: DictConfig, split: str, device: Any) -> Side:
     return Side(image_set(module, split, device), data, counts, module)
 
 
-def _folder(text: str, num: int | None, seed: int, device: Any) -> Side:
+def _folder(text: str, num: int | None, seed: int, device: "torch.device") -> Side:
     folder = PictureFolder(text, num, seed)
     for line in folder.notes():
         print(line, file=sys.stderr)
@@ -106,7 +111,7 @@ def _folder(text: str, num: int | None, seed: int, device: Any) -> Side:
     return Side(moved, OmegaConf.create(data), folder.label_counts())
 
 
-def _moved(images: ImageSet, device: Any) -> Any:
+def _moved(images: ImageSet, device: "torch.device") -> Any:
     return ({name: value.to(device) for name, value in batch.items()} for batch in images.batches())
 
 

@@ -3,22 +3,27 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from genexp.inference.results import keep_results, subject_of, write_values
 from genexp.inference.sampler_config import checked_sampler, sampler_label
 
+if TYPE_CHECKING:
+    import torch
 
-def maps_images(run: Any) -> bool:
+    from genexp.inference.run import Run
+
+
+def maps_images(run: "Run") -> bool:
     """Whether a run's model renders given images and can judge what it renders."""
     from genexp.contracts import JudgedMap
 
     return isinstance(run.model.source(), JudgedMap)
 
 
-def evaluate_pairs(config: DictConfig, runs: Sequence[Any], device: Any) -> list[dict[str, Any]]:
+def evaluate_pairs(config: DictConfig, runs: Sequence["Run"], device: "torch.device") -> list[dict[str, Any]]:
     """Measure the distances of every run's own yardstick over pairs of its data, after 8-bit rounding.
 
     Returns:
@@ -31,7 +36,7 @@ def evaluate_pairs(config: DictConfig, runs: Sequence[Any], device: Any) -> list
     return [_measure(config, run, device) for run in runs]
 
 
-def _require_options(config: DictConfig, runs: Sequence[Any]) -> None:
+def _require_options(config: DictConfig, runs: Sequence["Run"]) -> None:
     from genexp.config.compose import SPLITS
 
     rule = "for a model that maps images, which is measured by its own distances"
@@ -50,7 +55,7 @@ def _require_options(config: DictConfig, runs: Sequence[Any]) -> None:
         )
 
 
-def _measure(config: DictConfig, run: Any, device: Any) -> dict[str, Any]:
+def _measure(config: DictConfig, run: "Run", device: "torch.device") -> dict[str, Any]:
     from genexp.config.instantiate import build
 
     data, split = build(run.data), config.reference or "test"
@@ -85,7 +90,7 @@ def _pairs(data: Any, split: str, config: DictConfig) -> tuple[Any, str]:
 
 
 def _rendered(
-    loader: Any, model: Any, sampler: Any, config: DictConfig, device: Any
+    loader: Any, model: Any, sampler: Any, config: DictConfig, device: "torch.device"
 ) -> tuple[dict[str, list[float]], list[Any]]:
     """The distances of every pair, and the first pairs as contents, styles and results."""
     import torch
@@ -107,7 +112,7 @@ def _rendered(
 
 
 def _scores(
-    values: dict[str, list[float]], digest: str, split: str, model: Any, sampler: Any, run: Any, seed: int
+    values: dict[str, list[float]], digest: str, split: str, model: Any, sampler: Any, run: "Run", seed: int
 ) -> dict[str, Any]:
     from statistics import fmean
 
@@ -139,7 +144,7 @@ def _scores(
     return scores
 
 
-def _written(run: Any, scores: dict[str, Any], shown: list[Any], folder: Path) -> dict[str, Any]:
+def _written(run: "Run", scores: dict[str, Any], shown: list[Any], folder: Path) -> dict[str, Any]:
     from genexp.families.style import PARTS, rows
     from genexp.figures.samples import drawn
     from genexp.tensors import Grid

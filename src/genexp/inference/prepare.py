@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationKeyError
@@ -19,6 +19,9 @@ from genexp.evaluation.scores import Generated, Score
 from genexp.inference.image_sets import Side, open_side, tracked
 from genexp.inference.run import Run
 from genexp.sample_kinds import SampleKind, kind_of
+
+if TYPE_CHECKING:
+    import torch
 
 GALLERY = "gallery"
 
@@ -52,7 +55,7 @@ class Measuring:
 
 
 def prepare(
-    config: DictConfig, run: Run | None, device: Any, num: int | None = None, other: Side | None = None
+    config: DictConfig, run: Run | None, device: "torch.device", num: int | None = None, other: Side | None = None
 ) -> Measuring:
     """Open the reference and the floor, build extractor and metrics, and summarise the real images.
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -15,13 +15,16 @@ from genexp.files.writing import write_atomically
 from genexp.runs.evaluations import EVALUATE, keep_evaluations
 from genexp.runs.trust import wrote_run
 
+if TYPE_CHECKING:
+    from genexp.inference.run import Run
 
-def subject_of(run: Any) -> dict[str, Any]:
+
+def subject_of(run: "Run") -> dict[str, Any]:
     """What a measurement is of."""
     return {"run": run.folder.record["id"], "checkpoint": run.checkpoint.name, "images_seen": run.model.images_seen}
 
 
-def keep_results(config: DictConfig, run: Any, name: str, write: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+def keep_results(config: DictConfig, run: "Run", name: str, write: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
     """Write a run's results, keep its values in the run, and say what is reported of them.
 
     Args:
@@ -41,7 +44,7 @@ def keep_results(config: DictConfig, run: Any, name: str, write: Callable[[Path]
     return result | {"title": title, "sync": to_wandb(run, values, pictures) if config.wandb else None}
 
 
-def _folder(config: DictConfig, run: Any) -> Path:
+def _folder(config: DictConfig, run: "Run") -> Path:
     """Where the results of one run go below the folder that was asked for."""
     alone = len(several(config.run)) == 1
     return Path(config.out) / (run.weights if alone else f"{run.folder.record['id']}_{run.weights}")
@@ -79,7 +82,7 @@ def _curve(score: Any, folder: Path) -> Path:
         return write_figure(figure, folder / f"{protocol.metric}.png")
 
 
-def to_wandb(run: Any, values: dict[str, float], pictures: Mapping[str, Path] = MappingProxyType({})) -> str | None:
+def to_wandb(run: "Run", values: dict[str, float], pictures: Mapping[str, Path] = MappingProxyType({})) -> str | None:
     """Put values and pictures into the summary of a run's W&B run, where it has one.
 
     The history stays as training wrote it: W&B counts its rows, and a resumed run goes on by that count.

@@ -5,12 +5,15 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+if TYPE_CHECKING:
+    import torch
 
-def self_check(config: DictConfig, device: Any) -> None:
+
+def self_check(config: DictConfig, device: "torch.device") -> None:
     """Measure held-out real images and every canary; say where a metric moves otherwise than its card says.
 
     Raises:
@@ -50,7 +53,7 @@ def _prepared(measuring: Any, images: Any, note: str) -> Any:
     return measuring.evaluator.reference(replace(side, digest=digest, count=len(images.image), batches=images.batches))
 
 
-def _all_scores(measuring: Any, held_out: Any, reference: Any, device: Any) -> dict[str, dict[str, Any]]:
+def _all_scores(measuring: Any, held_out: Any, reference: Any, device: "torch.device") -> dict[str, dict[str, Any]]:
     """Scores of the held-out images, of every canary, and of the held-out images against a faulty reference.
 
     The last, `swapped`, is collapse with the sides exchanged: what asks whether images look real must see it, and what

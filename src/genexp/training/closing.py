@@ -2,7 +2,7 @@
 
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genexp.callbacks.checkpoint import load_checkpoint
 from genexp.config.messages import told
@@ -12,8 +12,11 @@ from genexp.runs.folder import RunFolder
 from genexp.runs.staging import clear_partials
 from genexp.terminal import duration, print_table, shown_path, typed_path
 
+if TYPE_CHECKING:
+    from genexp.training.assemble import Experiment
 
-def close_run(folder: RunFolder, experiment: Any, seconds: float) -> float | None:
+
+def close_run(folder: RunFolder, experiment: "Experiment", seconds: float) -> float | None:
     """Write the closing values, end the W&B run, print the table.
 
     Everything is read back from the folder: under a strategy that forks, training happened in other processes.
@@ -41,7 +44,7 @@ def close_run(folder: RunFolder, experiment: Any, seconds: float) -> float | Non
     return closing["best"]["value"] if closing["best"] else None
 
 
-def _worth(closing: dict[str, Any], experiment: Any) -> list[tuple[str, str]]:
+def _worth(closing: dict[str, Any], experiment: "Experiment") -> list[tuple[str, str]]:
     """What must be known of the values: the features behind them, and that a run was too short."""
     if not closing["protocols"]:
         return []
@@ -59,7 +62,7 @@ def last_values(folder: RunFolder) -> dict[str, float]:
     return values
 
 
-def report_failure(folder: RunFolder, experiment: Any, error: BaseException) -> None:
+def report_failure(folder: RunFolder, experiment: "Experiment", error: BaseException) -> None:
     """Record how a run ended early, and say where it can be continued."""
     stopped = isinstance(error, KeyboardInterrupt | SystemExit)
     state = "interrupted" if stopped else "failed"

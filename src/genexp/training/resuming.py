@@ -7,7 +7,7 @@ value only serves to make one of these cannot act any more. The table is in docs
 import copy
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import OmegaConf
@@ -17,6 +17,9 @@ from genexp.config.instantiate import build
 from genexp.data.stream import as_float
 from genexp.families.updates import with_options
 from genexp.tensors import IndexedNoise
+
+if TYPE_CHECKING:
+    from genexp.training.assemble import Experiment
 
 FIXED = {
     "seed": "the weights, the order of the data and the noise so far were drawn with it",
@@ -85,7 +88,7 @@ def _why_not(before: dict[str, Any], model: dict[str, Any], seed: int) -> str | 
     return None if alike else "the checkpoint's weights take the place of what it makes"
 
 
-def require_restorable(experiment: Any, checkpoint: dict[str, Any], path: Path, changed: Changed) -> None:
+def require_restorable(experiment: "Experiment", checkpoint: dict[str, Any], path: Path, changed: Changed) -> None:
     """Restore the model and try the optimisers and callbacks on copies, before training restores everything itself.
 
     Args:
