@@ -19,6 +19,8 @@ from genexp.runs.newest import newest_hint
 if TYPE_CHECKING:
     import torch
 
+    from genexp.inference.image_sets import Side
+    from genexp.inference.prepare import Measuring
     from genexp.inference.run import Run
 
 Measure = Callable[[], list[dict[str, Any]]]
@@ -123,7 +125,7 @@ def _scores_of_model(config: DictConfig, run: "Run", metrics: dict[str, Any], de
 
 
 def _measure_run(
-    config: DictConfig, run: "Run", measuring: Any, of_model: dict[str, Any], num: int, device: "torch.device"
+    config: DictConfig, run: "Run", measuring: "Measuring", of_model: dict[str, Any], num: int, device: "torch.device"
 ) -> dict[str, Any]:
     from genexp.evaluation.protocol import describe
     from genexp.evaluation.scores import Generated
@@ -142,7 +144,7 @@ def _measure_run(
     return keep_results(config, run, name, write)
 
 
-def _measure_side(config: DictConfig, side: Any, measuring: Any) -> dict[str, Any]:
+def _measure_side(config: DictConfig, side: "Side", measuring: "Measuring") -> dict[str, Any]:
     from genexp.evaluation.dealing import dealing_of
     from genexp.evaluation.scores import Generated
     from genexp.inference.image_sets import tracked
@@ -160,7 +162,13 @@ def _measure_side(config: DictConfig, side: Any, measuring: Any) -> dict[str, An
 
 
 def _written(
-    config: DictConfig, measuring: Any, scores: Any, summary: Any, batches: Any, folder: Path, subject: dict[str, Any]
+    config: DictConfig,
+    measuring: "Measuring",
+    scores: Any,
+    summary: Any,
+    batches: Any,
+    folder: Path,
+    subject: dict[str, Any],
 ) -> dict[str, Any]:
     """Write pictures and values; returns all that is reported."""
     from genexp.inference.evaluation_pictures import write_pictures, write_samples

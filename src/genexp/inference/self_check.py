@@ -12,6 +12,8 @@ from omegaconf import DictConfig
 if TYPE_CHECKING:
     import torch
 
+    from genexp.inference.prepare import Measuring
+
 
 def self_check(config: DictConfig, device: "torch.device") -> None:
     """Measure held-out real images and every canary; say where a metric moves otherwise than its card says.
@@ -46,14 +48,16 @@ def self_check(config: DictConfig, device: "torch.device") -> None:
         sys.exit(1)
 
 
-def _prepared(measuring: Any, images: Any, note: str) -> Any:
+def _prepared(measuring: "Measuring", images: Any, note: str) -> Any:
     """Images as the reference of all metrics."""
     side = measuring.side.images
     digest = f"{side.digest}, {note}"
     return measuring.evaluator.reference(replace(side, digest=digest, count=len(images.image), batches=images.batches))
 
 
-def _all_scores(measuring: Any, held_out: Any, reference: Any, device: "torch.device") -> dict[str, dict[str, Any]]:
+def _all_scores(
+    measuring: "Measuring", held_out: Any, reference: Any, device: "torch.device"
+) -> dict[str, dict[str, Any]]:
     """Scores of the held-out images, of every canary, and of the held-out images against a faulty reference.
 
     The last, `swapped`, is collapse with the sides exchanged: what asks whether images look real must see it, and what
@@ -75,7 +79,7 @@ def _all_scores(measuring: Any, held_out: Any, reference: Any, device: "torch.de
     return values
 
 
-def _verdicts(measuring: Any, real: Any, scores: Any) -> dict[str, dict[str, Any]]:
+def _verdicts(measuring: "Measuring", real: Any, scores: Any) -> dict[str, dict[str, Any]]:
     """How each value moved against real images, what its metric's card says, and whether the two agree."""
     from genexp.evaluation.canaries import moved
 
