@@ -21,7 +21,7 @@ WIDEST = 1 / math.sqrt(12)
 class Profile(NamedTuple):
     """The weight of every moment in one power-function average.
 
-    Args:
+    Attributes:
         end: Images seen at its end, above 0.
         gamma: Its exponent, at least 0.
     """
