@@ -40,6 +40,9 @@ LINES = {
     "interpolation? (+data.source.interpolatoin=nearest adds a new key)",
     "model/vgg=vgg16": "model/vgg: does not exist here: this command, or its model, has none",
     "sampler.eta=0.5": "sampler.eta: does not exist in sampler; sampler=ddim has it (+sampler.eta=0.5 adds a new key)",
+    "guidance=3": "guidance: does not exist; known: callbacks, data, extractor, group, job_type, logger, metrics, "
+    "model, name, notes, paths, resume, run_dir, sampler, seed, tags, threads, trainer, training "
+    "(+guidance=3 adds a new key)",
     "gan": "an override must read key=value or group=choice, got 'gan'",
 }
 

@@ -202,12 +202,14 @@ def test_churn_makes_an_image_of_the_higher_level_on_every_schedule(schedule):
 def test_noises_are_not_mixed_where_they_tell_nothing_of_an_image():
     """From the last time of the cosine schedule a step along the noise made images of 14,000."""
     told = r"spacing must have no step .* 50 times the noise found in it, got {} from time {}; spacing={} has none"
-    with pytest.raises(ValueError, match=told.format(r"1\.3e\+03 times", "1000 to 960", "leading")):
+    with pytest.raises(ValueError, match=told.format(r"1\.3e\+03 times", "1000 to 960", "leading of enough steps")):
         PNDM(25, spacing="trailing").require(Mixture(Cosine()))
-    with pytest.raises(ValueError, match=told.format("inf times", r"1 to 0\.96", "leading")):
+    with pytest.raises(ValueError, match=told.format("inf times", r"1 to 0\.96", "leading of enough steps")):
         PNDM(25, spacing="trailing").require(Mixture(RectifiedFlow()))
     with pytest.raises(ValueError, match=told.format(r"3\.1e\+03 times", "1000 to 900", "log_snr or along=image")):
         DPMSolver(10, spacing="trailing").require(Mixture(Cosine()))
+    with pytest.raises(ValueError, match="along=image has none, nor have more steps"):
+        DPMSolver(1).require(Mixture(Cosine()))
     DPMSolver(10, along="image", spacing="trailing").require(Mixture(Cosine()))
     DPMSolver(10, spacing="trailing").require(Mixture(RectifiedFlow()))
 

@@ -47,13 +47,14 @@ def key_hint(typed: str, place: str, siblings: Sequence[str], root: Any) -> str:
         found = _as_typed(same, known, value)
         if found:
             return _meant(sorted(found, key=lambda each: (each.count("."), each))[:_MOST])
-    if having := _choices_with(place):
-        return f"; {' and '.join(having)} {'has' if len(having) == 1 else 'have'} it"
+    if having := who_has(place):
+        return having
     if close := nearest(_spelt(word), beside, _CLOSE):
         return _meant([beside[close]])
     words = {_spelt(each.rpartition(".")[2]): each for each in known}
     found = nearest(_spelt(last), words, _SURE)
-    return _meant(_as_typed([words[found]], known, value)) if found else did_you_mean(word, siblings)
+    meant = _as_typed([words[found]], known, value) if found else []
+    return _meant(meant) if meant else did_you_mean(word, siblings)
 
 
 def _as_typed(keys: Sequence[str], known: dict[str, Any], value: str) -> list[str]:
@@ -72,13 +73,13 @@ def group_of(key: str, choice: str) -> str | None:
     return None
 
 
-def _choices_with(key: str) -> list[str]:
-    """The choices of the group that fills the part above a key whose own files set that key, as `sampler=ddim`."""
+def who_has(key: str) -> str:
+    """The choices of the group that fills the part above a key whose own files set it, as `; sampler=ddim has it`."""
     part, _, word = key.rpartition(".")
     group = part.replace(".", "/")
     files = sorted((conf_dir() / group).glob("[!_]*.yaml")) if part else []
-    found = [f"{group}={file.stem}" for file in files if word in (read_yaml(file) or {})]
-    return found[:_MOST]
+    found = [f"{group}={file.stem}" for file in files if word in (read_yaml(file) or {})][:_MOST]
+    return f"; {' and '.join(found)} {'has' if len(found) == 1 else 'have'} it" if found else ""
 
 
 def _meant(keys: Sequence[str]) -> str:

@@ -125,20 +125,18 @@ def locate(target: str) -> Any:
     except (ModuleNotFoundError, ValueError):
         raise ValueError(f"{target} cannot be imported: there is no module {parts[0]}") from None
     for i, part in enumerate(parts[1:], start=2):
-        if not hasattr(found, part):
-            _import_inside(found, parts[:i], target)
-        found = getattr(found, part)
+        found = getattr(found, part) if hasattr(found, part) else _import_inside(found, parts[:i], target)
     return found
 
 
-def _import_inside(found: Any, parts: list[str], target: str) -> None:
-    """Import a module of the package `found` that nobody has imported yet."""
+def _import_inside(found: Any, parts: list[str], target: str) -> ModuleType:
+    """A module of the package `found` that nobody has imported yet, or that was when the package was another object."""
     name = ".".join(parts)
     missing = ValueError(f"{target} does not exist{did_you_mean(parts[-1], dir(found))}")
     if not isinstance(found, ModuleType) or not parts[-1]:
         raise missing
     try:
-        importlib.import_module(name)
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and name.startswith(error.name):
             raise missing from None

@@ -4,6 +4,7 @@ Constructors say themselves what they do not take. Here they are called from the
 and without those that read files, download, or start something.
 """
 
+import functools
 import inspect
 import logging
 import re
@@ -94,7 +95,7 @@ class Trial:
         optimiser = inspect.isclass(found) and issubclass(found, torch.optim.Optimizer)
         given = [[nn.Parameter(torch.zeros(1))]] if partial and optimiser else []
         if partial and not given:
-            return _StandIn()
+            return _StandIn() if _holds_stand_in(arguments) else functools.partial(found, **arguments)
         try:
             made = found(*given, **arguments)
         except Exception as error:  # whatever a constructor raises is what it has to say

@@ -68,7 +68,9 @@ class DPMSolver(DiffusionSampler[Memory]):
         super().require(model)
         levels = self.levels(model.schedule)
         if self.along == "noise" and self.order > 1:
-            require_near(levels[1:] if levels[0].alpha == 0 else levels, "spacing=log_snr or along=image")
+            even = self.spacing == "log_snr"
+            remedy = "along=image has none, nor have more steps" if even else "spacing=log_snr or along=image has none"
+            require_near(levels[1:] if levels[0].alpha == 0 else levels, remedy)
 
     def step(
         self, denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: IndexedNoise, state: Memory | None = None

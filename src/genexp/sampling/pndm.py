@@ -74,7 +74,7 @@ class PNDM(DiffusionSampler[tuple[Seen, ...]]):
         """
         super().require(model)
         levels, warmed = self.levels(model.schedule), WARMED[self.warm_up]
-        require_near(levels, "spacing=leading")
+        require_near(levels, "spacing=leading of enough steps has none")
         if warmed > 1 and len(levels) - 1 <= warmed:
             raise ValueError(f"steps must be above {warmed} for warm_up={self.warm_up}, got {len(levels) - 1}")
 

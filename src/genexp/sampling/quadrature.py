@@ -89,7 +89,7 @@ def require_near(levels: Sequence[Level], remedy: str) -> None:
 
     Args:
         levels: The grid.
-        remedy: What to type instead.
+        remedy: What has none, or what else to type.
 
     Raises:
         ValueError: there is such a step.
@@ -99,7 +99,7 @@ def require_near(levels: Sequence[Level], remedy: str) -> None:
         if change > FARTHEST:
             raise ValueError(
                 f"spacing must have no step that moves an image by more than {FARTHEST:g} times the noise found in it, "
-                f"got {change:.2g} times from time {t.time:g} to {s.time:g}; {remedy} has none"
+                f"got {change:.2g} times from time {t.time:g} to {s.time:g}; {remedy}"
             )
 
 
