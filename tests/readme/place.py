@@ -100,7 +100,6 @@ class Place:
         """A line with real names in the place of what stands for them."""
         for pattern, name in (
             (r"outputs/quickstart/(<run>|20[\w-]+|\.\.\.)", "quickstart"),
-            (r"outputs/diffusion_digits/<run>", "diffusion"),
             (r"outputs/pixelcnn_digits/<run>", "pixelcnn"),
             (r"<run folder>|<run>", "quickstart"),
         ):
@@ -117,9 +116,9 @@ class Place:
         return line.replace("<question>", "gan_stability").replace("<name>", "question")
 
     def run(self, name: str) -> str:
-        """A run for lines that want one: `quickstart`, `pixelcnn`, or of `diffusion`; trained when first asked for."""
+        """A run for lines that want one: `quickstart` or `pixelcnn`; trained when first asked for."""
         if not list(self.outputs.glob(f"my_{name}/*/run.json")):
-            choice = {"quickstart": "", "pixelcnn": " experiment=pixelcnn/digits"}.get(name, " model=diffusion")
+            choice = {"quickstart": "", "pixelcnn": " experiment=pixelcnn/digits"}[name]
             done = self.type(f"genexp train{choice} name=my_{name}", SHORT)
             assert done.code == 0, done.err
         return str(self.newest(f"my_{name}").path.relative_to(self.folder))

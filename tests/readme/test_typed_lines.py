@@ -33,9 +33,9 @@ ELSEWHERE = {
     "genexp train experiment=captions/shapes": "test_captions_end_to_end trains it, tiny",
     'genexp sample run=outputs/captions_shapes/<run> condition.caption="a large red circle in the centre on a white '
     'background"': "test_captions_end_to_end draws by this caption",
-    "genexp sample run=outputs/diffusion_digits/<run> edit=noised images=my/digits "
+    "genexp sample run=outputs/quickstart/<run> edit=noised images=my/digits "
     "edit.strength=0.5": "test_edited_pictures draws from such pictures",
-    "genexp sample run=outputs/diffusion_digits/<run> edit=repaint images=my/digits mask=my/mask.png sampler=ddim "
+    "genexp sample run=outputs/quickstart/<run> edit=repaint images=my/digits mask=my/mask.png sampler=ddim "
     "sampler.steps=50": "test_edited_pictures draws from such pictures",
     "genexp train experiment=v_prediction/digits": "test_every_experiment trains it, tiny",
     "genexp train experiment=progressive_distillation/digits "
