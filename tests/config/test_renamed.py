@@ -98,7 +98,7 @@ def test_a_class_that_has_moved_is_read_where_it_is_now(earlier, today):
     assert locate(today).__name__ == earlier.rpartition(".")[2]
 
 
-@pytest.mark.parametrize("today", set(MOVED.values()))
+@pytest.mark.parametrize("today", sorted(set(MOVED.values())))
 def test_what_has_moved_is_there_and_is_no_earlier_name_itself(today):
     assert locate(today)
     assert moved(today) is None

@@ -12,7 +12,7 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from genexp.callbacks.cadence import crossed, published
+from genexp.callbacks.cadence import crossed, evaluation_follows, published
 from genexp.callbacks.checkpoint_contents import StoredCheckpoint
 from genexp.callbacks.trainee import Trainee
 from genexp.files.json_records import require_shape
@@ -22,7 +22,7 @@ from genexp.tensors import require_sound
 
 
 class Checkpoints(Checkpoint):
-    """Write `last.ckpt` on an interval and after evaluations, and `best.ckpt` when the monitored value improves.
+    """Write `last.ckpt` on an interval, before and after evaluations, and `best.ckpt` when the monitored value is better.
 
     A file appears under its name only when it is complete and on disk, so a kill at any moment leaves the previous one.
     Nothing is written once a loss term has become non-finite.
@@ -51,8 +51,8 @@ class Checkpoints(Checkpoint):
         self._saved_at = pl_module.images_seen
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: Any) -> None:
-        """Write `last.ckpt` on the interval; an evaluation that follows this batch writes it again."""
-        if crossed(self._saved_at, pl_module.images_seen, self.every):
+        """Write `last.ckpt` on the interval, and before an evaluation, which takes long and then writes it again."""
+        if crossed(self._saved_at, pl_module.images_seen, self.every) or evaluation_follows(trainer):
             self._write(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: Trainee) -> None:
