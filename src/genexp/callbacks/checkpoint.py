@@ -22,7 +22,7 @@ from genexp.tensors import require_sound
 
 
 class Checkpoints(Checkpoint):
-    """Write `last.ckpt` on an interval, before and after evaluations, and `best.ckpt` when the monitored value is better.
+    """Write `last.ckpt` on an interval and around evaluations, and `best.ckpt` when the monitored value improves.
 
     A file appears under its name only when it is complete and on disk, so a kill at any moment leaves the previous one.
     Nothing is written once a loss term has become non-finite.
