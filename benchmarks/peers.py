@@ -163,7 +163,8 @@ def quality(given: argparse.Namespace) -> None:
     data.setup()
     train = torch.cat([batch["image"] for batch in data.reference("train")])
     real = GaussianMoments.fit(moments(extractor, train))
-    for name, images, spent in (_ours(given), _theirs(train, given)):
+    for side in (lambda: _ours(given), lambda: _theirs(train, given)):
+        name, images, spent = side()
         distance = frechet_distance(moments(extractor, images), real).value
         print(f"quality, seed {given.seed}: {name}: fd {distance:.2f} of {len(images):,} images, {spent}", flush=True)
 
