@@ -29,7 +29,7 @@ ELSEWHERE = {
     "wandb sync": "a mention of the command below",
     "genexp train model=vae +callbacks.early._target_=lightning.pytorch.callbacks.EarlyStopping "
     "+callbacks.early.monitor=fd +callbacks.early.patience=3": "test_habits trains it, tiny",
-    "wandb sync outputs/quickstart/.../wandb/offline-run-20261128_060326-5asgudmn": "W&B's server",
+    "wandb sync outputs/quickstart/.../wandb/offline-run-20261128_231958-f43wg8dn": "W&B's server",
     "genexp train experiment=captions/shapes": "test_captions_end_to_end trains it, tiny",
     'genexp sample run=outputs/captions_shapes/<run> condition.caption="a large red circle in the centre on a white '
     'background"': "test_captions_end_to_end draws by this caption",
