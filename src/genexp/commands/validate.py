@@ -12,7 +12,8 @@ from genexp.sweeps.study.study_plan import wrong_question
 from genexp.terminal import counted
 
 PRIMARIES = ("train", "sample", "evaluate", "compare", "reproduce", "stylize")
-GROUPS = ("data", "model", "sampler", "extractor", "metrics", "training", "logger", "trainer", "launcher", "debug")
+GROUPS = ("data", "model", "sampler", "extractor", "metrics", "training", "callbacks/post_hoc", "logger", "trainer")
+GROUPS += ("launcher", "debug")
 HELP = """usage: genexp validate [command] [experiment=glob(*)] [key=value ...]
 
 without arguments   every primary configuration and every option of every group, one at a time
