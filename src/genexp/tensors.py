@@ -23,6 +23,12 @@ def in_double(values: Tensor) -> Tensor:
     return (values.cpu() if values.device.type == "mps" else values).double()
 
 
+def require_image_shape(image: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless images are of `shape` (C, H, W) each."""
+    if tuple(image.shape[1:]) != tuple(shape):
+        raise ValueError(f"image must have shape (B, {str(tuple(shape))[1:]}, got {tuple(image.shape)}")
+
+
 def to_float(image: Tensor) -> Tensor:
     """Map uint8 levels 0..255 to float32 in [-1, 1]; the inverse of `to_uint8` on all 256 levels.
 

@@ -94,7 +94,7 @@ def test_what_is_trained_otherwise_is_told_apart():
     other = NetworkDenoiser(Nothing(), schedule, Sample(), UniformSample(), (1, 4, 4))
     assert "UniformEpsilon" in metric.subject(gaussian())
     assert metric.subject(gaussian()) != metric.subject(other)
-    with pytest.raises(TypeError, match="DenoisingLoss measures a TrainedDenoiser, got Linear"):
+    with pytest.raises(TypeError, match="DenoisingLoss measures a DenoiserWithLoss, got Linear"):
         metric.require(nn.Linear(1, 1))
     with pytest.raises(ValueError, match="points must be at least 2 noise levels, got 1"):
         DenoisingLoss(points=1)

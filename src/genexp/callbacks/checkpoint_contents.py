@@ -44,7 +44,7 @@ class Averages(Average):
     others: NotRequired[list[Average]]
 
 
-class Snapshot(TypedDict):
+class AverageSnapshot(TypedDict):
     """A file of power-function averages, and the images seen at the last update of each sub-module."""
 
     file: str
@@ -57,7 +57,7 @@ class PowerFunctionAverages(TypedDict):
 
     widths: list[float]
     averages: list[Average]
-    snapshots: list[Snapshot]
+    snapshots: list[AverageSnapshot]
 
 
 class StoredCheckpoint(TypedDict):

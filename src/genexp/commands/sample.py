@@ -49,7 +49,19 @@ def sample(config: DictConfig) -> None:
     beside = _beside(drawing, config, node)
     folder = Path(config.out).resolve() if config.out else run.folder.samples / run.name_of(*_how(node, config, told))
     images, seconds = _timed(lambda: drawing.images(config.num))
-    record = {
+    record = _record(drawing, config, node, told) | {"num": len(images), "seconds": round(seconds, 3)}
+    with staged(folder, _PARTS, _RECORD) as partial:
+        written = [folder / name for name in _write(drawing, images, beside, config, partial)]
+        with naming(folder / _RECORD):
+            (partial / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
+    sync = _to_wandb(run, written) if config.wandb else None
+    _report(folder, written, len(images), seconds, drawing.evaluations, sync)
+
+
+def _record(drawing: Any, config: DictConfig, node: DictConfig, told: dict[str, Any]) -> dict[str, Any]:
+    """How images are drawn."""
+    run = drawing.run
+    return {
         "run": run.folder.record["id"],
         "checkpoint": run.checkpoint.name,
         "weights": run.weights,
@@ -57,17 +69,10 @@ def sample(config: DictConfig) -> None:
         "sampler": OmegaConf.to_container(node, resolve=True),
         "evaluations": drawing.evaluations,
         "seed": config.seed,
-        "num": len(images),
         "condition": told,
         "sheet": OmegaConf.to_container(config.sheet, resolve=True),
-        "seconds": round(seconds, 3),
-    } | ({} if drawing.editing is None else drawing.editing.record(config))
-    with staged(folder, _PARTS, _RECORD) as partial:
-        written = [folder / name for name in _write(drawing, images, beside, config, partial)]
-        with naming(folder / _RECORD):
-            (partial / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
-    sync = _to_wandb(run, written) if config.wandb else None
-    _report(folder, written, len(images), seconds, drawing.evaluations, sync)
+        **({} if drawing.editing is None else drawing.editing.record(config)),
+    }
 
 
 def _timed(draw: Callable[[], Any]) -> tuple[Any, float]:

@@ -38,7 +38,7 @@ class WeightsChoice:
 
     def __str__(self) -> str:
         """The one way to write it, as in protocols and names of folders."""
-        return self.kind if self.number is None else f"{self.kind}@{plain(self.number)}"
+        return self.kind if self.number is None else f"{self.kind}@{shortest(self.number)}"
 
 
 def is_choice(typed: str) -> bool:
@@ -50,6 +50,6 @@ def is_choice(typed: str) -> bool:
     return True
 
 
-def plain(number: float) -> str:
+def shortest(number: float) -> str:
     """A number as short as it can be written without loss; whole ones without a point."""
     return str(int(number)) if float(number).is_integer() and abs(number) < 1e16 else repr(float(number))

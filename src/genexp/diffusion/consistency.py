@@ -9,6 +9,7 @@ from genexp.conditioning.base import Condition
 from genexp.contracts import Denoiser, Schedule
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.goal import Goal, Teacher, require_trainable, take_over
+from genexp.diffusion.noising import noised
 from genexp.diffusion.prediction import require_positive
 from genexp.tensors import expand_to, in_double
 
@@ -96,7 +97,9 @@ class Consistency(Goal):
         times, levels = self.grid(schedule, self.steps_at(images))
         below = torch.special.ndtr((levels.log() - self.mean) / self.std)
         until = (below[1:] - below[0]) / (below[-1] - below[0])
-        part = torch.searchsorted(until, in_double(place).cpu(), right=True).clamp(max=len(until) - 1)
+        fine = in_double(place)
+        times, until = times.to(fine.device), until.to(fine.device)
+        part = torch.searchsorted(until, fine, right=True).clamp(max=len(until) - 1)
         t, s = (each.to(place.device, place.dtype) for each in (times[part + 1], times[part]))
         return t, s
 
@@ -110,12 +113,7 @@ class Consistency(Goal):
         self, denoiser: NetworkDenoiser, x_t: Tensor, t: Tensor, s: Tensor, x: Tensor, noise: Tensor, told: Condition
     ) -> Tensor:
         """What is said at s, by the same dropout as will be at t."""
-        schedule = denoiser.schedule
-        if self.teacher is None:
-            alpha, sigma = (expand_to(level, x) for level in schedule(s, x.dtype))
-            x_s = alpha * x + sigma * noise
-        else:
-            x_s = heun(self.teacher, x_t, t, s, told)
+        x_s = noised(denoiser.schedule, x, s, noise) if self.teacher is None else heun(self.teacher, x_t, t, s, told)
         devices = [x_t.device] if x_t.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             return denoiser(x_s, s, told)

@@ -44,8 +44,13 @@ class Noising:
 
     def __call__(self, image: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """Noisy images (B, ...) from clean ones, times (B,) and noise."""
-        alpha, sigma = (expand_to(level, image) for level in self.schedule(t, image.dtype))
-        return alpha * image + sigma * noise
+        return noised(self.schedule, image, t, noise)
+
+
+def noised(schedule: Schedule, image: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+    """alpha x + sigma eps (B, ...) of clean images (B, ...), times (B,) and noise."""
+    alpha, sigma = (expand_to(level, image) for level in schedule(t, image.dtype))
+    return alpha * image + sigma * noise
 
 
 class NoisyClassifier:

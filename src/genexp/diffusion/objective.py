@@ -43,11 +43,7 @@ class WeightedError(Objective):
         Raises:
             ValueError: it is.
         """
-        if variance == LEARNED:
-            raise ValueError(
-                "objective must be hybrid or bound for variance learned_range, which the weighted error does not "
-                f"train, got {type(self).__name__}"
-            )
+        _require_given(variance, self)
 
     def __call__(self, guess: Guess, bound: VariationalBound) -> Tensor:
         return guess.weight * guess.error.square().flatten(1).mean(1)
@@ -72,12 +68,12 @@ class PseudoHuber(Objective):
         self.factor = require_positive("factor", factor)
 
     def require(self, schedule: Schedule, variance: str) -> None:
-        """Refuse a variance to be learned, as `WeightedError` does.
+        """Refuse a variance to be learned.
 
         Raises:
             ValueError: it is.
         """
-        WeightedError.require(self, schedule, variance)
+        _require_given(variance, self)
 
     def __call__(self, guess: Guess, bound: VariationalBound) -> Tensor:
         error = guess.error.flatten(1)
@@ -144,4 +140,12 @@ def _require_discrete(objective: Objective, schedule: Schedule) -> None:
         raise ValueError(
             f"objective must be weighted_error for a schedule of real times, got {type(objective).__name__} with "
             f"{type(schedule).__name__}"
+        )
+
+
+def _require_given(variance: str, objective: Objective) -> None:
+    if variance == LEARNED:
+        raise ValueError(
+            "objective must be hybrid or bound for variance learned_range, which an error by itself does not train, "
+            f"got {type(objective).__name__}"
         )

@@ -12,9 +12,6 @@ from torch import Tensor
 class Prediction(Protocol):
     """One of the equivalent targets of a denoising network; to be inherited from, for what it gives itself."""
 
-    bounded = False
-    """Whether the noisy image of the schedule's first time counts as clean, so that nothing is predicted there."""
-
     def input(self, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """What the network sees of the noisy image: the image itself, unless a prediction scales it."""
         return x_t
@@ -162,8 +159,6 @@ class Consistent(Preconditioned):
     Raises:
         ValueError: an argument is not above 0.
     """
-
-    bounded = True
 
     def __init__(self, data_std: float = 0.5, lowest: float = 0.002) -> None:
         super().__init__(data_std)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from genexp.tensors import require_image_shape
+
 ROUNDING = (2 / 255) ** 2 / 12
 """Power of the rounding to 256 levels in [-1, 1]: what keeps the logarithm finite on empty images."""
 
@@ -48,8 +50,7 @@ class RadialSpectrum:
         Raises:
             ValueError: the images have another shape.
         """
-        if tuple(image.shape[1:]) != self.shape:
-            raise ValueError(f"image must have shape (B, {str(self.shape)[1:]}, got {tuple(image.shape)}")
+        require_image_shape(image, self.shape)
         transform = torch.fft.fft2(image.float(), norm="ortho")
         power = transform.abs().square().mean(1).flatten(1)
         sums = power.new_zeros(len(power), self.dimensions + 1).index_add_(1, self._bin.to(power.device), power)

@@ -227,12 +227,10 @@ class Family(LightningModule):
         checkpoint["counters"] = {"images_seen": self.images_seen, "batches": self.batches, "steps": dict(self.steps)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the counters; optimisers go on from their state with the options that are configured now.
-
-        Weights and averages of an earlier version get the names that their sub-modules have now.
-        """
-        for named in (checkpoint["state_dict"], *checkpoint.get("averaged", {}).values()):
-            _rename(named, self.renamed_modules)
+        """Restore the counters, and names that sub-modules had earlier; optimisers go on with today's options."""
+        for part, named in {**checkpoint.get("averaged", {}), "state_dict": checkpoint["state_dict"]}.items():
+            if part in ("modules", "images", "steps", "state_dict"):
+                _rename(named, self.renamed_modules)
         if len(checkpoint.get("optimizer_states", ())) == len(self._updates):
             checkpoint["optimizer_states"] = with_options(checkpoint["optimizer_states"], self._updates)
         counters = checkpoint["counters"]
@@ -240,8 +238,8 @@ class Family(LightningModule):
         self.steps = dict(counters["steps"])
 
 
-def _rename(named: dict[str, Any] | list[Any], words: dict[str, str]) -> None:
-    for name, (first, *rest) in [(name, name.split(".")) for name in named if isinstance(named, dict)]:
+def _rename(named: dict[str, Any], words: dict[str, str]) -> None:
+    for name, (first, *rest) in [(name, name.split(".")) for name in named]:
         if first in words:
             named[".".join([words[first], *rest])] = named.pop(name)
 

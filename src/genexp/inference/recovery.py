@@ -12,7 +12,7 @@ from torch import Tensor
 from genexp.callbacks.checkpoint_contents import Averaged
 from genexp.callbacks.power_averages import AVERAGES, by_name, stored_name
 from genexp.callbacks.power_function import Profile, combination, gamma_of
-from genexp.config.weights_choice import WeightsChoice, plain
+from genexp.config.weights_choice import WeightsChoice, shortest
 from genexp.files.json_records import open_regular
 
 MOST_ERROR = 0.1
@@ -42,7 +42,7 @@ def averages_of(checkpoint: dict[str, Any], choice: WeightsChoice, folder: Path)
     if choice.number is None:
         return stored["modules"]
     if choice.number not in kept:
-        known = ", ".join(f"averaged@{plain(each)}" for each in kept)
+        known = ", ".join(f"averaged@{shortest(each)}" for each in kept)
         raise ValueError(f"weights must be raw{', averaged' if stored else ''}{known and f' or {known}'}, got {choice}")
     return [stored, *stored["others"]][kept.index(choice.number)]["modules"]
 

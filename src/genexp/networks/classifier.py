@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from genexp.tensors import require_image_shape
+
 
 class ConvClassifier(nn.Module):
     """Convolutions down to 4 x 4 positions, then two linear layers.
@@ -57,8 +59,7 @@ class ConvClassifier(nn.Module):
         Raises:
             ValueError: the images have another shape than the network was built for.
         """
-        if image.shape[1:] != self.image_shape:
-            raise ValueError(f"image must have shape (B, {str(self.image_shape)[1:]}, got {tuple(image.shape)}")
+        require_image_shape(image, self.image_shape)
         return self.projection(self.stages(image).flatten(1))
 
     def forward(self, image: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.protocol import IMAGES
-from genexp.tensors import to_float, to_uint8
+from genexp.tensors import require_image_shape, to_float, to_uint8
 
 
 class Images:
@@ -37,8 +37,7 @@ class Images:
         Raises:
             ValueError: the images have another shape.
         """
-        if tuple(image.shape[1:]) != self.shape:
-            raise ValueError(f"image must have shape (B, {str(self.shape)[1:]}, got {tuple(image.shape)}")
+        require_image_shape(image, self.shape)
         return to_uint8(image).flatten(1)
 
     def restored(self, features: Tensor) -> Tensor:

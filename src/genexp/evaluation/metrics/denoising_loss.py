@@ -15,7 +15,7 @@ from genexp.tensors import IndexedNoise, expand_to
 
 
 @runtime_checkable
-class TrainedDenoiser(Protocol):
+class DenoiserWithLoss(Protocol):
     """A denoiser that knows the loss that it is trained by, and the parts which that is made of."""
 
     conditioning: Conditioning
@@ -66,10 +66,10 @@ class DenoisingLoss:
         Raises:
             TypeError: it is not.
         """
-        if not isinstance(model, TrainedDenoiser):
-            raise TypeError(f"{type(self).__name__} measures a TrainedDenoiser, got {type(model).__name__}")
+        if not isinstance(model, DenoiserWithLoss):
+            raise TypeError(f"{type(self).__name__} measures a DenoiserWithLoss, got {type(model).__name__}")
 
-    def subject(self, model: TrainedDenoiser) -> str:
+    def subject(self, model: DenoiserWithLoss) -> str:
         """What the loss is made of."""
         parts = (model.objective, model.weighting, model.schedule)
         return ", ".join([*map(describe, parts), *(["codes"] if isinstance(model, Coded) else [])])
@@ -84,7 +84,7 @@ class DenoisingLoss:
         return t.unique()
 
     @torch.no_grad()
-    def compute(self, model: TrainedDenoiser, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
+    def compute(self, model: DenoiserWithLoss, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
         """Both values with their curves, and the interval of other images."""
         times = self.times(model.schedule)
         errors, group, _ = over_images(batches, seed, lambda batch, noise: _errors(model, batch, noise, times))
@@ -97,7 +97,7 @@ class DenoisingLoss:
         return found
 
 
-def _errors(model: TrainedDenoiser, batch: Batch, noise: IndexedNoise, times: Tensor) -> Tensor:
+def _errors(model: DenoiserWithLoss, batch: Batch, noise: IndexedNoise, times: Tensor) -> Tensor:
     """Loss and error of the clean image (B, P, 2) at every time, each with noise of its own."""
     x, told = batch["image"].float(), model.conditioning.told(batch)
     x = model.codec.encode(x) if isinstance(model, Coded) else x
