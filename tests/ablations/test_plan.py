@@ -61,6 +61,8 @@ def test_a_guide_is_trained_once_a_seed_and_stands_in_the_drawings_that_name_it(
     assert (alone.trainings, drawn_with.trainings) == ((model,), (model, worse))
     places = {model: Path("/runs/model"), worse: Path("/runs/it's worse")}
     assert drawn_with.overrides(guided, places)[-1] == "sampler.guidance.guide.run='/runs/it\\'s worse'"
+    timed = drawn_with.without_guides  # what stands for its time where no row is drawn alone
+    assert (timed.trainings, timed.overrides(guided, places)) == ((model,), alone.overrides(guided, places))
     jobs = [Job(0, drawn_with.overrides(guided, places), "000")]
     assert plan.measured(jobs, places) == {drawn_with: jobs[0]}
     assert plan.measured(jobs, {model: places[model]}) == {}

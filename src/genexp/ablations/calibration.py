@@ -121,11 +121,12 @@ class _Trials:
         return self.seconds[key]
 
     def drawing_seconds(self, plan: Plan, jobs: Mapping[Training, Job], drawings: list[PlannedDrawing]) -> float:
-        """Seconds of one measurement, from a finished run or, without one, from the model of a trial."""
-        alone = [each for each in drawings if not each.guides]
+        """Seconds of one measurement, from a finished run or, without one, from the model of a trial.
+
+        Guided rows are taken to last as long as others; where all are guided, as what their run itself draws with.
+        """
+        alone = [each for each in drawings if not each.guides] or [each.without_guides for each in drawings]
         trained = [each for each in alone if self.workers.runs.finished(jobs[each.training])]
-        if not alone:
-            return 0.0
         drawing = (trained or alone)[0]
         key = " ".join(drawing.overrides(plan.ablation, {drawing.training: Path("run")}))
         if key not in self.seconds:

@@ -1,7 +1,7 @@
 """What an ablation needs: the models to train, each once for all variants that share it, and the sets to measure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,6 +49,11 @@ class PlannedDrawing:
     def title(self) -> str:
         """What sets it apart."""
         return f"{self.variant.name} seed={self.training.seed}"
+
+    @property
+    def without_guides(self) -> "PlannedDrawing":
+        """The same model as its own configuration draws from it."""
+        return PlannedDrawing(replace(self.variant, drawing=()), self.training)
 
     @property
     def trainings(self) -> tuple[Training, ...]:
