@@ -6,7 +6,7 @@ from torch import nn
 
 from genexp.networks.dcgan import NORMS, ClassBatchNorm, DCGANDiscriminator, DCGANGenerator
 
-SIZES = (8, 16, 32, 64)
+SIZES = (8, 16, 32, 64, 128)
 
 
 @pytest.mark.parametrize("base_size", [2, 4])
@@ -151,12 +151,12 @@ def test_layer_norm_looks_at_one_sample_and_forgets_its_contrast():
 
 @pytest.mark.parametrize("network", [DCGANGenerator, DCGANDiscriminator])
 def test_wrong_arguments_are_refused(network):
-    with pytest.raises(ValueError, match="image_size must be a power of two from 8 to 64, got 48"):
+    with pytest.raises(ValueError, match="image_size must be a power of two from 8 to 128, got 48"):
         network(48, 1)
     with pytest.raises(ValueError, match="base_size must be 2 or 4, got 3"):
         network(32, 1, base_size=3)
-    with pytest.raises(ValueError, match=r"norm must be one of batch, spectral, none.*, got 'instance'"):
-        network(32, 1, norm="instance")
+    with pytest.raises(ValueError, match=r"norm must be one of batch, spectral, none.*, got 'group'"):
+        network(32, 1, norm="group")
 
 
 def test_class_norms_need_batch_norm():
@@ -170,3 +170,23 @@ def test_labels_are_required_exactly_when_there_are_classes():
         DCGANGenerator(8, 1, width=2, num_classes=3)(latent)
     with pytest.raises(ValueError, match=r"label must not be given to \w+, which does not read it"):
         DCGANGenerator(8, 1, width=2)(latent, {"label": label})
+
+
+@pytest.mark.parametrize("norm", ["instance", "layer"])
+def test_norms_of_a_sample_leave_the_others_of_its_batch_alone(norm):
+    torch.manual_seed(0)
+    network = DCGANDiscriminator(16, 1, width=4, norm=norm)
+    image = torch.randn(4, 1, 16, 16)
+    torch.testing.assert_close(network(image)[:1], network(image[:1]))
+
+
+def test_a_class_beside_the_image_is_told_at_every_pixel_and_not_projected():
+    torch.manual_seed(0)
+    network = DCGANDiscriminator(8, 2, width=4, norm="none", num_classes=3, conditioning="concat")
+    assert network.embedding is None
+    assert network.body[0].in_channels == 4
+    network.planes.weight.data = torch.tensor([[0.0, 0.0], [1.0, -1.0], [2.0, 3.0]])
+    image = torch.randn(3, 2, 8, 8)
+    planes = torch.tensor([[1.0, -1.0], [2.0, 3.0], [0.0, 0.0]])[:, :, None, None].expand(-1, -1, 8, 8)
+    expected = network.output(network.body(torch.cat([image, planes], 1))).squeeze(1)
+    torch.testing.assert_close(network(image, {"label": torch.tensor([1, 2, 0])}), expected)

@@ -1,9 +1,10 @@
-"""The deep convolutional generator and discriminator of the DCGAN, for square images of 8 to 64 pixels.
+"""The deep convolutional generator and discriminator of the DCGAN, for square images of 8 to 128 pixels.
 
 Reference: Radford, Metz and Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative
 Adversarial Networks" (2016).
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from math import log2
 
@@ -13,10 +14,16 @@ from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.classes import ReadsClass
-from genexp.networks.packing import packed, require_pack, unpacked
+from genexp.networks.discriminator import Discriminator, with_label_planes
+from genexp.networks.packing import packed
 
 NORMS = ("batch", "spectral", "none")
-DISCRIMINATOR_NORMS = (*NORMS, "layer", "weight")
+FEATURE_NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "layer": lambda count: nn.GroupNorm(1, count),
+    "instance": lambda count: nn.InstanceNorm2d(count, affine=True),
+}
+DISCRIMINATOR_NORMS = (*NORMS, "layer", "instance", "weight")
 CONDITIONINGS = ("latent", "norm")
 
 
@@ -24,7 +31,7 @@ class DCGANGenerator(ReadsClass, nn.Module):
     """Latents to images: a small seed, then one strided transposed convolution for every doubling of the size.
 
     Args:
-        image_size: Side of the square images in pixels, a power of two from 8 to 64.
+        image_size: Side of the square images in pixels, a power of two from 8 to 128.
         channels: Channels of the images.
         latent_size: Size of the latent.
         width: Channels at half the image size; twice as many at every size below.
@@ -78,25 +85,26 @@ class DCGANGenerator(ReadsClass, nn.Module):
         return hidden.tanh()
 
 
-class DCGANDiscriminator(ReadsClass, nn.Module):
+class DCGANDiscriminator(Discriminator):
     """Images to scores: one strided convolution for every halving of the size, then a linear map of all features.
 
-    With classes the score is the projection w . phi(x) + b + e(label) . phi(x) over the flattened features.
-
-    References: Miyato and Koyama, "cGANs with Projection Discriminator" (2018). Norms: Ioffe and Szegedy, "Batch
-    Normalization" (2015); Ba, Kiros and Hinton, "Layer Normalization" (2016); Salimans and Kingma, "Weight
-    Normalization" (2016); Miyato et al., "Spectral Normalization for Generative Adversarial Networks" (2018).
+    References, of the norms: Ioffe and Szegedy, "Batch Normalization" (2015); Ba, Kiros and Hinton, "Layer
+    Normalization" (2016); Salimans and Kingma, "Weight Normalization" (2016); Miyato et al., "Spectral Normalization
+    for Generative Adversarial Networks" (2018).
 
     Args:
-        image_size: Side of the square images in pixels, a power of two from 8 to 64.
+        image_size: Side of the square images in pixels, a power of two from 8 to 128.
         channels: Channels of the images.
         width: Channels at half the image size; twice as many at every size below.
-        norm: Of features, not after the first convolution: `batch`, or `layer` (over all features of a sample, with a
-            gain and bias for every channel). Of weights, the class embedding included: `spectral`, or `weight` (every
-            output's weights are a learned length times a unit vector). Or `none`.
+        norm: Of features, not after the first convolution: `batch`, `layer` (over all features of a sample, with a
+            gain and bias for every channel) or `instance` (over the pixels of every channel). Of weights, the class
+            embedding included: `spectral`, or `weight` (every output's weights are a learned length times a unit
+            vector). Or `none`.
         num_classes: Number of classes; None for an unconditional discriminator.
         base_size: Side of the last features, 2 or 4.
         pack: Images that are judged together, see `genexp.networks.packing`; more than 1 only without classes.
+        conditioning: Where the class enters: `projection` onto the features, see `Discriminator`, or `concat`, an
+            embedding of it in as many planes beside the image as the image has. Without effect if there are no classes.
     """
 
     def __init__(
@@ -108,30 +116,28 @@ class DCGANDiscriminator(ReadsClass, nn.Module):
         num_classes: int | None = None,
         base_size: int = 4,
         pack: int = 1,
+        conditioning: str = "projection",
     ) -> None:
-        super().__init__()
+        super().__init__(num_classes, pack, conditioning)
         _require("norm", norm, DISCRIMINATOR_NORMS)
-        require_pack(pack, num_classes)
-        self.num_classes, self.pack = num_classes, pack
         widths = [width * 2**i for i in range(_doublings(image_size, base_size))]
         layers: list[nn.Module] = []
         for i, (before, after) in enumerate(zip([pack * channels, *widths[:-1]], widths, strict=True)):
-            normed = norm in ("batch", "layer") and i > 0
-            layers.append(_normal(nn.Conv2d(before, after, 4, 2, 1, bias=not normed), norm))
+            normed = norm in FEATURE_NORMS and i > 0
+            inputs = before + (channels if i == 0 and self.concatenated else 0)
+            layers.append(_normal(nn.Conv2d(inputs, after, 4, 2, 1, bias=not normed), norm))
             if normed:
-                layers.append(_gain(nn.BatchNorm2d(after) if norm == "batch" else nn.GroupNorm(1, after)))
+                layers.append(_gain(FEATURE_NORMS[norm](after)))
             layers.append(nn.LeakyReLU(0.2))
         self.body = nn.Sequential(*layers, nn.Flatten())
-        features = widths[-1] * base_size**2
-        self.output = _normal(nn.Linear(features, 1), norm)
-        self.embedding = _normal(nn.Embedding(num_classes, features), norm) if num_classes else None
+        self._judge_by(widths[-1] * base_size**2, lambda layer: _normal(layer, norm))
+        self.planes = _normal(nn.Embedding(num_classes, channels), norm) if self.concatenated else None
 
-    def forward(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
-        """Images (B, C, H, W) and labels (B,) to scores (B,)."""
-        label = self.label_of(condition)
-        features = self.body(packed(image, self.pack))
-        score = unpacked(self.output(features).squeeze(1), self.pack, len(image))
-        return score if self.embedding is None else score + (self.embedding(label) * features).sum(1)
+    def features(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) of classes (B,) to features (B, F), of packs (ceil(B / n), F)."""
+        if self.planes is not None:
+            image = with_label_planes(image, self.planes, label)
+        return self.body(packed(image, self.pack))
 
 
 class ClassBatchNorm(nn.Module):
@@ -189,8 +195,8 @@ def _gain(layer: nn.Module) -> nn.Module:
 
 
 def _doublings(image_size: int, base_size: int) -> int:
-    if image_size not in (8, 16, 32, 64):
-        raise ValueError(f"image_size must be a power of two from 8 to 64, got {image_size}")
+    if image_size not in (8, 16, 32, 64, 128):
+        raise ValueError(f"image_size must be a power of two from 8 to 128, got {image_size}")
     if base_size not in (2, 4):
         raise ValueError(f"base_size must be 2 or 4, got {base_size}")
     return int(log2(image_size // base_size))

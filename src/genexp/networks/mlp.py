@@ -10,7 +10,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.classes import ReadsClass
-from genexp.networks.packing import packed, require_pack, unpacked
+from genexp.networks.discriminator import Discriminator
+from genexp.networks.packing import packed
 from genexp.networks.told import ToldNetwork
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "tanh": nn.Tanh}
@@ -58,12 +59,8 @@ class MLPGenerator(ReadsClass, nn.Module):
         return sample.tanh() if len(self.shape) == 3 else sample
 
 
-class MLPDiscriminator(ReadsClass, nn.Module):
-    """Samples of any shape to scores through `depth` hidden layers, with a projection of the class if there is one.
-
-    Score: w . phi(x) + b + e(label) . phi(x).
-
-    Reference: Miyato and Koyama, "cGANs with Projection Discriminator" (2018).
+class MLPDiscriminator(Discriminator):
+    """Samples of any shape to scores through `depth` hidden layers.
 
     Args:
         shape: Shape of one sample.
@@ -73,6 +70,8 @@ class MLPDiscriminator(ReadsClass, nn.Module):
         norm: `none`, or `spectral` to divide every weight by its largest singular value.
         num_classes: Number of classes; None for an unconditional discriminator.
         pack: Samples that are judged together, see `genexp.networks.packing`; more than 1 only without classes.
+        conditioning: Where the class enters: `projection` onto the features, see `Discriminator`, or `concat`, an
+            embedding of it, of size `width`, beside the sample. Without effect if there are no classes.
     """
 
     def __init__(
@@ -84,26 +83,24 @@ class MLPDiscriminator(ReadsClass, nn.Module):
         norm: str = "none",
         num_classes: int | None = None,
         pack: int = 1,
+        conditioning: str = "projection",
     ) -> None:
-        super().__init__()
+        super().__init__(num_classes, pack, conditioning)
         if norm not in ("none", "spectral"):
             raise ValueError(f"norm must be one of none, spectral, got {norm!r}")
-        require_pack(pack, num_classes)
-        self.num_classes, self.pack = num_classes, pack
-        self.body = nn.Sequential(*hidden_layers(pack * prod(shape), width, depth, activation))
-        self.output = nn.Linear(width, 1)
-        self.embedding = nn.Embedding(num_classes, width) if num_classes else None
+        inputs = pack * prod(shape) + (width if self.concatenated else 0)
+        self.body = nn.Sequential(*hidden_layers(inputs, width, depth, activation))
+        self._judge_by(width)
+        self.beside = nn.Embedding(num_classes, width) if self.concatenated else None
         if norm == "spectral":
             for module in list(self.modules()):
                 if isinstance(module, nn.Linear | nn.Embedding):
                     spectral_norm(module)
 
-    def forward(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
-        """Samples (B, *shape) and labels (B,) to scores (B,)."""
-        label = self.label_of(condition)
-        features = self.body(packed(image.flatten(1), self.pack))
-        score = unpacked(self.output(features).squeeze(1), self.pack, len(image))
-        return score if self.embedding is None else score + (self.embedding(label) * features).sum(1)
+    def features(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """Samples (B, *shape) of classes (B,) to features (B, width), of packs (ceil(B / n), width)."""
+        rows = packed(image.flatten(1), self.pack)
+        return self.body(rows if self.beside is None else torch.cat([rows, self.beside(label)], 1))
 
 
 class MLPDenoiser(ToldNetwork):
