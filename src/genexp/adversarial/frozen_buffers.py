@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
+from genexp.networks.batch_sight import SeesBatch
+
 
 @contextmanager
 def frozen_statistics(network: nn.Module) -> Iterator[None]:
@@ -30,7 +32,13 @@ def frozen_statistics(network: nn.Module) -> Iterator[None]:
 
 
 def coupling(network: nn.Module) -> str | None:
-    """What makes the output for one sample depend on the others of its batch: `batch norm`, `packs`, or None."""
+    """What makes the output for one sample depend on the others of its batch.
+
+    Returns:
+        `batch norm`, `packs`, `groups` (see `genexp.networks.batch_sight`), or None.
+    """
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
         return "batch norm"
-    return "packs" if any(getattr(module, "pack", 1) > 1 for module in network.modules()) else None
+    if any(getattr(module, "pack", 1) > 1 for module in network.modules()):
+        return "packs"
+    return "groups" if any(isinstance(module, SeesBatch) for module in network.modules()) else None

@@ -1,7 +1,7 @@
 """What sections of a training configuration say that does not go together, though each is sound by itself."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from omegaconf import OmegaConf
 
@@ -13,6 +13,14 @@ from genexp.files.json_records import shown
 
 HIGHER = ("val/elbo", "val/accuracy")
 """Held-out terms of families of which more is better; all others are losses, or have no direction."""
+
+
+@runtime_checkable
+class _InGroups(Protocol):
+    """A part that looks at `group_size` neighbours of a batch at once: a micro-batch must hold whole groups."""
+
+    @property
+    def group_size(self) -> int: ...
 
 
 def disagreements(trial: Trial, plain: dict[str, Any], unsound: set[str]) -> Iterator[Problem]:
@@ -40,10 +48,30 @@ def disagreements(trial: Trial, plain: dict[str, Any], unsound: set[str]) -> Ite
     if {"training", "model"} <= sound and "model" in trial.built:
         switches = {name: plain["training"][name] for name in SWITCHES if name in plain["training"]}
         yield from _told(lambda: trial.built["model"].arrange(**switches), "training.accumulate")
+    if {"training", "model", "data", "trainer"} <= sound:
+        yield from _of_groups(trial, plain)
     if {"metrics", "callbacks"} <= sound:
         yield from _of_early_stopping(plain["callbacks"], plain["metrics"])
     if {"training", "model", "callbacks"} <= sound:
         yield from _of_averages(trial, plain)
+
+
+def _of_groups(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
+    """Micro-batches that do not hold whole groups of what a discriminator sees at once."""
+    size, devices = plain["data"].get("batch_size"), plain["trainer"].get("devices", 1)
+    parts = plain["training"].get("accumulate", 1)
+    if not (isinstance(size, int) and isinstance(parts, int) and parts > 0):
+        return
+    share = size // devices if isinstance(devices, int) and devices > 0 else size
+    pieces = {-(-share // parts), share}  # of torch.chunk: all of one size, but for the last
+    for key, part in trial.built.items():
+        if isinstance(part, _InGroups) and any(piece % part.group_size for piece in pieces):
+            yield Problem(
+                f"{key}.group_size",
+                f"must divide micro-batches of {min(pieces)} images (data.batch_size={size}, "
+                f"training.accumulate={parts}, trainer.devices={devices}), got {part.group_size}",
+                of_value=True,
+            )
 
 
 def _of_averages(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.networks.batch_sight import Diversity
 from genexp.networks.classes import ReadsClass
 from genexp.networks.discriminator import Discriminator, with_label_planes
 from genexp.networks.packing import packed
@@ -105,6 +106,7 @@ class DCGANDiscriminator(Discriminator):
         pack: Images that are judged together, see `genexp.networks.packing`; more than 1 only without classes.
         conditioning: Where the class enters: `projection` onto the features, see `Discriminator`, or `concat`, an
             embedding of it in as many planes beside the image as the image has. Without effect if there are no classes.
+        diversity: What is seen of the other samples of a batch, see `genexp.networks.batch_sight`, or None.
     """
 
     def __init__(
@@ -117,8 +119,9 @@ class DCGANDiscriminator(Discriminator):
         base_size: int = 4,
         pack: int = 1,
         conditioning: str = "projection",
+        diversity: Diversity | None = None,
     ) -> None:
-        super().__init__(num_classes, pack, conditioning)
+        super().__init__(num_classes, pack, conditioning, diversity)
         _require("norm", norm, DISCRIMINATOR_NORMS)
         widths = [width * 2**i for i in range(_doublings(image_size, base_size))]
         layers: list[nn.Module] = []

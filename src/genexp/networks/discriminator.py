@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.networks.batch_sight import Diversity, SeesBatch
 from genexp.networks.classes import ReadsClass
 from genexp.networks.packing import require_pack, unpacked
 
@@ -26,7 +27,8 @@ class Judgement(NamedTuple):
 class Discriminator(ReadsClass, nn.Module):
     """Features phi(x) and the score w . phi(x) + b, with classes + e(label) . phi(x), the projection.
 
-    A subclass computes the features, in `features`, and calls `_judge_by` once it knows their number.
+    A subclass computes the features, in `features`, and calls `_judge_by` once it knows their number. What a sample is
+    told of its batch is added to them.
 
     Reference: Miyato and Koyama, "cGANs with Projection Discriminator" (2018).
 
@@ -34,6 +36,7 @@ class Discriminator(ReadsClass, nn.Module):
         num_classes: Number of classes; None for an unconditional discriminator.
         pack: Samples that are judged together, see `genexp.networks.packing`; more than 1 only without classes.
         conditioning: `projection`, or `concat` where the subclass tells its features the class instead.
+        diversity: What is seen of the other samples of a batch, see `genexp.networks.batch_sight`, or None.
 
     Raises:
         ValueError: `pack` is below 1, or above 1 with classes; `conditioning` is unknown.
@@ -42,16 +45,27 @@ class Discriminator(ReadsClass, nn.Module):
     output: nn.Module
     embedding: nn.Module | None
 
-    def __init__(self, num_classes: int | None = None, pack: int = 1, conditioning: str = "projection") -> None:
+    def __init__(
+        self,
+        num_classes: int | None = None,
+        pack: int = 1,
+        conditioning: str = "projection",
+        diversity: Diversity | None = None,
+    ) -> None:
         super().__init__()
         require_pack(pack, num_classes)
         if conditioning not in CONDITIONINGS:
             raise ValueError(f"conditioning must be one of {', '.join(CONDITIONINGS)}, got {conditioning!r}")
         self.num_classes, self.pack = num_classes, pack
         self.concatenated = conditioning == "concat" and bool(num_classes)
+        self.diversity = diversity
+        self.sight: SeesBatch | None = None
 
     def _judge_by(self, features: int, wrap: Wrap = lambda layer: layer) -> None:
         """Score by so many features, with layers that `wrap` initialises and normalises."""
+        if self.diversity is not None:
+            self.sight = self.diversity.layer((features,))
+            features += self.sight.added
         self.feature_count = features
         self.output = wrap(nn.Linear(features, 1))
         projected = self.num_classes and not self.concatenated
@@ -65,6 +79,8 @@ class Discriminator(ReadsClass, nn.Module):
         """Scores of samples (B, ...) of classes (B,), with the features that they rest on."""
         label = self.label_of(condition)
         features = self.features(image, label)
+        if self.sight is not None:
+            features = self.sight(features)
         score = unpacked(self.output(features).squeeze(1), self.pack, len(image))
         if self.embedding is not None:
             score = score + (self.embedding(label) * features).sum(1)

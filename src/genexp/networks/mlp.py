@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.networks.batch_sight import Diversity
 from genexp.networks.classes import ReadsClass
 from genexp.networks.discriminator import Discriminator
 from genexp.networks.packing import packed
@@ -72,6 +73,7 @@ class MLPDiscriminator(Discriminator):
         pack: Samples that are judged together, see `genexp.networks.packing`; more than 1 only without classes.
         conditioning: Where the class enters: `projection` onto the features, see `Discriminator`, or `concat`, an
             embedding of it, of size `width`, beside the sample. Without effect if there are no classes.
+        diversity: What is seen of the other samples of a batch, see `genexp.networks.batch_sight`, or None.
     """
 
     def __init__(
@@ -84,8 +86,9 @@ class MLPDiscriminator(Discriminator):
         num_classes: int | None = None,
         pack: int = 1,
         conditioning: str = "projection",
+        diversity: Diversity | None = None,
     ) -> None:
-        super().__init__(num_classes, pack, conditioning)
+        super().__init__(num_classes, pack, conditioning, diversity)
         if norm not in ("none", "spectral"):
             raise ValueError(f"norm must be one of none, spectral, got {norm!r}")
         inputs = pack * prod(shape) + (width if self.concatenated else 0)
