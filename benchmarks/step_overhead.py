@@ -149,7 +149,7 @@ def bare_gan(model, config):
         with torch.no_grad():
             fake = generator(torch.randn(len(image), *model.latent_shape), None)
         critic_optimizer.zero_grad()
-        critic.loss(image, fake, None, torch.rand(len(image)))["loss"].mean().backward()
+        critic.loss(image, fake)["loss"].mean().backward()
         critic_optimizer.step()
         critic.constrain()
         critic.requires_grad_(False)

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from genexp.adversarial.penalties import R1, R2, GradientPenalty, score_gradient
+from genexp.adversarial.penalties import DRAGAN, R1, R2, GradientPenalty, score_gradient
+from genexp.adversarial.steps import CriticStep
 from genexp.conditioning.base import UNCONDITIONAL
 
-PENALTIES = [GradientPenalty(), GradientPenalty(weight=3.0, target=0.0), R1(2.0), R2(2.0)]
+PENALTIES = [GradientPenalty(), GradientPenalty(weight=3.0, target=0.0), R1(2.0), R2(2.0), DRAGAN()]
 
 
 class Linear(nn.Module):
@@ -43,9 +44,11 @@ def test_a_linear_critic_gives_the_closed_forms(images):
     weight = torch.linspace(-1, 1, 16)
     square = weight.square().sum()
     critic = Linear(weight)
-    torch.testing.assert_close(GradientPenalty(10.0)(critic, real, fake), (10 * (square.sqrt() - 1) ** 2).expand(6))
-    torch.testing.assert_close(R1(3.0)(critic, real, fake), (3 / 2 * square).expand(6))
-    torch.testing.assert_close(R2(3.0)(critic, real, fake), (3 / 2 * square).expand(6))
+    torch.testing.assert_close(
+        GradientPenalty(10.0)(CriticStep(critic, real, fake)), (10 * (square.sqrt() - 1) ** 2).expand(6)
+    )
+    torch.testing.assert_close(R1(3.0)(CriticStep(critic, real, fake)), (3 / 2 * square).expand(6))
+    torch.testing.assert_close(R2(3.0)(CriticStep(critic, real, fake)), (3 / 2 * square).expand(6))
 
 
 def test_penalties_look_at_the_right_points(images):
@@ -54,15 +57,15 @@ def test_penalties_look_at_the_right_points(images):
     critic = Quadratic(0.5)
     norm = lambda image: 0.5 * image.flatten(1).norm(dim=1)  # noqa: E731
     between = mix[:, None, None, None] * real + (1 - mix)[:, None, None, None] * fake
-    torch.testing.assert_close(GradientPenalty(1.0)(critic, real, fake, mix=mix), (norm(between) - 1) ** 2)
-    torch.testing.assert_close(R1(1.0)(critic, real, fake), norm(real) ** 2 / 2)
-    torch.testing.assert_close(R2(1.0)(critic, real, fake), norm(fake) ** 2 / 2)
+    torch.testing.assert_close(GradientPenalty(1.0)(CriticStep(critic, real, fake, mix=mix)), (norm(between) - 1) ** 2)
+    torch.testing.assert_close(R1(1.0)(CriticStep(critic, real, fake)), norm(real) ** 2 / 2)
+    torch.testing.assert_close(R2(1.0)(CriticStep(critic, real, fake)), norm(fake) ** 2 / 2)
 
 
 def test_the_gradient_of_a_penalty_is_that_of_its_closed_form(images):
     real, fake = images
     critic = Quadratic(0.5)
-    R1(4.0)(critic, real, fake).mean().backward()
+    R1(4.0)(CriticStep(critic, real, fake)).mean().backward()
     expected = 4 * 0.5 * real.flatten(1).square().sum(1).mean()  # d/da of (4 / 2) a^2 ||x||^2
     torch.testing.assert_close(critic.curvature.grad, expected)
 
@@ -73,7 +76,7 @@ def test_a_network_is_penalised_as_autograd_does_by_hand(images):
     body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Softplus(), nn.Flatten(), nn.Linear(16, 1))
     critic = Labelled(body)
     mix = torch.rand(6)
-    ours = GradientPenalty(10.0)(critic, real, fake, torch.zeros(6), mix)
+    ours = GradientPenalty(10.0)(CriticStep(critic, real, fake, torch.zeros(6), mix))
     for i in range(6):
         point = (mix[i] * real[i] + (1 - mix[i]) * fake[i]).clone().requires_grad_()
         (gradient,) = torch.autograd.grad(body(point[None]).squeeze(), point)
@@ -92,7 +95,7 @@ class Labelled(nn.Module):
 @pytest.mark.parametrize("penalty", PENALTIES, ids=repr)
 def test_a_flat_critic_has_finite_gradients(penalty, images):
     critic = Linear(torch.zeros(16))
-    value = penalty(critic, *images)
+    value = penalty(CriticStep(critic, *images))
     value.mean().backward()
     assert torch.isfinite(value).all()
     assert torch.isfinite(critic.weight.grad).all()
@@ -101,7 +104,7 @@ def test_a_flat_critic_has_finite_gradients(penalty, images):
 @pytest.mark.parametrize("penalty", PENALTIES, ids=repr)
 def test_no_gradient_reaches_the_images(penalty, images):
     real, fake = (image.clone().requires_grad_() for image in images)
-    penalty(Quadratic(0.5), real * 1, fake * 1).mean().backward()
+    penalty(CriticStep(Quadratic(0.5), real * 1, fake * 1)).mean().backward()
     assert real.grad is None
     assert fake.grad is None
 
@@ -112,24 +115,42 @@ def test_autocast_does_not_change_a_penalty(penalty, images):
     torch.manual_seed(1)
     critic = Labelled(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(16, 1)))
     mix = torch.rand(6)
-    expected = penalty(critic, real, fake, None, mix)
+    step = CriticStep(critic, real, fake, None, mix, noise=torch.rand_like(real))
+    expected = penalty(step)
     with torch.autocast("cpu", torch.bfloat16):
-        value = penalty(critic, real, fake, None, mix)
+        value = penalty(step)
     assert value.dtype == torch.float32
     assert torch.equal(value, expected)
 
 
 def test_half_precision_fakes_are_scored_in_the_precision_of_the_weights(images):
     real, fake = images
-    gradient = score_gradient(Linear(torch.ones(16)), fake.bfloat16())
+    gradient = score_gradient(CriticStep(Linear(torch.ones(16)), fake, fake), fake.bfloat16())
     assert gradient.dtype == torch.float32
-    assert R2(2.0)(Linear(torch.ones(16)), real, fake.bfloat16()).dtype == torch.float32
+    assert R2(2.0)(CriticStep(Linear(torch.ones(16)), real, fake.bfloat16())).dtype == torch.float32
 
 
 def test_without_mix_the_points_lie_between_real_and_fake():
     torch.manual_seed(0)
     real, fake = torch.ones(1000, 1), torch.zeros(1000, 1)
-    norm = GradientPenalty(1.0, target=0.0)(Quadratic(1.0), real, fake).detach().sqrt()  # |x| itself
+    norm = GradientPenalty(1.0, target=0.0)(CriticStep(Quadratic(1.0), real, fake)).detach().sqrt()  # |x| itself
     assert 0 <= norm.min() < 0.01
     assert 0.99 < norm.max() <= 1
     assert abs(float(norm.mean()) - 0.5) < 0.03
+
+
+def test_dragan_looks_around_the_data(images):
+    real, fake = images
+    mix, noise = torch.linspace(0, 1, 6), torch.rand_like(real)
+    step = CriticStep(Quadratic(0.5), real, fake, mix=mix, noise=noise)
+    norm = 0.5 * (real + mix[:, None, None, None] * noise).flatten(1).norm(dim=1)
+    torch.testing.assert_close(DRAGAN(1.0)(step), (norm - 1) ** 2)
+    drawn = DRAGAN(spread=0.5).draw(real, 0)
+    assert drawn.min() >= 0
+    assert drawn.max() <= 0.5 * real.std()
+
+
+def test_a_penalty_differentiates_through_what_the_critic_sees(images):
+    real, fake = images
+    step = CriticStep(Linear(torch.ones(16)), real, fake, view=lambda image, side: 3 * image)
+    torch.testing.assert_close(R1(2.0)(step), torch.full((6,), 9 * 16.0))

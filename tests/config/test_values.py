@@ -152,7 +152,7 @@ WRONG = [
     ("train", "training.compile=yes_please", "training.compile", TRUTH),
     ("train", "model.num_classes=7", "model.num_classes", "null or 10"),
     ("train", "model.num_classes=x", "model.num_classes", WHOLE),
-    ("train", "model=gan data=shapes data.image_size=128", "data.image_size", "a power of two from 8 to 64"),
+    ("train", "model=vae data=shapes data.image_size=128", "data.image_size", "a power of two from 8 to 64"),
     ("train", "model=gan model.critic.penalties.r1.weight=-1", "model.critic.penalties.r1.weight", "at least 0"),
     ("train", "model=vae model.beta.value=-1", "model.beta.value", "a number of at least 0"),
     ("train", "model=style model.optimizer.max_iter=0", "model.optimizer.max_iter", AT_LEAST_1),

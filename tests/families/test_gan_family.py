@@ -9,11 +9,17 @@ import pytest
 import torch
 from torch import nn
 
+from genexp.adversarial.adaptive import AdaptiveAugment
+from genexp.adversarial.augmentations import DiffAugment, InstanceNoise
+from genexp.adversarial.auxiliary import AuxiliaryClassifier
+from genexp.adversarial.consistency import Consistency, LeCam
 from genexp.adversarial.constraints import WeightClip
 from genexp.adversarial.critic import Critic
+from genexp.adversarial.generator_penalties import PathLength
 from genexp.adversarial.objectives import Hinge, NonSaturating, Wasserstein
 from genexp.adversarial.pairings import Plain, RelativisticAverage, RelativisticPaired
-from genexp.adversarial.penalties import R1, GradientPenalty
+from genexp.adversarial.penalties import DRAGAN, R1, GradientPenalty
+from genexp.adversarial.weight_penalties import HistoricalAverage, Orthogonal
 from genexp.conditioning.base import UNCONDITIONAL
 from genexp.contracts import LatentDecoder
 from genexp.families.gan import GAN
@@ -121,6 +127,53 @@ def test_accumulated_micro_batches_equal_the_full_batch(pairing):
         torch.testing.assert_close(halves.state_dict()[name], value, atol=1e-6, rtol=1e-5)
     mean, again = whole.terms.flush(), halves.terms.flush()
     assert mean == pytest.approx(again, rel=1e-4, abs=1e-6)
+
+
+def every_part(num_classes=3):
+    """A game with all parts whose value does not hang on how a batch is split."""
+    torch.manual_seed(0)
+    penalties = {
+        "r1": R1(interval=2),
+        "dragan": DRAGAN(0.1),
+        "consistency": Consistency(DiffAugment(), 0.1, 0.1),
+        "lecam": LeCam(decay=0.5),
+        "orthogonal": Orthogonal(),
+        "history": HistoricalAverage(),
+    }
+    augmentations = {"diff": DiffAugment(), "ada": AdaptiveAugment(p=0.5, images=20), "noise": InstanceNoise()}
+    discriminator = DCGANDiscriminator(8, 1, width=4, norm="none")
+    auxiliary = AuxiliaryClassifier(num_classes)
+    critic = Critic(discriminator, Hinge(), penalties, augmentations=augmentations, auxiliary=auxiliary)
+    generator = DCGANGenerator(8, 1, 4, width=4, norm="none", num_classes=num_classes)
+    regularisers = {"path_length": PathLength(interval=2), "orthogonal": Orthogonal(), "history": HistoricalAverage()}
+    sgd = functools.partial(torch.optim.SGD, lr=0.01)
+    return Watched(generator, critic, sgd, sgd, num_classes=num_classes, generator_penalties=regularisers)
+
+
+def test_all_parts_together_are_exact_under_accumulation_and_move_one_player_a_step():
+    def trained(accumulate):
+        return fit(every_part().arrange(accumulate), digits_like(5, 6, labels=True))
+
+    whole, thirds = trained(1), trained(3)
+    assert whole.steps == {"critic": 5 + 3, "generator": 5 + 3}  # three lazy steps each, at batches 0, 2 and 4
+    assert float(whole.critic.augmentations["ada"].p) != 0.5
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(thirds.state_dict()[name], value, atol=1e-5, rtol=1e-4)
+    for name, changed in whole.changes:
+        other = {"critic": "generator.", "generator": "critic."}[name]
+        assert not [key for key in changed if key.startswith(other)]
+
+
+def test_all_parts_go_on_from_their_state_as_if_never_stopped():
+    batches = digits_like(6, 6, labels=True)
+    whole = fit(every_part(), batches)
+    first = fit(every_part(), batches[:3])
+    rest = every_part()
+    rest.load_state_dict(first.state_dict())
+    rest.images_seen, rest.batches, rest.steps = first.images_seen, first.batches, dict(first.steps)
+    fit(rest, batches[3:])
+    for name, value in whole.state_dict().items():
+        assert torch.equal(rest.state_dict()[name], value), name
 
 
 def test_weights_are_clipped_after_every_critic_step():

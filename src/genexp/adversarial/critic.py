@@ -5,30 +5,36 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from genexp.adversarial.auxiliary import AuxiliaryClassifier
 from genexp.adversarial.frozen_buffers import coupling
-from genexp.adversarial.parts import AdversarialObjective, Penalty
+from genexp.adversarial.parts import AdversarialObjective, Augmentation, Observes, Penalty
+from genexp.adversarial.regularisers import Penalties, require_callable
+from genexp.adversarial.steps import CriticStep, Side, View, patches_averaged
 from genexp.conditioning.base import UNCONDITIONAL, Condition, joined
 
 Constraint = Callable[[nn.Module], None]
+Drawn = Mapping[str, Tensor]
 
 
 class Critic(nn.Module):
     """A discriminator together with what it is trained for.
 
     Args:
-        discriminator: Maps images (B, C, H, W) and a condition to scores (B,).
+        discriminator: Maps images (B, C, H, W) and a condition to scores (B,), or (B, ...) of patches.
         objective: Losses of both players as functions of the scores.
         penalties: Regularisers added to the critic's loss, by the name they are logged under.
         constraints: Applied to the discriminator by `constrain`, after every critic step.
         concatenate: Whether real and fake images share one forward pass. That changes nothing but speed unless the
             discriminator has batch norm, where it mixes their statistics, or packs, where it is refused. By default
             they share it unless it has either.
+        augmentations: What the discriminator sees in place of real and fake images, one after the other, by name.
+        auxiliary: A classifier on the features of the discriminator, or None.
 
     Raises:
-        TypeError: a penalty or a constraint cannot be called, such as settings that are left of one not chosen; the
-            objective lacks a member of `AdversarialObjective`.
-        ValueError: the discriminator has batch norm or packs, and there are penalties; or it has packs of real and fake
-            images in one pass.
+        TypeError: a part cannot be called, such as settings that are left of one not chosen; the objective lacks a
+            member of `AdversarialObjective`.
+        ValueError: the discriminator has batch norm or packs, and there are penalties on its gradients; or it has packs
+            of real and fake images in one pass.
     """
 
     def __init__(
@@ -38,6 +44,8 @@ class Critic(nn.Module):
         penalties: Mapping[str, Penalty] | None = None,
         constraints: Mapping[str, Constraint] | None = None,
         concatenate: bool | None = None,
+        augmentations: Mapping[str, Augmentation] | None = None,
+        auxiliary: AuxiliaryClassifier | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(objective, AdversarialObjective):
@@ -45,74 +53,154 @@ class Critic(nn.Module):
                 "objective must have scope, critic(real, fake) and generator(real, fake), as "
                 f"genexp.adversarial.objectives.Paired gives them, got {type(objective).__name__}"
             )
-        _require_callable("penalties", penalties)
-        _require_callable("constraints", constraints)
-        coupled = coupling(discriminator)
-        if penalties and coupled:
+        require_callable("constraints", constraints)
+        require_callable("augmentations", augmentations)
+        self.discriminator = discriminator
+        self.objective = objective
+        self.penalties = Penalties("penalties", penalties, discriminator)
+        self.constraints = dict(constraints or {})
+        self.augmentations = dict(augmentations or {})
+        self.adaptive = nn.ModuleDict({n: a for n, a in self.augmentations.items() if isinstance(a, nn.Module)})
+        self.auxiliary = auxiliary
+        if auxiliary is not None:
+            auxiliary.follow(discriminator.feature_count)
+        self.concatenate = self._joins(concatenate)
+
+    def _joins(self, concatenate: bool | None) -> bool:
+        coupled = coupling(self.discriminator)
+        of_samples = self.penalties.of_scope("sample")
+        if of_samples and coupled:
             raise ValueError(
-                f"discriminator must have no {coupled} under the penalties {sorted(penalties)}, which differentiate "
-                f"the score of each sample alone, got {type(discriminator).__name__} with {coupled}"
+                f"discriminator must have no {coupled} under the penalties {of_samples}, which differentiate "
+                f"the score of each sample alone, got {type(self.discriminator).__name__} with {coupled}"
             )
         if concatenate and coupled == "packs":
             raise ValueError("concatenate must be false or null for a discriminator with packs, got true")
-        self.discriminator = discriminator
-        self.objective = objective
-        self.penalties = dict(penalties or {})
-        self.constraints = dict(constraints or {})
-        self.concatenate = coupled is None if concatenate is None else concatenate
+        return coupled is None if concatenate is None else concatenate
 
     def forward(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
-        """Scores (B,) in float32, high for images taken for real."""
-        return self.discriminator(image, condition).float()
+        """Scores in float32, (B,) or (B, ...) of patches, high for images taken for real."""
+        return self.discriminator(image, self.told(condition)).float()
+
+    def draw(self, image: Tensor, images_seen: int = 0) -> dict[str, Tensor]:
+        """All randomness of one step of either player, a row for each of the images (B, ...), named for a batch."""
+        drawn = {"mix": torch.rand(len(image), device=image.device)}
+        for name, augmentation in self.augmentations.items():
+            for side in ("real", "fake"):
+                drawn[f"augmentations/{name}/{side}"] = augmentation.draw(image, images_seen)
+        return drawn | self.penalties.draw(image, images_seen)
+
+    def step(self, real: Tensor, fake: Tensor, condition: Condition, drawn: Drawn) -> CriticStep:
+        """What penalties look at, without the scores."""
+        return CriticStep(self.discriminator, real, fake, self.told(condition), drawn["mix"], view=self.view(drawn))
 
     def loss(
-        self, real: Tensor, fake: Tensor, condition: Condition = UNCONDITIONAL, mix: Tensor | None = None
+        self,
+        real: Tensor,
+        fake: Tensor,
+        condition: Condition = UNCONDITIONAL,
+        drawn: Drawn | None = None,
+        through: bool = False,
     ) -> dict[str, Tensor]:
-        """Per-sample terms of a critic step; no gradient reaches the generator of `fake`.
+        """Per-sample terms of a critic step.
 
         Args:
             real: Images (B, C, H, W).
             fake: As many generated images, under the same condition.
             condition: What both are judged under.
-            mix: Uniform draws (B,) in [0, 1] for penalties between real and fake; drawn here when absent.
+            drawn: What `draw` gave for the step; drawn here when absent.
+            through: Whether a gradient of this loss reaches the generator of `fake`, but for that of penalties.
 
         Returns:
             `loss`; the scores `real` and `fake`; `balance`, the share of pairs (real i, fake i) in the right order
-            (1/2 at equilibrium, 1 when the critic wins every time); and `penalty/<name>` of every penalty.
+            (1/2 at equilibrium, 1 when the critic wins every time); `penalty/<name>` of every penalty that is due at
+            every step; `real_sign` where something follows it; `classes` and `recognised` of a classifier.
         """
-        fake = fake.detach()
-        real_score, fake_score = self._scores(real, fake, condition)
+        drawn = self.draw(real) if drawn is None else drawn
+        step = self.step(real, fake if through else fake.detach(), condition, drawn)
+        real_score, fake_score, classes = self._judged(step, condition)
+        mean_real, mean_fake = patches_averaged(real_score), patches_averaged(fake_score)
         # The bare discriminator, because a compiled module has no second derivative.
-        penalties = {
-            f"penalty/{name}": penalty(self.discriminator, real, fake, condition, mix)
-            for name, penalty in self.penalties.items()
-        }
-        return {
-            "loss": self.objective.critic(real_score, fake_score) + sum(penalties.values()),
-            "real": real_score,
-            "fake": fake_score,
-            "balance": (1 + torch.sign(real_score - fake_score)) / 2,
+        penalties = self.penalties.terms(step.scored(mean_real, mean_fake), drawn)
+        loss = patches_averaged(self.objective.critic(real_score, fake_score))
+        terms = {
+            "loss": loss + sum(penalties.values()) + classes.get("classes", 0),
+            "real": mean_real,
+            "fake": mean_fake,
+            "balance": (1 + torch.sign(mean_real - mean_fake)) / 2,
             **penalties,
+            **classes,
         }
+        return terms | ({"real_sign": torch.sign(mean_real)} if self._followed else {})
 
-    def generator_loss(self, real: Tensor, fake: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+    def lazy_loss(
+        self, real: Tensor, fake: Tensor, condition: Condition, drawn: Drawn, interval: int
+    ) -> dict[str, Tensor]:
+        """Per-sample terms of the further step for the penalties of one interval, see `Penalties`."""
+        return self.penalties.lazy_terms(self.step(real, fake.detach(), condition, drawn), drawn, interval)
+
+    def generator_loss(
+        self, real: Tensor, fake: Tensor, condition: Condition = UNCONDITIONAL, drawn: Drawn | None = None
+    ) -> Tensor:
         """Per-sample loss (B,) of the generator that made `fake`.
 
         Args:
             real: Images (B, C, H, W); looked at only by an objective that holds fakes against them.
             fake: As many generated images, under the same condition.
             condition: What both are judged under.
+            drawn: What `draw` gave for the step; drawn here when absent.
         """
+        drawn = self.draw(real) if drawn is None else drawn
+        view = self.view(drawn)
         real_score = None
         if self.objective.scope != "sample":
             with torch.no_grad():
-                real_score = self(real, condition)
-        return self.objective.generator(real_score, self(fake, condition))
+                real_score = self(view(real, "real"), condition)
+        if self.auxiliary is None:
+            return patches_averaged(self.objective.generator(real_score, self(view(fake, "fake"), condition)))
+        judged = self.discriminator.judged(view(fake, "fake"), self.told(condition))
+        loss = patches_averaged(self.objective.generator(real_score, judged.score.float()))
+        return loss + self.auxiliary.generator_loss(judged.features, condition["label"])
+
+    def view(self, drawn: Drawn) -> View:
+        """How the discriminator sees images of either side in a step with these draws."""
+
+        def seen(image: Tensor, side: Side) -> Tensor:
+            for name, augmentation in self.augmentations.items():
+                image = augmentation(image, drawn[f"augmentations/{name}/{side}"])
+            return image
+
+        return seen
 
     def constrain(self) -> None:
         """Project the discriminator's weights; call it after every critic step."""
         for constraint in self.constraints.values():
             constraint(self.discriminator)
+
+    def observe(self, means: Mapping[str, Tensor], images: int) -> None:
+        """Let parts that follow training see the mean terms of a critic step over `images` images of all processes."""
+        self.penalties.observe(means, images)
+        for part in self._followed:
+            part.observe(means, images)
+
+    @property
+    def _followed(self) -> list[Observes]:
+        return [augmentation for augmentation in self.augmentations.values() if isinstance(augmentation, Observes)]
+
+    def told(self, condition: Condition) -> Condition:
+        """What of a condition the discriminator is told: no class where a classifier is to find it."""
+        if self.auxiliary is None:
+            return condition
+        return {name: rows for name, rows in condition.items() if name != "label"}
+
+    def _judged(self, step: CriticStep, condition: Condition) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Scores of both sides as they are seen, and the terms of a classifier."""
+        real, fake = step.view(step.real, "real"), step.view(step.fake, "fake")
+        if self.auxiliary is None:
+            return *self._scores(real, fake, condition), {}
+        of_real, of_fake = (self.discriminator.judged(image, step.condition) for image in (real, fake))
+        terms = self.auxiliary.critic_terms(of_real.features, of_fake.features, condition["label"])
+        return of_real.score.float(), of_fake.score.float(), terms
 
     def _scores(self, real: Tensor, fake: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
         if not self.concatenate:
@@ -120,11 +208,3 @@ class Critic(nn.Module):
         both = self(torch.cat([real, fake]), joined(condition, condition))
         real_score, fake_score = both.split([len(real), len(fake)])
         return real_score, fake_score
-
-
-def _require_callable(group: str, parts: Mapping[str, Callable] | None) -> None:
-    for name, part in (parts or {}).items():
-        if not callable(part):
-            raise TypeError(
-                f"{group}.{name} must be a part (in YAML: with _target_), got {part}, settings of one not chosen?"
-            )

@@ -1,11 +1,14 @@
-"""What a critic is made of: the interfaces of its parts. Nothing here computes."""
+"""What the two players are made of: the interfaces of their parts. Nothing here computes."""
 
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from genexp.adversarial.steps import CriticStep, GeneratorStep
 from genexp.conditioning.base import UNCONDITIONAL, Condition
+
+Step = TypeVar("Step", CriticStep, GeneratorStep, contravariant=True)
 
 
 @runtime_checkable
@@ -28,17 +31,68 @@ class AdversarialObjective(Protocol):
         ...
 
 
-class Penalty(Protocol):
-    """A regulariser of a critic: per-sample values (B,), already weighted.
+class Penalty(Protocol[Step]):
+    """A regulariser of a player: already weighted values (B,) of a step, or one () of its weights.
 
-    `mix` (B,) holds one uniform draw in [0, 1] a sample, for penalties at points between real and fake.
+    `scope` is `sample` where it differentiates the score of a sample by that sample alone, which needs a discriminator
+    that judges samples one by one; `scores` where it looks at scores; `batch` where it is a mean over the batch, which
+    then must not be split; `weights` where it looks at no sample. `interval` is the number of steps of the player from
+    one evaluation to the next, see `genexp.adversarial.regularisers.Penalties`.
     """
 
-    def __call__(
-        self,
-        critic: torch.nn.Module,
-        real: Tensor,
-        fake: Tensor,
-        condition: Condition = UNCONDITIONAL,
-        mix: Tensor | None = None,
-    ) -> Tensor: ...
+    @property
+    def scope(self) -> Literal["sample", "scores", "batch", "weights"]: ...
+
+    @property
+    def interval(self) -> int: ...
+
+    def __call__(self, step: Step) -> Tensor: ...
+
+
+@runtime_checkable
+class Draws(Protocol):
+    """A part that needs randomness: all of it is drawn before a batch is split, a row for every sample."""
+
+    def draw(self, image: Tensor, images_seen: int) -> Tensor:
+        """Draws (B, ...) for images (B, ...), after so many training images."""
+        ...
+
+
+@runtime_checkable
+class Observes(Protocol):
+    """A part with a state that follows training: it is told the means of every step once that is taken."""
+
+    def observe(self, means: Mapping[str, Tensor], images: int) -> None:
+        """Terms (), averaged over the `images` of a step of its player; of a critic, `real`, `fake`, `real_sign`."""
+        ...
+
+
+@runtime_checkable
+class Follows(Protocol):
+    """A part whose state is made of the parameters of its player."""
+
+    def follow(self, player: nn.Module) -> None:
+        """Be bound to the network of the player, once."""
+        ...
+
+
+@runtime_checkable
+class Augmentation(Draws, Protocol):
+    """What a discriminator sees in place of an image, differentiable, in the steps of both players."""
+
+    def __call__(self, image: Tensor, drawn: Tensor) -> Tensor:
+        """Images (B, ...) under what `draw` gave for them."""
+        ...
+
+
+@runtime_checkable
+class Styled(Protocol):
+    """A generator that makes styles of a latent, and images of styles."""
+
+    def styles(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """Latents (B, *latent_shape) to styles (B, L, W), one for each of L layers."""
+        ...
+
+    def synthesise(self, styles: Tensor) -> Tensor:
+        """Styles (B, L, W) to images (B, C, H, W) in [-1, 1]."""
+        ...

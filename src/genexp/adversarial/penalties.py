@@ -2,20 +2,33 @@
 
 All of them differentiate the score of each sample with respect to that sample alone, so they need a critic that does
 not couple the samples of a batch (no batch norm). They run outside autocast: a gradient of a gradient in half precision
-overflows.
+overflows. Under augmentations the score is that of the augmented image and the gradient that of the image itself.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.adversarial.steps import CriticStep, Side
 from genexp.tensors import expand_to
 
 
 @dataclass(frozen=True)
-class GradientPenalty:
+class OfSamples:
+    """A penalty that is evaluated at every `interval`-th step of its player.
+
+    Args:
+        interval: Steps from one evaluation to the next, see `genexp.adversarial.regularisers.Penalties`.
+    """
+
+    scope: ClassVar[Literal["sample"]] = "sample"
+    interval: int = field(default=1, kw_only=True)
+
+
+@dataclass(frozen=True)
+class GradientPenalty(OfSamples):
     """Keeps the gradient norm of the critic near `target` on lines between real and fake images.
 
     weight * (||grad D(x)|| - target)^2 at x = mix * real + (1 - mix) * fake.
@@ -30,26 +43,48 @@ class GradientPenalty:
     weight: float = 10.0
     target: float = 1.0
 
-    def __call__(
-        self,
-        critic: nn.Module,
-        real: Tensor,
-        fake: Tensor,
-        condition: Condition = UNCONDITIONAL,
-        mix: Tensor | None = None,
-    ) -> Tensor:
-        """Penalty (B,) of real and fake images (B, ...); `mix` (B,) in [0, 1] is drawn uniformly when absent."""
-        if mix is None:
-            mix = torch.rand(len(real), device=real.device)
-        share = expand_to(mix, real)
-        gradient = score_gradient(critic, share * real.detach() + (1 - share) * fake.detach(), condition)
-        # The square root has an infinite slope at zero: the epsilon keeps a flat critic trainable.
-        norm = (gradient.square().sum(1) + 1e-12).sqrt()
-        return self.weight * (norm - self.target).square()
+    def __call__(self, step: CriticStep) -> Tensor:
+        """Penalty (B,); the step's `mix` is drawn uniformly when absent."""
+        mix = torch.rand(len(step.real), device=step.real.device) if step.mix is None else step.mix
+        share = expand_to(mix, step.real)
+        point = share * step.real.detach() + (1 - share) * step.fake.detach()
+        return self.weight * (gradient_norm(step, point) - self.target).square()
 
 
 @dataclass(frozen=True)
-class R1:
+class DRAGAN(OfSamples):
+    """Keeps the gradient norm of the critic near `target` around the data.
+
+    weight * (||grad D(x)|| - target)^2 at x = real + mix * spread * sd * u, where u is uniform in [0, 1] at every pixel
+    and sd the standard deviation of all numbers of the batch.
+
+    Reference: Kodali, Abernethy, Hays and Kira, "On Convergence and Stability of GANs" (2017); the law of the noise is
+    that of their published code.
+
+    Args:
+        weight: Factor lambda.
+        target: Gradient norm without penalty.
+        spread: Size of the noise in standard deviations of the data.
+    """
+
+    weight: float = 10.0
+    target: float = 1.0
+    spread: float = 0.5
+
+    def draw(self, image: Tensor, images_seen: int) -> Tensor:
+        """The noise (B, ...) of a whole batch."""
+        return self.spread * image.std() * torch.rand_like(image)
+
+    def __call__(self, step: CriticStep) -> Tensor:
+        """Penalty (B,)."""
+        noise = self.draw(step.real, 0) if step.noise is None else step.noise
+        mix = torch.rand(len(step.real), device=step.real.device) if step.mix is None else step.mix
+        point = step.real.detach() + expand_to(mix, step.real) * noise
+        return self.weight * (gradient_norm(step, point) - self.target).square()
+
+
+@dataclass(frozen=True)
+class R1(OfSamples):
     """Zero-centred gradient penalty on real images: weight / 2 * ||grad D(real)||^2, summed over pixels.
 
     Reference: Mescheder, Geiger and Nowozin, "Which Training Methods for GANs do actually Converge?" (2018).
@@ -60,20 +95,13 @@ class R1:
 
     weight: float = 1.0
 
-    def __call__(
-        self,
-        critic: nn.Module,
-        real: Tensor,
-        fake: Tensor,
-        condition: Condition = UNCONDITIONAL,
-        mix: Tensor | None = None,
-    ) -> Tensor:
-        """Penalty (B,) of real images (B, ...); `fake` and `mix` are not used."""
-        return self.weight / 2 * score_gradient(critic, real, condition).square().sum(1)
+    def __call__(self, step: CriticStep) -> Tensor:
+        """Penalty (B,) of the real images."""
+        return self.weight / 2 * score_gradient(step, step.real).square().sum(1)
 
 
 @dataclass(frozen=True)
-class R2:
+class R2(OfSamples):
     """Zero-centred gradient penalty on fake images: weight / 2 * ||grad D(fake)||^2, summed over pixels.
 
     Reference: Mescheder, Geiger and Nowozin, "Which Training Methods for GANs do actually Converge?" (2018).
@@ -84,26 +112,25 @@ class R2:
 
     weight: float = 1.0
 
-    def __call__(
-        self,
-        critic: nn.Module,
-        real: Tensor,
-        fake: Tensor,
-        condition: Condition = UNCONDITIONAL,
-        mix: Tensor | None = None,
-    ) -> Tensor:
-        """Penalty (B,) of fake images (B, ...); `real` and `mix` are not used."""
-        return self.weight / 2 * score_gradient(critic, fake, condition).square().sum(1)
+    def __call__(self, step: CriticStep) -> Tensor:
+        """Penalty (B,) of the fakes."""
+        return self.weight / 2 * score_gradient(step, step.fake, "fake").square().sum(1)
 
 
-def score_gradient(critic: nn.Module, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+def gradient_norm(step: CriticStep, image: Tensor) -> Tensor:
+    """Norms (B,) of the gradients at images (B, ...), seen as real ones."""
+    # The square root has an infinite slope at zero: the epsilon keeps a flat critic trainable.
+    return (score_gradient(step, image).square().sum(1) + 1e-12).sqrt()
+
+
+def score_gradient(step: CriticStep, image: Tensor, side: Side = "real") -> Tensor:
     """Gradient of each sample's score with respect to that sample, flattened to (B, D) and itself differentiable.
 
     The images are cut from the graph that made them. Computed in the precision of the critic's weights, which is
     float32 under every mixed precision.
     """
-    precision = next(critic.parameters()).dtype
+    precision = next(step.discriminator.parameters()).dtype
     with torch.autocast(image.device.type, enabled=False):
         point = image.detach().to(precision).requires_grad_()
-        (gradient,) = torch.autograd.grad(critic(point, condition).sum(), point, create_graph=True)
+        (gradient,) = torch.autograd.grad(step.score(point, side).sum(), point, create_graph=True)
     return gradient.flatten(1).float()

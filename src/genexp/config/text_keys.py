@@ -46,7 +46,18 @@ _OF_PARTS = PLACES | frozenset(
         # words to choose from
         *("accelerator", "activation", "binarise", "conditioning", "content_layers", "fit", "free_bits_over"),
         *("gradient_clip_algorithm", "init", "interpolation", "largest", "last", "line_search_fn"),
-        *("measured_layers", "mode", "norm", "normalise", "over", "pooling", "profiler", "reference", "split"),
+        *(
+            "measured_layers",
+            "mode",
+            "norm",
+            "normalise",
+            "over",
+            "policy",
+            "pooling",
+            "profiler",
+            "reference",
+            "split",
+        ),
         *("statistics", "strategy", "style_layers", "variance", "words"),
     ]
 )

@@ -105,8 +105,8 @@ class Trial:
             return _StandIn()
         if _holds_stand_in(arguments):
             return _StandIn()
-        self.built[path] = made
-        return made
+        self.built[path] = functools.partial(found, **arguments) if partial else made
+        return self.built[path]
 
 
 @contextmanager

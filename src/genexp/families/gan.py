@@ -1,12 +1,17 @@
 """Generative adversarial networks: a generator and a critic that take turns."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.frozen_buffers import frozen_statistics
+from genexp.adversarial.parts import Penalty
+from genexp.adversarial.regularisers import Penalties
+from genexp.adversarial.steps import GeneratorStep
+from genexp.adversarial.unrolling import Unrolled, require_differentiable
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning, ConditionKind
 from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update
@@ -32,6 +37,8 @@ class GAN(Family):
         generator_learning_rate: Factor on the generator's learning rate as a function of images seen.
         critic_learning_rate: Factor on the critic's learning rate as a function of images seen.
         critic_steps: Critic steps for one generator step, at least 1.
+        generator_penalties: Regularisers added to the generator's loss, by the name they are logged under.
+        unrolled: What makes the generator look through further critic steps, or None.
         clip: Largest global gradient norm of either player, or None.
         num_classes: Number of classes if both networks are class-conditional, else None: labels are then not used.
         conditions: What else both networks are told, by name.
@@ -48,6 +55,8 @@ class GAN(Family):
         generator_learning_rate: Ramp = Constant(),
         critic_learning_rate: Ramp = Constant(),
         critic_steps: int = 1,
+        generator_penalties: Mapping[str, Penalty[GeneratorStep]] | None = None,
+        unrolled: Unrolled | None = None,
         clip: float | None = None,
         num_classes: int | None = None,
         conditions: Mapping[str, ConditionKind] | None = None,
@@ -55,16 +64,30 @@ class GAN(Family):
         super().__init__()
         if critic_steps < 1:
             raise ValueError(f"critic_steps must be at least 1 for each generator step, got {critic_steps}")
-        if critic.objective.scope == "batch":
-            self.needs_whole_batches = "model.critic.objective.pairing=relativistic_average"
         self.generator = generator
         self.critic = critic
-        self.critic_steps = critic_steps
+        self.critic_steps, self.unrolled = critic_steps, unrolled
+        self.penalties = Penalties("generator_penalties", generator_penalties, generator)
+        self.needs_whole_batches = self._whole_batches()
+        if unrolled is not None:
+            require_differentiable(critic_optimizer([nn.Parameter(torch.zeros(1))]))
         self.conditioning = Conditioning.of(num_classes, conditions)
         self.conditioning.require_read_by(generator, "generator")
-        self.conditioning.require_read_by(critic.discriminator, "critic.discriminator")
+        judged = Conditioning(critic.told(self.conditioning.kinds))
+        judged.require_read_by(critic.discriminator, "critic.discriminator")
+        critic_optimizer = critic.penalties.shortened(critic_optimizer)
+        generator_optimizer = self.penalties.shortened(generator_optimizer)
         self._register("critic", critic, critic_optimizer, critic_learning_rate, clip)
         self._register("generator", generator, generator_optimizer, generator_learning_rate, clip)
+
+    def _whole_batches(self) -> str | None:
+        """The setting for which a batch must not be split."""
+        if self.critic.objective.scope == "batch":
+            return "model.critic.objective.pairing=relativistic_average"
+        if self.unrolled is not None:
+            return "model.unrolled"
+        of_batches = self.penalties.of_scope("batch")
+        return f"model.generator_penalties.{of_batches[0]}" if of_batches else None
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -93,34 +116,74 @@ class GAN(Family):
 
     def _critic_step(self, batch: Batch) -> Terms:
         drawn = self._draw(batch)
-        drawn["mix"] = torch.rand(len(batch["image"]), device=batch["image"].device)
         with frozen_statistics(self.generator):
             terms = self.update("critic", drawn, self._critic_terms)
-        self.critic.constrain()
+            self.critic.constrain()
+            self.critic.observe(terms, self._images(batch))
+            for interval in self.critic.penalties.due(self.batches):
+                terms |= self._further("critic", drawn, partial(self._lazy_critic_terms, interval))
+                self.critic.constrain()
         balance = terms.pop("balance")
         return {f"train/critic/{name}": value for name, value in terms.items()} | {"train/balance": balance}
 
     def _critic_terms(self, part: Batch) -> Terms:
+        terms = self.critic.loss(part["image"], self._fake(part), self.conditioning.told(part), part)
+        return {name: values.mean() for name, values in terms.items()}
+
+    def _lazy_critic_terms(self, interval: int, part: Batch) -> Terms:
         condition = self.conditioning.told(part)
-        with torch.no_grad():
-            fake = self.generator(part["latent"], condition)
-        terms = self.critic.loss(part["image"], fake, condition, part["mix"])
+        terms = self.critic.lazy_loss(part["image"], self._fake(part), condition, part, interval)
         return {name: values.mean() for name, values in terms.items()}
 
     def _generator_step(self, batch: Batch) -> Terms:
+        drawn = self._draw(batch) | self.penalties.draw(batch["image"], self.images_seen)
         with frozen_statistics(self.critic):
-            terms = self.update("generator", self._draw(batch), self._generator_terms)
+            terms = self.update("generator", drawn, self._generator_terms)
+            for interval in self.penalties.due(self.batches // self.critic_steps):
+                terms |= self._further("generator", drawn, partial(self._lazy_generator_terms, interval))
+        self.penalties.observe(terms, self._images(batch))
         return {f"train/generator/{name}": value for name, value in terms.items()}
 
     def _generator_terms(self, part: Batch) -> Terms:
         condition = self.conditioning.told(part)
         fake = self.generator(part["latent"], condition)
-        return {"loss": self.critic.generator_loss(part["image"], fake, condition).mean()}
+        penalties = self.penalties.terms(self._step(part, condition, fake), part)
+        if self.unrolled is None:
+            loss = self.critic.generator_loss(part["image"], fake, condition, part)
+        else:
+            optimizer = self.optimizer("critic").optimizer
+            loss = self.unrolled.generator_loss(self.critic, optimizer, part["image"], fake, condition, part)
+        terms = {"loss": loss + sum(penalties.values()), **penalties}
+        return {name: values.mean() for name, values in terms.items()}
+
+    def _lazy_generator_terms(self, interval: int, part: Batch) -> Terms:
+        terms = self.penalties.lazy_terms(self._step(part, self.conditioning.told(part), None), part, interval)
+        return {name: values.mean() for name, values in terms.items()}
+
+    def _further(self, name: str, drawn: Batch, loss: Callable[[Batch], Terms]) -> Terms:
+        """The terms of a further step of a player, without its loss."""
+        terms = self.update(name, drawn, loss)
+        return {name: value for name, value in terms.items() if name != "loss"}
+
+    def _step(self, part: Batch, condition: Condition, fake: Tensor | None) -> GeneratorStep:
+        critic = self.critic
+        told, view = critic.told(condition), critic.view(part)
+        return GeneratorStep(
+            self.generator, critic.discriminator, part["latent"], part["image"], fake, condition, told, view=view
+        )
+
+    def _fake(self, part: Batch) -> Tensor:
+        with torch.no_grad():
+            return self.generator(part["latent"], self.conditioning.told(part))
+
+    def _images(self, batch: Batch) -> int:
+        return len(batch["image"]) * self.trainer.world_size
 
     def _draw(self, batch: Batch) -> dict[str, Tensor]:
-        """The real images and latents for one step, and the conditions of both."""
-        condition = self.conditioning.told(batch)
-        return {"image": batch["image"], "latent": self._latents(batch["image"]), **condition}
+        """The real images, latents and noise for one step, and the conditions of both."""
+        image, condition = batch["image"], self.conditioning.told(batch)
+        latent = self._latents(image)
+        return {"image": image, "latent": latent, **condition, **self.critic.draw(image, self.images_seen)}
 
     def _latents(self, image: Tensor) -> Tensor:
         return torch.randn(len(image), *self.latent_shape, device=image.device, dtype=image.dtype)
