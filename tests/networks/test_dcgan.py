@@ -1,10 +1,10 @@
-"""DCGAN networks: shapes at every size, the projection formula, class norms, initial weights, spectral norm."""
+"""DCGAN networks: shapes at every size, the projection formula, initial weights, spectral norm."""
 
 import pytest
 import torch
 from torch import nn
 
-from genexp.networks.dcgan import NORMS, ClassBatchNorm, DCGANDiscriminator, DCGANGenerator
+from genexp.networks.dcgan import NORMS, DCGANDiscriminator, DCGANGenerator
 
 SIZES = (8, 16, 32, 64, 128)
 
@@ -60,20 +60,6 @@ def test_the_class_changes_the_image(conditioning):
     latent = torch.randn(1, 4).expand(3, 4)
     images = generator(latent, {"label": torch.arange(3)})
     assert len({tuple(image.flatten().tolist()) for image in images}) == 3
-
-
-def test_class_batch_norm_is_batch_norm_with_gain_one_plus_g():
-    norm = ClassBatchNorm(4, num_classes=3)
-    hidden, label = torch.randn(8, 4, 2, 2), torch.arange(8) % 3
-    with torch.no_grad():
-        norm.gain.weight.zero_()
-        plain = nn.BatchNorm2d(4, affine=False)(hidden)
-        torch.testing.assert_close(norm(hidden, label), plain)
-        norm.gain.weight[1] = 2.0
-        norm.bias.weight[1] = 5.0
-        out = norm(hidden, label)
-    torch.testing.assert_close(out[label == 1], 3 * plain[label == 1] + 5)
-    torch.testing.assert_close(out[label == 0], plain[label == 0])
 
 
 def test_weights_start_at_a_standard_deviation_of_two_hundredths():

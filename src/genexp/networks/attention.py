@@ -1,5 +1,8 @@
 """Self-attention over tokens, and over the pixels of a feature map."""
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -52,3 +55,39 @@ class PixelAttention(nn.Module):
         pixels = self.norm(x).flatten(2).transpose(1, 2)  # (B, H W, C)
         mixed = self_attention(self.project_in(pixels), self.heads)
         return x + self.project_out(mixed).transpose(1, 2).unflatten(2, x.shape[2:])
+
+
+class PooledAttention(nn.Module):
+    """Attention of every pixel to maxima of 2x2 pixels, added to its input by a learned gain that starts at 0.
+
+    y = x + gain * out(softmax(q(x)^T pool(k(x))) pool(v(x))), by 1x1 convolutions without biases to an eighth of the
+    channels for queries and keys, and to half of them for values.
+
+    Written out, because a gradient penalty needs second derivatives, which fused attention lacks.
+
+    Reference: Zhang et al., "Self-Attention Generative Adversarial Networks" (2019); pooling as in their code and in
+    Brock et al., "Large Scale GAN Training for High Fidelity Natural Image Synthesis" (2019).
+
+    Args:
+        channels: Channels of input and output, at least 8.
+        ready: Initialises and normalises the convolutions.
+
+    Raises:
+        ValueError: `channels` is below 8.
+    """
+
+    def __init__(self, channels: int, ready: Callable[[nn.Module], nn.Module]) -> None:
+        super().__init__()
+        if channels < 8:
+            raise ValueError(f"channels must be at least 8 where there is attention, got {channels}")
+        self.query, self.key = (ready(nn.Conv2d(channels, channels // 8, 1, bias=False)) for _ in range(2))
+        self.value = ready(nn.Conv2d(channels, channels // 2, 1, bias=False))
+        self.out = ready(nn.Conv2d(channels // 2, channels, 1, bias=False))
+        self.gain = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (B, C, H, W), at least 2x2, to features of the same shape."""
+        query = self.query(x).flatten(2)
+        key, value = (F.max_pool2d(layer(x), 2).flatten(2) for layer in (self.key, self.value))
+        share = (query.mT @ key).softmax(-1)  # (B, H W, H W / 4)
+        return x + self.gain * self.out((value @ share.mT).unflatten(2, x.shape[2:]))

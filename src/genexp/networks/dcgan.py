@@ -4,26 +4,21 @@ Reference: Radford, Metz and Chintala, "Unsupervised Representation Learning wit
 Adversarial Networks" (2016).
 """
 
-from collections.abc import Callable
 from itertools import pairwise
 from math import log2
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.batch_sight import Diversity
 from genexp.networks.classes import ReadsClass
 from genexp.networks.discriminator import Discriminator, with_label_planes
+from genexp.networks.feature_norms import FEATURE_NORMS, ClassBatchNorm, NoNorm
+from genexp.networks.layer_weights import WEIGHT_NORMS, LayerWeights, require_one_of
 from genexp.networks.packing import packed
 
 NORMS = ("batch", "spectral", "none")
-FEATURE_NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": nn.BatchNorm2d,
-    "layer": lambda count: nn.GroupNorm(1, count),
-    "instance": lambda count: nn.InstanceNorm2d(count, affine=True),
-}
 DISCRIMINATOR_NORMS = (*NORMS, "layer", "instance", "weight")
 CONDITIONINGS = ("latent", "norm")
 
@@ -55,8 +50,8 @@ class DCGANGenerator(ReadsClass, nn.Module):
         base_size: int = 4,
     ) -> None:
         super().__init__()
-        _require("norm", norm, NORMS)
-        _require("conditioning", conditioning, CONDITIONINGS)
+        require_one_of("norm", norm, NORMS)
+        require_one_of("conditioning", conditioning, CONDITIONINGS)
         if num_classes and conditioning == "norm" and norm != "batch":
             raise ValueError(f"norm must be batch for conditioning=norm, got {norm!r}")
         sizes = _doublings(image_size, base_size)
@@ -67,13 +62,14 @@ class DCGANGenerator(ReadsClass, nn.Module):
         normed_classes = None if joined else num_classes
         widths = [width * 2**i for i in reversed(range(sizes))]
         inputs = latent_size * (2 if joined else 1)
-        self.seed = _normal(nn.ConvTranspose2d(inputs, widths[0], base_size, bias=norm != "batch"), norm)
+        ready = _ready(norm)
+        self.seed = ready(nn.ConvTranspose2d(inputs, widths[0], base_size, bias=norm != "batch"))
         self.growths = nn.ModuleList(
-            _normal(nn.ConvTranspose2d(before, after, 4, 2, 1, bias=norm != "batch"), norm)
+            ready(nn.ConvTranspose2d(before, after, 4, 2, 1, bias=norm != "batch"))
             for before, after in pairwise(widths)
         )
         self.norms = nn.ModuleList(_batch_norm(count, norm, normed_classes) for count in widths)
-        self.output = _normal(nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), norm)
+        self.output = ready(nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1))
 
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Latents (B, latent_size) and labels (B,) to images (B, C, H, W) in [-1, 1]."""
@@ -122,19 +118,20 @@ class DCGANDiscriminator(Discriminator):
         diversity: Diversity | None = None,
     ) -> None:
         super().__init__(num_classes, pack, conditioning, diversity)
-        _require("norm", norm, DISCRIMINATOR_NORMS)
+        require_one_of("norm", norm, DISCRIMINATOR_NORMS)
         widths = [width * 2**i for i in range(_doublings(image_size, base_size))]
+        ready = _ready(norm)
         layers: list[nn.Module] = []
         for i, (before, after) in enumerate(zip([pack * channels, *widths[:-1]], widths, strict=True)):
             normed = norm in FEATURE_NORMS and i > 0
             inputs = before + (channels if i == 0 and self.concatenated else 0)
-            layers.append(_normal(nn.Conv2d(inputs, after, 4, 2, 1, bias=not normed), norm))
+            layers.append(ready(nn.Conv2d(inputs, after, 4, 2, 1, bias=not normed)))
             if normed:
                 layers.append(_gain(FEATURE_NORMS[norm](after)))
             layers.append(nn.LeakyReLU(0.2))
         self.body = nn.Sequential(*layers, nn.Flatten())
-        self._judge_by(widths[-1] * base_size**2, lambda layer: _normal(layer, norm))
-        self.planes = _normal(nn.Embedding(num_classes, channels), norm) if self.concatenated else None
+        self._judge_by(widths[-1] * base_size**2, ready)
+        self.planes = ready(nn.Embedding(num_classes, channels)) if self.concatenated else None
 
     def features(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Images (B, C, H, W) of classes (B,) to features (B, F), of packs (ceil(B / n), F)."""
@@ -143,53 +140,13 @@ class DCGANDiscriminator(Discriminator):
         return self.body(packed(image, self.pack))
 
 
-class ClassBatchNorm(nn.Module):
-    """Batch norm whose gain 1 + g(label) and bias b(label) belong to a class, or are shared when there are none.
-
-    Reference: Dumoulin, Shlens and Kudlur, "A Learned Representation for Artistic Style" (2017); for generators
-    Miyato and Koyama, "cGANs with Projection Discriminator" (2018).
-
-    Args:
-        count: Number of channels.
-        num_classes: Number of classes; None for one gain and bias.
-    """
-
-    def __init__(self, count: int, num_classes: int | None = None) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm2d(count, affine=not num_classes)
-        self.gain = nn.Embedding(num_classes, count) if num_classes else None
-        self.bias = nn.Embedding(num_classes, count) if num_classes else None
-        if self.gain is None:
-            _gain(self.norm)
-        else:
-            nn.init.normal_(self.gain.weight, 0.0, 0.02)
-            nn.init.zeros_(self.bias.weight)
-
-    def forward(self, hidden: Tensor, label: Tensor | None) -> Tensor:
-        """Features (B, C, H, W) of classes (B,), normalised over the batch."""
-        hidden = self.norm(hidden)
-        if self.gain is None:
-            return hidden
-        return hidden * (1 + self.gain(label))[:, :, None, None] + self.bias(label)[:, :, None, None]
-
-
-class _NoNorm(nn.Module):
-    def forward(self, hidden: Tensor, label: Tensor | None) -> Tensor:
-        return hidden
-
-
 def _batch_norm(count: int, norm: str, num_classes: int | None) -> nn.Module:
-    return ClassBatchNorm(count, num_classes) if norm == "batch" else _NoNorm()
+    return ClassBatchNorm(count, num_classes) if norm == "batch" else NoNorm()
 
 
-def _normal(layer: nn.Module, norm: str) -> nn.Module:
-    """Weights from N(0, 0.02), biases zero; then a norm of the weights if asked for, which starts from these."""
-    nn.init.normal_(layer.weight, 0.0, 0.02)
-    if getattr(layer, "bias", None) is not None:
-        nn.init.zeros_(layer.bias)
-    if norm == "weight":
-        return weight_norm(layer)
-    return spectral_norm(layer) if norm == "spectral" else layer
+def _ready(norm: str) -> LayerWeights:
+    """Weights from N(0, 0.02), biases zero; then the norm if it is one of weights."""
+    return LayerWeights("normal", norm if norm in WEIGHT_NORMS else "none")
 
 
 def _gain(layer: nn.Module) -> nn.Module:
@@ -203,8 +160,3 @@ def _doublings(image_size: int, base_size: int) -> int:
     if base_size not in (2, 4):
         raise ValueError(f"base_size must be 2 or 4, got {base_size}")
     return int(log2(image_size // base_size))
-
-
-def _require(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
