@@ -17,7 +17,7 @@ from genexp.diffusion.objective import Bound, Hybrid, WeightedError
 from genexp.diffusion.prediction import Epsilon, Flow, Sample
 from genexp.diffusion.rescaled import ZeroTerminalSNR
 from genexp.diffusion.schedules import Cosine, Linear
-from genexp.diffusion.weighting import UniformEpsilon
+from genexp.diffusion.weighting import MinSNR, UniformEpsilon
 from genexp.evaluation.metrics.bound import BoundedDensity
 from genexp.tensors import IndexedNoise, from_levels
 
@@ -227,6 +227,10 @@ def test_what_does_not_fit_is_refused():
     for objective in (Bound(), Hybrid()):
         with pytest.raises(ValueError, match=r"objective must be weighted_error .*, got \w+ with RectifiedFlow"):
             NetworkDenoiser(nn.Identity(), RectifiedFlow(), Flow(), UniformEpsilon(), (1,), objective=objective)
+    others = (Linear(50), Epsilon(), MinSNR(), (1, 2, 2))
+    with pytest.raises(ValueError, match=r"weighting must be simple with objective=bound, .*, got MinSNR; .*hybrid"):
+        NetworkDenoiser(nn.Identity(), *others, objective=Bound())
+    NetworkDenoiser(nn.Identity(), *others, objective=Hybrid())
     with pytest.raises(ValueError, match="share must be at least 0, got -1"):
         Hybrid(-1)
     narrow = NetworkDenoiser(lambda *_: torch.zeros(2, 1, 2, 2), *parts, variance="learned_range", objective=Bound())

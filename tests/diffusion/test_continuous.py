@@ -118,6 +118,7 @@ def test_the_loss_of_a_flow_is_the_squared_error_of_its_velocity():
     ("prediction", "value"), [(Epsilon(), "nan for 1 at time 1"), (Velocity(), "0.5 for 1 at time 0.5")]
 )
 def test_predictions_that_do_not_fit_a_schedule_are_refused(prediction, value):
+    value = f"{value}.*; these fit this schedule: model/prediction=sample, flow, edm$"
     text = rf"prediction must lead back .*, got {type(prediction).__name__} with RectifiedFlow: {value}"
     with pytest.raises(ValueError, match=text):
         NetworkDenoiser(torch.nn.Identity(), RectifiedFlow(), prediction, UniformEpsilon(), (1,))

@@ -12,10 +12,12 @@ from genexp.evaluation.metrics.bound import BoundTerms
 from genexp.evaluation.metrics.likelihood import LogLikelihood
 from genexp.evaluation.over_model import scores_of_model
 from genexp.evaluation.protocol import DifferentProtocols, require_same
+from genexp.evaluation.worth import worth
 from genexp.families.vae import VAE
 from genexp.losses.reconstruction import Bernoulli, Gaussian
 from genexp.networks.autoencoder import MLPDecoder, MLPEncoder
 from genexp.networks.pixelcnn import PixelCNN
+from genexp.tensors import from_levels
 
 SHAPE = (1, 4, 4)
 IMAGES = torch.rand(60, *SHAPE, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -53,6 +55,19 @@ def test_a_uniform_guess_among_l_levels_costs_log2_l_bits(levels):
     assert scores["nll"].value.value == pytest.approx(16 * math.log(levels), rel=1e-6)
     assert [score.value.unit for score in scores.values()] == ["nats", "bits"]
     assert [score.better for score in scores.values()] == ["lower", "lower"]
+
+
+@pytest.mark.parametrize(("levels", "few"), [(256, True), (34, True), (33, False), (17, False)])
+def test_data_that_keep_to_few_of_the_levels_are_told_in_the_protocol(levels, few):
+    """As digits of 17 greys do: nats of 256 levels are not those of 17."""
+    greys = from_levels(torch.arange(17).reshape(1, 1, 1, 17).expand(2, 1, 4, 17), 17)
+    data = ImageSet("val", "d" * 64, 2, (1, 4, 17), lambda: iter([{"image": greys[:1]}, {"image": greys[1:]}]))
+    model = AutoregressiveCategorical(PixelCNN((1, 4, 17), levels, width=2, depth=1), (1, 4, 17), levels).eval()
+    protocols = [score.protocol.record() for score in measured(model, data=lambda _: data).values()]
+    told = f"{levels} levels, exact" + (", of which the data have 17" if few else "")
+    assert {each["settings"] for each in protocols} == {f"LogLikelihood(split='val'): {told}"}
+    words = [text for name, text in worth(protocols) if name == "levels"]
+    assert [f"of {told}: not to be set beside those of 17 levels" in text for text in words] == [True] * few
 
 
 def test_the_value_is_the_mean_over_the_whole_split_whatever_the_batches():

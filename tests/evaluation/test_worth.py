@@ -6,7 +6,7 @@ import torch
 import tiny
 from genexp.config.compose import compose
 from genexp.evaluation.extractors.classifiers import ClassifierFeatures
-from genexp.evaluation.worth import FEATURES, features_worth, too_short
+from genexp.evaluation.worth import FEATURES, too_short, worth
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ def test_a_run_is_too_short_below_a_thousand_batches_or_one_pass(batches, seen, 
 
 def test_untrained_features_and_those_of_other_pictures_have_a_word():
     protocols = [{"extractor": name} for name in ("digits_classifier", "random", "random", "cifar_vgg")]
-    assert features_worth(protocols) == [(name, FEATURES[name]) for name in ("random", "cifar_vgg")]
-    assert features_worth([{}]) == []
+    assert worth(protocols) == [(f"{name} features", FEATURES[name]) for name in ("random", "cifar_vgg")]
+    assert worth([{}]) == []
 
 
 def test_a_folder_of_ones_own_is_compared_in_trained_features():

@@ -201,10 +201,11 @@ def test_churn_makes_an_image_of_the_higher_level_on_every_schedule(schedule):
 
 def test_noises_are_not_mixed_where_they_tell_nothing_of_an_image():
     """From the last time of the cosine schedule a step along the noise made images of 14,000."""
-    told = r"spacing must have no step .* 50 times the noise found in it, got {} from time {}; spacing={} has none"
-    with pytest.raises(ValueError, match=told.format(r"1\.3e\+03 times", "1000 to 960", "leading of enough steps")):
+    told = r"spacing must have no step .* 50 times the noise found in it, got {} from time {}; spacing={}"
+    enough = "leading with steps=16 or more has nothing of it"
+    with pytest.raises(ValueError, match=told.format(r"1\.3e\+03 times", "1000 to 960", enough)):
         PNDM(25, spacing="trailing").require(Mixture(Cosine()))
-    with pytest.raises(ValueError, match=told.format("inf times", r"1 to 0\.96", "leading of enough steps")):
+    with pytest.raises(ValueError, match=told.format("inf times", r"1 to 0\.96", enough.replace("16", "11"))):
         PNDM(25, spacing="trailing").require(Mixture(RectifiedFlow()))
     with pytest.raises(ValueError, match=told.format(r"3\.1e\+03 times", "1000 to 900", "log_snr or along=image")):
         DPMSolver(10, spacing="trailing").require(Mixture(Cosine()))
@@ -225,6 +226,12 @@ def test_wrong_arguments_are_refused():
         PNDM(warm_up="euler")
     with pytest.raises(ValueError, match="steps must be above 3 for warm_up=runge_kutta, got 3"):
         PNDM(3, "runge_kutta", "linspace").require(Mixture(Linear()))
+    model = Mixture(Cosine())
+    model.codec = None
+    told = r"clip must be false .*; steps and spacing must begin .* got 0\.5 [^;]*; steps must be above 3 .*, got 3; "
+    with pytest.raises(ValueError, match=told + "spacing=leading with steps=16 or more has nothing of it$"):
+        PNDM(3, "runge_kutta").require(model)
+    PNDM(16, "runge_kutta", clip=False).require(model)
     with pytest.raises(ValueError, match="churn must be at least 0, got -1"):
         Heun(churn=-1)
     with pytest.raises(ValueError, match="churn_to must be above churn_from, 2, got 1"):

@@ -181,7 +181,7 @@ def _written(
 
 
 def _report(results: list[dict[str, Any]], seconds: float) -> None:
-    from genexp.evaluation.worth import features_worth
+    from genexp.evaluation.worth import worth
     from genexp.terminal import duration, print_columns, print_table, shown_path
 
     for measured in results:
@@ -191,7 +191,7 @@ def _report(results: list[dict[str, Any]], seconds: float) -> None:
         print(f"\n{measured['title']}: {drawn} {first.n_reference:,} of {first.reference}")
         print_columns(("metric", "value", "without bias", "95 % interval", "real images", "better"), rows)
         protocols = [asdict(score.protocol) for score in measured["scores"].values()]
-        lines = [(f"{name} features", text) for name, text in features_worth(protocols)]
+        lines = worth(protocols)
         lines += [("values", shown_path(measured["folder"] / "metrics.json"))]
         lines += [(path.stem, shown_path(path)) for path in measured["pictures"]]
         lines += [("upload to W&B", measured["sync"])] if measured.get("sync") else []

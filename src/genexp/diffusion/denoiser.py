@@ -9,6 +9,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.conditioning.estimate import ESTIMATE
 from genexp.contracts import Batch, Noise, Schedule
 from genexp.diffusion.bound import VariationalBound
+from genexp.diffusion.fitting import require_leading_back, require_same_spread
 from genexp.diffusion.objective import Guess, Objective, WeightedError
 from genexp.diffusion.prediction import Prediction
 from genexp.diffusion.variance import output_and_share, require_outputs
@@ -54,10 +55,11 @@ class NetworkDenoiser:
         objective: Objective = WeightedError(),
         levels: int | None = 256,
     ) -> None:
-        _require_fitting(prediction, schedule)
+        require_leading_back(prediction, schedule)
+        require_same_spread(prediction, weighting)
         self.levels = levels if len(image_shape) > 1 else None
         self.bound = VariationalBound(schedule, variance, self.levels)
-        objective.require(schedule, variance)
+        objective.require(schedule, variance, weighting)
         require_outputs(network, variance)
         self.variance, self.objective = variance, objective
         self.network, self.schedule = network, schedule
@@ -167,29 +169,6 @@ class NetworkDenoiser:
         whole = self.conditioning.whole(condition, len(seen), seen.device)
         output = self.network(seen, self.schedule.embedded(t), whole).to(seen.dtype)
         return output_and_share(output, seen.shape[1], self.variance)
-
-
-def _require_fitting(prediction: Prediction, schedule: Schedule) -> None:
-    """Check with one pixel that the target of a noisy image leads back to the clean one, as at pure noise some do not.
-
-    Where the network's output has no part in the clean image, there is no target.
-
-    Raises:
-        ValueError: it does not.
-    """
-    first, last = schedule.first, schedule.last
-    middle = (first + last) // 2 if schedule.discrete else (first + last) / 2
-    t = torch.tensor([middle, last, first], dtype=torch.int64 if schedule.discrete else torch.float64)
-    alpha, sigma = schedule(t, torch.float64)
-    target = prediction.target(torch.ones_like(alpha), -torch.ones_like(alpha), alpha, sigma)
-    found = prediction.to_sample(target, alpha - sigma, alpha, sigma)
-    scale = prediction.scale(alpha, sigma)
-    for time, value, part in zip(t.tolist(), found.tolist(), scale.tolist(), strict=True):
-        if part != 0 and not abs(value - 1) < 1e-6:
-            raise ValueError(
-                f"prediction must lead back to the clean image at every time of the schedule, got "
-                f"{type(prediction).__name__} with {type(schedule).__name__}: {value:.3g} for 1 at time {time:g}"
-            )
 
 
 def _full(image: Tensor) -> Tensor:

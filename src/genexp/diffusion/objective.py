@@ -8,6 +8,7 @@ from genexp.contracts import Schedule
 from genexp.diffusion.bound import VariationalBound
 from genexp.diffusion.prediction import require_positive
 from genexp.diffusion.variance import LEARNED
+from genexp.diffusion.weighting import UniformEpsilon, Weighting
 
 
 class Guess(NamedTuple):
@@ -24,8 +25,11 @@ class Guess(NamedTuple):
 class Objective(Protocol):
     """Losses (B,) of guesses."""
 
-    def require(self, schedule: Schedule, variance: str) -> None:
-        """Refuse a schedule or a variance that it cannot train, with a ValueError."""
+    bounds = False
+    """Whether it bounds the likelihood, for which the noise of an image is drawn without looking at it."""
+
+    def require(self, schedule: Schedule, variance: str, weighting: Weighting) -> None:
+        """Refuse a schedule or a variance that it cannot train, or a weighting that it ignores, with a ValueError."""
         ...
 
     def __call__(self, guess: Guess, bound: VariationalBound) -> Tensor: ...
@@ -37,7 +41,7 @@ class WeightedError(Objective):
     Reference: Ho et al., "Denoising Diffusion Probabilistic Models" (2020), equation 14, for the weighting `simple`.
     """
 
-    def require(self, schedule: Schedule, variance: str) -> None:
+    def require(self, schedule: Schedule, variance: str, weighting: Weighting) -> None:
         """Refuse a variance to be learned.
 
         Raises:
@@ -67,7 +71,7 @@ class PseudoHuber(Objective):
     def __init__(self, factor: float = 0.00054) -> None:
         self.factor = require_positive("factor", factor)
 
-    def require(self, schedule: Schedule, variance: str) -> None:
+    def require(self, schedule: Schedule, variance: str, weighting: Weighting) -> None:
         """Refuse a variance to be learned.
 
         Raises:
@@ -90,13 +94,20 @@ class Bound(Objective):
     Reference: Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic Models" (2021), section 3.3, L_vlb.
     """
 
-    def require(self, schedule: Schedule, variance: str) -> None:
-        """Refuse real times.
+    bounds = True
+
+    def require(self, schedule: Schedule, variance: str, weighting: Weighting) -> None:
+        """Refuse real times, and a weighting beside the weights of the bound.
 
         Raises:
-            ValueError: times are real.
+            ValueError: times are real, or the weighting is another than that of every model.
         """
         _require_discrete(self, schedule)
+        if not isinstance(weighting, UniformEpsilon):
+            raise ValueError(
+                "weighting must be simple with objective=bound, whose terms have weights of their own and would ignore "
+                f"it, got {type(weighting).__name__}; objective=hybrid has both"
+            )
 
     def __call__(self, guess: Guess, bound: VariationalBound) -> Tensor:
         nats = bound.term(guess.x, guess.t - 1, guess.scale * guess.error, guess.share)
@@ -117,12 +128,14 @@ class Hybrid(Objective):
         ValueError: `share` is below 0.
     """
 
+    bounds = True
+
     def __init__(self, share: float = 0.001) -> None:
         if share < 0:
             raise ValueError(f"share must be at least 0, got {share}")
         self.share, self._error, self._bound = share, WeightedError(), Bound()
 
-    def require(self, schedule: Schedule, variance: str) -> None:
+    def require(self, schedule: Schedule, variance: str, weighting: Weighting) -> None:
         """Refuse real times.
 
         Raises:

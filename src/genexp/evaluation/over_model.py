@@ -1,5 +1,6 @@
 """Values of a model itself: what it says of held-out data, with nothing generated."""
 
+import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from math import inf
@@ -14,9 +15,12 @@ from genexp.evaluation.metrics.base import Curve, ModelMetric, Value
 from genexp.evaluation.pairing import mean_of
 from genexp.evaluation.protocol import IMAGES, Protocol, describe
 from genexp.evaluation.scores import Score
-from genexp.tensors import IndexedNoise
+from genexp.tensors import IndexedNoise, to_levels
 
 SPLITS = ("train", "val", "test")
+
+SPARSE = "of which the data have"
+"""Words of a protocol before the number of levels that occur, where these are few."""
 
 
 def require_split(split: str) -> str:
@@ -28,6 +32,30 @@ def require_split(split: str) -> str:
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
     return split
+
+
+class Leveled(typing.Protocol):
+    """A model of pixels that take one of `levels` values, or real ones where that is None."""
+
+    levels: int | None
+
+
+class OfLevels:
+    """What metrics share whose values are those of levels: nats of fewer or more of them are other numbers."""
+
+    def over(self, model: Leveled) -> str:
+        """What p is a distribution over."""
+        return "values in [-1, 1]" if model.levels is None else f"{model.levels} levels"
+
+    def sparse(self, model: Leveled, data: ImageSet) -> str:
+        """A word on data that keep to few of the levels, as digits of 17 greys do to those of 256; else nothing."""
+        if model.levels is None:
+            return ""
+        seen = torch.zeros(model.levels, dtype=torch.bool)
+        for batch in data.batches():
+            seen[to_levels(batch["image"], model.levels).unique().cpu()] = True
+        found = int(seen.sum())
+        return f", {SPARSE} {found}" if 2 * found <= model.levels else ""
 
 
 def scores_of_model(
@@ -53,8 +81,9 @@ def scores_of_model(
     for metric in metrics.values():
         metric.require(model)
         data = split(metric.split)
+        subject = metric.subject(model) + (metric.sparse(model, data) if isinstance(metric, OfLevels) else "")
         for name, value in metric.compute(model, _grouped(data), seed).items():
-            protocol = _protocol(name, metric, model, data, seed, weights)
+            protocol = _protocol(name, metric, subject, data, seed, weights)
             scores[protocol.key] = Score(protocol, value, metric.values[name])
     return scores
 
@@ -99,11 +128,11 @@ def _grouped(data: ImageSet) -> Iterator[Batch]:
         seen += count
 
 
-def _protocol(name: str, metric: ModelMetric, model: object, data: ImageSet, seed: int, weights: str) -> Protocol:
+def _protocol(name: str, metric: ModelMetric, subject: str, data: ImageSet, seed: int, weights: str) -> Protocol:
     classes = 0 if not data.labelled else len(data.classes().unique())
     return Protocol(
         metric=name,
-        settings=f"{describe(metric)}: {metric.subject(model)}",
+        settings=f"{describe(metric)}: {subject}",
         extractor=IMAGES,
         extractor_digest="none",
         input_size=0,

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from genexp.evaluation.over_model import SPARSE
+
 FEATURES = {
     "random": "untrained (random weights): they see colour and texture and not what is shown; extractor=cifar_vgg is "
     "trained on photographs, inception or dinov2 give numbers that others know",
@@ -16,10 +18,17 @@ FEWEST_BATCHES = 1000
 """Batches below which a run is called too short; the shipped recipes for 8 x 8 digits take more than 1,200."""
 
 
-def features_worth(protocols: Iterable[dict]) -> list[tuple[str, str]]:
-    """Extractors of some protocols that need a word, each with that word."""
+def worth(protocols: Iterable[dict]) -> list[tuple[str, str]]:
+    """What of some protocols needs a word, each with that word: untrained features, levels that data do not have."""
+    protocols = list(protocols)
     names = dict.fromkeys(str(each.get("extractor")) for each in protocols)
-    return [(name, FEATURES[name]) for name in names if name in FEATURES]
+    found = [(f"{name} features", FEATURES[name]) for name in names if name in FEATURES]
+    sparse = [each for each in protocols if SPARSE in str(each.get("settings"))]
+    for each in sparse[:1]:
+        levels, _, few = each["settings"].rpartition(": ")[2].partition(f", {SPARSE} ")
+        told = f"nats and bits are those of {levels}, {SPARSE} {few}: not to be set beside those of {few} levels,"
+        found.append(("levels", f"{told} which a model trained with levels={few} has"))
+    return found
 
 
 def too_short(batches: int, images_seen: int, training_images: int) -> str | None:

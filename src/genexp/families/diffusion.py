@@ -92,6 +92,11 @@ class Diffusion(Family):
         parts = (network, schedule, prediction, weighting, shape, self.conditioning)
         self.denoiser = NetworkDenoiser(*parts, variance, objective, None if codec is not None else levels)
         self.of_codes = None if codec is None else CodeDenoiser(self.denoiser, codec)
+        if objective.bounds and not isinstance(coupling, Independent):
+            raise ValueError(
+                f"coupling must be independent with {type(objective).__name__}, whose bound takes noise for drawn "
+                f"without looking at the image, got {type(coupling).__name__}"
+            )
         self.time_sampling, self.coupling = time_sampling, coupling
         time_sampling.begin(schedule)
         self.goal = goal

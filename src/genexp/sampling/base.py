@@ -102,10 +102,12 @@ class DiffusionSampler(Walking, Generic[State]):
         levels = [Level(*point) for point in zip(times, alpha.tolist(), sigma.tolist(), strict=True)]
         signal = (first := levels[0]).alpha / math.hypot(first.alpha, first.sigma)
         if signal > MOST_SIGNAL and first.time < schedule.last:
+            listed = not isinstance(self.spacing, str | Mapping)
+            remedy = "begin the list later in the schedule" if listed else "take more steps, or spacing=trailing"
             raise ValueError(
                 f"steps and spacing must begin where at most {MOST_SIGNAL:g} of a noisy image is signal, "
                 f"got {signal:.2g} at the first time {first.time:g} of {schedule.last:g} "
-                f"(steps={self.steps}, spacing={self.spacing}); take more steps, or spacing=trailing"
+                f"(steps={self.steps}, spacing={self.spacing}); {remedy}"
             )
         return levels
 
@@ -130,14 +132,27 @@ class DiffusionSampler(Walking, Generic[State]):
 
         Raises:
             TypeError: it is not a denoiser.
-            ValueError: its schedule does not fit, or the guidance does not.
+            ValueError: its schedule does not fit, or clipping, or the guidance; all that is wrong is told at once.
         """
         if not isinstance(model, Denoiser):
             raise TypeError(f"{type(self).__name__} draws from a Denoiser, got {type(model).__name__}")
-        self.levels(model.schedule)
-        if self.clip and isinstance(model, Coded):
-            raise ValueError("clip must be false for a model of codes, which may lie anywhere, got true")
-        self.guidance(model)
+        clipped = self.clip and isinstance(model, Coded)
+        wrong = ["clip must be false for a model of codes, which may lie anywhere, got true"] if clipped else []
+        for check, part in ((self.require_grid, model.schedule), (self.guidance, model)):
+            try:
+                check(part)
+            except ValueError as error:
+                wrong.append(str(error))
+        if wrong:
+            raise ValueError("; ".join(wrong))
+
+    def require_grid(self, schedule: Schedule) -> None:
+        """Check that a schedule has the times, and that steps between them lead to images.
+
+        Raises:
+            ValueError: it does not, or they do not.
+        """
+        self.levels(schedule)
 
     def start(self, model: Denoiser, noise: IndexedNoise) -> Tensor:
         """Standard normal noise (B, *image_shape).

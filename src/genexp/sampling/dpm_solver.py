@@ -5,6 +5,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from genexp.contracts import Schedule
 from genexp.sampling.base import Denoise, DiffusionSampler, Step
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level
@@ -58,15 +59,13 @@ class DPMSolver(DiffusionSampler[Memory]):
             raise ValueError(f"along must be noise or image, got {along!r}")
         self.order, self.along = order, along
 
-    def require(self, model: object) -> None:
+    def require_grid(self, schedule: Schedule) -> None:
         """Check as every diffusion sampler does, and that no step along the noise goes too far.
 
         Raises:
-            TypeError: `model` is no denoiser.
-            ValueError: its schedule or the guidance does not fit, or a step goes too far.
+            ValueError: the schedule does not have the times, or a step goes too far.
         """
-        super().require(model)
-        levels = self.levels(model.schedule)
+        levels = self.levels(schedule)
         if self.along == "noise" and self.order > 1:
             even = self.spacing == "log_snr"
             remedy = "along=image has none, nor have more steps" if even else "spacing=log_snr or along=image has none"

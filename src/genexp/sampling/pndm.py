@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor
 
+from genexp.contracts import Schedule
 from genexp.sampling.base import Denoise, DiffusionSampler, Step
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level, noise_in
@@ -13,6 +14,9 @@ from genexp.tensors import IndexedNoise
 
 WARMED = {"improved_euler": 1, "runge_kutta": 3}
 """The steps that have no sufficient history, by what is done in them."""
+
+_MOST = 100
+"""Steps up to which it is looked for how many would do."""
 
 
 class Seen(NamedTuple):
@@ -64,19 +68,31 @@ class PNDM(DiffusionSampler[tuple[Seen, ...]]):
         each = 3 if self.warm_up == "runge_kutta" else 1
         return super().evaluations_in(steps) + each * min(WARMED[self.warm_up], steps - 1)
 
-    def require(self, model: object) -> None:
+    def require_grid(self, schedule: Schedule) -> None:
         """Check as every diffusion sampler does, and that no step goes too far along the noise.
 
         Raises:
-            TypeError: `model` is no denoiser.
-            ValueError: its schedule or the guidance does not fit, a step goes too far, or there are too few
-                steps for `warm_up`.
+            ValueError: the schedule does not have the times, a step goes too far, or there are too few steps for
+                `warm_up`; all of it is told, and from how many steps on nothing of it is wrong with `leading`.
         """
-        super().require(model)
-        levels, warmed = self.levels(model.schedule), WARMED[self.warm_up]
-        require_near(levels, "spacing=leading of enough steps has none")
-        if warmed > 1 and len(levels) - 1 <= warmed:
-            raise ValueError(f"steps must be above {warmed} for warm_up={self.warm_up}, got {len(levels) - 1}")
+        wrong = self._wrong(schedule, self.steps, self.spacing)
+        if wrong:
+            fewest = (n for n in range(1, _MOST + 1) if not self._wrong(schedule, n, "leading"))
+            good = next((f"spacing=leading with steps={n} or more has nothing of it" for n in fewest), None)
+            raise ValueError("; ".join([*wrong, good] if good else wrong))
+
+    def _wrong(self, schedule: Schedule, steps: int | None, spacing: Spacing) -> list[str]:
+        """What is wrong with so many steps."""
+        wrong, warmed = [], WARMED[self.warm_up]
+        try:
+            levels = PNDM(steps, self.warm_up, spacing).levels(schedule)
+            steps = len(levels) - 1
+            require_near(levels)
+        except ValueError as error:
+            wrong.append(str(error).partition("; ")[0])  # what to type is said once, for all
+        if steps is not None and steps <= warmed > 1:
+            wrong.append(f"steps must be above {warmed} for warm_up={self.warm_up}, got {steps}")
+        return wrong
 
     def step(
         self,

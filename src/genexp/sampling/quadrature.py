@@ -84,7 +84,7 @@ def _term(length: float, n: int, k: int) -> float:
     return (-length) ** n * math.factorial(k) / math.factorial(n + k + 1)
 
 
-def require_near(levels: Sequence[Level], remedy: str) -> None:
+def require_near(levels: Sequence[Level], remedy: str | None = None) -> None:
     """Refuse a grid with a step that no mean of noises can make: alpha_s sigma_t / alpha_t - sigma_s above `FARTHEST`.
 
     Args:
@@ -99,7 +99,7 @@ def require_near(levels: Sequence[Level], remedy: str) -> None:
         if change > FARTHEST:
             raise ValueError(
                 f"spacing must have no step that moves an image by more than {FARTHEST:g} times the noise found in it, "
-                f"got {change:.2g} times from time {t.time:g} to {s.time:g}; {remedy}"
+                f"got {change:.2g} times from time {t.time:g} to {s.time:g}" + (f"; {remedy}" if remedy else "")
             )
 
 

@@ -130,7 +130,7 @@ def time_grid(steps: int | None, schedule: Schedule, spacing: Spacing = "trailin
     else:
         times = list(spacing)
         if steps not in (None, len(times)):
-            raise ValueError(f"steps must be null or the {len(times)} times listed in spacing, got {steps}")
+            raise ValueError(f"steps must be {len(times)}, as many as spacing lists times, got {steps}")
     if schedule.discrete:
         times = [round(time) for time in times]
     if not times or min(times) <= 0 or max(times) > schedule.last:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from genexp.callbacks.checkpoint import load_checkpoint
 from genexp.config.messages import told
-from genexp.evaluation.worth import features_worth, too_short
+from genexp.evaluation.worth import too_short, worth
 from genexp.families.terms import NonFiniteLoss
 from genexp.runs.folder import RunFolder
 from genexp.runs.staging import clear_partials
@@ -48,7 +48,7 @@ def _worth(closing: dict[str, Any], experiment: "Experiment") -> list[tuple[str,
     """What must be known of the values: the features behind them, and that a run was too short."""
     if not closing["protocols"]:
         return []
-    rows = [(f"{name} features", text) for name, text in features_worth(closing["protocols"].values())]
+    rows = worth(closing["protocols"].values())
     training_images = len(experiment.data.stored("train").examples)
     short = too_short(closing["batches"], closing["images_seen"], training_images)
     return [*rows, ("too short", short)] if short else rows

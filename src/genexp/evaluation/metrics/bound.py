@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genexp.contracts import Batch, Noise
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
-from genexp.evaluation.over_model import mean_over_images, over_images, require_split
+from genexp.evaluation.over_model import OfLevels, mean_over_images, over_images, require_split
 
 QUARTERS = 4
 
@@ -29,7 +29,7 @@ class BoundedDensity(Protocol):
         ...
 
 
-class BoundTerms:
+class BoundTerms(OfLevels):
     """The bound on -log2 p(x), in bits of one value of an image, and its parts, which add up to it.
 
     `bound_data` is the step to the data, `bound_quarter1` to `bound_quarter4` are the steps before it, a quarter of the
@@ -64,7 +64,7 @@ class BoundTerms:
 
     def subject(self, model: BoundedDensity) -> str:
         """What p is a distribution over."""
-        return "values in [-1, 1]" if model.levels is None else f"{model.levels} levels"
+        return self.over(model)
 
     @torch.no_grad()
     def compute(self, model: BoundedDensity, batches: Iterable[Batch], seed: int) -> dict[str, Value]:

@@ -11,8 +11,11 @@ from torch import Tensor
 from genexp.conditioning.base import Condition, Conditioning
 from genexp.contracts import Batch, Schedule
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
-from genexp.evaluation.over_model import mean_over_images, over_images, require_split
+from genexp.evaluation.over_model import OfLevels, mean_over_images, over_images, require_split
 from genexp.tensors import IndexedNoise, from_levels, to_levels
+
+OF_REAL_TIMES = ("rectified_flow", "linear_continuous", "cosine_continuous", "variance_exploding", "edm")
+"""The files in conf/model/schedule of schedules with real times."""
 
 
 @runtime_checkable
@@ -45,7 +48,7 @@ class Point(NamedTuple):
         return self.sigma / self.size
 
 
-class FlowLikelihood:
+class FlowLikelihood(OfLevels):
     """`flow_nll` = -log p(x) in nats and `flow_bits_per_dim`, p being what the probability-flow ODE draws from.
 
     x_t / (alpha + sigma) moves by eps - x_0 along sigma / (alpha + sigma), and x_t / alpha by eps along sigma / alpha;
@@ -90,12 +93,13 @@ class FlowLikelihood:
         if model.schedule.discrete:
             kind = type(model.schedule).__name__
             raise TypeError(
-                f"{type(self).__name__} measures schedules of real times, got {kind}; metrics=bound has both"
+                f"{type(self).__name__} measures schedules of real times, got {kind}; metrics=bound measures both, and "
+                f"model/schedule={', '.join(OF_REAL_TIMES[:-1])} or {OF_REAL_TIMES[-1]} train a model that has them"
             )
 
     def subject(self, model: LeveledDenoiser) -> str:
         """What p is a distribution over."""
-        return "values in [-1, 1]" if model.levels is None else f"{model.levels} levels, dequantised"
+        return self.over(model) + ("" if model.levels is None else ", dequantised")
 
     def compute(self, model: LeveledDenoiser, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
         """Both values, with the interval of other held-out images."""

@@ -8,10 +8,10 @@ import torch
 
 from genexp.contracts import Batch, Density
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
-from genexp.evaluation.over_model import mean_over_images, over_images, require_split
+from genexp.evaluation.over_model import OfLevels, mean_over_images, over_images, require_split
 
 
-class LogLikelihood:
+class LogLikelihood(OfLevels):
     """`nll` = -log p(x) in nats, averaged over images, and `bits_per_dim` = nll / (D log 2) over their D pixel values.
 
     Bits exist where pixels have levels: then p is a probability, and a uniform guess among L levels costs log2 L bits.
@@ -42,8 +42,7 @@ class LogLikelihood:
 
     def subject(self, model: Density) -> str:
         """What p is a distribution over, and whether its values are exact."""
-        over = "values in [-1, 1]" if model.levels is None else f"{model.levels} levels"
-        return f"{over}, {'exact' if model.exact else 'bound'}"
+        return f"{self.over(model)}, {'exact' if model.exact else 'bound'}"
 
     @torch.no_grad()
     def compute(self, model: Density, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
