@@ -9,6 +9,7 @@ from genexp.evaluation.extractors.classifiers import ClassifierFeatures, Stacked
 from genexp.evaluation.extractors.inception_features import InceptionFeatures
 from genexp.evaluation.extractors.untrained import Coordinates, RandomFeatures
 from genexp.evaluation.metrics.classifier_score import ClassifierScore
+from genexp.evaluation.metrics.recognised import Recognised
 from genexp.evaluation.protocol import describe
 from genexp.evaluation.summaries import FeatureStore
 from genexp.tensors import to_float
@@ -142,3 +143,23 @@ def test_bad_input_is_refused():
         StackedDigitFeatures("shapes_classifier")
     with pytest.raises(ValueError, match="extractor stacked_digits takes images"):
         StackedDigitFeatures()(torch.zeros(2, 1, 8, 8))
+
+
+def labelled(features, label):
+    found = FeatureStore(features.shape[1])
+    found.update(features, torch.arange(len(features)), label)
+    return found
+
+
+def test_recognised_is_the_share_of_images_of_the_asked_class():
+    asked = torch.tensor([0, 1, 2, 3] * 10)
+    seen = torch.where(torch.arange(40) < 4, (asked + 1) % 4, asked)
+    metric = Recognised()
+    prepared = metric.prepare(labelled(torch.eye(4)[asked], asked), Believing)
+    found = metric.compute(labelled(torch.eye(4)[seen], asked), prepared)["recognised"]
+    assert (found.value, found.details) == (pytest.approx(0.9), {"real": 1.0})
+    assert sum(found.draws) / len(found.draws) == pytest.approx(0.9)
+    with pytest.raises(ValueError, match="recognised needs labelled images, got 40 of 40 without a label"):
+        metric.compute(store(torch.eye(4)[seen]), prepared)
+    with pytest.raises(ValueError, match="needs a classifier of all classes, got class 7 and 4 classes"):
+        metric.compute(labelled(torch.eye(4)[seen], asked + 4), prepared)

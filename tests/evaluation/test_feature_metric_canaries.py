@@ -15,6 +15,7 @@ from genexp.evaluation.metrics.kernel import KernelDistance
 from genexp.evaluation.metrics.memorisation import Memorisation
 from genexp.evaluation.metrics.modes import Modes, PointModes
 from genexp.evaluation.metrics.precision_recall import DensityCoverage, PrecisionRecall
+from genexp.evaluation.metrics.recognised import Recognised
 from genexp.evaluation.metrics.vendi import Vendi
 from genexp.evaluation.uncertainty import interval
 
@@ -26,6 +27,7 @@ METRICS = {
     "vendi": Vendi,
     "modes": Modes,
     "memorisation": Memorisation,
+    "recognised": Recognised,
 }
 PROMISES = [(name, canary) for name, metric in METRICS.items() for canary in metric.reacts if canary in CANARIES]
 

@@ -49,6 +49,7 @@ WORDS = {
     "mode_kl": "KL divergence over modes",
     "mode_quality": "share of points near a mode",
     "modes": "modes hit",
+    "recognised": "share recognised as their class",
     "reconstruction": "reconstruction term",
     "sampling_seconds": "sampling time of an image",
     "style_distance": "distance from the style",
