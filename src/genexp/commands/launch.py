@@ -67,9 +67,11 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
 def _composed_by_hydra(name: str, task: Callable[[DictConfig], Any]) -> None:
     import hydra
 
+    from genexp.config.composed_once import compose_once
     from genexp.config.shipped_files import keep_shipped_files
 
     keep_shipped_files(conf_dir())
+    compose_once()
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
 
 

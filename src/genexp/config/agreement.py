@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
-from omegaconf import OmegaConf
-
 from genexp.config.fields import SWITCHES
 from genexp.config.monitor import monitored, value_directions
 from genexp.config.problems import Problem, did_you_mean
@@ -44,7 +42,7 @@ def disagreements(trial: Trial, plain: dict[str, Any], unsound: set[str]) -> Ite
         if isinstance(given, list) and isinstance(shape, list) and given != shape:
             yield Problem("model.image_shape", f"must be {shape} as in data.shape, got {given}", of_value=True)
     if {"training", "metrics", "callbacks"} <= sound:
-        yield from _told(lambda: monitored(OmegaConf.create(plain)), "training.monitor")
+        yield from _told(lambda: monitored(plain), "training.monitor")
     if {"training", "model"} <= sound and "model" in trial.built:
         switches = {name: plain["training"][name] for name in SWITCHES if name in plain["training"]}
         yield from _told(lambda: trial.built["model"].arrange(**switches), "training.accumulate")

@@ -53,12 +53,14 @@ def initialised() -> Iterator[None]:
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
+    from genexp.config.composed_once import compose_once
     from genexp.config.shipped_files import keep_shipped_files
 
     if GlobalHydra.instance().is_initialized():
         yield
         return
     keep_shipped_files(conf_dir())
+    compose_once()
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         yield
 

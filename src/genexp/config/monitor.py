@@ -1,27 +1,26 @@
 """Which evaluation value a run is judged by, and in which direction."""
 
+from collections.abc import Mapping
 from typing import Any
-
-from omegaconf import DictConfig
 
 from genexp.config.targets import locate, require_allowed
 
 
-def monitored(config: DictConfig) -> tuple[str | None, str]:
+def monitored(config: Mapping[str, Any]) -> tuple[str | None, str]:
     """The monitored value and `min` or `max`, with what the chosen metrics mean in the place of `auto`.
 
     Args:
-        config: A training configuration, composed.
+        config: A training configuration, composed or as plain containers.
 
     Raises:
         ValueError: the monitored value is none that the run will have, or has no direction of its own.
     """
     directions = value_directions(config.get("metrics"))
-    monitor, mode = config.training.monitor, config.training.monitor_mode
+    monitor, mode = config["training"]["monitor"], config["training"]["monitor_mode"]
     if monitor == "auto":
         monitor = next((name for name, better in directions.items() if better != "reference"), None)
     name = None if monitor is None else str(monitor).split("/")[0]
-    if name is not None and name not in ("val", *directions) and config.callbacks.get("checkpoints") is not None:
+    if name is not None and name not in ("val", *directions) and config["callbacks"].get("checkpoints") is not None:
         known = ", ".join(["null", "auto", "val/<term>", *directions])
         raise ValueError(f"training.monitor must be one of {known}, got {monitor!r}")
     if mode == "auto":

@@ -5,6 +5,7 @@ what a composition takes.
 """
 
 import pickle
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,13 @@ def keep_shipped_files(folder: Path) -> None:
     SourcesRegistry.instance().types[FileConfigSource.scheme()] = ShippedFiles
 
 
+@dataclass
+class ShippedFile(ConfigResult):
+    """What a shipped file holds, and as it stood when it was read: its place, time of change and size."""
+
+    stamp: tuple[Path, int, int] | None = None
+
+
 class ShippedFiles(FileConfigSource):
     """Hydra's source of YAML files that keeps what it has read of the shipped ones, and reads all others as it does."""
 
@@ -42,7 +50,7 @@ class ShippedFiles(FileConfigSource):
         if known is None or known[0] != stamp:
             known = self.kept[path] = stamp, pickle.dumps(self._read(path, config_path))
         result = pickle.loads(known[1])
-        result.path, result.provider = f"{self.scheme()}://{self.path}", self.provider
+        result.path, result.provider, result.stamp = f"{self.scheme()}://{self.path}", self.provider, (path, *stamp)
         return result
 
     def _read(self, path: Path, config_path: str) -> ConfigResult:
@@ -52,7 +60,7 @@ class ShippedFiles(FileConfigSource):
         except yaml.YAMLError:
             return super().load_config(config_path)  # which says where
         header = self._get_header_dict(text[:512])
-        return ConfigResult(config=OmegaConf.create(content or {}), path="", provider="", header=header)
+        return ShippedFile(config=OmegaConf.create(content or {}), path="", provider="", header=header)
 
 
 @cache
