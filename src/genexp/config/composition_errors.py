@@ -4,13 +4,15 @@ import re
 from collections.abc import Sequence
 
 import yaml
+from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from genexp.config.compose import conf_dir
-from genexp.config.fields import hint_of_absent
+from genexp.config.field_words import meant_choice
+from genexp.config.fields import SECTIONS, hint_of_absent
 from genexp.config.keys import as_typed
-from genexp.config.nearest import group_of, key_hint
-from genexp.config.problems import Problem, did_you_mean
+from genexp.config.nearest import SURE, group_of, key_hint
+from genexp.config.problems import Problem, did_you_mean, nearest
 from genexp.config.renamed import new_name
 from genexp.files.yaml_records import read_yaml
 
@@ -72,14 +74,38 @@ def _unknown_key(cause: ConfigAttributeError | ConfigKeyError, overrides: list[s
         group = group_of(key.replace("/", "."), choice)
         hint = f"; did you mean {group}={choice}?" if group else did_you_mean(key, _groups())
         return Problem(key, f"is not a group{hint}")
-    siblings = [str(name) for name in parent or () if name not in ("hydra", "_target_")]
+    siblings = [str(name) for name in parent or () if name not in ("hydra", "_target_", "_partial_")]
     if above and not siblings:
         return Problem(key, f"does not exist, {above} has no keys{hint_of_absent(key)}")
     where = f" in {above}" if above else ""
     if told := hint_of_absent(key):
         return Problem(key, f"does not exist{where}{told}")
     hint = key_hint(typed, key, siblings, parent._get_root())
-    return Problem(key, f"does not exist{where}{hint} (+{typed} adds a new key)")
+    word = key.rpartition(".")[2]
+    slip = nearest(word, siblings, SURE) is not None  # for which no class is imported
+    adds = f" (+{typed} adds a new key)" if not slip and _takes_more(parent, above, word) else ""
+    return Problem(key, f"does not exist{where}{hint}{adds}")
+
+
+def _takes_more(parent: DictConfig, above: str, word: str) -> bool:
+    """Whether a key may be added: of a part whose class takes it, or of a mapping that says of none what it may be.
+
+    What a class takes is asked of the class, for which it is imported.
+    """
+    if not above or above in SECTIONS or above.startswith("hydra"):
+        return False
+    target = parent._get_node("_target_", validate_access=False)
+    if target is None:
+        return True
+    from genexp.config.signatures import parameters_of
+    from genexp.config.targets import locate, require_allowed
+
+    try:
+        require_allowed(str(target), above)
+        parameters = parameters_of(locate(str(target)))
+    except ValueError:
+        return False
+    return parameters is None or word in parameters.annotations
 
 
 def _unused_group(message: str, group: str, overrides: list[str]) -> Problem:
@@ -177,8 +203,11 @@ def _unknown_choice(error: Exception, overrides: list[str]) -> Problem | None:
     word = missing.removeprefix(f"{group}/")
     found = [each for each in options(group) if "/" not in each or group in _IN_FOLDERS]
     known = sorted({*found, *(error.options or ())})
+    meant = meant_choice(group, word, found)
     suggestion = did_you_mean(word, known)
     hint = suggestion if "did you mean" in suggestion else ""
+    if meant is not None:
+        hint = f"; did you mean {f'{group}={meant.name} {meant.beside}' if meant.beside else meant.name}?"
     return Problem(group, f"must be one of {', '.join(known)}, got {word!r}{hint}")
 
 

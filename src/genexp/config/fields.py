@@ -207,7 +207,6 @@ HINTS = {
     "trainer.logger": "logger=... chooses them",
     "trainer.default_root_dir": "paths.outputs is where runs go, and run_dir where one goes",
     "trainer.fast_dev_run": "debug=fast is that",
-    "ckpt_path": "resume=... continues a run",
 }
 """What does what a refused key was meant to do."""
 

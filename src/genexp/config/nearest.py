@@ -1,26 +1,18 @@
 """The key that was meant by one that does not exist: by its last word, anywhere in the configuration. No torch."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
 from genexp.config.compose import conf_dir
+from genexp.config.field_words import KEYS, UNITS, meant_choice
+from genexp.config.fields import hint_of_absent
 from genexp.config.problems import did_you_mean, nearest
 from genexp.files.yaml_records import read_yaml
 
-_MOST, _SURE, _CLOSE = 3, 0.8, 0.65
-_MEANT = {
-    "batch": "batch_size",
-    "bs": "batch_size",
-    "device": "accelerator",
-    "epochs": "max_images",
-    "gpus": "devices",
-    "learning_rate": "lr",
-    "workers": "num_workers",
-}
-"""Words of other libraries for values that stand here under another name."""
+_MOST, SURE, _CLOSE = 3, 0.8, 0.65
 
 
 def key_hint(typed: str, place: str, siblings: Sequence[str], root: Any) -> str:
@@ -37,24 +29,63 @@ def key_hint(typed: str, place: str, siblings: Sequence[str], root: Any) -> str:
     """
     key, _, value = typed.lstrip("+~").partition("=")
     word = place.rpartition(".")[2]
-    beside = {_spelt(each): each for each in reversed(siblings)}
-    if sure := nearest(_spelt(word), beside, _SURE):
-        return _meant([beside[sure]])
-    known = dict(_keys(root))
+    beside, known = {_spelt(each): each for each in reversed(siblings)}, dict(_keys(root))
     last = key.split("@")[0].rpartition(".")[2]
-    for wanted in (last, _MEANT.get(last)):
-        same = [each for each in known if wanted and _spelt(each.rpartition(".")[2]) == _spelt(wanted)]
-        found = _as_typed(same, known, value)
-        if found:
-            return _meant(sorted(found, key=lambda each: (each.count("."), each))[:_MOST])
-    if having := who_has(place):
-        return having
+    if told := of_the_field(last, value, known):
+        return told
+    if sure := nearest(_spelt(word), beside, SURE):
+        return _meant([beside[sure]])
+    same = [each for each in known if _spelt(each.rpartition(".")[2]) == _spelt(last)]
+    if found := _as_typed(same, known, value):
+        return _meant(sorted(found, key=lambda each: (each.count("."), each))[:_MOST])
+    if told := of_the_field_elsewhere(last) or who_has(place):
+        return told
     if close := nearest(_spelt(word), beside, _CLOSE):
         return _meant([beside[close]])
     words = {_spelt(each.rpartition(".")[2]): each for each in known}
-    found = nearest(_spelt(last), words, _SURE)
+    found = nearest(_spelt(last), words, SURE)
     meant = _as_typed([words[found]], known, value) if found else []
     return _meant(meant) if meant else did_you_mean(word, siblings)
+
+
+def of_the_field(word: str, value: str, known: Container[str]) -> str:
+    """What other libraries call `word`, as the end of a line that names keys which are here.
+
+    Args:
+        word: The last part of a key.
+        value: What was typed for it.
+        known: All dotted keys of the configuration.
+    """
+    keys = KEYS.get(_spelt(word), ())
+    here = [each for each in keys if each.replace("/", ".") in known or _of_the_run(each, known)]
+    return _meant([_with_unit(each, value) for each in here[:_MOST]]) if here else ""
+
+
+def of_the_field_elsewhere(word: str) -> str:
+    """What other libraries call `word`, as the end of a line that names what would have the key."""
+    for key in (keys := KEYS.get(_spelt(word), ())):
+        if key.rpartition(".")[2] == word and (told := who_has(key)):
+            return told
+        if told := hint_of_absent(key) or who_has(key, "of {}"):
+            return f"; it is {key}{told}"
+    return f"; it is {keys[0]} where there is one" if keys else ""
+
+
+def _of_the_run(key: str, known: Container[str]) -> bool:
+    """Whether a key is one of the sampler of the run that a command draws from, which is not yet known."""
+    return "run" in known and "weights" in known and key.startswith("sampler.")
+
+
+def _with_unit(key: str, value: str) -> str:
+    if "/" in key:
+        choice = meant_choice(key, value, choices(key))
+        return key if choice is None else f"{key}={choice.name}"
+    return f"{key} ({UNITS[key]})" if key in UNITS else key
+
+
+def choices(group: str) -> list[str]:
+    """The names of a group's own files."""
+    return sorted(path.stem for path in (conf_dir() / group).glob("[!_]*.yaml"))
 
 
 def _as_typed(keys: Sequence[str], known: dict[str, Any], value: str) -> list[str]:
@@ -73,12 +104,24 @@ def group_of(key: str, choice: str) -> str | None:
     return None
 
 
-def who_has(key: str) -> str:
-    """The choices of the group that fills the part above a key whose own files set it, as `; sampler=ddim has it`."""
+def who_has(key: str, words: str = "") -> str:
+    """The choices of the group that fills the part above a key whose own files set it, as `; sampler=ddim has it`.
+
+    Args:
+        key: The dotted key.
+        words: How it is told otherwise, with {} for the choices.
+    """
     part, _, word = key.rpartition(".")
     group = part.replace(".", "/")
     files = sorted((conf_dir() / group).glob("[!_]*.yaml")) if part else []
     found = [f"{group}={file.stem}" for file in files if word in (read_yaml(file) or {})][:_MOST]
+    above, _, name = group.rpartition("/")
+    if (conf_dir() / above / f"{name}.yaml").is_file() and name in (
+        read_yaml(conf_dir() / above / f"{name}.yaml") or {}
+    ):
+        found = [f"{above}={name}"]  # one of several parts, which stand under their names
+    if words and found:
+        return " " + words.format(" or ".join(found))
     return f"; {' and '.join(found)} {'has' if len(found) == 1 else 'have'} it" if found else ""
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from genexp.config.arguments import narrowed, told_by_the_run
 from genexp.config.fields import hint_of_absent, refusal_of
 from genexp.config.interpolations import MISSING, UNKNOWN
-from genexp.config.nearest import who_has
+from genexp.config.nearest import of_the_field, who_has
 from genexp.config.problems import Problem, did_you_mean
 from genexp.config.rules import Rule, flag
 from genexp.config.signatures import parameters_of
@@ -84,7 +84,9 @@ def _against_signature(node: dict[str, Any], path: str, here: bool) -> Iterator[
     for key in node:
         if key not in known and key not in _RESERVED:
             place = f"{path}.{key}"
-            told = hint_of_absent(place) or who_has(place) or did_you_mean(str(key), known)
+            here = {f"{path}.{name}" for name in known}
+            told = hint_of_absent(place) or of_the_field(str(key), str(node[key]), here) or who_has(place)
+            told = told or did_you_mean(str(key), known)
             yield Problem(place, f"is not an argument of {target}{told}")
     if not node.get("_partial_", False):
         for key in sorted(parameters.required - set(node)):

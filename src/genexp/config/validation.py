@@ -16,6 +16,8 @@ from genexp.config.compose import conf_dir
 from genexp.config.devices import device_problems
 from genexp.config.fields import COMMANDS, GROUPS, SECTIONS, SETTINGS, refusal_of
 from genexp.config.interpolations import MISSING, UNKNOWN, carried_out, missing, source_of, sources_below
+from genexp.config.keys import flat
+from genexp.config.nearest import of_the_field
 from genexp.config.nodes import node_problems
 from genexp.config.origins import Origins
 from genexp.config.problems import InvalidConfig, Problem, did_you_mean
@@ -142,7 +144,8 @@ def _top_level(plain: dict[str, Any], name: str) -> Iterator[Problem]:
     known = declared_keys(name)
     for key in plain:
         if key not in known:
-            yield Problem(str(key), f"is not a key of {name}{did_you_mean(str(key), known)}")
+            told = of_the_field(str(key), str(plain[key]), flat(plain)) or did_you_mean(str(key), known)
+            yield Problem(str(key), f"is not a key of {name}{told}")
 
 
 @cache
