@@ -11,6 +11,7 @@ import tempfile
 if "PYTEST_XDIST_WORKER" not in os.environ:  # one folder for all processes: what one has made the others read
     _FOLDER = tempfile.mkdtemp(prefix="genexp-tests-")
     atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
+    os.environ["GENEXP_TESTS"] = _FOLDER
     os.environ["GENEXP_CONFIG"] = f"{_FOLDER}/config"  # the key that signs runs
     os.environ["GENEXP_CACHE"] = f"{_FOLDER}/cache"  # decoded images and reference statistics are made once a session
     if sys.dont_write_bytecode and not os.path.exists(importlib.util.find_spec("torch").cached):

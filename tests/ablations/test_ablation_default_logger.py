@@ -3,13 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 import yaml
 from test_reproduce import CONTENT
 from test_wandb import history, records
 
+import forking
 import tiny
 
 pytestmark = pytest.mark.slow
@@ -29,7 +29,7 @@ def reproduce(tmp_path_factory):
     environment = {**os.environ, "GENEXP_OUTPUTS": str(place / "outputs")}
 
     def reproduced(*arguments):
-        command = [sys.executable, "-m", "genexp", "reproduce", "ablation=rates.yaml", "calibrate=false", *arguments]
+        command = [*forking.genexp(), "reproduce", "ablation=rates.yaml", "calibrate=false", *arguments]
         done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         folder = place / "outputs/ablations/rates/cpu"

@@ -3,12 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 import yaml
 from omegaconf import OmegaConf
 
+import forking
 from genexp.ablations.finding import named
 from genexp.ablations.plan import make_plan
 from genexp.ablations.spec import read_ablation
@@ -48,7 +48,7 @@ def place(tmp_path_factory):
 
 def reproduce(place, *arguments, **changes):
     (place / "weights.yaml").write_text(yaml.safe_dump({**CONTENT, **changes}))
-    command = [sys.executable, "-m", "genexp", "reproduce", "ablation=weights.yaml", "calibrate=false", *arguments]
+    command = [*forking.genexp(), "reproduce", "ablation=weights.yaml", "calibrate=false", *arguments]
     environment = {**os.environ, "GENEXP_OUTPUTS": str(place / "outputs")}
     done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout, done.stderr

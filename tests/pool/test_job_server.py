@@ -31,7 +31,7 @@ def run(arguments, command):
         time.sleep(60)
     os._exit(3 if what == "fail" else 0)
 
-server.preload, server.count_gpus, server._run = lambda modules: None, lambda: 0, run
+server.preload, server.count_gpus, server.run_as_program = lambda modules: None, lambda: 0, run
 server.serve(sys.argv[1:], None)
 """
 

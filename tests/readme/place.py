@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image
 from test_wandb import flat, history, records
 
+import forking
 from genexp.runs.folder import RunFolder, runs_under
 
 SHORT = "training.max_images=640 training.evaluate_every=320 training.checkpoint_every=320 callbacks.evaluate.num=64"
@@ -66,6 +68,9 @@ class Place:
         (folder / "my/question.yaml").write_text(QUESTION)
         (folder / "mypackage.py").write_text(MINE)
         (folder / "my/conf/extractor").mkdir(parents=True)
+        (folder / "bin").mkdir()
+        (folder / "bin/genexp").write_text(f'#!/bin/sh\nexec {shlex.join(forking.genexp())} "$@"\n')
+        (folder / "bin/genexp").chmod(0o755)
         mine = "_target_: genexp.evaluation.extractors.untrained.RandomFeatures\nchannels: ${data.channels}\nseed: 7\n"
         (folder / "my/conf/extractor/mine.yaml").write_text(mine)
 
@@ -77,11 +82,15 @@ class Place:
             pixels = np.kron(draw.integers(0, 256, (8, 8, 3)), np.ones((4, 4, 1)))
             Image.fromarray(pixels.astype(np.uint8)).save(self.folder / name / f"{number}.png")
 
-    def type(self, line: str, more: str = "") -> Done:
-        """Run a line with bash, with its words in angle brackets filled in; `more` is typed after it."""
+    def type(self, line: str, more: str = "", fresh: bool = False) -> Done:
+        """Run a line with bash, with its words in angle brackets filled in; `more` is typed after it.
+
+        `genexp` is then forked from a process that has imported everything, unless it shall be a fresh one.
+        """
         left_out = {"GENEXP_OUTPUTS", "WANDB_MODE", "WANDB_SILENT"}
         environment = {name: value for name, value in os.environ.items() if name not in left_out}
-        environment |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        found = [str(Path(sys.executable).parent), os.environ["PATH"]]
+        environment |= {"PATH": os.pathsep.join(found if fresh else [str(self.folder / "bin"), *found])}
         environment |= {"GENEXP_DATA": str(self.folder / "data"), "PYTHONPATH": str(self.folder)}
         environment |= dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
         typed = f"{self.filled(line.removeprefix('uv run '))} {more}"

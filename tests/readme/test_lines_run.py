@@ -132,10 +132,14 @@ CHOICES: dict[tuple[str, str], tuple[Check, str]] = {
 """Every word that the table of words offers in the place of the one in its first column."""
 
 
+FRESH = {"uv run genexp train", "genexp train -m model=vae,gan seed=0,1,2", "genexp info"}
+"""Lines that start the program as users do; all others run in forks of a process that has imported everything."""
+
+
 @pytest.mark.parametrize("line", RUN)
 def test_a_line_does_what_the_page_says(line, place):
     check, more = RUN[line]
-    check(place, place.type(line, more))
+    check(place, place.type(line, more, fresh=line in FRESH))
 
 
 @pytest.mark.parametrize("case", CHOICES, ids=" ".join)

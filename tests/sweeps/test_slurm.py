@@ -12,6 +12,7 @@ import pytest
 from omegaconf import OmegaConf
 from submitit import SlurmExecutor
 
+import forking
 import tiny
 from genexp.commands import launch
 from genexp.config.compose import compose
@@ -28,7 +29,7 @@ SPY = "+callbacks.spy._target_=rank_spy.RankSpy"
 def sweep(outputs, *arguments, **environment):
     own = {"GENEXP_OUTPUTS": str(outputs), "PYTHONPATH": str(HERE), "GENEXP_TRUST": "rank_spy.,preempted."}
     done = subprocess.run(
-        [sys.executable, "-m", "genexp", "train", "-m", *tiny.overrides_for("vae"), *arguments],
+        [*forking.genexp(), "train", "-m", *tiny.overrides_for("vae"), *arguments],
         env={**os.environ, **own, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -3,12 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import optuna
 import pytest
 
+import forking
 import tiny
 from genexp.runs.folder import RunFolder
 from genexp.runs.records import load_recorded
@@ -29,7 +29,7 @@ TOTAL = 3
 def command(outputs, *arguments):
     own = {"GENEXP_OUTPUTS": str(outputs), "PYTHONPATH": str(HERE), "GENEXP_TRUST": "rank_spy."}
     return subprocess.Popen(
-        [sys.executable, "-m", "genexp", "train", *arguments],
+        [*forking.genexp(), "train", *arguments],
         env={**os.environ, **own},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -4,12 +4,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+import forking
 import tiny
 from genexp.runs.folder import RunFolder
 from genexp.runs.records import load_recorded
@@ -30,10 +30,10 @@ LEAKING = {
 }
 
 
-def start(outputs, *arguments, **environment):
+def start(outputs, *arguments, program=None, **environment):
     own = {"GENEXP_OUTPUTS": str(outputs), "PYTHONPATH": str(HERE), "GENEXP_TRUST": "rank_spy."}
     return subprocess.Popen(
-        [sys.executable, "-m", "genexp", "train", *arguments],
+        [*(program or forking.genexp()), "train", *arguments],
         env={**os.environ, **own, **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -145,7 +145,7 @@ def test_a_sweep_that_was_killed_goes_on_with_what_is_missing(tmp_path):
     outputs = tmp_path / "it's (a place), with=signs"
     length = ["training.max_images=3200", "training.evaluate_every=1600", "training.checkpoint_every=320"]
     command = ["-m", *tiny.overrides_for("vae"), *length, "seed=0,1,2", "hydra.launcher.slots=1"]
-    first = start(outputs, *command)
+    first = start(outputs, *command, program=forking.FRESH)
     wait_for(lambda: list(outputs.glob("multirun/*/001/checkpoints/last.ckpt")))
     (sweep,) = sweeps(outputs)
     for pid in {first.pid, *alive(sweep)}:

@@ -170,10 +170,10 @@ def become(order: dict[str, Any], parent: int, preloaded: bool, lock: int, comma
     if not preloaded:
         os.set_inheritable(lock, True)
         os.execv(sys.executable, [sys.executable, "-m", "genexp", *order["arguments"]])
-    _run(order["arguments"], command)
+    run_as_program(order["arguments"], command)
 
 
-def _run(arguments: list[str], command: Command) -> NoReturn:
+def run_as_program(arguments: list[str], command: Command) -> NoReturn:
     """What `python -m genexp <arguments>` does. Lightning repeats that command for the further ranks of a job.
 
     It ends as forked processes do: everything that the job registered for the exit runs, then the interpreter stops.
