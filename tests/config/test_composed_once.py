@@ -7,12 +7,11 @@ import omegaconf.base
 import pytest
 from hydra._internal import defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from genexp.config import composed_once
 from genexp.config.compose import compose
-from genexp.config.composed_once import compose_once
+from genexp.config.composed_once import _hydras_source, compose_once
 from genexp.config.shipped_files import ShippedFiles, keep_shipped_files
 
 CHOICES = [
@@ -25,7 +24,7 @@ CHOICES = [
 ]
 PATCHED = [
     (defaults_list, "_create_interpolation_map"),
-    (ImportlibResourcesConfigSource, "load_config"),
+    (_hydras_source(), "load_config"),
     (ConfigLoaderImpl, "_compose_config_from_defaults_list"),
     (omegaconf.base, "parse"),
 ]

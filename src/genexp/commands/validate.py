@@ -3,6 +3,7 @@
 import fnmatch
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from genexp.config.check import problems_of
@@ -25,6 +26,20 @@ A line reads  key: what its value must be, got what (set by the file or override
 """
 
 
+@dataclass(frozen=True)
+class Composition:
+    """A primary config with overrides, and its problems where they were looked for to choose them."""
+
+    name: str
+    overrides: list[str]
+    known: list[str] | None = None
+
+    def problems(self, here: bool = False) -> list[str]:
+        """What is wrong with it; `here` asks for this machine too, for which nothing is known."""
+        known = None if here else self.known
+        return _problems(self.name, self.overrides, here) if known is None else known
+
+
 def main(arguments: list[str]) -> int:
     """Check configurations and print every problem.
 
@@ -35,12 +50,11 @@ def main(arguments: list[str]) -> int:
         print(HELP, end="")
         return 0
     checked, wrong, here = 0, 0, bool(arguments) and "glob(" not in " ".join(arguments)
-    for name, overrides in _selected(arguments):
+    for each in _selected(arguments):
         checked += 1
-        problems = _problems(name, overrides, here)
-        if problems:
+        if problems := each.problems(here):
             wrong += 1
-            print(f"genexp {' '.join([name, *overrides])}")
+            print(f"genexp {' '.join([each.name, *each.overrides])}")
             print("\n".join(f"  {problem}" for problem in problems))
     print(
         f"{counted(checked, 'configuration')} checked, {wrong} with problems", file=sys.stderr if wrong else sys.stdout
@@ -52,43 +66,42 @@ def _problems(name: str, overrides: list[str], here: bool = False) -> list[str]:
     return problems_of(name, overrides, here, further=[wrong_question])
 
 
-def _selected(arguments: list[str]) -> Iterator[tuple[str, list[str]]]:
+def _selected(arguments: list[str]) -> Iterator[Composition]:
     pattern = next((a.split("=", 1)[1] for a in arguments if a.startswith("experiment=glob(")), None)
     if pattern is not None:
         rest = [a for a in arguments if not a.startswith("experiment=")]
         wanted = pattern.removeprefix("glob(").removesuffix(")")
         for name in options("experiment"):
             if fnmatch.fnmatch(name, wanted):
-                yield "train", [f"experiment={name}", *rest]
+                yield Composition("train", [f"experiment={name}", *rest])
         return
     if arguments:
         named = arguments[0] in PRIMARIES
-        yield (arguments[0], arguments[1:]) if named else ("train", arguments)
+        yield Composition(arguments[0], arguments[1:]) if named else Composition("train", arguments)
         return
     yield from every_composition()
 
 
-def every_composition() -> Iterator[tuple[str, list[str]]]:
+def every_composition() -> Iterator[Composition]:
     """A set of compositions in which every YAML file of conf/ takes part at least once."""
     for name in PRIMARIES:
         if (conf_dir() / f"{name}.yaml").is_file():
-            yield name, []
+            yield Composition(name, [])
     for group in GROUPS:
         for choice in options(group):
             if "/" not in choice:
-                yield "train", _fitting([[f"{group}={choice}", *others] for others in _others_for(group)])
+                yield _fitting([[f"{group}={choice}", *others] for others in _others_for(group)])
     for experiment in options("experiment"):
-        yield "train", [f"experiment={experiment}"]
-    for override in nested_choices():
-        yield "train", override
+        yield Composition("train", [f"experiment={experiment}"])
+    yield from nested_choices()
     for edit in options("edit"):
-        yield "sample", [f"edit={edit}"]
+        yield Composition("sample", [f"edit={edit}"])
     for name in options("sweep"):
         yield from jobs_of_question(name)
 
 
-def nested_choices() -> Iterator[list[str]]:
-    """For every YAML file of a model's parts, the overrides that choose it in a model which it fits.
+def nested_choices() -> Iterator[Composition]:
+    """For every YAML file of a model's parts, a composition that chooses it in a model which it fits.
 
     Models may share a group without sharing its choices: a network that denoises does not classify. A choice that fits
     none alone is shown with what it fits, and one that fits nothing in the first model.
@@ -112,14 +125,14 @@ def _beside(parts: dict[str, str], group: str) -> Iterator[str]:
     yield from (f"data={name}" for name in options("data") if "/" not in name)
 
 
-def jobs_of_question(name: str) -> Iterator[tuple[str, list[str]]]:
+def jobs_of_question(name: str) -> Iterator[Composition]:
     """A question, and jobs in which each of its choices takes part."""
     from genexp.sweeps.question import read_question
     from genexp.sweeps.study.study_plan import make_plan
 
-    yield "train", ["hydra/sweeper=optuna", f"sweep={name}"]
+    yield Composition("train", ["hydra/sweeper=optuna", f"sweep={name}"])
     if not _problems("train", [f"sweep={name}"]):
-        yield from (("train", job) for job in make_plan(read_question(name), []).examples())
+        yield from (Composition("train", job) for job in make_plan(read_question(name), []).examples())
 
 
 _POINTS = ["data=toy2d", "model/network=mlp"]
@@ -134,9 +147,14 @@ def _others_for(group: str) -> list[list[str]]:
     return [[], _POINTS[1:]] if group == "data" else [[]]
 
 
-def _fitting(tried: list[list[str]]) -> list[str]:
+def _fitting(tried: list[list[str]]) -> Composition:
     """The first overrides without problems, or the first of all."""
-    return tried[0] if len(tried) == 1 else next((each for each in tried if not _problems("train", each)), tried[0])
+    found = [Composition("train", tried[0])]
+    for overrides in tried if len(tried) > 1 else ():
+        found.append(Composition("train", overrides, _problems("train", overrides)))
+        if not found[-1].known:
+            return found[-1]
+    return found[len(found) > 1]
 
 
 def part_groups(model: str) -> dict[str, str]:

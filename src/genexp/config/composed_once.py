@@ -14,10 +14,11 @@ from typing import Any
 import omegaconf.base
 from hydra._internal import defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.default_element import InputDefault, ResultDefault
-from hydra.plugins.config_source import ConfigResult
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig
 
 from genexp.config.shipped_files import ShippedFile
@@ -35,9 +36,15 @@ def compose_once() -> None:
     """From now on let Hydra do these things once."""
     defaults_list._create_interpolation_map = _where_needed(defaults_list._create_interpolation_map)
     omegaconf.base.parse = lru_cache(maxsize=4096)(omegaconf.base.parse)
-    packaged = ImportlibResourcesConfigSource
+    packaged = _hydras_source()
     packaged.load_config = _read_once(packaged.load_config)
     ConfigLoaderImpl._compose_config_from_defaults_list = _kept(ConfigLoaderImpl._compose_config_from_defaults_list)
+
+
+def _hydras_source() -> type[ConfigSource]:
+    """Its source of files inside of packages, as Hydra itself has imported it."""
+    Plugins.instance()
+    return SourcesRegistry.instance().resolve("pkg")
 
 
 def _where_needed(make: Callable) -> Callable:
@@ -54,7 +61,7 @@ def _read_once(read: Callable) -> Callable:
     kept: dict[tuple[str, str, str], bytes] = {}
 
     @wraps(read)
-    def load_config(self: ImportlibResourcesConfigSource, config_path: str) -> ConfigResult:
+    def load_config(self: ConfigSource, config_path: str) -> ConfigResult:
         key = self.provider, self.path, config_path
         if key not in kept:
             kept[key] = pickle.dumps(read(self, config_path))
