@@ -11,6 +11,7 @@ from genexp.evaluation.evaluator import Evaluator
 from genexp.evaluation.extractors.classifiers import ClassifierFeatures
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.classifier_score import ClassifierScore
+from genexp.evaluation.metrics.duplicates import Duplicates
 from genexp.evaluation.metrics.kernel import KernelDistance
 from genexp.evaluation.metrics.memorisation import Memorisation
 from genexp.evaluation.metrics.modes import Modes, PointModes
@@ -28,6 +29,7 @@ METRICS = {
     "modes": Modes,
     "memorisation": Memorisation,
     "recognised": Recognised,
+    "duplicates": Duplicates,
 }
 PROMISES = [(name, canary) for name, metric in METRICS.items() for canary in metric.reacts if canary in CANARIES]
 

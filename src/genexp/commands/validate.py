@@ -13,7 +13,18 @@ from genexp.sweeps.study.study_plan import wrong_question
 from genexp.terminal import counted
 
 PRIMARIES = ("train", "sample", "evaluate", "compare", "reproduce", "stylize")
-GROUPS = ("data", "model", "sampler", "extractor", "metrics", "training", "callbacks/post_hoc", "logger", "trainer")
+GROUPS = (
+    "data",
+    "model",
+    "sampler",
+    "extractor",
+    "metrics",
+    "training",
+    "callbacks/post_hoc",
+    "callbacks/game",
+    "logger",
+    "trainer",
+)
 GROUPS += ("launcher", "debug")
 HELP = """usage: genexp validate [command] [experiment=glob(*)] [key=value ...]
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from genexp.callbacks.checkpoint import load_checkpoint
 from genexp.config.messages import told
+from genexp.evaluation.collapse import collapse
 from genexp.evaluation.worth import too_short, worth
 from genexp.families.terms import NonFiniteLoss
+from genexp.runs.evaluations import newest_of_training, read_evaluations
 from genexp.runs.folder import RunFolder
 from genexp.runs.staging import clear_partials
 from genexp.terminal import duration, print_table, shown_path, typed_path
@@ -40,17 +42,19 @@ def close_run(folder: RunFolder, experiment: "Experiment", seconds: float) -> fl
     folder.update_record(state="finished", finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     clear_partials(folder)
     sync = close_loggers(experiment.loggers, closing["values"])
-    print_table(_rows(folder, closing, sync, experiment.callbacks, _worth(closing, experiment)))
+    print_table(_rows(folder, closing, sync, experiment.callbacks, _worth(folder, closing, experiment)))
     return closing["best"]["value"] if closing["best"] else None
 
 
-def _worth(closing: dict[str, Any], experiment: "Experiment") -> list[tuple[str, str]]:
-    """What must be known of the values: the features behind them, and that a run was too short."""
+def _worth(folder: RunFolder, closing: dict[str, Any], experiment: "Experiment") -> list[tuple[str, str]]:
+    """What must be known of the values: the features behind them, a collapse, and that a run was too short."""
     if not closing["protocols"]:
         return []
     rows = worth(closing["protocols"].values())
     training_images = len(experiment.data.stored("train").examples)
     short = too_short(closing["batches"], closing["images_seen"], training_images)
+    collapsed = collapse(newest_of_training(read_evaluations(folder)).values())
+    rows += [("collapse", collapsed)] if collapsed else []
     return [*rows, ("too short", short)] if short else rows
 
 
