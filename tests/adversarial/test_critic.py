@@ -11,6 +11,7 @@ from genexp.adversarial.critic import Critic
 from genexp.adversarial.objectives import Hinge, NonSaturating, Wasserstein
 from genexp.adversarial.penalties import R1, R2, GradientPenalty
 from genexp.conditioning.base import UNCONDITIONAL
+from genexp.networks.batch_sight import MinibatchStd
 from genexp.networks.dcgan import DCGANDiscriminator
 from genexp.networks.mlp import MLPDiscriminator
 
@@ -96,6 +97,21 @@ def test_packs_of_real_and_fake_never_mix():
         Critic(discriminator, Hinge(), concatenate=True)
     with pytest.raises(ValueError, match=r"must have no packs under the penalties \['r1'\].*got MLP.* with packs"):
         Critic(discriminator, Hinge(), {"r1": R1()})
+
+
+def test_groups_of_real_and_fake_never_mix_and_a_gradient_is_that_of_a_group():
+    discriminator = MLPDiscriminator((2,), width=8, diversity=MinibatchStd(2))
+    critic, real, fake = Critic(discriminator, Hinge(), {"r1": R1(3.0)}), torch.randn(4, 2), torch.randn(4, 2)
+    terms = critic.loss(real, fake)
+    torch.testing.assert_close(terms["real"], discriminator(real))
+    torch.testing.assert_close(terms["fake"], discriminator(fake))
+    slopes = torch.autograd.functional.jacobian(discriminator, real)  # of score i at sample j
+    assert [[bool(each.any()) for each in row] for row in slopes] == [
+        [i // 2 == j // 2 for j in range(4)] for i in range(4)
+    ]
+    torch.testing.assert_close(terms["penalty/r1"], 1.5 * slopes.sum(0).square().sum(1))
+    with pytest.raises(ValueError, match="concatenate must be false or null for a discriminator with groups, got true"):
+        Critic(discriminator, Hinge(), concatenate=True)
 
 
 def test_constraints_act_on_the_discriminator():

@@ -35,6 +35,7 @@ def guided(scale):
         (["sampler=latent_mixture"], "latentmixture"),
         (["sampler=latent_gaussian"], "latentmixture_components1"),
         (["sampler=latent_statistics", "sampler.statistics=batch"], "latentbystatistics_statistics-batch"),
+        (["sampler=latent_style"], "latentbystyle"),
         (["sampler=mapping"], "mapping"),
     ],
 )

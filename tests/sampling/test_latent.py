@@ -8,6 +8,7 @@ from genexp.contracts import Sampler
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.interpolation import path, slerp
 from genexp.sampling.latent import Latent, truncate
+from genexp.sampling.latent_style import LatentByStyle
 from genexp.sampling.mapping import Mapping
 from genexp.tensors import IndexedNoise
 
@@ -120,3 +121,37 @@ def test_impossible_paths_are_refused():
         slerp(torch.zeros(2, 3), torch.zeros(2, 4), 0.5)
     with pytest.raises(ValueError, match="count must be at least 2 points, got 1"):
         path(torch.zeros(2, 3), torch.zeros(2, 3), 1)
+
+
+class StyleGenerator:
+    """Images are styles times the noise of the latent; the mean style is not that of any latent."""
+
+    latent_shape, mean_style = (3,), torch.tensor([1.0, 2.0])
+
+    def styles(self, latent, condition=UNCONDITIONAL):
+        return latent[:, None, :2] + torch.arange(2.0)[:, None]  # (B, 2 layers, 2)
+
+    def synthesise(self, styles, latent=None):
+        return styles * latent[:, None, 2:]
+
+
+class StyleDecoder:
+    latent_shape, conditioning, generator = (3,), Conditioning(), StyleGenerator()
+
+    def decode(self, latent, condition=UNCONDITIONAL):
+        return self.generator.synthesise(self.generator.styles(latent, condition), latent)
+
+
+def test_styles_keep_a_share_of_their_distance_from_the_mean_and_noise_all_of_it():
+    model, noise, calls = StyleDecoder(), IndexedNoise(0, range(3)), []
+    start = LatentByStyle().start(model, noise)
+    image = LatentByStyle(0.25).run(model, start, noise, progress=lambda *call: calls.append(call))
+    whole = model.generator.styles(start)
+    expected = (model.generator.mean_style + 0.25 * (whole - model.generator.mean_style)) * start[:, None, 2:]
+    torch.testing.assert_close(image, expected)
+    torch.testing.assert_close(LatentByStyle(1.0).run(model, start, noise), model.decode(start))
+    assert calls == [(1, 1)]
+    with pytest.raises(ValueError, match="model must have a generator of styles, as stylegan2 is, got Decoder"):
+        LatentByStyle().start(Decoder(), noise)
+    with pytest.raises(ValueError, match=r"spread must lie in \[0, 1\], got 1.2"):
+        LatentByStyle(1.2)

@@ -25,8 +25,8 @@ class Critic(nn.Module):
         penalties: Regularisers added to the critic's loss, by the name they are logged under.
         constraints: Applied to the discriminator by `constrain`, after every critic step.
         concatenate: Whether real and fake images share one forward pass. That changes nothing but speed unless the
-            discriminator has batch norm, where it mixes their statistics, or packs, where it is refused. By default
-            they share it unless it has either.
+            discriminator has batch norm, where it mixes their statistics, or packs or groups, where it is refused. By
+            default they share it unless it has any of these.
         augmentations: What the discriminator sees in place of real and fake images, one after the other, by name.
         auxiliary: A classifier on the features of the discriminator, or None.
 
@@ -34,7 +34,7 @@ class Critic(nn.Module):
         TypeError: a part cannot be called, such as settings that are left of one not chosen; the objective lacks a
             member of `AdversarialObjective`.
         ValueError: the discriminator has batch norm or packs, and there are penalties on its gradients; or it has packs
-            of real and fake images in one pass.
+            or groups of real and fake images in one pass.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class Critic(nn.Module):
     def _joins(self, concatenate: bool | None) -> bool:
         coupled = coupling(self.discriminator)
         of_samples = self.penalties.of_scope("sample")
-        if of_samples and coupled:
+        if of_samples and coupled in ("batch norm", "packs"):
             raise ValueError(
                 f"discriminator must have no {coupled} under the penalties {of_samples}, which differentiate "
                 f"the score of each sample alone, got {type(self.discriminator).__name__} with {coupled}"
             )
-        if concatenate and coupled == "packs":
-            raise ValueError("concatenate must be false or null for a discriminator with packs, got true")
+        if concatenate and coupled in ("packs", "groups"):
+            raise ValueError(f"concatenate must be false or null for a discriminator with {coupled}, got true")
         return coupled is None if concatenate is None else concatenate
 
     def forward(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from genexp.adversarial.parts import Styled
 from genexp.adversarial.steps import GeneratorStep
+from genexp.networks.styled import Styled
 
 
 class PathLength(nn.Module):
@@ -67,7 +67,7 @@ def path_length(step: GeneratorStep, noise: Tensor) -> Tensor:
     with torch.autocast(noise.device.type, enabled=False):
         if isinstance(step.generator, Styled):
             point = step.generator.styles(step.latent, step.condition)
-            image = step.generator.synthesise(point)
+            image = step.generator.synthesise(point, step.latent)
         else:
             point = step.latent.detach().requires_grad_()
             image = step.generator(point, step.condition)

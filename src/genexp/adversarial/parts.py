@@ -6,7 +6,6 @@ from typing import Literal, Protocol, TypeVar, runtime_checkable
 from torch import Tensor, nn
 
 from genexp.adversarial.steps import CriticStep, GeneratorStep
-from genexp.conditioning.base import UNCONDITIONAL, Condition
 
 Step = TypeVar("Step", CriticStep, GeneratorStep, contravariant=True)
 
@@ -82,17 +81,4 @@ class Augmentation(Draws, Protocol):
 
     def __call__(self, image: Tensor, drawn: Tensor) -> Tensor:
         """Images (B, ...) under what `draw` gave for them."""
-        ...
-
-
-@runtime_checkable
-class Styled(Protocol):
-    """A generator that makes styles of a latent, and images of styles."""
-
-    def styles(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
-        """Latents (B, *latent_shape) to styles (B, L, W), one for each of L layers."""
-        ...
-
-    def synthesise(self, styles: Tensor) -> Tensor:
-        """Styles (B, L, W) to images (B, C, H, W) in [-1, 1]."""
         ...

@@ -1,8 +1,10 @@
 """Gradient penalties of a critic, per sample and already weighted.
 
 All of them differentiate the score of each sample with respect to that sample alone, so they need a critic that does
-not couple the samples of a batch (no batch norm). They run outside autocast: a gradient of a gradient in half precision
-overflows. Under augmentations the score is that of the augmented image and the gradient that of the image itself.
+not couple the samples of a batch (no batch norm). One that sees groups of samples (`genexp.networks.batch_sight`) is
+let through: there it is the gradient of all scores of a group, as in the papers that join both. They run outside
+autocast: a gradient of a gradient in half precision overflows. Under augmentations the score is that of the augmented
+image and the gradient that of the image itself.
 """
 
 from dataclasses import dataclass, field
