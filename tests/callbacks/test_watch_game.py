@@ -65,7 +65,7 @@ def test_digits_have_scores_and_nearest_neighbours():
 
 
 def test_points_have_level_sets_of_the_critic():
-    data = ImageData(Toy2d("ring", train_points=500, val_points=500), shape=[2], batch_size=64)
+    data = ImageData(Toy2d("ring", train_points=500, val_points=500), shape=[2], num_classes=None, batch_size=64)
     _, logger = watched(data, (2,), num=50)
     assert set(logger.pictures) == {"scores", "level_sets"}
     assert isinstance(logger.pictures["level_sets"], Figure)
