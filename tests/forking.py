@@ -27,6 +27,15 @@ def genexp() -> tuple[str, ...]:
     return sys.executable, "-IS", str(HERE / "typed.py"), str(place)
 
 
+def folder_of_genexp() -> str:
+    """A folder for the front of PATH, in which `genexp` is one that forks."""
+    folder = Path(os.environ["GENEXP_TESTS"], f"bin-{os.getpid()}")
+    folder.mkdir(exist_ok=True)
+    (folder / "genexp").write_text(f'#!/bin/sh\nexec {shlex.join(genexp())} "$@"\n')
+    (folder / "genexp").chmod(0o755)
+    return str(folder)
+
+
 def python_of_jobs() -> str:
     """A program in the place of `python` by which submitit's jobs are forks too; all else it leaves to Python."""
     client = shlex.join(genexp())
