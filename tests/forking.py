@@ -5,6 +5,7 @@ What a fresh interpreter does is left to the tests of that: `FRESH`.
 
 import fcntl
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -24,6 +25,25 @@ def genexp() -> tuple[str, ...]:
         if not place.exists():
             _start(place)
     return sys.executable, "-IS", str(HERE / "typed.py"), str(place)
+
+
+def folder_of_genexp() -> str:
+    """A folder for the front of PATH, in which `genexp` is one that forks."""
+    folder = Path(os.environ["GENEXP_TESTS"], f"bin-{os.getpid()}")
+    folder.mkdir(exist_ok=True)
+    (folder / "genexp").write_text(f'#!/bin/sh\nexec {shlex.join(genexp())} "$@"\n')
+    (folder / "genexp").chmod(0o755)
+    return str(folder)
+
+
+def python_of_jobs() -> str:
+    """A program in the place of `python` by which submitit's jobs are forks too; all else it leaves to Python."""
+    client = shlex.join(genexp())
+    path = Path(os.environ["GENEXP_TESTS"], f"python-{os.getpid()}")
+    fork = f'[ "$3" = submitit.core._submit ] && shift && exec {client} "$@"'  # -u -m submitit.core._submit <folder>
+    path.write_text(f'#!/bin/sh\n{fork}\nexec {shlex.quote(sys.executable)} "$@"\n')
+    path.chmod(0o755)
+    return str(path)
 
 
 def _start(place: Path) -> None:

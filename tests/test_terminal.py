@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from stored_runs import write_run
 
+import forking
 import genexp
 from genexp.terminal import PlainStream, console, plain, print_columns, print_table, typed_path
 
@@ -79,13 +80,13 @@ def test_nothing_that_a_command_prints_steers_the_terminal(tmp_path, monkeypatch
     write_run(folder, "b", {}, model__kind="b")
     (write_run(folder, f"c{HOSTILE}") / "run.json").write_text("{")
     arguments = ["compare", f"runs=[{tmp_path}]", "page=false", f"out={tmp_path}/out"]
-    done = subprocess.run([sys.executable, "-m", "genexp", *arguments], capture_output=True, cwd=tmp_path)
+    done = subprocess.run([*forking.genexp(), *arguments], capture_output=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert r"\x1b]0;title\x07" in done.stdout.decode()
     files = [path.read_bytes() for path in (tmp_path / "out").iterdir()]
     for written in (done.stdout, done.stderr, *files):
         assert not set(written.decode()) & set("\x1b\x07\x08\r\x9b\u202e")
-    done = subprocess.run([sys.executable, "-m", "genexp", "compare", f"runs={HOSTILE[:-1]}"], capture_output=True)
+    done = subprocess.run([*forking.genexp(), "compare", f"runs={HOSTILE[:-1]}"], capture_output=True)
     assert done.returncode == 1
     assert b"\x1b" not in done.stderr
 

@@ -9,7 +9,7 @@ from genexp.config.compose import compose
 from genexp.runs.folder import RunFolder, runs_under
 
 SMALL = {
-    "diffusion": ["model.network.width=16"],
+    "diffusion": ["model.network.width=16", "sampler.steps=5"],
     "gan": ["model.generator.width=8", "model.critic.discriminator.width=8"],
     "vae": [],
     "style": [

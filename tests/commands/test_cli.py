@@ -7,15 +7,15 @@ import sys
 import pytest
 import yaml
 
+import forking
 from genexp.commands.usage import usage
 from genexp.config.compose import conf_dir
 from genexp.config.composition_errors import options
 
 
-def genexp(*arguments, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-m", "genexp", *arguments], cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )
+def genexp(*arguments, cwd=None, program=None):
+    command = [*(program or forking.genexp()), *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
 def modules_loaded_by(*arguments):
@@ -32,7 +32,7 @@ def modules_loaded_by(*arguments):
 def test_help_names_every_command_and_loads_nothing_heavy():
     from genexp.__main__ import COMMANDS
 
-    done = genexp("--help")
+    done = genexp("--help", program=forking.FRESH)
     assert done.returncode == 0
     assert all(name in done.stdout for name in COMMANDS)
     assert not modules_loaded_by("--help") & {"torch", "lightning", "hydra", "omegaconf", "wandb"}
@@ -62,7 +62,7 @@ def test_the_help_of_a_command_loads_nothing_heavy():
 
 
 def test_showing_the_configuration_imports_no_torch():
-    done = genexp("train", "--cfg", "job")
+    done = genexp("train", "--cfg", "job", program=forking.FRESH)
     assert done.returncode == 0, done.stderr
     assert "max_images" in done.stdout
     assert not modules_loaded_by("train", "--cfg", "job") & {"torch", "lightning", "torchvision", "wandb"}

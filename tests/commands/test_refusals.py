@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import forking
 from genexp.commands.launch import launch
 from genexp.commands.train import train
 from genexp.commands.typed_arguments import before_overrides
@@ -126,9 +127,9 @@ def test_a_file_that_names_a_missing_file_is_not_blamed_on_the_command_line(tmp_
     assert "must be one of" not in line
 
 
-def genexp(*arguments, cwd, **variables):
+def genexp(*arguments, cwd, program=None, **variables):
     return subprocess.run(
-        [sys.executable, "-m", "genexp", *arguments],
+        [*(program or forking.genexp()), *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -139,7 +140,7 @@ def genexp(*arguments, cwd, **variables):
 
 @pytest.mark.parametrize("further", [[], ["-m"], ["--cfg", "job"]])
 def test_the_command_line_says_one_line_and_makes_nothing(further, tmp_path):
-    done = genexp("train", *further, "trainer.max_epoch=7", cwd=tmp_path)
+    done = genexp("train", *further, "trainer.max_epoch=7", cwd=tmp_path, program=None if further else forking.FRESH)
     assert done.returncode == 1
     assert done.stderr == f"genexp train: {LINES['trainer.max_epoch=7']}\n"
     assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from genexp.config import composed_once
 from genexp.config.compose import compose
-from genexp.config.composed_once import _hydras_source, compose_once
+from genexp.config.composed_once import compose_once, hydras_sources
 from genexp.config.shipped_files import ShippedFiles, keep_shipped_files
 
 CHOICES = [
@@ -24,7 +24,7 @@ CHOICES = [
 ]
 PATCHED = [
     (defaults_list, "_create_interpolation_map"),
-    (_hydras_source(), "load_config"),
+    *((source, "load_config") for source in hydras_sources()),
     (ConfigLoaderImpl, "_compose_config_from_defaults_list"),
     (omegaconf.base, "parse"),
 ]

@@ -14,7 +14,7 @@ from genexp.evaluation.metrics.kernel import KernelDistance
 from genexp.evaluation.metrics.precision_recall import PrecisionRecall
 from genexp.tensors import to_float
 
-COUNT = 16
+COUNT = 8
 
 
 class Images(Dataset):

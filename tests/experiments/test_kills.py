@@ -126,8 +126,8 @@ def test_an_interrupt_loses_nothing(moment, number, straight, tmp_path):
 
 
 def test_a_run_that_is_asked_to_end_within_an_evaluation_loses_nothing(straight, tmp_path):
-    """The second evaluation takes 15 steps for the grid, then 15 for what is measured."""
-    require_equal(straight("diffusion"), killed_and_resumed("diffusion", tmp_path, "sampler step", 30 + 18, TERMINATED))
+    """The second evaluation takes 5 steps for the grid, then 5 for what is measured."""
+    require_equal(straight("diffusion"), killed_and_resumed("diffusion", tmp_path, "sampler step", 10 + 8, TERMINATED))
 
 
 @pytest.mark.slow

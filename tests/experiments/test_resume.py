@@ -74,10 +74,10 @@ def test_killed_and_resumed_equals_straight(family, kill, kill_after, tmp_path):
 
 def test_a_finished_run_is_extended_exactly(tmp_path):
     overrides = [*tiny.overrides_for("diffusion"), "ramp@model.learning_rate=constant"]
-    straight = tiny.run([*overrides, f"paths.outputs={tmp_path / 'straight'}", "training.max_images=640"])
-    short = tiny.run([*overrides, f"paths.outputs={tmp_path / 'short'}"])
+    straight = tiny.run([*overrides, f"paths.outputs={tmp_path / 'straight'}", "training.max_images=256"])
+    short = tiny.run([*overrides, f"paths.outputs={tmp_path / 'short'}", "training.max_images=128"])
     longer = tiny.run(
-        [*overrides, f"paths.outputs={tmp_path / 'short'}", "training.max_images=640", f"resume={short.path}"]
+        [*overrides, f"paths.outputs={tmp_path / 'short'}", "training.max_images=256", f"resume={short.path}"]
     )
     assert longer.path == short.path
     expected, got = tiny.checkpoint(straight), tiny.checkpoint(longer)

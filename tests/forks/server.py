@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import marshal
 import os
+import runpy
 import select
 import signal
 import socket
@@ -116,7 +117,7 @@ def take(given, wanted):
 
 
 def become(folder, environment, arguments, wanted, given):
-    """What `python -m genexp <arguments>` does there."""
+    """What `python -m genexp <arguments>` does there, or `python <arguments>` where these begin with `-m`."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     sys.stdout.flush()
@@ -126,8 +127,16 @@ def become(folder, environment, arguments, wanted, given):
     os.environ.update(environment)
     sys.path[:1] = [folder, *(each for each in environment.get("PYTHONPATH", "").split(os.pathsep) if each)]
     tempfile.tempdir = None
+    sys.executable = environment.get("PYTHON_OF_JOBS", sys.executable)
+    if arguments[:1] == ["-m"]:
+        run_as_program(arguments[2:], lambda _: run_module(arguments[1]))
     sys.modules["__main__"] = program
     run_as_program(arguments, program.main)
+
+
+def run_module(name):
+    runpy.run_module(name, run_name="__main__", alter_sys=True)
+    return 0
 
 
 def main(place, tests):

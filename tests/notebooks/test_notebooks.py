@@ -12,6 +12,7 @@ import pytest
 from nbclient import NotebookClient
 from test_wandb import history, records
 
+import forking
 from genexp.inference.run import load_run
 from genexp.runs.folder import RunFolder
 
@@ -23,11 +24,13 @@ PICTURE_BYTES = 100_000
 @pytest.fixture
 def execute(tmp_path, monkeypatch):
     """Run a notebook in a kernel of its own; all that it writes goes below the returned folder of runs."""
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    path = [str(Path(sys.executable).parent), os.environ["PATH"]]
     for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
 
     def run(name, shorter=()):
+        folders = [forking.folder_of_genexp(), *path] if shorter else path  # in full length as a reader types it
+        monkeypatch.setenv("PATH", os.pathsep.join(folders))
         book = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
         for cell in book.cells:
             for long, short in shorter:
@@ -84,7 +87,7 @@ def test_a_first_run(execute):
 
 @pytest.mark.slow
 def test_runs_are_compared(execute):
-    outputs, shown = execute("02_compare_runs")
+    outputs, shown = execute("02_compare_runs", [("=8_000", "=1_280"), ("=4_000", "=640"), ("num=300", "num=60")])
     sweep = only(outputs / "multirun")
     assert [load_run(path).folder.record["state"] for path in sorted(sweep.glob("[0-9]*"))] == ["finished"] * 6
     rows = json.loads((sweep / "compare/compare.json").read_text())["rows"]
@@ -100,7 +103,7 @@ def test_runs_are_compared(execute):
 
 @pytest.mark.slow
 def test_an_ablation(execute):
-    outputs, shown = execute("03_ablation")
+    outputs, shown = execute("03_ablation", [("=10_000", "=1_280")])
     folder = outputs / "ablations/latent_density/cpu"
     for part, count in (("runs", 3), ("measurements", 9)):
         jobs = json.loads((folder / part / "sweep.json").read_text())["jobs"]
@@ -114,7 +117,7 @@ def test_an_ablation(execute):
 
 @pytest.mark.slow
 def test_a_part_of_ones_own(execute):
-    outputs, shown = execute("04_add_your_own_part")
+    outputs, shown = execute("04_add_your_own_part", [("=20_000", "=2_560"), ("=10_000", "=1_280")])
     run = load_run(only(outputs / "my_part"))
     assert run.folder.record["state"] == "finished"
     assert dict(run.config.model.critic.objective) == {"_target_": "my_parts.SoftHinge", "margin": 0.5}

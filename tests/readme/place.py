@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -68,9 +67,6 @@ class Place:
         (folder / "my/question.yaml").write_text(QUESTION)
         (folder / "mypackage.py").write_text(MINE)
         (folder / "my/conf/extractor").mkdir(parents=True)
-        (folder / "bin").mkdir()
-        (folder / "bin/genexp").write_text(f'#!/bin/sh\nexec {shlex.join(forking.genexp())} "$@"\n')
-        (folder / "bin/genexp").chmod(0o755)
         mine = "_target_: genexp.evaluation.extractors.untrained.RandomFeatures\nchannels: ${data.channels}\nseed: 7\n"
         (folder / "my/conf/extractor/mine.yaml").write_text(mine)
 
@@ -90,7 +86,7 @@ class Place:
         left_out = {"GENEXP_OUTPUTS", "WANDB_MODE", "WANDB_SILENT"}
         environment = {name: value for name, value in os.environ.items() if name not in left_out}
         found = [str(Path(sys.executable).parent), os.environ["PATH"]]
-        environment |= {"PATH": os.pathsep.join(found if fresh else [str(self.folder / "bin"), *found])}
+        environment |= {"PATH": os.pathsep.join(found if fresh else [forking.folder_of_genexp(), *found])}
         environment |= {"GENEXP_DATA": str(self.folder / "data"), "PYTHONPATH": str(self.folder)}
         environment |= dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
         typed = f"{self.filled(line.removeprefix('uv run '))} {more}"

@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 from hydra.errors import HydraException
-from test_lines_run import CHOICES, LOADED, RUN
+from test_lines_run import CHOICES, LOADED, RUN, typed
 from typed_lines import PAGES, all_lines, choices, snippets_of, words_of
 
 from genexp.commands.reproduce import as_hydra_has_it
@@ -80,6 +80,7 @@ def test_every_choice_of_the_table_of_words_is_run_or_has_a_reason_why_not():
     offered = {(line, choice) for line, listed in choices() for choice in listed}
     assert offered == set(CHOICES) | set(NO_CHOICES)
     assert set(CHOICES) & set(NO_CHOICES) == set()
+    assert all(CHOICES[each] == RUN[typed(*each)] for each in CHOICES if typed(*each) in RUN)  # run once, as a line
 
 
 @pytest.mark.parametrize("group", ["model", "data", "trainer", "logger", "debug"])

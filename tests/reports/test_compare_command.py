@@ -8,11 +8,12 @@ import sys
 import pytest
 from stored_runs import FD, PROTOCOL, write_run
 
+import forking
 import tiny
 
 
-def genexp(*arguments, cwd):
-    command = [sys.executable, "-X", "importtime", "-m", "genexp", "compare", *arguments]
+def genexp(*arguments, cwd, program=None):
+    command = [*(program or forking.genexp()), "compare", *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
@@ -20,7 +21,8 @@ def test_runs_become_a_table_and_five_files_without_torch(tmp_path):
     for seed in (0, 1):
         write_run(tmp_path / "outputs", f"a{seed}", {FD: 1.0 + seed}, seed=seed)
     write_run(tmp_path / "outputs", "b", {FD: 5.0}, model__width=32)
-    done = genexp("runs=outputs/**", f"paths.outputs={tmp_path}/outputs", cwd=tmp_path)
+    told = [sys.executable, "-X", "importtime", "-m", "genexp"]  # a fresh process, which says what it imports
+    done = genexp("runs=outputs/**", f"paths.outputs={tmp_path}/outputs", cwd=tmp_path, program=told)
     assert done.returncode == 0, done.stderr
     assert "1.500 ± 0.707 *" in done.stdout
     assert "3 in 2 rows (3 finished)" in done.stdout
@@ -76,10 +78,7 @@ def test_refusals_are_one_line_and_write_nothing(tmp_path):
         ("group=none_such", "group must name some of these runs (none), got none_such"),
         ("ablation=bse", "ablation must be one with runs in "),
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "genexp", "compare", "runs=runs", option, "out=report"],
-            cwd=tmp_path, capture_output=True, text=True,
-        )  # fmt: skip
+        done = genexp("runs=runs", option, "out=report", cwd=tmp_path)
         assert done.returncode == 1
         assert done.stderr.startswith("genexp compare: ")
         assert message in done.stderr

@@ -46,7 +46,8 @@ def rank(folder, number=0):
 
 def test_a_preempted_job_goes_on_in_its_folder_and_ends_as_one_that_was_not(tmp_path):
     preempted = [PREEMPTED, SPY, "+callbacks.preempted.images=0,200"]
-    done, folder = sweep(tmp_path, "launcher=slurm_local", *preempted, LOCAL_RANK="1", SLURM_NTASKS="4")
+    around = {"LOCAL_RANK": "1", "SLURM_NTASKS": "4", "PYTHON_OF_JOBS": forking.python_of_jobs()}
+    done, folder = sweep(tmp_path, "launcher=slurm_local", *preempted, **around)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("finished") == 2
     assert sorted(path.parent.name for path in folder.rglob("run.json")) == ["000", "001"]

@@ -7,6 +7,7 @@ import sys
 import pytest
 from stored_runs import FD, write_run
 
+import forking
 from genexp.reports.comparison import compare_runs
 from genexp.runs.find import find_run_folders
 from genexp.runs.stored import read_runs
@@ -146,7 +147,7 @@ def test_the_extra_is_named_when_it_is_missing(comparison, tmp_path, monkeypatch
 
 def test_the_command_writes_them_beside_its_other_files(tmp_path):
     stored(tmp_path / "outputs")
-    command = [sys.executable, "-m", "genexp", "compare", "runs=outputs", "out=made", "page=false", "wandb=true"]
+    command = [*forking.genexp(), "compare", "runs=outputs", "out=made", "page=false", "wandb=true"]
     done = subprocess.run([*command, "title=Widths"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "nothing: WANDB_MODE is offline" in done.stdout
     assert json.loads((tmp_path / "made/wandb_report.json").read_text())["displayName"] == "Widths"

@@ -36,15 +36,15 @@ def compose_once() -> None:
     """From now on let Hydra do these things once."""
     defaults_list._create_interpolation_map = _where_needed(defaults_list._create_interpolation_map)
     omegaconf.base.parse = lru_cache(maxsize=4096)(omegaconf.base.parse)
-    packaged = _hydras_source()
-    packaged.load_config = _read_once(packaged.load_config)
+    for source in hydras_sources():
+        source.load_config = _read_once(source.load_config)
     ConfigLoaderImpl._compose_config_from_defaults_list = _kept(ConfigLoaderImpl._compose_config_from_defaults_list)
 
 
-def _hydras_source() -> type[ConfigSource]:
-    """Its source of files inside of packages, as Hydra itself has imported it."""
+def hydras_sources() -> list[type[ConfigSource]]:
+    """Where Hydra's own files and the settings of its plugins come from, as Hydra itself has imported these classes."""
     Plugins.instance()
-    return SourcesRegistry.instance().resolve("pkg")
+    return [SourcesRegistry.instance().resolve(scheme) for scheme in ("pkg", "structured")]
 
 
 def _where_needed(make: Callable) -> Callable:
@@ -57,7 +57,7 @@ def _where_needed(make: Callable) -> Callable:
 
 
 def _read_once(read: Callable) -> Callable:
-    """Files inside of packages, as Hydra's own, do not change."""
+    """What comes with Hydra and its plugins does not change."""
     kept: dict[tuple[str, str, str], bytes] = {}
 
     @wraps(read)
