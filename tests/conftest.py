@@ -35,7 +35,8 @@ torch.set_num_threads(1)
 
 MOST_PROCESSES = 4  # of more than 1 GB each; pytest -n 8 takes more, -n 0 one
 SLOW = (
-    "tests/readme/test_lines_run.py",  # a quarter of an hour in one piece
+    "tests/experiments/test_kills.py",  # a quarter of an hour in one piece, with -m slow, as is the next
+    "tests/readme/test_lines_run.py",
     "tests/runs/test_damage_matrix.py",
     "tests/config/test_validation.py",
     "tests/sweeps/",

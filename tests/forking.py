@@ -46,9 +46,16 @@ def python_of_jobs() -> str:
     return str(path)
 
 
+def temporary() -> Path:
+    """The temporary folder of the process that forks; its forks have those of who asks for them."""
+    return Path(os.environ["GENEXP_TESTS"], "temporary")
+
+
 def _start(place: Path) -> None:
     tests = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV"))}
+    temporary().mkdir()
+    environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary()))
     with open(place.with_suffix(".log"), "ab") as log:
         subprocess.Popen(
             [sys.executable, str(HERE / "server.py"), str(place), str(tests)],

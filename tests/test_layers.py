@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -68,9 +69,17 @@ def name_of(path):
     return "/".join(place(path))
 
 
+@cache
+def parsed(path):
+    return ast.parse(path.read_text())
+
+
+@cache
 def imports(path, top_level_only=False):
-    tree = ast.parse(path.read_text())
-    nodes = tree.body if top_level_only else ast.walk(tree)
+    return list(_imports(parsed(path).body if top_level_only else ast.walk(parsed(path)), path))
+
+
+def _imports(nodes, path):
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -142,7 +151,7 @@ def module_graph(root):
     graph = {}
     for path, name in names.items():
         targets = graph.setdefault(name.removesuffix(".__init__"), set())
-        for node in run_nodes(ast.parse(path.read_text())):
+        for node in run_nodes(parsed(path) if path.is_relative_to(PACKAGE) else ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 targets |= {alias.name for alias in node.names} & modules
             elif isinstance(node, ast.ImportFrom):
@@ -182,7 +191,7 @@ def test_files_and_functions_keep_to_a_readable_size():
     long_files = {name_of(p): n for p in files() if (n := len(p.read_text().splitlines())) > 250}
     assert not long_files
     for path in files():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0

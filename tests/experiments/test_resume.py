@@ -121,7 +121,7 @@ def test_a_resumed_run_keeps_its_threads_unless_others_are_typed(typed, used, tm
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
         assert threads_of(*free, f"paths.outputs={tmp_path}") == 1
         monkeypatch.setenv("OMP_NUM_THREADS", "3")
-        assert threads_of(f"resume={tiny.newest(tmp_path).path}", "training.max_images=512", *typed) == used
+        assert threads_of(f"resume={tiny.newest(tmp_path).path}", "training.max_images=352", *typed) == used
     finally:
         torch.set_num_threads(before)
 

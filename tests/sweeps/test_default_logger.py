@@ -4,13 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 
 import pytest
 from test_study_command import QUESTION
 from test_sweep_command import end, start, sweeps
 from test_wandb import history, records
 
+import forking
 import tiny
 from genexp.pool import preloading
 
@@ -62,17 +62,14 @@ def test_trials_of_a_search_keep_their_wandb_runs(tmp_path, slots):
     assert left_in(tmp_path / "temporary") == []
 
 
-def test_nothing_that_is_imported_for_all_jobs_makes_a_temporary_folder_of_its_own():
-    code = (
-        "import os, sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
-        "from genexp.pool import preloading\n"
-        "preloading.preload()\n"
-        "print(sorted(set(os.listdir(sys.argv[1])) - {'torchinductor_root'}), 'wandb' in sys.modules)\n"
-        "sys.stdout.flush(); os._exit(0)\n"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        out = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == "[] False"
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="jobs are no forks there")
+def test_nothing_that_is_imported_for_all_jobs_makes_a_temporary_folder_of_its_own(tmp_path):
+    """Seen at the process that forks for tests, which imports what the one of a sweep does, and the commands."""
+    (tmp_path / "asked.py").write_text("import sys; print('wandb' in sys.modules, 'lightning' in sys.modules)")
+    asked = [*forking.genexp(), "-m", "asked"]
+    out = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False True"
+    assert set(os.listdir(forking.temporary())) <= {"torchinductor_root"}
 
 
 def test_a_fork_runs_no_exit_handler_that_was_registered_before_it(tmp_path):

@@ -143,7 +143,7 @@ def _checkpoint_of(folder: RunFolder, resume: str | None) -> Path | None:
 
 def _new_folder(plain: dict[str, Any], outputs: Path) -> RunFolder:
     run_id, choices = id_from_agent() or new_run_id(), _choices()
-    name = plain["name"] or _default_name(choices)
+    name, config = plain["name"] or _default_name(choices), OmegaConf.to_yaml(OmegaConf.create(plain))
     record = {
         "id": run_id,
         "name": name,
@@ -154,7 +154,7 @@ def _new_folder(plain: dict[str, Any], outputs: Path) -> RunFolder:
         "tags": plain["tags"],
         "choices": choices,
         "config_digest": config_digest(plain),
-        "seal": seal(run_id, typed_overrides(), config=OmegaConf.to_yaml(OmegaConf.create(plain))),
+        "seal": seal(run_id, typed_overrides(), config=config),
         **provenance(),
     }
     folder = RunFolder(_place(plain, outputs, name, run_id))
@@ -164,7 +164,7 @@ def _new_folder(plain: dict[str, Any], outputs: Path) -> RunFolder:
     try:
         RunFolder.claim(folder.path, record)
         write_atomically(folder.path / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(typed_overrides())))
-        write_atomically(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(plain)))
+        write_atomically(folder.config_path, config)
     except BaseException as error:
         folder.release()
         if isinstance(error, OSError) and not isinstance(error, FileExistsError):
