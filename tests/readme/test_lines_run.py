@@ -41,6 +41,7 @@ INCEPTION = "genexp evaluate run=<run> extractor=inception metrics=[fd,kid,class
 TRUSTED = "GENEXP_TRUST=mypackage. genexp evaluate run=<run>"
 LONGER = "training.max_images=1280"
 FEW = "training.max_images=128 training.evaluate_every=128 callbacks.evaluate.num=16 callbacks.sample_grid.num=2"
+FEW = f"{FEW} trainer.limit_val_batches=1"
 """For what takes long: pictures of 32 pixels, networks of their own."""
 
 RUN: dict[str, tuple[Check, str]] = {
