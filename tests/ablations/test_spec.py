@@ -8,7 +8,7 @@ import yaml
 from genexp.ablations.finding import ablation_files
 from genexp.ablations.spec import read_ablation
 from genexp.ablations.variants import variants_of
-from genexp.commands.reproduce import as_hydra_has_it
+from genexp.commands.typed_arguments import of_reproduce
 
 CONTENT = {
     "title": "Noise",
@@ -191,4 +191,4 @@ def test_names_patterns_and_paths_lead_to_files(tmp_path):
     ],
 )
 def test_what_is_typed_reaches_hydra_as_it_is_meant(typed, meant):
-    assert as_hydra_has_it(typed) == meant
+    assert of_reproduce(typed) == meant

@@ -4,7 +4,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from genexp.ablations.checks import texts_of
-from genexp.commands.reproduce import as_hydra_has_it
+from genexp.commands.typed_arguments import of_reproduce
 from genexp.config.quoting import text_quoted, typed_texts, unquoted
 from genexp.config.text_keys import is_text
 from genexp.sweeps.question import question_of
@@ -104,9 +104,9 @@ def test_texts_inside_a_mapping_are_texts():
 
 
 def test_an_ablation_named_by_a_number_and_its_further_overrides():
-    assert value_of(as_hydra_has_it("ablation=2024")) == "2024"
-    assert value_of(as_hydra_has_it("ablation=1e3")) == "1e3"
-    given = value_of(as_hydra_has_it("train=[name=42,tags=[1,2],notes='a, b']"))
+    assert value_of(of_reproduce("ablation=2024")) == "2024"
+    assert value_of(of_reproduce("ablation=1e3")) == "1e3"
+    given = value_of(of_reproduce("train=[name=42,tags=[1,2],notes='a, b']"))
     assert [text_quoted(str(each)) for each in texts_of([str(each) for each in given], "train")] == [
         "name='42'",
         "tags=['1','2']",

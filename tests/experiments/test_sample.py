@@ -14,6 +14,7 @@ import genexp
 import tiny
 from genexp import load_run
 from genexp.__main__ import main
+from genexp.commands import validate
 from genexp.commands.sample import sample
 from genexp.config.compose import compose
 from genexp.inference.drawing import Drawing
@@ -230,6 +231,8 @@ def test_a_sheet_of_what_is_not_there_is_refused_as_it_was_typed(typed, told, ru
     with pytest.raises(SystemExit):
         main(arguments)
     assert re.search(told, capsys.readouterr().err)
+    assert validate.main(arguments) == 1
+    assert re.search(told.removeprefix("genexp sample: "), capsys.readouterr().out)
 
 
 def test_style_renders_its_picture(runs, tmp_path):
@@ -244,7 +247,10 @@ def test_style_renders_its_picture(runs, tmp_path):
         (["num=0"], "num: must be a whole number of at least 1, got 0"),
         (["frames=1"], "frames: must be 0"),
         (["label=10"], r"label must lie in \[0, 10\), got 10"),
-        (["checkpoint=worst"], "checkpoint must be best, last or a file"),
+        (
+            ["checkpoint=worst"],
+            r"checkpoint must be (best or )?last of .*, got worst; .* holds .*last\.ckpt",
+        ),
         (["weights=ema"], "weights: must be one of averaged, raw, .* got 'ema'"),
         (["++sampler.stepz=3"], "did you mean steps?"),
     ],
@@ -252,6 +258,19 @@ def test_style_renders_its_picture(runs, tmp_path):
 def test_bad_options_are_refused(overrides, message, runs, tmp_path):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         draw(runs["diffusion"], tmp_path, *overrides)
+
+
+@pytest.mark.parametrize(
+    ("typed", "valid"),
+    [
+        ("sheet.steps=[5,10] condition.label=3", True),
+        ("sampler/guidance=classifier_free sampler.guidance.scale=2 sheet.guidance.scale=[0,1]", True),
+        ("sampler=ddpm interpolate=4", False),
+        ("condition.label=10", False),
+    ],
+)
+def test_validate_looks_at_the_run(typed, valid, runs, capsys):
+    assert validate.main(["sample", f"run={runs['diffusion'].path}", *typed.split()]) == (0 if valid else 1)
 
 
 def test_a_label_needs_a_conditional_model(runs, tmp_path):

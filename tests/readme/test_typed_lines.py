@@ -8,8 +8,7 @@ from hydra.errors import HydraException
 from test_lines_run import CHOICES, LOADED, RUN, typed
 from typed_lines import PAGES, all_lines, choices, snippets_of, words_of
 
-from genexp.commands.reproduce import as_hydra_has_it
-from genexp.commands.typed_arguments import overrides_of
+from genexp.commands.typed_arguments import of_reproduce, overrides_of
 from genexp.config.check import problems_of
 from genexp.config.compose import compose, initialised
 from genexp.config.composition_errors import options
@@ -101,7 +100,7 @@ def composed(line: str) -> tuple[str, list[str]]:
     """The command and the overrides that Hydra is given for a line."""
     name, *arguments = shlex.split(line.partition("genexp ")[2].replace("<run folder>", "one"))
     if name == "reproduce":
-        arguments = [as_hydra_has_it(each) for each in arguments]
+        arguments = [of_reproduce(each) for each in arguments]
     return name, overrides_of(name, [each for each in arguments if not each.startswith("ablation=")])
 
 

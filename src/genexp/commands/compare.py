@@ -10,21 +10,6 @@ from omegaconf import DictConfig
 from genexp.config.compose import several
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command; Hydra takes `metrics` and `ablation` for groups, so that `values=` and `ablations=` stand in."""
-    from genexp.commands.launch import launch
-
-    launch("compare", compare, [_typed(each) for each in arguments])
-    return 0
-
-
-def _typed(argument: str) -> str:
-    for typed, meant in (("metrics=", "values="), ("ablation=", "ablations=")):
-        if argument.startswith(typed):
-            return meant + argument.removeprefix(typed)
-    return argument
-
-
 def compare(config: DictConfig) -> None:
     """Compare the runs that `config` names; print the table and write the files.
 
@@ -42,7 +27,7 @@ def compare(config: DictConfig) -> None:
 
     begun = time.monotonic()
     require_options(config, "compare")
-    patterns = several(config.runs) if config.ablations is None else [_runs_of_ablation(config)]
+    patterns = patterns_of(config)
     folders = find_run_folders(patterns)
     runs, damaged = read_runs(folders)
     if not runs:
@@ -72,6 +57,15 @@ def compare(config: DictConfig) -> None:
     _report(comparison, paths, time.monotonic() - begun)
     if config.wandb:
         _show_in_wandb(comparison, config)
+
+
+def patterns_of(config: DictConfig) -> list[str]:
+    """What leads to the runs that are compared.
+
+    Raises:
+        FileNotFoundError: there are no results of the ablation.
+    """
+    return several(config.runs) if config.ablations is None else [_runs_of_ablation(config)]
 
 
 def _labelled(runs: list[Any], group: str | None, tags: list[str]) -> list[Any]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from genexp.config.compose import several
 from genexp.hardware import chosen_threads
 from genexp.inference.results import keep_results, subject_of, write_values
 from genexp.inference.sampler_config import checked_sampler, sampler_label
@@ -37,7 +36,7 @@ def evaluate(config: DictConfig) -> None:
     from genexp.config.validation import require_options
 
     require_options(config, "evaluate")
-    _require_one_side(config)
+    require_one_side(config)
 
     import torch
 
@@ -55,7 +54,8 @@ def evaluate(config: DictConfig) -> None:
     _report(measure(), time.monotonic() - begun)
 
 
-def _require_one_side(config: DictConfig) -> None:
+def require_one_side(config: DictConfig) -> None:
+    """Raise ValueError unless either runs or images are given, or neither is needed."""
     if config.self_check:
         return
     given = [key for key in ("run", "generated") if config[key] is not None]
@@ -68,26 +68,17 @@ def _require_one_side(config: DictConfig) -> None:
 
 
 def _of_runs(config: DictConfig, device: "torch.device") -> Measure:
-    from genexp.inference.drawing import require_drawable
     from genexp.inference.generated import default_num
     from genexp.inference.pairs import evaluate_pairs, maps_images
-    from genexp.inference.prepare import metrics_of_model, prepare
-    from genexp.inference.run import load_run
+    from genexp.inference.prepare import metrics_of_model, opened_runs, prepare, require_drawable_runs
 
-    runs = [
-        load_run(path, name, config.checkpoint, config.trust)
-        for path in several(config.run)
-        for name in several(config.weights)
-    ]
-    if not runs:
-        raise ValueError(f"run and weights must name one at least, got {config.run} and {config.weights}")
+    runs = opened_runs(config)
     if any(maps_images(run) for run in runs):
         return partial(evaluate_pairs, config, runs, device)
     of_model = metrics_of_model(config, runs)
     if of_model and len(of_model) == len(config.metrics):
         return lambda: [_measure_model(config, run, of_model, device) for run in runs]
-    for run in runs:
-        require_drawable(run.model, checked_sampler(run.config, config.get("sampler"), "evaluate"))
+    require_drawable_runs(config, runs)
     num = config.num or default_num(runs[0])
     measuring = prepare(config, runs[0], device, num)
     return lambda: [_measure_run(config, run, measuring, of_model, num, device) for run in runs]

@@ -8,37 +8,11 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from genexp.config.messages import JobFailed, SweepInterrupted
-from genexp.config.quoting import parts_of, quoted, unquoted
 from genexp.files.json_records import is_there, read_text, reason_of
 from genexp.files.writing import write_atomically
 
 _SOURCE = ".source"
 """File in an ablation's folder that says which file its results are of."""
-
-
-def main(arguments: list[str]) -> int:
-    """Run the command; Hydra takes `ablation` for a group and patterns for a sweep, so `ablations='...'` stands in."""
-    from genexp.commands.launch import launch
-
-    launch("reproduce", reproduce, [as_hydra_has_it(each) for each in arguments])
-    return 0
-
-
-def as_hydra_has_it(argument: str) -> str:
-    """An argument as typed, in the form that Hydra's grammar takes."""
-    if argument == "--status":
-        return "status=true"
-    if argument.startswith("ablation="):
-        given = unquoted(argument.removeprefix("ablation="))
-        return f"ablations={quoted(Path(given))}"
-    if argument.startswith("train=[") and argument.endswith("]"):
-        return f"train=[{','.join(_as_text(each) for each in parts_of(argument[7:-1]))}]"
-    return argument
-
-
-def _as_text(override: str) -> str:
-    """An override as a quoted text for Hydra's own list."""
-    return override if override[0] in "'\"" else "'" + override.replace("'", r"\'") + "'"
 
 
 def reproduce(config: DictConfig) -> None:
@@ -49,20 +23,18 @@ def reproduce(config: DictConfig) -> None:
         ValueError: an ablation's file, an option or an override is wrong.
         JobFailed: some jobs failed; the reports say what is missing.
     """
-    from genexp.ablations.finding import ablation_files, named
-    from genexp.ablations.spec import read_ablation
+    from genexp.ablations.finding import named
     from genexp.config.validation import require_options
 
     if OmegaConf.is_missing(config, "ablations"):
         raise ValueError("ablation must be given: a name in conf/ablation, glob(<pattern>) or a YAML file, got none")
     require_options(config, "reproduce")
-    files = ablation_files(str(config.ablations))
-    ablations = [_with_seeds(read_ablation(path, str(config.scale)), config.seeds) for path in files]
+    found = ablations_of(config)
     if config.status:
-        _print_status(config, ablations)
+        _print_status(config, [ablation for _, ablation in found])
         return
     failed = []
-    for path, ablation in zip(files, ablations, strict=True):
+    for path, ablation in found:
         source = named(path.resolve())
         _require_own(_folder(config, ablation), source)
         failed += _reproduced(config, ablation, source)
@@ -71,6 +43,20 @@ def reproduce(config: DictConfig) -> None:
             f"{len(failed)} parts are missing: {'; '.join(failed[:8])}{'; ...' if len(failed) > 8 else ''}. Each job "
             "has its job.log in its folder; the same command runs what is missing, and nothing else"
         )
+
+
+def ablations_of(config: DictConfig) -> list[tuple[Path, Any]]:
+    """The ablations that are named, each behind its file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: a file is wrong.
+    """
+    from genexp.ablations.finding import ablation_files
+    from genexp.ablations.spec import read_ablation
+
+    files = ablation_files(str(config.ablations))
+    return [(path, _with_seeds(read_ablation(path, str(config.scale)), config.seeds)) for path in files]
 
 
 def _with_seeds(ablation: Any, seeds: Any) -> Any:

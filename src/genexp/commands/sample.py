@@ -37,16 +37,11 @@ def sample(config: DictConfig) -> None:
 
     import torch
 
-    from genexp.inference.drawing import Drawing
-    from genexp.inference.editing import editing
     from genexp.inference.run import load_run
 
     torch.set_num_threads(chosen_threads(config.threads))
     run = load_run(config.run, config.weights, config.checkpoint, config.trust)
-    node = checked_sampler(run.config, config.get("sampler"), "sample")
-    told = _conditions(config)
-    drawing = Drawing(run, node, config.device, config.seed, config.batch_size, told, editing(config, run))
-    beside = _beside(drawing, config, node)
+    node, told, drawing, beside = prepared(config, run, config.device)
     folder = Path(config.out).resolve() if config.out else run.folder.samples / run.name_of(*_how(node, config, told))
     images, seconds = _timed(lambda: drawing.images(config.num))
     record = _record(drawing, config, node, told) | {"num": len(images), "seconds": round(seconds, 3)}
@@ -56,6 +51,21 @@ def sample(config: DictConfig) -> None:
             (partial / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
     sync = _to_wandb(run, written) if config.wandb else None
     _report(folder, written, len(images), seconds, drawing.evaluations, sync)
+
+
+def prepared(config: DictConfig, run: "Run", device: str) -> tuple[DictConfig, dict[str, Any], Any, dict[str, Any]]:
+    """The sampler's configuration, what is told beside the noise, what draws, and what draws the pictures beside.
+
+    Raises:
+        ValueError: an option does not fit the model; a key or a value is wrong.
+    """
+    from genexp.inference.drawing import Drawing
+    from genexp.inference.editing import editing
+
+    node = checked_sampler(run.config, config.get("sampler"), "sample")
+    told = _conditions(config)
+    drawing = Drawing(run, node, device, config.seed, config.batch_size, told, editing(config, run))
+    return node, told, drawing, _beside(drawing, config, node)
 
 
 def _record(drawing: Any, config: DictConfig, node: DictConfig, told: dict[str, Any]) -> dict[str, Any]:

@@ -21,13 +21,12 @@ def stylize(config: DictConfig) -> None:
         ValueError: an option is out of range, or a picture cannot be used.
         FileNotFoundError: a picture, a run or a file of weights does not exist.
     """
-    _require_pictures(config)
-    files = {name: _picture_file(name, str(config[name])) for name in ("content", "style")}
+    files = required_pictures(config)
 
     from genexp.config.validation import require_options, require_valid
 
     require_options(config, "stylize")
-    _require_method(config)
+    require_method(config)
 
     import torch
 
@@ -49,13 +48,21 @@ def stylize(config: DictConfig) -> None:
     _report(out, image, how, time.monotonic() - begun)
 
 
-def _require_pictures(config: DictConfig) -> None:
+def required_pictures(config: DictConfig) -> dict[str, Path]:
+    """The files of the two pictures by the keys that name them.
+
+    Raises:
+        ValueError: one is not named, or is no picture.
+        FileNotFoundError: one does not exist.
+    """
     for name in ("content", "style"):
         if OmegaConf.is_missing(config, name):
             raise ValueError(f"{name} must name a picture: genexp stylize content=a.jpg style=b.jpg")
+    return {name: _picture_file(name, str(config[name])) for name in ("content", "style")}
 
 
-def _require_method(config: DictConfig) -> None:
+def require_method(config: DictConfig) -> None:
+    """Raise ValueError where the method lacks a run or a model, or has a key of the other one."""
     if config.method == "adain" and config.run is None:
         pictures = " ".join(f"{name}={shlex.quote(str(config[name]))}" for name in ("content", "style"))
         outputs = Path(config.paths.outputs).expanduser().resolve()

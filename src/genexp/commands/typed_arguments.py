@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from genexp.config.compose import data_name
 from genexp.config.keys import of_the_own
-from genexp.config.quoting import quoted, typed_texts, unquoted
+from genexp.config.quoting import parts_of, quoted, typed_texts, unquoted
 from genexp.files.json_records import is_there
 from genexp.runs.folder import CONFIG, OVERRIDES, RunFolder
 from genexp.runs.places import recorded_places, with_recorded_places
@@ -25,6 +25,8 @@ def overrides_of(name: str, arguments: list[str]) -> list[str]:
     """The overrides that the command runs with: those typed, and what they stand for."""
     if "--hydra-help" in arguments:  # of Hydra alone, which then composes nothing
         return ["--hydra-help"]
+    if name in _STAND_INS:
+        arguments = [_STAND_INS[name](each) for each in arguments]
     arguments = typed_texts(arguments)
     if name in ("sample", "evaluate"):
         arguments = of_the_own(arguments)
@@ -49,6 +51,33 @@ def overrides_of(name: str, arguments: list[str]) -> list[str]:
     if resume[-1:] == ["auto"]:
         further += _settled_before(arguments)
     return before_overrides(arguments, further) if further else arguments
+
+
+def _of_compare(argument: str) -> str:
+    """Hydra takes `metrics` and `ablation` for groups, so that `values=` and `ablations=` stand in."""
+    for typed, meant in (("metrics=", "values="), ("ablation=", "ablations=")):
+        if argument.startswith(typed):
+            return meant + argument.removeprefix(typed)
+    return argument
+
+
+def of_reproduce(argument: str) -> str:
+    """Hydra takes `ablation` for a group and patterns for a sweep, so that `ablations='...'` stands in."""
+    if argument == "--status":
+        return "status=true"
+    if argument.startswith("ablation="):
+        return f"ablations={quoted(Path(unquoted(argument.removeprefix('ablation='))))}"
+    if argument.startswith("train=[") and argument.endswith("]"):
+        return f"train=[{','.join(_as_text(each) for each in parts_of(argument[7:-1]))}]"
+    return argument
+
+
+def _as_text(override: str) -> str:
+    """An override as a quoted text for Hydra's own list."""
+    return override if override[0] in "'\"" else "'" + override.replace("'", r"\'") + "'"
+
+
+_STAND_INS = {"compare": _of_compare, "reproduce": of_reproduce}
 
 
 def _continued_sweep(arguments: list[str]) -> list[str]:

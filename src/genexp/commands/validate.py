@@ -1,14 +1,21 @@
 """genexp validate: every name in the configuration checked against the code, without building anything."""
 
 import fnmatch
+import itertools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from omegaconf import DictConfig
+
+from genexp.commands.beforehand import refused_beforehand, unread
+from genexp.commands.typed_arguments import overrides_of
 from genexp.config.check import problems_of
 from genexp.config.compose import conf_dir, initialised
 from genexp.config.composition_errors import options
+from genexp.config.messages import told
+from genexp.config.quoting import typed_texts
 from genexp.sweeps.study.study_plan import wrong_question
 from genexp.terminal import counted
 
@@ -26,12 +33,13 @@ GROUPS = (
     "trainer",
 )
 GROUPS += ("launcher", "debug")
+_SEVERAL = ("-m", "--multirun")
 HELP = """usage: genexp validate [command] [experiment=glob(*)] [key=value ...]
 
 without arguments   every primary configuration and every option of every group, one at a time
 experiment=glob(P)  the experiments whose name matches P
 other overrides     the configuration that they compose, of train or of the command named first, on this machine:
-                    with its devices, files and folders
+                    with its devices, files and folders, and against the run that it names; -m: every job of a sweep
 
 A line reads  key: what its value must be, got what (set by the file or override)
 """
@@ -46,9 +54,10 @@ class Composition:
     known: list[str] | None = None
 
     def problems(self, here: bool = False) -> list[str]:
-        """What is wrong with it; `here` asks for this machine too, for which nothing is known."""
-        known = None if here else self.known
-        return _problems(self.name, self.overrides, here) if known is None else known
+        """What is wrong with it; `here` asks what the command itself would refuse, of which nothing is known."""
+        if here:
+            return _as_begun(self.name, self.overrides)
+        return _problems(self.name, self.overrides) if self.known is None else self.known
 
 
 def main(arguments: list[str]) -> int:
@@ -60,7 +69,7 @@ def main(arguments: list[str]) -> int:
     if arguments and arguments[0] in ("-h", "--help"):
         print(HELP, end="")
         return 0
-    checked, wrong, here = 0, 0, bool(arguments) and "glob(" not in " ".join(arguments)
+    checked, wrong, here = 0, 0, bool(arguments) and _pattern(arguments) is None
     for each in _selected(arguments):
         checked += 1
         if problems := each.problems(here):
@@ -73,13 +82,34 @@ def main(arguments: list[str]) -> int:
     return 1 if wrong else 0
 
 
-def _problems(name: str, overrides: list[str], here: bool = False) -> list[str]:
-    return problems_of(name, overrides, here, further=[wrong_question])
+def _problems(name: str, overrides: list[str]) -> list[str]:
+    return problems_of(name, overrides, further=[wrong_question])
+
+
+def _as_begun(name: str, typed: list[str]) -> list[str]:
+    """What the command itself would refuse of what was typed; says what it leaves unread."""
+
+    def beforehand(config: DictConfig) -> list[str]:
+        lines = refused_beforehand(name, config)
+        if not lines and (left := unread(name, config)):
+            print(f"not read: {left}")
+        return lines
+
+    try:
+        overrides = overrides_of(name, typed)
+    except Exception as error:
+        if (line := told(error)) is None:
+            raise
+        return [line]
+    return problems_of(name, overrides, True, [wrong_question], beforehand)
+
+
+def _pattern(arguments: list[str]) -> str | None:
+    return next((a.split("=", 1)[1] for a in arguments if a.startswith("experiment=glob(")), None)
 
 
 def _selected(arguments: list[str]) -> Iterator[Composition]:
-    pattern = next((a.split("=", 1)[1] for a in arguments if a.startswith("experiment=glob(")), None)
-    if pattern is not None:
+    if (pattern := _pattern(arguments)) is not None:
         rest = [a for a in arguments if not a.startswith("experiment=")]
         wanted = pattern.removeprefix("glob(").removesuffix(")")
         for name in options("experiment"):
@@ -87,10 +117,27 @@ def _selected(arguments: list[str]) -> Iterator[Composition]:
                 yield Composition("train", [f"experiment={name}", *rest])
         return
     if arguments:
-        named = arguments[0] in PRIMARIES
-        yield Composition(arguments[0], arguments[1:]) if named else Composition("train", arguments)
+        name, typed = (arguments[0], arguments[1:]) if arguments[0] in PRIMARIES else ("train", arguments)
+        jobs = _jobs([each for each in typed if each not in _SEVERAL]) if set(typed) & set(_SEVERAL) else [typed]
+        yield from (Composition(name, job) for job in jobs)
         return
     yield from every_composition()
+
+
+def _jobs(typed: list[str]) -> Iterator[list[str]]:
+    """The jobs of a sweep, each with its overrides."""
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    with initialised():
+        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+        ways = [
+            [f"{each.get_key_element()}={value}" for value in each.sweep_string_iterator()]
+            if each.is_discrete_sweep()
+            else [each.input_line]
+            for each in parser.parse_overrides(typed_texts([_SEVERAL[0], *typed])[1:])
+        ]
+    yield from (list(job) for job in itertools.product(*ways))
 
 
 def every_composition() -> Iterator[Composition]:

@@ -15,7 +15,13 @@ Further = Callable[[DictConfig], str | None]
 """A check of a composed configuration: what is wrong with it, or None."""
 
 
-def problems_of(name: str, overrides: list[str], here: bool = False, further: Iterable[Further] = ()) -> list[str]:
+def problems_of(
+    name: str,
+    overrides: list[str],
+    here: bool = False,
+    further: Iterable[Further] = (),
+    last: Callable[[DictConfig], list[str]] = lambda config: [],
+) -> list[str]:
     """What is wrong with one composition, composition errors included.
 
     Args:
@@ -23,6 +29,7 @@ def problems_of(name: str, overrides: list[str], here: bool = False, further: It
         overrides: What was typed.
         here: Whether it will run on this machine, with its devices, files and folders.
         further: Other checks of the composed configuration, which go first.
+        last: What is asked where nothing else is wrong; gives lines.
     """
     from hydra.errors import HydraException
 
@@ -39,4 +46,4 @@ def problems_of(name: str, overrides: list[str], here: bool = False, further: It
         origins = Origins.of_composition(name, overrides) if problems else Origins()
         problems = [replace(each, origin=origins.of(each.key)) for each in problems]
         other = conflict(problems, overrides)
-        return [str(problem) for problem in ([other] if other else problems)]
+        return [str(problem) for problem in ([other] if other else problems)] or last(config)

@@ -123,7 +123,7 @@ class Drawing:
         """A sampler that fits the model, fitted to its training images, and begun with the given pictures."""
         sampler = build(node)
         require_fitting(sampler, self.source, node)
-        if isinstance(sampler, FittedSampler):
+        if isinstance(sampler, FittedSampler) and self.run.trained:
             fit_to_training_images(sampler, self.source, build(self.run.data), self.device)
         return sampler if self.editing is None else self.editing.of(sampler, self.source)
 

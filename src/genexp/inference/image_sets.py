@@ -55,20 +55,34 @@ def open_side(
         ValueError: a bare split of no data, bad images, or fewer than `num`.
         FileNotFoundError: no data set and no folder has this name.
     """
+    require_images(text, "" in known)
     if text in SPLITS:
-        if "" not in known:
-            raise ValueError(f"a split needs the data that it belongs to, as in digits:{text}, got {text}")
         return _sampled(_split(known[""], text, device), text, num, seed)
     name = data_name(text)
     if name is not None:
         data = known[name] if name in known else _composed(name)
         return _sampled(_split(data, text.partition(":")[2] or "train", device), text, num, seed)
-    if not Path(text).expanduser().is_dir():
+    return _folder(text, num, seed, device)
+
+
+def require_images(text: str, splits: bool) -> None:
+    """Check that a text names images, which are not looked at.
+
+    Args:
+        text: A split, a data set or a folder.
+        splits: Whether a split alone will do.
+
+    Raises:
+        ValueError: it is a split of no data.
+        FileNotFoundError: no data set and no folder has this name.
+    """
+    if text in SPLITS and not splits:
+        raise ValueError(f"a split needs the data that it belongs to, as in digits:{text}, got {text}")
+    if text not in SPLITS and data_name(text) is None and not Path(text).expanduser().is_dir():
         names = ", ".join(options("data"))
         raise FileNotFoundError(
             f"images must be a split ({', '.join(SPLITS)}), a data set ({names}) or a folder, got {text}"
         )
-    return _folder(text, num, seed, device)
 
 
 def _sampled(side: Side, text: str, num: int | None, seed: int) -> Side:

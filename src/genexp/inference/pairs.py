@@ -32,11 +32,12 @@ def evaluate_pairs(config: DictConfig, runs: Sequence["Run"], device: "torch.dev
     Raises:
         ValueError: a run draws images from noise, or an option belongs to such runs.
     """
-    _require_options(config, runs)
+    require_options_of_pairs(config, runs)
     return [_measure(config, run, device) for run in runs]
 
 
-def _require_options(config: DictConfig, runs: Sequence["Run"]) -> None:
+def require_options_of_pairs(config: DictConfig, runs: Sequence["Run"]) -> None:
+    """Raise ValueError where a run draws images from noise, or an option belongs to such runs."""
     from genexp.config.compose import SPLITS
 
     rule = "for a model that maps images, which is measured by its own distances"

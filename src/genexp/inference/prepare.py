@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationKeyError
 
-from genexp.config.compose import SPLITS, data_name
+from genexp.config.compose import SPLITS, data_name, several
 from genexp.config.instantiate import build, build_dict
 from genexp.config.monitor import metric_class, value_directions
 from genexp.config.validation import require_valid
@@ -16,8 +16,10 @@ from genexp.evaluation.evaluator import Evaluator, Reference, Summary
 from genexp.evaluation.gallery import Gallery
 from genexp.evaluation.metrics.base import Metric, ModelMetric
 from genexp.evaluation.scores import Generated, Score
+from genexp.inference.drawing import require_drawable
 from genexp.inference.image_sets import Side, open_side, tracked
-from genexp.inference.run import Run
+from genexp.inference.run import Run, load_run
+from genexp.inference.sampler_config import checked_sampler
 from genexp.sample_kinds import SampleKind, kind_of
 
 if TYPE_CHECKING:
@@ -82,8 +84,7 @@ def prepare(
     metrics, of_model = by_kind(build_dict(OmegaConf.create(nodes["metrics"])))
     if run is None and of_model:
         raise ValueError(f"metrics must compare images where run is null, got {', '.join(of_model)}, of a model")
-    if not metrics:
-        raise ValueError("metrics must name at least one metric, got none")
+    require_named(metrics)
     if other is not None and other.images.note:
         _require_no_pairs(metrics, other)
     if config.pictures and kind_of(side.images.shape) is SampleKind.IMAGES:
@@ -100,10 +101,43 @@ def prepare(
     return Measuring(evaluator, side, reference, floor_side, floor)
 
 
+def require_named(metrics: Mapping[str, Any]) -> None:
+    """Raise ValueError where there is no metric."""
+    if not metrics:
+        raise ValueError("metrics must name at least one metric, got none")
+
+
 def by_kind(metrics: Mapping[str, Any]) -> tuple[dict[str, Metric], dict[str, ModelMetric]]:
     """Metrics of images and those of a model."""
     of_model = {name: metric for name, metric in metrics.items() if metric.kind == "model"}
     return {name: metric for name, metric in metrics.items() if name not in of_model}, of_model
+
+
+def opened_runs(config: DictConfig) -> list[Run]:
+    """The runs that are named, each with every choice of weights that is.
+
+    Raises:
+        ValueError: none is named.
+        FileNotFoundError: there is no such run or checkpoint.
+    """
+    runs = [
+        load_run(path, name, config.checkpoint, config.trust)
+        for path in several(config.run)
+        for name in several(config.weights)
+    ]
+    if not runs:
+        raise ValueError(f"run and weights must name one at least, got {config.run} and {config.weights}")
+    return runs
+
+
+def require_drawable_runs(config: DictConfig, runs: Sequence[Run]) -> None:
+    """Check that the sampler draws from every run.
+
+    Raises:
+        ValueError: it does not.
+    """
+    for run in runs:
+        require_drawable(run.model, checked_sampler(run.config, config.get("sampler"), "evaluate"))
 
 
 def metrics_of_model(config: DictConfig, runs: Sequence[Run]) -> dict[str, ModelMetric]:

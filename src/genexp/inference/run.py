@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,6 +19,7 @@ from genexp.runs.notebook_table import Rows
 from genexp.runs.records import load_recorded
 from genexp.runs.stored import read_run
 from genexp.runs.strangers import data_of
+from genexp.terminal import shown_path
 
 if TYPE_CHECKING:  # tables and histories of many runs are read without torch
     from torch import Tensor
@@ -42,6 +43,7 @@ class Run:
     checkpoint: Path
     stands_in: bool = False
     trusted: bool = False
+    trained: ClassVar[bool] = True
 
     @cached_property
     def config(self) -> DictConfig:
@@ -64,7 +66,7 @@ class Run:
         checkpoint = load_checkpoint(self.checkpoint)
         if self.stands_in:
             self._say_why()
-        model = build(_drawn_from(self.config.model))
+        model = build(drawn_from(self.config.model))
         restore(model, checkpoint, self.checkpoint)
         averages = averages_of(checkpoint, WeightsChoice.read(self.weights), self.folder.path)
         put_in_place(model, averages, self.checkpoint)
@@ -154,7 +156,7 @@ def default_checkpoint(folder: RunFolder) -> Path:
     return best if is_there(best) else folder.last
 
 
-def _drawn_from(model: DictConfig) -> DictConfig:
+def drawn_from(model: DictConfig) -> DictConfig:
     """A model without what only its training needs: the goal of a student, whose teacher may be gone."""
     return OmegaConf.merge(model, {"goal": None}) if model.get("goal") is not None else model
 
@@ -188,10 +190,23 @@ def load_run(path: Path | str, weights: str = "averaged", checkpoint: str | None
     named = {None: default_checkpoint, "best": _best, "last": lambda folder: folder.last}
     file = named[checkpoint](folder) if checkpoint in named else Path(checkpoint)
     if not file.is_file():
-        raise FileNotFoundError(
-            f"checkpoint must be best, last or a file of the run {folder.path}, got {checkpoint or 'none'} ({file})"
-        )
+        raise FileNotFoundError(_lacking(folder, checkpoint))
     return Run(folder, weights, file, stands_in=checkpoint != "last" and file == folder.last, trusted=trust)
+
+
+def _lacking(folder: RunFolder, asked: str | None) -> str:
+    """Why a run has no such checkpoint, which it has, and what to type."""
+    there = sorted(path.stem for path in folder.checkpoints.glob("*.ckpt"))
+    if there:
+        known = " or ".join(name for name in ("best", "last") if name in there) or "a file"
+        files = ", ".join(f"{name}.ckpt" for name in there)
+        told = f"checkpoint must be {known} of this run, or a file, got {asked}"
+        return f"{told}; {shown_path(folder.checkpoints)} holds {files}"
+    every, command = load_recorded(folder.config_path).training.get("checkpoint_every"), folder.record.get("command")
+    told = f"run must have a checkpoint, and {shown_path(folder.path)} has none: the first comes after {every} images"
+    if folder.is_running:
+        return f"{told}, and its training goes on"
+    return f"{told}, and its training ended before; begin it anew" + (f": {command}" if command else "")
 
 
 def _as_row(each: Measurement) -> dict[str, Any]:

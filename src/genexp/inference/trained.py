@@ -1,6 +1,7 @@
 """A finished run as a part of another: a denoiser or a classifier that guides, an autoencoder that codes images."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -11,6 +12,7 @@ from genexp.contracts import Codec, Coded, Denoiser, LatentEncoder
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.noising import OfNoisyImages
 from genexp.inference.run import Run, load_run
+from genexp.terminal import typed_path
 
 Kind = TypeVar("Kind")
 
@@ -36,7 +38,7 @@ class TrainedPart:
     digest: str | None = None
 
     def __post_init__(self) -> None:
-        opened = load_run(self.run, self.weights, self.checkpoint)
+        opened = self._opened()
         found = opened.digest[:_DIGITS]
         if self.digest not in (None, found):
             raise ValueError(
@@ -46,6 +48,17 @@ class TrainedPart:
         self._family, self._given = opened.model, self.run
         self.run, self.checkpoint, self.digest = opened.folder.record["id"], opened.checkpoint.name, found
         self._begin(opened)
+
+    def _opened(self) -> Run:
+        try:
+            return load_run(self.run, self.weights, self.checkpoint)
+        except FileNotFoundError as error:
+            if self.digest is None:  # typed, and not recorded by a training that had it
+                raise
+            raise FileNotFoundError(
+                f"{error}; what was trained with this run needs it where it was: where it was moved, a link does, "
+                f"ln -s <its folder now> {typed_path(Path(self.run))}"
+            ) from error
 
     def _begin(self, opened: Run) -> None:
         """Take from the run what this part gives."""

@@ -121,7 +121,10 @@ def _continued(folder: RunFolder, plain: dict[str, Any]) -> ClaimedRun:
     resume = plain["resume"]
     checkpoint = _checkpoint_of(folder, resume)
     if checkpoint is None and resume != "auto":
-        raise FileNotFoundError(f"resume must name a run with a checkpoint, got {resume} ({folder.last} is missing)")
+        raise FileNotFoundError(
+            f"resume must name a run with a checkpoint, got {resume} ({folder.last} is missing): it ended before its "
+            "first, so there is nothing to go on from; the same command without resume begins anew"
+        )
     if plain["run_dir"] is not None and Path(plain["run_dir"]).expanduser().resolve() != folder.path:
         raise ValueError(f"run_dir must be null or the run that is resumed, {folder.path}, got {plain['run_dir']}")
     require_readable(folder.path)

@@ -1,0 +1,119 @@
+"""What a command would refuse as it begins, asked without doing anything, for `genexp validate`. Imports no torch."""
+
+from collections.abc import Callable
+
+from omegaconf import DictConfig
+
+from genexp.config.messages import told
+from genexp.config.problems import InvalidConfig
+
+
+def refused_beforehand(name: str, config: DictConfig) -> list[str]:
+    """What is wrong with the runs, files and folders that a sound configuration names, in lines.
+
+    Args:
+        name: The command.
+        config: Its composed configuration.
+    """
+    check = _CHECKS.get(name)
+    try:
+        if check is not None:
+            check(config)
+    except InvalidConfig as error:
+        return [str(problem) for problem in error.problems]
+    except Exception as error:
+        line = told(error)
+        if line is None:
+            raise
+        return [line]
+    return []
+
+
+def unread(name: str, config: DictConfig) -> str | None:
+    """What the command alone reads, so that it may still refuse it; None where it is all seen."""
+    if name == "train":
+        return "the checkpoint that is resumed" if config.get("resume") else None
+    return UNREAD.get(name)
+
+
+UNREAD = {
+    "sample": "the run's weights and data",
+    "evaluate": "weights, data and images",
+    "compare": "the runs",
+    "reproduce": "the configurations of the jobs, which plan=true composes",
+    "stylize": "the pictures",
+}
+"""What validate leaves unread, by command."""
+
+
+def _sample(config: DictConfig) -> None:
+    from genexp.commands.sample import prepared
+    from genexp.inference.run import load_run
+    from genexp.inference.untrained import untrained
+
+    prepared(config, untrained(load_run(config.run, config.weights, config.checkpoint, config.trust)), "cpu")
+
+
+def _evaluate(config: DictConfig) -> None:
+    from genexp.commands.evaluate import require_one_side
+    from genexp.inference.image_sets import require_images
+    from genexp.inference.pairs import maps_images, require_options_of_pairs
+    from genexp.inference.prepare import (
+        metrics_of_model,
+        opened_runs,
+        reference_text,
+        require_drawable_runs,
+        require_named,
+    )
+    from genexp.inference.untrained import untrained
+
+    require_one_side(config)
+    given = [config.generated, config.reference, None if config.floor == "auto" else config.floor]
+    for text in (str(each) for each in given if each is not None):
+        require_images(text, config.run is not None)
+    if config.self_check:
+        return
+    if config.run is None:
+        reference_text(config, None)
+        require_named(config.metrics or {})
+        return
+    runs = [untrained(run) for run in opened_runs(config)]
+    if any(maps_images(run) for run in runs):
+        require_options_of_pairs(config, runs)
+        return
+    require_named(config.metrics or {})
+    of_model = metrics_of_model(config, runs)
+    if not of_model or len(of_model) < len(config.metrics):
+        require_drawable_runs(config, runs)
+
+
+def _compare(config: DictConfig) -> None:
+    from genexp.commands.compare import patterns_of
+    from genexp.runs.find import find_run_folders
+
+    if not find_run_folders(patterns := patterns_of(config)):
+        raise FileNotFoundError(f"runs must lead to at least one run, got {', '.join(patterns)}")
+
+
+def _reproduce(config: DictConfig) -> None:
+    from genexp.ablations.plan import make_plan
+    from genexp.commands.reproduce import ablations_of
+
+    for _, ablation in ablations_of(config):
+        make_plan(ablation, [str(each) for each in config.train])
+
+
+def _stylize(config: DictConfig) -> None:
+    from genexp.commands.stylize import require_method, required_pictures
+
+    required_pictures(config)
+    require_method(config)
+
+
+_CHECKS: dict[str, Callable[[DictConfig], None]] = {
+    "sample": _sample,
+    "evaluate": _evaluate,
+    "compare": _compare,
+    "reproduce": _reproduce,
+    "stylize": _stylize,
+}
