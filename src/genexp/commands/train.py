@@ -13,6 +13,7 @@ from genexp.config.messages import told
 from genexp.files.json_records import is_there
 from genexp.terminal import counted, shown_path
 from genexp.training.claim import claim_folder
+from genexp.training.neighbours import neighbours_of
 from genexp.training.taking_up import ClaimedRun
 
 if TYPE_CHECKING:
@@ -32,13 +33,16 @@ def train(config: DictConfig) -> float | None:
     from genexp.training.settle import settled
 
     plain = settled(config)
-    claim = claim_folder(plain)
-    os.environ["GENEXP_RUN_DIR"] = str(claim.folder.path)
-    try:
-        return _fit(OmegaConf.create(plain), claim)
-    finally:
-        del os.environ["GENEXP_RUN_DIR"]
-        claim.folder.release()
+    neighbours = neighbours_of(plain)
+    with neighbours.joined(plain, config.threads == "auto"):
+        claim = claim_folder(plain)
+        os.environ["GENEXP_RUN_DIR"] = str(claim.folder.path)
+        try:
+            neighbours.settle(plain["threads"])
+            return _fit(OmegaConf.create(plain), claim)
+        finally:
+            del os.environ["GENEXP_RUN_DIR"]
+            claim.folder.release()
 
 
 def _fit(config: DictConfig, claim: ClaimedRun) -> float | None:
