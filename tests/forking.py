@@ -3,7 +3,6 @@
 What a fresh interpreter does is left to the tests of that: `FRESH`.
 """
 
-import fcntl
 import os
 import shlex
 import subprocess
@@ -19,6 +18,8 @@ def genexp() -> tuple[str, ...]:
     """The words to type in the place of `genexp`; the process that forks starts when they are first asked for."""
     if not hasattr(os, "fork"):
         return FRESH
+    import fcntl
+
     place = Path(os.environ["GENEXP_TESTS"], "forks")
     with open(place.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -30,9 +31,10 @@ def genexp() -> tuple[str, ...]:
 def folder_of_genexp() -> str:
     """A folder for the front of PATH, in which `genexp` is one that forks."""
     folder = Path(os.environ["GENEXP_TESTS"], f"bin-{os.getpid()}")
-    folder.mkdir(exist_ok=True)
-    (folder / "genexp").write_text(f'#!/bin/sh\nexec {shlex.join(genexp())} "$@"\n')
-    (folder / "genexp").chmod(0o755)
+    if not folder.is_dir():
+        folder.mkdir()
+        (folder / "genexp").write_text(f'#!/bin/sh\nexec {shlex.join(genexp())} "$@"\n')
+        (folder / "genexp").chmod(0o755)
     return str(folder)
 
 
@@ -57,7 +59,7 @@ def _start(place: Path) -> None:
     temporary().mkdir()
     environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary()))
     with open(place.with_suffix(".log"), "ab") as log:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, str(HERE / "server.py"), str(place), str(tests)],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -66,4 +68,5 @@ def _start(place: Path) -> None:
             start_new_session=True,
         )
     while not place.exists():
+        assert process.poll() is None, place.with_suffix(".log").read_text()
         time.sleep(0.01)
