@@ -315,6 +315,9 @@ def test_a_run_that_is_asked_to_end_ends_within_a_batch_of_what_is_measured_of_i
 
         kind, split, seen = "model", "train", 0
 
+        def subject(self, model):
+            return "readings"
+
         def require(self, model):
             pass
 

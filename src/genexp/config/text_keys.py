@@ -58,7 +58,7 @@ _OF_PARTS = PLACES | frozenset(
             "reference",
             "split",
         ),
-        *("statistics", "strategy", "style_layers", "variance", "words"),
+        *("statistics", "strategy", "style_layers", "variance", "weight_norm", "words"),
     ]
 )
 """Last words of keys with a dot that every shipped constructor with such an argument declares as text."""

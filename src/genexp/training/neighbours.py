@@ -35,16 +35,22 @@ class Neighbours:
         for path in self.folder.glob(f"{self._here}*"):
             if path == self._own:
                 continue
-            if locks.is_taken(path):
+            if not locks.is_taken(path):
+                path.unlink(missing_ok=True)
+                continue
+            with suppress(FileNotFoundError):  # it has ended since
                 text = path.read_text()
                 found += int(text) if text.isdigit() else 0  # not yet written
-            else:
-                path.unlink(missing_ok=True)
         return found
+
+    def _note(self, threads: int) -> None:
+        """Write down how many threads this training takes."""
+        with suppress(OSError):  # on a full disk it goes uncounted
+            self._own.write_text(str(threads))
 
     def settle(self, threads: int) -> None:
         """Say how many threads this training takes, and what it and the others lose where these are too many."""
-        self._own.write_text(str(threads))
+        self._note(threads)
         taken, cores = self.taken(), usable_cores()
         if taken and taken + threads > cores:
             print(
@@ -66,7 +72,7 @@ class Neighbours:
             locks.take(self._own)
             if auto and not threads_of_environment() and (taken := self.taken()):
                 plain["threads"] = max(1, min(plain["threads"], usable_cores() - taken))
-            self._own.write_text(str(plain["threads"]))
+            self._note(plain["threads"])
         try:
             yield
         finally:
