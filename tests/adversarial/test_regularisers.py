@@ -145,6 +145,14 @@ def test_an_auxiliary_classifier_is_trained_by_both_players_and_its_critic_told_
     torch.testing.assert_close(critic.generator_loss(real, fake, condition), expected)
 
 
+def test_a_classifier_beside_a_discriminator_that_is_told_the_class_is_refused():
+    told = DCGANDiscriminator(8, 1, width=2, norm="none", num_classes=3)
+    with pytest.raises(ValueError, match="discriminator must have num_classes=null beside an auxiliary classifier"):
+        Critic(told, Hinge(), auxiliary=AuxiliaryClassifier(3))
+    with pytest.raises(ValueError, match="num_classes must be given for an auxiliary classifier, got none"):
+        AuxiliaryClassifier(None)
+
+
 @pytest.mark.parametrize("build", [lambda p: torch.optim.SGD(p, 0.3), lambda p: torch.optim.Adam(p, 0.1, (0.5, 0.9))])
 def test_unrolled_steps_are_those_of_the_optimiser_and_differentiable(build):
     """D(x) = psi x on the real 1 and fakes theta: psi after k steps by hand, and the slope by finite differences."""

@@ -10,7 +10,7 @@ from genexp.adversarial.frozen_buffers import coupling
 from genexp.adversarial.parts import AdversarialObjective, Augmentation, Observes, Penalty
 from genexp.adversarial.regularisers import Penalties, require_callable
 from genexp.adversarial.steps import CriticStep, Side, View, patches_averaged
-from genexp.conditioning.base import UNCONDITIONAL, Condition, joined
+from genexp.conditioning.base import UNCONDITIONAL, Condition, ReadsConditions, joined
 
 Constraint = Callable[[nn.Module], None]
 Drawn = Mapping[str, Tensor]
@@ -63,6 +63,11 @@ class Critic(nn.Module):
         self.adaptive = nn.ModuleDict({n: a for n, a in self.augmentations.items() if isinstance(a, nn.Module)})
         self.auxiliary = auxiliary
         if auxiliary is not None:
+            if isinstance(discriminator, ReadsConditions) and "label" in discriminator.reads:
+                raise ValueError(
+                    "discriminator must have num_classes=null beside an auxiliary classifier, which is to find the "
+                    "class, got one that is told it"
+                )
             auxiliary.follow(discriminator.feature_count)
         self.concatenate = self._joins(concatenate)
 
