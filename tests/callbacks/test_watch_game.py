@@ -77,6 +77,9 @@ def test_norms_are_those_of_gradients_and_matrices():
     network[0].weight.data = torch.tensor([[3.0, 0.0], [0.0, 1.0]])
     network[1].weight.data = torch.tensor([[0.5, 0.5]])
     assert norms("critic", network) == {"game/critic/singular_value": pytest.approx(3.0)}
+    transposed = nn.ConvTranspose2d(1, 2, 1, bias=False)  # from one channel to two: the matrix (2, 1)
+    transposed.weight.data = torch.tensor([3.0, 4.0]).reshape(1, 2, 1, 1)
+    assert norms("generator", transposed) == {"game/generator/singular_value": pytest.approx(5.0)}
     network[0].weight.grad, network[1].weight.grad = torch.full((2, 2), 2.0), torch.full((1, 2), 0.0)
     assert norms("critic", network)["game/critic/gradient_norm"] == pytest.approx(4.0)
 

@@ -5,6 +5,7 @@ import torch
 
 from genexp.evaluation.collapse import collapse
 from genexp.evaluation.metrics.duplicates import Duplicates
+from genexp.evaluation.metrics.modes import PointModes
 from genexp.evaluation.summaries import FeatureStore
 
 
@@ -59,6 +60,15 @@ def record(key, value, floor=None, **details):
 )
 def test_each_kind_of_evidence_is_told_with_its_number(found, line):
     assert collapse([found]) == line
+
+
+def test_missing_gaussians_are_evidence_as_their_metric_records_them():
+    metric = PointModes(centres=[[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]], std=0.1)
+    points = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]]).repeat(20, 1)
+    prepared = metric.prepare(store(points), None)
+    for generated, line in ((points, None), (points[::3], "1 of 3 modes")):
+        value = metric.compute(store(generated), prepared)["modes"]
+        assert collapse([record("modes", value.value, **value.details)]) == line
 
 
 def test_evidence_is_joined():

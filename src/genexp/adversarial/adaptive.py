@@ -48,6 +48,7 @@ class AdaptiveAugment(nn.Module):
     signs: Tensor
     steps: Tensor
     seen: Tensor
+    turns: Tensor
 
     def __init__(
         self,
@@ -70,23 +71,27 @@ class AdaptiveAugment(nn.Module):
         self.register_buffer("signs", torch.tensor(0.0))
         self.register_buffer("steps", torch.tensor(0.0))
         self.register_buffer("seen", torch.tensor(0.0))
+        turns = torch.tensor([name.startswith("turn_") for name in CHANGES])
+        self.register_buffer("turns", turns, persistent=False)
 
     def draw(self, image: Tensor, images_seen: int) -> Tensor:
         """Two numbers a change and image (B, 2, 15): 1 where it strikes at the p of now, else 0; and uniform, how."""
-        self._move()
         uniform = torch.rand(len(image), 2, len(CHANGES), device=image.device)
-        turn = torch.tensor([name.startswith("turn_") for name in CHANGES], device=image.device)
-        odds = torch.where(turn, 1 - (1 - self.p).sqrt(), self.p)
+        odds = torch.where(self.turns, 1 - (1 - self.p).sqrt(), self.p)
         return torch.stack([(uniform[:, 0] < odds).to(uniform.dtype), uniform[:, 1]], 1)
 
     def observe(self, means: Mapping[str, Tensor], images: int) -> None:
-        """Note the mean sign of the real scores of a step over `images` images."""
+        """Note the mean sign of the real scores of a step over `images` images, and move p by those noted before.
+
+        Those were agreed on by all ranks when their batch ended; this one will be.
+        """
+        self._move()
         self.signs += means["real_sign"].float()
         self.steps += 1
         self.seen += images
 
     def _move(self) -> None:
-        """Move p once `every` steps are noted; all ranks hold the same sums here."""
+        """Move p once `every` steps are noted."""
         if self.target is None:
             return
         due = self.steps >= self.every
@@ -127,14 +132,14 @@ def warped(image: Tensor, strikes: Numbers, how: Numbers) -> Tensor:
     matrix = _rotation(turns[0]) @ torch.diag_embed(torch.stack([stretch * scale, scale / stretch], 1))
     matrix = matrix @ _rotation(turns[1])
     height, width = image.shape[-2:]
-    down = torch.arange(height, device=image.device) - (height - 1) / 2
-    right = torch.arange(width, device=image.device) - (width - 1) / 2
-    at = torch.stack(torch.meshgrid(down, right, indexing="ij"), -1).flatten(0, 1)
-    sides = torch.tensor([height, width], device=image.device)
+    middle = (height - 1) / 2, (width - 1) / 2
+    lines = [torch.arange(side, device=image.device) - half for side, half in zip((height, width), middle, strict=True)]
+    at = torch.stack(torch.meshgrid(*lines, indexing="ij"), -1).flatten(0, 1)
     # Moves strike together: those to the right by the strike of those downwards.
-    moves = 0.125 * sides * torch.stack([struck["move_down"], strikes["move_down"] * _normal(how["move_right"])], 1)
-    source = at @ matrix.transpose(1, 2) - moves[:, None] + (sides - 1) / 2
-    return sampled(image, source.unflatten(1, (height, width)))
+    moves = struck["move_down"] * height / 8, strikes["move_down"] * _normal(how["move_right"]) * width / 8
+    turned = (at @ matrix.transpose(1, 2)).unbind(2)
+    source = [each - move[:, None] + half for each, move, half in zip(turned, moves, middle, strict=True)]
+    return sampled(image, *(each.unflatten(1, (height, width)) for each in source))
 
 
 def recoloured(image: Tensor, strikes: Numbers, how: Numbers) -> Tensor:
@@ -156,26 +161,30 @@ def recoloured(image: Tensor, strikes: Numbers, how: Numbers) -> Tensor:
     return torch.einsum("bij,bjhw->bihw", matrix.to(image.dtype), image)
 
 
-def sampled(image: Tensor, source: Tensor) -> Tensor:
-    """Images (B, C, H, W) read at places (B, H', W', 2), down and right in pixels, between four pixels, bilinear.
+def sampled(image: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Images (B, C, H, W) read at places (B, H', W'), in pixels from the upper left one, between four pixels, bilinear.
 
     The borders are mirrors. Written with indices, because the gradient of `grid_sample` has no gradient of its own,
     which penalties on gradients need.
     """
-    sides = torch.tensor(image.shape[-2:], device=image.device)
-    first = source.floor()
-    share = (source - first).to(image.dtype)
     batch = torch.arange(len(image), device=image.device)[:, None, None]
-    rows = image.permute(0, 2, 3, 1)
-    total = torch.zeros_like(rows)
-    for down in (0, 1):
-        for right in (0, 1):
-            period = 2 * sides
-            place = (first.long() + torch.tensor([down, right], device=image.device)) % period
-            place = torch.minimum(place, period - 1 - place)
-            part = (share if down else 1 - share)[..., 0] * (share if right else 1 - share)[..., 1]
-            total = total + part[..., None] * rows[batch, place[..., 0], place[..., 1]]
-    return total.permute(0, 3, 1, 2)
+    pixels = image.permute(0, 2, 3, 1)
+    rows, columns = (_between(at, side) for at, side in zip((down, right), image.shape[-2:], strict=True))
+    parts = [
+        (share * other)[..., None].to(image.dtype) * pixels[batch, row, column]
+        for row, share in rows
+        for column, other in columns
+    ]
+    return sum(parts).permute(0, 3, 1, 2)
+
+
+def _between(place: Tensor, side: int) -> list[tuple[Tensor, Tensor]]:
+    """The two pixels of a line that a place lies between, by mirrors at its ends, each with its share."""
+    first, period = place.floor(), 2 * side
+    share = place - first
+    indices = [(first.long() + step) % period for step in (0, 1)]
+    near, far = (torch.minimum(index, period - 1 - index) for index in indices)
+    return [(near, 1 - share), (far, share)]
 
 
 def _normal(uniform: Tensor) -> Tensor:

@@ -96,9 +96,11 @@ def coloured(image: Tensor, uniform: Tensor) -> Tensor:
 
 def whole_pixels(uniform: Tensor, image: Tensor, share: float) -> Tensor:
     """Uniform numbers (B, 2) as shifts down and right, equally likely whole pixels up to `share` of the sides."""
-    sides = torch.tensor(image.shape[-2:], device=image.device)
-    most = (sides * share + 0.5).floor()
-    return (uniform * (2 * most + 1)).floor().minimum(2 * most).long() - most.long()
+    shifts = []
+    for axis, side in enumerate(image.shape[-2:]):
+        most = int(side * share + 0.5)
+        shifts.append((uniform[:, axis] * (2 * most + 1)).floor().clamp(max=2 * most).long() - most)
+    return torch.stack(shifts, 1)
 
 
 def shifted(image: Tensor, by: Tensor) -> Tensor:

@@ -192,11 +192,14 @@ class Critic(nn.Module):
     def _followed(self) -> list[Observes]:
         return [augmentation for augmentation in self.augmentations.values() if isinstance(augmentation, Observes)]
 
+    @property
+    def untold(self) -> tuple[str, ...]:
+        """Names of the conditions that the discriminator is not told: the class, where a classifier is to find it."""
+        return () if self.auxiliary is None else ("label",)
+
     def told(self, condition: Condition) -> Condition:
-        """What of a condition the discriminator is told: no class where a classifier is to find it."""
-        if self.auxiliary is None:
-            return condition
-        return {name: rows for name, rows in condition.items() if name != "label"}
+        """What of a condition the discriminator is told."""
+        return {name: rows for name, rows in condition.items() if name not in self.untold} if self.untold else condition
 
     def _judged(self, step: CriticStep, condition: Condition) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Scores of both sides as they are seen, and the terms of a classifier."""

@@ -42,9 +42,6 @@ class Penalties(nn.Module):
                 part.follow(player)
         self.with_state = nn.ModuleDict({name: p for name, p in self.parts.items() if isinstance(p, nn.Module)})
 
-    def __bool__(self) -> bool:
-        return bool(self.parts)
-
     def of_scope(self, scope: str) -> list[str]:
         """Names of the penalties of one scope."""
         return sorted(name for name, part in self.parts.items() if part.scope == scope)

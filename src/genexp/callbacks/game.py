@@ -7,6 +7,8 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor, nn
 
+from genexp.adversarial.steps import patches_averaged
+from genexp.adversarial.weight_penalties import matrices
 from genexp.callbacks.cadence import publish
 from genexp.callbacks.trainee import PictureLogger, Trainee
 from genexp.conditioning.base import Condition, Conditioning
@@ -88,8 +90,10 @@ class WatchGame(Callback):
         real = first_of(data.training_images(), self.num, model.device)
         fake, told = self._made(model, real, self.num)
         kinds = {"training images": real, "held-out images": first_of(data.reference("val"), self.num, model.device)}
-        scores = {name: _mean(model.critic(b["image"], model.conditioning.told(b))) for name, b in kinds.items()}
-        return scores | {"generated images": _mean(model.critic(fake, told))}
+        scores = {
+            name: patches_averaged(model.critic(b["image"], model.conditioning.told(b))) for name, b in kinds.items()
+        }
+        return scores | {"generated images": patches_averaged(model.critic(fake, told))}
 
     def _made(self, model: Game, real: Batch, num: int) -> tuple[Tensor, Condition]:
         """Images of latents of their own under the conditions of real ones."""
@@ -150,12 +154,6 @@ def norms(player: str, network: nn.Module) -> dict[str, float]:
     """Norm of the gradients that the last step left, and the largest singular value of any weight matrix."""
     gradients = [p.grad.float().norm() for p in network.parameters() if p.grad is not None]
     found = {f"game/{player}/gradient_norm": float(torch.stack(gradients).norm())} if gradients else {}
-    layers = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
-    matrices = [m.weight.float().flatten(1) for m in network.modules() if isinstance(m, layers)]
-    if matrices:
-        found[f"game/{player}/singular_value"] = max(float(torch.linalg.matrix_norm(m, 2)) for m in matrices)
+    if weights := matrices(network):
+        found[f"game/{player}/singular_value"] = max(float(torch.linalg.matrix_norm(m.float(), 2)) for m in weights)
     return found
-
-
-def _mean(score: Tensor) -> Tensor:
-    return score.flatten(1).mean(1) if score.ndim > 1 else score

@@ -20,19 +20,8 @@ from genexp.sweeps.study.study_plan import wrong_question
 from genexp.terminal import counted
 
 PRIMARIES = ("train", "sample", "evaluate", "compare", "reproduce", "stylize")
-GROUPS = (
-    "data",
-    "model",
-    "sampler",
-    "extractor",
-    "metrics",
-    "training",
-    "callbacks/post_hoc",
-    "callbacks/game",
-    "logger",
-    "trainer",
-)
-GROUPS += ("launcher", "debug")
+GROUPS = ("data", "model", "sampler", "extractor", "metrics", "training", "callbacks/post_hoc", "callbacks/game")
+GROUPS += ("logger", "trainer", "launcher", "debug")
 _SEVERAL = ("-m", "--multirun")
 HELP = """usage: genexp validate [command] [experiment=glob(*)] [key=value ...]
 

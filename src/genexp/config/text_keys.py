@@ -29,36 +29,15 @@ PLACES = frozenset(
 _OF_PARTS = PLACES | frozenset(
     [
         # names, labels and digests
-        *(
-            "account",
-            "asset",
-            "attribute",
-            "checkpoint",
-            "classes",
-            "constraint",
-            "dataset",
-            "digest",
-            "entity",
-            "group",
-        ),
+        *("account", "asset", "attribute", "checkpoint", "classes", "constraint", "dataset", "digest", "entity"),
+        "group",
         *("job_type", "layer", "layers", "model", "model_registry", "modules", "monitor", "name", "net", "notes"),
         *("partition", "prefix", "project", "qos", "run_id", "study_name", "tags", "template", "unit"),
         # words to choose from
         *("accelerator", "activation", "binarise", "conditioning", "content_layers", "fit", "free_bits_over"),
         *("gradient_clip_algorithm", "init", "interpolation", "largest", "last", "line_search_fn"),
-        *(
-            "measured_layers",
-            "mode",
-            "norm",
-            "normalise",
-            "over",
-            "policy",
-            "pooling",
-            "profiler",
-            "reference",
-            "split",
-        ),
-        *("statistics", "strategy", "style_layers", "variance", "weight_norm", "words"),
+        *("measured_layers", "mode", "norm", "normalise", "over", "policy", "pooling", "profiler", "reference"),
+        *("split", "statistics", "strategy", "style_layers", "variance", "weight_norm", "words"),
     ]
 )
 """Last words of keys with a dot that every shipped constructor with such an argument declares as text."""

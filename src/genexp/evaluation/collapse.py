@@ -32,8 +32,9 @@ def _evidence(record: Mapping[str, Any]) -> str | None:
     name, value = record["key"].partition("/")[0], record["value"]
     details, floor = record.get("details") or {}, record.get("floor")
     real = details.get("real")
-    if name == "modes" and real and value < FEWER_MODES * real:
-        return f"{value:,.0f} of {real:,.0f} modes"
+    modes = details.get("real", details.get("classes"))  # of known Gaussians all are there
+    if name == "modes" and modes and value < FEWER_MODES * modes:
+        return f"{value:,.0f} of {modes:,.0f} modes"
     if name in _VARIETY and real and value < LESS_VARIED * real:
         return f"{_VARIETY[name]} {value:.3g}, of real images {real:.3g}"
     if name in _REACH and floor and value < RARELY_REACHED * floor:

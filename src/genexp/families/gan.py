@@ -1,6 +1,6 @@
 """Generative adversarial networks: a generator and a critic that take turns."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
@@ -9,15 +9,13 @@ from torch import Tensor, nn
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.frozen_buffers import frozen_statistics
 from genexp.adversarial.parts import Penalty
-from genexp.adversarial.regularisers import Penalties
+from genexp.adversarial.regularisers import OptimizerFactory, Penalties
 from genexp.adversarial.steps import GeneratorStep
 from genexp.adversarial.unrolling import Unrolled, require_differentiable
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning, ConditionKind
 from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update
 from genexp.ramps import Constant, Ramp
-
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
 class GAN(Family):
@@ -73,8 +71,8 @@ class GAN(Family):
             require_differentiable(critic_optimizer([nn.Parameter(torch.zeros(1))]))
         self.conditioning = Conditioning.of(num_classes, conditions)
         self.conditioning.require_read_by(generator, "generator")
-        judged = Conditioning(critic.told(self.conditioning.kinds))
-        judged.require_read_by(critic.discriminator, "critic.discriminator")
+        judged = {name: kind for name, kind in self.conditioning.kinds.items() if name not in critic.untold}
+        Conditioning(judged).require_read_by(critic.discriminator, "critic.discriminator")
         critic_optimizer = critic.penalties.shortened(critic_optimizer)
         generator_optimizer = self.penalties.shortened(generator_optimizer)
         self._register("critic", critic, critic_optimizer, critic_learning_rate, clip)

@@ -5,6 +5,7 @@ et al., "Aggregated Residual Transformations for Deep Neural Networks" (2017), b
 Initialization: Residual Learning Without Normalization" (2019).
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -61,8 +62,7 @@ class R3GANGenerator(ReadsClass, nn.Module):
         self.basis = nn.Parameter(torch.empty(widths[0], 4, 4))
         nn.init.normal_(self.basis)
         self.weights = _begun(nn.Linear(latent_size * (2 if num_classes else 1), widths[0], bias=False))
-        total = blocks * len(widths)
-        stages = [_stage(each, blocks, expansion, group_width, total) for each in widths]
+        stages = _stages(widths, blocks, expansion, group_width)
         for (before, after), stage in zip(pairwise(widths), stages[1:], strict=True):
             stage.insert(0, _Resized(before, after, double=True))
         self.body = nn.Sequential(*stages)
@@ -110,8 +110,7 @@ class R3GANDiscriminator(Discriminator):
     ) -> None:
         super().__init__(num_classes, diversity=diversity)
         widths = list(widths_by_size(image_size, width, widest).values())[::-1]
-        total = blocks * len(widths)
-        stages = [_stage(each, blocks, expansion, group_width, total) for each in widths]
+        stages = _stages(widths, blocks, expansion, group_width)
         for (before, after), stage in zip(pairwise(widths), stages[:-1], strict=True):
             stage.append(_Resized(before, after, double=False))
         self.body = nn.Sequential(_convolution(channels, widths[0]), *stages)
@@ -171,11 +170,16 @@ class _Resized(nn.Module):
         return self.filter.double(self.change(x)) if self.double else self.change(self.filter.halve(x))
 
 
-def _stage(width: int, blocks: int, expansion: int, group_width: int, total: int) -> nn.Sequential:
+def _stages(widths: Sequence[int], blocks: int, expansion: int, group_width: int) -> list[nn.Sequential]:
+    """The blocks at every size, whose channels are `widths`."""
     for name, value in (("blocks", blocks), ("expansion", expansion)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-    return nn.Sequential(*(InvertedBottleneck(width, expansion, group_width, total) for _ in range(blocks)))
+    total = blocks * len(widths)
+    return [
+        nn.Sequential(*(InvertedBottleneck(width, expansion, group_width, total) for _ in range(blocks)))
+        for width in widths
+    ]
 
 
 def _convolution(inputs: int, outputs: int, gain: float = 1.0) -> nn.Module:

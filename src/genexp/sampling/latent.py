@@ -1,6 +1,7 @@
 """Sampling in one pass: a normal latent through a decoder."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -8,6 +9,8 @@ from torch import Tensor
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import LatentDecoder, Progress
 from genexp.tensors import IndexedNoise
+
+Decode = Callable[[Tensor, Condition], Tensor]
 
 
 class Latent:
@@ -59,12 +62,16 @@ class Latent:
     ) -> Tensor:
         """Images (B, C, H, W) decoded from the latents `start`."""
         latent = start if self.truncation is None else truncate(start, self.truncation)
-        return decoded(model, latent, condition, progress)
+        return decoded(self.decoder(model), latent, condition, progress)
+
+    def decoder(self, model: LatentDecoder) -> Decode:
+        """What makes images of latents and a condition: the model itself."""
+        return model.decode
 
 
-def decoded(model: LatentDecoder, latent: Tensor, condition: Condition, progress: Progress | None) -> Tensor:
+def decoded(decode: Decode, latent: Tensor, condition: Condition, progress: Progress | None) -> Tensor:
     """Images (B, C, H, W) of latents (B, *latent_shape), the only step that there is."""
-    images = model.decode(latent, condition)
+    images = decode(latent, condition)
     if progress is not None:
         progress(1, 1)
     return images

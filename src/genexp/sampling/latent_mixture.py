@@ -109,7 +109,7 @@ class LatentMixture:
         progress: Progress | None = None,
     ) -> Tensor:
         """Images (B, C, H, W) decoded from the latents `start`."""
-        return decoded(model, start, condition, progress)
+        return decoded(model.decode, start, condition, progress)
 
 
 def fit_to_training_images(sampler: object, model: object, data: Any, device: torch.device | str) -> None:

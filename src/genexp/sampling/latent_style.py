@@ -5,11 +5,10 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.contracts import LatentDecoder, Progress
+from genexp.conditioning.base import Condition
+from genexp.contracts import LatentDecoder
 from genexp.networks.styled import Styled
-from genexp.sampling.latent import Latent
-from genexp.tensors import IndexedNoise
+from genexp.sampling.latent import Decode, Latent
 
 
 @runtime_checkable
@@ -52,22 +51,15 @@ class LatentByStyle(Latent):
         super().require(model)
         _styled(model)
 
-    @torch.no_grad()
-    def run(
-        self,
-        model: LatentDecoder,
-        start: Tensor,
-        noise: IndexedNoise,
-        condition: Condition = UNCONDITIONAL,
-        progress: Progress | None = None,
-    ) -> Tensor:
-        """Images (B, C, H, W) decoded from the latents `start`."""
+    def decoder(self, model: LatentDecoder) -> Decode:
+        """Images of latents by the styles that lie so near to their mean."""
         generator = _styled(model)
-        styles = torch.lerp(generator.mean_style, generator.styles(start, condition), self.spread)
-        images = generator.synthesise(styles, start)
-        if progress is not None:
-            progress(1, 1)
-        return images
+
+        def decode(latent: Tensor, condition: Condition) -> Tensor:
+            styles = torch.lerp(generator.mean_style, generator.styles(latent, condition), self.spread)
+            return generator.synthesise(styles, latent)
+
+        return decode
 
 
 def _styled(model: object) -> Styled:

@@ -33,7 +33,7 @@ class Neighbours:
         """Threads that others take now, on this machine."""
         found = 0
         for path in self.folder.glob(f"{self._here}*"):
-            if path == self._own:
+            if path == self._own or not path.name.removeprefix(self._here).isdigit():  # another machine, named alike
                 continue
             if not locks.is_taken(path):
                 path.unlink(missing_ok=True)
@@ -50,8 +50,10 @@ class Neighbours:
 
     def settle(self, threads: int) -> None:
         """Say how many threads this training takes, and what it and the others lose where these are too many."""
-        self._note(threads)
-        taken, cores = self.taken(), usable_cores()
+        with locks.waited_for(self.folder / "lock"):  # a file that is not yet locked looks left behind
+            self._note(threads)
+            taken = self.taken()
+        cores = usable_cores()
         if taken and taken + threads > cores:
             print(
                 f"threads     {threads} here and {taken} of other trainings of yours are more than the "

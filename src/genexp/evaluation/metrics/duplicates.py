@@ -1,5 +1,6 @@
 """How many different pictures a generator makes, by how often two of them are the same."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -92,12 +93,9 @@ class Duplicates:
         return 2 * count / (len(features) * (len(features) - 1))
 
 
-def _distances(features: Tensor) -> list[Tensor]:
+def _distances(features: Tensor) -> Iterator[Tensor]:
     """Distances of all pairs i < j of features (N, D), in parts."""
-    parts = []
     for first in range(0, len(features), _CHUNK):
         rows = features[first : first + _CHUNK]
         distance = torch.cdist(rows, features[first:], compute_mode="donot_use_mm_for_euclid_dist")
-        upper = torch.ones_like(distance, dtype=torch.bool).triu(1)
-        parts.append(distance[upper])
-    return parts
+        yield distance[torch.ones_like(distance, dtype=torch.bool).triu(1)]
