@@ -57,6 +57,18 @@ def test_a_class_without_real_images_leaves_it_finite():
     assert divergence(torch.tensor([0, 10]), torch.tensor([99, 0])) == pytest.approx(math.log(100 / 0.5))
 
 
+def test_the_divergence_comes_with_the_histogram_of_classes():
+    found = measure(Modes(), classes(*[0, 0, 0, 2], count=3), classes(*[0, 1, 1, 2], count=3))
+    assert found["mode_kl"].curve.columns == {
+        "mode": [0, 1, 2],
+        "share": [0.75, 0, 0.25],
+        "standard_error": [pytest.approx(0.2165, abs=1e-4), 0, pytest.approx(0.2165, abs=1e-4)],
+        "real": [0.25, 0.5, 0.25],
+    }
+    assert found["modes"].curve is None
+    assert measure(Modes(), classes(0, count=101), classes(0, count=101))["mode_kl"].curve is None
+
+
 def test_few_images_of_the_right_law_have_the_known_bias_and_the_draws_do_not():
     generator = torch.Generator().manual_seed(0)
     real = classes(*range(10)).repeat(1000, 1)

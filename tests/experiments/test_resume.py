@@ -72,6 +72,18 @@ def test_killed_and_resumed_equals_straight(family, kill, kill_after, tmp_path):
     assert resumed.record["resumed"] == 1
 
 
+def test_a_killed_and_resumed_run_draws_the_strip_of_one_that_was_not(kill_after, tmp_path):
+    strip = ["training.evaluate_every=64", "callbacks.sample_grid.evolution=2", "metrics=none"]
+    typed = [*tiny.overrides_for("gan"), *strip]
+    whole = tiny.run([*typed, f"paths.outputs={tmp_path / 'whole'}"])
+    again = [*typed, f"paths.outputs={tmp_path / 'again'}", "resume=auto"]
+    kill_after(7)
+    with pytest.raises(Killed):
+        tiny.run(again)
+    pictures = [folder.samples / "evolution_0000000320.png" for folder in (whole, tiny.run(again))]
+    assert pictures[0].read_bytes() == pictures[1].read_bytes()
+
+
 def test_a_finished_run_is_extended_exactly(tmp_path):
     overrides = [*tiny.overrides_for("diffusion"), "ramp@model.learning_rate=constant"]
     straight = tiny.run([*overrides, f"paths.outputs={tmp_path / 'straight'}", "training.max_images=256"])

@@ -1,16 +1,20 @@
 """Pictures during training: the same noise and the same labels at every evaluation, under one fixed key."""
 
+from typing import Any
+
 import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
+from genexp.callbacks.evolution import Evolution
 from genexp.callbacks.progress import shown
 from genexp.callbacks.trainee import PictureLogger, Trainee
 from genexp.contracts import ImageMap, Progress, Sampler
+from genexp.sample_kinds import kind_of
 from genexp.sampling.conditions import Conditions, as_in_training
 from genexp.sampling.draw import draw, in_images, network_evaluations, to_draw, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
-from genexp.sampling.pictures import Pictures, require_path, require_steps
+from genexp.sampling.pictures import Pictures, mixes_classes, require_path, require_steps
 from genexp.tensors import Grid, IndexedNoise, Plane
 
 
@@ -27,9 +31,11 @@ class SampleGrid(Callback):
         columns: Samples a row; by default ten for ten classes, else a square.
         seed: Seed of the noise.
         points: Samples in place of `num` where they are points of the plane.
-        interpolate: Images on the arc between two noises, a row a pair, in a picture `interpolation`; 0 for none.
+        interpolate: Images on the arc between two noises, a row a pair, in a picture `interpolation`; 0 for none. Of a
+            model that makes images of classes in one pass also a picture `classes`, from one class to another.
         frames: Moments of denoising that a picture `denoising` shows of every sample; 0 for none.
         rows: Pairs, and samples, of these two pictures.
+        evolution: Samples that a picture `evolution` follows over the whole of training; 0 for none.
 
     Raises:
         ValueError: a number is out of range, or the sampler has no such picture.
@@ -45,6 +51,7 @@ class SampleGrid(Callback):
         interpolate: int = 0,
         frames: int = 0,
         rows: int = 6,
+        evolution: int = 0,
     ) -> None:
         for name, value in (("num", num), ("points", points), ("columns", columns), ("rows", rows)):
             if value is not None and value < 1:
@@ -52,12 +59,15 @@ class SampleGrid(Callback):
         for name, value in (("interpolate", interpolate), ("frames", frames)):
             if value < 0 or value == 1:
                 raise ValueError(f"{name} must be 0 or at least 2, got {value}")
+        if evolution < 0:
+            raise ValueError(f"evolution must be at least 0 samples, got {evolution}")
         if interpolate:
             require_path(sampler)
         if frames:
             require_steps(sampler)
         self.sampler, self.num, self.columns, self.points = sampler, num, columns, points
         self.seed, self.interpolate, self.frames, self.rows = seed, interpolate, frames, rows
+        self.evolution = Evolution(evolution) if evolution else None
 
     def on_fit_start(self, trainer: Trainer, pl_module: Trainee) -> None:
         """Say before training what the sampler cannot do with the model's schedule, or what cannot be shown.
@@ -67,6 +77,8 @@ class SampleGrid(Callback):
         """
         source = pl_module.source()
         self.sampler.require(source)
+        if self.evolution and not kind_of(trainer.datamodule.shape).pictured:
+            raise ValueError("evolution must be 0 for points of the plane, got samples to follow")
         if (self.interpolate or self.frames) and (isinstance(source, ImageMap) or trainer.datamodule.plane()):
             raise ValueError(
                 "interpolate and frames must be 0 for points and for a model that maps images, got "
@@ -91,10 +103,21 @@ class SampleGrid(Callback):
         )
         with shown(trainer, "grid", count, line) as advance:
             grids = self.grids(pl_module, batch, plane, conditions, in_images(advance, count))
+        if self.evolution:
+            grids["evolution"] = self.evolution.add(pl_module.images_seen, grids["samples"].samples)
         for key, grid in grids.items():
             for logger in trainer.loggers:
                 if isinstance(logger, PictureLogger):
                     logger.log_picture(key, grid, step=pl_module.images_seen, caption=caption)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The samples that are followed, as they were."""
+        return {} if self.evolution is None else {"evolution": self.evolution.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with them; those of a run that followed none begin now."""
+        if self.evolution is not None and "evolution" in state_dict:
+            self.evolution.load_state_dict(state_dict["evolution"])
 
     def grids(
         self,
@@ -110,6 +133,9 @@ class SampleGrid(Callback):
         looked_at = Pictures(model.source(), self.sampler, self.seed, conditions, model.device)
         if self.interpolate:
             shown["interpolation"] = looked_at.interpolation(self.rows, self.interpolate)
+            if mixes_classes(model.source()):
+                classes = model.conditioning.num_classes
+                shown["classes"] = looked_at.between_classes(self.rows, self.interpolate, classes)
         if self.frames:
             shown["denoising"] = looked_at.denoising(self.rows, self.frames)
         beside = IndexedNoise(self.seed, range(len(next(iter(batch.values())))), model.device)

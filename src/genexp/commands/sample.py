@@ -92,7 +92,17 @@ def _timed(draw: Callable[[], Any]) -> tuple[Any, float]:
 
 _RECORD = "sample.json"
 _LONGEST, _ARC = 30, 8
-_PARTS = ("grid.png", "edited.png", "interpolation.png", "denoising.png", "sheet.png", "images", "videos", "points.csv")
+_PARTS = (
+    "grid.png",
+    "edited.png",
+    "interpolation.png",
+    "classes.png",
+    "denoising.png",
+    "sheet.png",
+    "images",
+    "videos",
+    "points.csv",
+)
 """What a drawing can consist of."""
 
 
@@ -133,7 +143,7 @@ def _beside(drawing: Any, config: DictConfig, node: DictConfig) -> dict[str, Cal
     Raises:
         ValueError: the sampler has no such picture, or a row of the sheet is none of it.
     """
-    from genexp.sampling.pictures import has_path, require_path
+    from genexp.sampling.pictures import has_path, mixes_classes, require_path
 
     pictured, found = drawing.is_pictured, {}
     count = config.interpolate
@@ -145,6 +155,8 @@ def _beside(drawing: Any, config: DictConfig, node: DictConfig) -> dict[str, Cal
         if has_path(drawing.sampler):
             arcs = _ARC if count == "auto" else count
             found["interpolation.png"] = lambda: drawing.pictures.interpolation(config.rows, arcs)
+            if mixes_classes(drawing.source) and "label" not in _conditions(config):
+                found["classes.png"] = lambda: drawing.pictures.between_classes(config.rows, arcs, drawing.num_classes)
     if config.frames and drawing.has_trajectory and pictured:
         found["denoising.png"] = lambda: drawing.pictures.denoising(config.rows, config.frames)
     if config.sheet:

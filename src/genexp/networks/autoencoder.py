@@ -11,7 +11,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.networks.classes import ReadsClass
+from genexp.networks.classes import ClassTable, ReadsClass
 
 CHANNELS_PER_GROUP = 8
 MAX_WIDENING = 4
@@ -28,7 +28,7 @@ class LabelBias(nn.Module):
 
     def __init__(self, num_classes: int | None, width: int) -> None:
         super().__init__()
-        self.table = None if num_classes is None else nn.Embedding(num_classes, width)
+        self.table = None if num_classes is None else ClassTable(num_classes, width)
 
     def forward(self, hidden: Tensor, label: Tensor | None) -> Tensor:
         """Features plus the vectors of labels (B,)."""

@@ -1,8 +1,18 @@
 """What networks have in common that are told a class, or nothing."""
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from genexp.conditioning.base import Condition
+
+
+class ClassTable(nn.Embedding):
+    """A learned vector for every class, and their mixtures."""
+
+    def forward(self, label: Tensor) -> Tensor:
+        """Classes (B,) int64 to vectors (B, N), or shares (B, C) of the first C classes to their weighted sums."""
+        if label.is_floating_point():
+            return label.to(self.weight.dtype) @ self.weight[: label.shape[1]]
+        return super().forward(label)
 
 
 class ReadsClass:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.batch_sight import Diversity
-from genexp.networks.classes import ReadsClass
+from genexp.networks.classes import ClassTable, ReadsClass
 from genexp.networks.discriminator import Discriminator, with_label_planes
 from genexp.networks.feature_norms import FEATURE_NORMS, ClassBatchNorm, NoNorm
 from genexp.networks.layer_weights import WEIGHT_NORMS, LayerWeights, require_one_of
@@ -58,7 +58,7 @@ class DCGANGenerator(ReadsClass, nn.Module):
         self.latent_shape = (latent_size,)
         self.num_classes = num_classes
         joined = bool(num_classes) and conditioning == "latent"
-        self.embedding = nn.Embedding(num_classes, latent_size) if joined else None
+        self.embedding = ClassTable(num_classes, latent_size) if joined else None
         normed_classes = None if joined else num_classes
         widths = [width * 2**i for i in reversed(range(sizes))]
         inputs = latent_size * (2 if joined else 1)

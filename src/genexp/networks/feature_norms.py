@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from genexp.networks.classes import ClassTable
+
 FEATURE_NORMS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,
     "layer": lambda count: nn.GroupNorm(1, count),
@@ -28,8 +30,8 @@ class ClassBatchNorm(nn.Module):
     def __init__(self, count: int, num_classes: int | None = None, spread: float = 0.02) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(count, affine=not num_classes)
-        self.gain = nn.Embedding(num_classes, count) if num_classes else None
-        self.bias = nn.Embedding(num_classes, count) if num_classes else None
+        self.gain = ClassTable(num_classes, count) if num_classes else None
+        self.bias = ClassTable(num_classes, count) if num_classes else None
         if self.gain is None:
             nn.init.normal_(self.norm.weight, 1.0, spread)
         else:

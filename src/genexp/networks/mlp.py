@@ -10,7 +10,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.batch_sight import Diversity
-from genexp.networks.classes import ReadsClass
+from genexp.networks.classes import ClassTable, ReadsClass
 from genexp.networks.discriminator import Discriminator
 from genexp.networks.packing import packed
 from genexp.networks.told import ToldNetwork
@@ -46,7 +46,7 @@ class MLPGenerator(ReadsClass, nn.Module):
         self.num_classes = num_classes
         self.shape = tuple(shape)
         self.latent_shape = (latent_size,)
-        self.embedding = nn.Embedding(num_classes, latent_size) if num_classes else None
+        self.embedding = ClassTable(num_classes, latent_size) if num_classes else None
         inputs = latent_size * (2 if num_classes else 1)
         self.body = nn.Sequential(*hidden_layers(inputs, width, depth, activation))
         self.output = nn.Linear(width, prod(self.shape))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, relu
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.networks.classes import ReadsClass
+from genexp.networks.classes import ClassTable, ReadsClass
 
 
 class MaskedConv2d(nn.Module):
@@ -95,7 +95,7 @@ class PixelCNN(ReadsClass, nn.Module):
         channels = shape[0]
         self.levels, self.num_classes = levels, num_classes
         self.first = MaskedConv2d(channels, 2 * width, kernel_size, channels, itself=False)
-        self.label = nn.Embedding(num_classes, 2 * width) if num_classes else None
+        self.label = ClassTable(num_classes, 2 * width) if num_classes else None
         self.blocks = nn.ModuleList(_Block(width, channels) for _ in range(depth))
         self.hidden = MaskedConv2d(2 * width, 2 * width, 1, channels)
         self.last = MaskedConv2d(2 * width, channels * levels, 1, channels)

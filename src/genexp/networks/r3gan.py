@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.batch_sight import Diversity
-from genexp.networks.classes import ReadsClass
+from genexp.networks.classes import ClassTable, ReadsClass
 from genexp.networks.discriminator import Discriminator
 from genexp.networks.resampling import Filter, widths_by_size
 
@@ -58,7 +58,7 @@ class R3GANGenerator(ReadsClass, nn.Module):
         self.latent_shape, self.num_classes = (latent_size,), num_classes
         self.embedding = None
         if num_classes:
-            self.embedding = _begun(nn.Embedding(num_classes, latent_size), 1.0, num_classes)
+            self.embedding = _begun(ClassTable(num_classes, latent_size), 1.0, num_classes)
         self.basis = nn.Parameter(torch.empty(widths[0], 4, 4))
         nn.init.normal_(self.basis)
         self.weights = _begun(nn.Linear(latent_size * (2 if num_classes else 1), widths[0], bias=False))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.batch_sight import Diversity
-from genexp.networks.classes import ReadsClass
+from genexp.networks.classes import ClassTable, ReadsClass
 from genexp.networks.discriminator import Discriminator, with_label_planes
 from genexp.networks.feature_norms import FEATURE_NORMS, ClassBatchNorm, NoNorm, VectorBatchNorm
 from genexp.networks.layer_weights import LayerWeights, require_one_of
@@ -87,7 +87,7 @@ class ResidualGenerator(ReadsClass, nn.Module):
             raise ValueError(f"latent_size must be divisible by {self.parts} for skip_latent=true, got {latent_size}")
         ready = LayerWeights(init, weight_norm)
         embedded = embedding_size if conditioning in ("shared", "latent") else 0
-        self.embedding = LayerWeights(init)(nn.Embedding(num_classes, embedded)) if embedded else None
+        self.embedding = LayerWeights(init)(ClassTable(num_classes, embedded)) if embedded else None
         part = latent_size // self.parts
         self.seed = ready(nn.Linear(part + embedded * (conditioning == "latent"), widths[0] * self.seed_size**2))
         vector = part * skip_latent + embedded * (conditioning == "shared")

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from genexp.networks.classes import ClassTable
 from genexp.networks.equalised import Leaky, equalised, normalised
 
 RATE = 0.01
@@ -36,7 +37,7 @@ class StyleMapping(nn.Module):
         super().__init__()
         if depth < 1:
             raise ValueError(f"depth must be at least 1 layer of the mapping, got {depth}")
-        self.embedding = equalised(nn.Embedding(num_classes, latent_size)) if num_classes else None
+        self.embedding = equalised(ClassTable(num_classes, latent_size)) if num_classes else None
         inputs = latent_size * (2 if num_classes else 1)
         layers = [nn.Linear(inputs if i == 0 else style_size, style_size) for i in range(depth)]
         self.body = nn.Sequential(*(part for each in layers for part in (equalised(each, RATE), Leaky())))

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from genexp.conditioning.base import Condition
 from genexp.conditioning.degraded import Degraded
 from genexp.conditioning.estimate import ESTIMATE
-from genexp.networks.classes import ReadsClass
+from genexp.networks.classes import ClassTable, ReadsClass
 from genexp.networks.embeddings import TimeEmbedding
 
 
@@ -44,7 +44,7 @@ class ToldNetwork(ReadsClass, nn.Module):
         self.self_conditioned = self_conditioned
         self.num_classes = num_classes
         self.time = TimeEmbedding(width, features)
-        self.label = None if num_classes is None else nn.Embedding(num_classes + 1, features)
+        self.label = None if num_classes is None else ClassTable(num_classes + 1, features)
         self.told = nn.ModuleDict({name: build(features) for name, build in (told or {}).items()})
 
     @property

@@ -1,12 +1,14 @@
-"""Pictures of how images are drawn: arcs between noises, moments of denoising, one noise drawn in many ways."""
+"""Pictures of how images are drawn: between noises and classes, moments of denoising, one noise drawn in many ways."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from genexp.conditioning.base import Condition
-from genexp.contracts import Sampler
+from genexp.contracts import LatentDecoder, Sampler
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.conditions import Conditions
 from genexp.sampling.draw import draw, shares
@@ -46,15 +48,27 @@ class Pictures:
         pairs = [IndexedNoise(self.seed, range(side, 2 * rows, 2), self.device) for side in (0, 1)]
         starts = path(*(self.sampler.start(self.model, noise) for noise in pairs), count).flatten(0, 1)
         indices = [2 * row for row in range(rows) for _ in range(count)]
-        condition = self._told(indices)
-        parts = []
-        for first in range(0, len(starts), self.batch_size):
-            some = slice(first, first + self.batch_size)
-            noise = IndexedNoise(self.seed, indices[some], self.device)
-            told = {name: values[some] for name, values in condition.items()}
-            parts.append(self.sampler.run(self.model, starts[some], noise, told).cpu())
-        across = [f"{100 * i / (count - 1):.0f} %" for i in range(count)]
-        return Grid(torch.cat(parts), count, across, [f"noise {2 * row} to {2 * row + 1}" for row in range(rows)])
+        images = self._drawn(starts, indices, self._told(indices))
+        return Grid(images, count, _per_cent(count), [f"noise {2 * row} to {2 * row + 1}" for row in range(rows)])
+
+    def between_classes(self, rows: int, count: int, num_classes: int) -> Grid:
+        """One noise a row, under `count` mixtures of the classes of the samples 2i and 2i + 1, from one to the other.
+
+        A network reads shares of classes as the weighted sum of its class vectors.
+
+        Reference: Brock, Donahue and Simonyan, "Large Scale GAN Training for High Fidelity Natural Image Synthesis"
+        (2019), figure 8.
+        """
+        told = self._told(range(2 * rows))
+        ends = functional.one_hot(told["label"], num_classes).float()
+        place = torch.linspace(0, 1, count, device=ends.device)[None, :, None]
+        shares = (ends[0::2, None] * (1 - place) + ends[1::2, None] * place).flatten(0, 1)
+        indices = [2 * row for row in range(rows) for _ in range(count)]
+        starts = self.sampler.start(self.model, IndexedNoise(self.seed, indices, self.device))
+        images = self._drawn(starts, indices, {**self._told(indices), "label": shares})
+        classes = told["label"].tolist()
+        down = [f"class {a} to {b}" for a, b in zip(classes[0::2], classes[1::2], strict=True)]
+        return Grid(images, count, _per_cent(count), down)
 
     def denoising(self, rows: int, frames: int) -> Grid:
         """Moments of denoising: every sample has a row of noisy images above one of the clean images they stand for.
@@ -81,14 +95,33 @@ class Pictures:
         ]
         return Grid(torch.cat(parts), columns, [f"noise {column}" for column in range(columns)], list(samplers))
 
+    def _drawn(self, starts: Tensor, indices: Sequence[int], condition: Condition) -> Tensor:
+        """The images (B, C, H, W) of starts (B, ...), in batches."""
+        parts = []
+        for first in range(0, len(starts), self.batch_size):
+            some = slice(first, first + self.batch_size)
+            noise = IndexedNoise(self.seed, indices[some], self.device)
+            told = {name: values[some] for name, values in condition.items()}
+            parts.append(self.sampler.run(self.model, starts[some], noise, told).cpu())
+        return torch.cat(parts)
+
     def _told(self, indices: Sequence[int]) -> Condition:
         told = {} if self.conditions is None else self.conditions.of(indices)
         return {name: values.to(self.device) for name, values in told.items()}
 
 
+def _per_cent(count: int) -> list[str]:
+    return [f"{100 * i / (count - 1):.0f} %" for i in range(count)]
+
+
 def has_path(sampler: Sampler) -> bool:
     """Whether images follow from their starting noise alone, so that a path of noises gives a path of images."""
     return not isinstance(sampler, DiffusionSampler) or sampler.deterministic
+
+
+def mixes_classes(model: object) -> bool:
+    """Whether it is one pass from a latent and a class to an image, so that classes can be mixed."""
+    return isinstance(model, LatentDecoder) and "label" in model.conditioning.names
 
 
 def require_path(sampler: Sampler) -> None:

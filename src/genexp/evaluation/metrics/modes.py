@@ -13,8 +13,11 @@ from genexp.data.toy2d import Kind, Toy2d
 from genexp.evaluation.dealing import GROUPS
 from genexp.evaluation.extractors.classifiers import classifier_of
 from genexp.evaluation.jackknife import draws_of_mean, draws_of_sums, groups_to_leave_out
-from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, MetricKind, Value
+from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, Curve, MetricKind, Value
 from genexp.evaluation.summaries import FeatureStore
+
+SHOWN = 100
+"""Modes up to which their histogram is kept."""
 
 _CHUNK = 1024
 
@@ -32,7 +35,8 @@ class Modes:
 
     `modes` counts the classes that at least one generated image is taken for. `mode_kl` is the reverse divergence
     KL(generated class shares || real class shares) in nats; half a count is added to every class of the real side, so
-    that a class which no real image is taken for leaves it finite.
+    that a class which no real image is taken for leaves it finite. Up to 100 classes its picture and table are the
+    histogram of classes beside that of real images.
 
     More modes and a smaller divergence are better. Traps: every image counts for some class, noise too, so read both
     beside a measure of quality; the number of modes grows with the number of images (for 1,000 modes take at least
@@ -184,13 +188,27 @@ def divergence(counts: Tensor, real_counts: Tensor) -> float:
 
 def _divergence(mode: Tensor, group: Tensor, real_counts: Tensor) -> Value:
     modes = len(real_counts)
-    value = divergence(mode.bincount(minlength=modes), real_counts)
+    counts = mode.bincount(minlength=modes)
+    value, curve = divergence(counts, real_counts), histogram(counts, real_counts) if modes <= SHOWN else None
     if not groups_to_leave_out(group):
-        return Value(value)
+        return Value(value, curve=curve)
     by_group = (group * modes + mode).bincount(minlength=GROUPS * modes).reshape(GROUPS, modes)
     sizes = by_group.sum(1).tolist()
     draws = draws_of_sums(by_group.sum(0), by_group, lambda counts: divergence(counts, real_counts), sizes)
-    return Value(value, draws, limits=DISTANCE)
+    return Value(value, draws, limits=DISTANCE, curve=curve)
+
+
+def histogram(counts: Tensor, real_counts: Tensor) -> Curve:
+    """Shares of `counts` (M,) by mode, their standard errors as of independent samples, and those of `real_counts`."""
+    total = float(counts.sum())
+    share = counts.double() / total
+    columns = {
+        "mode": torch.arange(len(counts)).tolist(),
+        "share": share.tolist(),
+        "standard_error": (share * (1 - share) / total).sqrt().tolist(),
+        "real": (real_counts.double() / real_counts.sum()).tolist(),
+    }
+    return Curve("mode", "share", columns)
 
 
 def _require_some(store: FeatureStore, which: str) -> None:
