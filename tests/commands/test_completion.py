@@ -16,7 +16,8 @@ def offered(line):
     return set(offers(f"genexp {line}", COMMANDS))
 
 
-MODELS = {f"model={each}" for each in ("adain", "classifier", "diffusion", "gan", "likelihood", "null", "style", "vae")}
+CHOICES = ("adain", "bigan", "classifier", "diffusion", "gan", "likelihood", "null", "style", "vae")
+MODELS = {f"model={each}" for each in CHOICES}
 OFFERS = {
     "tr": {"train"},
     "train mod": {"model=", "model.", "model/"},

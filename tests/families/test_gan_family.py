@@ -2,13 +2,13 @@
 
 import copy
 import functools
-import logging
 
 import lightning
 import pytest
 import torch
 from torch import nn
 
+from games import ADAM, SGD, Watched, digits_like, fit
 from genexp.adversarial.adaptive import AdaptiveAugment
 from genexp.adversarial.augmentations import DiffAugment, InstanceNoise
 from genexp.adversarial.auxiliary import AuxiliaryClassifier
@@ -26,35 +26,10 @@ from genexp.families.gan import GAN
 from genexp.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from genexp.networks.mlp import MLPDiscriminator, MLPGenerator
 
-ADAM = functools.partial(torch.optim.Adam, lr=1e-2, betas=(0.5, 0.999))
-SGD = functools.partial(torch.optim.SGD, lr=0.1)
-
-
-def fit(model, batches, **options):
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    trainer = lightning.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **options,
-    )
-    trainer.fit(model, torch.utils.data.DataLoader(batches, batch_size=None))
-    return model
-
 
 def points(batches, size):
     generator = torch.Generator().manual_seed(0)
     return [{"image": torch.randn(size, 2, generator=generator)} for _ in range(batches)]
-
-
-def digits_like(batches, size, labels=False):
-    generator = torch.Generator().manual_seed(0)
-    made = [{"image": torch.rand(size, 1, 8, 8, generator=generator) * 2 - 1} for _ in range(batches)]
-    return [batch | {"label": torch.arange(size) % 3} for batch in made] if labels else made
 
 
 def mlp_gan(critic=None, **options):
@@ -62,17 +37,6 @@ def mlp_gan(critic=None, **options):
     critic = critic or Critic(MLPDiscriminator((2,), width=8, depth=1), Hinge())
     optimizers = {"generator_optimizer": ADAM, "critic_optimizer": ADAM} | options
     return GAN(MLPGenerator((2,), latent_size=3, width=8, depth=1), critic, **optimizers)
-
-
-class Watched(GAN):
-    """Notes which entries of the state every update changes."""
-
-    def update(self, name, batch, loss):
-        before = copy.deepcopy(self.state_dict())
-        terms = super().update(name, batch, loss)
-        changed = {key for key, value in self.state_dict().items() if not torch.equal(value, before[key])}
-        self.__dict__.setdefault("changes", []).append((name, changed))
-        return terms
 
 
 @pytest.mark.parametrize("critic_steps", [1, 3])

@@ -35,6 +35,7 @@ TABLE, TINY = "genexp reproduce ablation=ddim_table1 scale=cpu", "train=[trainin
 TUNED = "genexp train sweep=diffusion_learning_rate hydra.sweeper.pruner=median hydra.sweeper.n_trials=30"
 MEASURED = "genexp evaluate run=outputs/quickstart/<run> metrics=[fd,kid,precision_recall,density_coverage] num=2000"
 PENALISED = "genexp train experiment=dcgan/digits model/critic/objective=hinge 'model/critic/penalties=[r1,lecam]'"
+PAIRED = "genexp train experiment=bigbigan/digits"
 CONVOLVED = "genexp train model/critic/objective=wasserstein model=gan"
 DOWNLOADED = "genexp evaluate generated=my/images reference=cifar10:test metrics=[fd,kid]"
 INCEPTION = "genexp evaluate run=<run> extractor=inception metrics=[fd,kid,classifier_score]"
@@ -59,6 +60,8 @@ RUN: dict[str, tuple[Check, str]] = {
     "genexp train experiment=cfg/digits": (trained("cfg_digits"), FEW),
     "genexp train experiment=cgan/digits metrics=[fd,recognised]": (trained("cgan_digits"), SHORT),
     f"{PENALISED} model.critic.discriminator.norm=none": (trained("dcgan_digits"), SHORT),
+    f"{PAIRED} metrics=[fd,autoencoding,linear_probe]": (trained("bigbigan_digits"), SHORT),
+    f"{PAIRED} model.critic.discriminator.terms=[joint] model.stochastic=false": (trained("bigbigan_digits"), SHORT),
     "genexp train experiment=toy/ring8 callbacks/game=watch": (trained("toy_ring8"), SHORT),
     "genexp train model.network.width=64 seed=1": (trained("quickstart"), FEW),
     CONVOLVED: (trained("gan_digits"), SHORT),

@@ -47,7 +47,8 @@ class Consistency(nn.Module):
 
     def _change(self, step: CriticStep, image: Tensor, side: Side, drawn: Tensor) -> Tensor:
         plain = step.score(image, side, as_they_are)
-        return (plain - step.score(self.augmentation(image, drawn), side, as_they_are)).square()
+        changed = step.on_image(image, lambda each: self.augmentation(each, drawn))
+        return (plain - step.score(changed, side, as_they_are)).square()
 
 
 class LeCam(nn.Module):

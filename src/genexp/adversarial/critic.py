@@ -1,16 +1,18 @@
 """The critic: the one object that plays against a generator, in every family that has an adversarial term."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from genexp.adversarial.auxiliary import AuxiliaryClassifier
 from genexp.adversarial.frozen_buffers import coupling
-from genexp.adversarial.parts import AdversarialObjective, Augmentation, Observes, Penalty
+from genexp.adversarial.parts import AdversarialObjective, Augmentation, JointObjective, Observes, Penalty
 from genexp.adversarial.regularisers import Penalties, require_callable
-from genexp.adversarial.steps import CriticStep, Side, View, patches_averaged
+from genexp.adversarial.steps import CriticStep, Side, View, patches_averaged, whole
 from genexp.conditioning.base import UNCONDITIONAL, Condition, ReadsConditions, joined
+from genexp.networks.joint import JointDiscriminator
 
 Constraint = Callable[[nn.Module], None]
 Drawn = Mapping[str, Tensor]
@@ -18,6 +20,9 @@ Drawn = Mapping[str, Tensor]
 
 class Critic(nn.Module):
     """A discriminator together with what it is trained for.
+
+    With a `JointDiscriminator` the images of all methods but `draw` are pairs (B, D), and a generator and an encoder
+    have made both sides: its terms are averaged as patches are, and `generator_loss` is that of both.
 
     Args:
         discriminator: Maps images (B, C, H, W) and a condition to scores (B,), or (B, ...) of patches.
@@ -61,7 +66,11 @@ class Critic(nn.Module):
         self.constraints = dict(constraints or {})
         self.augmentations = dict(augmentations or {})
         self.adaptive = nn.ModuleDict({n: a for n, a in self.augmentations.items() if isinstance(a, nn.Module)})
+        self.joint = isinstance(discriminator, JointDiscriminator)
+        self.on_image = discriminator.on_image if isinstance(discriminator, JointDiscriminator) else whole
         self.auxiliary = auxiliary
+        if self.joint:
+            self._require_joint()
         if auxiliary is not None:
             if isinstance(discriminator, ReadsConditions) and "label" in discriminator.reads:
                 raise ValueError(
@@ -70,6 +79,23 @@ class Critic(nn.Module):
                 )
             auxiliary.follow(discriminator.feature_count)
         self.concatenate = self._joins(concatenate)
+
+    def _require_joint(self) -> None:
+        if not isinstance(self.objective, JointObjective):
+            raise TypeError(
+                "objective must have both(real, fake) for a joint discriminator, as "
+                f"genexp.adversarial.objectives.Paired gives it, got {type(self.objective).__name__}"
+            )
+        if self.objective.scope == "batch" and len(self.discriminator.terms) > 1:
+            raise ValueError(
+                "objective.pairing must be plain or relativistic_paired for a joint discriminator of several terms, "
+                "whose scores have no common mean, got relativistic_average"
+            )
+        if self.auxiliary is not None:
+            raise ValueError(
+                "auxiliary must be null with a joint discriminator, whose features tell of the latent too, got a "
+                f"{type(self.auxiliary).__name__}"
+            )
 
     def _joins(self, concatenate: bool | None) -> bool:
         coupled = coupling(self.discriminator)
@@ -97,7 +123,8 @@ class Critic(nn.Module):
 
     def step(self, real: Tensor, fake: Tensor, condition: Condition, drawn: Drawn) -> CriticStep:
         """What penalties look at, without the scores."""
-        return CriticStep(self.discriminator, real, fake, self.told(condition), drawn["mix"], view=self.view(drawn))
+        told, view = self.told(condition), self.view(drawn)
+        return CriticStep(self.discriminator, real, fake, told, drawn["mix"], view=view, on_image=self.on_image)
 
     def loss(
         self,
@@ -157,6 +184,10 @@ class Critic(nn.Module):
         """
         drawn = self.draw(real) if drawn is None else drawn
         view = self.view(drawn)
+        if self.joint:
+            return patches_averaged(
+                self.objective.both(*self._scores(view(real, "real"), view(fake, "fake"), condition))
+            )
         real_score = None
         if self.objective.scope != "sample":
             with torch.no_grad():
@@ -172,7 +203,8 @@ class Critic(nn.Module):
 
         def seen(image: Tensor, side: Side) -> Tensor:
             for name, augmentation in self.augmentations.items():
-                image = augmentation(image, drawn[f"augmentations/{name}/{side}"])
+                noise = drawn[f"augmentations/{name}/{side}"]
+                image = self.on_image(image, partial(augmentation, drawn=noise))
             return image
 
         return seen

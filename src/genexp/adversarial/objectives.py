@@ -37,6 +37,10 @@ class Paired(ABC):
         """What the generator minimises, per sample; of `real` it needs nothing where `scope` is `sample`."""
         return self.pairing.generator(self, real, fake)
 
+    def both(self, real: Tensor, fake: Tensor) -> Tensor:
+        """What a generator and an encoder minimise, who made the fakes and the latents of real images, per sample."""
+        return self.pairing.both(self, real, fake)
+
     @abstractmethod
     def real(self, score: Tensor) -> Tensor:
         """What the critic pays for the score of a real image, or for the lead of real over fake ones."""
@@ -48,6 +52,10 @@ class Paired(ABC):
     @abstractmethod
     def made(self, score: Tensor) -> Tensor:
         """What the generator pays for the score of its image."""
+
+    @abstractmethod
+    def encoded(self, score: Tensor) -> Tensor:
+        """What the encoder pays for the score of a real image with its latent: the game of `made`, sides exchanged."""
 
     def overtaking(self, margin: Tensor) -> Tensor:
         """What the generator pays for the lead of its images over real ones; as for a score unless told otherwise."""
@@ -86,6 +94,10 @@ class NonSaturating(Paired):
         """Cross-entropy against 1."""
         return softplus(-score)
 
+    def encoded(self, score: Tensor) -> Tensor:
+        """Cross-entropy against 0."""
+        return softplus(score)
+
 
 @dataclass(frozen=True)
 class Minimax(Paired):
@@ -108,6 +120,10 @@ class Minimax(Paired):
         """The negated cross-entropy against 0."""
         return -softplus(score)
 
+    def encoded(self, score: Tensor) -> Tensor:
+        """The negated cross-entropy against 1."""
+        return -softplus(-score)
+
 
 @dataclass(frozen=True)
 class Hinge(Paired):
@@ -129,6 +145,10 @@ class Hinge(Paired):
     def made(self, score: Tensor) -> Tensor:
         """The negated score."""
         return -score
+
+    def encoded(self, score: Tensor) -> Tensor:
+        """The score."""
+        return score
 
     def overtaking(self, margin: Tensor) -> Tensor:
         """How far the lead falls short of 1."""
@@ -156,6 +176,10 @@ class Wasserstein(Paired):
         """The negated score."""
         return -score
 
+    def encoded(self, score: Tensor) -> Tensor:
+        """The score."""
+        return score
+
 
 @dataclass(frozen=True)
 class LeastSquares(Paired):
@@ -177,3 +201,7 @@ class LeastSquares(Paired):
     def made(self, score: Tensor) -> Tensor:
         """Half the squared distance to 1."""
         return (score - 1).square() / 2
+
+    def encoded(self, score: Tensor) -> Tensor:
+        """Half the squared distance to 0."""
+        return score.square() / 2

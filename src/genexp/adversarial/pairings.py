@@ -29,6 +29,10 @@ class ScoreLoss(Protocol):
         """What the generator pays for the score of its image."""
         ...
 
+    def encoded(self, score: Tensor) -> Tensor:
+        """What the encoder pays for the score of a real image with its latent."""
+        ...
+
     def overtaking(self, margin: Tensor) -> Tensor:
         """What the generator pays for the lead of its images over real ones."""
         ...
@@ -47,6 +51,10 @@ class Pairing(Protocol):
         """The generator's loss (B,)."""
         ...
 
+    def both(self, loss: ScoreLoss, real: Tensor, fake: Tensor) -> Tensor:
+        """The loss (B,) of a generator and an encoder, who made both sides."""
+        ...
+
 
 @dataclass(frozen=True)
 class Plain:
@@ -61,6 +69,10 @@ class Plain:
     def generator(self, loss: ScoreLoss, real: Tensor | None, fake: Tensor) -> Tensor:
         """The generator's side; `real` is not used and may be None."""
         return loss.made(fake)
+
+    def both(self, loss: ScoreLoss, real: Tensor, fake: Tensor) -> Tensor:
+        """The generator's side and the encoder's."""
+        return loss.made(fake) + loss.encoded(real)
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,10 @@ class RelativisticPaired:
     def generator(self, loss: ScoreLoss, real: Tensor, fake: Tensor) -> Tensor:
         """The loss of the lead of fake over real."""
         return loss.overtaking(fake - real)
+
+    def both(self, loss: ScoreLoss, real: Tensor, fake: Tensor) -> Tensor:
+        """The same lead, which the encoder shortens from its side."""
+        return self.generator(loss, real, fake)
 
 
 @dataclass(frozen=True)
@@ -103,6 +119,10 @@ class RelativisticAverage:
     def generator(self, loss: ScoreLoss, real: Tensor, fake: Tensor) -> Tensor:
         """The same leads, of fake over real."""
         return loss.overtaking(fake - mean(real)) + loss.overtaking(mean(fake) - real)
+
+    def both(self, loss: ScoreLoss, real: Tensor, fake: Tensor) -> Tensor:
+        """The same leads, which the encoder shortens from its side."""
+        return self.generator(loss, real, fake)
 
 
 def mean(score: Tensor) -> Tensor:

@@ -30,6 +30,15 @@ class AdversarialObjective(Protocol):
         ...
 
 
+@runtime_checkable
+class JointObjective(AdversarialObjective, Protocol):
+    """An objective for a generator and an encoder, too, who make fakes and the latents of real images."""
+
+    def both(self, real: Tensor, fake: Tensor) -> Tensor:
+        """What both minimise together, with gradients through the scores of both sides."""
+        ...
+
+
 class Penalty(Protocol[Step]):
     """A regulariser of a player: already weighted values (B,) of a step, or one () of its weights.
 

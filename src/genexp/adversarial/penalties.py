@@ -4,7 +4,8 @@ All of them differentiate the score of each sample with respect to that sample a
 not couple the samples of a batch (no batch norm). One that sees groups of samples (`genexp.networks.batch_sight`) is
 let through: there it is the gradient of all scores of a group, as in the papers that join both. They run outside
 autocast: a gradient of a gradient in half precision overflows. Under augmentations the score is that of the augmented
-image and the gradient that of the image itself.
+image and the gradient that of the image itself. A joint discriminator is differentiated by the image and its latent,
+side by side; between two pairs lie mixtures of both, and around a pair, images with its latent.
 """
 
 from dataclasses import dataclass, field
@@ -81,7 +82,7 @@ class DRAGAN(OfSamples):
         """Penalty (B,)."""
         noise = self.draw(step.real, 0) if step.noise is None else step.noise
         mix = torch.rand(len(step.real), device=step.real.device) if step.mix is None else step.mix
-        point = step.real.detach() + expand_to(mix, step.real) * noise
+        point = step.on_image(step.real.detach(), lambda image: image + expand_to(mix, image) * noise)
         return self.weight * (gradient_norm(step, point) - self.target).square()
 
 

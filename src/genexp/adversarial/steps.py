@@ -13,6 +13,16 @@ View = Callable[[Tensor, Side], Tensor]
 """How a discriminator gets to see images (B, ...) of one side: augmented by the draws of that side."""
 
 
+Change = Callable[[Tensor], Tensor]
+OnImage = Callable[[Tensor, Change], Tensor]
+"""How images (B, ...) are changed where they lie in the samples that a discriminator judges."""
+
+
+def whole(sample: Tensor, change: Change) -> Tensor:
+    """The samples of a discriminator of images are these."""
+    return change(sample)
+
+
 def as_they_are(image: Tensor, side: Side) -> Tensor:
     """The view of a critic without augmentations."""
     return image
@@ -24,14 +34,15 @@ class CriticStep:
 
     Args:
         discriminator: The bare network; a compiled one has no second derivative.
-        real: Images (B, ...) of the data, not augmented.
-        fake: As many generated images, cut from the generator.
+        real: Images (B, ...) of the data, not augmented; of a joint discriminator pairs (B, D) with their latents.
+        fake: As many generated images or pairs, cut from the generator.
         condition: What both are judged under.
         mix: Uniform draws (B,) in [0, 1], for points between real and fake.
         noise: What the penalty drew for this step, (B, ...), see `Draws`; None for one that draws nothing.
         real_score: Scores (B,) of the real images as they were seen.
         fake_score: Scores (B,) of the fakes as they were seen.
         view: How the discriminator sees an image.
+        on_image: Changes the images in samples.
     """
 
     discriminator: nn.Module
@@ -43,6 +54,7 @@ class CriticStep:
     real_score: Tensor | None = None
     fake_score: Tensor | None = None
     view: View = as_they_are
+    on_image: OnImage = whole
 
     @property
     def player(self) -> nn.Module:

@@ -19,7 +19,7 @@ from genexp.evaluation.dealing import dealt
 from genexp.evaluation.evaluator import Evaluator, Reference, Summary
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.base import Metric, ModelMetric
-from genexp.evaluation.over_model import scores_of_model
+from genexp.evaluation.over_model import require_labels, scores_of_model
 from genexp.evaluation.protocol import describe
 from genexp.evaluation.scores import Generated, Score
 from genexp.figures.curves import curve_figure
@@ -84,6 +84,7 @@ class Evaluate(Callback):
         self.sampler.require(pl_module.source())
         for metric in self.of_model.values():
             metric.require(pl_module.source())
+        require_labels(self.of_model, trainer.datamodule.num_classes is not None)
         if self.evaluator.metrics and trainer.is_global_zero:
             self._look(trainer)
 

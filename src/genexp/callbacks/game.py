@@ -7,11 +7,10 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor, nn
 
-from genexp.adversarial.steps import patches_averaged
 from genexp.adversarial.weight_penalties import matrices
 from genexp.callbacks.cadence import publish
 from genexp.callbacks.trainee import PictureLogger, Trainee
-from genexp.conditioning.base import Condition, Conditioning
+from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.contracts import Batch
 from genexp.figures.game import level_sets, score_histograms
 from genexp.figures.samples import Figure
@@ -32,6 +31,10 @@ class Game(Protocol):
     @property
     def latent_shape(self) -> tuple[int, ...]:
         """Shape of one latent."""
+        ...
+
+    def scores(self, image: Tensor, condition: Condition = UNCONDITIONAL, latent: Tensor | None = None) -> Tensor:
+        """Scores (B,) of images (B, ...) as they are, which a generator may have made of latents."""
         ...
 
 
@@ -88,19 +91,17 @@ class WatchGame(Callback):
     def _scores(self, model: Game, data: Any) -> dict[str, Tensor]:
         """Scores (N,) of training, held-out and generated images, seen as they are."""
         real = first_of(data.training_images(), self.num, model.device)
-        fake, told = self._made(model, real, self.num)
+        fake, told, latent = self._made(model, real, self.num)
         kinds = {"training images": real, "held-out images": first_of(data.reference("val"), self.num, model.device)}
-        scores = {
-            name: patches_averaged(model.critic(b["image"], model.conditioning.told(b))) for name, b in kinds.items()
-        }
-        return scores | {"generated images": patches_averaged(model.critic(fake, told))}
+        scores = {name: model.scores(b["image"], model.conditioning.told(b)) for name, b in kinds.items()}
+        return scores | {"generated images": model.scores(fake, told, latent)}
 
-    def _made(self, model: Game, real: Batch, num: int) -> tuple[Tensor, Condition]:
-        """Images of latents of their own under the conditions of real ones."""
+    def _made(self, model: Game, real: Batch, num: int) -> tuple[Tensor, Condition, Tensor]:
+        """Images of latents of their own under the conditions of real ones, these, and the latents."""
         told = {name: rows[:num] for name, rows in model.conditioning.told(real).items()}
         count = min(num, len(real["image"]))
         latent = IndexedNoise(self.seed, range(count), model.device).normal(*model.latent_shape)
-        return model.generator(latent, told), told
+        return model.generator(latent, told), told, latent
 
     def _pictures(self, model: Game, data: Any, scores: dict[str, Tensor]) -> dict[str, Grid | Figure]:
         found: dict[str, Grid | Figure] = {
@@ -118,14 +119,14 @@ class WatchGame(Callback):
         """Scores on a square of the plane, with the data and generated points on it."""
         line = torch.linspace(-plane.reach, plane.reach, SIDE, device=model.device)
         at = torch.cartesian_prod(line, line)
-        score = model.critic(at).reshape(SIDE, SIDE).T.tolist()  # rows upwards
+        score = model.scores(at).reshape(SIDE, SIDE).T.tolist()  # rows upwards
         noise = IndexedNoise(self.seed, range(self.num), model.device).normal(*model.latent_shape)
         fake = model.generator(noise).tolist()
         real = [] if plane.target is None else plane.target[: self.num].tolist()
         return Figure(lambda: level_sets(score, plane.reach, real, fake))
 
     def _nearest(self, model: Game, data: Any) -> Grid:
-        fake, _ = self._made(model, first_of(data.training_images(), self.rows, model.device), self.rows)
+        fake, *_ = self._made(model, first_of(data.training_images(), self.rows, model.device), self.rows)
         best = torch.full((len(fake), 0), 0.0, device=model.device)
         images = fake[:, None][:, :0]
         for batch in data.training_images():

@@ -35,9 +35,10 @@ _OF_PARTS = PLACES | frozenset(
         *("partition", "prefix", "project", "qos", "run_id", "study_name", "tags", "template", "unit"),
         # words to choose from
         *("accelerator", "activation", "binarise", "conditioning", "content_layers", "fit", "free_bits_over"),
-        *("gradient_clip_algorithm", "init", "interpolation", "largest", "last", "line_search_fn"),
+        *("gradient_clip_algorithm", "init", "interpolation", "largest", "last", "learn_from"),
+        "line_search_fn",
         *("measured_layers", "mode", "norm", "normalise", "over", "policy", "pooling", "profiler", "reference"),
-        *("split", "statistics", "strategy", "style_layers", "variance", "weight_norm", "words"),
+        *("split", "statistics", "strategy", "style_layers", "terms", "variance", "weight_norm", "words"),
     ]
 )
 """Last words of keys with a dot that every shipped constructor with such an argument declares as text."""

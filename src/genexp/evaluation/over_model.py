@@ -11,7 +11,7 @@ from torch import Tensor
 from genexp.contracts import Batch
 from genexp.evaluation.dealing import BY_INDEX, group_numbers, within_classes
 from genexp.evaluation.images import ImageSet
-from genexp.evaluation.metrics.base import Curve, ModelMetric, Value
+from genexp.evaluation.metrics.base import Curve, LearnsFirst, ModelMetric, Value
 from genexp.evaluation.pairing import mean_of
 from genexp.evaluation.protocol import IMAGES, Protocol, describe
 from genexp.evaluation.scores import Score
@@ -81,11 +81,28 @@ def scores_of_model(
     for metric in metrics.values():
         metric.require(model)
         data = split(metric.split)
-        subject = metric.subject(model) + (metric.sparse(model, data) if isinstance(metric, OfLevels) else "")
+        known = ""
+        if isinstance(metric, LearnsFirst):
+            labelled = split(metric.learn_from)
+            labelled = labelled if metric.num is None else labelled.sample(metric.num)
+            known = f", from {labelled.name} {labelled.digest}"
+            metric = metric.learned(model, _grouped(labelled), seed)
+        subject = metric.subject(model) + (metric.sparse(model, data) if isinstance(metric, OfLevels) else "") + known
         for name, value in metric.compute(model, _grouped(data), seed).items():
             protocol = _protocol(name, metric, subject, data, seed, weights)
             scores[protocol.key] = Score(protocol, value, metric.values[name])
     return scores
+
+
+def require_labels(metrics: Mapping[str, ModelMetric], labelled: bool) -> None:
+    """Refuse metrics that learn from labels where the data have none.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for name, metric in metrics.items():
+        if isinstance(metric, LearnsFirst) and not labelled:
+            raise ValueError(f"metrics must be without {name} on data without labels, which it learns from")
 
 
 def over_images(

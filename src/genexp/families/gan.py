@@ -1,7 +1,9 @@
 """Generative adversarial networks: a generator and a critic that take turns."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +12,7 @@ from genexp.adversarial.critic import Critic
 from genexp.adversarial.frozen_buffers import frozen_statistics
 from genexp.adversarial.parts import Penalty
 from genexp.adversarial.regularisers import OptimizerFactory, Penalties
-from genexp.adversarial.steps import GeneratorStep
+from genexp.adversarial.steps import GeneratorStep, patches_averaged
 from genexp.adversarial.unrolling import Unrolled, require_differentiable
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning, ConditionKind
 from genexp.contracts import Batch
@@ -43,6 +45,8 @@ class GAN(Family):
     """
 
     averaged_modules = ("generator",)
+    judges_pairs: ClassVar[bool] = False
+    """Whether the critic judges images together with their latents."""
 
     def __init__(
         self,
@@ -62,6 +66,9 @@ class GAN(Family):
         super().__init__()
         if critic_steps < 1:
             raise ValueError(f"critic_steps must be at least 1 for each generator step, got {critic_steps}")
+        if critic.joint != self.judges_pairs:
+            wanted = "joint for model=bigan" if self.judges_pairs else "one of images for model=gan, not joint"
+            raise ValueError(f"critic.discriminator must be {wanted}, got {type(critic.discriminator).__name__}")
         self.generator = generator
         self.critic = critic
         self.critic_steps, self.unrolled = critic_steps, unrolled
@@ -75,8 +82,12 @@ class GAN(Family):
         Conditioning(judged).require_read_by(critic.discriminator, "critic.discriminator")
         critic_optimizer = critic.penalties.shortened(critic_optimizer)
         generator_optimizer = self.penalties.shortened(generator_optimizer)
-        self._register("critic", critic, critic_optimizer, critic_learning_rate, clip)
-        self._register("generator", generator, generator_optimizer, generator_learning_rate, clip)
+        self._register("critic", critic_optimizer, critic_learning_rate, clip)
+        self._register("generator", generator_optimizer, generator_learning_rate, clip)
+
+    def players(self) -> dict[str, list[nn.Module]]:
+        """The networks of either player."""
+        return {"critic": [self.critic], "generator": [self.generator]}
 
     def _whole_batches(self) -> str | None:
         """The setting for which a batch must not be split."""
@@ -105,16 +116,19 @@ class GAN(Family):
 
     def validate_batch(self, batch: Batch) -> Terms:
         """Scores of held-out images and of fakes: a critic that knows its training set scores the former lower."""
-        condition = self.conditioning.told(batch)
-        fake = self.generator(self._latents(batch["image"]), condition)
+        condition, latent = self.conditioning.told(batch), self._latents(batch["image"])
         return {
-            "val/critic/real": self.critic(batch["image"], condition).mean(),
-            "val/critic/fake": self.critic(fake, condition).mean(),
+            "val/critic/real": self.scores(batch["image"], condition).mean(),
+            "val/critic/fake": self.scores(self.generator(latent, condition), condition, latent).mean(),
         }
+
+    def scores(self, image: Tensor, condition: Condition = UNCONDITIONAL, latent: Tensor | None = None) -> Tensor:
+        """Scores (B,) of images (B, C, H, W) as they are, which a generator may have made of latents."""
+        return patches_averaged(self.critic(image, condition))
 
     def _critic_step(self, batch: Batch) -> Terms:
         drawn = self._draw(batch)
-        with frozen_statistics(self.generator):
+        with self._waiting("generator"):
             terms = self.update("critic", drawn, self._critic_terms)
             self.critic.constrain()
             self.critic.observe(terms, self._images(batch))
@@ -125,17 +139,18 @@ class GAN(Family):
         return {f"train/critic/{name}": value for name, value in terms.items()} | {"train/balance": balance}
 
     def _critic_terms(self, part: Batch) -> Terms:
-        terms = self.critic.loss(part["image"], self._fake(part), self.conditioning.told(part), part)
+        real, fake = self._sides(part)
+        terms = self.critic.loss(real, fake, self.conditioning.told(part), part)
         return {name: values.mean() for name, values in terms.items()}
 
     def _lazy_critic_terms(self, interval: int, part: Batch) -> Terms:
-        condition = self.conditioning.told(part)
-        terms = self.critic.lazy_loss(part["image"], self._fake(part), condition, part, interval)
+        real, fake = self._sides(part)
+        terms = self.critic.lazy_loss(real, fake, self.conditioning.told(part), part, interval)
         return {name: values.mean() for name, values in terms.items()}
 
     def _generator_step(self, batch: Batch) -> Terms:
         drawn = self._draw(batch) | self.penalties.draw(batch["image"], self.images_seen)
-        with frozen_statistics(self.critic):
+        with self._waiting("critic"):
             terms = self.update("generator", drawn, self._generator_terms)
             for interval in self.penalties.due(self.batches // self.critic_steps):
                 terms |= self._further("generator", drawn, partial(self._lazy_generator_terms, interval))
@@ -146,11 +161,12 @@ class GAN(Family):
         condition = self.conditioning.told(part)
         fake = self.generator(part["latent"], condition)
         penalties = self.penalties.terms(self._step(part, condition, fake), part)
+        real, fake = self._judged_sides(part, fake)
         if self.unrolled is None:
-            loss = self.critic.generator_loss(part["image"], fake, condition, part)
+            loss = self.critic.generator_loss(real, fake, condition, part)
         else:
             optimizer = self.optimizer("critic").optimizer
-            loss = self.unrolled.generator_loss(self.critic, optimizer, part["image"], fake, condition, part)
+            loss = self.unrolled.generator_loss(self.critic, optimizer, real, fake, condition, part)
         terms = {"loss": loss + sum(penalties.values()), **penalties}
         return {name: values.mean() for name, values in terms.items()}
 
@@ -170,9 +186,22 @@ class GAN(Family):
             self.generator, critic.discriminator, part["latent"], part["image"], fake, condition, told, view=view
         )
 
-    def _fake(self, part: Batch) -> Tensor:
-        with torch.no_grad():
-            return self.generator(part["latent"], self.conditioning.told(part))
+    @torch.no_grad()
+    def _sides(self, part: Batch) -> tuple[Tensor, Tensor]:
+        """What the critic is to tell apart in its own step."""
+        return self._judged_sides(part, self.generator(part["latent"], self.conditioning.told(part)))
+
+    def _judged_sides(self, part: Batch, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """What the critic judges of the real side and of generated images, with the graph that made it."""
+        return part["image"], fake
+
+    @contextmanager
+    def _waiting(self, player: str) -> Iterator[None]:
+        """Within, the networks of a player who waits write no statistics."""
+        with ExitStack() as stack:
+            for network in self.players()[player]:
+                stack.enter_context(frozen_statistics(network))
+            yield
 
     def _images(self, batch: Batch) -> int:
         return len(batch["image"]) * self.trainer.world_size
@@ -186,7 +215,8 @@ class GAN(Family):
     def _latents(self, image: Tensor) -> Tensor:
         return torch.randn(len(image), *self.latent_shape, device=image.device, dtype=image.dtype)
 
-    def _register(
-        self, name: str, network: nn.Module, optimizer: OptimizerFactory, learning_rate: Ramp, clip: float | None
-    ) -> None:
-        self.register_update(name, Update(optimizer, lambda: list(network.parameters()), learning_rate, clip))
+    def _register(self, name: str, optimizer: OptimizerFactory, learning_rate: Ramp, clip: float | None) -> None:
+        def parameters() -> list[nn.Parameter]:
+            return [each for network in self.players()[name] for each in network.parameters()]
+
+        self.register_update(name, Update(optimizer, parameters, learning_rate, clip))

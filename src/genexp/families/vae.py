@@ -10,13 +10,13 @@ from torch import Tensor, distributed, nn
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning, ConditionKind
 from genexp.contracts import Batch, Noise
 from genexp.families.base import Family, Terms, Update
+from genexp.latents.coding import compared, posterior_of
 from genexp.latents.gaussian import DiagonalGaussian, UnitActivity
 from genexp.losses.reconstruction import ReconstructionLikelihood
 from genexp.ramps import Constant, Ramp
 from genexp.sample_kinds import kind_of
 from genexp.tensors import BatchNoise, Grid, IndexedNoise
 
-GRID_COLUMNS = 10
 TRAVERSED_UNITS = 10
 TRAVERSAL = (-3.0, -2.25, -1.5, -0.75, 0.0, 0.75, 1.5, 2.25, 3.0)
 """Standard deviations of the prior at which a traversal shows a unit."""
@@ -171,11 +171,7 @@ class VAE(Family):
         Raises:
             ValueError: The encoder does not return 2 * latent_size numbers an image.
         """
-        parameters = self.encoder(image, condition)
-        if parameters.shape[1:] != (2 * self.latent_shape[0],):
-            rule = f"encoder must return 2 * latent_size = {2 * self.latent_shape[0]} values an image"
-            raise ValueError(f"{rule}, got shape {tuple(parameters.shape[1:])}")
-        return DiagonalGaussian.from_parameters(parameters)
+        return posterior_of(self.encoder, image, condition, self.latent_shape[0])
 
     def encode(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Posterior means (B, latent_size)."""
@@ -228,16 +224,11 @@ class VAE(Family):
             return {}
         image, condition = self.observe(batch, noise)["image"], self.conditioning.told(batch)
         latent = self.encode(image, condition)
-        columns = min(GRID_COLUMNS, len(image))
-        shown = len(image) // columns * columns
-        pairs = torch.stack([image, self.decode(latent, condition)])[:, :shown].unflatten(1, (-1, columns))
         first = {name: rows[:1] for name, rows in condition.items()}
         units = latent.var(0, unbiased=False).argsort(descending=True)[:TRAVERSED_UNITS].tolist()
         rows = [self.traversal(latent[0], unit, TRAVERSAL, first) for unit in units]
         return {
-            "reconstruction": Grid(
-                pairs.transpose(0, 1).flatten(0, 2), columns, down=("data", "decoded") * (shown // columns)
-            ),
+            "reconstruction": compared(image, self.decode(latent, condition)),
             "traversal": Grid(
                 torch.cat(rows), len(TRAVERSAL), [f"{z:g}" for z in TRAVERSAL], [f"unit {unit}" for unit in units]
             ),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from genexp.contracts import Batch, FeatureExtractor
 from genexp.evaluation.summaries import Statistic
@@ -123,4 +123,19 @@ class ModelMetric(Protocol):
             batches: The whole split in order: `image`, and `label` and `group` where known.
             seed: Seed of whatever is drawn for them; what image i gets depends on (seed, i) alone.
         """
+        ...
+
+
+@runtime_checkable
+class LearnsFirst(Protocol):
+    """A `ModelMetric` that learns from labelled images of another split before it measures.
+
+    `learn_from` is that split, `num` the number of its images that are used at most, or None for all.
+    """
+
+    learn_from: str
+    num: int | None
+
+    def learned(self, model: Any, batches: Iterable[Batch], seed: int) -> Self:
+        """The same measure once it has learned from batches with `image`, `label` and `group`."""
         ...

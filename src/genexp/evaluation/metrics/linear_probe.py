@@ -1,0 +1,143 @@
+"""What the latents of images know of their classes, by classifiers that need no training loop."""
+
+from collections.abc import Iterable
+from copy import copy
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from genexp.contracts import Batch, LatentEncoder
+from genexp.evaluation.metrics.base import SHARE, Better, MetricKind, Value
+from genexp.evaluation.over_model import mean_over_images, over_images, require_split
+
+_ROWS = 512
+"""Latents whose distances from all others are held at once."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Labelled latents, and the ridge regression of their classes.
+
+    Args:
+        latent: Latents (N, D), float64.
+        label: Their classes (N,).
+        weight: Of standardised latents (D, classes).
+        mean: Of the latents (D,).
+        scale: Standard deviation of every unit (D,); 1 for one that does not vary.
+        share: Of every class (classes,).
+    """
+
+    latent: Tensor
+    label: Tensor
+    weight: Tensor
+    mean: Tensor
+    scale: Tensor
+    share: Tensor
+
+    @classmethod
+    def of(cls, latent: Tensor, label: Tensor, regularisation: float) -> "Learned":
+        """Least squares of one-hot classes on standardised latents, with `regularisation` times ||W||^2 an image."""
+        mean, scale = latent.mean(0), latent.std(0, correction=0)
+        scale = torch.where(scale > 0, scale, 1.0)
+        standard, target = (latent - mean) / scale, one_hot(label).double()
+        share = target.mean(0)
+        ridge = regularisation * len(latent) * torch.eye(latent.shape[1], dtype=torch.float64)
+        weight = torch.linalg.solve(standard.T @ standard + ridge, standard.T @ (target - share))
+        return cls(latent, label, weight, mean, scale, share)
+
+    def linear(self, latent: Tensor) -> Tensor:
+        """The classes (B,) of latents (B, D) by the regression."""
+        return ((latent - self.mean) / self.scale @ self.weight + self.share).argmax(1)
+
+    def nearest(self, latent: Tensor) -> Tensor:
+        """The classes (B,) of the nearest labelled latents."""
+        return torch.cat([self.label[torch.cdist(rows, self.latent).argmin(1)] for rows in latent.split(_ROWS)])
+
+
+class LinearProbe:
+    """`linear_probe` and `neighbour_probe`: the share of held-out images whose class is told by their latent.
+
+    By ridge regression of the classes on the standardised latents of labelled images, in closed form, and by the class
+    of the nearest of these latents. The latent of an image is the encoder's mean; nothing is random. Traps: a latent
+    with more units knows more without being better; no value tells how well images are drawn.
+
+    References: Donahue, Kraehenbuehl and Darrell, "Adversarial Feature Learning" (2017), Table 1, for the nearest
+    neighbour; Donahue and Simonyan, "Large Scale Adversarial Representation Learning" (2019), section 4, for the
+    linear classifier, there on the features under the latent.
+
+    Args:
+        split: `train`, `val` or `test` of the data that the model learned from: whose classes are asked for.
+        learn_from: The split whose labels are known.
+        num: Images of it that are used at most, drawn at random in the shares of the classes; None for all.
+        regularisation: Factor of the ridge, above 0.
+
+    Raises:
+        ValueError: a split is unknown or both are one; `num` is below 2, or `regularisation` not above 0.
+    """
+
+    kind: ClassVar[MetricKind] = "model"
+    values: ClassVar[dict[str, Better]] = {"linear_probe": "higher", "neighbour_probe": "higher"}
+
+    def __init__(
+        self, split: str = "val", learn_from: str = "train", num: int | None = 10_000, regularisation: float = 1e-3
+    ) -> None:
+        self.split, self.learn_from = require_split(split), require_split(learn_from)
+        if split == learn_from:
+            raise ValueError(f"learn_from must be another split than the one that is asked for, got {learn_from!r}")
+        if num is not None and num < 2:
+            raise ValueError(f"num must be at least 2 images, got {num}")
+        if not regularisation > 0:
+            raise ValueError(f"regularisation must be above 0, got {regularisation}")
+        self.num, self.regularisation = num, regularisation
+        self._learned: Learned | None = None
+
+    def require(self, model: object) -> None:
+        """Check that the model encodes images and is not told their classes.
+
+        Raises:
+            TypeError: it does not encode, or its encoder is told something.
+        """
+        if not isinstance(model, LatentEncoder):
+            raise TypeError(f"{type(self).__name__} measures a LatentEncoder, got {type(model).__name__}")
+        if model.conditioning.names:
+            raise TypeError(f"{type(self).__name__} measures an encoder that is told nothing, got {model.conditioning}")
+
+    def subject(self, model: LatentEncoder) -> str:
+        """How many units a latent has."""
+        return f"latents of {torch.Size(model.latent_shape).numel()}"
+
+    @torch.no_grad()
+    def learned(self, model: LatentEncoder, batches: Iterable[Batch], seed: int) -> Self:
+        """The same measure once it has learned from labelled images."""
+        latent, label = _encoded(model, batches, seed)[:2]
+        made = copy(self)
+        made._learned = Learned.of(latent, label, self.regularisation)
+        return made
+
+    @torch.no_grad()
+    def compute(self, model: LatentEncoder, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
+        """Both shares, with the interval of other held-out images.
+
+        Raises:
+            RuntimeError: nothing was learned before.
+        """
+        if self._learned is None:
+            raise RuntimeError("LinearProbe must have learned before it computes")
+        latent, label, group = _encoded(model, batches, seed)
+        told = {"linear_probe": self._learned.linear(latent), "neighbour_probe": self._learned.nearest(latent)}
+        return {name: mean_over_images((it == label).double(), group, limits=SHARE) for name, it in told.items()}
+
+
+def _encoded(model: LatentEncoder, batches: Iterable[Batch], seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Latents (N, D) in float64, classes (N,) and groups (N,) of a set, on the CPU."""
+    labels: list[Tensor] = []
+
+    def measure(batch: Batch, noise: object) -> Tensor:
+        labels.append(batch["label"].cpu())
+        return model.encode(batch["image"]).flatten(1).double()
+
+    latent, group, _ = over_images(batches, seed, measure)
+    return latent, torch.cat(labels), group
