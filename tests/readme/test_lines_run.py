@@ -114,6 +114,7 @@ DEBUG, RESUME = "genexp train debug=fast", "genexp train resume=auto"
 CHOICES: dict[tuple[str, str], tuple[Check, str]] = {
     (MODEL, "gan"): RUN[MODEL],
     **{(MODEL, name): (with_more_drawn(f"{name}_digits"), SHORT) for name in ("diffusion", "vae")},
+    (MODEL, "bigan"): (trained("bigan_digits"), SHORT),
     (MODEL, "likelihood"): (trained("likelihood_digits"), FEW),
     (MODEL, "style"): (trained("style_one_pair"), f"{STEPS} data.image_size=64"),
     (MODEL, "adain"): (trained("adain_content_style"), STEPS),
