@@ -152,5 +152,5 @@ def test_dragan_looks_around_the_data(images):
 
 def test_a_penalty_differentiates_through_what_the_critic_sees(images):
     real, fake = images
-    step = CriticStep(Linear(torch.ones(16)), real, fake, view=lambda image, side: 3 * image)
+    step = CriticStep(Linear(torch.ones(16)), real, fake, view=lambda image, condition, side: (3 * image, condition))
     torch.testing.assert_close(R1(2.0)(step), torch.full((6,), 9 * 16.0))

@@ -9,7 +9,7 @@ import tiny
 from genexp.commands.validate import options
 from genexp.config.compose import compose
 
-EMBEDDED = {"digits", "shapes", "toy2d", "stacked_digits", "content_style", "moving_shapes"}
+EMBEDDED = {"digits", "shapes", "toy2d", "stacked_digits", "content_style", "moving_shapes", "contrasts"}
 ONE_STEP = [
     "trainer=cpu",
     "threads=1",
@@ -89,7 +89,9 @@ def test_one_step(experiment, tmp_path):
 
 
 def stand_in(data):
-    """Images that need no files, of the size and channels of those that do."""
+    """Images that need no files, of the size and channels of those that do; pairs where these are."""
+    if "paired_folder" in data.source._target_:
+        return ["data=contrasts", f"data.image_size={data.image_size}", "data.source.train_images=8"]
     if data.channels == 1:
         return ["data=digits", f"data.image_size={data.image_size}"]
     few = ["data.source.train_images=960", "data.source.test_images=960"]

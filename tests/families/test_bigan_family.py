@@ -134,7 +134,7 @@ def test_augmentations_change_the_image_of_a_pair_and_not_its_latent():
     augmentations = {"diff": DiffAugment(), "ada": AdaptiveAugment(p=0.9), "noise": InstanceNoise()}
     critic = Critic(joint(), Hinge(), augmentations=augmentations)
     pair, image = pairs()[0], torch.zeros(4, *SHAPE)
-    seen = critic.view(critic.draw(image))(pair, "real")
+    seen, _ = critic.view(critic.draw(image))(pair, UNCONDITIONAL, "real")
     (before, latent), (after, kept) = critic.discriminator.parts(pair), critic.discriminator.parts(seen)
     assert torch.equal(latent, kept)
     assert all(not torch.equal(x, y) for x, y in zip(before, after, strict=True))

@@ -102,11 +102,19 @@ class AdaptiveAugment(nn.Module):
 
     def forward(self, image: Tensor, drawn: Tensor) -> Tensor:
         """Images (B, C, H, W) in [-1, 1], which colours may leave."""
-        strikes, how = (dict(zip(CHANGES, each.unbind(1), strict=True)) for each in drawn.unbind(1))
-        change = {"blit": blitted, "geometry": warped, "color": recoloured}
-        for group in self.policy:
-            image = change[group](image, strikes, how)
-        return image
+        return _changed(image, drawn, self.policy)
+
+    def beside(self, picture: Tensor, drawn: Tensor) -> Tensor:
+        """Pictures (B, C, H, W) moved as their images are, in their own colours."""
+        return _changed(picture, drawn, [group for group in self.policy if group != "color"])
+
+
+def _changed(image: Tensor, drawn: Tensor, policy: Sequence[str]) -> Tensor:
+    strikes, how = (dict(zip(CHANGES, each.unbind(1), strict=True)) for each in drawn.unbind(1))
+    change = {"blit": blitted, "geometry": warped, "color": recoloured}
+    for group in policy:
+        image = change[group](image, strikes, how)
+    return image
 
 
 Numbers = Mapping[str, Tensor]

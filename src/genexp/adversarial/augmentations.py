@@ -17,6 +17,8 @@ POLICIES = ("color", "translation", "cutout", "flip")
 class DiffAugment:
     """Random colours, shifts and holes, which gradients pass through.
 
+    Pictures that images are judged beside are shifted, cut and flipped with them, and keep their colours.
+
     color: brightness + U[-1/2, 1/2]; saturation, the distance of channels from their mean, times U[0, 2]; contrast, the
     distance from the mean of the image, times U[1/2, 3/2]. translation: by whole pixels, up to `shift` of the side,
     with zeros from outside. cutout: a square set to zero, its centre anywhere. flip: left to right, one image in two
@@ -51,13 +53,20 @@ class DiffAugment:
 
     def __call__(self, image: Tensor, drawn: Tensor) -> Tensor:
         """Images (B, C, H, W) in [-1, 1], which colours may leave."""
+        return self._changed(image, drawn, self.policy)
+
+    def beside(self, picture: Tensor, drawn: Tensor) -> Tensor:
+        """Pictures (B, C, H, W) with the shifts, holes and flips of their images."""
+        return self._changed(picture, drawn, [name for name in self.policy if name != "color"])
+
+    def _changed(self, image: Tensor, drawn: Tensor, policy: Sequence[str]) -> Tensor:
         changes = {
             "color": lambda x: coloured(x, drawn[:, :3]),
             "translation": lambda x: shifted(x, whole_pixels(drawn[:, 3:5], x, self.shift)),
             "cutout": lambda x: x * kept(drawn[:, 5:7], x, self.hole),
             "flip": lambda x: torch.where(expand_to(drawn[:, 7] < 0.5, x), x.flip(-1), x),
         }
-        for name in self.policy:
+        for name in policy:
             image = changes[name](image)
         return image
 
@@ -82,6 +91,10 @@ class InstanceNoise:
     def __call__(self, image: Tensor, drawn: Tensor) -> Tensor:
         """Images (B, ...) with the noise added."""
         return image + drawn
+
+    def beside(self, picture: Tensor, drawn: Tensor) -> Tensor:
+        """Pictures as they are."""
+        return picture
 
 
 def coloured(image: Tensor, uniform: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from genexp.adversarial.parts import Augmentation
+from genexp.adversarial.parts import Augmentation, augmented
 from genexp.adversarial.steps import CriticStep, Side, as_they_are
+from genexp.conditioning.base import Condition
 
 
 class Consistency(nn.Module):
@@ -47,8 +48,11 @@ class Consistency(nn.Module):
 
     def _change(self, step: CriticStep, image: Tensor, side: Side, drawn: Tensor) -> Tensor:
         plain = step.score(image, side, as_they_are)
-        changed = step.on_image(image, lambda each: self.augmentation(each, drawn))
-        return (plain - step.score(changed, side, as_they_are)).square()
+
+        def changed(image: Tensor, condition: Condition, side: Side) -> tuple[Tensor, Condition]:
+            return augmented(self.augmentation, drawn, image, condition, step.on_image)
+
+        return (plain - step.score(image, side, changed)).square()
 
 
 class LeCam(nn.Module):

@@ -1,14 +1,13 @@
 """The critic: the one object that plays against a generator, in every family that has an adversarial term."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from genexp.adversarial.auxiliary import AuxiliaryClassifier
 from genexp.adversarial.frozen_buffers import coupling
-from genexp.adversarial.parts import AdversarialObjective, Augmentation, JointObjective, Observes, Penalty
+from genexp.adversarial.parts import AdversarialObjective, Augmentation, JointObjective, Observes, Penalty, augmented
 from genexp.adversarial.regularisers import Penalties, require_callable
 from genexp.adversarial.steps import CriticStep, Side, View, patches_averaged, whole
 from genexp.conditioning.base import UNCONDITIONAL, Condition, ReadsConditions, joined
@@ -34,6 +33,8 @@ class Critic(nn.Module):
             default they share it unless it has any of these.
         augmentations: What the discriminator sees in place of real and fake images, one after the other, by name.
         auxiliary: A classifier on the features of the discriminator, or None.
+        untold: Names of the model's conditions that the discriminator is not told, beside the class where there is a
+            classifier: then it judges images alone, whatever they were made of.
 
     Raises:
         TypeError: a part cannot be called, such as settings that are left of one not chosen; the objective lacks a
@@ -51,8 +52,11 @@ class Critic(nn.Module):
         concatenate: bool | None = None,
         augmentations: Mapping[str, Augmentation] | None = None,
         auxiliary: AuxiliaryClassifier | None = None,
+        untold: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        if isinstance(untold, str):
+            raise ValueError(f"untold must be a list of names of conditions, got {untold!r}")
         if not isinstance(objective, AdversarialObjective):
             raise TypeError(
                 "objective must have scope, critic(real, fake) and generator(real, fake), as "
@@ -69,6 +73,7 @@ class Critic(nn.Module):
         self.joint = isinstance(discriminator, JointDiscriminator)
         self.on_image = discriminator.on_image if isinstance(discriminator, JointDiscriminator) else whole
         self.auxiliary = auxiliary
+        self.untold = (*untold, *(() if auxiliary is None else ("label",)))
         if self.joint:
             self._require_joint()
         if auxiliary is not None:
@@ -185,27 +190,26 @@ class Critic(nn.Module):
         drawn = self.draw(real) if drawn is None else drawn
         view = self.view(drawn)
         if self.joint:
-            return patches_averaged(
-                self.objective.both(*self._scores(view(real, "real"), view(fake, "fake"), condition))
-            )
+            sides = view(real, condition, "real"), view(fake, condition, "fake")
+            return patches_averaged(self.objective.both(*self._scores(*sides)))
         real_score = None
         if self.objective.scope != "sample":
             with torch.no_grad():
-                real_score = self(view(real, "real"), condition)
+                real_score = self(*view(real, condition, "real"))
         if self.auxiliary is None:
-            return patches_averaged(self.objective.generator(real_score, self(view(fake, "fake"), condition)))
-        judged = self.discriminator.judged(view(fake, "fake"), self.told(condition))
+            return patches_averaged(self.objective.generator(real_score, self(*view(fake, condition, "fake"))))
+        judged = self.discriminator.judged(*view(fake, self.told(condition), "fake"))
         loss = patches_averaged(self.objective.generator(real_score, judged.score.float()))
         return loss + self.auxiliary.generator_loss(judged.features, condition["label"])
 
     def view(self, drawn: Drawn) -> View:
-        """How the discriminator sees images of either side in a step with these draws."""
+        """How the discriminator sees images of either side, and their conditions, in a step with these draws."""
 
-        def seen(image: Tensor, side: Side) -> Tensor:
+        def seen(image: Tensor, condition: Condition, side: Side) -> tuple[Tensor, Condition]:
             for name, augmentation in self.augmentations.items():
                 noise = drawn[f"augmentations/{name}/{side}"]
-                image = self.on_image(image, partial(augmentation, drawn=noise))
-            return image
+                image, condition = augmented(augmentation, noise, image, condition, self.on_image)
+            return image, condition
 
         return seen
 
@@ -224,27 +228,22 @@ class Critic(nn.Module):
     def _followed(self) -> list[Observes]:
         return [augmentation for augmentation in self.augmentations.values() if isinstance(augmentation, Observes)]
 
-    @property
-    def untold(self) -> tuple[str, ...]:
-        """Names of the conditions that the discriminator is not told: the class, where a classifier is to find it."""
-        return () if self.auxiliary is None else ("label",)
-
     def told(self, condition: Condition) -> Condition:
         """What of a condition the discriminator is told."""
         return {name: rows for name, rows in condition.items() if name not in self.untold} if self.untold else condition
 
     def _judged(self, step: CriticStep, condition: Condition) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Scores of both sides as they are seen, and the terms of a classifier."""
-        real, fake = step.view(step.real, "real"), step.view(step.fake, "fake")
+        real, fake = (step.view(step.real, condition, "real"), step.view(step.fake, condition, "fake"))
         if self.auxiliary is None:
-            return *self._scores(real, fake, condition), {}
-        of_real, of_fake = (self.discriminator.judged(image, step.condition) for image in (real, fake))
+            return *self._scores(real, fake), {}
+        of_real, of_fake = (self.discriminator.judged(image, self.told(seen)) for image, seen in (real, fake))
         terms = self.auxiliary.critic_terms(of_real.features, of_fake.features, condition["label"])
         return of_real.score.float(), of_fake.score.float(), terms
 
-    def _scores(self, real: Tensor, fake: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
+    def _scores(self, real: tuple[Tensor, Condition], fake: tuple[Tensor, Condition]) -> tuple[Tensor, Tensor]:
         if not self.concatenate:
-            return self(real, condition), self(fake, condition)
-        both = self(torch.cat([real, fake]), joined(condition, condition))
-        real_score, fake_score = both.split([len(real), len(fake)])
+            return self(*real), self(*fake)
+        both = self(torch.cat([real[0], fake[0]]), joined(real[1], fake[1]))
+        real_score, fake_score = both.split([len(real[0]), len(fake[0])])
         return real_score, fake_score

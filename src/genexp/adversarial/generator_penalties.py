@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from genexp.adversarial.steps import GeneratorStep
+from genexp.networks.beside import SeesPictures
+from genexp.networks.image_to_image import ImageToImageGenerator
 from genexp.networks.styled import Styled
 
 
@@ -41,6 +43,18 @@ class PathLength(nn.Module):
         self.weight, self.decay, self.interval = weight, decay, interval
         for name in ("mean", "total", "count"):
             self.register_buffer(name, torch.tensor(0.0))
+
+    def follow(self, player: nn.Module) -> None:
+        """Refuse a generator whose images have no gradient by the latent.
+
+        Raises:
+            ValueError: its latent decides what is dropped.
+        """
+        if isinstance(player, ImageToImageGenerator):
+            raise ValueError(
+                "generator_penalties must be without path_length for a generator whose latent says which features are "
+                f"dropped, by which there is no gradient, got {type(player).__name__}"
+            )
 
     def draw(self, image: Tensor, images_seen: int) -> Tensor:
         """The noise y (B, C, H, W)."""
@@ -123,6 +137,41 @@ class FeatureMatching:
         with torch.no_grad():
             real = step.features(step.real, "real").mean(0)
         return self.weight * (real - step.features(step.image(), "fake").mean(0)).square().sum()
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """The generated image should be the real one that belongs to the same picture: weight * mean |G(z, y) - x|.
+
+    The mean is over channels and pixels. Its minimum is the median image under what is told, which is blurred where
+    that leaves a choice; the critic then asks for one of the choices.
+
+    Reference: Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks" (2017), equation 3.
+
+    Args:
+        weight: Factor lambda; 100 in the paper.
+        interval: Generator steps from one evaluation to the next.
+    """
+
+    scope: ClassVar[Literal["sample"]] = "sample"
+    weight: float = 100.0
+    interval: int = field(default=1, kw_only=True)
+
+    def follow(self, player: nn.Module) -> None:
+        """Refuse a generator that is not told what its image belongs to.
+
+        Raises:
+            ValueError: it is told no picture.
+        """
+        if not isinstance(player, SeesPictures):
+            raise ValueError(
+                "generator_penalties must be without reconstruction for a generator that is told no picture, whose "
+                f"image i is not meant to be real image i, got {type(player).__name__}"
+            )
+
+    def __call__(self, step: GeneratorStep) -> Tensor:
+        """Penalty (B,)."""
+        return self.weight * distance(step.image().float(), step.real.float())
 
 
 def distance(first: Tensor, second: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
-"""What the two players are made of: the interfaces of their parts. Nothing here computes."""
+"""What the two players are made of: the interfaces of their parts, and how an augmentation changes a pair."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor, nn
 
-from genexp.adversarial.steps import CriticStep, GeneratorStep
+from genexp.adversarial.steps import CriticStep, GeneratorStep, OnImage, whole
+from genexp.conditioning.base import Condition
 
 Step = TypeVar("Step", CriticStep, GeneratorStep, contravariant=True)
 
@@ -91,3 +93,23 @@ class Augmentation(Draws, Protocol):
     def __call__(self, image: Tensor, drawn: Tensor) -> Tensor:
         """Images (B, ...) under what `draw` gave for them."""
         ...
+
+    def beside(self, picture: Tensor, drawn: Tensor) -> Tensor:
+        """Pictures (B, C, H, W) that the images are judged beside: moved and cut as these are, in their own colours."""
+        ...
+
+
+def augmented(
+    augmentation: Augmentation, drawn: Tensor, image: Tensor, condition: Condition, on_image: OnImage = whole
+) -> tuple[Tensor, Condition]:
+    """Images (B, ...) under what was drawn for them, and their condition with its pictures moved as the images are.
+
+    Args:
+        augmentation: What changes them.
+        drawn: What it drew for them, a row each.
+        image: The images, or samples that hold them.
+        condition: What they are judged under.
+        on_image: Changes the images in samples.
+    """
+    seen = {name: augmentation.beside(rows, drawn) if rows.ndim == 4 else rows for name, rows in condition.items()}
+    return on_image(image, partial(augmentation, drawn=drawn)), seen

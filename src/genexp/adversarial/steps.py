@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 
 Side = Literal["real", "fake"]
-View = Callable[[Tensor, Side], Tensor]
-"""How a discriminator gets to see images (B, ...) of one side: augmented by the draws of that side."""
+View = Callable[[Tensor, Condition, Side], tuple[Tensor, Condition]]
+"""How a discriminator gets to see images (B, ...) of one side and what they are judged under: augmented by the draws of
+that side."""
 
 
 Change = Callable[[Tensor], Tensor]
@@ -23,9 +24,9 @@ def whole(sample: Tensor, change: Change) -> Tensor:
     return change(sample)
 
 
-def as_they_are(image: Tensor, side: Side) -> Tensor:
+def as_they_are(image: Tensor, condition: Condition, side: Side) -> tuple[Tensor, Condition]:
     """The view of a critic without augmentations."""
-    return image
+    return image, condition
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class CriticStep:
         noise: What the penalty drew for this step, (B, ...), see `Draws`; None for one that draws nothing.
         real_score: Scores (B,) of the real images as they were seen.
         fake_score: Scores (B,) of the fakes as they were seen.
-        view: How the discriminator sees an image.
+        view: How the discriminator sees an image and its condition.
         on_image: Changes the images in samples.
     """
 
@@ -67,7 +68,7 @@ class CriticStep:
 
     def score(self, image: Tensor, side: Side = "real", view: View | None = None) -> Tensor:
         """Scores (B,) of images (B, ...) seen as those of one side, or by another view; patches are averaged."""
-        return patches_averaged(self.discriminator((view or self.view)(image, side), self.condition))
+        return patches_averaged(self.discriminator(*(view or self.view)(image, self.condition, side)))
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class GeneratorStep:
         condition: What the generator is told.
         told: What the discriminator is told.
         noise: What the penalty drew for this step, (B, ...); None for one that draws nothing.
-        view: How the discriminator sees an image.
+        view: How the discriminator sees an image and its condition.
     """
 
     generator: nn.Module
@@ -103,7 +104,7 @@ class GeneratorStep:
 
     def features(self, image: Tensor, side: Side) -> Tensor:
         """The last features (B, F) of the discriminator for images (B, ...), seen as those of one side."""
-        return self.discriminator.judged(self.view(image, side), self.told).features.float()
+        return self.discriminator.judged(*self.view(image, self.told, side)).features.float()
 
     def image(self) -> Tensor:
         """The generated images (B, C, H, W), with their graph."""

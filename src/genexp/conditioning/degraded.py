@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genexp.conditioning.kinds import require_form, require_share
+from genexp.conditioning.pictures import require_pictures
 
 
 class Degradation(Protocol):
@@ -96,12 +97,7 @@ class Degraded:
 
     def read(self, typed: object) -> Tensor:
         """Rows (N, *row) of pictures (N, C, h, w) in [-1, 1]; of a file they are made before."""
-        if not isinstance(typed, Tensor) or tuple(typed.shape[1:]) != self.picture:
-            got = tuple(typed.shape[1:]) if isinstance(typed, Tensor) else typed
-            raise ValueError(
-                f"must be a picture file, a folder of them, or pictures of shape {self.picture}, got {got}"
-            )
-        return self._without_noise(typed)
+        return self._without_noise(require_pictures(typed, self.picture))
 
     def made(self, image: Tensor) -> Tensor:
         """Rows (B, *row) of samples (B, *shape)."""

@@ -11,6 +11,11 @@ from genexp.tensors import mix_seed
 _NUMBERS: dict[Split, int] = {"train": 0, "val": 1, "test": 2}
 
 
+def split_number(split: Split) -> int:
+    """The number by which the generators of a split differ from those of the others."""
+    return _NUMBERS[split]
+
+
 def drawn_by_index(
     count: int, block: int, split: Split, draw: Callable[[torch.Generator], dict[str, Tensor]]
 ) -> dict[str, Tensor]:

@@ -46,6 +46,8 @@ class BiGAN(GAN):
         self, generator: nn.Module, critic: Critic, encoder: nn.Module, stochastic: bool = True, **settings: Any
     ) -> None:
         super().__init__(generator, critic, **settings)
+        if self.adversarial_weight == 0:
+            raise ValueError("adversarial_weight must be above 0 for model=bigan, whose encoder learns of the critic")
         judged = (critic.discriminator.latent_size,)
         if tuple(generator.latent_shape) != judged:
             raise ValueError(

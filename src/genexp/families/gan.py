@@ -38,6 +38,8 @@ class GAN(Family):
         critic_learning_rate: Factor on the critic's learning rate as a function of images seen.
         critic_steps: Critic steps for one generator step, at least 1.
         generator_penalties: Regularisers added to the generator's loss, by the name they are logged under.
+        adversarial_weight: Factor on the loss that the generator gets from the critic, at least 0. At 0 the generator
+            learns from its penalties alone, and the critic takes no steps.
         unrolled: What makes the generator look through further critic steps, or None.
         clip: Largest global gradient norm of either player, or None.
         num_classes: Number of classes if both networks are class-conditional, else None: labels are then not used.
@@ -58,6 +60,7 @@ class GAN(Family):
         critic_learning_rate: Ramp = Constant(),
         critic_steps: int = 1,
         generator_penalties: Mapping[str, Penalty[GeneratorStep]] | None = None,
+        adversarial_weight: float = 1.0,
         unrolled: Unrolled | None = None,
         clip: float | None = None,
         num_classes: int | None = None,
@@ -69,8 +72,12 @@ class GAN(Family):
         if critic.joint != self.judges_pairs:
             wanted = "joint for model=bigan" if self.judges_pairs else "one of images for model=gan, not joint"
             raise ValueError(f"critic.discriminator must be {wanted}, got {type(critic.discriminator).__name__}")
+        if adversarial_weight < 0 or (adversarial_weight == 0 and not generator_penalties):
+            least = "at least 0" if generator_penalties else "above 0 without generator_penalties"
+            raise ValueError(f"adversarial_weight must be {least}, got {adversarial_weight}")
         self.generator = generator
         self.critic = critic
+        self.adversarial_weight = adversarial_weight
         self.critic_steps, self.unrolled = critic_steps, unrolled
         self.penalties = Penalties("generator_penalties", generator_penalties, generator)
         self.needs_whole_batches = self._whole_batches()
@@ -78,6 +85,9 @@ class GAN(Family):
             require_differentiable(critic_optimizer([nn.Parameter(torch.zeros(1))]))
         self.conditioning = Conditioning.of(num_classes, conditions)
         self.conditioning.require_read_by(generator, "generator")
+        unknown = [name for name in critic.untold if name not in (*self.conditioning.names, "label")]
+        if unknown:
+            raise ValueError(f"critic.untold must name conditions of the model, {self.conditioning}, got {unknown[0]}")
         judged = {name: kind for name, kind in self.conditioning.kinds.items() if name not in critic.untold}
         Conditioning(judged).require_read_by(critic.discriminator, "critic.discriminator")
         critic_optimizer = critic.penalties.shortened(critic_optimizer)
@@ -109,13 +119,15 @@ class GAN(Family):
 
     def train_batch(self, batch: Batch) -> Terms:
         """A critic step, and a generator step if it is its turn."""
-        terms = self._critic_step(batch)
+        terms = self._critic_step(batch) if self.adversarial_weight else {}
         if (self.batches + 1) % self.critic_steps == 0:
             terms |= self._generator_step(batch)
         return terms
 
     def validate_batch(self, batch: Batch) -> Terms:
         """Scores of held-out images and of fakes: a critic that knows its training set scores the former lower."""
+        if not self.adversarial_weight:
+            return {}
         condition, latent = self.conditioning.told(batch), self._latents(batch["image"])
         return {
             "val/critic/real": self.scores(batch["image"], condition).mean(),
@@ -161,14 +173,18 @@ class GAN(Family):
         condition = self.conditioning.told(part)
         fake = self.generator(part["latent"], condition)
         penalties = self.penalties.terms(self._step(part, condition, fake), part)
+        loss = sum(penalties.values())
+        if self.adversarial_weight:
+            loss = loss + self.adversarial_weight * self._adversarial(part, fake, condition)
+        return {name: values.mean() for name, values in {"loss": loss, **penalties}.items()}
+
+    def _adversarial(self, part: Batch, fake: Tensor, condition: Condition) -> Tensor:
+        """Losses (B,) of fakes by the critic, of now or unrolled."""
         real, fake = self._judged_sides(part, fake)
         if self.unrolled is None:
-            loss = self.critic.generator_loss(real, fake, condition, part)
-        else:
-            optimizer = self.optimizer("critic").optimizer
-            loss = self.unrolled.generator_loss(self.critic, optimizer, real, fake, condition, part)
-        terms = {"loss": loss + sum(penalties.values()), **penalties}
-        return {name: values.mean() for name, values in terms.items()}
+            return self.critic.generator_loss(real, fake, condition, part)
+        optimizer = self.optimizer("critic").optimizer
+        return self.unrolled.generator_loss(self.critic, optimizer, real, fake, condition, part)
 
     def _lazy_generator_terms(self, interval: int, part: Batch) -> Terms:
         terms = self.penalties.lazy_terms(self._step(part, self.conditioning.told(part), None), part, interval)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from genexp.conditioning.base import Conditioning
-from genexp.conditioning.degraded import Degraded
+from genexp.conditioning.pictures import OfPictures
 from genexp.config.instantiate import build
 from genexp.data.own_pictures import own_pictures
 from genexp.inference.editing import square
@@ -41,7 +41,7 @@ def conditions_of(
 def _pictures(conditioning: Conditioning, name: str, value: object) -> object:
     """What was typed, or the pictures of the file or folder that it names, at the size of a condition of pictures."""
     kind = conditioning.kinds.get(name)
-    if not isinstance(kind, Degraded) or not isinstance(value, str):
+    if not isinstance(kind, OfPictures) or not isinstance(value, str):
         return value
     channels, size = square(kind.picture)
     pictures = own_pictures(value, size, channels, key=name)

@@ -11,6 +11,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.classes import ReadsClass
 from genexp.networks.discriminator import Discriminator, Judgement
 from genexp.networks.mlp import hidden_layers
+from genexp.networks.patch import PatchDiscriminator
 
 TERMS = ("image", "latent", "joint")
 
@@ -101,6 +102,8 @@ class JointDiscriminator(ReadsClass, nn.Module):
 
 
 def _require_joinable(image: Discriminator) -> None:
+    if isinstance(image, PatchDiscriminator):
+        raise ValueError("image must give one score in a joint discriminator, got one of patches")
     if image.pack > 1:
         raise ValueError(
             f"image.pack must be 1 in a joint discriminator, which judges pairs one by one, got {image.pack}"

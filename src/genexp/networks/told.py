@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genexp.conditioning.base import Condition
-from genexp.conditioning.degraded import Degraded
 from genexp.conditioning.estimate import ESTIMATE
+from genexp.conditioning.pictures import OfPictures
 from genexp.networks.classes import ClassTable, ReadsClass
 from genexp.networks.embeddings import TimeEmbedding
 
@@ -36,7 +36,7 @@ class ToldNetwork(ReadsClass, nn.Module):
         features: int,
         num_classes: int | None = None,
         told: Mapping[str, Callable[[int], nn.Module]] | None = None,
-        beside: Mapping[str, Degraded] | None = None,
+        beside: Mapping[str, OfPictures] | None = None,
         self_conditioned: bool = False,
     ) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.conditioning.degraded import Degraded
+from genexp.conditioning.pictures import OfPictures
 from genexp.networks.attention import PixelAttention
 from genexp.networks.blocks import Downsample, ResidualBlock, Upsample, group_norm, initialise
 from genexp.networks.told import ToldNetwork
@@ -81,7 +81,7 @@ class UNet(ToldNetwork):
         head_channels: int | None = None,
         scale_shift: bool = False,
         residual_resize: bool = False,
-        beside: Mapping[str, Degraded] | None = None,
+        beside: Mapping[str, OfPictures] | None = None,
         self_conditioned: bool = False,
     ) -> None:
         features = 4 * width
