@@ -1,7 +1,5 @@
 """The critic as a whole: its terms, its refusals, and the dynamics that its regularisers promise."""
 
-import math
-
 import pytest
 import torch
 from torch import nn
@@ -118,35 +116,3 @@ def test_constraints_act_on_the_discriminator():
     critic = Critic(Weight(3.0), Wasserstein(), constraints={"weight_clip": WeightClip(0.01)})
     critic.constrain()
     assert float(critic.discriminator.psi) == pytest.approx(0.01)
-
-
-def dirac(critic, theta, step=0.02, steps=600):
-    """Alternate gradient descent of both players; the squared radius theta^2 + psi^2 after every step."""
-    theta = torch.tensor([[theta]], dtype=torch.float64, requires_grad=True)
-    psi, real, radii = critic.discriminator.psi, torch.zeros(1, 1, dtype=torch.float64), []
-    for _ in range(steps):
-        (slope,) = torch.autograd.grad(critic.loss(real, theta)["loss"].sum(), psi)
-        psi.data -= step * slope
-        (slope,) = torch.autograd.grad(critic.generator_loss(real, theta).sum(), theta)
-        theta.data -= step * slope
-        radii.append(float(theta.detach().square() + psi.detach().square()))
-    return radii
-
-
-def test_the_dirac_gan_orbits_without_a_penalty():
-    radii = dirac(Critic(Weight(), Wasserstein()), theta=1.0)
-    assert min(radii) > 0.95
-    assert max(radii) < 1.05
-
-
-def test_r1_makes_the_dirac_gan_converge_at_its_rate():
-    """Near the equilibrium the eigenvalues have real part -gamma / 2, so the squared radius falls as exp(-gamma t)."""
-    radii = dirac(Critic(Weight(), Wasserstein(), {"r1": R1(1.0)}), theta=1.0)
-    assert radii[-1] < 1e-4
-    assert math.log(radii[-1] / radii[299]) / (300 * 0.02) == pytest.approx(-1.0, rel=0.1)
-
-
-def test_a_gradient_norm_of_one_keeps_the_dirac_gan_from_converging():
-    penalty = {"gradient_penalty": GradientPenalty(1.0)}
-    radii = dirac(Critic(Weight(), Wasserstein(), penalty), theta=1.0)
-    assert min(radii[-300:]) > 0.1

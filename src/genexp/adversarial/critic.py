@@ -87,20 +87,14 @@ class Critic(nn.Module):
 
     def _require_joint(self) -> None:
         if not isinstance(self.objective, JointObjective):
-            raise TypeError(
-                "objective must have both(real, fake) for a joint discriminator, as "
-                f"genexp.adversarial.objectives.Paired gives it, got {type(self.objective).__name__}"
-            )
+            given = type(self.objective).__name__
+            raise TypeError(f"objective must have both(real, fake) for a joint discriminator, got {given}")
         if self.objective.scope == "batch" and len(self.discriminator.terms) > 1:
-            raise ValueError(
-                "objective.pairing must be plain or relativistic_paired for a joint discriminator of several terms, "
-                "whose scores have no common mean, got relativistic_average"
-            )
+            rule = "plain or relativistic_paired for a joint discriminator of several terms, which have no common mean"
+            raise ValueError(f"objective.pairing must be {rule}, got relativistic_average")
         if self.auxiliary is not None:
-            raise ValueError(
-                "auxiliary must be null with a joint discriminator, whose features tell of the latent too, got a "
-                f"{type(self.auxiliary).__name__}"
-            )
+            rule = "null with a joint discriminator, whose features tell of the latent too"
+            raise ValueError(f"auxiliary must be {rule}, got {type(self.auxiliary).__name__}")
 
     def _joins(self, concatenate: bool | None) -> bool:
         coupled = coupling(self.discriminator)

@@ -10,14 +10,15 @@ from genexp.networks.batch_sight import SeesBatch
 
 
 @contextmanager
-def frozen_statistics(network: nn.Module) -> Iterator[None]:
-    """Let `network` compute as in training without writing its buffers.
+def frozen_statistics(*networks: nn.Module) -> Iterator[None]:
+    """Let networks compute as in training without writing their buffers.
 
     Batch norm still normalises with the statistics of the batch but does not add them to its running averages;
     spectral norm divides by its current estimate without another power iteration.
     """
-    norms = [module for module in network.modules() if getattr(module, "track_running_stats", False)]
-    weights = [module for module in network.modules() if isinstance(module, ParametrizationList) and module.training]
+    modules = [module for network in networks for module in network.modules()]
+    norms = [module for module in modules if getattr(module, "track_running_stats", False)]
+    weights = [module for module in modules if isinstance(module, ParametrizationList) and module.training]
     for module in norms:
         module.track_running_stats = False
     for module in weights:

@@ -7,8 +7,9 @@ its own side lead: the critic for that of real over fake images, the generator f
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
-import torch.distributed.nn
-from torch import Tensor, distributed
+from torch import Tensor
+
+from genexp.adversarial.agreement import over_ranks
 
 Scope = Literal["sample", "pair", "batch"]
 """Whose scores the loss of one sample depends on: its own, those of its pair (real i, fake i), or the whole batch's."""
@@ -130,7 +131,4 @@ def mean(score: Tensor) -> Tensor:
 
     Every process must hold as many scores.
     """
-    own = score.mean()
-    if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
-        return own
-    return torch.distributed.nn.all_reduce(own) / distributed.get_world_size()
+    return over_ranks(score.mean())

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from genexp.adversarial.agreement import over_ranks
 from genexp.adversarial.critic import Critic, Drawn
 from genexp.conditioning.base import Condition
 
@@ -19,7 +20,8 @@ class Unrolled:
     """The generator plays against the critic of `steps` further steps on this batch, which it sees itself shape.
 
     The gradient reaches the generator through these steps too; the critic itself stays as it is. They are those of the
-    critic's own optimiser, plain SGD or Adam, from its state and rate of now, without lazy penalties.
+    critic on the whole batch, of all processes, by its own optimiser, plain SGD or Adam, from its state and rate of
+    now, without lazy penalties.
 
     Reference: Metz, Poole, Pfau and Sohl-Dickstein, "Unrolled Generative Adversarial Networks" (2017), equation 9.
 
@@ -53,6 +55,7 @@ class Unrolled:
         for step in range(self.steps):
             loss = functional_call(asked, weights, ("loss", real, fake, condition, drawn)).mean()
             gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+            gradients = [over_ranks(each) for each in gradients]
             weights = move(weights, dict(zip(weights, gradients, strict=True)), step)
         return functional_call(asked, weights, ("generator_loss", real, fake, condition, drawn))
 

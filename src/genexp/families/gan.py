@@ -1,22 +1,30 @@
 """Generative adversarial networks: a generator and a critic that take turns."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
+from genexp.adversarial.consensus import Consensus
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.frozen_buffers import frozen_statistics
 from genexp.adversarial.parts import Penalty
 from genexp.adversarial.regularisers import OptimizerFactory, Penalties
 from genexp.adversarial.steps import GeneratorStep, patches_averaged
-from genexp.adversarial.unrolling import Unrolled, require_differentiable
+from genexp.adversarial.unrolling import Unrolled
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning, ConditionKind
 from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update
+from genexp.families.game_rules import (
+    require_ahead,
+    require_judge,
+    require_told,
+    require_weight,
+    second_derivatives,
+    whole_batches,
+)
 from genexp.ramps import Constant, Ramp
 
 
@@ -41,6 +49,7 @@ class GAN(Family):
         adversarial_weight: Factor on the loss that the generator gets from the critic, at least 0. At 0 the generator
             learns from its penalties alone, and the critic takes no steps.
         unrolled: What makes the generator look through further critic steps, or None.
+        consensus: What draws both players to where neither has anywhere to go, or None.
         clip: Largest global gradient norm of either player, or None.
         num_classes: Number of classes if both networks are class-conditional, else None: labels are then not used.
         conditions: What else both networks are told, by name.
@@ -62,6 +71,7 @@ class GAN(Family):
         generator_penalties: Mapping[str, Penalty[GeneratorStep]] | None = None,
         adversarial_weight: float = 1.0,
         unrolled: Unrolled | None = None,
+        consensus: Consensus | None = None,
         clip: float | None = None,
         num_classes: int | None = None,
         conditions: Mapping[str, ConditionKind] | None = None,
@@ -69,44 +79,37 @@ class GAN(Family):
         super().__init__()
         if critic_steps < 1:
             raise ValueError(f"critic_steps must be at least 1 for each generator step, got {critic_steps}")
-        if critic.joint != self.judges_pairs:
-            wanted = "joint for model=bigan" if self.judges_pairs else "one of images for model=gan, not joint"
-            raise ValueError(f"critic.discriminator must be {wanted}, got {type(critic.discriminator).__name__}")
-        if adversarial_weight < 0 or (adversarial_weight == 0 and not generator_penalties):
-            least = "at least 0" if generator_penalties else "above 0 without generator_penalties"
-            raise ValueError(f"adversarial_weight must be {least}, got {adversarial_weight}")
+        require_judge(critic, self.judges_pairs)
+        require_weight(adversarial_weight, bool(generator_penalties))
+        require_ahead(unrolled, consensus, critic_optimizer)
         self.generator = generator
         self.critic = critic
         self.adversarial_weight = adversarial_weight
-        self.critic_steps, self.unrolled = critic_steps, unrolled
+        self.critic_steps, self.unrolled, self.consensus = critic_steps, unrolled, consensus
         self.penalties = Penalties("generator_penalties", generator_penalties, generator)
-        self.needs_whole_batches = self._whole_batches()
-        if unrolled is not None:
-            require_differentiable(critic_optimizer([nn.Parameter(torch.zeros(1))]))
+        self.needs_derivatives = second_derivatives(unrolled, consensus)
+        self.needs_whole_batches = whole_batches(critic, self.penalties, self.needs_derivatives)
         self.conditioning = Conditioning.of(num_classes, conditions)
         self.conditioning.require_read_by(generator, "generator")
-        unknown = [name for name in critic.untold if name not in (*self.conditioning.names, "label")]
-        if unknown:
-            raise ValueError(f"critic.untold must name conditions of the model, {self.conditioning}, got {unknown[0]}")
-        judged = {name: kind for name, kind in self.conditioning.kinds.items() if name not in critic.untold}
-        Conditioning(judged).require_read_by(critic.discriminator, "critic.discriminator")
+        require_told(critic, self.conditioning)
         critic_optimizer = critic.penalties.shortened(critic_optimizer)
         generator_optimizer = self.penalties.shortened(generator_optimizer)
         self._register("critic", critic_optimizer, critic_learning_rate, clip)
         self._register("generator", generator_optimizer, generator_learning_rate, clip)
 
+    def arrange(self, accumulate: int = 1, compile: bool = False, channels_last: bool = False) -> Self:
+        """As for every family.
+
+        Raises:
+            ValueError: `compile` is set where compiled networks would need second derivatives, which they have not.
+        """
+        if compile and self.needs_derivatives is not None:
+            raise ValueError(f"compile must be false with {self.needs_derivatives} (second derivatives), got true")
+        return super().arrange(accumulate, compile, channels_last)
+
     def players(self) -> dict[str, list[nn.Module]]:
         """The networks of either player."""
         return {"critic": [self.critic], "generator": [self.generator]}
-
-    def _whole_batches(self) -> str | None:
-        """The setting for which a batch must not be split."""
-        if self.critic.objective.scope == "batch":
-            return "model.critic.objective.pairing=relativistic_average"
-        if self.unrolled is not None:
-            return "model.unrolled"
-        of_batches = self.penalties.of_scope("batch")
-        return f"model.generator_penalties.{of_batches[0]}" if of_batches else None
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -140,7 +143,7 @@ class GAN(Family):
 
     def _critic_step(self, batch: Batch) -> Terms:
         drawn = self._draw(batch)
-        with self._waiting("generator"):
+        with frozen_statistics(*self.players()["generator"]):
             terms = self.update("critic", drawn, self._critic_terms)
             self.critic.constrain()
             self.critic.observe(terms, self._images(batch))
@@ -153,7 +156,7 @@ class GAN(Family):
     def _critic_terms(self, part: Batch) -> Terms:
         real, fake = self._sides(part)
         terms = self.critic.loss(real, fake, self.conditioning.told(part), part)
-        return {name: values.mean() for name, values in terms.items()}
+        return self._agreed({name: values.mean() for name, values in terms.items()}, part)
 
     def _lazy_critic_terms(self, interval: int, part: Batch) -> Terms:
         real, fake = self._sides(part)
@@ -162,7 +165,7 @@ class GAN(Family):
 
     def _generator_step(self, batch: Batch) -> Terms:
         drawn = self._draw(batch) | self.penalties.draw(batch["image"], self.images_seen)
-        with self._waiting("critic"):
+        with frozen_statistics(self.critic):
             terms = self.update("generator", drawn, self._generator_terms)
             for interval in self.penalties.due(self.batches // self.critic_steps):
                 terms |= self._further("generator", drawn, partial(self._lazy_generator_terms, interval))
@@ -176,7 +179,7 @@ class GAN(Family):
         loss = sum(penalties.values())
         if self.adversarial_weight:
             loss = loss + self.adversarial_weight * self._adversarial(part, fake, condition)
-        return {name: values.mean() for name, values in {"loss": loss, **penalties}.items()}
+        return self._agreed({name: values.mean() for name, values in {"loss": loss, **penalties}.items()}, part)
 
     def _adversarial(self, part: Batch, fake: Tensor, condition: Condition) -> Tensor:
         """Losses (B,) of fakes by the critic, of now or unrolled."""
@@ -185,6 +188,21 @@ class GAN(Family):
             return self.critic.generator_loss(real, fake, condition, part)
         optimizer = self.optimizer("critic").optimizer
         return self.unrolled.generator_loss(self.critic, optimizer, real, fake, condition, part)
+
+    def _agreed(self, terms: Terms, part: Batch) -> Terms:
+        """The means of a player's terms with what consensus adds to its loss."""
+        if self.consensus is None:
+            return terms
+        value = self.consensus(lambda: self._losses(part), **self.players())
+        return {**terms, "loss": terms["loss"] + value, "consensus": value}
+
+    def _losses(self, part: Batch) -> tuple[Tensor, Tensor]:
+        """The mean loss of the critic and of the generator, with the graph of both."""
+        condition = self.conditioning.told(part)
+        real, fake = self._judged_sides(part, self.generator(part["latent"], condition))
+        loss = self.critic.loss(real, fake, condition, part, through=True)["loss"]
+        of_generator = self.critic.generator_loss(real, fake, condition, part).mean()
+        return loss.mean(), self.adversarial_weight * of_generator
 
     def _lazy_generator_terms(self, interval: int, part: Batch) -> Terms:
         terms = self.penalties.lazy_terms(self._step(part, self.conditioning.told(part), None), part, interval)
@@ -210,14 +228,6 @@ class GAN(Family):
     def _judged_sides(self, part: Batch, fake: Tensor) -> tuple[Tensor, Tensor]:
         """What the critic judges of the real side and of generated images, with the graph that made it."""
         return part["image"], fake
-
-    @contextmanager
-    def _waiting(self, player: str) -> Iterator[None]:
-        """Within, the networks of a player who waits write no statistics."""
-        with ExitStack() as stack:
-            for network in self.players()[player]:
-                stack.enter_context(frozen_statistics(network))
-            yield
 
     def _images(self, batch: Batch) -> int:
         return len(batch["image"]) * self.trainer.world_size

@@ -1,0 +1,62 @@
+"""What parts of an adversarial game may stand together, and what they need of a batch."""
+
+import torch
+from torch import nn
+
+from genexp.adversarial.consensus import Consensus
+from genexp.adversarial.critic import Critic
+from genexp.adversarial.regularisers import OptimizerFactory, Penalties
+from genexp.adversarial.unrolling import Unrolled, require_differentiable
+from genexp.conditioning.base import Conditioning
+
+
+def require_weight(adversarial_weight: float, penalised: bool) -> None:
+    """Raise ValueError where a generator would learn from nothing, or from the negated critic."""
+    if adversarial_weight < 0 or (adversarial_weight == 0 and not penalised):
+        least = "at least 0" if penalised else "above 0 without generator_penalties"
+        raise ValueError(f"adversarial_weight must be {least}, got {adversarial_weight}")
+
+
+def require_judge(critic: Critic, pairs: bool) -> None:
+    """Raise ValueError unless the critic judges pairs of images and latents, or images alone, as the family wants."""
+    if critic.joint != pairs:
+        wanted = "joint for model=bigan" if pairs else "one of images for model=gan, not joint"
+        raise ValueError(f"critic.discriminator must be {wanted}, got {type(critic.discriminator).__name__}")
+
+
+def require_ahead(unrolled: Unrolled | None, consensus: Consensus | None, critic_optimizer: OptimizerFactory) -> None:
+    """Raise ValueError where steps of the critic cannot be differentiated, or two parts want another critic."""
+    if unrolled is not None and consensus is not None:
+        raise ValueError("consensus must be null with unrolled, whose generator plays against another critic")
+    if unrolled is not None:
+        require_differentiable(critic_optimizer([nn.Parameter(torch.zeros(1))]))
+
+
+def require_told(critic: Critic, conditioning: Conditioning) -> None:
+    """Raise ValueError unless the discriminator reads what it is told of the model's conditions."""
+    unknown = [name for name in critic.untold if name not in (*conditioning.names, "label")]
+    if unknown:
+        raise ValueError(f"critic.untold must name conditions of the model, {conditioning}, got {unknown[0]}")
+    judged = {name: kind for name, kind in conditioning.kinds.items() if name not in critic.untold}
+    Conditioning(judged).require_read_by(critic.discriminator, "critic.discriminator")
+
+
+def whole_batches(critic: Critic, penalties: Penalties, second: str | None) -> str | None:
+    """The setting for which a batch must not be split, or None.
+
+    Args:
+        critic: The critic.
+        penalties: Those of the generator.
+        second: The setting that takes second derivatives of a mean loss, or None.
+    """
+    if critic.objective.scope == "batch":
+        return "model.critic.objective.pairing=relativistic_average"
+    of_batches = penalties.of_scope("batch")
+    return second or (f"model.generator_penalties.{of_batches[0]}" if of_batches else None)
+
+
+def second_derivatives(unrolled: Unrolled | None, consensus: Consensus | None) -> str | None:
+    """The setting that takes second derivatives of both networks, which compiled ones have not, or None."""
+    if unrolled is not None:
+        return "model.unrolled"
+    return None if consensus is None else "model.consensus"
