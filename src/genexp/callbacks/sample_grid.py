@@ -14,7 +14,7 @@ from genexp.sample_kinds import kind_of
 from genexp.sampling.conditions import Conditions, as_in_training
 from genexp.sampling.draw import draw, in_images, network_evaluations, to_draw, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
-from genexp.sampling.pictures import Pictures, mixes_classes, require_path, require_steps
+from genexp.sampling.pictures import PAIRS, Pictures, mixes_classes, require_path, require_steps
 from genexp.tensors import Grid, IndexedNoise, Plane
 
 
@@ -22,8 +22,9 @@ class SampleGrid(Callback):
     """Draw one grid of samples after every validation and hand it to the loggers that take pictures.
 
     The first `num` sample indices of `seed` are drawn every time, so the slider over training and two runs side by side
-    show the same noise. Classes come in turn, as in evaluations and
-    `genexp sample`. Averaged weights are in place during validation.
+    show the same noise. Classes come in turn, as in evaluations and `genexp sample`. Averaged weights are in place
+    during validation. A model that is told pictures has a picture `pairs` beside: those of the first held-out examples,
+    what is drawn of them, and the examples.
 
     Args:
         sampler: How the samples are drawn.
@@ -138,6 +139,10 @@ class SampleGrid(Callback):
                 shown["classes"] = looked_at.between_classes(self.rows, self.interpolate, classes)
         if self.frames:
             shown["denoising"] = looked_at.denoising(self.rows, self.frames)
+        told = told_by(self.sampler, model.source(), model.conditioning)
+        if told.pictures:
+            first = {name: rows[:PAIRS] for name, rows in batch.items()}
+            shown["pairs"] = looked_at.pairs(told, told.told(first), first["image"])
         beside = IndexedNoise(self.seed, range(len(next(iter(batch.values())))), model.device)
         return shown | model.extra_grids(batch, beside)
 

@@ -96,6 +96,7 @@ _PARTS = (
     "grid.png",
     "edited.png",
     "interpolation.png",
+    "pairs.png",
     "classes.png",
     "denoising.png",
     "sheet.png",
@@ -159,6 +160,8 @@ def _beside(drawing: Any, config: DictConfig, node: DictConfig) -> dict[str, Cal
                 found["classes.png"] = lambda: drawing.pictures.between_classes(config.rows, arcs, drawing.num_classes)
     if config.frames and drawing.has_trajectory and pictured:
         found["denoising.png"] = lambda: drawing.pictures.denoising(config.rows, config.frames)
+    if drawing.has_pairs:
+        found["pairs.png"] = lambda: drawing.pairs(config.num)
     if config.sheet:
         if not (drawing.has_start and pictured):
             raise ValueError("sheet must be empty for a model of points or one that maps images, got rows for it")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from genexp.conditioning.estimate import ESTIMATE, Estimate
 from genexp.conditioning.kinds import Classes
+from genexp.conditioning.pictures import OfPictures
 
 Condition = Mapping[str, Tensor]
 """Named tensors with a row for every sample of a batch: `label` (B,), `caption` (B, L), ..."""
@@ -100,6 +101,11 @@ class Conditioning:
         """Number of classes, None where `label` is no condition."""
         label = self.kinds.get("label")
         return label.num_classes if isinstance(label, Classes) else None
+
+    @property
+    def pictures(self) -> dict[str, OfPictures]:
+        """The conditions that are pictures, by name."""
+        return {name: kind for name, kind in self.kinds.items() if isinstance(kind, OfPictures)}
 
     def __eq__(self, other: object) -> bool:
         same = isinstance(other, Conditioning) and self.kinds == other.kinds

@@ -18,7 +18,7 @@ from genexp.inference.sampler_config import told_of
 from genexp.sample_kinds import kind_of
 from genexp.sampling.draw import draw, in_images, network_evaluations, shares, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
-from genexp.sampling.pictures import Pictures
+from genexp.sampling.pictures import PAIRS, Pictures
 from genexp.sampling.walking import Walking
 from genexp.tensors import Grid, IndexedNoise, Plane
 from genexp.terminal import progress
@@ -60,6 +60,7 @@ class Drawing:
         told = told_by(self.sampler, self.source, run.model.conditioning)
         self.num_classes = told.num_classes
         self.conditions = conditions_of(run, condition, told) if self.has_start else None
+        self._told, self._typed = told, tuple(condition or ())
 
     @property
     def has_start(self) -> bool:
@@ -102,6 +103,28 @@ class Drawing:
     def pictures(self) -> Pictures:
         """What shows how the sampler draws from the model."""
         return Pictures(self.source, self.sampler, self.seed, self.conditions, self.device, self.batch_size)
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether images are made of pictures that can be shown beside them."""
+        return self.has_start and self.is_pictured and self.editing is None and bool(self._told.pictures)
+
+    def pairs(self, num: int) -> Grid:
+        """At most 8 of the samples below `num` beside the pictures that they are made of.
+
+        Where a person gave no pictures, these are those of the first held-out examples, which stand below.
+        """
+        count = min(num, PAIRS)
+        given = {} if self.conditions is None else self.conditions.of(range(count))
+        real = None
+        if not set(self._typed) & set(self._told.pictures):
+            data = build(self.run.data)
+            count = min(count, data.split_size("val"))
+            examples = data.examples("val", torch.arange(count))
+            typed = {name: rows[:count] for name, rows in given.items() if name in self._typed}
+            given, real = {**self._told.told(examples), **typed}, examples["image"]
+        told = {name: rows.to(self.device) for name, rows in given.items()}
+        return self.pictures.pairs(self._told, told, real)
 
     def sheet(self, ways: Mapping[str, DictConfig], columns: int) -> Callable[[], Grid]:
         """What draws the same noises by a sampler a row; all that could be wrong with these is found before.

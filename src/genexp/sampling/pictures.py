@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genexp.conditioning.base import Condition
+from genexp.conditioning.base import Condition, Conditioning
 from genexp.contracts import LatentDecoder, Sampler
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.conditions import Conditions
@@ -16,6 +16,9 @@ from genexp.sampling.interpolation import path
 from genexp.sampling.walking import Walking
 from genexp.tensors import Grid, IndexedNoise
 from genexp.terminal import few_digits
+
+PAIRS = 8
+"""Pairs that are shown side by side."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,23 @@ class Pictures:
             for indices in shares(columns, self.batch_size)
         ]
         return Grid(torch.cat(parts), columns, [f"noise {column}" for column in range(columns)], list(samplers))
+
+    def pairs(self, conditioning: Conditioning, told: Condition, real: Tensor | None = None) -> Grid:
+        """Columns of what every image is made of, the image, and the real one of the same pictures.
+
+        Args:
+            conditioning: The conditions, of which some are pictures; smaller ones are shown by larger pixels.
+            told: Conditions of the samples 0 to N - 1, on the device.
+            real: Real images (N, C, H, W) of the same conditions, or None.
+        """
+        count = len(next(iter(told.values())))
+        start = self.sampler.start(self.model, IndexedNoise(self.seed, range(count), self.device))
+        shown = {name: told[name][:, : kind.picture[0]].cpu() for name, kind in conditioning.pictures.items()}
+        shown["generated"] = self._drawn(start, range(count), told)
+        shown |= {} if real is None else {"real": real.cpu()}
+        size, channels = shown["generated"].shape[-2:], max(each.shape[1] for each in shown.values())
+        rows = [functional.interpolate(each.float(), size).expand(-1, channels, -1, -1) for each in shown.values()]
+        return Grid(torch.cat(rows), count, [f"{i}" for i in range(count)], list(shown))
 
     def _drawn(self, starts: Tensor, indices: Sequence[int], condition: Condition) -> Tensor:
         """The images (B, C, H, W) of starts (B, ...), in batches."""

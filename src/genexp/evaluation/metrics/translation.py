@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from genexp.conditioning.pictures import OfPictures
 from genexp.contracts import Batch, LatentDecoder
 from genexp.evaluation.images import quantised
 from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
@@ -52,14 +51,14 @@ class Translation:
         Raises:
             TypeError: it does not.
         """
-        if not isinstance(model, LatentDecoder) or not _told_pictures(model):
+        if not isinstance(model, LatentDecoder) or not model.conditioning.pictures:
             raise TypeError(
                 f"{type(self).__name__} measures a LatentDecoder that is told pictures, got {type(model).__name__}"
             )
 
     def subject(self, model: LatentDecoder) -> str:
         """Images as they are drawn, of these pictures."""
-        return f"8-bit images of {', '.join(_told_pictures(model))}, values in [-1, 1]"
+        return f"8-bit images of {', '.join(model.conditioning.pictures)}, values in [-1, 1]"
 
     @torch.no_grad()
     def compute(self, model: LatentDecoder, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
@@ -78,15 +77,11 @@ class Translation:
         return {**found, "translation_gain": mean_over_images(made[:, 0] - copied[:, 0], group, "dB")}
 
 
-def _told_pictures(model: LatentDecoder) -> list[str]:
-    return [name for name, kind in model.conditioning.kinds.items() if isinstance(kind, OfPictures)]
-
-
 def _measured(model: LatentDecoder, batch: Batch, noise: IndexedNoise) -> Tensor:
     """PSNR, SSIM and distance of generated images and of the pictures themselves, (B, 2, 3)."""
     condition, real = model.conditioning.told(batch), batch["image"]
     made = quantised(model.decode(noise.normal(*model.latent_shape), condition))
-    picture = condition[_told_pictures(model)[0]]
+    picture = condition[next(iter(model.conditioning.pictures))]
     copied = picture if picture.shape == real.shape else torch.full_like(real, float("nan"))
     return torch.stack([_closeness(made, real), _closeness(copied, real)], 1)
 
