@@ -54,6 +54,11 @@ ELSEWHERE = {
     "genexp train callbacks.sample_grid.frames=8 callbacks.sample_grid.interpolate=8": "test_sample_grid draws both",
     **dict.fromkeys(AVERAGES, "test_averages trains and measures these averages, tiny"),
     "genexp train experiment=super_resolution/digits": "test_degraded trains it, tiny",
+    "genexp train experiment=pix2pix/contrasts": "test_image_to_image trains it, shorter",
+    "genexp train experiment=pix2pix/contrasts model.adversarial_weight=0": "test_image_to_image_gan trains so",
+    "genexp sample run=<run> condition.source=my/slices": "test_image_to_image draws from own pictures",
+    "genexp evaluate run=<run> metrics=translation metrics.translation.split=test": "test_image_to_image measures so",
+    "genexp train experiment=pix2pix/facades data.source.root=FOLDER": "test_every_experiment trains it on such files",
     "genexp evaluate": "a mention of the command",
     "genexp reproduce": "a mention of the command",
     "genexp sample": "a mention of the command",
@@ -87,7 +92,7 @@ def test_the_table_of_words_has_every_choice_that_there_is(group):
     """Those of data that need a model of their own are left to `genexp info`."""
     (row,) = [f"{line} {' '.join(listed)}" for line, listed in choices() if f"genexp train {group}=" in line]
     missing = {each for each in options(group) if "/" not in each and not re.search(rf"\b{each}\b", row)}
-    assert missing <= {"one_pair", "content_style", "moving_shapes"}
+    assert missing <= {"one_pair", "content_style", "moving_shapes", "contrasts", "paired_folder"}
 
 
 def test_every_python_snippet_is_run_or_shows_a_form():

@@ -35,7 +35,8 @@ class ImageData(LightningDataModule):
         eval_batch_size: Images a batch on each rank when validating or collecting reference statistics.
         in_memory: Decode once and keep every image as uint8 in memory; otherwise images are read when needed.
         workers: Processes that read ahead when not `in_memory`; 0 reads in the main process.
-        augment: torchvision v2 transforms of training images (uint8), drawn anew for every image.
+        augment: torchvision v2 transforms of training images (uint8), drawn anew for every image; both pictures of a
+            pair, `image` and `source`, get the same draws.
         limit: Train on the first `limit` images only (debugging, studies of data efficiency); null for all.
         seed: Seed of order and augmentation.
         cache_dir: Folder of decoded copies; null keeps none.
@@ -153,7 +154,9 @@ class ImageData(LightningDataModule):
         if self.trainer is not None and self.trainer.training:
             if self.augmentation:
                 first = self.batches * self.batch_size + self._rank()
-                batch = {**batch, "image": self.augmentation(batch["image"], first, self._world_size())}
+                moved = [name for name in ("image", "source") if name in batch]  # a pair by the same draws
+                stride = self._world_size()
+                batch = {**batch, **{name: self.augmentation(batch[name], first, stride) for name in moved}}
             self.batches += 1
         return as_float(batch)
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Protocol, TypeVar, get_args
 
 from genexp.data.decoding import EXTENSIONS, MAX_PIXELS
 from genexp.data.layout import shown, split_folders, subfolders
@@ -58,11 +58,7 @@ class Folder:
     ) -> None:
         self.root = Path(root).expanduser()
         self.preparation = Preparation(image_size, channels, fit, crop, interpolation)
-        if min(val_share, test_share) < 0 or val_share + test_share >= 1:
-            raise ValueError(
-                f"val_share and test_share must be at least 0 and sum to less than 1, got {val_share} and {test_share}"
-            )
-        self.shares = {"val": val_share, "test": test_share}
+        self.shares = require_shares(val_share, test_share)
         self.on_bad_image, self.max_pixels = on_bad_image, max_pixels
         require_policy(on_bad_image)
 
@@ -103,7 +99,7 @@ class Folder:
             ValueError: the folder is missing, or holds too few images, or its layout is in doubt.
             BadImage: a file cannot be used, and such files are not to be skipped.
         """
-        return _cut({name: self._listings[name].pictures for name in get_args(Split)}, self._cut_shares)
+        return cut_by_shares({name: self._listings[name].pictures for name in get_args(Split)}, self._cut_shares)
 
     def notes(self, num_classes: int | None) -> list[str]:
         """What was found, in lines for a person: splits, classes, and what is not used.
@@ -154,7 +150,7 @@ class Folder:
         }
         found = {name: own.get(name, Listing()) for name in get_args(Split)}
         if self._folders:
-            found["train"].passed += _beside(self.root, self._folders)
+            found["train"].passed += beside_splits(self.root, self._folders)
         shares = {name: share for name, share in self.shares.items() if share > 0 and not found[name].pictures}
         if len(found["train"].pictures) <= len(shares):
             raise ValueError(
@@ -169,7 +165,7 @@ class Folder:
         return {name: share for name, share in self.shares.items() if share > 0 and not self._listings[name].pictures}
 
 
-def _beside(root: Path, own: Mapping[Split, Path]) -> list[Passed]:
+def beside_splits(root: Path, own: Mapping[Split, Path]) -> list[Passed]:
     """Pictures beside the split folders, which belong to no split."""
     names = [name for name in subfolders(root) if root / name not in own.values()]
     files = [picture.file for name in names for picture in find_pictures(root / name, skip=True).pictures]
@@ -183,16 +179,42 @@ def require_policy(on_bad_image: str) -> None:
         raise ValueError(f"on_bad_image must be error or skip, got {on_bad_image!r}")
 
 
-def _cut(own: dict[str, list[ListedPicture]], shares: dict[str, float]) -> dict[str, list[ListedPicture]]:
+def require_shares(val_share: float, test_share: float) -> dict[str, float]:
+    """Shares of held-out splits by their names.
+
+    Raises:
+        ValueError: one is negative, or nothing is left for train.
+    """
+    if min(val_share, test_share) < 0 or val_share + test_share >= 1:
+        raise ValueError(
+            f"val_share and test_share must be at least 0 and sum to less than 1, got {val_share} and {test_share}"
+        )
+    return {"val": val_share, "test": test_share}
+
+
+class Named(Protocol):
+    """A part of a split that is named by its path below the split's folder."""
+
+    @property
+    def relative(self) -> str: ...
+
+
+Part = TypeVar("Part", bound=Named)
+
+
+def cut_by_shares(own: dict[str, list[Part]], shares: dict[str, float]) -> dict[str, list[Part]]:
     """Move a share of the train pictures, at least one, to each of the splits named in `shares`."""
 
-    def place(picture: ListedPicture) -> bytes:
-        return hashlib.sha256(os.fsencode(picture.relative)).digest()
+    def place(part: Part) -> bytes:
+        return hashlib.sha256(os.fsencode(part.relative)).digest()
+
+    def name(part: Part) -> str:
+        return part.relative
 
     order = sorted(own["train"], key=place)
     cut, start = dict(own), 0
-    for name, share in shares.items():
+    for split, share in shares.items():
         count = max(1, round(share * len(order)))
-        cut[name], start = sorted(order[start : start + count]), start + count
-    cut["train"] = sorted(order[start:])
+        cut[split], start = sorted(order[start : start + count], key=name), start + count
+    cut["train"] = sorted(order[start:], key=name)
     return cut

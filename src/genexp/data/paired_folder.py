@@ -1,0 +1,219 @@
+"""A person's own pairs of pictures as a dataset: what is made, and what it is made of."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from genexp.data import decoding, pictures, sixteen_bits
+from genexp.data.decoding import EXTENSIONS, MAX_PIXELS, SEVERAL, open_picture
+from genexp.data.folder import OnBadImage, beside_splits, cut_by_shares, require_policy, require_shares
+from genexp.data.layout import shown, split_folders
+from genexp.data.listing import in_words
+from genexp.data.paired_layout import SIDES, Pair, Pairs, find_pairs
+from genexp.data.picture_files import first_frames
+from genexp.data.pictures import Preparation
+from genexp.data.source import BadImage, Split, fingerprint, require_split
+from genexp.on_disk import OnDisk
+from genexp.terminal import counted, plain
+
+
+class PairedFolder:
+    """Pairs below a folder, as `image`, the target, and `source`.
+
+    Split folders are those of `Folder`; a split without one is cut from train. In each (or in `root`) lie folders
+    `source` and `target`, in any case, with pictures of the same names but for their endings and of the same sizes; or
+    files that show both side by side, twice as wide as high.
+
+    Args:
+        root: The folder.
+        image_size: Pixels a side.
+        channels: Of the target, 1 (grey) or 3 (RGB).
+        source_channels: Of the source, 1 or 3.
+        source_side: Which half of a file is the source, left or right; without effect on two folders.
+        fit: How other aspect ratios are handled: crop, pad or stretch; both pictures alike.
+        interpolation: nearest, box, bilinear, bicubic or lanczos.
+        val_share: Share of the pairs held out as val where there is no val folder.
+        test_share: Share of the pairs held out as test where there is no test folder.
+        on_bad_image: `error` stops at a pair that cannot be used, or a picture without a partner; `skip` leaves it out
+            and reports it.
+        max_pixels: Largest width times height that is decoded.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    classes = None
+
+    def __init__(
+        self,
+        root: Annotated[str | Path, OnDisk("folder")],
+        image_size: int,
+        channels: int = 3,
+        source_channels: int = 3,
+        source_side: Literal["left", "right"] = "left",
+        fit: Literal["crop", "pad", "stretch"] = "crop",
+        interpolation: str = "bilinear",
+        val_share: float = 0.05,
+        test_share: float = 0.1,
+        on_bad_image: OnBadImage = "error",
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        self.root = Path(root).expanduser()
+        if source_side not in ("left", "right"):
+            raise ValueError(f"source_side must be left or right, got {source_side!r}")
+        if source_channels not in (1, 3):
+            raise ValueError(f"source_channels must be 1 (grey) or 3 (RGB), got {source_channels}")
+        self.source_side = source_side
+        self.preparations = tuple(
+            Preparation(image_size, each, fit, None, interpolation) for each in (source_channels, channels)
+        )
+        self.shares = require_shares(val_share, test_share)
+        self.on_bad_image, self.max_pixels = on_bad_image, max_pixels
+        require_policy(on_bad_image)
+
+    def split(self, name: Split) -> "PairedFiles":
+        """The pairs of one split.
+
+        Raises:
+            ValueError: the split is empty.
+        """
+        require_split(name)
+        chosen = self.pairs[name]
+        if not chosen:
+            raise ValueError(f"{name}_share must be above 0, or {self.root / name} must hold pairs, to use {name}")
+        return PairedFiles(chosen, self)
+
+    @cached_property
+    def pairs(self) -> dict[str, list[Pair]]:
+        """The pairs of every split, sorted by name.
+
+        Raises:
+            ValueError: the folder is missing, or holds too few pairs, or its layout is in doubt.
+            BadImage: a file cannot be read, and such files are not to be skipped.
+        """
+        return cut_by_shares({name: self._found[name].pairs for name in get_args(Split)}, self._cut)
+
+    def notes(self, num_classes: int | None) -> list[str]:
+        """What was found, in lines for a person: splits, layout, and what is not used."""
+        sizes = ", ".join(f"{name} {len(part):,}" for name, part in self.pairs.items() if part)
+        lines = [f"{counted(sum(map(len, self.pairs.values())), 'pair')} in {shown(self.root)}: {sizes}"]
+        two = f"files of two pictures, the source on the {self.source_side}"
+        lines.append(two if self._found["train"].halves else "pairs are files of one name in source and target")
+        own = {name: path.name for name, path in self._folders.items()}
+        lines += [f"splits are the folders {', '.join(map(plain, own.values()))}"] if own else []
+        if self._cut:
+            lines.append(f"{' and '.join(self._cut)} cut from {own.get('train', 'all pairs')} by shares")
+        passed = in_words(each for found in self._found.values() for each in found.passed)
+        return lines + ([passed] if passed else [])
+
+    @cached_property
+    def _folders(self) -> dict[Split, Path]:
+        if not self.root.is_dir():
+            raise ValueError(f"root must be an existing folder of pairs, got {shown(self.root)}")
+        return split_folders(self.root)
+
+    @cached_property
+    def _found(self) -> dict[str, Pairs]:
+        """What lies in the folder of every split; without split folders everything is in train."""
+        skip = self.on_bad_image == "skip"
+        own = {name: find_pairs(path, skip) for name, path in self._folders.items()}
+        own = own or {"train": find_pairs(self.root, skip)}
+        kinds = {each.halves for each in own.values() if each.pairs}
+        if len(kinds) > 1:
+            raise ValueError(f"root must hold pairs of one layout in all splits, got both in {shown(self.root)}")
+        found = {name: own.get(name, Pairs()) for name in get_args(Split)}
+        if self._folders:
+            found["train"].passed += beside_splits(self.root, self._folders)
+        held, shares = len(found["train"].pairs), [n for n, s in self.shares.items() if s > 0 and not found[n].pairs]
+        if held <= len(shares):
+            passed = in_words(found["train"].passed)
+            raise ValueError(
+                f"root must hold at least {len(shares) + 1} pairs ({' '.join(sorted(EXTENSIONS))}), got {held} in "
+                f"{shown(self._folders.get('train', self.root))}{f'; {passed}' if passed else ''}"
+            )
+        return found
+
+    @property
+    def _cut(self) -> dict[str, float]:
+        return {name: share for name, share in self.shares.items() if share > 0 and not self._found[name].pairs}
+
+
+class PairedFiles:
+    """Pairs decoded when they are read."""
+
+    generated = False
+
+    def __init__(self, pairs: Sequence[Pair], folder: PairedFolder) -> None:
+        self.pairs, self.preparations = list(pairs), folder.preparations
+        self.left, self.max_pixels = folder.source_side == "left", folder.max_pixels
+        self.skip = folder.on_bad_image == "skip"
+        self._several: set[str] = set()
+        halves = any(pair.target is None for pair in self.pairs)
+        self.fingerprint = fingerprint(
+            __file__,
+            pictures.__file__,
+            decoding.__file__,
+            sixteen_bits.__file__,
+            files=[
+                (each.file, each.size, each.modified)
+                for pair in self.pairs
+                for each in (pair.source, pair.target)
+                if each
+            ],
+            preparations=repr(self.preparations),
+            source_on_the_left=self.left if halves else None,
+            max_pixels=self.max_pixels,
+            skip=self.skip,
+        )
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def read(self, rows: Tensor) -> dict[str, Tensor]:
+        """Targets (B, C, H, W) and sources (B, C', H, W), uint8, as `image` and `source`."""
+        source, target = zip(*(self._pair(self.pairs[row]) for row in rows.tolist()), strict=True)
+        return {"image": torch.stack(target), "source": torch.stack(source)}
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was seen while all files were read, in lines for a person."""
+        return first_frames(sorted(self._several))
+
+    def _pair(self, pair: Pair) -> list[Tensor]:
+        path = pair.source.file
+        if pair.target is None:
+            opened = self._halves(path)
+        else:
+            opened = (self._opened(path), self._opened(pair.target.file))
+            if opened[0].size != opened[1].size:
+                sizes = [f"{width} x {height}" for width, height in (each.size for each in opened)]
+                raise BadImage(pair.target.file, f"it has {sizes[1]} pixels, its source {sizes[0]}", self.skip)
+        try:
+            return [prepare(picture) for prepare, picture in zip(self.preparations, opened, strict=True)]
+        except ValueError as error:
+            raise BadImage(path, str(error), self.skip) from error
+
+    def _halves(self, path: str) -> tuple[Image.Image, Image.Image]:
+        picture = self._opened(path)
+        width, side = picture.size
+        if width != 2 * side:
+            raise BadImage(
+                path,
+                f"it has {width} x {side} pixels and is no two squares side by side; other pairs lie in folders "
+                f"{' and '.join(SIDES)}",
+                self.skip,
+            )
+        boxes = [(0, 0, side, side), (side, 0, width, side)]
+        halves = [picture.resize((side, side), Image.Resampling.NEAREST, box) for box in boxes]
+        return (halves[0], halves[1]) if self.left else (halves[1], halves[0])
+
+    def _opened(self, path: str) -> Image.Image:
+        picture = open_picture(path, self.max_pixels, self.skip)
+        if picture.info.get(SEVERAL):
+            self._several.add(path)
+        return picture
