@@ -103,3 +103,19 @@ def test_the_test_split_is_measured_by_evaluate(run, tmp_path, capsys):
     assert values["translation_psnr"]["protocol"]["reference"] == "test"
     assert values["translation_gain"]["value"] > 3
     assert "translation_psnr" in capsys.readouterr().out
+
+
+@pytest.mark.slow  # three short trainings
+def test_a_resumed_run_is_the_run_that_was_never_stopped(tmp_path):
+    parts = [
+        "model/critic/augmentations=diff_augment",
+        "data.augment=[{_target_: torchvision.transforms.v2.RandomCrop, ",
+    ]
+    parts[1] += "size: 32, padding: 2}]"
+    short = [*SHORT, *parts, "logger=none", "training.max_images=320", "training.evaluate_every=160"]
+    tiny.run([*short, f"paths.outputs={tmp_path / 'whole'}"])
+    half = tiny.run([*short, "training.max_images=160", f"paths.outputs={tmp_path / 'half'}"])
+    tiny.run([*short, f"paths.outputs={tmp_path / 'half'}", f"resume={half.path}"])
+    first, second = (tiny.checkpoint(tiny.newest(tmp_path / name)) for name in ("whole", "half"))
+    assert tiny.differences(first["state_dict"], second["state_dict"]) == []
+    assert tiny.differences(first["optimizer_states"], second["optimizer_states"]) == []
