@@ -77,13 +77,16 @@ class Critic(nn.Module):
         if self.joint:
             self._require_joint()
         if auxiliary is not None:
-            if isinstance(discriminator, ReadsConditions) and "label" in discriminator.reads:
-                raise ValueError(
-                    "discriminator must have num_classes=null beside an auxiliary classifier, which is to find the "
-                    "class, got one that is told it"
-                )
+            self._require_no_class()
             auxiliary.follow(discriminator.feature_count)
         self.concatenate = self._joins(concatenate)
+
+    def _require_no_class(self) -> None:
+        if isinstance(self.discriminator, ReadsConditions) and "label" in self.discriminator.reads:
+            raise ValueError(
+                "discriminator must have num_classes=null beside an auxiliary classifier, which is to find the class, "
+                "got one that is told it"
+            )
 
     def _require_joint(self) -> None:
         if not isinstance(self.objective, JointObjective):
