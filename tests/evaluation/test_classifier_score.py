@@ -163,3 +163,14 @@ def test_recognised_is_the_share_of_images_of_the_asked_class():
         metric.compute(store(torch.eye(4)[seen]), prepared)
     with pytest.raises(ValueError, match="needs a classifier of all classes, got class 7 and 4 classes"):
         metric.compute(labelled(torch.eye(4)[seen], asked + 4), prepared)
+
+
+def test_a_classifier_is_told_which_of_its_classes_some_classes_are():
+    asked = torch.tensor([0, 1] * 10)
+    images = labelled(torch.eye(4)[asked + 2], asked)
+    metric = Recognised(labels=[2, 3])
+    assert metric.compute(images, metric.prepare(images, Believing))["recognised"].value == 1.0
+    with pytest.raises(ValueError, match=r"recognised needs a classifier of these 2 classes, got one that .* 0\.0% of"):
+        Recognised().prepare(images, Believing)
+    with pytest.raises(ValueError, match=r"labels must have all 2 classes, got \[3\]"):
+        Recognised(labels=[3]).prepare(images, Believing)

@@ -29,6 +29,14 @@ TEACHERS = {
     "consistency/distilled_digits": "edm/digits",
     "progressive_distillation/digits": "v_prediction/digits",
 }
+BEFORE = {"freeze_d/digits": "biggan/digits"}
+BEGUN = [
+    "data.num_classes=5",
+    "data.batch_size=4",
+    "training.max_images=4",
+    "training.evaluate_every=8",
+    "metrics=none",
+]
 AUTOENCODER = Path(__file__).parents[1] / "earlier_runs" / "vae"
 QUICK = (
     "quickstart",
@@ -58,6 +66,12 @@ def test_one_step(experiment, tmp_path):
             ["experiment=autoguidance/guide", *ONE_STEP, *ONE_BATCH, "metrics=none", f"paths.outputs={tmp_path}/guide"]
         )
         overrides += [f"sampler.guidance.guide.run={tiny.newest(tmp_path / 'guide').path}"]
+    if config.get("initial"):
+        few = ["data.classes=[0,1,2,3,4]", "model.generator.width=8", "model.critic.discriminator.width=8"]
+        folder = tiny.run(
+            [f"experiment={BEFORE[experiment]}", *ONE_STEP, *few, *BEGUN, f"paths.outputs={tmp_path}/five"]
+        )
+        overrides += [f"initial.run={folder.path}"]
     if source_name(config) == {"paired_folder"}:
         overrides += [*side_by_side(tmp_path / "pairs"), "extractor=random"]
     elif not (source_name(config) & EMBEDDED):

@@ -59,6 +59,12 @@ ELSEWHERE = {
     "genexp sample run=<run> condition.source=my/slices": "test_image_to_image draws from own pictures",
     "genexp evaluate run=<run> metrics=translation metrics.translation.split=test": "test_image_to_image measures so",
     "genexp train experiment=pix2pix/facades data.source.root=FOLDER": "test_every_experiment trains it on such files",
+    "genexp train experiment=biggan/digits 'data.classes=[0,1,2,3,4]' data.num_classes=5": "test_every_experiment "
+    "trains it, tiny",
+    "genexp train experiment=freeze_d/digits initial.run=outputs/biggan_digits/<run>": "test_every_experiment "
+    "trains it, tiny",
+    "genexp train experiment=cgan/digits initial=run initial.run=<run> "
+    "'initial.reset=[generator.embedding,critic.discriminator.planes]'": "test_transfer trains it, tiny",
     "genexp evaluate": "a mention of the command",
     "genexp reproduce": "a mention of the command",
     "genexp sample": "a mention of the command",

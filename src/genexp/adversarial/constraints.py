@@ -8,7 +8,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class WeightClip:
-    """Clips every parameter to [-bound, bound]; buffers such as running statistics are left alone.
+    """Clips every parameter that is trained to [-bound, bound]; buffers such as running statistics are left alone.
 
     Reference: Arjovsky, Chintala and Bottou, "Wasserstein GAN" (2017).
 
@@ -24,6 +24,7 @@ class WeightClip:
 
     @torch.no_grad()
     def __call__(self, critic: nn.Module) -> None:
-        """Clip the parameters of `critic` in place."""
+        """Clip the parameters of `critic` in place, but for frozen ones."""
         for parameter in critic.parameters():
-            parameter.clamp_(-self.bound, self.bound)
+            if parameter.requires_grad:
+                parameter.clamp_(-self.bound, self.bound)

@@ -37,10 +37,15 @@ class Penalties(nn.Module):
         for name, part in self.parts.items():
             if part.interval < 1:
                 raise ValueError(f"{group}.{name}.interval must be at least 1 step, got {part.interval}")
+        self._player = [player]
+        self.follow()
+        self.with_state = nn.ModuleDict({name: p for name, p in self.parts.items() if isinstance(p, nn.Module)})
+
+    def follow(self) -> None:
+        """Bind the parts whose state is made of the player's parameters to what these are now."""
         for part in self.parts.values():
             if isinstance(part, Follows):
-                part.follow(player)
-        self.with_state = nn.ModuleDict({name: p for name, p in self.parts.items() if isinstance(p, nn.Module)})
+                part.follow(*self._player)
 
     def of_scope(self, scope: str) -> list[str]:
         """Names of the penalties of one scope."""

@@ -49,8 +49,9 @@ class Unrolled:
     ) -> Tensor:
         """Losses (B,) of the generator that made `fake` (B, ...), in the place of `Critic.generator_loss`."""
         asked = _Asked(critic)
-        weights = {name: p.detach().requires_grad_() for name, p in asked.named_parameters()}
-        owned = dict(asked.named_parameters())
+        trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        owned = {name: p for name, p in asked.named_parameters() if id(p) in trained}
+        weights = {name: p.detach().requires_grad_() for name, p in owned.items()}
         move = differentiable(optimizer, owned)
         for step in range(self.steps):
             loss = functional_call(asked, weights, ("loss", real, fake, condition, drawn)).mean()

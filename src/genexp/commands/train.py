@@ -166,6 +166,8 @@ def _announce(config: DictConfig, claim: ClaimedRun, experiment: "Experiment", p
     for number, line in enumerate(experiment.data.described()):
         print(f"{'            ' if number else 'data        '}{line}", file=sys.stderr)
     print(f"parameters  {sizes}", file=sys.stderr)
+    for word, line in experiment.notes.items():
+        print(f"{word:<11} {line}", file=sys.stderr)
     threads = f", {counted(config.threads, 'thread')}" if config.trainer.accelerator == "cpu" else ""
     print(f"hardware    {config.trainer.accelerator}, {config.trainer.precision}{threads}", file=sys.stderr)
     if point is not None:

@@ -21,7 +21,7 @@ from genexp.terminal import counted
 
 PRIMARIES = ("train", "sample", "evaluate", "compare", "reproduce", "stylize")
 GROUPS = ("data", "model", "sampler", "extractor", "metrics", "training", "callbacks/post_hoc", "callbacks/game")
-GROUPS += ("logger", "trainer", "launcher", "debug")
+GROUPS += ("logger", "trainer", "launcher", "debug", "initial")
 _SEVERAL = ("-m", "--multirun")
 HELP = """usage: genexp validate [command] [experiment=glob(*)] [key=value ...]
 

@@ -46,12 +46,24 @@ def disagreements(trial: Trial, plain: dict[str, Any], unsound: set[str]) -> Ite
     if {"training", "model"} <= sound and "model" in trial.built:
         switches = {name: plain["training"][name] for name in SWITCHES if name in plain["training"]}
         yield from _told(lambda: trial.built["model"].arrange(**switches), "training.accumulate")
+        yield from _told(lambda: trial.built["model"].freeze(plain["training"].get("freeze", [])), "training.freeze")
+    if isinstance(plain.get("initial"), dict) and not any(key.startswith("initial") for key in unsound):
+        yield from _of_beginning(trial, plain)
     if {"training", "model", "data", "trainer"} <= sound:
         yield from _of_groups(trial, plain)
     if {"metrics", "callbacks"} <= sound:
         yield from _of_early_stopping(plain["callbacks"], plain["metrics"])
     if {"training", "model", "callbacks"} <= sound:
         yield from _of_averages(trial, plain)
+
+
+def _of_beginning(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
+    """Weights to begin with that are none of the model's, or that a teacher gives it already."""
+    goal = plain["model"].get("goal") if isinstance(plain.get("model"), dict) else None
+    if isinstance(goal, dict) and goal.get("teacher") is not None:
+        yield Problem("initial", "must be null with model.goal.teacher, with whose weights the student begins")
+    elif "model" in trial.built and "initial" in trial.built:
+        yield from _told(lambda: trial.built["initial"].give(trial.built["model"]), "initial")
 
 
 def _of_groups(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:

@@ -148,6 +148,7 @@ SECTIONS: dict[str, dict[str, Rule]] = {
         "accumulate": whole(1),
         "compile": FLAG,
         "channels_last": FLAG,
+        "freeze": TEXTS,
     },
     "paths": {"outputs": TEXT, "data": TEXT, "cache": TEXT},
 }
@@ -157,7 +158,7 @@ SWITCHES = ("accumulate", "compile", "channels_last")
 """Keys of `training` that say how a batch is gone about."""
 
 GROUPS = {name: PART for name in ("data", "model", "trainer", "training", "paths")}
-GROUPS |= {name: optional(PART) for name in ("callbacks", "sampler", "extractor")}
+GROUPS |= {name: optional(PART) for name in ("callbacks", "sampler", "extractor", "initial")}
 """Groups of `genexp train` that are always there, and whether they may be null."""
 
 _ACCOUNT = optional(either(TEXT, whole()))

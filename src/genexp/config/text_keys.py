@@ -3,7 +3,7 @@
 GROUPS = frozenset(
     [
         *("callbacks", "data", "debug", "experiment", "extractor", "launcher", "logger", "metrics", "model"),
-        *("edit", "optimizer", "paths", "ramp", "sampler", "sweep", "trainer", "training"),
+        *("edit", "initial", "optimizer", "paths", "ramp", "sampler", "sweep", "trainer", "training"),
     ]
 )
 """Groups of conf/: their choices are names of files."""
@@ -30,7 +30,7 @@ _OF_PARTS = PLACES | frozenset(
     [
         # names, labels and digests
         *("account", "asset", "attribute", "checkpoint", "classes", "constraint", "dataset", "digest", "entity"),
-        "group",
+        *("freeze", "group", "only", "reset"),
         *("job_type", "layer", "layers", "model", "model_registry", "modules", "monitor", "name", "net", "notes"),
         *("partition", "prefix", "project", "qos", "run_id", "study_name", "tags", "template", "unit"),
         # words to choose from

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from genexp.contracts import Batch
 from genexp.data.augment import Augmentation
+from genexp.data.classes import of_classes, require_classes
 from genexp.data.source import Source, Split, require_split
 from genexp.data.store import Stored, Subset, load_in_memory, survey
 from genexp.data.stream import EvalLoader, Stream, TrainLoader, as_float
@@ -40,6 +41,7 @@ class ImageData(LightningDataModule):
         limit: Train on the first `limit` images only (debugging, studies of data efficiency); null for all.
         seed: Seed of order and augmentation.
         cache_dir: Folder of decoded copies; null keeps none.
+        classes: Names of the source's classes that are used, with labels 0, 1, ... in this order; null for all.
 
     Raises:
         ValueError: an argument is out of range, or does not fit the source.
@@ -60,6 +62,7 @@ class ImageData(LightningDataModule):
         limit: int | None = None,
         seed: int = 0,
         cache_dir: str | Path | None = None,
+        classes: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size), ("limit", limit)):
@@ -74,6 +77,7 @@ class ImageData(LightningDataModule):
         self.eval_batch_size, self.in_memory, self.workers = eval_batch_size, in_memory, workers
         self.augmentation = Augmentation(augment, seed)
         self.limit, self.seed, self.cache_dir = limit, seed, cache_dir
+        self.chosen = None if classes is None else tuple(classes)
         self.batches = 0
         self._splits: dict[str, Stored] = {}
 
@@ -100,6 +104,8 @@ class ImageData(LightningDataModule):
             load = load_in_memory if self.in_memory else survey
             found = load(self.source.split(split), self.cache_dir)
             self._check(split, found)
+            if self.chosen is not None:
+                found = of_classes(found, self.chosen, self.source, split)
             self._splits[split] = found
         return self._splits[split]
 
@@ -124,20 +130,10 @@ class ImageData(LightningDataModule):
                 raise ValueError(f"shape must be that of the source's {name}, {got}, got {list(self.shape)}")
         if self.augmentation and (pictures != ["image"] or example["image"].dtype != torch.uint8):
             raise ValueError(f"augment needs a source of images, got one of {sorted(example)}")
-        if self.num_classes is None:
-            return
-        classes = self.source.classes
-        if classes is None or "label" not in example:
-            cause = getattr(self.source, "why_unlabelled", None)
-            told = f" ({cause})" if cause else ""
-            raise ValueError(f"num_classes must be null for a source without labels{told}, got {self.num_classes}")
-        outside = [label for label in found.labels or () if not 0 <= label < self.num_classes]
-        if outside:
-            raise ValueError(f"every label of {split} must lie in [0, {self.num_classes}), got {outside[0]}")
-        if len(classes) != self.num_classes:
-            raise ValueError(
-                f"num_classes must be {len(classes)}, the number of classes of the source, got {self.num_classes}"
-            )
+        require_classes(self.source, self.chosen, self.num_classes, "label" in example)
+        count = len(self.source.classes or ()) if self._labelled else 0
+        if outside := [label for label in found.labels or () if count and not 0 <= label < count]:
+            raise ValueError(f"every label of {split} must lie in [0, {count}), got {outside[0]}")
 
     # Training
 
@@ -197,12 +193,13 @@ class ImageData(LightningDataModule):
 
     def described(self) -> list[str]:
         """What was found, in lines for a person: numbers of images, splits and classes, and what is not used."""
+        some = [] if self.chosen is None else [f"of these the classes {', '.join(self.chosen)} alone"]
         if hasattr(self.source, "notes"):
-            return self.source.notes(self.num_classes)
+            return self.source.notes(self.num_classes) + some
         sizes = f"train {self.split_size('train'):,}, val {self.split_size('val'):,}"
-        classes = len(self.source.classes or ())
+        classes = len(self.chosen or self.source.classes or ())
         unused = "" if self._labelled else " not used"
-        return [f"{sizes}, labels of {classes} classes{unused}" if classes else sizes]
+        return [f"{sizes}, labels of {classes} classes{unused}" if classes else sizes, *some]
 
     def examples(self, split: Split, rows: Tensor) -> Batch:
         """The examples `rows` (B,) of a split, floats in [-1, 1] where they are bytes."""
@@ -233,7 +230,7 @@ class ImageData(LightningDataModule):
     @property
     def classes(self) -> Sequence[str] | None:
         """Names of the classes, None for unlabelled data."""
-        return self.source.classes if self._labelled else None
+        return (self.chosen or self.source.classes) if self._labelled else None
 
     @property
     def _labelled(self) -> bool:

@@ -1,6 +1,6 @@
 """What all generator families share: optimiser steps, counters in images, named terms, and repeatable seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from genexp.conditioning.base import Conditioning
 from genexp.contracts import Batch
+from genexp.families.freezing import Frozen, agree_on_buffers
 from genexp.families.held_out import HeldOutMeans
+from genexp.families.layers import rename_first
 from genexp.families.micro_batches import batch_size, split
 from genexp.families.terms import TermLog
 from genexp.families.updates import Update, gradients_only_to, with_options
@@ -45,6 +47,7 @@ class Family(LightningModule):
         self.terms = TermLog()
         self._updates: dict[str, Update] = {}
         self._held_out = HeldOutMeans()
+        self.frozen = Frozen(self, (), {})
 
     def arrange(self, accumulate: int = 1, compile: bool = False, channels_last: bool = False) -> Self:
         """Settle how a batch is gone about; what is learned stays the same, up to rounding.
@@ -62,6 +65,17 @@ class Family(LightningModule):
         if self.needs_whole_batches is not None and accumulate > 1:
             raise ValueError(f"accumulate must be 1 with {self.needs_whole_batches} (whole batches), got {accumulate}")
         self.accumulate, self.compile_networks, self.channels_last = accumulate, compile, channels_last
+        return self
+
+    def freeze(self, layers: Sequence[str]) -> Self:
+        """Leave layers as they are in training, see `Frozen`; ValueError where that means nothing."""
+        self.frozen = Frozen(self, layers, self._updates)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Set all but the frozen layers to training or evaluation."""
+        super().train(mode)
+        self.frozen.hold()
         return self
 
     # What a family provides
@@ -107,7 +121,7 @@ class Family(LightningModule):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One optimiser for every registered update, in the order of registration."""
-        return [update.optimizer(update.parameters()) for update in self._updates.values()]
+        return [update.optimizer(self.frozen.moving(update.parameters())) for update in self._updates.values()]
 
     def update(self, name: str, batch: Batch, loss: Callable[[Batch], Terms]) -> Terms:
         """One optimiser step of the update `name` on the mean of `loss(part)["loss"]` over the micro-batches.
@@ -175,18 +189,9 @@ class Family(LightningModule):
         batch = self._arranged(batch)
         self.terms.add(self.train_batch(batch), self.batches)
         if self.trainer.world_size > 1:
-            self._agree_on_buffers()
+            agree_on_buffers(self, self.frozen, self.trainer.strategy)
         self.images_seen += batch_size(batch) * self.trainer.world_size
         self.batches += 1
-
-    def _agree_on_buffers(self) -> None:
-        """Give every rank the mean of the running statistics that each gathered from its share of the batch."""
-        buffers = [buffer for buffer in self.buffers() if buffer.is_floating_point()]
-        if not buffers:
-            return
-        means = self.trainer.strategy.reduce(torch.cat([b.reshape(-1) for b in buffers]), reduce_op="mean")
-        for buffer, mean in zip(buffers, means.split([b.numel() for b in buffers]), strict=True):
-            buffer.copy_(mean.view_as(buffer))
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Add one held-out batch, weighted by its size; its noise depends on the batch number alone."""
@@ -230,18 +235,12 @@ class Family(LightningModule):
         """Restore the counters, and names that sub-modules had earlier; optimisers go on with today's options."""
         for part, named in {**checkpoint.get("averaged", {}), "state_dict": checkpoint["state_dict"]}.items():
             if part in ("modules", "images", "steps", "state_dict"):
-                _rename(named, self.renamed_modules)
+                rename_first(named, self.renamed_modules)
         if len(checkpoint.get("optimizer_states", ())) == len(self._updates):
             checkpoint["optimizer_states"] = with_options(checkpoint["optimizer_states"], self._updates)
         counters = checkpoint["counters"]
         self.images_seen, self.batches = counters["images_seen"], counters["batches"]
         self.steps = dict(counters["steps"])
-
-
-def _rename(named: dict[str, Any], words: dict[str, str]) -> None:
-    for name, (first, *rest) in [(name, name.split(".")) for name in named]:
-        if first in words:
-            named[".".join([words[first], *rest])] = named.pop(name)
 
 
 def _as_list(value: Any) -> list[Any]:

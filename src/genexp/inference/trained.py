@@ -1,16 +1,18 @@
-"""A finished run as a part of another: a denoiser or a classifier that guides, an autoencoder that codes images."""
+"""A finished run as a part of another: what guides it, what codes its images, the weights that it begins with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Codec, Coded, Denoiser, LatentEncoder
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.noising import OfNoisyImages
+from genexp.families.transfer import transferred
 from genexp.inference.run import Run, load_run
 from genexp.terminal import typed_path
 
@@ -184,6 +186,32 @@ class TrainedCodec(TrainedPart):
         self._follow(code)
         with torch.autocast(code.device.type, enabled=False):
             return self._coder.decode(code / self.scale)
+
+
+@dataclass(eq=False)
+class TrainedWeights(TrainedPart):
+    """The weights of a finished run, with which another of any family begins.
+
+    Args:
+        run: The run folder, or any file in it; afterwards the run's id.
+        weights: As for `load_run`; what a run averages (of a GAN the generator) begins with its average.
+        checkpoint: `best`, `last`, or a file; by default `best` where the run kept one.
+        digest: Of the checkpoint that is meant; None for the one that is there.
+        only: Layers of the new model that take over; None for all. A name stands for all below it, `*` for text.
+        reset: Layers that begin anew.
+    """
+
+    only: Sequence[str] | None = None
+    reset: Sequence[str] = ()
+
+    def give(self, model: nn.Module) -> str:
+        """Let a model begin with the weights; says in a line what it took and what not.
+
+        Raises:
+            ValueError: the model has no such layers, or one is other than in the run and is not reset.
+        """
+        found = transferred(model, self._family.state_dict(), self.only, self.reset)
+        return f"{self.weights} weights of {self._given}: {found.note()}"
 
 
 _DIGITS = 12

@@ -1,7 +1,7 @@
 """A composed configuration made into a live experiment: data, model, sampler, callbacks, loggers, trainer."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -31,6 +31,8 @@ class Experiment:
     callbacks: dict[str, Callback]
     loggers: dict[str, Any]
     trainer: Trainer
+    notes: dict[str, str] = field(default_factory=dict)
+    """What a person is told of how the model begins, by a word."""
 
 
 def assemble(
@@ -54,6 +56,7 @@ def assemble(
     model = build(config.model)
     model.seed = config.seed
     model.arrange(**{name: config.training[name] for name in SWITCHES})
+    notes = _begun(model, config, point is None)
     callbacks = build_dict(_with_paths(config.callbacks, folder))
     journal = Journal(folder.path)
     callbacks["continuation"] = Continuation(journal, point)
@@ -61,7 +64,16 @@ def assemble(
     if point is not None:
         tell(loggers, journal.past(point, repeats))
     trainer = _trainer(config, folder, model, list(callbacks.values()), list(loggers.values()))
-    return Experiment(data, model, callbacks, loggers, trainer)
+    return Experiment(data, model, callbacks, loggers, trainer, notes)
+
+
+def _begun(model: Family, config: DictConfig, new: bool) -> dict[str, str]:
+    """Give a new model the weights that it begins with, and freeze layers; what there is to tell of both."""
+    notes = {}
+    if new and config.get("initial") is not None:
+        notes["initial"] = build(config.initial).give(model)
+    frozen = model.freeze(config.training.get("freeze", [])).frozen.note()
+    return notes | ({} if frozen is None else {"frozen": frozen})
 
 
 def _with_paths(callbacks: DictConfig, folder: RunFolder) -> DictConfig:

@@ -28,6 +28,8 @@ FIXED = {
     "name": "the folder and the W&B run have it",
     "model._target_": "the checkpoint is of that family",
     "model.init": "the picture was begun with it",
+    "initial*": "the weights were begun with it",
+    "training.freeze": "the checkpoint's optimisers hold the state of what moved",
     "model.*optimizer._target_": "the checkpoint holds the state of that class",
     "model.*optimizer.history_size": "the checkpoint holds so many pairs of steps and gradient changes",
     "callbacks.post_hoc.widths": "power-function averages are over all of training",

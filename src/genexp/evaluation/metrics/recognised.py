@@ -1,6 +1,6 @@
 """Whether generated images are of the class that was asked for, by a classifier."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -35,6 +35,8 @@ class Recognised:
 
     Args:
         extractor: Features of a classifier of its own, or None for those of the evaluation.
+        labels: The classifier's number of every class, where the data are of some classes alone (`data.classes`); None
+            where both count alike.
     """
 
     values: ClassVar[dict[str, Better]] = {"recognised": "higher"}
@@ -42,17 +44,25 @@ class Recognised:
     statistic = FeatureStore
     kind: ClassVar[MetricKind] = "sets"
 
-    def __init__(self, extractor: FeatureExtractor | None = None) -> None:
+    def __init__(self, extractor: FeatureExtractor | None = None, labels: Sequence[int] | None = None) -> None:
         self.extractor = extractor
+        self.labels = None if labels is None else torch.tensor(list(labels))
 
     def prepare(self, reference: FeatureStore, extractor: FeatureExtractor) -> Examiner:
         """Examine the real images.
 
         Raises:
-            ValueError: the extractor does not classify, or labels are missing or more than its classes.
+            ValueError: the extractor does not classify, or labels are missing or more than its classes; or it knows
+                real images no better than by chance, so that its classes are others.
         """
         logits = classifier_of(extractor)
-        return Examiner(logits, float(self._right(reference, logits).mean()))
+        real, classes = float(self._right(reference, logits).mean()), len(reference.label.unique())
+        if real * classes <= 1 < classes:
+            raise ValueError(
+                f"recognised needs a classifier of these {classes} classes, got one that recognises {real:.1%} of real "
+                "images; of some classes of a data set, metrics.recognised.labels are their numbers in the whole set"
+            )
+        return Examiner(logits, real)
 
     def compute(self, generated: FeatureStore, prepared: Examiner) -> dict[str, Value]:
         """The share.
@@ -67,9 +77,13 @@ class Recognised:
     def _right(self, store: FeatureStore, logits: Callable[[Tensor], Tensor]) -> Tensor:
         require_labels("recognised", store)
         beliefs = torch.cat([logits(chunk).cpu() for chunk in store.features.split(_CHUNK)])
-        if int(store.label.max()) >= beliefs.shape[1]:
+        label = store.label.cpu()
+        if self.labels is not None and int(label.max()) >= len(self.labels):
+            raise ValueError(f"labels must have all {int(label.max()) + 1} classes, got {self.labels.tolist()}")
+        label = label if self.labels is None else self.labels[label]
+        if int(label.max()) >= beliefs.shape[1]:
             raise ValueError(
-                f"recognised needs a classifier of all classes, got class {int(store.label.max())} and "
+                f"recognised needs a classifier of all classes, got class {int(label.max())} and "
                 f"{beliefs.shape[1]} classes"
             )
-        return (beliefs.argmax(1) == store.label.cpu()).double()
+        return (beliefs.argmax(1) == label).double()

@@ -1,0 +1,93 @@
+"""A model that begins with the weights of another."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from genexp.adversarial.regularisers import Penalties
+from genexp.families.layers import below, in_words, owner, require_layers
+
+KEY = "initial"
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """What a model took over of another, by the names of parameters and buffers.
+
+    Attributes:
+        taken: Name and shape agree.
+        reset: They begin anew because that was asked for.
+        beyond: They lie outside of what was asked for.
+        anew: Buffers, such as running means of a penalty, that the other model has not.
+        unused: The other model has them, and this one has not.
+    """
+
+    taken: list[str]
+    reset: list[str]
+    beyond: list[str]
+    anew: list[str]
+    unused: list[str]
+
+    def note(self) -> str:
+        """All of it in a line."""
+        count = len(self.taken) + len(self.reset) + len(self.beyond) + len(self.anew)
+        rest = {
+            "reset": self.reset,
+            "left as they are": self.beyond,
+            "anew, as the run has none": self.anew,
+            "of the run, not used": self.unused,
+        }
+        told = [f"{words}: {in_words(names)}" for words, names in rest.items() if names]
+        return "; ".join([f"{len(self.taken)} of {count} tensors taken", *told])
+
+
+def transferred(
+    model: nn.Module, given: Mapping[str, Tensor], only: Sequence[str] | None = None, reset: Sequence[str] = ()
+) -> Transferred:
+    """Give a model the weights of another, where names and shapes agree.
+
+    Args:
+        model: The model that begins, as its configuration makes it.
+        given: The state dict of the other one.
+        only: Layers that take over; None for all. See `genexp.families.layers.below`.
+        reset: Layers that begin anew, such as those of the classes where their number is another.
+
+    Raises:
+        ValueError: the model has no such layer; a parameter has another name or shape in `given` and is not reset; or
+            nothing is left to take.
+    """
+    require_layers(model, only or (), f"{KEY}.only")
+    require_layers(model, reset, f"{KEY}.reset")
+    own, parameters = model.state_dict(), {name for name, _ in model.named_parameters()}
+    beyond = [name for name in own if only is not None and not below(name, only)]
+    again = [name for name in own if name not in beyond and below(name, reset)]
+    asked = [name for name in own if name not in {*beyond, *again}]
+    anew = [name for name in asked if name not in given and name not in parameters]
+    taken = [name for name in asked if name not in anew]
+    _require_alike(own, given, taken)
+    with torch.no_grad():
+        for name in taken:
+            own[name].copy_(given[name])
+    for name, module in model.named_modules():
+        if isinstance(module, Penalties) and not any(below(each, [name]) for each in taken):
+            module.follow()
+    return Transferred(taken, again, beyond, anew, [name for name in given if name not in own])
+
+
+def _require_alike(own: Mapping[str, Tensor], given: Mapping[str, Tensor], names: Sequence[str]) -> None:
+    """Refuse tensors that the other model has otherwise or not at all, and a model that takes nothing."""
+    other = [name for name in names if name not in given or given[name].shape != own[name].shape]
+    if len(other) == len(names):
+        held = ", ".join(sorted({name.split(".")[0] for name in given}))
+        raise ValueError(f"{KEY}.run must have layers of this model, got a run of {held}, of which none is alike")
+    if not other:
+        return
+    first = other[0]
+    there = str(tuple(given[first].shape)) if first in given else "nothing"
+    layers = ",".join(dict.fromkeys(owner(name) or name for name in other))
+    raise ValueError(
+        f"{KEY}.reset must name the layers that are other than in the run, first {first}, {tuple(own[first].shape)} "
+        f"here and {there} there; {KEY}.reset=[{layers}] lets them begin anew"
+    )
