@@ -1,6 +1,6 @@
 """Generative adversarial networks: a generator and a critic that take turns."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Self
 
@@ -98,14 +98,16 @@ class GAN(Family):
         self._register("generator", generator_optimizer, generator_learning_rate, clip)
 
     def arrange(self, accumulate: int = 1, compile: bool = False, channels_last: bool = False) -> Self:
-        """As for every family.
-
-        Raises:
-            ValueError: `compile` is set where compiled networks would need second derivatives, which they have not.
-        """
+        """As for every family; ValueError too where compiled networks would need second derivatives."""
         if compile and self.needs_derivatives is not None:
             raise ValueError(f"compile must be false with {self.needs_derivatives} (second derivatives), got true")
         return super().arrange(accumulate, compile, channels_last)
+
+    def freeze(self, layers: Sequence[str]) -> Self:
+        """As for every family; ValueError too where consensus draws all weights of both players to rest."""
+        if layers and self.consensus is not None:
+            raise ValueError(f"training.freeze must be [] with model.consensus, which is of all weights, got {layers}")
+        return super().freeze(layers)
 
     def players(self) -> dict[str, list[nn.Module]]:
         """The networks of either player."""
@@ -242,7 +244,7 @@ class GAN(Family):
         return torch.randn(len(image), *self.latent_shape, device=image.device, dtype=image.dtype)
 
     def _register(self, name: str, optimizer: OptimizerFactory, learning_rate: Ramp, clip: float | None) -> None:
-        def parameters() -> list[nn.Parameter]:
-            return [each for network in self.players()[name] for each in network.parameters()]
-
-        self.register_update(name, Update(optimizer, parameters, learning_rate, clip))
+        self.register_update(
+            name,
+            Update(optimizer, lambda: [*nn.ModuleList(self.players()[name]).parameters()], learning_rate, clip),
+        )
