@@ -8,18 +8,18 @@ import torch
 from torch import nn
 from torch.nn.functional import relu, softplus
 
-from games import SGD, Watched, digits_like, fit
+from games import SGD, SHAPE, SIZE, WatchedBiGAN, bigan, digits_like, every_part_of_pairs, fit, joint
 from genexp.adversarial.adaptive import AdaptiveAugment
 from genexp.adversarial.augmentations import DiffAugment, InstanceNoise
 from genexp.adversarial.auxiliary import AuxiliaryClassifier
-from genexp.adversarial.consistency import Consistency, LeCam
+from genexp.adversarial.consistency import Consistency
 from genexp.adversarial.critic import Critic
-from genexp.adversarial.generator_penalties import PathLength
+from genexp.adversarial.generator_penalties import FeatureMatching
 from genexp.adversarial.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 from genexp.adversarial.pairings import RelativisticAverage, RelativisticPaired
 from genexp.adversarial.penalties import DRAGAN, R1, R2, GradientPenalty
+from genexp.adversarial.regularisers import Penalties
 from genexp.adversarial.unrolling import Unrolled
-from genexp.adversarial.weight_penalties import HistoricalAverage, Orthogonal
 from genexp.conditioning.base import UNCONDITIONAL
 from genexp.contracts import LatentEncoder, Reconstructor
 from genexp.families.bigan import BiGAN
@@ -30,26 +30,6 @@ from genexp.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from genexp.networks.joint import JointDiscriminator
 from genexp.networks.mlp import MLPDiscriminator, MLPGenerator
 from genexp.tensors import IndexedNoise
-
-SHAPE, SIZE = (1, 8, 8), 3
-
-
-class WatchedBiGAN(Watched, BiGAN):
-    """Notes which entries of the state every update changes."""
-
-
-def joint(terms=("image", "latent", "joint"), norm="none", num_classes=None, **options):
-    image = DCGANDiscriminator(8, 1, width=4, norm=norm, num_classes=num_classes, conditioning="concat", **options)
-    return JointDiscriminator(SHAPE, SIZE, image, width=8, depth=1, norm="none", terms=terms)
-
-
-def bigan(critic=None, family=BiGAN, num_classes=None, norm="none", **settings):
-    torch.manual_seed(0)
-    critic = critic or Critic(joint(norm=norm, num_classes=num_classes), Hinge())
-    generator = DCGANGenerator(8, 1, SIZE, width=4, norm=norm, num_classes=num_classes)
-    encoder = ConvEncoder(1, 8, SIZE, width=8, num_classes=num_classes)
-    optimizers = {"generator_optimizer": SGD, "critic_optimizer": SGD}
-    return family(generator, critic, encoder, **(optimizers | {"num_classes": num_classes} | settings))
 
 
 def pairs(count=4):
@@ -154,27 +134,8 @@ def test_generator_and_encoder_are_one_player_and_who_waits_stays_bitwise(norm):
         assert weights <= changed  # hinges cancel the slope by a bias of scores
 
 
-def every_part(num_classes=3, **settings):
-    torch.manual_seed(0)
-    penalties = {
-        "r1": R1(interval=2),
-        "gradient_penalty": GradientPenalty(),
-        "dragan": DRAGAN(0.1),
-        "consistency": Consistency(DiffAugment(), 0.1, 0.1),
-        "lecam": LeCam(decay=0.5),
-        "orthogonal": Orthogonal(),
-        "history": HistoricalAverage(),
-    }
-    augmentations = {"diff": DiffAugment(), "ada": AdaptiveAugment(p=0.5, images=20), "noise": InstanceNoise()}
-    critic = Critic(joint(num_classes=num_classes), Hinge(), penalties, augmentations=augmentations)
-    regularisers = {"path_length": PathLength(interval=2), "orthogonal": Orthogonal(), "history": HistoricalAverage()}
-    sgd = functools.partial(torch.optim.SGD, lr=0.01)
-    optimizers = {"generator_optimizer": sgd, "critic_optimizer": sgd}
-    return bigan(critic, num_classes=num_classes, generator_penalties=regularisers, **optimizers, **settings)
-
-
 def test_all_parts_together_are_exact_under_accumulation():
-    whole, thirds = (fit(every_part().arrange(parts), digits_like(4, 6, labels=True)) for parts in (1, 3))
+    whole, thirds = (fit(every_part_of_pairs().arrange(parts), digits_like(4, 6, labels=True)) for parts in (1, 3))
     assert whole.steps == {"critic": 4 + 2, "generator": 4 + 2}  # lazy steps at batches 0 and 2
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(thirds.state_dict()[name], value, atol=1e-5, rtol=1e-4)
@@ -182,7 +143,11 @@ def test_all_parts_together_are_exact_under_accumulation():
 
 def test_all_parts_go_on_from_their_state_as_if_never_stopped():
     batches = digits_like(4, 6, labels=True)
-    whole, first, rest = fit(every_part(), batches), fit(every_part(), batches[:2]), every_part()
+    whole, first, rest = (
+        fit(every_part_of_pairs(), batches),
+        fit(every_part_of_pairs(), batches[:2]),
+        every_part_of_pairs(),
+    )
     rest.load_state_dict(first.state_dict())
     rest.images_seen, rest.batches, rest.steps = first.images_seen, first.batches, dict(first.steps)
     fit(rest, batches[2:])
@@ -323,6 +288,20 @@ def test_what_cannot_mean_anything_is_refused_by_name():
     model.encoder = ConvEncoder(1, 8, 4, width=8)
     with pytest.raises(ValueError, match=r"encoder must return 2 \* latent_size = 6 values an image, got shape \(8,\)"):
         model.encode(torch.zeros(2, *SHAPE))
+
+
+def test_mean_features_of_pairs_are_matched_by_the_generator_alone():
+    """Features of real images with their latents, augmented, against those of generated ones."""
+    model = bigan(Critic(joint(), Hinge(), augmentations={"noise": InstanceNoise()}))
+    model.penalties = Penalties("generator_penalties", {"it": FeatureMatching(2.0)}, model.generator)
+    part = model._draw(digits_like(1, 6)[0])
+    sides = zip(model._judged_sides(part, model.generator(part["latent"])), ("real", "fake"), strict=True)
+    seen = [model.critic.view(part)(pair, UNCONDITIONAL, side)[0] for pair, side in sides]
+    real, fake = (model.critic.discriminator.judged(pair).features.mean(0) for pair in seen)
+    found = model._generator_terms(part)["penalty/it"]
+    torch.testing.assert_close(found, 2 * (real - fake).square().sum())
+    slopes = torch.autograd.grad(found, [*model.encoder.parameters()], allow_unused=True)
+    assert slopes == (None,) * len(slopes)
 
 
 def test_groups_see_the_features_of_their_images():

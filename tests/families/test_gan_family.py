@@ -8,18 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from games import ADAM, SGD, Watched, digits_like, fit
-from genexp.adversarial.adaptive import AdaptiveAugment
-from genexp.adversarial.augmentations import DiffAugment, InstanceNoise
-from genexp.adversarial.auxiliary import AuxiliaryClassifier
-from genexp.adversarial.consistency import Consistency, LeCam
+from games import ADAM, SGD, Watched, digits_like, every_part, fit
 from genexp.adversarial.constraints import WeightClip
 from genexp.adversarial.critic import Critic
-from genexp.adversarial.generator_penalties import PathLength
 from genexp.adversarial.objectives import Hinge, NonSaturating, Wasserstein
 from genexp.adversarial.pairings import Plain, RelativisticAverage, RelativisticPaired
-from genexp.adversarial.penalties import DRAGAN, R1, GradientPenalty
-from genexp.adversarial.weight_penalties import HistoricalAverage, Orthogonal
+from genexp.adversarial.penalties import R1, GradientPenalty
 from genexp.conditioning.base import UNCONDITIONAL
 from genexp.contracts import LatentDecoder
 from genexp.families.gan import GAN
@@ -91,27 +85,6 @@ def test_accumulated_micro_batches_equal_the_full_batch(pairing):
         torch.testing.assert_close(halves.state_dict()[name], value, atol=1e-6, rtol=1e-5)
     mean, again = whole.terms.flush(), halves.terms.flush()
     assert mean == pytest.approx(again, rel=1e-4, abs=1e-6)
-
-
-def every_part(num_classes=3):
-    """A game with all parts whose value does not hang on how a batch is split."""
-    torch.manual_seed(0)
-    penalties = {
-        "r1": R1(interval=2),
-        "dragan": DRAGAN(0.1),
-        "consistency": Consistency(DiffAugment(), 0.1, 0.1),
-        "lecam": LeCam(decay=0.5),
-        "orthogonal": Orthogonal(),
-        "history": HistoricalAverage(),
-    }
-    augmentations = {"diff": DiffAugment(), "ada": AdaptiveAugment(p=0.5, images=20), "noise": InstanceNoise()}
-    discriminator = DCGANDiscriminator(8, 1, width=4, norm="none")
-    auxiliary = AuxiliaryClassifier(num_classes)
-    critic = Critic(discriminator, Hinge(), penalties, augmentations=augmentations, auxiliary=auxiliary)
-    generator = DCGANGenerator(8, 1, 4, width=4, norm="none", num_classes=num_classes)
-    regularisers = {"path_length": PathLength(interval=2), "orthogonal": Orthogonal(), "history": HistoricalAverage()}
-    sgd = functools.partial(torch.optim.SGD, lr=0.01)
-    return Watched(generator, critic, sgd, sgd, num_classes=num_classes, generator_penalties=regularisers)
 
 
 def test_all_parts_together_are_exact_under_accumulation_and_move_one_player_a_step():

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from genexp.adversarial.agreement import over_ranks
 from genexp.adversarial.steps import GeneratorStep
 from genexp.networks.beside import SeesPictures
 from genexp.networks.image_to_image import ImageToImageGenerator
@@ -133,10 +134,10 @@ class FeatureMatching:
     interval: int = field(default=1, kw_only=True)
 
     def __call__(self, step: GeneratorStep) -> Tensor:
-        """Penalty () of a whole batch."""
+        """Penalty () of a whole batch, of all processes."""
         with torch.no_grad():
-            real = step.features(step.real, "real").mean(0)
-        return self.weight * (real - step.features(step.image(), "fake").mean(0)).square().sum()
+            real = over_ranks(step.features(step.real, "real").mean(0))
+        return self.weight * (real - over_ranks(step.features(step.image(), "fake").mean(0))).square().sum()
 
 
 @dataclass(frozen=True)

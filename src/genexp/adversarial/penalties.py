@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from genexp.adversarial.agreement import over_ranks
 from genexp.adversarial.steps import CriticStep, Side
 from genexp.tensors import expand_to
 
@@ -75,8 +76,10 @@ class DRAGAN(OfSamples):
     spread: float = 0.5
 
     def draw(self, image: Tensor, images_seen: int) -> Tensor:
-        """The noise (B, ...) of a whole batch."""
-        return self.spread * image.std() * torch.rand_like(image)
+        """The noise (B, ...) of a whole batch, of which every process has a share."""
+        mean = over_ranks(image.float().mean())
+        deviation = over_ranks((image.float() - mean).square().mean()).sqrt()
+        return self.spread * deviation * torch.rand_like(image)
 
     def __call__(self, step: CriticStep) -> Tensor:
         """Penalty (B,)."""

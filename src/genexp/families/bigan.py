@@ -1,12 +1,13 @@
 """Bidirectional generative adversarial networks: a generator, an encoder, and a critic of images with their latents."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from genexp.adversarial.critic import Critic
-from genexp.adversarial.steps import patches_averaged
+from genexp.adversarial.steps import GeneratorStep, Side, patches_averaged
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Batch
 from genexp.families.gan import GAN
@@ -67,9 +68,22 @@ class BiGAN(GAN):
         return patches_averaged(self.critic(self._pair(image, latent), condition))
 
     def _judged_sides(self, part: Batch, fake: Tensor) -> tuple[Tensor, Tensor]:
+        return self._pair(part["image"], self._encoded(part)), self._pair(fake, part["latent"])
+
+    def _encoded(self, part: Batch) -> Tensor:
+        """The latents (B, latent_size) of real images that a step draws."""
         posterior = self.posterior(part["image"], self.conditioning.told(part))
-        latent = posterior.rsample(part["encoding"]) if self.stochastic else posterior.mean
-        return self._pair(part["image"], latent), self._pair(fake, part["latent"])
+        return posterior.rsample(part["encoding"]) if self.stochastic else posterior.mean
+
+    def _step(self, part: Batch, condition: Condition, fake: Tensor | None) -> GeneratorStep:
+        """A step whose images are seen with their latents."""
+        step = super()._step(part, condition, fake)
+
+        def seen(image: Tensor, condition: Condition, side: Side) -> tuple[Tensor, Condition]:
+            latent = part["latent"] if side == "fake" else self._encoded(part)
+            return step.view(self._pair(image, latent), condition, side)
+
+        return replace(step, view=seen)
 
     def _pair(self, image: Tensor, latent: Tensor) -> Tensor:
         return self.critic.discriminator.pair(image, latent)
