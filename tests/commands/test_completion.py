@@ -16,7 +16,19 @@ def offered(line):
     return set(offers(f"genexp {line}", COMMANDS))
 
 
-CHOICES = ("adain", "bigan", "classifier", "diffusion", "gan", "image_to_image", "likelihood", "null", "style", "vae")
+CHOICES = (
+    "adain",
+    "bigan",
+    "classifier",
+    "diffusion",
+    "gan",
+    "image_to_image",
+    "likelihood",
+    "null",
+    "student",
+    "style",
+    "vae",
+)
 MODELS = {f"model={each}" for each in CHOICES}
 OFFERS = {
     "tr": {"train"},

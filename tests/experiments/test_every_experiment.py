@@ -29,7 +29,7 @@ TEACHERS = {
     "consistency/distilled_digits": "edm/digits",
     "progressive_distillation/digits": "v_prediction/digits",
 }
-BEFORE = {"freeze_d/digits": "biggan/digits"}
+BEFORE = {"freeze_d/digits": "biggan/digits", "tiny_gan/digits": "biggan/digits"}
 BEGUN = [
     "data.num_classes=5",
     "data.batch_size=4",
@@ -66,6 +66,11 @@ def test_one_step(experiment, tmp_path):
             ["experiment=autoguidance/guide", *ONE_STEP, *ONE_BATCH, "metrics=none", f"paths.outputs={tmp_path}/guide"]
         )
         overrides += [f"sampler.guidance.guide.run={tiny.newest(tmp_path / 'guide').path}"]
+    if config.model.get("teacher"):
+        few = [f"{key}.width=8" for key in ("model.generator", "model.critic.discriminator")]
+        few += ["data.batch_size=4", "training.max_images=4", "metrics=none", f"paths.outputs={tmp_path}/teacher"]
+        folder = tiny.run([f"experiment={BEFORE[experiment]}", *ONE_STEP, *few])
+        overrides += [f"model.teacher.run={folder.path}"]
     if config.get("initial"):
         few = ["data.classes=[0,1,2,3,4]", "model.generator.width=8", "model.critic.discriminator.width=8"]
         folder = tiny.run(

@@ -119,6 +119,7 @@ CHOICES: dict[tuple[str, str], tuple[Check, str]] = {
     (MODEL, "likelihood"): (trained("likelihood_digits"), FEW),
     (MODEL, "style"): (trained("style_one_pair"), f"{STEPS} data.image_size=64"),
     (MODEL, "adain"): (trained("adain_content_style"), STEPS),
+    (MODEL, "student model.teacher.run=..."): (refused("model.teacher.run: must be a run folder"), ""),
     (MODEL, "classifier"): (trained("classifier_digits", pictures=False), "training.max_images=640"),
     (DATA, "shapes"): RUN[DATA],
     **{(DATA, name): (trained(f"diffusion_{name}"), FEW) for name in ("digits", "stacked_digits")},

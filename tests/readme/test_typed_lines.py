@@ -65,6 +65,9 @@ ELSEWHERE = {
     "trains it, tiny",
     "genexp train experiment=cgan/digits initial=run initial.run=<run> "
     "'initial.reset=[generator.embedding,critic.discriminator.planes]'": "test_transfer trains it, tiny",
+    "genexp train experiment=biggan/digits": "test_every_experiment trains it, tiny",
+    "genexp train experiment=tiny_gan/digits model.teacher.run=outputs/biggan_digits/<run>": "test_every_experiment "
+    "trains it, tiny",
     "genexp evaluate": "a mention of the command",
     "genexp reproduce": "a mention of the command",
     "genexp sample": "a mention of the command",

@@ -157,8 +157,8 @@ def default_checkpoint(folder: RunFolder) -> Path:
 
 
 def drawn_from(model: DictConfig) -> DictConfig:
-    """A model without what only its training needs: the goal of a student, whose teacher may be gone."""
-    return OmegaConf.merge(model, {"goal": None}) if model.get("goal") is not None else model
+    """A model without what only its training needs: goal and teacher of a student, which may be gone."""
+    return OmegaConf.merge(model, {key: None for key in ("goal", "teacher") if model.get(key) is not None})
 
 
 def _best(folder: RunFolder) -> Path:

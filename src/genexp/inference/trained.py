@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.contracts import Codec, Coded, Denoiser, LatentEncoder
+from genexp.contracts import Codec, Coded, Denoiser, LatentDecoder, LatentEncoder
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.noising import OfNoisyImages
 from genexp.families.transfer import transferred
@@ -186,6 +186,23 @@ class TrainedCodec(TrainedPart):
         self._follow(code)
         with torch.autocast(code.device.type, enabled=False):
             return self._coder.decode(code / self.scale)
+
+
+@dataclass(eq=False)
+class TrainedGenerator(TrainedPart):
+    """The generator of a finished run, from whose images a student learns."""
+
+    def _begin(self, opened: Run) -> None:
+        self._model = self._source(LatentDecoder, "a generator")
+        self.latent_shape, self.conditioning = tuple(self._model.latent_shape), self._model.conditioning
+        self.image_shape = tuple(opened.config.data.shape)
+
+    @torch.no_grad()
+    def decode(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """Latents (B, *latent_shape) to images (B, *image_shape) in [-1, 1], in the precision of its weights."""
+        self._follow(latent)
+        with torch.autocast(latent.device.type, enabled=False):
+            return self._model.decode(latent, condition)
 
 
 @dataclass(eq=False)
