@@ -43,7 +43,7 @@ class Clock(Callback):
             self.seconds = (time.perf_counter() - self.begun) / (self.last - self.first)
 
 
-def inside_lightning(overrides, batches, warm_up):
+def inside_lightning(overrides, batches, warm_up, precision="32-true"):
     """Seconds a batch of a real run without its evaluation."""
     with tempfile.TemporaryDirectory() as folder:
         length = [f"training.max_images={10**9}", "training.monitor=null", "trainer.limit_val_batches=0"]
@@ -54,7 +54,7 @@ def inside_lightning(overrides, batches, warm_up):
                 *length,
                 "trainer=cpu",
                 f"threads={torch.get_num_threads()}",
-                "trainer.precision=32-true",
+                f"trainer.precision={precision}",
                 "logger=none",
                 "metrics=none",
                 f"paths.outputs={folder}",
