@@ -146,6 +146,24 @@ def test_samplers_side_by_side(execute):
     assert shown.pictures == 3
 
 
+@pytest.mark.slow
+def test_a_gan_is_composed(execute):
+    shorter = [("=128_000", "=6_400"), ("=64_000", "=1_280"), ("=8_000", "=640"), ("num=500", "num=40")]
+    outputs, shown = execute("06_compose_a_gan", shorter)
+    ends = {name: float(value) for name, value in re.findall(r"(.+?) +ends (\d\.\d\d) from", shown.text)}
+    assert ends["no penalty"] > 0.9
+    assert ends["gradient penalty"] > 0.1
+    assert ends["R1"] < 0.01
+    runs = {name: load_run(only(outputs / name)) for name in ("plain", "composed", "digits")}
+    assert set(runs["composed"].config.model.critic.penalties) == {"r1", "r2"}
+    for name in ("plain", "composed"):
+        (modes,) = (v for key, v in runs[name].metrics["values"].items() if key.startswith("modes/"))
+        assert re.search(rf"{name} +{modes:.0f} of 8 modes", shown.text)
+    assert any(key.startswith("recognised/") for key in runs["digits"].metrics["values"])
+    require_whole_wandb_runs([run.folder.path for run in runs.values()])
+    assert shown.pictures == 3
+
+
 MACHINE = re.compile(
     r"(?<![\w.<])/(?:home|tmp|root|work|Users|private|usr|opt|mnt|var|srv|data)/|[A-Z]:\\\\|[.]venv|site-packages"
 )
