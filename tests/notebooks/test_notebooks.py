@@ -148,7 +148,7 @@ def test_samplers_side_by_side(execute):
 
 @pytest.mark.slow
 def test_a_gan_is_composed(execute):
-    shorter = [("=128_000", "=6_400"), ("=64_000", "=1_280"), ("=8_000", "=640"), ("num=500", "num=40")]
+    shorter = [("=80_000", "=6_400"), ("=48_000", "=1_280"), ("=6_000", "=640"), ("num=500", "num=40")]
     outputs, shown = execute("06_compose_a_gan", shorter)
     ends = {name: float(value) for name, value in re.findall(r"(.+?) +ends (\d\.\d\d) from", shown.text)}
     assert ends["no penalty"] > 0.9
