@@ -68,6 +68,8 @@ ELSEWHERE = {
     "genexp train experiment=biggan/digits": "test_every_experiment trains it, tiny",
     "genexp train experiment=tiny_gan/digits model.teacher.run=outputs/biggan_digits/<run>": "test_every_experiment "
     "trains it, tiny",
+    "genexp sample run=[<run>,<another run>] shares=[0.7,0.3]": "test_ensemble draws so",
+    "genexp evaluate run=[<run>,<another run>] shares=[0.7,0.3]": "test_ensemble measures so",
     "genexp evaluate": "a mention of the command",
     "genexp reproduce": "a mention of the command",
     "genexp sample": "a mention of the command",

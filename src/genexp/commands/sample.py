@@ -40,6 +40,11 @@ def sample(config: DictConfig) -> None:
     from genexp.inference.run import load_run
 
     torch.set_num_threads(chosen_threads(config.threads))
+    if config.shares is not None:
+        _sample_ensemble(config)
+        return
+    if not isinstance(config.run, str):
+        raise ValueError(f"run must be one run without shares, got {list(config.run)}; shares=[1,1] draws from several")
     run = load_run(config.run, config.weights, config.checkpoint, config.trust)
     node, told, drawing, beside = prepared(config, run, config.device)
     folder = Path(config.out).resolve() if config.out else run.folder.samples / run.name_of(*_how(node, config, told))
@@ -51,6 +56,26 @@ def sample(config: DictConfig) -> None:
             (partial / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
     sync = _to_wandb(run, written) if config.wandb else None
     _report(folder, written, len(images), seconds, drawing.evaluations, sync)
+
+
+def _sample_ensemble(config: DictConfig) -> None:
+    """Draw from several runs as one.
+
+    Raises:
+        ValueError: an option is of one run's pictures, or the runs do not go together.
+    """
+    from genexp.config.compose import several
+    from genexp.inference.ensemble import sample_ensemble
+    from genexp.inference.run import load_run
+    from genexp.terminal import print_table, shown_path
+
+    alone = {"edit": config.get("edit"), "images": config.images, "sheet": config.sheet, "condition": config.condition}
+    for key, given in {**alone, "wandb": config.wandb}.items():
+        if given:
+            raise ValueError(f"{key} must be left as it is with shares, got {given}")
+    runs = [load_run(each, config.weights, config.checkpoint, config.trust) for each in several(config.run)]
+    folder = sample_ensemble(config, runs)
+    print_table([("drawn", f"{config.num} images of {len(runs)} runs"), ("images", shown_path(folder))])
 
 
 def prepared(config: DictConfig, run: "Run", device: str) -> tuple[DictConfig, dict[str, Any], Any, dict[str, Any]]:

@@ -34,6 +34,7 @@ SEVERAL = either(TEXT, TEXTS)
 PART = replace(mapping_of(anything()), parts=(object,))
 SLOTS = either(one_of("auto"), whole(1), list_of(either(whole(0), TEXT), 1))
 WEIGHTS = text(WORDS, is_choice)
+SHARES = optional(list_of(number(above=0), 2))
 NONE_OR_TWO = either(one_of(0), whole(2))
 
 _DRAWING = {"seed": SEED, "threads": THREADS, "device": DEVICE, "trust": FLAG}
@@ -53,7 +54,8 @@ COMMANDS: dict[str, dict[str, Rule]] = {
     },
     "sample": {
         **_DRAWING,
-        "run": TEXT,
+        "run": SEVERAL,
+        "shares": SHARES,
         "num": whole(1),
         "batch_size": whole(1),
         "weights": WEIGHTS,
@@ -72,6 +74,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
     "evaluate": {
         **_DRAWING,
         "run": optional(SEVERAL),
+        "shares": SHARES,
         "generated": optional(TEXT),
         "reference": optional(TEXT),
         "floor": optional(TEXT),

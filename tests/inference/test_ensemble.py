@@ -1,0 +1,77 @@
+"""Several runs as one: who makes which sample, that it is that run's own, what the protocol says, what is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import genexp
+from genexp.commands.evaluate import evaluate
+from genexp.commands.sample import sample
+from genexp.config.compose import compose
+from genexp.inference.ensemble import Ensemble, members
+
+STORED = Path(__file__).parents[1] / "earlier_runs"
+
+
+def runs(tmp_path):
+    """Two runs of one kind with different weights: a stored one, averaged and raw."""
+    shutil.copytree(STORED / "vae", tmp_path / "vae")
+    return [genexp.load_run(tmp_path / "vae", weights) for weights in ("averaged", "raw")]
+
+
+def test_the_choice_of_a_run_depends_on_seed_and_index_alone_and_follows_the_shares():
+    every = members(range(20_000), 3, [1.0, 2.0, 5.0])
+    assert torch.equal(torch.cat([members(range(i, i + 50), 3, [1.0, 2.0, 5.0]) for i in range(0, 20_000, 50)]), every)
+    assert torch.equal(members([7, 1234, 2], 3, [1.0, 2.0, 5.0]), every[[7, 1234, 2]])
+    assert not torch.equal(members(range(20_000), 4, [1.0, 2.0, 5.0]), every)
+    assert torch.equal(members(range(20_000), 3, [10.0, 20.0, 50.0]), every)
+    found = every.bincount(minlength=3) / len(every)
+    torch.testing.assert_close(found, torch.tensor([0.125, 0.25, 0.625]), atol=0.012, rtol=0)  # 3.5 standard errors
+
+
+def test_every_sample_is_the_one_that_its_run_draws_alone(tmp_path):
+    both, cpu = runs(tmp_path), torch.device("cpu")
+    parts = list(Ensemble(both, [1, 3], None, 40, 5, 16, cpu).batches())
+    chosen, images = members(range(40), 5, [1, 3]), torch.cat([each["image"] for each in parts])
+    assert {*chosen.tolist()} == {0, 1}
+    for i, run in enumerate(both):
+        alone = (run.samples(40, seed=5).clamp(-1, 1) + 1) * 127.5
+        assert ((images[chosen == i] + 1) * 127.5 - alone[chosen == i]).abs().max() < 0.51  # 8 bits
+    assert torch.equal(torch.cat([each["index"] for each in parts]), torch.arange(40))
+
+
+def test_commands_draw_and_measure_it_and_name_its_runs(tmp_path):
+    for name in ("one", "other"):
+        shutil.copytree(STORED / "vae", tmp_path / name)
+    typed = [f"run=[{tmp_path}/one,{tmp_path}/other]", "shares=[0.7,0.3]", "num=20", "threads=1"]
+    sample(compose("sample", [*typed, f"out={tmp_path}/drawn"]))
+    record = json.loads((tmp_path / "drawn" / "sample.json").read_text())
+    assert record["member"] == members(range(20), 0, [0.7, 0.3]).tolist()
+    assert [each["share"] for each in record["members"]] == [0.7, 0.3]
+    assert len(list((tmp_path / "drawn" / "images").glob("*.png"))) == 20
+    options = ["metrics=vendi", "floor=null", "pictures=0", "wandb=false", f"out={tmp_path}/measured", "cache=null"]
+    evaluate(compose("evaluate", [*typed, *options]))
+    result = json.loads((tmp_path / "measured" / "metrics.json").read_text())
+    digest = genexp.load_run(tmp_path / "one").digest[:12]
+    (sampler,) = {each["protocol"]["sampler"] for each in result["values"].values()}
+    assert sampler.startswith(f"Ensemble(0.7 of {result['runs'][0]}@{digest} by Latent(")
+
+
+REFUSED = {
+    "shares=[1]": "shares: must be a list of numbers above 0, 2 at least or null, got",
+    "shares=[1,0]": "shares: must be a list of numbers above 0, 2 at least",
+    "shares=[1,1,1]": "shares must have one number for each of two runs or more, got 3 of 2",
+    "shares=null": "run must be one run without shares",
+    "toy": r"run must name runs of one shape with shares, got \(1, 8, 8\) and \(2,\)",
+}
+
+
+@pytest.mark.parametrize("typed", REFUSED)
+def test_runs_that_are_not_one_are_refused(typed):
+    other = STORED / ("toy" if typed == "toy" else "vae")
+    given = [f"run=[{STORED / 'vae'},{other}]", "shares=[1,1]" if typed == "toy" else typed, "threads=1"]
+    with pytest.raises(ValueError, match=REFUSED[typed]):
+        sample(compose("sample", given))
