@@ -242,9 +242,9 @@ class Quadratic(JointDiscriminator):
 def test_of_gaussian_data_the_encoder_inverts_the_generator(stochastic):
     """x ~ N(2, 1.5^2): at the only equilibrium G(z) = 2 +- 1.5 z, and E(x) = (x - 2) / +-1.5 without any spread."""
     generator = torch.Generator().manual_seed(0)
-    batches = [{"image": 2 + 1.5 * torch.randn(256, 1, generator=generator)} for _ in range(400)]
+    batches = [{"image": 2 + 1.5 * torch.randn(256, 1, generator=generator)} for _ in range(160)]
     critic = Critic(Quadratic(), Wasserstein(), {"r1": R1(0.5), "r2": R2(0.5)})
-    sgd = functools.partial(torch.optim.SGD, lr=0.02)
+    sgd = functools.partial(torch.optim.SGD, lr=0.05)
     optimizers = {"generator_optimizer": sgd, "critic_optimizer": sgd}
     model = BiGAN(Linear(0.5, 1), critic, Linear(0.5, 2), stochastic=stochastic, **optimizers)
     fit(model, batches)
