@@ -243,7 +243,7 @@ WRONG = [
     ("sample", "run=r interpolate=-2", "interpolate", "0 or a whole number of at least 2"),
     ("sample", "run=r device=abacus", "device", "one of auto, cpu, cuda"),
     ("sample", "run=r device=cuda", "device", "auto or cpu on a machine without a GPU"),
-    ("sample", "run=[a,b]", "run", "text"),
+    ("sample", "run=[a,b] shares=[1,x]", "shares", "a list of numbers above 0, 2 at least or null"),
     ("sample", "run=r out=[a]", "out", "text or null"),
     ("evaluate", "run=r num=1", "num", "a whole number of at least 2 or null"),
     ("evaluate", "run=r num=x", "num", "a whole number of at least 2 or null"),

@@ -61,19 +61,19 @@ def test_frozen_layers_stay_bitwise_and_the_rest_moves(family, accumulate):
     before = {n: each.detach().clone() for n, each in [*model.named_parameters(), *model.named_buffers()]}
     averaging = Averaging(half_life=10.0)
     fit(model.freeze(layers), averaging)
-    frozen = {*model.frozen.parameters, *model.frozen.buffers}
+    frozen = {*model.frozen_layers.parameters, *model.frozen_layers.buffers}
     assert frozen
     after = dict(model.named_parameters()) | dict(model.named_buffers())
     assert tiny.differences({n: after[n].detach() for n in frozen}, {n: before[n] for n in frozen}) == []
     moved = [n for n, p in model.named_parameters() if n not in frozen and not torch.equal(p, before[n])]
     assert len(moved) > 0.5 * len([n for n, _ in model.named_parameters() if n not in frozen])
-    assert all(p.grad is None and not p.requires_grad for p in model.frozen.parameters.values())
+    assert all(p.grad is None and not p.requires_grad for p in model.frozen_layers.parameters.values())
     for module, average in averaging.tracked[0].modules.items():
         for name in frozen & {f"{module}.{each}" for each in average}:
             assert torch.equal(average[name.removeprefix(f"{module}.")], before[name])
     held = {id(p) for optimizer in model.trainer.optimizers for g in optimizer.param_groups for p in g["params"]}
-    assert not held & {id(p) for p in model.frozen.parameters.values()}
-    assert {id(p) for p in model.parameters()} - held == {id(p) for p in model.frozen.parameters.values()}
+    assert not held & {id(p) for p in model.frozen_layers.parameters.values()}
+    assert {id(p) for p in model.parameters()} - held == {id(p) for p in model.frozen_layers.parameters.values()}
 
 
 def test_a_frozen_layer_computes_as_in_evaluation_in_training_too():
@@ -90,7 +90,7 @@ def test_a_frozen_layer_computes_as_in_evaluation_in_training_too():
 def test_unrolled_steps_leave_frozen_layers_of_the_critic():
     """Only what the critic's optimiser holds is stepped: at rate 0 nothing changes, frozen layers included."""
     model = made("gan").freeze(["critic.discriminator.body"])
-    optimizer = torch.optim.SGD(model.frozen.moving(list(model.critic.parameters())), lr=0.0)
+    optimizer = torch.optim.SGD(model.frozen_layers.moving(list(model.critic.parameters())), lr=0.0)
     image, latent = batches(1)[0]["image"], torch.randn(8, *model.latent_shape)
     fake, drawn = model.generator(latent), model.critic.draw(image)
     model.critic.eval()
@@ -109,7 +109,7 @@ REFUSED = {
     "which is all of its 6 parameters",
     "training.freeze=[generator.*]": "must leave something of generator to train, got generator.*, which is all of its "
     "5 parameters",
-    "training.freeze=generator": "must be a list of texts, got 'generator'",
+    "training.freeze=generator": "must be a list of texts or null, got 'generator'",
 }
 
 

@@ -46,7 +46,7 @@ def disagreements(trial: Trial, plain: dict[str, Any], unsound: set[str]) -> Ite
     if {"training", "model"} <= sound and "model" in trial.built:
         switches = {name: plain["training"][name] for name in SWITCHES if name in plain["training"]}
         yield from _told(lambda: trial.built["model"].arrange(**switches), "training.accumulate")
-        yield from _told(lambda: trial.built["model"].freeze(plain["training"].get("freeze", [])), "training.freeze")
+        yield from _told(lambda: trial.built["model"].freeze(plain["training"].get("freeze") or []), "training.freeze")
     if isinstance(plain.get("initial"), dict) and not any(key.startswith("initial") for key in unsound):
         yield from _of_beginning(trial, plain)
     if {"training", "model", "data", "trainer"} <= sound:

@@ -151,7 +151,7 @@ SECTIONS: dict[str, dict[str, Rule]] = {
         "accumulate": whole(1),
         "compile": FLAG,
         "channels_last": FLAG,
-        "freeze": TEXTS,
+        "freeze": optional(TEXTS),
     },
     "paths": {"outputs": TEXT, "data": TEXT, "cache": TEXT},
 }

@@ -47,7 +47,7 @@ class Family(LightningModule):
         self.terms = TermLog()
         self._updates: dict[str, Update] = {}
         self._held_out = HeldOutMeans()
-        self.frozen = Frozen(self, (), {})
+        self.frozen_layers = Frozen(self, (), {})
 
     def arrange(self, accumulate: int = 1, compile: bool = False, channels_last: bool = False) -> Self:
         """Settle how a batch is gone about; what is learned stays the same, up to rounding.
@@ -69,13 +69,13 @@ class Family(LightningModule):
 
     def freeze(self, layers: Sequence[str]) -> Self:
         """Leave layers as they are in training, see `Frozen`; ValueError where that means nothing."""
-        self.frozen = Frozen(self, layers, self._updates)
+        self.frozen_layers = Frozen(self, layers, self._updates)
         return self
 
     def train(self, mode: bool = True) -> Self:
         """Set all but the frozen layers to training or evaluation."""
         super().train(mode)
-        self.frozen.hold()
+        self.frozen_layers.hold()
         return self
 
     # What a family provides
@@ -121,7 +121,7 @@ class Family(LightningModule):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One optimiser for every registered update, in the order of registration."""
-        return [update.optimizer(self.frozen.moving(update.parameters())) for update in self._updates.values()]
+        return [update.optimizer(self.frozen_layers.moving(update.parameters())) for update in self._updates.values()]
 
     def update(self, name: str, batch: Batch, loss: Callable[[Batch], Terms]) -> Terms:
         """One optimiser step of the update `name` on the mean of `loss(part)["loss"]` over the micro-batches.
@@ -189,7 +189,7 @@ class Family(LightningModule):
         batch = self._arranged(batch)
         self.terms.add(self.train_batch(batch), self.batches)
         if self.trainer.world_size > 1:
-            agree_on_buffers(self, self.frozen, self.trainer.strategy)
+            agree_on_buffers(self, self.frozen_layers, self.trainer.strategy)
         self.images_seen += batch_size(batch) * self.trainer.world_size
         self.batches += 1
 

@@ -72,7 +72,7 @@ def _begun(model: Family, config: DictConfig, new: bool) -> dict[str, str]:
     notes = {}
     if new and config.get("initial") is not None:
         notes["initial"] = build(config.initial).give(model)
-    frozen = model.freeze(config.training.get("freeze", [])).frozen.note()
+    frozen = model.freeze(config.training.get("freeze") or []).frozen_layers.note()
     return notes | ({} if frozen is None else {"frozen": frozen})
 
 
