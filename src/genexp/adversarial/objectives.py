@@ -53,9 +53,13 @@ class Paired(ABC):
     def made(self, score: Tensor) -> Tensor:
         """What the generator pays for the score of its image."""
 
-    @abstractmethod
     def encoded(self, score: Tensor) -> Tensor:
-        """What the encoder pays for the score of a real image with its latent: the game of `made`, sides exchanged."""
+        """What the encoder pays for the score of a real image with its latent: the game of `made`, sides exchanged.
+
+        Raises:
+            TypeError: the objective does not say; only a model with an encoder asks.
+        """
+        raise TypeError(f"{type(self).__name__} must define encoded(score) to train an encoder")
 
     def overtaking(self, margin: Tensor) -> Tensor:
         """What the generator pays for the lead of its images over real ones; as for a score unless told otherwise."""
