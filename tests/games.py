@@ -59,10 +59,8 @@ class Watched(GAN):
         return terms
 
 
-def every_part(num_classes=3):
-    """A game with all parts whose value does not hang on how a batch is split."""
-    torch.manual_seed(0)
-    penalties = {
+def penalties():
+    return {
         "r1": R1(interval=2),
         "dragan": DRAGAN(0.1),
         "consistency": Consistency(DiffAugment(), 0.1, 0.1),
@@ -70,14 +68,25 @@ def every_part(num_classes=3):
         "orthogonal": Orthogonal(),
         "history": HistoricalAverage(),
     }
-    augmentations = {"diff": DiffAugment(), "ada": AdaptiveAugment(p=0.5, images=20), "noise": InstanceNoise()}
+
+
+def augmentations():
+    return {"diff": DiffAugment(), "ada": AdaptiveAugment(p=0.5, images=20), "noise": InstanceNoise()}
+
+
+def regularisers():
+    return {"path_length": PathLength(interval=2), "orthogonal": Orthogonal(), "history": HistoricalAverage()}
+
+
+def every_part(num_classes=3):
+    """A game with all parts whose value does not hang on how a batch is split."""
+    torch.manual_seed(0)
     discriminator = DCGANDiscriminator(8, 1, width=4, norm="none")
     auxiliary = AuxiliaryClassifier(num_classes)
-    critic = Critic(discriminator, Hinge(), penalties, augmentations=augmentations, auxiliary=auxiliary)
+    critic = Critic(discriminator, Hinge(), penalties(), augmentations=augmentations(), auxiliary=auxiliary)
     generator = DCGANGenerator(8, 1, 4, width=4, norm="none", num_classes=num_classes)
-    regularisers = {"path_length": PathLength(interval=2), "orthogonal": Orthogonal(), "history": HistoricalAverage()}
     sgd = functools.partial(torch.optim.SGD, lr=0.01)
-    return Watched(generator, critic, sgd, sgd, num_classes=num_classes, generator_penalties=regularisers)
+    return Watched(generator, critic, sgd, sgd, num_classes=num_classes, generator_penalties=regularisers())
 
 
 SHAPE, SIZE = (1, 8, 8), 3
@@ -103,18 +112,8 @@ def bigan(critic=None, family=BiGAN, num_classes=None, norm="none", **settings):
 
 def every_part_of_pairs(num_classes=3, **settings):
     torch.manual_seed(0)
-    penalties = {
-        "r1": R1(interval=2),
-        "gradient_penalty": GradientPenalty(),
-        "dragan": DRAGAN(0.1),
-        "consistency": Consistency(DiffAugment(), 0.1, 0.1),
-        "lecam": LeCam(decay=0.5),
-        "orthogonal": Orthogonal(),
-        "history": HistoricalAverage(),
-    }
-    augmentations = {"diff": DiffAugment(), "ada": AdaptiveAugment(p=0.5, images=20), "noise": InstanceNoise()}
-    critic = Critic(joint(num_classes=num_classes), Hinge(), penalties, augmentations=augmentations)
-    regularisers = {"path_length": PathLength(interval=2), "orthogonal": Orthogonal(), "history": HistoricalAverage()}
+    of_critic = penalties() | {"gradient_penalty": GradientPenalty()}
+    critic = Critic(joint(num_classes=num_classes), Hinge(), of_critic, augmentations=augmentations())
     sgd = functools.partial(torch.optim.SGD, lr=0.01)
     optimizers = {"generator_optimizer": sgd, "critic_optimizer": sgd}
-    return bigan(critic, num_classes=num_classes, generator_penalties=regularisers, **optimizers, **settings)
+    return bigan(critic, num_classes=num_classes, generator_penalties=regularisers(), **optimizers, **settings)

@@ -143,9 +143,9 @@ def test_wrong_class_count_is_refused_before_training(classes):
 
 
 def test_an_empty_or_missing_folder(tmp_path):
-    with pytest.raises(ValueError, match=f"root must be an existing folder of images, got {tmp_path / 'none'}"):
+    with pytest.raises(ValueError, match=f"root must be an existing folder of pictures, got {tmp_path / 'none'}"):
         Folder(tmp_path / "none", 8).split("train")
-    with pytest.raises(ValueError, match=rf"root must hold at least 3 images \(.*\.png.*\), got 0 in {tmp_path}"):
+    with pytest.raises(ValueError, match=rf"root must hold at least 3 pictures \(.*\.png.*\), got 0 in {tmp_path}"):
         Folder(tmp_path, 8).split("train")
 
 

@@ -12,11 +12,12 @@ from torch import Tensor
 from genexp.data import decoding, pictures, sixteen_bits
 from genexp.data.decoding import MAX_PIXELS, open_picture
 from genexp.data.embedded import PHOTOGRAPHS, scikit_learn_file
-from genexp.data.folder import Folder, OnBadImage
+from genexp.data.folder import Folder
 from genexp.data.listing import ListedPicture, picture_file
 from genexp.data.picture_files import ImageFiles
 from genexp.data.pictures import Preparation, to_tensor, with_channels
 from genexp.data.source import Split, fingerprint, require_split
+from genexp.data.split_folders import OnBadImage
 from genexp.data.store import Subset, survey
 from genexp.on_disk import OnDisk
 from genexp.tensors import mix_seed

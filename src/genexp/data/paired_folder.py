@@ -1,28 +1,27 @@
 """A person's own pairs of pictures as a dataset: what is made, and what it is made of."""
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from genexp.data import decoding, pictures, sixteen_bits
-from genexp.data.decoding import EXTENSIONS, MAX_PIXELS, SEVERAL, open_picture
-from genexp.data.folder import OnBadImage, beside_splits, cut_by_shares, require_policy, require_shares
-from genexp.data.layout import shown, split_folders
+from genexp.data.decoding import MAX_PIXELS, SEVERAL, open_picture
+from genexp.data.layout import shown
 from genexp.data.listing import in_words
 from genexp.data.paired_layout import SIDES, Pair, Pairs, find_pairs
 from genexp.data.picture_files import first_frames
 from genexp.data.pictures import Preparation
-from genexp.data.source import BadImage, Split, fingerprint, require_split
+from genexp.data.source import BadImage, Split, fingerprint
+from genexp.data.split_folders import OnBadImage, SplitFolders
 from genexp.on_disk import OnDisk
-from genexp.terminal import counted, plain
+from genexp.terminal import counted
 
 
-class PairedFolder:
+class PairedFolder(SplitFolders[Pair, Pairs]):
     """Pairs below a folder, as `image`, the target, and `source`.
 
     Split folders are those of `Folder`; a split without one is cut from train. In each (or in `root`) lie folders
@@ -48,6 +47,7 @@ class PairedFolder:
     """
 
     classes = None
+    things: ClassVar[str] = "pairs"
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class PairedFolder:
         on_bad_image: OnBadImage = "error",
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        self.root = Path(root).expanduser()
+        super().__init__(root, val_share, test_share, on_bad_image, max_pixels)
         if source_side not in ("left", "right"):
             raise ValueError(f"source_side must be left or right, got {source_side!r}")
         if source_channels not in (1, 3):
@@ -72,9 +72,6 @@ class PairedFolder:
         self.preparations = tuple(
             Preparation(image_size, each, fit, None, interpolation) for each in (source_channels, channels)
         )
-        self.shares = require_shares(val_share, test_share)
-        self.on_bad_image, self.max_pixels = on_bad_image, max_pixels
-        require_policy(on_bad_image)
 
     def split(self, name: Split) -> "PairedFiles":
         """The pairs of one split.
@@ -82,65 +79,38 @@ class PairedFolder:
         Raises:
             ValueError: the split is empty.
         """
-        require_split(name)
-        chosen = self.pairs[name]
-        if not chosen:
-            raise ValueError(f"{name}_share must be above 0, or {self.root / name} must hold pairs, to use {name}")
-        return PairedFiles(chosen, self)
+        return PairedFiles(self.chosen(name), self)
 
-    @cached_property
+    def find(self, folder: Path, skip: bool) -> Pairs:
+        """The pairs below a folder."""
+        return find_pairs(folder, skip)
+
+    def nothing(self) -> Pairs:
+        """No pairs."""
+        return Pairs()
+
+    def parts(self, found: Pairs) -> list[Pair]:
+        """The pairs, sorted by name."""
+        return found.pairs
+
+    def require_alike(self, found: Mapping[str, Pairs]) -> None:
+        """Raise ValueError where some splits are folders of two and others files of two."""
+        if len({each.halves for each in found.values() if each.pairs}) > 1:
+            raise ValueError(f"root must hold pairs of one layout in all splits, got both in {shown(self.root)}")
+
+    @property
     def pairs(self) -> dict[str, list[Pair]]:
-        """The pairs of every split, sorted by name.
-
-        Raises:
-            ValueError: the folder is missing, or holds too few pairs, or its layout is in doubt.
-            BadImage: a file cannot be read, and such files are not to be skipped.
-        """
-        return cut_by_shares({name: self._found[name].pairs for name in get_args(Split)}, self._cut)
+        """The pairs of every split, sorted by name; raises as `divided`."""
+        return self.divided
 
     def notes(self, num_classes: int | None) -> list[str]:
         """What was found, in lines for a person: splits, layout, and what is not used."""
-        sizes = ", ".join(f"{name} {len(part):,}" for name, part in self.pairs.items() if part)
-        lines = [f"{counted(sum(map(len, self.pairs.values())), 'pair')} in {shown(self.root)}: {sizes}"]
+        lines = [f"{counted(sum(map(len, self.pairs.values())), 'pair')} in {shown(self.root)}: {self.sizes()}"]
         two = f"files of two pictures, the source on the {self.source_side}"
-        lines.append(two if self._found["train"].halves else "pairs are files of one name in source and target")
-        own = {name: path.name for name, path in self._folders.items()}
-        lines += [f"splits are the folders {', '.join(map(plain, own.values()))}"] if own else []
-        if self._cut:
-            lines.append(f"{' and '.join(self._cut)} cut from {own.get('train', 'all pairs')} by shares")
-        passed = in_words(each for found in self._found.values() for each in found.passed)
+        lines.append(two if self.found["train"].halves else "pairs are files of one name in source and target")
+        lines += self.split_notes()
+        passed = in_words(each for found in self.found.values() for each in found.passed)
         return lines + ([passed] if passed else [])
-
-    @cached_property
-    def _folders(self) -> dict[Split, Path]:
-        if not self.root.is_dir():
-            raise ValueError(f"root must be an existing folder of pairs, got {shown(self.root)}")
-        return split_folders(self.root)
-
-    @cached_property
-    def _found(self) -> dict[str, Pairs]:
-        """What lies in the folder of every split; without split folders everything is in train."""
-        skip = self.on_bad_image == "skip"
-        own = {name: find_pairs(path, skip) for name, path in self._folders.items()}
-        own = own or {"train": find_pairs(self.root, skip)}
-        kinds = {each.halves for each in own.values() if each.pairs}
-        if len(kinds) > 1:
-            raise ValueError(f"root must hold pairs of one layout in all splits, got both in {shown(self.root)}")
-        found = {name: own.get(name, Pairs()) for name in get_args(Split)}
-        if self._folders:
-            found["train"].passed += beside_splits(self.root, self._folders)
-        held, shares = len(found["train"].pairs), [n for n, s in self.shares.items() if s > 0 and not found[n].pairs]
-        if held <= len(shares):
-            passed = in_words(found["train"].passed)
-            raise ValueError(
-                f"root must hold at least {len(shares) + 1} pairs ({' '.join(sorted(EXTENSIONS))}), got {held} in "
-                f"{shown(self._folders.get('train', self.root))}{f'; {passed}' if passed else ''}"
-            )
-        return found
-
-    @property
-    def _cut(self) -> dict[str, float]:
-        return {name: share for name, share in self.shares.items() if share > 0 and not self._found[name].pairs}
 
 
 class PairedFiles:

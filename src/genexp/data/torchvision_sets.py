@@ -14,9 +14,9 @@ from torch import Tensor
 
 from genexp.data import pictures
 from genexp.data.decoding import stated_formats
-from genexp.data.folder import OnBadImage, require_policy
 from genexp.data.pictures import Fit, Preparation
 from genexp.data.source import BadImage, Split, fingerprint, require_split
+from genexp.data.split_folders import OnBadImage, require_policy
 
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, DecompressionBombError)
 

@@ -106,7 +106,7 @@ class GAN(Family):
     def freeze(self, layers: Sequence[str]) -> Self:
         """As for every family; ValueError too where consensus draws all weights of both players to rest."""
         if layers and self.consensus is not None:
-            raise ValueError(f"training.freeze must be [] with model.consensus, which is of all weights, got {layers}")
+            raise ValueError(f"training.freeze must be null with model.consensus (of all weights), got {layers}")
         return super().freeze(layers)
 
     def players(self) -> dict[str, list[nn.Module]]:

@@ -12,13 +12,17 @@ from torch import Tensor
 from genexp.contracts import Batch
 from genexp.evaluation.dealing import dealt
 from genexp.evaluation.protocol import describe
-from genexp.files.writing import write_atomically
+from genexp.files.writing import naming
 from genexp.inference.drawing import Drawing, require_drawable
 from genexp.inference.generated import Samples
 from genexp.inference.run import Run
 from genexp.inference.sampler_config import checked_sampler
+from genexp.runs.staging import staged
 from genexp.tensors import IndexedNoise, mix_seed
 
+RECORD = "sample.json"
+PARTS = ("grid.png", "images", "videos", "points.csv")
+"""What a drawing from several runs can consist of."""
 _MEMBERS = 71
 """Keeps the draws of members apart from the noise of samples under the same seed."""
 
@@ -117,8 +121,11 @@ class Ensemble:
             index = parts[0]["index"].tolist()
             chosen = members(index, self.seed, self.shares).to(parts[0]["image"].device)
             row = torch.arange(len(index), device=chosen.device)
-            batch = {name: torch.stack([part[name] for part in parts])[chosen.to(value.device), row.to(value.device)]
-                     for name, value in parts[0].items() if name != "group"}  # fmt: skip
+            batch = {
+                name: torch.stack([part[name] for part in parts])[chosen.to(value.device), row.to(value.device)]
+                for name, value in parts[0].items()
+                if name != "group"
+            }
             yield {**batch, "group": self.group[index[0] : index[-1] + 1]}
             advance(len(index))
 
@@ -145,32 +152,33 @@ def sample_ensemble(config: DictConfig, runs: Sequence[Run]) -> Path:
 
     shares = list(config.shares)
     require_ensemble(runs, shares)
-    drawings = []
-    for run in runs:
-        node = checked_sampler(run.config, config.get("sampler"), "sample")
+    nodes = [checked_sampler(run.config, config.get("sampler"), "sample") for run in runs]
+    told = {} if config.label is None else {"label": config.label}
+    for run, node in zip(runs, nodes, strict=True):
         require_drawable(run.model, node)
-        told = {} if config.label is None else {"label": config.label}
-        drawings.append(Drawing(run, node, config.device, config.seed, config.batch_size, told))
+    drawings = [
+        Drawing(run, node, config.device, config.seed, config.batch_size, told)
+        for run, node in zip(runs, nodes, strict=True)
+    ]
     chosen = members(range(config.num), config.seed, shares)
     images = torch.stack([each.images(config.num) for each in drawings])[chosen, torch.arange(config.num)]
-    names = "-".join(run.folder.record["id"][-4:] for run in runs)
-    folder = (
-        Path(config.out).resolve() if config.out else runs[0].folder.samples / f"ensemble_{names}_seed{config.seed}"
-    )
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(config.out).resolve() if config.out else runs[0].folder.samples / _name(runs, config.seed)
     plane = None if drawings[0].is_pictured else drawings[0].plane
-    save_png(drawn(Grid(images, config.columns, plane=plane)), folder / "grid.png")
-    save_each(images, folder)
-    record = {
-        "members": [
-            {"run": run.folder.record["id"], "digest": run.digest, "weights": run.weights, "share": share,
-             "sampler": OmegaConf.to_container(checked_sampler(run.config, config.get("sampler"), "sample"))}
-            for run, share in zip(runs, shares, strict=True)
-        ],
-        "member": chosen.tolist(),
-        "seed": config.seed,
-        "label": config.label,
-        "num": config.num,
-    }  # fmt: skip
-    write_atomically(folder / "sample.json", json.dumps(record, indent=2) + "\n")
+    told_of = [_member(*each) for each in zip(runs, shares, nodes, strict=True)]
+    record = {"members": told_of, "member": chosen.tolist(), "seed": config.seed, "num": config.num, "condition": told}
+    with staged(folder, PARTS, RECORD) as partial:
+        save_png(drawn(Grid(images, config.columns, plane=plane)), partial / "grid.png")
+        save_each(images, partial)
+        with naming(folder / RECORD):
+            (partial / RECORD).write_text(json.dumps(record, indent=2) + "\n")
     return folder
+
+
+def _name(runs: Sequence[Run], seed: int) -> str:
+    return f"ensemble_{'-'.join(run.folder.record['id'][-4:] for run in runs)}_seed{seed}"
+
+
+def _member(run: Run, share: float, node: DictConfig) -> dict[str, Any]:
+    """A run of an ensemble, for a record."""
+    told = {"run": run.folder.record["id"], "digest": run.digest, "weights": run.weights, "share": share}
+    return {**told, "sampler": OmegaConf.to_container(node, resolve=True)}
