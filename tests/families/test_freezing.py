@@ -121,4 +121,4 @@ def test_what_cannot_be_frozen_is_refused_by_name(typed):
 
 def test_consensus_is_of_all_weights():
     (told,) = problems_of("train", ["model=gan", "model/consensus=gradients", "training.freeze=[generator.seed]"])
-    assert told.startswith("training.freeze: must be [] with model.consensus, which is of all weights, got")
+    assert told.startswith("training.freeze: must be null with model.consensus (of all weights), got")
