@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from lightning import Callback, Trainer
@@ -27,6 +27,10 @@ from genexp.figures.samples import Figure
 from genexp.sampling.conditions import Conditions, as_in_training
 from genexp.sampling.draw import draw, in_images, shares, to_draw, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
+
+if TYPE_CHECKING:
+    from genexp.data.datamodule import ImageData
+    from genexp.families.base import Family
 
 Numbers = dict[str, float]
 Records = dict[str, dict[str, Any]]
@@ -79,7 +83,7 @@ class Evaluate(Callback):
         self._real: Reference | None = None
         self._floor: dict[str, Score] = {}
 
-    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: "Family") -> None:
         """Look at the sampler and the real images before training, so that what is wrong with them is said then."""
         self.sampler.require(pl_module.source())
         for metric in self.of_model.values():
@@ -95,7 +99,7 @@ class Evaluate(Callback):
             held_out = image_set(trainer.datamodule, self.floor, device)
             self._floor = self.evaluator.floor(held_out, self._real, self.num)
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: "Family") -> None:
         """Measure the model as it stands and publish the values on every rank."""
         if trainer.sanity_checking or not (self.evaluator.metrics or self.of_model):
             return
@@ -107,7 +111,7 @@ class Evaluate(Callback):
             if isinstance(logger, EvaluationLogger):
                 logger.log_evaluations(records, step=pl_module.images_seen)
 
-    def generate(self, trainer: Trainer, pl_module: Any) -> Summary:
+    def generate(self, trainer: Trainer, pl_module: "Family") -> Summary:
         """Draw and summarise this process's share of the samples, in evaluation mode."""
         conditions = self._conditions(trainer, pl_module)
         mine = [*shares(self.num, self.batch_size, trainer.global_rank, trainer.world_size)]
@@ -125,11 +129,11 @@ class Evaluate(Callback):
 
                 return self.evaluator.summarise(map(drawn, mine))
 
-    def _conditions(self, trainer: Trainer, pl_module: Any) -> Conditions | None:
+    def _conditions(self, trainer: Trainer, pl_module: "Family") -> Conditions | None:
         told = told_by(self.sampler, pl_module.source(), pl_module.conditioning)
         return as_in_training(told, trainer.datamodule)
 
-    def _values(self, trainer: Trainer, pl_module: Any, summary: Summary) -> tuple[Numbers, Records]:
+    def _values(self, trainer: Trainer, pl_module: "Family", summary: Summary) -> tuple[Numbers, Records]:
         """The numbers for loggers, with their floors, and the record of every value."""
         weights, values, records = weights_in_use(trainer, pl_module), {}, {}
         scores: dict[str, Score] = {}
@@ -151,7 +155,7 @@ class Evaluate(Callback):
                 values[score.protocol.floor_key] = self._floor[key].value.value
         return values, records
 
-    def _show_curves(self, trainer: Trainer, pl_module: Any, scores: Mapping[str, Score], weights: str) -> None:
+    def _show_curves(self, trainer: Trainer, pl_module: "Family", scores: Mapping[str, Score], weights: str) -> None:
         """Hand what values are means of to the loggers that take pictures."""
         for score in scores.values():
             curve, name = score.value.curve, score.protocol.metric
@@ -175,7 +179,7 @@ class Evaluate(Callback):
         self.protocols = dict(state_dict["protocols"])
 
 
-def weights_in_use(trainer: Trainer, pl_module: Any) -> str:
+def weights_in_use(trainer: Trainer, pl_module: "Family") -> str:
     """Which weights validation looks at: `averaged` or `raw`."""
     for callback in trainer.callbacks:
         if isinstance(callback, Averaging) and (callback.modules or pl_module.averaged_modules):
@@ -196,7 +200,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def image_set(
-    datamodule: Any, split: str, device: torch.device, before_each: Callable[[], None] = lambda: None
+    datamodule: "ImageData", split: str, device: torch.device, before_each: Callable[[], None] = lambda: None
 ) -> ImageSet:
     """A split of a data module as the evaluator reads it, on the device that the features are computed on.
 
@@ -216,8 +220,8 @@ def image_set(
     )
 
 
-def _batches(datamodule: Any, split: str, device: torch.device, before_each: Callable[[], None]) -> Iterator[Batch]:
-    for batch in datamodule.reference(split):
+def _batches(data: "ImageData", split: str, device: torch.device, before_each: Callable[[], None]) -> Iterator[Batch]:
+    for batch in data.reference(split):
         before_each()
         yield {name: rows.to(device) for name, rows in batch.items() if name != "index"}
 

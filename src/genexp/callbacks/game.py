@@ -1,7 +1,7 @@
 """An adversarial game looked into: how far the critic overfits, how steep the players are, and what they see."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from lightning import Callback, Trainer
@@ -15,6 +15,9 @@ from genexp.contracts import Batch
 from genexp.figures.game import level_sets, score_histograms
 from genexp.figures.samples import Figure
 from genexp.tensors import Grid, IndexedNoise, Plane
+
+if TYPE_CHECKING:
+    from genexp.data.datamodule import ImageData
 
 SIDE = 60
 """Points a side at which level sets of a critic are read."""
@@ -88,7 +91,7 @@ class WatchGame(Callback):
                 if isinstance(logger, PictureLogger):
                     logger.log_picture(key, picture, step=seen, caption=f"{seen} images seen, seed {self.seed}")
 
-    def _scores(self, model: Game, data: Any) -> dict[str, Tensor]:
+    def _scores(self, model: Game, data: "ImageData") -> dict[str, Tensor]:
         """Scores (N,) of training, held-out and generated images, seen as they are."""
         real = first_of(data.training_images(), self.num, model.device)
         fake, told, latent = self._made(model, real, self.num)
@@ -103,7 +106,7 @@ class WatchGame(Callback):
         latent = IndexedNoise(self.seed, range(count), model.device).normal(*model.latent_shape)
         return model.generator(latent, told), told, latent
 
-    def _pictures(self, model: Game, data: Any, scores: dict[str, Tensor]) -> dict[str, Grid | Figure]:
+    def _pictures(self, model: Game, data: "ImageData", scores: dict[str, Tensor]) -> dict[str, Grid | Figure]:
         found: dict[str, Grid | Figure] = {
             "scores": Figure(lambda: score_histograms({k: v.tolist() for k, v in scores.items()}))
         }
@@ -125,7 +128,7 @@ class WatchGame(Callback):
         real = [] if plane.target is None else plane.target[: self.num].tolist()
         return Figure(lambda: level_sets(score, plane.reach, real, fake))
 
-    def _nearest(self, model: Game, data: Any) -> Grid:
+    def _nearest(self, model: Game, data: "ImageData") -> Grid:
         fake, *_ = self._made(model, first_of(data.training_images(), self.rows, model.device), self.rows)
         best = torch.full((len(fake), 0), 0.0, device=model.device)
         images = fake[:, None][:, :0]

@@ -3,11 +3,14 @@
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from genexp.config.compose import several
+
+if TYPE_CHECKING:
+    from genexp.reports.table import Comparison
 
 
 def compare(config: DictConfig) -> None:
@@ -102,7 +105,7 @@ def _runs_of_ablation(config: DictConfig) -> str:
     return f"{home}/{name}/{scale or '*'}/runs/**"
 
 
-def _show_in_wandb(comparison: Any, config: DictConfig) -> None:
+def _show_in_wandb(comparison: "Comparison", config: DictConfig) -> None:
     from genexp.terminal import print_table
     from genexp.tracking.wandb_panels import Place
     from genexp.tracking.wandb_workspace import show_in_wandb
@@ -115,7 +118,7 @@ _ROWS, _SETTINGS = 60, 6
 """Rows that the terminal shows, and settings that have a column there beside those in the names of the rows."""
 
 
-def _report(comparison: Any, paths: list[Path], seconds: float) -> None:
+def _report(comparison: "Comparison", paths: list[Path], seconds: float) -> None:
     from genexp.reports.formatting import ON_SCREEN, text_table
     from genexp.terminal import counted, print_columns, print_table, shown_path
 

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from genexp.runs.newest import newest_hint
 if TYPE_CHECKING:
     import torch
 
+    from genexp.evaluation.evaluator import Summary
     from genexp.inference.image_sets import Side
     from genexp.inference.prepare import Measuring
     from genexp.inference.run import Run
@@ -182,9 +183,9 @@ def _measure_side(config: DictConfig, side: "Side", measuring: "Measuring") -> d
 def _written(
     config: DictConfig,
     measuring: "Measuring",
-    scores: Any,
-    summary: Any,
-    batches: Any,
+    scores: dict[str, Any],
+    summary: "Summary",
+    batches: Callable[[], Iterator[Any]],
     folder: Path,
     subject: dict[str, Any],
 ) -> dict[str, Any]:

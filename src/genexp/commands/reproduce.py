@@ -3,13 +3,17 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from genexp.config.messages import JobFailed, SweepInterrupted
 from genexp.files.json_records import is_there, read_text, reason_of
 from genexp.files.writing import write_atomically
+
+if TYPE_CHECKING:
+    from genexp.ablations.report.study import Study
+    from genexp.ablations.spec import Ablation
 
 _SOURCE = ".source"
 """File in an ablation's folder that says which file its results are of."""
@@ -59,7 +63,7 @@ def ablations_of(config: DictConfig) -> list[tuple[Path, Any]]:
     return [(path, _with_seeds(read_ablation(path, str(config.scale)), config.seeds)) for path in files]
 
 
-def _with_seeds(ablation: Any, seeds: Any) -> Any:
+def _with_seeds(ablation: "Ablation", seeds: Any) -> "Ablation":
     """The ablation with other seeds than its file's, if there are any."""
     from genexp.ablations.checks import seeds_of
 
@@ -89,11 +93,11 @@ def _require_own(folder: Path, source: str) -> None:
         raise ValueError(f"out must be another folder than {folder}, which holds the results of {known}, got {source}")
 
 
-def _folder(config: DictConfig, ablation: Any) -> Path:
+def _folder(config: DictConfig, ablation: "Ablation") -> Path:
     return Path(config.out).expanduser().resolve() / ablation.name / ablation.scale
 
 
-def _reproduced(config: DictConfig, ablation: Any, source: str) -> list[str]:
+def _reproduced(config: DictConfig, ablation: "Ablation", source: str) -> list[str]:
     """Plan, run and report one ablation; returns what is missing."""
     from genexp.ablations.collecting import collect, missing
     from genexp.ablations.plan import make_plan
@@ -147,7 +151,7 @@ def _print_plan(config: DictConfig, plan: Any, workers: Any, jobs: dict[Any, Any
         print(f"left      {trainings} and {drawings}: about {wall} on {places} places", file=sys.stderr, flush=True)
 
 
-def _report(config: DictConfig, study: Any, folder: Path) -> None:
+def _report(config: DictConfig, study: "Study", folder: Path) -> None:
     from genexp.ablations.report.verdicts import judge
     from genexp.ablations.report.write import publish, write_index, write_report
     from genexp.terminal import print_columns, print_table, shown_path

@@ -18,7 +18,12 @@ from genexp.runs.newest import newest_hint
 from genexp.runs.staging import staged
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from genexp.figures.samples import Figure
+    from genexp.inference.drawing import Drawing
     from genexp.inference.run import Run
+    from genexp.tensors import Grid
 
 
 def sample(config: DictConfig) -> None:
@@ -93,7 +98,7 @@ def prepared(config: DictConfig, run: "Run", device: str) -> tuple[DictConfig, d
     return node, told, drawing, _beside(drawing, config, node)
 
 
-def _record(drawing: Any, config: DictConfig, node: DictConfig, told: dict[str, Any]) -> dict[str, Any]:
+def _record(drawing: "Drawing", config: DictConfig, node: DictConfig, told: dict[str, Any]) -> dict[str, Any]:
     """How images are drawn."""
     run = drawing.run
     return {
@@ -110,7 +115,7 @@ def _record(drawing: Any, config: DictConfig, node: DictConfig, told: dict[str, 
     }
 
 
-def _timed(draw: Callable[[], Any]) -> tuple[Any, float]:
+def _timed(draw: Callable[[], "Figure | Grid"]) -> tuple[Any, float]:
     begun = time.monotonic()
     return draw(), time.monotonic() - begun
 
@@ -158,12 +163,12 @@ def _under(name: str, value: object) -> str:
     return name + (words if short else f"{words[:_LONGEST]}-{hashlib.sha256(str(value).encode()).hexdigest()[:8]}")
 
 
-def _columns(drawing: Any, config: DictConfig) -> int | None:
+def _columns(drawing: "Drawing", config: DictConfig) -> int | None:
     """Images a row as asked for, or as many as there are classes, where these are few; else None."""
     return config.columns or (drawing.num_classes if drawing.num_classes and drawing.num_classes <= 20 else None)
 
 
-def _beside(drawing: Any, config: DictConfig, node: DictConfig) -> dict[str, Callable[[], Any]]:
+def _beside(drawing: "Drawing", config: DictConfig, node: DictConfig) -> dict[str, Callable[[], "Figure | Grid"]]:
     """What draws the pictures beside the grid, by their files; what is asked for and cannot be drawn is refused here.
 
     Raises:
@@ -195,7 +200,11 @@ def _beside(drawing: Any, config: DictConfig, node: DictConfig) -> dict[str, Cal
 
 
 def _write(
-    drawing: Any, images: Any, beside: dict[str, Callable[[], Any]], config: DictConfig, folder: Path
+    drawing: "Drawing",
+    images: "Tensor",
+    beside: dict[str, Callable[[], "Figure | Grid"]],
+    config: DictConfig,
+    folder: Path,
 ) -> list[str]:
     """Write what was drawn; returns the names of files and folders."""
     from genexp.figures.samples import drawn

@@ -4,12 +4,15 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.runs.newest import newest_hint
 from genexp.terminal import few_digits
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STRIDE = 8
 
@@ -96,7 +99,7 @@ def _result_file(given: str | None, files: dict[str, Path]) -> Path:
     return out
 
 
-def _read(path: Path, size: int) -> Any:
+def _read(path: Path, size: int) -> "Tensor":
     """A picture as floats (1, 3, H, W) whose longer side is about `size`; both sides are multiples of the stride."""
     from PIL import Image
 
@@ -166,7 +169,7 @@ def _mapped(config: DictConfig, images: dict[str, Any]) -> tuple[Any, str]:
         return model.stylize(images["content"], images["style"], alpha).cpu(), f"one pass, strength {few_digits(alpha)}"
 
 
-def _report(out: Path, image: Any, how: str, seconds: float) -> None:
+def _report(out: Path, image: "Tensor", how: str, seconds: float) -> None:
     from genexp.terminal import duration, print_table, shown_path
 
     height, width = image.shape[-2:]

@@ -17,6 +17,8 @@ from genexp.training.neighbours import neighbours_of
 from genexp.training.taking_up import ClaimedRun
 
 if TYPE_CHECKING:
+    from genexp.families.base import Family
+    from genexp.runs.folder import RunFolder
     from genexp.training.assemble import Experiment
 
 
@@ -82,7 +84,7 @@ def _fit(config: DictConfig, claim: ClaimedRun) -> float | None:
     return close_run(folder, experiment, time.monotonic() - begun) if trainer.is_global_zero else None
 
 
-def _give_up(folder: Any, experiment: "Experiment", error: Exception) -> None:
+def _give_up(folder: "RunFolder", experiment: "Experiment", error: Exception) -> None:
     """Record and tell why this process ends, which may itself wait for a process that is gone."""
     from genexp.training.closing import report_failure
 
@@ -127,7 +129,7 @@ def _require_sound_best(path: Path) -> None:
         raise ValueError(f"{told(error)}; without that file the best is searched anew") from error
 
 
-def _parameter_counts(model: Any) -> dict[str, int]:
+def _parameter_counts(model: "Family") -> dict[str, int]:
     """Trainable and frozen parameters of every network and of what stands beside the networks; none twice."""
     counts: dict[str, int] = {}
     for name, parameter in model.named_parameters():

@@ -1,9 +1,12 @@
 """Means of named terms over the held-out images of all processes."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from lightning.pytorch.strategies import Strategy
 
 
 class HeldOutMeans:
@@ -22,7 +25,7 @@ class HeldOutMeans:
             self._sums[name] = self._sums.get(name, 0) + value.detach().double().cpu() * count
         self._count += count
 
-    def flush(self, strategy: Any, device: torch.device) -> dict[str, float]:
+    def flush(self, strategy: "Strategy", device: torch.device) -> dict[str, float]:
         """Means over the images of all ranks since the last flush; forgets them. Every rank must call this.
 
         Args:

@@ -11,7 +11,7 @@ from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update
 from genexp.losses.style import StyleLoss, StyleObjective
 from genexp.ramps import Constant, Ramp
-from genexp.tensors import Grid, mix_seed
+from genexp.tensors import Grid, IndexedNoise, mix_seed
 
 
 class StyleOptimisation(Family):
@@ -121,7 +121,7 @@ class StyleOptimisation(Family):
         """The picture as it stands (B, 3, H, W) in [-1, 1], once for every sample of `batch`."""
         return self.image.clamp(-1, 1).expand(len(batch["content"]), -1, -1, -1)
 
-    def extra_grids(self, batch: Batch, noise: Any) -> dict[str, Grid]:
+    def extra_grids(self, batch: Batch, noise: IndexedNoise) -> dict[str, Grid]:
         """One row: the content, the style and the picture as it stands."""
         shown, _ = rows(self.content, self.style, self.render(_one(self.content)))
         return {"transfer": Grid(shown, len(shown), PARTS)}

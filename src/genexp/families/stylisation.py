@@ -18,7 +18,7 @@ from genexp.families.style import (
 )
 from genexp.losses.style import StyleLoss, StyleObjective
 from genexp.ramps import Constant, Ramp
-from genexp.tensors import Grid
+from genexp.tensors import Grid, IndexedNoise
 
 
 class StyleNetwork(Family):
@@ -109,7 +109,7 @@ class StyleNetwork(Family):
         features, target = self._target(content, style)
         return self.stylizer(torch.lerp(features, target, alpha)).clamp(-1, 1)
 
-    def extra_grids(self, batch: Batch, noise: Any) -> dict[str, Grid]:
+    def extra_grids(self, batch: Batch, noise: IndexedNoise) -> dict[str, Grid]:
         """Contents, styles and results in rows; and the first pairs with the strength going from 0 to 1."""
         content, style = batch["content"][:8], batch["style"][:8]
         strengths = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -1,9 +1,13 @@
 """A value over something else as a picture with its standard error, and as a table. Imports no torch."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from genexp.figures.plot_style import COLOURS, WIDE, blank_figure, house_style, legend_above
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WORDS = {"log_snr": "log SNR: noise on the left, clean images on the right"}
 """What stands below a picture for the name of a column."""
@@ -11,7 +15,7 @@ MOST_TICKS = 25
 """Bars up to which each has its number below."""
 
 
-def curve_figure(columns: Mapping[str, Sequence[float]], across: str, upwards: str, title: str) -> Any:
+def curve_figure(columns: Mapping[str, Sequence[float]], across: str, upwards: str, title: str) -> "Figure":
     """A figure of one column over another, with two standard errors to either side where there is such a column.
 
     Where a column `real` says the same of real samples, bars of generated ones stand behind marks of these.
@@ -24,7 +28,7 @@ def curve_figure(columns: Mapping[str, Sequence[float]], across: str, upwards: s
     return figure
 
 
-def _line(plane: Any, columns: Mapping[str, Sequence[float]], x: Sequence[float], y: Sequence[float]) -> None:
+def _line(plane: "Axes", columns: Mapping[str, Sequence[float]], x: Sequence[float], y: Sequence[float]) -> None:
     if "standard_error" in columns:
         bounds = [[v + side * e for v, e in zip(y, columns["standard_error"], strict=True)] for side in (-2, 2)]
         plane.fill_between(x, *bounds, color=COLOURS[0], alpha=0.2, linewidth=0)
@@ -33,7 +37,7 @@ def _line(plane: Any, columns: Mapping[str, Sequence[float]], x: Sequence[float]
         plane.set_yscale("log")
 
 
-def _bars(plane: Any, columns: Mapping[str, Sequence[float]], x: Sequence[float], y: Sequence[float]) -> None:
+def _bars(plane: "Axes", columns: Mapping[str, Sequence[float]], x: Sequence[float], y: Sequence[float]) -> None:
     error = [2 * each for each in columns["standard_error"]] if "standard_error" in columns else None
     plane.bar(x, y, yerr=error, color=COLOURS[0], alpha=0.55, ecolor=COLOURS[0], label="generated")
     plane.plot(x, columns["real"], "_", color=COLOURS[1], markersize=16, markeredgewidth=2, label="real")

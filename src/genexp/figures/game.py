@@ -1,14 +1,17 @@
 """Plots of an adversarial game. Imports no torch."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from genexp.figures.plot_style import COLOURS, blank_figure, house_style, legend_above
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BINS = 40
 
 
-def score_histograms(scores: Mapping[str, Sequence[float]]) -> Any:
+def score_histograms(scores: Mapping[str, Sequence[float]]) -> "Figure":
     """Histograms over one axis of the scores of several kinds of images."""
     low = min(min(each) for each in scores.values())
     high = max(max(each) for each in scores.values())
@@ -26,7 +29,7 @@ def score_histograms(scores: Mapping[str, Sequence[float]]) -> Any:
 
 def level_sets(
     score: Sequence[Sequence[float]], reach: float, real: Sequence[Sequence[float]], fake: Sequence[Sequence[float]]
-) -> Any:
+) -> "Figure":
     """The scores of a critic on the square [-reach, reach]^2, rows upwards, with real and generated points on it."""
     with house_style():
         figure, ((plane,),) = blank_figure(5.0, 4.4)

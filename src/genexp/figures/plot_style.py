@@ -5,9 +5,14 @@ import logging
 from contextlib import AbstractContextManager
 from pathlib import Path
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genexp.files.writing import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from PIL.Image import Image as Picture
 
 COLOURS = ("#0068ad", "#c14a00", "#00805d", "#a84685", "#8a6200", "#2d8bc0", "#6542a6", "#54585f")
 WIDE = 15
@@ -56,7 +61,7 @@ def blank_figure(width: float, height: float, rows: int = 1, columns: int = 1, *
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
-def legend_above(plane: Any) -> None:
+def legend_above(plane: "Axes") -> None:
     """A legend above the plot, in as many columns as fit its width; lines without marks, such as bounds, come last."""
     figure = plane.figure
     handles, labels = plane.get_legend_handles_labels()
@@ -70,7 +75,7 @@ def legend_above(plane: Any) -> None:
         legend.remove()
 
 
-def painted(figure: Any) -> Any:
+def painted(figure: "Figure") -> "Picture":
     """The figure as an image of Pillow, RGB, as large as it is."""
     from PIL import Image
 
@@ -83,7 +88,7 @@ VECTORS = (".svg", ".pdf")
 """Endings of the files beside every PNG, which keep lines and letters."""
 
 
-def write_figure(figure: Any, path: Path) -> Path:
+def write_figure(figure: "Figure", path: Path) -> Path:
     """Write the figure as PNG, and beside it as SVG and PDF; the same drawing gives the same files.
 
     The PNG has 128 colours, which a drawing of lines is not seen to lose by, in a third of the space.
@@ -109,6 +114,6 @@ def write_figure(figure: Any, path: Path) -> Path:
     return path
 
 
-def note_below(figure: Any, text: str) -> None:
+def note_below(figure: "Figure", text: str) -> None:
     """A line or more in small grey letters below the plot."""
     figure.supxlabel("\n".join(fill(line, 110) for line in text.splitlines()), fontsize=8.5, color="#54585f")

@@ -5,13 +5,18 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from genexp.sample_kinds import kind_of
 from genexp.tensors import Grid, Plane, image_grid
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from PIL.Image import Image as Picture
+    from PIL.ImageFont import FreeTypeFont
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Figure:
         plot: Makes a figure of matplotlib.
     """
 
-    plot: Callable[[], Any]
+    plot: Callable[[], "Figure"]
 
 
 SMALLEST, SMALLEST_WITH_WORDS = 32, 56
@@ -78,7 +83,7 @@ def _with_words(tiles: Tensor, grid: Grid, size: Sequence[int]) -> Tensor:
 
 
 @functools.cache
-def _font(size: int) -> Any:
+def _font(size: int) -> "FreeTypeFont":
     """The font that matplotlib brings; matplotlib itself is not loaded for it."""
     from PIL import ImageFont
 
@@ -86,7 +91,7 @@ def _font(size: int) -> Any:
     return ImageFont.truetype(home / "mpl-data/fonts/ttf/DejaVuSans.ttf", size)
 
 
-def _tensor(canvas: Any) -> Tensor:
+def _tensor(canvas: "Picture") -> Tensor:
     pixels = torch.frombuffer(bytearray(canvas.tobytes()), dtype=torch.uint8)
     return pixels.reshape(canvas.height, canvas.width, 3).movedim(-1, 0).contiguous()
 

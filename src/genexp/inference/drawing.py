@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genexp.config.instantiate import build
 from genexp.config.trial import refused
-from genexp.contracts import FittedSampler, ImageMap, Source
+from genexp.contracts import FittedSampler, ImageMap, Sampler, Source
 from genexp.hardware import device_of
 from genexp.inference.conditions import conditions_of
 from genexp.inference.editing import Editing
@@ -142,7 +142,7 @@ class Drawing:
                 samplers[words] = self._ready(node)
         return partial(self.pictures.sheet, samplers, columns)
 
-    def _ready(self, node: DictConfig) -> Any:
+    def _ready(self, node: DictConfig) -> Sampler:
         """A sampler that fits the model, fitted to its training images, and begun with the given pictures."""
         sampler = build(node)
         require_fitting(sampler, self.source, node)
@@ -163,7 +163,7 @@ class Drawing:
         return torch.cat(parts)[:num]
 
 
-def require_fitting(sampler: Any, model: object, node: DictConfig) -> None:
+def require_fitting(sampler: object, model: object, node: DictConfig) -> None:
     """Check that a sampler draws from a trained model.
 
     Args:

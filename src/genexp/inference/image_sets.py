@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,7 +18,12 @@ from genexp.evaluation.picture_folder import PictureFolder
 from genexp.terminal import progress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
+
+    from genexp.contracts import Batch
+    from genexp.data.datamodule import ImageData
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Side:
     images: ImageSet
     data: DictConfig
     counts: list[int] | None
-    datamodule: Any = None
+    datamodule: "ImageData | None" = None
 
 
 def open_side(
@@ -96,7 +101,7 @@ def _sampled(side: Side, text: str, num: int | None, seed: int) -> Side:
 def tracked(images: ImageSet, title: str) -> ImageSet:
     """The same set, showing progress whenever it is read."""
 
-    def batches() -> Any:
+    def batches() -> "Iterator[Batch]":
         with progress(f"{title} {images.name}", images.count) as advance:
             for batch in images.batches():
                 yield batch
@@ -125,7 +130,7 @@ def _folder(text: str, num: int | None, seed: int, device: "torch.device") -> Si
     return Side(moved, OmegaConf.create(data), folder.label_counts())
 
 
-def _moved(images: ImageSet, device: "torch.device") -> Any:
+def _moved(images: ImageSet, device: "torch.device") -> "Iterator[Batch]":
     return ({name: value.to(device) for name, value in batch.items()} for batch in images.batches())
 
 

@@ -13,6 +13,7 @@ from genexp.inference.sampler_config import checked_sampler, sampler_label
 if TYPE_CHECKING:
     import torch
 
+    from genexp.contracts import JudgedMap, Sampler
     from genexp.inference.run import Run
 
 
@@ -91,7 +92,7 @@ def _pairs(data: Any, split: str, config: DictConfig) -> tuple[Any, str]:
 
 
 def _rendered(
-    loader: Any, model: Any, sampler: Any, config: DictConfig, device: "torch.device"
+    loader: Any, model: "JudgedMap", sampler: "Sampler", config: DictConfig, device: "torch.device"
 ) -> tuple[dict[str, list[float]], list[Any]]:
     """The distances of every pair, and the first pairs as contents, styles and results."""
     import torch
@@ -113,7 +114,13 @@ def _rendered(
 
 
 def _scores(
-    values: dict[str, list[float]], digest: str, split: str, model: Any, sampler: Any, run: "Run", seed: int
+    values: dict[str, list[float]],
+    digest: str,
+    split: str,
+    model: "JudgedMap",
+    sampler: "Sampler",
+    run: "Run",
+    seed: int,
 ) -> dict[str, Any]:
     from statistics import fmean
 

@@ -16,6 +16,7 @@ from genexp.runs.evaluations import EVALUATE, keep_evaluations
 from genexp.runs.trust import wrote_run
 
 if TYPE_CHECKING:
+    from genexp.evaluation.scores import Score
     from genexp.inference.run import Run
 
 
@@ -69,7 +70,7 @@ def write_values(
     return {"result": result, "scores": scores, "folder": folder, "pictures": pictures}
 
 
-def _curve(score: Any, folder: Path) -> Path:
+def _curve(score: "Score", folder: Path) -> Path:
     """Write what a value is a mean of as CSV, PNG, SVG and PDF; returns the PNG file."""
     from genexp.figures.curves import curve_figure, table_text
     from genexp.figures.plot_style import house_style, write_figure

@@ -24,6 +24,8 @@ from genexp.terminal import shown_path
 if TYPE_CHECKING:  # tables and histories of many runs are read without torch
     from torch import Tensor
 
+    from genexp.families.base import Family
+
 
 @dataclass(frozen=True)
 class Run:
@@ -56,7 +58,7 @@ class Run:
         return data_of(self.config, self.folder, self.trusted)
 
     @cached_property
-    def model(self) -> Any:
+    def model(self) -> "Family":
         """The trained family on the CPU, in evaluation mode."""
         from genexp.callbacks.checkpoint import load_checkpoint
         from genexp.callbacks.checkpoint_contents import put_in_place, restore

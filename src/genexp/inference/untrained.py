@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from genexp.inference.run import Run, drawn_from
+
+if TYPE_CHECKING:
+    from genexp.families.base import Family
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class Untrained(Run):
     trained: ClassVar[bool] = False
 
     @cached_property
-    def model(self) -> Any:
+    def model(self) -> "Family":
         """The family as its configuration builds it, with weights that nobody filled."""
         from genexp.config.instantiate import build
         from genexp.config.trial import on_trial

@@ -37,7 +37,9 @@ class Machine:
         ValueError: `timeout` or `preload` is none of these.
     """
 
-    def __init__(self, slots: Any, threads: Any, timeout: float | None, grace: float, preload: Any = "auto") -> None:
+    def __init__(
+        self, slots: int | str, threads: int | str, timeout: float | None, grace: float, preload: Any = "auto"
+    ) -> None:
         if preload not in ("auto", True, False):
             raise ValueError(f"hydra.launcher.preload must be auto, true or false, got {preload!r}")
         if timeout is not None and not timeout > 0:

@@ -107,7 +107,9 @@ class Slots:
         return threads | ({"CUDA_VISIBLE_DEVICES": ",".join(places)} if need.kind == "gpu" else {})
 
 
-def make_slots(slots: Any, threads: Any, needs: Sequence[Need], gpus: Sequence[str], idle: int | None = None) -> Slots:
+def make_slots(
+    slots: int | str, threads: int | str, needs: Sequence[Need], gpus: Sequence[str], idle: int | None = None
+) -> Slots:
     """Places for the jobs of a sweep.
 
     Args:
@@ -135,7 +137,7 @@ def make_slots(slots: Any, threads: Any, needs: Sequence[Need], gpus: Sequence[s
     return Slots(gpu_places, cpu_places, gpu_threads=share, cpu_threads=share)
 
 
-def _gpu_places(slots: Any, gpus: list[str]) -> list[str]:
+def _gpu_places(slots: int | str, gpus: list[str]) -> list[str]:
     if slots == "auto":
         return gpus
     if isinstance(slots, int):

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from genexp.conditioning.base import Condition, Conditioning
 from genexp.tensors import mix_seed
+
+if TYPE_CHECKING:
+    from genexp.data.datamodule import ImageData
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _BITS = 24
@@ -53,7 +56,7 @@ class AsInTraining:
         conditioning: What is told, of what the data have and of what is made of their images.
     """
 
-    def __init__(self, data: Any, conditioning: Conditioning) -> None:
+    def __init__(self, data: "ImageData", conditioning: Conditioning) -> None:
         self.data, self.conditioning = data, conditioning
 
     def of(self, indices: Sequence[int]) -> dict[str, Tensor]:
@@ -103,7 +106,7 @@ def labels_in_shares(indices: Sequence[int], counts: Sequence[int]) -> Tensor:
     return torch.tensor(classes)[torch.searchsorted(edges, torch.tensor(places), right=True)]
 
 
-def as_in_training(conditioning: Conditioning, data: Any) -> Conditions | None:
+def as_in_training(conditioning: Conditioning, data: "ImageData") -> Conditions | None:
     """What a model is drawn under where nobody says: classes in their shares, other conditions as in the data.
 
     Args:

@@ -1,7 +1,7 @@
 """Sampling latents from a density that is fitted to the encoded training images after training."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,6 +10,9 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Batch, FittedSampler, LatentEncoder, Progress
 from genexp.sampling.latent import decoded
 from genexp.tensors import IndexedNoise, mix_seed
+
+if TYPE_CHECKING:
+    from genexp.data.datamodule import ImageData
 
 
 class LatentMixture:
@@ -112,7 +115,7 @@ class LatentMixture:
         return decoded(model.decode, start, condition, progress)
 
 
-def fit_to_training_images(sampler: object, model: object, data: Any, device: torch.device | str) -> None:
+def fit_to_training_images(sampler: object, model: object, data: "ImageData", device: torch.device | str) -> None:
     """Fit a sampler that learns from training images; leave every other sampler as it is.
 
     Args:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning import Callback, Trainer
 from torch.multiprocessing import ProcessRaisedException
@@ -15,6 +15,9 @@ from torch.multiprocessing.spawn import ProcessException
 from genexp.config.messages import RankFailed, is_told, told
 from genexp.files import locks
 from genexp.ranks import is_further_rank
+
+if TYPE_CHECKING:
+    from lightning import LightningModule
 
 LAUNCHER = "GENEXP_LAUNCHER"
 """Variable by which the process that begins a run tells its number to the ranks that it forks or starts."""
@@ -35,12 +38,12 @@ class Ranks(Callback):
     Else a rank would go on, beside a resumed run, until it waits in vain for the others.
     """
 
-    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+    def setup(self, trainer: Trainer, pl_module: "LightningModule", stage: str) -> None:
         """Begin to watch."""
         if _launcher() != os.getpid():
             _watch(_end_with, _launcher())
 
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: "LightningModule") -> None:
         """Let a rank that was forked end at once when it is asked to: that is after another has died."""
         if forks(trainer) and _launcher() != os.getpid():
             signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Lightning's handler waits for the other ranks

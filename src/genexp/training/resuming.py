@@ -118,7 +118,7 @@ def judges_otherwise(changed: Changed) -> list[str]:
     return [key for key in changed if any(key == each or key.startswith(f"{each}.") for each in JUDGING)]
 
 
-def _refused(key: str, old: Any, new: Any, why: str) -> str:
+def _refused(key: str, old: object, new: object, why: str) -> str:
     return f"{key} must stay {old} in a resumed run, got {new}: {why}; begin a new run with it"
 
 
@@ -138,7 +138,7 @@ def _first_values(node: Any, seed: int) -> dict[str, Any]:
         return build(node).state_dict()
 
 
-def _require_drawable(sampler: Any, source: Any) -> None:
+def _require_drawable(sampler: object, source: object) -> None:
     try:
         sampler.start(source, IndexedNoise(0, [0]))
     except TypeError as error:
@@ -171,7 +171,7 @@ def _try_optimizer(name: str, update: Any, state: dict[str, Any], keys: list[str
         ) from error
 
 
-def _require_own_value(callbacks: dict[str, Any], states: dict[str, Any], key: str, old: Any, new: Any) -> None:
+def _require_own_value(callbacks: dict[str, Any], states: dict[str, Any], key: str, old: object, new: object) -> None:
     """Refuse an argument of a callback that its own saved state overwrites, such as patience in `EarlyStopping`."""
     parts = key.split(".")
     callback = callbacks.get(parts[1]) if parts[0] == "callbacks" and len(parts) == 3 else None

@@ -3,12 +3,15 @@
 import os
 from collections.abc import Callable
 from multiprocessing.util import Finalize
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 
 from genexp.training.processes import forks
+
+if TYPE_CHECKING:
+    from lightning import LightningModule
 
 
 class Start(Callback):
@@ -40,7 +43,7 @@ class Start(Callback):
         if self._described is None:
             self._described = self._announce()
 
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: "LightningModule") -> None:
         """Begin, before other callbacks, which may log."""
         trainer.loggers = self.loggers
         if not trainer.is_global_zero:
@@ -51,7 +54,7 @@ class Start(Callback):
         for logger in self.loggers:
             logger.log_hyperparams(self._described)  # opens it
 
-    def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+    def teardown(self, trainer: Trainer, pl_module: "LightningModule", stage: str) -> None:
         """End the loggers where this process ends with the training."""
         if self._at_exit is not None and os.getpid() != self._parent:
             self._at_exit.cancel()

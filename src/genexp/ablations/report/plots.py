@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING
 
 from genexp.ablations.report.budget import budget_curves
 from genexp.ablations.report.files import safe_name
@@ -14,6 +14,10 @@ from genexp.ablations.report.values import Cells, MetricValues, cells, label_tex
 from genexp.figures.plot_style import COLOURS, WIDE, blank_figure, house_style, legend_above, note_below, write_figure
 from genexp.reports.formatting import NumberFormat, worded
 from genexp.runs.markup import label_in_plot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MARKERS = "osD^vPX*"
 
@@ -61,7 +65,7 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _metric_figure(study: Study, metric: MetricValues) -> Any:
+def _metric_figure(study: Study, metric: MetricValues) -> "Figure":
     by_variant, scale = cells(study, metric), _written(metric).scale
     finite = {
         labels: {seed: value * scale for seed, value in seeds.items() if math.isfinite(value)}
@@ -114,7 +118,7 @@ def _lines(by_variant: Cells, axis: str) -> dict[Labels, list[tuple[float, dict[
 
 def _line_figure(
     study: Study, metric: MetricValues, axis: str, lines: dict[Labels, list[tuple[float, dict[int, float]]]]
-) -> Any:
+) -> "Figure":
     figure, ((plane,),) = blank_figure(7.6, 4.6)
     for n, (rest, points) in enumerate(lines.items()):
         shown = [(x, list(seeds.values())) for x, seeds in points if seeds]
@@ -135,7 +139,7 @@ def _line_figure(
     return figure
 
 
-def _dot_figure(study: Study, metric: MetricValues, by_variant: Cells) -> Any:
+def _dot_figure(study: Study, metric: MetricValues, by_variant: Cells) -> "Figure":
     """A row for every variant, or where there are two axes or more a colour for every value of the last."""
     shown = {labels: seeds for labels, seeds in by_variant.items() if seeds}
     kinds = list(dict.fromkeys(labels[-1:] for labels in shown))
@@ -164,7 +168,7 @@ def _dot_figure(study: Study, metric: MetricValues, by_variant: Cells) -> Any:
     return figure
 
 
-def _dots(plane: Any, row: float, seeds: dict[int, float], n: int) -> None:
+def _dots(plane: "Axes", row: float, seeds: dict[int, float], n: int) -> None:
     mean, (below, above) = _mean_and_range(list(seeds.values()))
     plane.plot(list(seeds.values()), [row] * len(seeds), "o", color=COLOURS[n], alpha=0.28, markersize=5, mew=0)
     style = {"fmt": MARKERS[n], "markersize": 6.5, "capsize": 3, "linewidth": 1.8}
@@ -177,7 +181,7 @@ def _mean_and_range(values: list[float]) -> tuple[float, tuple[float, float]]:
     return mean, (mean - min(values), max(values) - mean)
 
 
-def _budget_figure(study: Study, metric: MetricValues) -> Any:
+def _budget_figure(study: Study, metric: MetricValues) -> "Figure":
     curves = budget_curves(study, metric)[: len(COLOURS)]
     if not curves:
         return None
@@ -202,7 +206,7 @@ def _budget_figure(study: Study, metric: MetricValues) -> Any:
     return figure
 
 
-def _scale_places(plane: Any, places: list[float]) -> None:
+def _scale_places(plane: "Axes", places: list[float]) -> None:
     """Ticks at the measured places, on a logarithmic axis where they span widely."""
     positive = [each for each in places if each > 0]
     if len(positive) >= 2 and places[0] >= 0 and positive[-1] / positive[0] > WIDE:
@@ -214,7 +218,7 @@ def _scale_places(plane: Any, places: list[float]) -> None:
     plane.minorticks_off()
 
 
-def _scale_values(plane: Any, values: list[float], direction: str) -> None:
+def _scale_values(plane: "Axes", values: list[float], direction: str) -> None:
     if min(values) > 0 and max(values) / min(values) > WIDE:
         from matplotlib.ticker import LogLocator, StrMethodFormatter
 
@@ -226,7 +230,7 @@ def _scale_values(plane: Any, values: list[float], direction: str) -> None:
         line.set_minor_formatter("")
 
 
-def _floor(plane: Any, metric: MetricValues, way: str) -> None:
+def _floor(plane: "Axes", metric: MetricValues, way: str) -> None:
     if metric.floors:
         draw = plane.axhline if way == "h" else plane.axvline
         place = sum(metric.floors) / 2 * _written(metric).scale

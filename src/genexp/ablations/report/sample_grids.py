@@ -4,12 +4,15 @@ import io
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from genexp.ablations.report.files import safe_name
 from genexp.ablations.report.study import Labels, Study
 from genexp.ablations.report.values import label_text, variants
 from genexp.files.writing import write_atomically
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 
 def write_pictures(study: Study, folder: Path) -> dict[Labels, Path]:
@@ -60,7 +63,7 @@ def smaller(contents: Sequence[bytes], limit: int) -> list[bytes]:
     return written
 
 
-def _png(picture: Any) -> bytes:
+def _png(picture: "Picture") -> bytes:
     """The picture with as few bits as hold it exactly."""
     from PIL import Image
 
@@ -79,7 +82,7 @@ def _png(picture: Any) -> bytes:
     return file.getvalue()
 
 
-def _cut(picture: Any) -> Any:
+def _cut(picture: "Picture") -> "Picture":
     """Without the last column and row of tiles; half the size where there are no tiles; None at the least size."""
     from PIL import Image
 
@@ -93,7 +96,7 @@ def _cut(picture: Any) -> Any:
     return picture.resize((picture.width // 2, picture.height // 2), resample=Image.Resampling.BOX)
 
 
-def tile_ends(picture: Any) -> tuple[list[int], list[int]]:
+def tile_ends(picture: "Picture") -> tuple[list[int], list[int]]:
     """Where tiles end, across and down, with the white lines behind them; both empty if the picture is no grid."""
     import numpy as np
 

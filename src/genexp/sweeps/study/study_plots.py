@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from optuna.trial import FrozenTrial, TrialState
 
@@ -37,7 +39,7 @@ def write_plots(
         return [write_figure(figure, folder / name).name for name, figure in figures.items()]
 
 
-def _history(trials: Sequence[FrozenTrial], plan: SearchPlan) -> Any:
+def _history(trials: Sequence[FrozenTrial], plan: SearchPlan) -> Figure:
     """Every trial's value in the order of the trials, and the best so far."""
     metrics = plan.question.metrics
     figure, planes = blank_figure(7.6, 0.8 + 3 * len(metrics), sharex=True, rows=len(metrics))
@@ -57,13 +59,13 @@ def _history(trials: Sequence[FrozenTrial], plan: SearchPlan) -> Any:
     return figure
 
 
-def _best_so_far(axes: Any, finished: Sequence[tuple[int, float]], direction: str) -> None:
+def _best_so_far(axes: Axes, finished: Sequence[tuple[int, float]], direction: str) -> None:
     choose = min if direction == "minimize" else max
     best = [choose(value for _, value in finished[: i + 1]) for i in range(len(finished))]
     axes.step([number for number, _ in finished], best, where="post", color=_BEST, linewidth=1.5, label="best so far")
 
 
-def _slices(trials: Sequence[FrozenTrial], plan: SearchPlan) -> Any:
+def _slices(trials: Sequence[FrozenTrial], plan: SearchPlan) -> Figure:
     """The values of trials over each parameter, a row a metric, later trials darker; crosses were pruned."""
     finished = [each for each in trials if each.state == TrialState.COMPLETE]
     pruned = [each for each in trials if each.state == TrialState.PRUNED and each.values]
@@ -92,7 +94,7 @@ def _place(trial: FrozenTrial, key: str, parameter: Parameter) -> Any:
     return [label(each) for each in parameter.values].index(value) if isinstance(parameter, Choices) else value
 
 
-def _scale(axes: Any, parameter: Parameter) -> None:
+def _scale(axes: Axes, parameter: Parameter) -> None:
     """An axis over the whole range of a parameter."""
     if isinstance(parameter, Choices):
         names = [label_in_plot(short(each)) for each in parameter.values]
@@ -109,7 +111,7 @@ def _scale(axes: Any, parameter: Parameter) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _importance(found: Mapping[str, Mapping[str, float]], trials: Sequence[FrozenTrial], plan: SearchPlan) -> Any:
+def _importance(found: Mapping[str, Mapping[str, float]], trials: Sequence[FrozenTrial], plan: SearchPlan) -> Figure:
     count = sum(each.state == TrialState.COMPLETE for each in trials)
     figure, planes = blank_figure(7.6, 0.9 + len(found) * (0.5 + 0.35 * len(plan.space)), rows=len(found))
     for axes, (metric, shares) in zip(planes[:, 0], found.items(), strict=True):
@@ -123,7 +125,7 @@ def _importance(found: Mapping[str, Mapping[str, float]], trials: Sequence[Froze
     return figure
 
 
-def _name_value(axes: Any, plan: SearchPlan, i: int, values: Sequence[float]) -> None:
+def _name_value(axes: Axes, plan: SearchPlan, i: int, values: Sequence[float]) -> None:
     better = "lower" if plan.question.directions[i] == "minimize" else "higher"
     axes.set_ylabel(f"{plan.question.metrics[i]} ({better} is better)", fontsize=9)
     if min(values) > 0 and max(values) > WIDE * min(values):
