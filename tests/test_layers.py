@@ -13,7 +13,7 @@ PACKAGE = ROOT / "src/genexp"
 FLOORS = (  # from the ground up; what stands on one floor knows nothing of its neighbours
     {"files", "hardware", "on_disk", "ranks", "startup", "terminal"},
     {"conditioning", "ramps", "tensors"},
-    {"contracts", "sample_kinds", "shipped"},
+    {"contracts", "logistics", "sample_kinds", "shipped"},
     {"config", "data", "figures", "losses", "networks", "weights_files"},
     {"adversarial", "densities", "diffusion", "latents", "runs"},
     {"evaluation", "families", "pool", "reports", "sampling"},
