@@ -11,8 +11,11 @@ from torch.utils.data import DataLoader
 
 from genexp.conditioning.base import UNCONDITIONAL
 from genexp.contracts import LatentDecoder
-from genexp.families.vae import TRAVERSAL, VAE
+from genexp.families.vae import VAE
 from genexp.latents.gaussian import DiagonalGaussian
+from genexp.latents.posteriors import Diagonal
+from genexp.latents.priors import StandardNormal
+from genexp.latents.showing import TRAVERSAL
 from genexp.losses.reconstruction import Bernoulli, ContinuousBernoulli, Gaussian
 from genexp.networks.autoencoder import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from genexp.ramps import Constant, Linear
@@ -125,11 +128,11 @@ def test_free_bits_over_the_batch_are_the_published_formula_with_its_gradients()
     mean = torch.tensor([[0.0] * LATENT, [3.0] + [0.1] * (LATENT - 1)], requires_grad=True)
     kl = DiagonalGaussian(mean, torch.zeros(2, LATENT)).kl_per_unit()
     expected = kl.mean(0).clamp(min=0.5).sum()
-    found = model._beyond_free_bits(kl).mean()
+    found = model.bound.beyond_free_bits(kl).mean()
     torch.testing.assert_close(found, expected)
     gradients = [torch.autograd.grad(each, mean, retain_graph=True)[0] for each in (found, expected)]
     torch.testing.assert_close(*gradients)
-    by_image = small(free_bits=0.5)._beyond_free_bits(kl)
+    by_image = small(free_bits=0.5).bound.beyond_free_bits(kl)
     torch.testing.assert_close(by_image, kl.clamp(min=0.5).sum(1))
     assert by_image.mean() > found
 
@@ -274,12 +277,29 @@ def test_averaged_modules_hold_all_learned_weights_and_nothing_else():
         assert all(any(True for _ in model.get_submodule(name).parameters()) for name in model.averaged_modules)
 
 
+def test_parts_without_weights_leave_the_names_of_earlier_checkpoints():
+    model = small(Gaussian(0.5, learned=True))
+    assert {name.split(".")[0] for name in model.state_dict()} == {"encoder", "decoder", "reconstruction"}
+
+
+def test_parts_must_be_of_one_latent():
+    with pytest.raises(ValueError, match="posterior must have latent_size 3 as the model, got 5"):
+        small(posterior=Diagonal(5))
+    with pytest.raises(ValueError, match="prior must have latent_size 3 as the model, got 5"):
+        small(prior=StandardNormal(5))
+
+
 def test_arguments_are_checked():
     with pytest.raises(ValueError, match="latent_size must be at least 1, got 0"):
         small(latent_size=0)
     with pytest.raises(ValueError, match=r"free_bits must not be negative, got -0\.1"):
         small(free_bits=-0.1)
+
+    class Six(nn.Module):
+        def forward(self, image, condition=UNCONDITIONAL):
+            return image.flatten(1)[:, :6]
+
     with pytest.raises(
         ValueError, match=r"encoder must return 2 \* latent_size = 10 values an image, got shape \(6,\)"
     ):
-        small(latent_size=5).encode(torch.zeros(1, 1, 8, 8))
+        small(encoder=Six(), latent_size=5).encode(torch.zeros(1, 1, 8, 8))

@@ -8,7 +8,7 @@ from math import inf
 import torch
 from torch import Tensor
 
-from genexp.contracts import Batch
+from genexp.contracts import Batch, Density
 from genexp.evaluation.dealing import BY_INDEX, group_numbers, within_classes
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.base import Curve, LearnsFirst, ModelMetric, Value
@@ -32,6 +32,27 @@ def require_split(split: str) -> str:
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
     return split
+
+
+@typing.runtime_checkable
+class MayLackDensity(typing.Protocol):
+    """A model that is a `Density` by some of its settings only."""
+
+    def require_density(self) -> None:
+        """Raise TypeError, naming the setting, where `log_prob` is of nothing."""
+        ...
+
+
+def require_density(metric: object, model: object) -> None:
+    """Check that a metric's model has a density.
+
+    Raises:
+        TypeError: it has none.
+    """
+    if not isinstance(model, Density):
+        raise TypeError(f"{type(metric).__name__} measures a Density, got {type(model).__name__}")
+    if isinstance(model, MayLackDensity):
+        model.require_density()
 
 
 class Leveled(typing.Protocol):

@@ -1,52 +1,56 @@
-"""The variational autoencoder: one evidence lower bound, exact in nats, for any encoder, decoder and reconstruction."""
+"""The variational autoencoder: a bound on the evidence, exact in nats, of any encoder, decoder and distributions."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning, ConditionKind
 from genexp.contracts import Batch, Noise
 from genexp.families.base import Family, Terms, Update
-from genexp.latents.coding import compared, posterior_of
-from genexp.latents.gaussian import DiagonalGaussian, UnitActivity
+from genexp.latents.bounds import Bound, Elbo, require_together
+from genexp.latents.coding import compared, give_heads, with_weights
+from genexp.latents.evidence import Evidence, evidence_of, repeated
+from genexp.latents.gaussian import UnitActivity
+from genexp.latents.posteriors import Diagonal, LatentLaw, Posterior
+from genexp.latents.priors import Prior, StandardNormal
+from genexp.latents.showing import traversal, traversals
 from genexp.losses.reconstruction import ReconstructionLikelihood
 from genexp.ramps import Constant, Ramp
 from genexp.sample_kinds import kind_of
 from genexp.tensors import BatchNoise, Grid, IndexedNoise
 
-TRAVERSED_UNITS = 10
-TRAVERSAL = (-3.0, -2.25, -1.5, -0.75, 0.0, 0.75, 1.5, 2.25, 3.0)
-"""Standard deviations of the prior at which a traversal shows a unit."""
-
 
 class VAE(Family):
-    """A decoder p(x | z) with prior N(0, I), trained together with an encoder q(z | x) on the evidence lower bound.
+    """A decoder p(x | z) with a prior p(z), trained together with an encoder q(z | x) on a bound of the evidence.
 
-    loss = -log p(x | z) + beta KL(q(z | x) || N(0, I)), z ~ q(z | x), summed over pixels and units, averaged over the
-    batch. Whatever beta is, `elbo` has beta = 1.
+    loss = -log p(x | z) + beta KL(q(z | x) || p(z)), z ~ q(z | x), summed over pixels and units, averaged over the
+    batch, unless `bound` says otherwise. Whatever beta is, `elbo` has beta = 1.
 
     References: Kingma and Welling, "Auto-Encoding Variational Bayes" (2014); Higgins et al., "beta-VAE: Learning Basic
-    Visual Concepts with a Constrained Variational Framework" (2017); Kingma et al., "Improved Variational Inference
-    with Inverse Autoregressive Flow" (2016), for free bits.
+    Visual Concepts with a Constrained Variational Framework" (2017).
 
     Args:
-        encoder: Maps (image, condition) to 2 * latent_size posterior parameters.
+        encoder: Maps (image, condition) to as many numbers as the posterior has parameters.
         decoder: Maps (latent, condition) to raw values of the image's shape.
         reconstruction: What the raw values mean.
         latent_size: Units of the latent.
-        optimizer: Builds the one optimiser of encoder, decoder and reconstruction.
-        beta: Weight of the KL divergence as a function of images seen.
-        free_bits: Nats below which the KL of one unit is not reduced any further, or None.
-        free_bits_over: Whose KL that is: `image`, that of every image by itself, or `batch`, the mean over the batch,
-            which is the formula of Kingma et al. (2016): sum_j max(free_bits, mean_i KL_ij). The first leaves every
-            image at least so many nats; the second lets one image use fewer as long as others use more.
+        optimizer: Builds the one optimiser of all parts.
+        beta: Weight of the KL divergence, or of what a bound has in its place, as a function of images seen.
+        free_bits: Of the default bound, see `Elbo`.
+        free_bits_over: Of the default bound, see `Elbo`.
         learning_rate: Factor on the optimiser's learning rate as a function of images seen.
         clip: Largest global gradient norm, or None.
         num_classes: Number of labels the networks are conditioned on, or None.
         conditions: What else both networks are told, by name.
+        posterior: What q(z | x) is; by default a Gaussian of independent units.
+        prior: What p(z) is; by default standard normal.
+        bound: What is made small; by default the negative evidence lower bound.
+
+    Raises:
+        ValueError: An argument is out of range, or parts do not go together.
     """
 
     renamed_modules: ClassVar[dict[str, str]] = {"likelihood": "reconstruction"}
@@ -65,24 +69,24 @@ class VAE(Family):
         clip: float | None = None,
         num_classes: int | None = None,
         conditions: Mapping[str, ConditionKind] | None = None,
+        posterior: Posterior | None = None,
+        prior: Prior | None = None,
+        bound: Bound | None = None,
     ) -> None:
         super().__init__()
-        if latent_size < 1:
-            raise ValueError(f"latent_size must be at least 1, got {latent_size}")
-        if free_bits is not None and free_bits < 0:
-            raise ValueError(f"free_bits must not be negative, got {free_bits}")
-        if free_bits_over not in ("image", "batch"):
-            raise ValueError(f"free_bits_over must be image or batch, got {free_bits_over!r}")
-        if free_bits is not None and free_bits_over == "batch":
-            self.needs_whole_batches = "model.free_bits_over=batch"
         self.encoder, self.decoder, self.reconstruction = encoder, decoder, reconstruction
-        self.latent_shape = (latent_size,)
-        self.beta, self.free_bits, self.free_bits_over = beta, free_bits, free_bits_over
+        self.posterior_kind = Diagonal(latent_size) if posterior is None else posterior
+        self.prior = StandardNormal(latent_size) if prior is None else prior
+        self.bound = Elbo(free_bits, free_bits_over) if bound is None else bound
+        self.latent_shape, self.beta = (latent_size,), beta
+        require_together(self.posterior_kind, self.prior, self.bound, latent_size, free_bits)
+        self.needs_whole_batches = self.bound.whole_batches
+        give_heads(encoder, self.posterior_kind.numbers, decoder, reconstruction.outputs)
         self.conditioning = Conditioning.of(num_classes, conditions)
         self.conditioning.require_read_by(encoder, "encoder")
         self.conditioning.require_read_by(decoder, "decoder")
-        learned = any(True for _ in reconstruction.parameters())
-        self.averaged_modules = ("encoder", "decoder", "reconstruction") if learned else ("encoder", "decoder")
+        parts = {"reconstruction": reconstruction, "posterior_kind": self.posterior_kind, "prior": self.prior}
+        self.averaged_modules = ("encoder", "decoder", *with_weights(parts))
         self._activity = UnitActivity()
         self.register_update(
             "autoencoder",
@@ -94,16 +98,17 @@ class VAE(Family):
     def train_batch(self, batch: Batch) -> Terms:
         """One step on the weighted bound."""
         beta = self.beta(self.images_seen)
-        terms = self.update("autoencoder", self._observed(batch), lambda part: self._loss(part, beta))
+        batch = self._observed(batch, BatchNoise(batch["image"]), self.bound.samples)
+        terms = self.update("autoencoder", batch, lambda part: self._loss(part, beta))
         return {f"train/{name}": value for name, value in terms.items()}
 
     def validate_batch(self, batch: Batch) -> Terms:
-        """The bound with beta = 1 from one latent an image, and bits per dimension where the data are discrete."""
-        batch = self._observed(batch)
-        posterior = self.posterior(batch["image"], self.conditioning.told(batch))
-        self._activity.add(posterior.mean)
-        terms = self._bound(batch, posterior)
-        if self.levels is not None:
+        """The bound with beta = 1, and bits per dimension where the data are discrete."""
+        batch = self._observed(batch, BatchNoise(batch["image"]), self.bound.samples)
+        evidence = self._evidence(batch)
+        self._activity.add(evidence.law.mean)
+        terms = self._named(evidence) | self.bound.held_out(evidence)
+        if self.levels is not None and "elbo" in terms:
             dimensions = batch["image"][0].numel()
             terms["bits_per_dim"] = -terms["elbo"] / (dimensions * math.log(2))
         return {f"val/{name}": value.mean() for name, value in terms.items()}
@@ -117,33 +122,27 @@ class VAE(Family):
             means["val/active_units"] = float(activity.active_units())
         return means
 
-    def _observed(self, batch: Batch) -> Batch:
-        return self.observe(batch, BatchNoise(batch["image"]))
-
     def _loss(self, batch: Batch, beta: float) -> Terms:
-        posterior = self.posterior(batch["image"], self.conditioning.told(batch))
-        terms = self._bound(batch, posterior)
-        penalised = terms["kl"]
-        if self.free_bits is not None:
-            penalised = self._beyond_free_bits(posterior.kl_per_unit())
-        terms["loss"] = terms["reconstruction"] + beta * penalised
-        terms["beta"] = torch.full_like(penalised, beta)
+        evidence = self._evidence(batch)
+        terms = self._named(evidence) | self.bound.loss(evidence, beta, self.images_seen)
+        terms["beta"] = torch.full_like(terms["loss"], beta)
         return {name: value.mean() for name, value in (terms | self.reconstruction.terms()).items()}
 
-    def _beyond_free_bits(self, kl: Tensor) -> Tensor:
-        """The penalised divergence (B,) of every image from that of its units (B, latent_size)."""
-        if self.free_bits_over == "image":
-            return kl.clamp(min=self.free_bits).sum(1)
-        mean = kl.detach().mean(0)
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(mean)
-            mean /= distributed.get_world_size()
-        return torch.where(mean > self.free_bits, kl, self.free_bits).sum(1)
+    def _named(self, evidence: Evidence) -> Terms:
+        """The terms of the bound; of a model without one the reconstruction alone."""
+        terms = evidence.terms()
+        return {"reconstruction": terms["reconstruction"]} if self._without_density else terms
 
-    def _bound(self, batch: Batch, posterior: DiagonalGaussian) -> Terms:
-        raw = self.decoder(posterior.rsample(batch["noise"]), self.conditioning.told(batch))
-        reconstruction, kl = self.reconstruction(raw, batch["image"]), posterior.kl()
-        return {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
+    def _evidence(self, batch: Batch) -> Evidence:
+        """The evidence of an observed batch by all latents that it has noise of, (B, ...) or (B, K, ...)."""
+        condition = self.conditioning.told(batch)
+
+        def nll(latent: Tensor, count: int) -> Tensor:
+            rows = repeated({**condition, "image": batch["image"]}, count)
+            return self.reconstruction(self.decoder(latent, self.conditioning.told(rows)), rows["image"])
+
+        parameters = self.encoder(batch["image"], condition)
+        return evidence_of(parameters, batch["noise"], self.posterior_kind, self.prior, self.posterior, nll)
 
     # The density of data
 
@@ -154,24 +153,57 @@ class VAE(Family):
         """Values that a pixel may have, where the likelihood is a probability."""
         return self.reconstruction.levels
 
+    @property
+    def _without_density(self) -> str | None:
+        """The setting by which there is no density, or None."""
+        if self.posterior_kind.deterministic:
+            return f"model.posterior={type(self.posterior_kind).__name__}, a single latent an image"
+        if not self.reconstruction.is_likelihood:
+            return f"model.reconstruction={type(self.reconstruction).__name__}, a distance and no likelihood"
+        return None
+
+    def require_density(self) -> None:
+        """Raise TypeError where the model has no density: of one latent an image, or with a distance of images."""
+        if (setting := self._without_density) is not None:
+            raise TypeError(f"a density is asked of a model without one ({setting})")
+
     def observe(self, batch: Batch, noise: Noise) -> Batch:
-        """The batch as the likelihood sees it, with the noise of the latents: all randomness of a step."""
+        """The batch as the likelihood sees it, with the noise of one latent an image: all randomness of `log_prob`."""
+        return self._observed(batch, noise, 1)
+
+    def _observed(self, batch: Batch, noise: Noise, latents: int) -> Batch:
         image = self.reconstruction.observe(batch["image"], noise.uniform(*batch["image"].shape[1:]))
-        return {**batch, "image": image, "noise": noise.normal(*self.latent_shape)}
+        return {**batch, "image": image, "noise": self.posterior_kind.draw(noise, latents)}
 
     def log_prob(self, batch: Batch) -> Tensor:
         """The evidence lower bound (B,) in nats, by one latent an image."""
-        return self._bound(batch, self.posterior(batch["image"], self.conditioning.told(batch)))["elbo"]
+        return self._evidence(batch).terms()["elbo"]
+
+    def log_weights(self, batch: Batch, noise: Noise, count: int) -> Tensor:
+        """log p(x, z) - log q(z | x) in nats (B, count) of an observed batch, by fresh latents z ~ q(z | x).
+
+        The log of the mean of the weights is a lower bound of log p(x) that rises with `count` to it.
+        """
+        return self._evidence({**batch, "noise": self.posterior_kind.draw(noise, count)}).log_weights
 
     # Using a trained model
 
-    def posterior(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> DiagonalGaussian:
+    def posterior(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> LatentLaw:
         """The approximate posterior q(z | x) of images (B, C, H, W) as the likelihood observes them.
 
         Raises:
-            ValueError: The encoder does not return 2 * latent_size numbers an image.
+            ValueError: The encoder does not return as many numbers as that has.
         """
-        return posterior_of(self.encoder, image, condition, self.latent_shape[0])
+        return self.posterior_kind.law(self.encoder(image, condition))
+
+    @property
+    def standard_normal(self) -> bool:
+        """Whether the prior is N(0, I)."""
+        return isinstance(self.prior, StandardNormal)
+
+    def prior_latents(self, noise: Noise) -> Tensor:
+        """Latents (B, latent_size) of the prior."""
+        return self.prior.draw(noise, self.posterior)
 
     def encode(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Posterior means (B, latent_size)."""
@@ -194,23 +226,8 @@ class VAE(Family):
     def traversal(
         self, latent: Tensor, unit: int, values: Sequence[float], condition: Condition = UNCONDITIONAL
     ) -> Tensor:
-        """Mean images of one latent while a single unit takes other values.
-
-        Args:
-            latent: Where to start, shape (latent_size,): a posterior mean, or zeros for the centre of the prior.
-            unit: The unit that changes.
-            values: What it takes, in standard deviations of the prior.
-            condition: What all images are decoded under, a row of each.
-
-        Returns:
-            One image for each value (len(values), C, H, W).
-        """
-        if not 0 <= unit < len(latent):
-            raise ValueError(f"unit must lie in [0, {len(latent)}), got {unit}")
-        latents = latent.repeat(len(values), 1)
-        latents[:, unit] = latents.new_tensor(values)
-        told = {name: rows.expand(len(values), *rows.shape[1:]) for name, rows in condition.items()}
-        return self.decode(latents, told)
+        """Mean images (len(values), C, H, W) of one latent while a single unit takes other values, see `traversal`."""
+        return traversal(self.decode, latent, unit, values, condition)
 
     @torch.no_grad()
     def extra_grids(self, batch: Batch, noise: IndexedNoise) -> dict[str, Grid]:
@@ -224,12 +241,7 @@ class VAE(Family):
             return {}
         image, condition = self.observe(batch, noise)["image"], self.conditioning.told(batch)
         latent = self.encode(image, condition)
-        first = {name: rows[:1] for name, rows in condition.items()}
-        units = latent.var(0, unbiased=False).argsort(descending=True)[:TRAVERSED_UNITS].tolist()
-        rows = [self.traversal(latent[0], unit, TRAVERSAL, first) for unit in units]
-        return {
-            "reconstruction": compared(image, self.decode(latent, condition)),
-            "traversal": Grid(
-                torch.cat(rows), len(TRAVERSAL), [f"{z:g}" for z in TRAVERSAL], [f"unit {unit}" for unit in units]
-            ),
-        }
+        grids = {"reconstruction": compared(image, self.decode(latent, condition))}
+        return grids | (
+            {"traversal": traversals(self.decode, latent, condition)} if self.prior.kind == "normal" else {}
+        )

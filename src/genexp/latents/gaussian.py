@@ -41,6 +41,11 @@ class DiagonalGaussian:
         """
         return self.mean + torch.exp(self.log_variance / 2) * noise
 
+    def sampled(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """`rsample` of noise (B, D) with the log-density of these samples in nats, (B,)."""
+        log_prob = -((noise.square() + self.log_variance + math.log(2 * math.pi)) / 2).flatten(1).sum(1)
+        return self.rsample(noise), log_prob
+
     def kl_per_unit(self) -> Tensor:
         """KL divergence to N(0, 1) of every unit in nats, (mean^2 + variance - 1 - log variance) / 2, same shape."""
         return (self.mean.square() + self.log_variance.expm1() - self.log_variance) / 2

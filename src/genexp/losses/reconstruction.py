@@ -1,7 +1,8 @@
 """Likelihoods of an image given a decoder's raw outputs: exact negative log-likelihoods in nats, summed over pixels.
 
-The decoder returns one unbounded number per pixel and channel; what it means, and the activation it needs, is the
-likelihood's own business. All densities are over image values in [-1, 1], so their nats may be compared.
+The decoder returns `outputs(channels)` unbounded numbers per pixel, most often one a channel; what they mean, and the
+activation they need, is the likelihood's own business. All densities are over image values in [-1, 1], so their nats
+may be compared.
 """
 
 import math
@@ -22,9 +23,15 @@ class ReconstructionLikelihood(nn.Module, ABC):
     levels: int | None = None
     """Values that a pixel may have, where p is a probability (and so has bits per dimension); None for a density."""
 
+    parameters_per_value: int = 1
+    """Numbers that a decoder returns of every pixel and channel, those of one kind together: (B, n * C, H, W)."""
+
+    is_likelihood: bool = True
+    """Whether the loss is a negative log-likelihood: of distances it is not, and the model has no density."""
+
     @abstractmethod
     def pixel_nll(self, raw: Tensor, image: Tensor) -> Tensor:
-        """Negative log-likelihood in nats of every pixel, same shape as `image`."""
+        """Nats (B, ...) of every value or pixel, negative logs of likelihoods; `raw` is float32 or better."""
 
     @abstractmethod
     def mean(self, raw: Tensor) -> Tensor:
@@ -42,18 +49,26 @@ class ReconstructionLikelihood(nn.Module, ABC):
         """Negative log-likelihood of each image, summed over its pixels and channels.
 
         Args:
-            raw: Decoder outputs (B, ...), unbounded.
-            image: Observed images of the same shape, in [-1, 1].
+            raw: Decoder outputs (B, outputs(C), H, W), unbounded.
+            image: Observed images (B, C, H, W) in [-1, 1].
 
         Returns:
             Nats (B,), in float32 or better whatever the precision of the decoder.
 
         Raises:
-            ValueError: The shapes differ.
+            ValueError: The shapes do not fit.
         """
-        if raw.shape != image.shape:
-            raise ValueError(f"raw must have the shape of image {tuple(image.shape)}, got {tuple(raw.shape)}")
+        count, channels, *rest = image.shape
+        if raw.shape != (expected := (count, self.outputs(channels), *rest)):
+            rule = (
+                f"of image {tuple(image.shape)}" if expected == image.shape else f"{expected} for image of {channels}"
+            )
+            raise ValueError(f"raw must have the shape {rule}, got {tuple(raw.shape)}")
         return self.pixel_nll(_at_least_float32(raw), image).flatten(1).sum(1)
+
+    def outputs(self, channels: int) -> int:
+        """Numbers that a decoder returns of every pixel of so many channels."""
+        return self.parameters_per_value * channels
 
 
 class Bernoulli(ReconstructionLikelihood):

@@ -1,7 +1,9 @@
 """Encoders from an image to the parameters of its latent's distribution, and decoders from a latent to raw pixels.
 
 Every encoder returns 2 * latent_size numbers (means, then log-variances); every decoder returns unbounded values of the
-image's shape, which a likelihood interprets. Normalisation is per sample, so no image depends on its batch.
+image's shape, which a likelihood interprets. `give` lets either return another count: an encoder as many numbers as its
+posterior has, a decoder as many of a pixel as its likelihood. Normalisation is per sample, so no image depends on its
+batch.
 """
 
 import math
@@ -60,6 +62,10 @@ class MLPEncoder(ReadsClass, nn.Module):
         self.body = _dense_layers(width, depth)
         self.head = nn.Linear(width, 2 * latent_size)
 
+    def give(self, numbers: int) -> None:
+        """Return so many numbers an image."""
+        self.head = _linear_of(self.head, numbers)
+
     def forward(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Samples (B, *shape) to posterior parameters (B, 2 * latent_size)."""
         return self.head(self.body(self.label(self.stem(image.flatten(1)), self.label_of(condition))))
@@ -81,16 +87,21 @@ class MLPDecoder(ReadsClass, nn.Module):
     ) -> None:
         super().__init__()
         _require_positive(latent_size=latent_size, width=width, depth=depth)
-        self.shape = tuple(shape)
+        self.shape, self.channels = tuple(shape), shape[0]
         self.stem = nn.Linear(latent_size, width)
         self.num_classes = num_classes
         self.label = LabelBias(num_classes, width)
         self.body = _dense_layers(width, depth)
         self.head = nn.Linear(width, math.prod(shape))
 
+    def give(self, numbers: int) -> None:
+        """Return so many numbers of a pixel, (B, numbers, *shape[1:])."""
+        self.head = _linear_of(self.head, numbers * math.prod(self.shape[1:]))
+
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Latents (B, latent_size) to raw values (B, *shape)."""
-        return self.head(self.body(self.label(self.stem(latent), self.label_of(condition)))).unflatten(1, self.shape)
+        raw = self.head(self.body(self.label(self.stem(latent), self.label_of(condition))))
+        return raw.unflatten(1, (-1, *self.shape[1:]))
 
 
 class ConvEncoder(ReadsClass, nn.Module):
@@ -116,6 +127,10 @@ class ConvEncoder(ReadsClass, nn.Module):
         levels = [_conv_level(i, o, nn.Conv2d(i, o, 3, 2, 1)) for i, o in pairwise(widths)]
         self.body = nn.Sequential(nn.SiLU(), *levels, nn.Flatten())
         self.head = nn.Linear(widths[-1] * 16, 2 * latent_size)
+
+    def give(self, numbers: int) -> None:
+        """Return so many numbers an image."""
+        self.head = _linear_of(self.head, numbers)
 
     def forward(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Images (B, C, H, W) to posterior parameters (B, 2 * latent_size)."""
@@ -151,11 +166,21 @@ class ConvDecoder(ReadsClass, nn.Module):
             for i, o in pairwise(widths)
         ]
         self.body = nn.Sequential(nn.SiLU(), *levels)
-        self.head = nn.Conv2d(width, channels, 3, padding=1)
+        self.channels, self.head = channels, nn.Conv2d(width, channels, 3, padding=1)
+
+    def give(self, numbers: int) -> None:
+        """Return so many numbers of a pixel, (B, numbers, H, W)."""
+        if numbers != self.head.out_channels:
+            self.head = nn.Conv2d(self.head.in_channels, numbers, 3, padding=1)
 
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Latents (B, latent_size) to raw values (B, C, H, W)."""
         return self.head(self.body(self.label(self.stem(latent), self.label_of(condition))))
+
+
+def _linear_of(head: nn.Linear, outputs: int) -> nn.Linear:
+    """The layer, or a fresh one of another size."""
+    return head if head.out_features == outputs else nn.Linear(head.in_features, outputs)
 
 
 def _require_positive(**sizes: int) -> None:

@@ -1,21 +1,37 @@
-"""Sampling in one pass: a normal latent through a decoder."""
+"""Sampling in one pass: a latent of the prior through a decoder."""
 
 import math
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.contracts import LatentDecoder, Progress
+from genexp.contracts import LatentDecoder, Noise, Progress
 from genexp.tensors import IndexedNoise
 
 Decode = Callable[[Tensor, Condition], Tensor]
 
 
+@runtime_checkable
+class LatentPrior(LatentDecoder, Protocol):
+    """A latent decoder that says itself how latents are distributed before an image is seen."""
+
+    @property
+    def standard_normal(self) -> bool:
+        """Whether they are N(0, I)."""
+        ...
+
+    def prior_latents(self, noise: Noise) -> Tensor:
+        """Latents (B, *latent_shape), each made of its own row of `noise`."""
+        ...
+
+
 class Latent:
     """z ~ N(0, I), image = decode(z); optionally z is drawn from the normal distribution cut off at +-`truncation`.
 
+    Of a model that says itself how its latents are distributed (`LatentPrior`) they are drawn from that.
     The cut normal is reached by its quantiles, z -> Q(P(z)), so every sample still follows smoothly from one latent.
 
     Reference: the truncation trick of Brock et al., "Large Scale GAN Training for High Fidelity Natural Image
@@ -38,18 +54,22 @@ class Latent:
 
         Raises:
             TypeError: it does not.
+            ValueError: latents are to be cut off that are not normal.
         """
         if not isinstance(model, LatentDecoder):
             raise TypeError(f"{type(self).__name__} draws from a LatentDecoder, got {type(model).__name__}")
+        if self.truncation is not None and isinstance(model, LatentPrior) and not model.standard_normal:
+            raise ValueError(f"truncation must be null for latents that are not N(0, I), got {self.truncation:g}")
 
+    @torch.no_grad()
     def start(self, model: LatentDecoder, noise: IndexedNoise) -> Tensor:
-        """Standard normal latents (B, *latent_shape), not truncated.
+        """Latents (B, *latent_shape) of the prior, not truncated.
 
         Raises:
             TypeError: `model` is not a latent decoder.
         """
         self.require(model)
-        return noise.normal(*model.latent_shape)
+        return model.prior_latents(noise) if isinstance(model, LatentPrior) else noise.normal(*model.latent_shape)
 
     @torch.no_grad()
     def run(

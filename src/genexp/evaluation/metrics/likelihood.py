@@ -8,7 +8,7 @@ import torch
 
 from genexp.contracts import Batch, Density
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
-from genexp.evaluation.over_model import OfLevels, mean_over_images, over_images, require_split
+from genexp.evaluation.over_model import OfLevels, mean_over_images, over_images, require_density, require_split
 
 
 class LogLikelihood(OfLevels):
@@ -37,8 +37,7 @@ class LogLikelihood(OfLevels):
         Raises:
             TypeError: it has none.
         """
-        if not isinstance(model, Density):
-            raise TypeError(f"{type(self).__name__} measures a Density, got {type(model).__name__}")
+        require_density(self, model)
 
     def subject(self, model: Density) -> str:
         """What p is a distribution over, and whether its values are exact."""

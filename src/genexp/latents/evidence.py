@@ -1,0 +1,92 @@
+"""What latents of an encoder say of how likely their images are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from genexp.latents.posteriors import LatentLaw, Posterior
+from genexp.latents.priors import Prior
+
+Terms = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of p(x) by K latents z ~ q(z | x) of every image.
+
+    Args:
+        law: q(z | x), a row an image.
+        latent: z, of shape (B, K, D).
+        reconstruction: -log p(x | z) in nats (B, K).
+        log_q: log q(z | x) in nats (B, K).
+        log_p: log p(z) in nats (B, K).
+        closed_kl: KL(q || p) in nats (B,) where it has a closed form.
+        kl_per_unit: The same of every unit (B, D) where these are independent.
+        density: log q (B, K) of given latents (B, K, D) by parameters that get no gradient.
+    """
+
+    law: LatentLaw
+    latent: Tensor
+    reconstruction: Tensor
+    log_q: Tensor
+    log_p: Tensor
+    closed_kl: Tensor | None
+    kl_per_unit: Tensor | None
+    density: Callable[[Tensor], Tensor]
+
+    @property
+    def kl(self) -> Tensor:
+        """KL(q(z | x) || p(z)) in nats (B,), in closed form or from the latents."""
+        return (self.log_q - self.log_p).mean(1) if self.closed_kl is None else self.closed_kl
+
+    @property
+    def log_weights(self) -> Tensor:
+        """log p(x, z) - log q(z | x) in nats (B, K)."""
+        return self.log_p - self.log_q - self.reconstruction
+
+    def terms(self) -> Terms:
+        """`elbo` = -reconstruction - kl, and both of these, in nats (B,)."""
+        reconstruction, kl = self.reconstruction.mean(1), self.kl
+        return {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
+
+
+def evidence_of(
+    parameters: Tensor,
+    noise: Tensor,
+    posterior: Posterior,
+    prior: Prior,
+    encode: Callable[[Tensor], LatentLaw],
+    nll: Callable[[Tensor, int], Tensor],
+) -> Evidence:
+    """The evidence of images by as many latents as they have noise of.
+
+    Args:
+        parameters: What the encoder gave of the images (B, numbers).
+        noise: Of one latent an image (B, ...), or of K (B, K, ...).
+        posterior: What the parameters say.
+        prior: p(z).
+        encode: q(z | x) of other images, for the prior.
+        nll: -log p(x | z) in nats (B * K,) of latents (B * K, D), those of an image one after the other, and of K.
+    """
+    parameters = posterior.require(parameters)
+    law = every = posterior.law(parameters)
+    count = 1 if noise.ndim == 1 + len(posterior.noise_shape) else noise.shape[1]
+    if count > 1:
+        noise, every = noise.flatten(0, 1), posterior.law(parameters.repeat_interleave(count, 0))
+    latent, log_q = every.sampled(noise)
+    values = (latent, nll(latent, count), log_q, prior.log_prob(latent, encode))
+    columns = [each.unflatten(0, (-1, count)) for each in values]
+    closed = (law.kl(), law.kl_per_unit()) if prior.fixed else (None, None)
+
+    def density(given: Tensor) -> Tensor:
+        """log q (B, K) of latents (B, K, D), whose parameters get no gradient."""
+        rows = parameters.detach().repeat_interleave(given.shape[1], 0)
+        return posterior.density(rows, given.flatten(0, 1)).unflatten(0, given.shape[:2])
+
+    return Evidence(law, *columns, *closed, density)
+
+
+def repeated(rows: dict[str, Tensor], count: int) -> dict[str, Tensor]:
+    """Named rows (B, ...), each `count` times, one after the other."""
+    return rows if count == 1 else {name: each.repeat_interleave(count, 0) for name, each in rows.items()}
