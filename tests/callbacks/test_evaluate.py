@@ -49,6 +49,9 @@ class Images(LightningDataModule):
     def split_size(self, split):
         return len(self.images[split])
 
+    def factors(self, split):
+        return None
+
     def label_counts(self, split):
         return [16, 16, 64]
 

@@ -19,7 +19,7 @@ from genexp.evaluation.dealing import dealt
 from genexp.evaluation.evaluator import Evaluator, Reference, Summary
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.base import Metric, ModelMetric
-from genexp.evaluation.over_model import require_labels, scores_of_model
+from genexp.evaluation.over_model import require_data, scores_of_model
 from genexp.evaluation.protocol import describe
 from genexp.evaluation.scores import Generated, Score
 from genexp.figures.curves import curve_figure
@@ -85,10 +85,10 @@ class Evaluate(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: "Family") -> None:
         """Look at the sampler and the real images before training, so that what is wrong with them is said then."""
-        self.sampler.require(pl_module.source())
-        for metric in self.of_model.values():
-            metric.require(pl_module.source())
-        require_labels(self.of_model, trainer.datamodule.num_classes is not None)
+        for part in (self.sampler, *self.of_model.values()):
+            part.require(pl_module.source())
+        data = trainer.datamodule
+        require_data(self.of_model, data.num_classes is not None, data.factors("val") is not None, others=False)
         if self.evaluator.metrics and trainer.is_global_zero:
             self._look(trainer)
 
@@ -158,14 +158,13 @@ class Evaluate(Callback):
     def _show_curves(self, trainer: Trainer, pl_module: "Family", scores: Mapping[str, Score], weights: str) -> None:
         """Hand what values are means of to the loggers that take pictures."""
         for score in scores.values():
-            curve, name = score.value.curve, score.protocol.metric
-            if curve is None:
+            if (curve := score.value.curve) is None:
                 continue
             of = f"{pl_module.images_seen} images seen, {weights} weights, {score.protocol.reference}, seed {self.seed}"
             picture = Figure(partial(curve_figure, curve.columns, curve.across, curve.upwards, of))
             for logger in trainer.loggers:
                 if isinstance(logger, PictureLogger):
-                    logger.log_picture(name, picture, step=pl_module.images_seen, caption=of)
+                    logger.log_picture(score.protocol.metric, picture, step=pl_module.images_seen, caption=of)
 
     def _dealt(self, conditions: Conditions | None) -> tuple[Tensor, str]:
         return dealt(self.num, None if conditions is None else conditions.of(range(self.num)).get("label"))
@@ -217,6 +216,7 @@ def image_set(
         shape=tuple(datamodule.shape),
         batches=partial(_batches, datamodule, split, device, before_each),
         labelled=datamodule.num_classes is not None,
+        factors=datamodule.factors(split),
     )
 
 

@@ -138,7 +138,7 @@ def _scores_of_model(config: DictConfig, run: "Run", metrics: dict[str, Any], de
     from genexp.inference.image_sets import open_side, tracked
 
     def split(name: str) -> Any:
-        return tracked(open_side(name, {"": run.data}, device).images, "the model on")
+        return tracked(open_side(name, {"": run.data}, device, like=run.data).images, "the model on")
 
     return scores_of_model(metrics, run.model.to(device).source(), split, config.seed, run.weights)
 

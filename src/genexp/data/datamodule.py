@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from genexp.contracts import Batch
 from genexp.data.augment import Augmentation
 from genexp.data.classes import of_classes, require_classes
-from genexp.data.source import Source, Split, require_split
+from genexp.data.source import Factored, Source, Split, require_split
 from genexp.data.store import Stored, Subset, load_in_memory, survey
 from genexp.data.stream import EvalLoader, Stream, TrainLoader, as_float
 from genexp.sample_kinds import SampleKind, kind_of
@@ -125,9 +125,8 @@ class ImageData(LightningDataModule):
         example = found.examples.read(torch.zeros(1, dtype=torch.int64))
         pictures = [name for name in ("image", "content", "style") if name in example]
         for name in pictures:
-            if tuple(example[name].shape[1:]) != self.shape:
-                got = list(example[name].shape[1:])
-                raise ValueError(f"shape must be that of the source's {name}, {got}, got {list(self.shape)}")
+            if (shape := tuple(example[name].shape[1:])) != self.shape:
+                raise ValueError(f"shape must be that of the source's {name}, {list(shape)}, got {list(self.shape)}")
         if self.augmentation and (pictures != ["image"] or example["image"].dtype != torch.uint8):
             raise ValueError(f"augment needs a source of images, got one of {sorted(example)}")
         require_classes(self.source, self.chosen, self.num_classes, "label" in example)
@@ -212,6 +211,10 @@ class ImageData(LightningDataModule):
     def split_size(self, split: Split) -> int:
         """Number of usable examples of a split."""
         return len(self.stored(split).examples)
+
+    def factors(self, split: Split) -> dict[str, Tensor] | None:
+        """Levels (N,) of every factor that the examples of a split were made from; None where that is not known."""
+        return self.source.factor_levels(split) if isinstance(self.source, Factored) and not self.chosen else None
 
     def label_counts(self, split: Split) -> list[int]:
         """Number of examples of every class of a split.

@@ -75,6 +75,10 @@ class Shapes:
         levels = factor_levels(self.split(split).mode[index : index + 1])
         return {name: FACTORS[name][int(level)] for name, level in levels.items()}
 
+    def factor_levels(self, name: Split) -> dict[str, Tensor]:
+        """The level (N,) of every factor, by its name, of all pictures of a split."""
+        return factor_levels(self.split(name).mode)
+
     def caption(self, index: int, split: Split = "train") -> str:
         """One picture in words: `a small red circle at the top left on a black background`."""
         return describe(**self.factors(index, split))

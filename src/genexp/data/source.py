@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -45,6 +45,15 @@ class Source(Protocol):
     classes: Sequence[str] | None
 
     def split(self, name: Split) -> Examples: ...
+
+
+@runtime_checkable
+class Factored(Protocol):
+    """A source whose examples were made from known factors."""
+
+    def factor_levels(self, name: Split) -> dict[str, Tensor]:
+        """The level (N,) of every factor, by its name, of all examples of a split in order."""
+        ...
 
 
 class BadImage(ValueError):

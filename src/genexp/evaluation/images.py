@@ -1,6 +1,6 @@
 """The images that an evaluation looks at: sets that can be opened again and again, at the levels that files hold."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,6 +25,7 @@ class ImageSet:
         labelled: Whether batches have `label`.
         note: How it was drawn from a larger set; empty if it was not.
         labels: Reads the classes (N,) alone; None where they are to be had from the batches only.
+        factors: Levels (N,) of every factor that the images were made from, by name; None where none are known.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ImageSet:
     labelled: bool = False
     note: str = ""
     labels: Callable[[], Tensor] | None = None
+    factors: Mapping[str, Tensor] | None = None
 
     def classes(self) -> Tensor | None:
         """The classes (N,) of all images on the CPU, read before them; None where none are known."""

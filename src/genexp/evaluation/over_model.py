@@ -11,13 +11,16 @@ from torch import Tensor
 from genexp.contracts import Batch, Density
 from genexp.evaluation.dealing import BY_INDEX, group_numbers, within_classes
 from genexp.evaluation.images import ImageSet
-from genexp.evaluation.metrics.base import Curve, LearnsFirst, ModelMetric, Value
+from genexp.evaluation.metrics.base import BesideOthers, Curve, LearnsFirst, ModelMetric, OfFactors, Value
 from genexp.evaluation.pairing import mean_of
 from genexp.evaluation.protocol import IMAGES, Protocol, describe
 from genexp.evaluation.scores import Score
 from genexp.tensors import IndexedNoise, to_levels
 
 SPLITS = ("train", "val", "test")
+
+FACTOR = "factor."
+"""Begins the names of a batch's entries with the levels (B,) of a known factor."""
 
 SPARSE = "of which the data have"
 """Words of a protocol before the number of levels that occur, where these are few."""
@@ -107,23 +110,37 @@ def scores_of_model(
             labelled = split(metric.learn_from)
             labelled = labelled if metric.num is None else labelled.sample(metric.num)
             known = f", from {labelled.name} {labelled.digest}"
-            metric = metric.learned(model, _grouped(labelled), seed)
+            metric = metric.learned(model, grouped(labelled), seed)
+        if isinstance(metric, BesideOthers):
+            foreign = split(metric.other)
+            known = f", beside {foreign.name} {foreign.digest}"
+            metric = metric.beside(foreign, data)
         subject = metric.subject(model) + (metric.sparse(model, data) if isinstance(metric, OfLevels) else "") + known
-        for name, value in metric.compute(model, _grouped(data), seed).items():
+        for name, value in metric.compute(model, grouped(data), seed).items():
             protocol = _protocol(name, metric, subject, data, seed, weights)
             scores[protocol.key] = Score(protocol, value, metric.values[name])
     return scores
 
 
-def require_labels(metrics: Mapping[str, ModelMetric], labelled: bool) -> None:
-    """Refuse metrics that learn from labels where the data have none.
+def require_data(metrics: Mapping[str, ModelMetric], labelled: bool, factored: bool, others: bool) -> None:
+    """Refuse metrics that look at what there is not.
+
+    Args:
+        metrics: The metrics by name.
+        labelled: Whether the data have labels.
+        factored: Whether they have known factors.
+        others: Whether other data can be opened.
 
     Raises:
-        ValueError: there is one.
+        ValueError: one looks at what there is not.
     """
     for name, metric in metrics.items():
         if isinstance(metric, LearnsFirst) and not labelled:
             raise ValueError(f"metrics must be without {name} on data without labels, which it learns from")
+        if isinstance(metric, OfFactors) and not factored:
+            raise ValueError(f"metrics must be without {name} on data without known factors, as data=shapes has them")
+        if isinstance(metric, BesideOthers) and not others:
+            raise ValueError(f"metrics must be without {name} in training: genexp evaluate opens other data")
 
 
 def over_images(
@@ -157,12 +174,13 @@ def mean_over_images(
     return replace(mean_of(measured, group.cpu()), unit=unit, limits=limits, curve=curve)
 
 
-def _grouped(data: ImageSet) -> Iterator[Batch]:
-    """The batches of a set with the group of every image, dealt within classes where these are known."""
+def grouped(data: ImageSet) -> Iterator[Batch]:
+    """The batches of a set with the group of every image, dealt within classes where these are known, and factors."""
     dealt, seen = data.dealt(), 0
     for batch in dealt.batches():
         count = len(batch["image"])
-        yield {"group": group_numbers(torch.arange(seen, seen + count)), **batch}
+        known = {f"{FACTOR}{name}": levels[seen : seen + count] for name, levels in (data.factors or {}).items()}
+        yield {"group": group_numbers(torch.arange(seen, seen + count)), **known, **batch}
         seen += count
 
 

@@ -88,10 +88,8 @@ class VAE(Family):
         parts = {"reconstruction": reconstruction, "posterior_kind": self.posterior_kind, "prior": self.prior}
         self.averaged_modules = ("encoder", "decoder", *with_weights(parts))
         self._activity = UnitActivity()
-        self.register_update(
-            "autoencoder",
-            Update(optimizer, parameters=lambda: list(self.parameters()), learning_rate=learning_rate, clip=clip),
-        )
+        update = Update(optimizer, lambda: list(self.parameters()), learning_rate=learning_rate, clip=clip)
+        self.register_update("autoencoder", update)
 
     # Training and validation
 
@@ -180,11 +178,16 @@ class VAE(Family):
         return self._evidence(batch).terms()["elbo"]
 
     def log_weights(self, batch: Batch, noise: Noise, count: int) -> Tensor:
-        """log p(x, z) - log q(z | x) in nats (B, count) of an observed batch, by fresh latents z ~ q(z | x).
-
-        The log of the mean of the weights is a lower bound of log p(x) that rises with `count` to it.
-        """
+        """log p(x, z) - log q(z | x) in nats (B, count) of an observed batch, by fresh latents z ~ q(z | x)."""
         return self._evidence({**batch, "noise": self.posterior_kind.draw(noise, count)}).log_weights
+
+    def code_lengths(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """-log p(x | z) (B,) by one latent an image, and KL(q || p) of every unit (B, D), or of all together (B, 1)."""
+        return self._evidence(batch).code_lengths()
+
+    def log_likelihood(self, batch: Batch, latent: Tensor) -> Tensor:
+        """log p(x | z) (B,) in nats of an observed batch, given latents (B, latent_size)."""
+        return -self.reconstruction(self.decoder(latent, self.conditioning.told(batch)), batch["image"])
 
     # Using a trained model
 
@@ -200,6 +203,11 @@ class VAE(Family):
     def standard_normal(self) -> bool:
         """Whether the prior is N(0, I)."""
         return isinstance(self.prior, StandardNormal)
+
+    @property
+    def gaussian_latents(self) -> bool:
+        """Whether posteriors are Gaussians of independent units too."""
+        return self.standard_normal and isinstance(self.posterior_kind, Diagonal)
 
     def prior_latents(self, noise: Noise) -> Tensor:
         """Latents (B, latent_size) of the prior."""
@@ -231,17 +239,12 @@ class VAE(Family):
 
     @torch.no_grad()
     def extra_grids(self, batch: Batch, noise: IndexedNoise) -> dict[str, Grid]:
-        """Pictures beside the samples: reconstructions under their originals, and the most active units traversed.
-
-        Args:
-            batch: Held-out samples.
-            noise: Noise for data that are binarised at random, one row a sample.
-        """
+        """Pictures beside the samples: reconstructions under their originals, and the most active units traversed."""
         if not kind_of(batch["image"].shape[1:]).pictured:
             return {}
         image, condition = self.observe(batch, noise)["image"], self.conditioning.told(batch)
         latent = self.encode(image, condition)
-        grids = {"reconstruction": compared(image, self.decode(latent, condition))}
-        return grids | (
+        found = {"reconstruction": compared(image, self.decode(latent, condition))}
+        return found | (
             {"traversal": traversals(self.decode, latent, condition)} if self.prior.kind == "normal" else {}
         )

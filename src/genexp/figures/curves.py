@@ -18,11 +18,13 @@ MOST_TICKS = 25
 def curve_figure(columns: Mapping[str, Sequence[float]], across: str, upwards: str, title: str) -> "Figure":
     """A figure of one column over another, with two standard errors to either side where there is such a column.
 
-    Where a column `real` says the same of real samples, bars of generated ones stand behind marks of these.
+    Where a column `real` says the same of real samples, bars of generated ones stand behind marks of these; a column
+    `other` says it of other data, as a second histogram.
     """
     with house_style():
         figure, ((plane,),) = blank_figure(6.0, 3.8)
-        (_bars if "real" in columns else _line)(plane, columns, columns[across], columns[upwards])
+        draw = _bars if "real" in columns else _histograms if "other" in columns else _line
+        draw(plane, columns, columns[across], columns[upwards])
         plane.set(xlabel=WORDS.get(across, across), ylabel=upwards.replace("_", " "))
         plane.set_title(title, fontsize=9)
     return figure
@@ -35,6 +37,12 @@ def _line(plane: "Axes", columns: Mapping[str, Sequence[float]], x: Sequence[flo
     plane.plot(x, y, "o-", color=COLOURS[0], markersize=3.5, linewidth=1.5)
     if min(y) > 0 and max(y) > WIDE * min(y):
         plane.set_yscale("log")
+
+
+def _histograms(plane: "Axes", columns: Mapping[str, Sequence[float]], x: Sequence[float], y: Sequence[float]) -> None:
+    for n, (label, heights) in enumerate((("own data", y), ("other data", columns["other"]))):
+        plane.fill_between(x, heights, step="mid", color=COLOURS[n], alpha=0.45, linewidth=0, label=label)
+    legend_above(plane)
 
 
 def _bars(plane: "Axes", columns: Mapping[str, Sequence[float]], x: Sequence[float], y: Sequence[float]) -> None:

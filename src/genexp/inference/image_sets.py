@@ -44,7 +44,12 @@ class Side:
 
 
 def open_side(
-    text: str, known: Mapping[str, DictConfig], device: "torch.device", num: int | None = None, seed: int = 0
+    text: str,
+    known: Mapping[str, DictConfig],
+    device: "torch.device",
+    num: int | None = None,
+    seed: int = 0,
+    like: DictConfig | None = None,
 ) -> Side:
     """The images that a text names.
 
@@ -55,6 +60,7 @@ def open_side(
         num: Use so many of the images, drawn at random, in the shares of the classes where they are known; None for
             all.
         seed: Which ones.
+        like: Data whose image size and channels those that are composed take over.
 
     Raises:
         ValueError: a bare split of no data, bad images, or fewer than `num`.
@@ -65,7 +71,7 @@ def open_side(
         return _sampled(_split(known[""], text, device), text, num, seed)
     name = data_name(text)
     if name is not None:
-        data = known[name] if name in known else _composed(name)
+        data = known[name] if name in known else _composed(name, like)
         return _sampled(_split(data, text.partition(":")[2] or "train", device), text, num, seed)
     return _folder(text, num, seed, device)
 
@@ -134,5 +140,6 @@ def _moved(images: ImageSet, device: "torch.device") -> "Iterator[Batch]":
     return ({name: value.to(device) for name, value in batch.items()} for batch in images.batches())
 
 
-def _composed(name: str) -> DictConfig:
-    return compose("evaluate", [f"data={name}"]).data
+def _composed(name: str, like: DictConfig | None) -> DictConfig:
+    sizes = {} if like is None else {key: like[key] for key in ("image_size", "channels", "cache_dir")}
+    return compose("evaluate", [f"data={name}", *(f"data.{key}={value}" for key, value in sizes.items() if value)]).data

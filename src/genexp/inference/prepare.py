@@ -15,7 +15,7 @@ from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.evaluator import Evaluator, Reference, Summary
 from genexp.evaluation.gallery import Gallery
 from genexp.evaluation.metrics.base import Metric, ModelMetric
-from genexp.evaluation.over_model import require_labels
+from genexp.evaluation.over_model import require_data
 from genexp.evaluation.scores import Generated, Score
 from genexp.inference.drawing import require_drawable
 from genexp.inference.image_sets import Side, open_side, tracked
@@ -161,7 +161,7 @@ def metrics_of_model(config: DictConfig, runs: Sequence[Run]) -> dict[str, Model
             except TypeError as error:
                 raise ValueError(f"metrics.{name} must fit the model of the run: {error}") from error
     for run in runs:
-        require_labels(metrics, run.data.num_classes is not None)
+        require_data(metrics, run.data.num_classes is not None, factored=True, others=True)
     return metrics
 
 

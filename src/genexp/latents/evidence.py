@@ -45,6 +45,11 @@ class Evidence:
         """log p(x, z) - log q(z | x) in nats (B, K)."""
         return self.log_p - self.log_q - self.reconstruction
 
+    def code_lengths(self) -> tuple[Tensor, Tensor]:
+        """-log p(x | z) (B,), and the divergence of every unit (B, D), or of all together (B, 1), in nats."""
+        rates = self.kl[:, None] if self.kl_per_unit is None else self.kl_per_unit
+        return self.reconstruction.mean(1), rates
+
     def terms(self) -> Terms:
         """`elbo` = -reconstruction - kl, and both of these, in nats (B,)."""
         reconstruction, kl = self.reconstruction.mean(1), self.kl

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
+from torch import Tensor
+
 from genexp.contracts import Batch, FeatureExtractor
+from genexp.evaluation.images import ImageSet
 from genexp.evaluation.summaries import Statistic
 
 SHARE = (0.0, 1.0)
@@ -122,6 +125,32 @@ class ModelMetric(Protocol):
             model: What samplers draw from too.
             batches: The whole split in order: `image`, and `label` and `group` where known.
             seed: Seed of whatever is drawn for them; what image i gets depends on (seed, i) alone.
+        """
+        ...
+
+
+@runtime_checkable
+class OfFactors(Protocol):
+    """A `ModelMetric` that asks for the factors which images were made from, in entries `factor.<name>` of a batch."""
+
+    def compute_factors(
+        self, latent: Tensor, factors: Mapping[str, Tensor], group: Tensor, seed: int
+    ) -> dict[str, Value]:
+        """The values from latents (N, D), levels (N,) of every factor, and groups (N,)."""
+        ...
+
+
+@runtime_checkable
+class BesideOthers(Protocol):
+    """A `ModelMetric` that holds the model's data against others, which `other` names."""
+
+    other: str
+
+    def beside(self, foreign: ImageSet, own: ImageSet) -> Self:
+        """The same measure with the other images at hand.
+
+        Raises:
+            ValueError: they do not fit the model's own.
         """
         ...
 
