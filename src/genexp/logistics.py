@@ -5,6 +5,7 @@ Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic M
 Modifications" (2017), section 2.1 and 2.2, for mixtures and for the channels of a pixel.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -50,6 +51,18 @@ def numbers_of(channels: int, mixtures: int) -> int:
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
     return mixtures * (1 + 2 * channels + channels * (channels - 1) // 2)
+
+
+def initial_numbers(channels: int, mixtures: int) -> Tensor:
+    """Parameters (numbers_of(channels, mixtures),) to begin with: equal weights, means evenly over the range.
+
+    Components that begin as equals would stay equal.
+    """
+    numbers = torch.zeros(numbers_of(channels, mixtures))
+    each = numbers[mixtures:].view(mixtures, -1)
+    each[:, :channels] = ((2 * torch.arange(mixtures) + 1) / mixtures - 1)[:, None]
+    each[:, channels : 2 * channels] = -math.log(mixtures)
+    return numbers
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def test_data_are_observed_at_the_levels():
 
 
 def test_wrong_arguments_are_refused():
-    with pytest.raises(ValueError, match=r"levels must lie in \[2, 256\], got 1"):
+    with pytest.raises(ValueError, match=r"levels must lie in \[2, 65536\], got 1"):
         AutoregressiveCategorical(torch.nn.Identity(), (1, 2, 2), levels=1)
     with pytest.raises(ValueError, match="temperature must be above 0, got 0"):
         Ancestral(temperature=0)

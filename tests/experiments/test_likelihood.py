@@ -99,3 +99,26 @@ def test_the_bound_of_a_vae_and_its_reconstructions_are_measured_by_metrics_of_a
     assert "bits_per_dim" not in last  # a density over grey values
     assert last["nll"] == pytest.approx(-last["val/elbo"], abs=15)  # other noise
     assert 0 < last["autoencoding_mse"] < 4
+
+
+NETWORKS = {
+    "gated_pixelcnn/digits": ["width=4", "depth=2"],
+    "gated_pixelcnn/digits model/density/network=image_transformer": ["width=16", "depth=1", "positions=rotary"],
+    "pixelcnn_pp/digits": ["width=4", "depth=1"],
+    "pixelsnail/digits": ["width=8", "depth=1", "blocks=1"],
+    "made/digits": ["width=32", "depth=1"],
+}
+
+
+QUICK = [each for each in NETWORKS if "gated" in each]
+
+
+@pytest.mark.parametrize(
+    "recipe", [pytest.param(each, marks=[] if each in QUICK else [pytest.mark.slow]) for each in NETWORKS]
+)
+def test_every_kind_of_network_learns_from_the_first_batches(recipe, tmp_path):
+    sizes = [f"model.density.network.{size}" for size in NETWORKS[recipe]]
+    short = [*tiny.COMMON, *tiny.LENGTH, "data.limit=100", "metrics=likelihood", "callbacks.sample_grid.num=1"]
+    folder = tiny.run([*f"experiment={recipe}".split(), *sizes, *short, f"paths.outputs={tmp_path}"])
+    bits = [row["bits_per_dim"] for row in folder.history() if "bits_per_dim" in row]
+    assert bits[-1] < bits[0]

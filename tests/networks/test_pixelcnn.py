@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from genexp.networks.pixelcnn import MaskedConv2d, PixelCNN
+from genexp.networks.masked_convolution import MaskedConv2d
+from genexp.networks.pixelcnn import PixelCNN
 
 
 def small(shape=(1, 5, 4), levels=3, **options):

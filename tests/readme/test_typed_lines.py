@@ -70,6 +70,15 @@ ELSEWHERE = {
     "trains it, tiny",
     "genexp sample run=[<run>,<another run>] shares=[0.7,0.3]": "test_ensemble draws so",
     "genexp evaluate run=[<run>,<another run>] shares=[0.7,0.3]": "test_ensemble measures so",
+    **dict.fromkeys(
+        (
+            "genexp train experiment=gated_pixelcnn/digits",
+            "genexp train experiment=gated_pixelcnn/digits model/density/network=image_transformer "
+            "model.density.network.positions=rotary",
+            "genexp train experiment=pixelcnn_pp/digits",
+        ),
+        "test_likelihood trains these densities, tiny",
+    ),
     "genexp evaluate": "a mention of the command",
     "genexp reproduce": "a mention of the command",
     "genexp sample": "a mention of the command",

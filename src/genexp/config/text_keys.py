@@ -38,7 +38,7 @@ _OF_PARTS = PLACES | frozenset(
         *("gradient_clip_algorithm", "init", "interpolation", "largest", "last", "learn_from"),
         "line_search_fn",
         *("measured_layers", "mode", "norm", "normalise", "over", "policy", "pooling", "profiler", "reference"),
-        *("other", "source_side"),
+        *("other", "positions", "source_side"),
         *("split", "statistics", "strategy", "style_layers", "terms", "untold", "variance", "weight_norm", "words"),
     ]
 )

@@ -23,6 +23,43 @@ def self_attention(projected: Tensor, heads: int) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
+def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(D)) v, where a token sees itself and those before it.
+
+    Args:
+        q: Queries (B, heads, N, D) of the last N of T tokens.
+        k: Keys (B, heads, T, D).
+        v: Values (B, heads, T, E).
+
+    Returns:
+        Mixed values (B, heads, N, E).
+    """
+    num, total = q.shape[2], k.shape[2]
+    if num == total:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    mask = torch.ones(num, total, dtype=torch.bool, device=q.device).tril(total - num) if num > 1 else None
+    return F.scaled_dot_product_attention(q, k, v, mask)
+
+
+class KeyValues:
+    """Keys and values of the tokens so far, so that a further token costs one query.
+
+    Args:
+        like: A tensor of the kind of number and on the device that they are in.
+        shape: (B, heads, T, D), of T tokens at most.
+    """
+
+    def __init__(self, like: Tensor, shape: tuple[int, int, int, int]) -> None:
+        self.keys, self.values, self.count = like.new_zeros(shape), like.new_zeros(shape), 0
+
+    def joined(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """All so far, with those of N further tokens (B, heads, N, D), which are remembered."""
+        end = self.count + k.shape[2]
+        self.keys[:, :, self.count : end], self.values[:, :, self.count : end] = k, v
+        self.count = end
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+
 class PixelAttention(nn.Module):
     """Multi-head self-attention among all pixels, normalised first and added to its input.
 

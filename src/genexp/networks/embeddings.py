@@ -109,3 +109,21 @@ class WordEmbedding(nn.Module):
         """Texts (B, length) int64 to vectors (B, features)."""
         places = torch.arange(self.text.length, device=text.device) * (len(self.text.words) + 1)
         return self.table(text + places).sum(1) / self.text.length**0.5
+
+
+class WordTokens(nn.Module):
+    """A text of numbered words to as many vectors: of every word a learned one, plus one for its place.
+
+    Args:
+        features: Size of a vector.
+        text: The form of the texts.
+    """
+
+    def __init__(self, features: int, text: Words) -> None:
+        super().__init__()
+        self.table = nn.Embedding(len(text.words) + 1, features)
+        self.place = nn.Embedding(text.length, features)
+
+    def forward(self, text: Tensor) -> Tensor:
+        """Texts (B, length) int64 to vectors (B, length, features)."""
+        return self.table(text) + self.place.weight

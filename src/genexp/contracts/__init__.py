@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
+from genexp.contracts.in_order import Autoregressive
 from genexp.tensors import IndexedNoise
 
 
@@ -164,21 +165,6 @@ class Density(Protocol):
 
     def log_prob(self, batch: Batch) -> Tensor:
         """Nats (B,) of an observed batch, given what a conditional model is told."""
-        ...
-
-
-@runtime_checkable
-class Autoregressive(Protocol):
-    """A model of images (C, H, W) as a product of distributions over the `levels` of one pixel value after the other.
-
-    Pixels follow each other in rows from the top, the channels of a pixel in order.
-    """
-
-    image_shape: tuple[int, ...]
-    levels: int
-
-    def logits(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
-        """Images (B, C, H, W) in [-1, 1] to logits (B, levels, C, H, W), each of the values before it alone."""
         ...
 
 
