@@ -1,8 +1,11 @@
 """What `auto` stands for on a machine."""
 
-import pytest
+import os
 
-from genexp.hardware import device_of, precision_of
+import pytest
+import torch
+
+from genexp.hardware import device_of, look_for_no_gpus, precision_of
 
 
 @pytest.mark.parametrize(
@@ -26,3 +29,16 @@ def test_precision_follows_the_units_of_what_is_trained_on(gpu, gpu_has, cpu_has
 def test_auto_is_the_gpu_where_there_is_one(name, there, expected, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: there)
     assert device_of(name).type == expected
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_optimisers_look_for_no_gpus_where_there_are_none(there, monkeypatch):
+    looked = []
+    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # as Lightning sets it
+    monkeypatch.setattr("torch.cuda._device_count_nvml", lambda: looked.append("nvml") or int(there))
+    monkeypatch.setattr("torch.cuda._is_compiled", lambda: True)
+    look_for_no_gpus()
+    looked.clear()
+    assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == ("1" if there else "0")
+    assert torch.cuda.is_available() == there
+    assert looked == (["nvml"] if there else [])

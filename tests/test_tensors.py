@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from genexp.tensors import IndexedNoise, expand_to, image_grid, mix_seed, to_float, to_uint8
+from genexp.tensors import IndexedNoise, expand_to, image_grid, mix_seed, seed_generators, to_float, to_uint8
 
 
 def test_uint8_round_trip_is_exact_for_all_levels():
@@ -64,3 +64,10 @@ def test_grid_refuses_channels_it_cannot_show():
 
 def test_expand_to_broadcasts_per_sample_values():
     assert expand_to(torch.tensor([1.0, 2.0]), torch.zeros(2, 3, 4, 4)).shape == (2, 1, 1, 1)
+
+
+def test_seeding_the_generators_of_a_cpu_is_seeding_by_hand():
+    torch.manual_seed(7)
+    expected = torch.rand(5)
+    seed_generators(7, torch.device("cpu"))
+    assert torch.equal(torch.rand(5), expected)

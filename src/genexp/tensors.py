@@ -190,6 +190,18 @@ def mix_seed(*parts: int) -> int:
 _MASK = (1 << 64) - 1
 
 
+def seed_generators(seed: int, device: torch.device) -> None:
+    """Seed what draws on `device`, and on the CPU; on the CPU alone in a microsecond.
+
+    `torch.manual_seed` also leaves word for every other kind of accelerator, and a text of the whole stack with each:
+    0.4 ms from within a training loop.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
+
+
 def require_sound(path: Path, what: str) -> None:
     """Hold every part of a file that `torch.save` wrote against its checksum, which `torch.load` does not.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from genexp.tensors import mix_seed
+from genexp.tensors import mix_seed, seed_generators
 
 if TYPE_CHECKING:  # torchvision takes seconds to import; data without augmentation do without it
     from torchvision.transforms.v2 import RandomCrop, RandomErasing
@@ -71,7 +71,7 @@ def _apply(transform: nn.Module, image: Tensor, seeds: list[int]) -> Tensor:
         return _erase(transform, image, seeds)
     changed = []
     for one, seed in zip(image, seeds, strict=True):
-        torch.manual_seed(seed)
+        seed_generators(seed, image.device)
         changed.append(transform(one))
     if any(one.shape != image.shape[1:] for one in changed):
         return changed[0]

@@ -14,8 +14,8 @@ from genexp.families.held_out import HeldOutMeans
 from genexp.families.layers import rename_first
 from genexp.families.micro_batches import batch_size, split
 from genexp.families.terms import TermLog
-from genexp.families.updates import Update, gradients_only_to, with_options
-from genexp.tensors import Grid, IndexedNoise, mix_seed
+from genexp.families.updates import Update, gradients_only_to, owner_of, with_options
+from genexp.tensors import Grid, IndexedNoise, mix_seed, seed_generators
 
 Terms = dict[str, Tensor]
 
@@ -46,6 +46,7 @@ class Family(LightningModule):
         self.steps: dict[str, int] = {}
         self.terms = TermLog()
         self._updates: dict[str, Update] = {}
+        self._owners: dict[str, str] = {}
         self._held_out = HeldOutMeans()
         self.frozen_layers = Frozen(self, (), {})
 
@@ -113,15 +114,14 @@ class Family(LightningModule):
 
     def steps_of(self, module: str) -> int:
         """Optimiser steps taken so far by the update that owns the sub-module `module`."""
-        parameter = next(self.get_submodule(module).parameters())
-        for name, update in self._updates.items():
-            if any(parameter is own for own in update.parameters()):
-                return self.steps[name]
-        raise ValueError(f"module must belong to a registered update, got {module!r}")
+        if module not in self._owners:
+            self._owners[module] = owner_of(self.get_submodule(module), module, self._updates)
+        return self.steps[self._owners[module]]
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One optimiser for every registered update, in the order of registration."""
-        return [update.optimizer(self.frozen_layers.moving(update.parameters())) for update in self._updates.values()]
+        moving = self.frozen_layers.moving
+        return [update.made(moving(update.parameters())) for update in self._updates.values()]
 
     def update(self, name: str, batch: Batch, loss: Callable[[Batch], Terms]) -> Terms:
         """One optimiser step of the update `name` on the mean of `loss(part)["loss"]` over the micro-batches.
@@ -182,7 +182,7 @@ class Family(LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
         """Seed this batch: noise depends on (seed, rank, batch) alone, so a resumed run repeats it."""
-        torch.manual_seed(mix_seed(self.seed, self.global_rank, self.batches))
+        seed_generators(mix_seed(self.seed, self.global_rank, self.batches), self.device)
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
         """Train on one batch, then count it."""
@@ -197,7 +197,7 @@ class Family(LightningModule):
         """Add one held-out batch, weighted by its size; its noise depends on the batch number alone."""
         batch = self._arranged(batch)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(mix_seed(self.seed, self.global_rank, batch_index, 1))
+            seed_generators(mix_seed(self.seed, self.global_rank, batch_index, 1), self.device)
             terms = self.validate_batch(batch)
         self._held_out.add(terms, batch_size(batch))
 

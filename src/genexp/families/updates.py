@@ -10,6 +10,9 @@ from torch import nn
 
 from genexp.ramps import Constant, Ramp
 
+EXACT_TOGETHER = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD)
+"""Optimisers that give the same weights bit for bit whether they step parameters one by one or together (`foreach`)."""
+
 
 @dataclass
 class Update:
@@ -34,6 +37,15 @@ class Update:
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip must be above 0, or null for no clipping, got {self.clip}")
 
+    def made(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimiser of `parameters`; on a CPU it steps all of them together where that changes no bit."""
+        optimizer = self.optimizer(parameters)
+        if type(optimizer) in EXACT_TOGETHER and all(p.device.type == "cpu" for p in parameters):
+            for group in optimizer.param_groups:
+                if group["foreach"] is None and not group.get("fused"):
+                    group["foreach"] = True
+        return optimizer
+
 
 def with_options(states: list[dict[str, Any]], updates: dict[str, Update]) -> list[dict[str, Any]]:
     """Saved states of optimisers with the options that their updates give now; momenta and counts stay.
@@ -47,7 +59,7 @@ def with_options(states: list[dict[str, Any]], updates: dict[str, Update]) -> li
     """
     settled = []
     for state, update in zip(states, updates.values(), strict=True):
-        fresh = update.optimizer([nn.Parameter(torch.zeros(1))]).param_groups[0]
+        fresh = update.made(update.parameters()[:1]).param_groups[0]
         options = {key: value for key, value in fresh.items() if key not in ("params", "lr")}
         groups = []
         for group in state["param_groups"]:
@@ -56,6 +68,19 @@ def with_options(states: list[dict[str, Any]], updates: dict[str, Update]) -> li
             groups.append({**group, **options, "lr": rate, "base_lr": fresh["lr"]})
         settled.append({**state, "param_groups": groups})
     return settled
+
+
+def owner_of(module: nn.Module, name: str, updates: dict[str, Update]) -> str:
+    """The update that the parameters of a module belong to.
+
+    Raises:
+        ValueError: they belong to none.
+    """
+    parameter = next(module.parameters())
+    for owner, update in updates.items():
+        if any(parameter is own for own in update.parameters()):
+            return owner
+    raise ValueError(f"module must belong to a registered update, got {name!r}")
 
 
 @contextmanager

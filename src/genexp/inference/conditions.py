@@ -44,7 +44,7 @@ def _pictures(conditioning: Conditioning, name: str, value: object) -> object:
     if not isinstance(kind, OfPictures) or not isinstance(value, str):
         return value
     channels, size = square(kind.picture)
-    pictures = own_pictures(value, size, channels, key=name)
+    pictures = own_pictures(value, size, channels, key=f"condition.{name}")
     for line in (f"{name:<11} {counted(len(pictures.files), 'picture')} of {value}, {size} x {size}", *pictures.notes):
         print(line, file=sys.stderr)
     return pictures.images

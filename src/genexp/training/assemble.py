@@ -13,6 +13,7 @@ from genexp.config.fields import SWITCHES
 from genexp.config.instantiate import build, build_dict
 from genexp.config.strategy import require_safe_strategy
 from genexp.families.base import Family
+from genexp.hardware import look_for_no_gpus
 from genexp.runs.folder import RunFolder
 from genexp.tracking.journal import Journal
 from genexp.tracking.logger_nodes import logger_nodes
@@ -96,6 +97,7 @@ def _trainer(
     node.strategy = strategy_for(model, node)
     if node.get("deterministic") is False and not torch.are_deterministic_algorithms_enabled():
         node.deterministic = None  # torch imports its compiler to switch off what is off
+    look_for_no_gpus()
     with quiet_lightning():
         return build(
             node,

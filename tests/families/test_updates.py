@@ -1,0 +1,52 @@
+"""Optimisers as updates make them: what is faster must not change a bit."""
+
+import pytest
+import torch
+from torch import nn
+
+from genexp.families.updates import EXACT_TOGETHER, Update
+
+OPTIONS = {
+    torch.optim.Adam: [{}, {"betas": (0.0, 0.99)}, {"weight_decay": 0.01}, {"amsgrad": True}],
+    torch.optim.AdamW: [{}, {"betas": (0.9, 0.95), "weight_decay": 0.05}],
+    torch.optim.RMSprop: [{}, {"momentum": 0.9}, {"centered": True}],
+    torch.optim.SGD: [{}, {"momentum": 0.9, "nesterov": True}, {"weight_decay": 0.1}],
+}
+
+
+def trained(kind, options, make):
+    """Weights after 60 steps with gradients of all sizes, a falling rate, and a parameter that at times has none."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((64, 64), (64,), (32, 8, 3, 3), (1,), ())
+    parameters = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    optimizer = make(lambda given: kind(given, lr=2e-3, **options), parameters)
+    for step in range(60):
+        for number, parameter in enumerate(parameters):
+            gradient = torch.randn(parameter.shape, generator=generator) * 10 ** (step % 5 - 2)
+            parameter.grad = None if step % 7 == 3 and number == 2 else gradient
+        for group in optimizer.param_groups:
+            group["lr"] = 2e-3 * (1 - step / 70)
+        optimizer.step()
+    return parameters, optimizer
+
+
+@pytest.mark.parametrize(("kind", "options"), [(kind, each) for kind, several in OPTIONS.items() for each in several])
+def test_stepping_all_parameters_together_changes_no_bit(kind, options):
+    alone, single = trained(kind, options | {"foreach": False}, lambda make, given: make(given))
+    together, joint = trained(kind, options, lambda make, given: Update(make, lambda: given, clip=None).made(given))
+    assert not single.param_groups[0]["foreach"]
+    assert joint.param_groups[0]["foreach"]
+    assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
+def test_every_optimiser_that_steps_together_is_held_to_its_plain_self():
+    assert set(OPTIONS) == set(EXACT_TOGETHER)
+
+
+@pytest.mark.parametrize("options", [{"foreach": False}, {"fused": True}])
+def test_what_was_asked_for_stays(options):
+    parameters = [nn.Parameter(torch.zeros(3))]
+    group = (
+        Update(lambda given: torch.optim.Adam(given, **options), lambda: parameters).made(parameters).param_groups[0]
+    )
+    assert {name: group[name] for name in options} == options
