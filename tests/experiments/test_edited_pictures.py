@@ -105,7 +105,10 @@ def test_full_strength_is_the_drawing_without_pictures_and_little_strength_stays
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["images=pictures"], "images must be null without an edit (edit=noised, inverted or repaint), got pictures"),
+        (
+            ["images=pictures"],
+            "images must be null without an edit (edit=noised, inverted, repaint or completed), got pictures",
+        ),
         (["edit=noised"], "images must name a picture or a folder of them for an edit, got null"),
         (["edit=noised", "images=none"], "images must be a picture file or a folder of them, got none"),
         (["edit=noised", "images=broken.png"], "cannot use image broken.png: it cannot be read as any of PNG"),
@@ -128,6 +131,10 @@ def test_full_strength_is_the_drawing_without_pictures_and_little_strength_stays
         (
             ["edit=repaint", "images=pictures", "mask=mask.png", "sampler=dpm_solver_2m"],
             "edit: sampler must look at the present image alone for inpainting, as ddpm, ddim, euler and heun do",
+        ),
+        (
+            ["edit=completed", "images=pictures", "mask=mask.png"],
+            "edit must be noised, inverted or repaint for DDIM, got",
         ),
         (["edit=inverted", "images=pictures", "sampler=ddpm"], "edit: sampler must add no fresh noise to be inverted"),
         (

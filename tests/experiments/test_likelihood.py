@@ -5,7 +5,9 @@ import json
 import math
 from contextlib import redirect_stdout
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import tiny
 from genexp.commands.evaluate import evaluate
@@ -99,6 +101,61 @@ def test_the_bound_of_a_vae_and_its_reconstructions_are_measured_by_metrics_of_a
     assert "bits_per_dim" not in last  # a density over grey values
     assert last["nll"] == pytest.approx(-last["val/elbo"], abs=15)  # other noise
     assert 0 < last["autoencoding_mse"] < 4
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Two pictures, a mask that keeps the upper half of each, and one that keeps the lower."""
+    numbers = np.random.default_rng(0)
+    for i in range(2):
+        Image.fromarray(numbers.integers(0, 256, (8, 8), dtype=np.uint8)).save(tmp_path / f"{i}.png")
+    half = np.zeros((8, 8), dtype=np.uint8)
+    half[:4] = 255
+    (tmp_path / "masks").mkdir()
+    for name, mask in {"upper": half, "lower": 255 - half}.items():
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{name}.png")
+    return tmp_path
+
+
+def levels_of(picture):
+    return np.round(np.asarray(Image.open(picture)) / 255 * 16)
+
+
+def test_pictures_are_completed_and_what_is_kept_stays_at_its_level(trained, pictures, capsys):
+    (pictures / "given").mkdir()
+    for i in range(2):
+        (pictures / f"{i}.png").rename(pictures / "given" / f"{i}.png")
+    edit = ["edit=completed", f"images={pictures / 'given'}", "threads=1", "num=4", f"run={trained.path}", "label=3"]
+    sample(compose("sample", [*edit, f"mask={pictures / 'masks/upper.png'}", f"out={pictures / 'a'}"]))
+    assert "after drawn ones" not in capsys.readouterr().err
+    made = {path.name for path in (pictures / "a").iterdir()}
+    assert made == {"grid.png", "edited.png", "images", "sample.json"}
+    drawn = [levels_of(path) for path in sorted((pictures / "a/images").glob("*.png"))]
+    given = [levels_of(pictures / "given" / f"{i % 2}.png") for i in range(4)]
+    assert all((found[:4] == kept[:4]).all() for found, kept in zip(drawn, given, strict=True))
+    assert (drawn[0][4:] != drawn[2][4:]).any()
+    assert json.loads((pictures / "a/sample.json").read_text())["evaluations"] == 32
+    sample(compose("sample", [*edit, f"mask={pictures / 'masks/lower.png'}", f"out={pictures / 'b'}"]))
+    assert (
+        "kept        32 pixels after drawn ones, which do not see them: rows go from the top" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["edit=completed"], "mask must name a picture that is white where images are kept, got null"),
+        (["edit=noised"], "edit must be completed for Ancestral, got Noised"),
+    ],
+)
+def test_edits_that_do_not_fit_an_autoregressive_model_are_refused(trained, pictures, words, told):
+    given = [f"run={trained.path}", "threads=1", "num=2", f"images={pictures / '0.png'}", f"out={pictures / 'a'}"]
+    with pytest.raises(ValueError, match=told):
+        sample(compose("sample", [*given, *words]))
+
+
+def test_training_shows_completions_of_held_out_images(trained):
+    assert list((trained.path / "samples").glob("*completion*.png"))
 
 
 NETWORKS = {

@@ -79,6 +79,7 @@ ELSEWHERE = {
         ),
         "test_likelihood trains these densities, tiny",
     ),
+    "genexp sample run=<run> edit=completed images=my/digits mask=my/mask.png": "test_likelihood draws so",
     "genexp evaluate": "a mention of the command",
     "genexp reproduce": "a mention of the command",
     "genexp sample": "a mention of the command",

@@ -11,6 +11,7 @@ from genexp.callbacks.progress import shown
 from genexp.callbacks.trainee import PictureLogger, Trainee
 from genexp.contracts import ImageMap, Progress, Sampler
 from genexp.sample_kinds import kind_of
+from genexp.sampling.completion import Completing
 from genexp.sampling.conditions import Conditions, as_in_training
 from genexp.sampling.draw import draw, in_images, network_evaluations, to_draw, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
@@ -24,7 +25,8 @@ class SampleGrid(Callback):
     The first `num` sample indices of `seed` are drawn every time, so the slider over training and two runs side by side
     show the same noise. Classes come in turn, as in evaluations and `genexp sample`. Averaged weights are in place
     during validation. A model that is told pictures has a picture `pairs` beside: those of the first held-out examples,
-    what is drawn of them, and the examples.
+    what is drawn of them, and the examples. One that draws values in their order has a picture `completion`: the first
+    held-out examples, their upper halves, and what is drawn below these.
 
     Args:
         sampler: How the samples are drawn.
@@ -35,7 +37,7 @@ class SampleGrid(Callback):
         interpolate: Images on the arc between two noises, a row a pair, in a picture `interpolation`; 0 for none. Of a
             model that makes images of classes in one pass also a picture `classes`, from one class to another.
         frames: Moments of denoising that a picture `denoising` shows of every sample; 0 for none.
-        rows: Pairs, and samples, of these two pictures.
+        rows: Pairs, and samples, of these two pictures; examples that are completed.
         evolution: Samples that a picture `evolution` follows over the whole of training; 0 for none.
 
     Raises:
@@ -143,6 +145,9 @@ class SampleGrid(Callback):
         if told.pictures:
             first = {name: rows[:PAIRS] for name, rows in batch.items()}
             shown["pairs"] = looked_at.pairs(told, told.told(first), first["image"])
+        if isinstance(self.sampler, Completing):
+            first = {name: rows[: self.rows] for name, rows in batch.items()}
+            shown["completion"] = looked_at.completion(first["image"], told.told(first))
         beside = IndexedNoise(self.seed, range(len(next(iter(batch.values())))), model.device)
         return shown | model.extra_grids(batch, beside)
 

@@ -12,10 +12,12 @@ from torch import Tensor
 from genexp.config.instantiate import build
 from genexp.config.trial import refused
 from genexp.config.validation import require_valid
+from genexp.contracts import Sampler
 from genexp.data.own_pictures import OwnPictures, masks_for, own_pictures
 from genexp.sample_kinds import SampleKind, kind_of
 from genexp.sampling.base import DiffusionSampler
-from genexp.sampling.editing import Edited, Originals
+from genexp.sampling.completion import Completed, Completing
+from genexp.sampling.editing import Originals
 from genexp.tensors import Grid
 from genexp.terminal import counted, plain
 
@@ -40,17 +42,20 @@ class Editing:
     pictures: OwnPictures
     known: Tensor | None
 
-    def of(self, sampler: object, model: object) -> Edited:
+    def of(self, sampler: object, model: object) -> Sampler:
         """A sampler that begins with the pictures.
 
         Raises:
             ValueError: it cannot; the key and the reason are named.
         """
-        if not isinstance(sampler, DiffusionSampler):
-            name = type(sampler).__name__
+        edit, name = build(self.node), type(sampler).__name__
+        if not isinstance(sampler, DiffusionSampler | Completing):
             raise ValueError(f"edit must be null for {name}, which does not go from noise to images in steps")
+        if not isinstance(sampler, edit.edits):
+            fitting = "completed" if isinstance(sampler, Completing) else "noised, inverted or repaint"
+            raise ValueError(f"edit must be {fitting} for {name}, got {type(edit).__name__}")
         try:
-            edited = build(self.node)(sampler, Originals(self.pictures.images, self.known))
+            edited = edit(sampler, Originals(self.pictures.images, self.known))
             edited.require(model)
         except ValueError as error:
             raise ValueError(str(refused(error, "edit", OmegaConf.to_container(self.node)))) from error
@@ -99,17 +104,20 @@ def editing(config: DictConfig, run: "Run") -> Editing | None:
     require_valid(OmegaConf.create({"edit": node}), "sample")
     channels, size = square(run.config.data.shape)
     pictures = own_pictures(config.images, size, channels, most=config.num)
-    wants_mask = build(node).wants_mask
-    if wants_mask and config.mask is None:
+    edit = build(node)
+    if edit.wants_mask and config.mask is None:
         raise ValueError("mask must name a picture that is white where images are kept, got null")
-    if not wants_mask and config.mask is not None:
-        raise ValueError(f"mask must be null where no part of an image is kept (edit=repaint does), got {config.mask}")
-    known = masks_for(pictures, config.mask) if wants_mask else None
+    if not edit.wants_mask and config.mask is not None:
+        raise ValueError(
+            f"mask must be null where no part of an image is kept (edit=repaint and completed do), got {config.mask}"
+        )
+    known = masks_for(pictures, config.mask) if edit.wants_mask else None
     print(
         f"given       {counted(len(pictures.files), 'picture')} of {Path(config.images)}, {size} x {size}",
         file=sys.stderr,
     )
-    for line in pictures.notes:
+    remarks = edit.remarks(known) if isinstance(edit, Completed) else []
+    for line in [*pictures.notes, *remarks]:
         print(line, file=sys.stderr)
     return Editing(node, pictures, known)
 
@@ -129,8 +137,7 @@ def _require_together(config: DictConfig) -> None:
     if config.get("edit") is None:
         for key in ("images", "mask"):
             if config[key] is not None:
-                raise ValueError(
-                    f"{key} must be null without an edit (edit=noised, inverted or repaint), got {config[key]}"
-                )
+                edits = "edit=noised, inverted, repaint or completed"
+                raise ValueError(f"{key} must be null without an edit ({edits}), got {config[key]}")
     elif config.images is None:
         raise ValueError("images must name a picture or a folder of them for an edit, got null")

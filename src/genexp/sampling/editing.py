@@ -3,13 +3,13 @@
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
-from genexp.contracts import Coded, Denoiser
+from genexp.contracts import Coded, Denoiser, Sampler
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.guidance import Unguided
 from genexp.sampling.inversion import inverted, inverting_steps, require_invertible
@@ -38,12 +38,21 @@ class Originals:
 
 
 class Edit(Protocol):
-    """What makes of a diffusion sampler one that begins with given images; raises ValueError where it cannot."""
+    """What makes of a sampler of the kind `edits` one that begins with given images; ValueError where it cannot."""
+
+    @property
+    def edits(self) -> type: ...
 
     @property
     def wants_mask(self) -> bool: ...
 
-    def __call__(self, sampler: DiffusionSampler, originals: Originals) -> "Edited": ...
+    def __call__(self, sampler: Any, originals: Originals) -> Sampler: ...
+
+
+def require_like(originals: Originals, shape: Sequence[int]) -> None:
+    """Raise ValueError unless given images have the shape (C, H, W) of a model's."""
+    if tuple(originals.images.shape[1:]) != tuple(shape):
+        raise ValueError(f"images must have the shape {tuple(shape)}, got {tuple(originals.images.shape[1:])}")
 
 
 class Edited(Walking):
@@ -60,9 +69,7 @@ class Edited(Walking):
             ValueError: the sampler does not fit the model, or the images have another shape.
         """
         self.sampler.require(model)
-        shape = tuple(model.codec.image_shape if isinstance(model, Coded) else model.image_shape)
-        if tuple(self.originals.images.shape[1:]) != shape:
-            raise ValueError(f"images must have the shape {shape}, got {tuple(self.originals.images.shape[1:])}")
+        require_like(self.originals, model.codec.image_shape if isinstance(model, Coded) else model.image_shape)
 
     def start(self, model: Denoiser, noise: IndexedNoise) -> Tensor:
         """Standard normal noise (B, *image_shape), as the sampler begins with where there are no images."""
@@ -101,6 +108,7 @@ class Noised:
     """
 
     strength: float = 0.5
+    edits = DiffusionSampler
     wants_mask = False
 
     def __post_init__(self) -> None:
@@ -169,6 +177,7 @@ class Inverted:
     """
 
     source: Mapping[str, object] | None = None
+    edits = DiffusionSampler
     wants_mask = False
 
     def __call__(self, sampler: DiffusionSampler, originals: Originals) -> Edited:

@@ -10,6 +10,7 @@ from torch.nn import functional
 from genexp.conditioning.base import Condition, Conditioning
 from genexp.contracts import LatentDecoder, Sampler
 from genexp.sampling.base import DiffusionSampler
+from genexp.sampling.completion import Completing, upper_half
 from genexp.sampling.conditions import Conditions
 from genexp.sampling.draw import draw, shares
 from genexp.sampling.interpolation import path
@@ -114,6 +115,28 @@ class Pictures:
         size, channels = shown["generated"].shape[-2:], max(each.shape[1] for each in shown.values())
         rows = [functional.interpolate(each.float(), size).expand(-1, channels, -1, -1) for each in shown.values()]
         return Grid(torch.cat(rows), count, [f"{i}" for i in range(count)], list(shown))
+
+    def completion(self, images: Tensor, told: Condition, turns: int = 3) -> Grid:
+        """A row an image: itself, its upper half, and completions of that.
+
+        Args:
+            images: Real images (N, C, H, W), on the device.
+            told: Their conditions, on the device.
+            turns: Completions of each.
+
+        Raises:
+            ValueError: the sampler completes nothing.
+        """
+        if not isinstance(self.sampler, Completing):
+            raise ValueError(f"sampler must draw values in their order to complete, got {type(self.sampler).__name__}")
+        known, count = upper_half(images), len(images)
+        rows = torch.arange(count, device=images.device).repeat_interleave(turns)
+        start = self.sampler.start(self.model, IndexedNoise(self.seed, range(count * turns), self.device))
+        of_rows = {name: values[rows] for name, values in told.items()}
+        drawn = self.sampler.completed(self.model, start, images[rows], known, of_rows)
+        columns = [images[:, None], images.where(known, 0)[:, None], drawn.unflatten(0, (count, turns))]
+        across = ["given", "kept", *(f"drawn {turn + 1}" for turn in range(turns))]
+        return Grid(torch.cat(columns, 1).flatten(0, 1).cpu(), turns + 2, across, [f"{i}" for i in range(count)])
 
     def _drawn(self, starts: Tensor, indices: Sequence[int], condition: Condition) -> Tensor:
         """The images (B, C, H, W) of starts (B, ...), in batches."""

@@ -39,6 +39,7 @@ class RePaint:
 
     jump_length: int = 10
     resamplings: int = 10
+    edits = DiffusionSampler
     wants_mask = True
 
     def __post_init__(self) -> None:
