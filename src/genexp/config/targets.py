@@ -19,6 +19,7 @@ ALLOWED = (
     "genexp.diffusion.",
     "genexp.evaluation.",
     "genexp.families.",
+    "genexp.flows.",
     "genexp.inference.trained.",
     "genexp.latents.",
     "genexp.losses.",

@@ -169,6 +169,15 @@ class Density(Protocol):
 
 
 @runtime_checkable
+class StartsFromData(Protocol):
+    """A model some of whose weights are set by the first batch of training, before its first step."""
+
+    def start_from(self, batch: Batch) -> None:
+        """Set them from the whole observed batch of this process; nothing where they have been set or loaded."""
+        ...
+
+
+@runtime_checkable
 class Reconstructor(Protocol):
     """A model that encodes given images and decodes them again."""
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import Conditioning, ConditionKind
-from genexp.contracts import Batch, Density
+from genexp.contracts import Batch, Density, StartsFromData
 from genexp.families.base import Family, Terms, Update
 from genexp.ramps import Constant, Ramp
 from genexp.tensors import BatchNoise
@@ -54,7 +54,10 @@ class Likelihood(Family):
 
     def train_batch(self, batch: Batch) -> Terms:
         """One step on the mean negative log-likelihood."""
-        terms = self.update("density", self._observed(batch), lambda part: self._terms(part))
+        observed = self._observed(batch)
+        if isinstance(self.density, StartsFromData):
+            self.density.start_from(observed)
+        terms = self.update("density", observed, lambda part: self._terms(part))
         return {f"train/{name}": value for name, value in terms.items()}
 
     def validate_batch(self, batch: Batch) -> Terms:

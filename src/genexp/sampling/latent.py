@@ -34,20 +34,23 @@ class Latent:
     Of a model that says itself how its latents are distributed (`LatentPrior`) they are drawn from that.
     The cut normal is reached by its quantiles, z -> Q(P(z)), so every sample still follows smoothly from one latent.
 
-    Reference: the truncation trick of Brock et al., "Large Scale GAN Training for High Fidelity Natural Image
-    Synthesis" (2019), there by drawing again.
+    References: the truncation trick of Brock et al., "Large Scale GAN Training for High Fidelity Natural Image
+    Synthesis" (2019), there by drawing again; the temperature of Kingma and Dhariwal, "Glow" (2018), section 6.
 
     Args:
         truncation: Largest absolute value of a latent's entries, or None for the whole normal distribution.
+        temperature: Standard deviation of the latents, None for 1; below 1 images are more likely and more alike.
 
     Raises:
-        ValueError: `truncation` is not positive.
+        ValueError: `truncation` or `temperature` is not positive.
     """
 
-    def __init__(self, truncation: float | None = None) -> None:
+    def __init__(self, truncation: float | None = None, temperature: float | None = None) -> None:
         if truncation is not None and truncation <= 0:
             raise ValueError(f"truncation must be positive or null, got {truncation}")
-        self.truncation = truncation
+        if temperature is not None and temperature <= 0:
+            raise ValueError(f"temperature must be positive or null, got {temperature}")
+        self.truncation, self.temperature = truncation, temperature
 
     def require(self, model: object) -> None:
         """Check that the model decodes latents.
@@ -82,6 +85,7 @@ class Latent:
     ) -> Tensor:
         """Images (B, C, H, W) decoded from the latents `start`."""
         latent = start if self.truncation is None else truncate(start, self.truncation)
+        latent = latent if self.temperature is None else latent * self.temperature
         return decoded(self.decoder(model), latent, condition, progress)
 
     def decoder(self, model: LatentDecoder) -> Decode:

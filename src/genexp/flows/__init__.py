@@ -1,0 +1,1 @@
+"""Invertible transforms with their log-determinants, from which normalising flows are composed."""

@@ -1,0 +1,159 @@
+"""Networks that give the parameters of a flow's layers: zero at the start, so that a layer begins as the identity."""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.networks.classes import ClassTable, ReadsClass
+from genexp.networks.mlp import hidden_layers
+
+CONTEXT = "context"
+"""What a layer is told beside the conditions of its model: features of an encoder, or the image that noise is for."""
+
+
+class _Told(ReadsClass, nn.Module):
+    """A network told a class and further conditions, each as a vector that is added to its first features.
+
+    Args:
+        features: Size of the vector.
+        num_classes: Number of classes, or None.
+        told: Builds, from the size of the vector, a module that maps a further condition to one; by its name.
+        context: Features of the context, 0 for none.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        num_classes: int | None,
+        told: Mapping[str, Callable[[int], nn.Module]] | None,
+        context: int,
+    ) -> None:
+        super().__init__()
+        self.num_classes, self.context = num_classes, context
+        self.label = ClassTable(num_classes, features) if num_classes else None
+        self.told = nn.ModuleDict({name: build(features) for name, build in (told or {}).items()})
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the conditions it reads."""
+        return (*(("label",) if self.label is not None else ()), *self.told, *((CONTEXT,) if self.context else ()))
+
+    def added(self, condition: Condition) -> list[Tensor]:
+        """Vectors (B, features) of what is told.
+
+        Raises:
+            ValueError: the condition does not hold what the network reads, or holds more.
+        """
+        label = self.label_of(condition)
+        classes = [] if self.label is None else [self.label(label)]
+        return classes + [module(condition[name]) for name, module in self.told.items()]
+
+
+class MLPConditioner(_Told):
+    """Samples of any shape to `outputs` numbers for every value, through fully connected layers.
+
+    Args:
+        shape: Of a sample.
+        outputs: Numbers a value.
+        width: Units of a hidden layer.
+        depth: Hidden layers, at least 1.
+        activation: `relu`, `leaky_relu` or `tanh`.
+        num_classes: Number of classes, or None.
+        told: Builds, from a size, a module that maps a further condition to a vector; by the name of the condition.
+        context: Size of the vector told as `context`, 0 for none.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        outputs: int,
+        width: int = 64,
+        depth: int = 2,
+        activation: str = "relu",
+        num_classes: int | None = None,
+        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        context: int = 0,
+    ) -> None:
+        super().__init__(width, num_classes, told, context)
+        self.shape, self.outputs = tuple(shape), outputs
+        first, *others = hidden_layers(prod(shape) + context, width, depth, activation)
+        self.first, self.others = first, nn.Sequential(*others)
+        self.last = _zero(nn.Linear(width, outputs * prod(shape)))
+
+    def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """Samples (B, *shape) to (B, outputs, *shape)."""
+        added, rows = self.added(condition), x.flatten(1)
+        h = self.first(torch.cat([rows, condition[CONTEXT]], 1) if self.context else rows)
+        return self.last(self.others(sum(added, h))).unflatten(1, (self.outputs, *self.shape))
+
+
+class ConvConditioner(_Told):
+    """Images to `outputs` numbers for every value: 3 x 3, residual blocks, 1 x 1, 3 x 3 convolutions.
+
+    With no blocks it is the network of Glow, with some that of RealNVP but for its batch norm.
+
+    References: Kingma and Dhariwal, "Glow" (2018), section 3.3; Dinh, Sohl-Dickstein and Bengio, "Density Estimation
+    using Real NVP" (2017), section 3.7.
+
+    Args:
+        shape: Of an image (C, H, W).
+        outputs: Numbers a value.
+        width: Features.
+        depth: Residual blocks, at least 0.
+        num_classes: Number of classes, or None.
+        told: Builds, from a size, a module that maps a further condition to a vector; by the name of the condition.
+        context: Channels of the image told as `context`, of the same height and width; 0 for none.
+
+    Raises:
+        ValueError: `shape` is none of an image, or a size is out of range.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        outputs: int,
+        width: int = 64,
+        depth: int = 1,
+        num_classes: int | None = None,
+        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        context: int = 0,
+    ) -> None:
+        if len(shape) != 3:
+            raise ValueError(f"transform must have network=mlp in its layers over vectors, got conv for {list(shape)}")
+        if width < 1 or depth < 0:
+            raise ValueError(f"width must be at least 1 and depth at least 0, got {width} and {depth}")
+        super().__init__(width, num_classes, told, context)
+        self.outputs = outputs
+        self.first = nn.Conv2d(shape[0] + context, width, 3, padding=1)
+        self.blocks = nn.ModuleList(_Block(width) for _ in range(depth))
+        self.hidden = nn.Conv2d(width, width, 1)
+        self.last = _zero(nn.Conv2d(width, outputs * shape[0], 3, padding=1))
+
+    def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """Images (B, C, H, W) to (B, outputs, C, H, W)."""
+        added = self.added(condition)
+        h = self.first(torch.cat([x, condition[CONTEXT].to(x.dtype)], 1) if self.context else x)
+        for each in added:
+            h = h + each[:, :, None, None]
+        for block in self.blocks:
+            h = h + block(h)
+        return self.last(relu(self.hidden(relu(h)))).unflatten(1, (self.outputs, -1))
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.across, self.back = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.back(relu(self.across(relu(features))))
+
+
+def _zero(layer: nn.Linear | nn.Conv2d) -> nn.Module:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
