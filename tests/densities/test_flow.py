@@ -25,13 +25,13 @@ IMAGE = (1, 4, 4)
 
 def of_points(element=None, **options):
     layer = partial(Coupling, element=element or Affine(), network=partial(MLPConditioner, width=32))
-    return Flow(partial(Vector, layer=layer, **options), (2,), Untouched(), levels=None)
+    return Flow(partial(Vector, block=layer, **options), (2,), Untouched(), levels=None)
 
 
 def of_images(levels=5, logit=None, moved=0.0, **options):
     torch.manual_seed(0)
     layer = partial(Coupling, element=Affine(), network=partial(ConvConditioner, width=8))
-    model = Flow(partial(MultiScale, layer=layer, depth=2, scales=1), IMAGE, Uniform(), levels, logit, **options)
+    model = Flow(partial(MultiScale, block=layer, depth=2, scales=1), IMAGE, Uniform(), levels, logit, **options)
     for parameter in model.parameters():
         parameter.data += moved * torch.randn_like(parameter)
     return model
@@ -168,14 +168,14 @@ def test_log_determinants_are_float32_under_autocast():
 
 def test_each_class_has_a_density_of_its_own():
     layer = partial(Coupling, element=Affine(), network=partial(MLPConditioner, width=8, num_classes=2))
-    model = Flow(partial(Vector, layer=layer), (2,), Untouched(), levels=None, num_classes=2)
+    model = Flow(partial(Vector, block=layer), (2,), Untouched(), levels=None, num_classes=2)
     for parameter in model.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter)
     x, zero = torch.randn(5, 2), torch.zeros(5).long()
     first, second = (model.log_prob({"image": x, "label": label}) for label in (zero, zero + 1))
     assert not torch.allclose(first, second)
     with pytest.raises(ValueError, match="transform must read the conditions of the model, none, got one that reads l"):
-        Flow(partial(Vector, layer=layer), (2,), Untouched(), levels=None)
+        Flow(partial(Vector, block=layer), (2,), Untouched(), levels=None)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from genexp.config.compose import compose
 
 FLOW = [
     "experiment=realnvp/digits",
-    "model.density.transform.layer.network.width=4",
+    "model.density.transform.block.network.width=4",
     "model.density.transform.depth=1",
     "model.density.transform.checkerboard=1",
     *tiny.COMMON,

@@ -49,18 +49,18 @@ TRANSFORMS = {
     "centred": (IMAGE, lambda shape: Centred()),
     "logit": (IMAGE, lambda shape: Logit(0.05)),
     "inverse": (POINT, lambda shape: Inverse(coupling(Affine())(shape))),
-    "vector": (IMAGE, partial(Vector, layer=coupling(Affine()), depth=3, actnorm=True, scaling=True)),
+    "vector": (IMAGE, partial(Vector, block=coupling(Affine()), depth=3, actnorm=True, scaling=True)),
     "glow": (
         (1, 4, 2),
-        partial(MultiScale, layer=coupling(Affine(), conv()), permutation=InvertibleLinear, scales=1, depth=2),
+        partial(MultiScale, block=coupling(Affine(), conv()), permutation=InvertibleLinear, scales=1, depth=2),
     ),
     "glow_split": (
         (2, 4, 4),
-        partial(MultiScale, layer=coupling(Additive(), conv()), permutation=Shuffle, scales=2, split_prior=True),
+        partial(MultiScale, block=coupling(Additive(), conv()), permutation=Shuffle, scales=2, split_prior=True),
     ),
     "realnvp": (
         (1, 4, 2),
-        partial(MultiScale, layer=coupling(Affine(), conv()), scales=2, depth=2, checkerboard=3),
+        partial(MultiScale, block=coupling(Affine(), conv()), scales=2, depth=2, checkerboard=3),
     ),
 }
 

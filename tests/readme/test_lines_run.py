@@ -101,6 +101,8 @@ RUN: dict[str, tuple[Check, str]] = {
     "genexp compare ablation=<name>": (says("compare.html"), ""),
     "genexp validate": (says("0 with problems"), "'experiment=glob(vae*)'"),  # test_validation goes through all
     "genexp evaluate run=outputs/pixelcnn_digits/<run> metrics=likelihood": (says("bits_per_dim", "nll"), ""),
+    "genexp train experiment=realnvp/digits": (trained("realnvp_digits"), FEW),
+    "genexp train experiment=realnvp/points": (trained("realnvp_points"), f"{SHORT} callbacks.sample_grid.points=50"),
     "genexp info": (says("torch"), ""),
     "genexp info metrics": (says("bits_per_dim", "fd"), ""),
 }

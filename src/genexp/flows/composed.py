@@ -17,9 +17,9 @@ BuildCoupling = Callable[..., Transform]
 
 
 class Vector(Chain):
-    """`depth` times norm, permutation and layer, over vectors or flattened images (B, *shape) to (B, D).
+    """`depth` times norm, permutation and block, over vectors or flattened images (B, *shape) to (B, D).
 
-    For a posterior: `layer` and `network` may read a `context` (B, N) told in the condition; see `Transform` for how
+    For a posterior: `block` and `network` may read a `context` (B, N) told in the condition; see `Transform` for how
     log q follows. Without `actnorm` nothing is set from data.
 
     References: Dinh, Krueger and Bengio, "NICE" (2015), with additive couplings and `scaling`; Papamakarios, Pavlakou
@@ -27,7 +27,7 @@ class Vector(Chain):
 
     Args:
         shape: Of a sample, (D,) of a vector.
-        layer: Builds the layer of a step.
+        block: Builds what follows it, a coupling or an autoregressive layer.
         permutation: Builds what mixes entries before it.
         depth: Steps, at least 1.
         actnorm: Whether a step begins with activation normalisation.
@@ -40,7 +40,7 @@ class Vector(Chain):
     def __init__(
         self,
         shape: Sequence[int],
-        layer: Build,
+        block: Build,
         permutation: Build = Reverse,
         depth: int = 4,
         actnorm: bool = False,
@@ -53,7 +53,7 @@ class Vector(Chain):
         parts: list[Transform] = [flat]
         for _ in range(depth):
             parts += [ActNorm(size)] if actnorm else []
-            parts += [permutation(size), layer(size)]
+            parts += [permutation(size), block(size)]
         super().__init__([*parts, Scaling(size)] if scaling else parts)
 
 
@@ -71,7 +71,7 @@ class MultiScale(Chain):
 
     Args:
         shape: Of an image (C, H, W).
-        layer: Builds the couplings, of a shape and a `mask`.
+        block: Builds the couplings, of a shape and a `mask`.
         permutation: Builds what mixes channels before a coupling of channels.
         scales: Of which the last factors nothing out, at least 1.
         depth: Couplings of channels at a scale.
@@ -86,7 +86,7 @@ class MultiScale(Chain):
     def __init__(
         self,
         shape: Sequence[int],
-        layer: BuildCoupling,
+        block: BuildCoupling,
         permutation: Build = Reverse,
         scales: int = 2,
         depth: int = 4,
@@ -104,7 +104,7 @@ class MultiScale(Chain):
             rule = f"sides of images that {2**squeezes} divides for {squeezes} squeezes (scales={scales})"
             raise ValueError(f"transform must have {rule}, got {shape[1]} x {shape[2]} of data.shape")
         super().__init__([])
-        self.layer, self.permutation, self.depth, self.checkerboard = layer, permutation, depth, checkerboard
+        self.block, self.permutation, self.depth, self.checkerboard = block, permutation, depth, checkerboard
         self.actnorm, self.split_prior = actnorm, split_prior
         self.parts.extend(self._scale(tuple(shape), scales))
 
@@ -123,7 +123,7 @@ class MultiScale(Chain):
         if last:
             return [*parts, Flatten(squeeze.shape)]
         if self.split_prior:
-            parts.append(self.layer(squeeze.shape))
+            parts.append(self.block(squeeze.shape))
         inner = (squeeze.shape[0] // 2, *squeeze.shape[1:])
         return [*parts, FactorOut(squeeze.shape, Chain(self._scale(inner, scales - 1)))]
 
@@ -131,5 +131,5 @@ class MultiScale(Chain):
         """A coupling with what comes before it: channels are mixed where these are what is kept."""
         norm: list[Transform] = [ActNorm(shape)] if self.actnorm else []
         if mask is not None:
-            return [*norm, self.layer(shape, mask=mask)]
-        return [*norm, self.permutation(shape), self.layer(shape)]
+            return [*norm, self.block(shape, mask=mask)]
+        return [*norm, self.permutation(shape), self.block(shape)]
