@@ -12,12 +12,17 @@ from torch.utils.data import DataLoader
 from genexp.conditioning.base import UNCONDITIONAL
 from genexp.contracts import LatentDecoder
 from genexp.families.vae import VAE
+from genexp.latents.capacity import Capacity
+from genexp.latents.factors import FactorDiscriminator
 from genexp.latents.gaussian import DiagonalGaussian
-from genexp.latents.posteriors import Diagonal
+from genexp.latents.importance import ImportanceWeighted
+from genexp.latents.posteriors import Deterministic, Diagonal
 from genexp.latents.priors import StandardNormal
+from genexp.latents.regularised import Regularised
 from genexp.latents.showing import TRAVERSAL
 from genexp.losses.reconstruction import Bernoulli, ContinuousBernoulli, Gaussian
 from genexp.networks.autoencoder import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+from genexp.networks.latent_discriminator import LatentDiscriminator
 from genexp.ramps import Constant, Linear
 from genexp.tensors import IndexedNoise
 
@@ -91,6 +96,39 @@ def test_accumulation_changes_nothing(likelihood):
     for whole, parts in zip(models[0].parameters(), models[1].parameters()):
         torch.testing.assert_close(whole, parts, atol=1e-6, rtol=1e-5)
     assert recorders[0].train[-1] == pytest.approx(recorders[1].train[-1], rel=1e-5)
+
+
+BOUNDS = {
+    "iwae": lambda: ImportanceWeighted(3),
+    "dreg": lambda: ImportanceWeighted(3, "doubly_reparameterised"),
+    "capacity": lambda: Capacity(Linear(0.0, 2.0, 16), gamma=2.0),
+    "gradient": lambda: Regularised("gradient"),
+    "weights": lambda: Regularised("weights"),
+}
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_accumulation_changes_nothing_whatever_the_bound(bound):
+    one = {"posterior": Deterministic(LATENT)} if bound in ("gradient", "weights") else {}
+    models = [small(bound=BOUNDS[bound](), clip=5.0, **one).arrange(parts) for parts in (1, 4)]
+    recorders = [fit(model, batches(3)) for model in models]
+    for whole, parts in zip(models[0].parameters(), models[1].parameters()):
+        torch.testing.assert_close(whole, parts, atol=1e-6, rtol=1e-5)
+    assert recorders[0].train[-1] == pytest.approx(recorders[1].train[-1], rel=1e-5)
+
+
+def test_an_opponent_has_steps_of_its_own_that_leave_the_autoencoder_alone():
+    bound = FactorDiscriminator(LatentDiscriminator(LATENT, 8, 1), SGD, weight=3.0)
+    model = small(bound=bound, optimizer=partial(torch.optim.SGD, lr=0.0))
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    (terms, _) = fit(model, batches(2)).train
+    assert {"train/tc", "train/opponent/loss", "train/opponent/right"} <= set(terms)
+    assert model.steps == {"autoencoder": 2, "opponent": 2}
+    moved = {name for name, weight in model.named_parameters() if not weight.equal(before[name])}
+    assert moved == {name for name in before if name.startswith("bound.")}
+    assert model.averaged_modules == ("encoder", "decoder")
+    with pytest.raises(ValueError, match="discriminator must have latent_size 3 as the model, got 4"):
+        small(bound=FactorDiscriminator(LatentDiscriminator(4), SGD))
 
 
 def test_the_first_step_moves_every_parameter_of_all_three_parts():

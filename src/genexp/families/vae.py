@@ -1,29 +1,28 @@
 """The variational autoencoder: a bound on the evidence, exact in nats, of any encoder, decoder and distributions."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning, ConditionKind
+from genexp.conditioning.base import Conditioning, ConditionKind
 from genexp.contracts import Batch, Noise
-from genexp.families.base import Family, Terms, Update
+from genexp.families.autoencoder import Autoencoder
+from genexp.families.base import Terms, Update
 from genexp.latents.bounds import Bound, Elbo, require_together
-from genexp.latents.coding import compared, give_heads, with_weights
+from genexp.latents.coding import give_heads, with_weights
 from genexp.latents.evidence import Evidence, evidence_of, repeated
 from genexp.latents.gaussian import UnitActivity
-from genexp.latents.posteriors import Diagonal, LatentLaw, Posterior
+from genexp.latents.posteriors import Diagonal, Posterior
 from genexp.latents.priors import Prior, StandardNormal
-from genexp.latents.showing import traversal, traversals
 from genexp.losses.reconstruction import ReconstructionLikelihood
 from genexp.ramps import Constant, Ramp
-from genexp.sample_kinds import kind_of
-from genexp.tensors import BatchNoise, Grid, IndexedNoise
+from genexp.tensors import BatchNoise
 
 
-class VAE(Family):
+class VAE(Autoencoder):
     """A decoder p(x | z) with a prior p(z), trained together with an encoder q(z | x) on a bound of the evidence.
 
     loss = -log p(x | z) + beta KL(q(z | x) || p(z)), z ~ q(z | x), summed over pixels and units, averaged over the
@@ -88,17 +87,33 @@ class VAE(Family):
         parts = {"reconstruction": reconstruction, "posterior_kind": self.posterior_kind, "prior": self.prior}
         self.averaged_modules = ("encoder", "decoder", *with_weights(parts))
         self._activity = UnitActivity()
-        update = Update(optimizer, lambda: list(self.parameters()), learning_rate=learning_rate, clip=clip)
+        update = Update(optimizer, self._own_parameters, learning_rate=learning_rate, clip=clip)
         self.register_update("autoencoder", update)
+        if (opponent := self.bound.opponent) is not None:
+            update = Update(opponent.optimizer, lambda: list(opponent.network.parameters()), opponent.learning_rate)
+            self.register_update("opponent", update)
+
+    def _own_parameters(self) -> list[nn.Parameter]:
+        """All weights but those of the bound's opponent."""
+        return [weight for name, weight in self.named_parameters() if not name.startswith("bound.")]
 
     # Training and validation
 
     def train_batch(self, batch: Batch) -> Terms:
         """One step on the weighted bound."""
-        beta = self.beta(self.images_seen)
-        batch = self._observed(batch, BatchNoise(batch["image"]), self.bound.samples)
+        beta, batch = self.beta(self.images_seen), self._drawn(batch)
         terms = self.update("autoencoder", batch, lambda part: self._loss(part, beta))
+        if self.bound.opponent is not None:
+            found = self.update("opponent", batch, self._opponent_loss)
+            terms |= {f"opponent/{name}": value for name, value in found.items()}
         return {f"train/{name}": value for name, value in terms.items()}
+
+    def _drawn(self, batch: Batch) -> Batch:
+        """The batch as the likelihood sees it, with all that is random in a step."""
+        noise = BatchNoise(batch["image"])
+        batch = self._observed(batch, noise, self.bound.samples)
+        channels, *rest = batch["image"].shape[1:]
+        return batch | self.bound.draw(noise, self.prior_latents, (self.reconstruction.outputs(channels), *rest))
 
     def validate_batch(self, batch: Batch) -> Terms:
         """The bound with beta = 1, and bits per dimension where the data are discrete."""
@@ -126,6 +141,11 @@ class VAE(Family):
         terms["beta"] = torch.full_like(terms["loss"], beta)
         return {name: value.mean() for name, value in (terms | self.reconstruction.terms()).items()}
 
+    def _opponent_loss(self, batch: Batch) -> Terms:
+        with torch.no_grad():
+            evidence = self._evidence(batch)
+        return {name: value.mean() for name, value in self.bound.opponent_terms(evidence).items()}
+
     def _named(self, evidence: Evidence) -> Terms:
         """The terms of the bound; of a model without one the reconstruction alone."""
         terms = evidence.terms()
@@ -135,12 +155,13 @@ class VAE(Family):
         """The evidence of an observed batch by all latents that it has noise of, (B, ...) or (B, K, ...)."""
         condition = self.conditioning.told(batch)
 
-        def nll(latent: Tensor, count: int) -> Tensor:
+        def decode(latent: Tensor, count: int) -> tuple[Tensor, Tensor]:
             rows = repeated({**condition, "image": batch["image"]}, count)
-            return self.reconstruction(self.decoder(latent, self.conditioning.told(rows)), rows["image"])
+            raw = self.decoder(latent, self.conditioning.told(rows))
+            return raw, self.reconstruction(raw, rows["image"])
 
-        parameters = self.encoder(batch["image"], condition)
-        return evidence_of(parameters, batch["noise"], self.posterior_kind, self.prior, self.posterior, nll)
+        kind, parameters = self.posterior_kind, self.encoder(batch["image"], condition)
+        return evidence_of(batch, parameters, kind, self.prior, self.posterior, self.decoder, decode)
 
     # The density of data
 
@@ -188,63 +209,3 @@ class VAE(Family):
     def log_likelihood(self, batch: Batch, latent: Tensor) -> Tensor:
         """log p(x | z) (B,) in nats of an observed batch, given latents (B, latent_size)."""
         return -self.reconstruction(self.decoder(latent, self.conditioning.told(batch)), batch["image"])
-
-    # Using a trained model
-
-    def posterior(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> LatentLaw:
-        """The approximate posterior q(z | x) of images (B, C, H, W) as the likelihood observes them.
-
-        Raises:
-            ValueError: The encoder does not return as many numbers as that has.
-        """
-        return self.posterior_kind.law(self.encoder(image, condition))
-
-    @property
-    def standard_normal(self) -> bool:
-        """Whether the prior is N(0, I)."""
-        return isinstance(self.prior, StandardNormal)
-
-    @property
-    def gaussian_latents(self) -> bool:
-        """Whether posteriors are Gaussians of independent units too."""
-        return self.standard_normal and isinstance(self.posterior_kind, Diagonal)
-
-    def prior_latents(self, noise: Noise) -> Tensor:
-        """Latents (B, latent_size) of the prior."""
-        return self.prior.draw(noise, self.posterior)
-
-    def encode(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
-        """Posterior means (B, latent_size)."""
-        return self.posterior(image, condition).mean
-
-    def latents(self, batch: Batch, noise: IndexedNoise) -> Tensor:
-        """One draw (B, latent_size) from the posterior of every image, as the likelihood observes it."""
-        batch = self.observe(batch, noise)
-        return self.posterior(batch["image"], self.conditioning.told(batch)).rsample(batch["noise"])
-
-    def decode(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
-        """Mean images (B, C, H, W) in [-1, 1] of latents (B, latent_size)."""
-        return self.reconstruction.mean(self.decoder(latent, condition))
-
-    def reconstruct(self, batch: Batch) -> Tensor:
-        """Mean images of the posterior means."""
-        condition = self.conditioning.told(batch)
-        return self.decode(self.encode(batch["image"], condition), condition)
-
-    def traversal(
-        self, latent: Tensor, unit: int, values: Sequence[float], condition: Condition = UNCONDITIONAL
-    ) -> Tensor:
-        """Mean images (len(values), C, H, W) of one latent while a single unit takes other values, see `traversal`."""
-        return traversal(self.decode, latent, unit, values, condition)
-
-    @torch.no_grad()
-    def extra_grids(self, batch: Batch, noise: IndexedNoise) -> dict[str, Grid]:
-        """Pictures beside the samples: reconstructions under their originals, and the most active units traversed."""
-        if not kind_of(batch["image"].shape[1:]).pictured:
-            return {}
-        image, condition = self.observe(batch, noise)["image"], self.conditioning.told(batch)
-        latent = self.encode(image, condition)
-        found = {"reconstruction": compared(image, self.decode(latent, condition))}
-        return found | (
-            {"traversal": traversals(self.decode, latent, condition)} if self.prior.kind == "normal" else {}
-        )

@@ -1,14 +1,39 @@
 """What training of an autoencoder makes small, made of the terms of its evidence: by default the negative bound."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
+from genexp.contracts import Noise
 from genexp.latents.evidence import Evidence, Terms
 from genexp.latents.posteriors import Posterior
 from genexp.latents.priors import Prior
+from genexp.ramps import Constant, Ramp
+
+Draw = Callable[[Noise], Tensor]
+Shape = tuple[int, ...]
+
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+@dataclass(frozen=True)
+class Opponent:
+    """A network that is trained in steps of its own, after every step of the autoencoder.
+
+    Args:
+        network: Its weights; they are none of the autoencoder's.
+        optimizer: Builds its optimiser.
+        learning_rate: Factor on its learning rate as a function of images seen.
+    """
+
+    network: nn.Module
+    optimizer: OptimizerFactory
+    learning_rate: Ramp = Constant()
 
 
 class Bound(ABC):
@@ -23,6 +48,9 @@ class Bound(ABC):
     deterministic: ClassVar[bool] = False
     """Whether it takes a posterior of a single latent an image."""
 
+    opponent: "Opponent | None" = None
+    """A network that is trained against the autoencoder, and how; or None."""
+
     def require(self, posterior: Posterior, prior: Prior) -> None:
         """Check that it goes with both.
 
@@ -32,6 +60,16 @@ class Bound(ABC):
         if posterior.deterministic and not self.deterministic:
             rule = f"random for model.bound={type(self).__name__}, whose loss is of log q"
             raise ValueError(f"posterior must be {rule}, got {type(posterior).__name__}")
+
+    def draw(self, noise: Noise, prior: Draw, shape: Shape) -> dict[str, Tensor]:
+        """What is random in a loss beside the latents, a row an image, by names that begin with `bound/`.
+
+        Args:
+            noise: A row an image.
+            prior: Makes latents (B, D) of the prior.
+            shape: Of what a decoder makes of one latent.
+        """
+        return {}
 
     @abstractmethod
     def loss(self, evidence: Evidence, beta: float, images_seen: int) -> Terms:
@@ -46,6 +84,10 @@ class Bound(ABC):
     def held_out(self, evidence: Evidence) -> Terms:
         """What it says of held-out images (B,), whatever beta is."""
         return {}
+
+    def opponent_terms(self, evidence: Evidence) -> Terms:
+        """`loss` (B,) of the opponent, and what of it is worth logging (B,); nothing of `evidence` has a gradient."""
+        raise TypeError(f"{type(self).__name__} has no opponent")
 
 
 class Elbo(Bound):

@@ -1,9 +1,10 @@
 """What latents of an encoder say of how likely their images are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from genexp.latents.posteriors import LatentLaw, Posterior
 from genexp.latents.priors import Prior
@@ -24,6 +25,10 @@ class Evidence:
         closed_kl: KL(q || p) in nats (B,) where it has a closed form.
         kl_per_unit: The same of every unit (B, D) where these are independent.
         density: log q (B, K) of given latents (B, K, D) by parameters that get no gradient.
+        drawn: z as it was drawn (B * K, D), of which all else is made: gradients by it are those by the latents.
+        raw: What the decoder made of it (B * K, ...).
+        decoder: The decoder.
+        noise: What a bound has drawn for this batch, a row an image.
     """
 
     law: LatentLaw
@@ -34,6 +39,10 @@ class Evidence:
     closed_kl: Tensor | None
     kl_per_unit: Tensor | None
     density: Callable[[Tensor], Tensor]
+    drawn: Tensor
+    raw: Tensor
+    decoder: nn.Module
+    noise: Mapping[str, Tensor]
 
     @property
     def kl(self) -> Tensor:
@@ -57,39 +66,45 @@ class Evidence:
 
 
 def evidence_of(
+    batch: Mapping[str, Tensor],
     parameters: Tensor,
-    noise: Tensor,
     posterior: Posterior,
     prior: Prior,
     encode: Callable[[Tensor], LatentLaw],
-    nll: Callable[[Tensor, int], Tensor],
+    decoder: nn.Module,
+    decode: Callable[[Tensor, int], tuple[Tensor, Tensor]],
 ) -> Evidence:
     """The evidence of images by as many latents as they have noise of.
 
     Args:
+        batch: With `noise` of one latent an image (B, ...), or of K (B, K, ...), and what a bound has drawn.
         parameters: What the encoder gave of the images (B, numbers).
-        noise: Of one latent an image (B, ...), or of K (B, K, ...).
         posterior: What the parameters say.
         prior: p(z).
         encode: q(z | x) of other images, for the prior.
-        nll: -log p(x | z) in nats (B * K,) of latents (B * K, D), those of an image one after the other, and of K.
+        decoder: The decoder.
+        decode: What that makes of latents (B * K, D), those of an image one after the other, and of K, with
+            -log p(x | z) in nats (B * K,).
     """
-    parameters = posterior.require(parameters)
+    noise, parameters = batch["noise"], posterior.require(parameters)
     law = every = posterior.law(parameters)
     count = 1 if noise.ndim == 1 + len(posterior.noise_shape) else noise.shape[1]
     if count > 1:
         noise, every = noise.flatten(0, 1), posterior.law(parameters.repeat_interleave(count, 0))
-    latent, log_q = every.sampled(noise)
-    values = (latent, nll(latent, count), log_q, prior.log_prob(latent, encode))
-    columns = [each.unflatten(0, (-1, count)) for each in values]
+    drawn, log_q = every.sampled(noise)
+    if torch.is_grad_enabled() and not drawn.requires_grad:  # of a frozen encoder
+        drawn.requires_grad_()
+    raw, nll = decode(drawn, count)
+    values = (drawn, nll, log_q, prior.log_prob(drawn, encode))
+    latent, nll, log_q, log_p = (each.unflatten(0, (-1, count)) for each in values)
     closed = (law.kl(), law.kl_per_unit()) if prior.fixed else (None, None)
 
     def density(given: Tensor) -> Tensor:
-        """log q (B, K) of latents (B, K, D), whose parameters get no gradient."""
         rows = parameters.detach().repeat_interleave(given.shape[1], 0)
         return posterior.density(rows, given.flatten(0, 1)).unflatten(0, given.shape[:2])
 
-    return Evidence(law, *columns, *closed, density)
+    further = {name: rows for name, rows in batch.items() if name.startswith("bound/")}
+    return Evidence(law, latent, nll, log_q, log_p, *closed, density, drawn, raw, decoder, further)
 
 
 def repeated(rows: dict[str, Tensor], count: int) -> dict[str, Tensor]:

@@ -56,8 +56,12 @@ class DiagonalGaussian:
 
     def log_prob(self, latent: Tensor) -> Tensor:
         """Log-density of one latent for each sample in nats, shape (B,)."""
+        return self.log_prob_per_unit(latent).flatten(1).sum(1)
+
+    def log_prob_per_unit(self, latent: Tensor) -> Tensor:
+        """The log-density of every unit of latents that broadcast against `mean`, in nats."""
         square = (latent - self.mean).square() / self.log_variance.exp()
-        return -((square + self.log_variance + math.log(2 * math.pi)) / 2).flatten(1).sum(1)
+        return -(square + self.log_variance + math.log(2 * math.pi)) / 2
 
 
 class UnitActivity:

@@ -1,6 +1,7 @@
 """What an encoder's numbers say of a latent: families of distributions q(z | x), one of which a model has."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import torch
@@ -59,6 +60,9 @@ class Posterior(ABC):
     explicit: ClassVar[bool] = True
     """Whether log q(z | x) is known of any z, not only of those drawn."""
 
+    relaxed: ClassVar[bool] = False
+    """Whether latents of training are near those that the model is of, which have no gradient themselves."""
+
     deterministic: ClassVar[bool] = False
     """Whether it is a single latent an image: then a model has no density, since log q is infinite."""
 
@@ -115,3 +119,45 @@ class Diagonal(Posterior):
     def density(self, parameters: Tensor, latent: Tensor) -> Tensor:
         """The Gaussian density."""
         return self.law(parameters).log_prob(latent)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One latent (B, D) an image, whatever the noise."""
+
+    mean: Tensor
+
+    def rsample(self, noise: Tensor) -> Tensor:
+        """The latent."""
+        return self.mean
+
+    def sampled(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The latent; its density is infinite, and 0 stands in the place of its log."""
+        return self.mean, self.mean.new_zeros(len(self.mean))
+
+    def kl(self) -> None:
+        """None: it is infinite."""
+
+    def kl_per_unit(self) -> None:
+        """None: it is infinite."""
+
+
+class Deterministic(Posterior):
+    """What an encoder gives is the latent: an autoencoder, which has no density of images.
+
+    Reference: Ghosh et al., "From Variational to Deterministic Autoencoders" (2020).
+    """
+
+    formula = "latent_size"
+    per_unit = False
+    explicit = False
+    deterministic = True
+
+    @property
+    def numbers(self) -> int:
+        """A number a unit."""
+        return self.latent_size
+
+    def law(self, parameters: Tensor) -> Point:
+        """The latents."""
+        return Point(self.require(parameters))

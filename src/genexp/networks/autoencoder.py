@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.classes import ClassTable, ReadsClass
+from genexp.networks.layer_weights import WEIGHT_NORMS, require_one_of
 
 CHANNELS_PER_GROUP = 8
 MAX_WIDENING = 4
@@ -80,10 +81,17 @@ class MLPDecoder(ReadsClass, nn.Module):
         width: Hidden units of a layer.
         depth: Hidden layers.
         num_classes: Number of labels, or None for an unconditional network.
+        weight_norm: Of every layer's weights: `none`, `spectral` or `weight`.
     """
 
     def __init__(
-        self, shape: Sequence[int], latent_size: int, width: int = 256, depth: int = 2, num_classes: int | None = None
+        self,
+        shape: Sequence[int],
+        latent_size: int,
+        width: int = 256,
+        depth: int = 2,
+        num_classes: int | None = None,
+        weight_norm: str = "none",
     ) -> None:
         super().__init__()
         _require_positive(latent_size=latent_size, width=width, depth=depth)
@@ -93,10 +101,13 @@ class MLPDecoder(ReadsClass, nn.Module):
         self.label = LabelBias(num_classes, width)
         self.body = _dense_layers(width, depth)
         self.head = nn.Linear(width, math.prod(shape))
+        self.weight_norm = weight_norm
+        _under_norm(self, weight_norm)
 
     def give(self, numbers: int) -> None:
         """Return so many numbers of a pixel, (B, numbers, *shape[1:])."""
-        self.head = _linear_of(self.head, numbers * math.prod(self.shape[1:]))
+        if (outputs := numbers * math.prod(self.shape[1:])) != self.head.out_features:
+            self.head = _under_norm(nn.Linear(self.head.in_features, outputs), self.weight_norm)
 
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Latents (B, latent_size) to raw values (B, *shape)."""
@@ -150,10 +161,17 @@ class ConvDecoder(ReadsClass, nn.Module):
         latent_size: Units of the latent.
         width: Feature maps at full resolution, a multiple of 8.
         num_classes: Number of labels, or None for an unconditional network.
+        weight_norm: Of every layer's weights: `none`, `spectral` or `weight`.
     """
 
     def __init__(
-        self, channels: int, image_size: int, latent_size: int, width: int = 32, num_classes: int | None = None
+        self,
+        channels: int,
+        image_size: int,
+        latent_size: int,
+        width: int = 32,
+        num_classes: int | None = None,
+        weight_norm: str = "none",
     ) -> None:
         super().__init__()
         _require_positive(channels=channels, latent_size=latent_size)
@@ -167,11 +185,13 @@ class ConvDecoder(ReadsClass, nn.Module):
         ]
         self.body = nn.Sequential(nn.SiLU(), *levels)
         self.channels, self.head = channels, nn.Conv2d(width, channels, 3, padding=1)
+        self.weight_norm = weight_norm
+        _under_norm(self, weight_norm)
 
     def give(self, numbers: int) -> None:
         """Return so many numbers of a pixel, (B, numbers, H, W)."""
         if numbers != self.head.out_channels:
-            self.head = nn.Conv2d(self.head.in_channels, numbers, 3, padding=1)
+            self.head = _under_norm(nn.Conv2d(self.head.in_channels, numbers, 3, padding=1), self.weight_norm)
 
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Latents (B, latent_size) to raw values (B, C, H, W)."""
@@ -181,6 +201,15 @@ class ConvDecoder(ReadsClass, nn.Module):
 def _linear_of(head: nn.Linear, outputs: int) -> nn.Linear:
     """The layer, or a fresh one of another size."""
     return head if head.out_features == outputs else nn.Linear(head.in_features, outputs)
+
+
+def _under_norm(network: nn.Module, norm: str) -> nn.Module:
+    """The network with every linear layer and convolution in it under a norm of its weights, see `LayerWeights`."""
+    require_one_of("weight_norm", norm, WEIGHT_NORMS)
+    for layer in list(network.modules()):
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            WEIGHT_NORMS[norm](layer)
+    return network
 
 
 def _require_positive(**sizes: int) -> None:
