@@ -12,6 +12,7 @@ from PIL import Image
 import tiny
 from genexp.commands.evaluate import evaluate
 from genexp.commands.sample import sample
+from genexp.config.check import problems_of
 from genexp.config.compose import compose
 from genexp.runs.evaluations import EVALUATE, read_evaluations
 from genexp.runs.folder import RunFolder
@@ -179,3 +180,30 @@ def test_every_kind_of_network_learns_from_the_first_batches(recipe, tmp_path):
     folder = tiny.run([*f"experiment={recipe}".split(), *sizes, *short, f"paths.outputs={tmp_path}"])
     bits = [row["bits_per_dim"] for row in folder.history() if "bits_per_dim" in row]
     assert bits[-1] < bits[0]
+
+
+def test_an_autoencoder_without_a_density_is_refused_its_likelihood_before_training():
+    for metric in ("likelihood", "importance_likelihood", "rate_distortion"):
+        told = problems_of("train", ["experiment=rae/digits", f"metrics={metric}", "trainer=cpu", "logger=none"])
+        (line,) = [each for each in told if each.startswith(f"metrics.{metric}")]
+        assert "must fit the model" in line
+        assert "model.posterior=Deterministic, a single latent an image" in line
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (
+            "experiment=iwae/digits model.bound.samples=0",
+            "model.bound.samples: must be at least 1 latent an image, got 0",
+        ),
+        ("model=vae model/bound=regularised", "model.posterior: must be deterministic for bound Regularised"),
+        ("model=vae model/posterior=deterministic", "model.posterior: must be random for model.bound=Elbo"),
+        ("experiment=iwae/digits model.free_bits=0.1", "model.free_bits: must be null with bound ImportanceWeighted"),
+        ("experiment=wae/digits training.accumulate=2", "training.accumulate: must be 1 with model/bound=mmd"),
+        ("experiment=vae/digits sampler.truncation=-1", "sampler.truncation: must be positive or null"),
+    ],
+)
+def test_parts_of_an_autoencoder_that_do_not_go_together_are_refused_at_their_keys(typed, told):
+    found = problems_of("train", [*typed.split(), "trainer=cpu", "logger=none"])
+    assert any(line.startswith(told) for line in found), found

@@ -80,6 +80,14 @@ ELSEWHERE = {
         "test_likelihood trains these densities, tiny",
     ),
     "genexp sample run=<run> edit=completed images=my/digits mask=my/mask.png": "test_likelihood draws so",
+    **dict.fromkeys(
+        (
+            "genexp train experiment=iwae/digits model.bound.samples=50 metrics=importance_likelihood",
+            "genexp train experiment=rae/digits metrics=[fd,autoencoding]",
+            "genexp train experiment=factor_vae/digits 'metrics=[rate_distortion,active_units]'",
+        ),
+        "test_every_experiment trains them, test_likelihood measures so",
+    ),
     "genexp evaluate": "a mention of the command",
     "genexp reproduce": "a mention of the command",
     "genexp sample": "a mention of the command",
