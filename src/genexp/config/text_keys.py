@@ -36,7 +36,7 @@ _OF_PARTS = PLACES | frozenset(
         # words to choose from
         *("accelerator", "activation", "binarise", "conditioning", "content_layers", "fit", "free_bits_over"),
         *("gradient_clip_algorithm", "init", "interpolation", "largest", "last", "learn_from"),
-        "line_search_fn",
+        *("estimator", "line_search_fn", "regulariser", "sampling"),
         *("measured_layers", "mode", "norm", "normalise", "over", "policy", "pooling", "profiler", "reference"),
         *("other", "positions", "source_side"),
         *("split", "statistics", "strategy", "style_layers", "terms", "untold", "variance", "weight_norm", "words"),
