@@ -13,7 +13,8 @@ MADE_BY = ("weights", "sampler")
 NOT_DRAWN = "none"
 """The sampler in the protocol of a value that is of the model itself: it belongs to every way of drawing images."""
 
-FREE = (*MADE_BY, "seed", "dealing")
+FREE = (*MADE_BY, "seed", "dealing", "evaluations")
+"""Protocol fields that a column may mix: what made the images, how often that evaluates the network, what was drawn."""
 
 
 @dataclass(frozen=True)

@@ -345,6 +345,19 @@ def test_values_of_two_protocols_are_not_mixed(field):
     assert judge(parse_claim("fd < 1", PAIR), replace(each, values=[*each.values, free])).difference is not None
 
 
+def test_the_speed_of_a_sampler_in_steps_stands_beside_that_of_one_pass():
+    def speed(labels, seed, own, number):
+        protocol = {"sampler": "any", "weights": "averaged", "batch_size": 250, "device": "cpu", "threads": 1} | own
+        return replace(value(labels, seed, number, "sampling_seconds"), protocol=protocol)
+
+    one, other = labels_of(PAIR)[:2]
+    values = [speed(one, seed, {"evaluations": 20}, 3.0 + seed / 7) for seed in range(3)]
+    values += [speed(other, seed, {}, 0.1 + seed / 9) for seed in range(3)]
+    each = replace(study(PAIR, lambda place, seed: 1.0), values=values)
+    claim = parse_claim("sampling_seconds[eta=0] > sampling_seconds[eta=1]", PAIR)
+    assert judge(claim, each).verdict == "holds"
+
+
 def test_two_keys_of_one_name_are_two_protocols_and_a_full_key_chooses():
     labels = labels_of(PAIR)
     keys = ("train/loss", "val/loss", "other/one", "other/two")
