@@ -97,3 +97,18 @@ def test_wrong_arguments_are_refused():
         Ancestral(temperature=0)
     with pytest.raises(TypeError, match="Ancestral draws from an Autoregressive, got Identity"):
         Ancestral().require(torch.nn.Identity())
+
+
+def test_pixels_are_drawn_black_or_white_with_their_intensity_as_probability():
+    network = PixelCNN((1, 2, 2), 2, width=4, depth=1)
+    model = AutoregressiveCategorical(network, (1, 2, 2), 2, binarise="dynamic")
+    image = torch.tensor([-1.0, -0.5, 0.4, 1.0]).view(1, 1, 2, 2).expand(20_000, -1, -1, -1)
+    drawn = model.observe({"image": image}, BatchNoise(image))["image"]
+    assert set(drawn.unique().tolist()) == {-1, 1}
+    torch.testing.assert_close(drawn.mean(0).flatten(), torch.tensor([-1.0, -0.5, 0.4, 1.0]), rtol=0, atol=0.03)
+    for options, told in (
+        ({"levels": 3, "binarise": "dynamic"}, "binarise must be none with 3 levels, got dynamic, which makes 2"),
+        ({"levels": 2, "binarise": "twice"}, "binarise must be one of none, dynamic, got twice"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            AutoregressiveCategorical(network, (1, 2, 2), **options)

@@ -38,6 +38,11 @@ BEGUN = [
     "metrics=none",
 ]
 AUTOENCODER = Path(__file__).parents[1] / "earlier_runs" / "vae"
+IN_ORDER = (
+    *("gated_pixelcnn/cifar10", "pixelcnn_pp/cifar10", "pixelsnail/mnist", "image_transformer/mnist"),
+    "dall_e/shapes",
+)
+"""Recipes that draw value after value of large images, tried on the smallest."""
 QUICK = (
     "quickstart",
     "adain/offline",
@@ -55,6 +60,9 @@ RECIPES = [pytest.param(each, marks=[] if each in QUICK else [pytest.mark.slow])
 @pytest.mark.parametrize("experiment", RECIPES)
 def test_one_step(experiment, tmp_path):
     overrides = [f"experiment={experiment}", *ONE_STEP, f"paths.outputs={tmp_path}"]
+    if experiment in IN_ORDER:
+        few = ["data.source.train_images=960", "data.source.test_images=960"] if "shapes" in experiment else []
+        overrides += ["data.image_size=8", "model.density.network.width=16", *few]
     config = compose("train", overrides)
     if config.model.get("codec"):  # a stored autoencoder of digits, of three latents
         overrides += [f"model.codec.run={AUTOENCODER}", "model.network.shape=[3]"]

@@ -1,5 +1,6 @@
 """A transformer over the values of an image, one after the other, that remembers keys and values."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -142,9 +143,18 @@ class ImageTransformer(ToldPixels):
             if isinstance(module, nn.Linear):
                 initialise(module)
             elif isinstance(module, nn.Embedding):
-                nn.init.normal_(module.weight, std=0.02)
-        nn.init.normal_(self.start, std=0.02)
+                nn.init.normal_(module.weight, std=0.2)
+        for table in [self.values] if self.within is None else [self.values, self.within]:
+            table.weight.data.copy_(_alike(self.levels, self.block, self.features))
+        nn.init.normal_(self.start, std=0.2)
         nn.init.zeros_(self.head.weight)
+
+
+def _alike(levels: int, block: int, width: int) -> Tensor:
+    """Vectors (block * levels, width) to begin with, of which those of neighbouring levels are alike."""
+    level = torch.arange(levels) / (levels - 1)
+    waves = torch.cos(math.pi * torch.arange(min(levels, 8)) * level[:, None])
+    return (waves @ torch.randn(block, waves.shape[1], width)).flatten(0, 1) * 0.2
 
 
 class _Block(nn.Module):
