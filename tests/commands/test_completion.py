@@ -24,6 +24,7 @@ CHOICES = (
     "gan",
     "image_to_image",
     "likelihood",
+    "quantised",
     "null",
     "student",
     "style",

@@ -64,7 +64,10 @@ def test_one_step(experiment, tmp_path):
         few = ["data.source.train_images=960", "data.source.test_images=960"] if "shapes" in experiment else []
         overrides += ["data.image_size=8", "model.density.network.width=16", *few]
     config = compose("train", overrides)
-    if config.model.get("codec"):  # a stored autoencoder of digits, of three latents
+    if "levels" in config.model.get("density", {}) and config.model.get("codec"):
+        tiny.run(["experiment=vq_vae/digits", *ONE_STEP, *ONE_BATCH, f"paths.outputs={tmp_path}/codes"])
+        overrides += [f"model.codec.run={tiny.newest(tmp_path / 'codes').path}"]
+    elif config.model.get("codec"):  # a stored autoencoder of digits, of three latents
         overrides += [f"model.codec.run={AUTOENCODER}", "model.network.shape=[3]"]
     if "teacher" in (config.model.get("goal") or {}):
         tiny.run([f"experiment={TEACHERS[experiment]}", *ONE_STEP, *ONE_BATCH, f"paths.outputs={tmp_path}/teacher"])

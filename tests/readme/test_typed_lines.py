@@ -79,6 +79,14 @@ ELSEWHERE = {
         ),
         "test_likelihood trains these densities, tiny",
     ),
+    **dict.fromkeys(
+        (
+            "genexp train experiment=vq_vae/digits",
+            "genexp train experiment=fsq/digits",
+            "genexp train experiment=vq_prior/digits model.codec.run=outputs/vq_vae_digits/<run>",
+        ),
+        "test_every_experiment and test_tokens train them, tiny",
+    ),
     "genexp sample run=<run> edit=completed images=my/digits mask=my/mask.png": "test_likelihood draws so",
     **dict.fromkeys(
         (

@@ -9,7 +9,7 @@ from torch import Tensor
 from genexp.callbacks.evolution import Evolution
 from genexp.callbacks.progress import shown
 from genexp.callbacks.trainee import PictureLogger, Trainee
-from genexp.contracts import ImageMap, Progress, Sampler
+from genexp.contracts import Autoregressive, ImageMap, Progress, Sampler
 from genexp.sample_kinds import kind_of
 from genexp.sampling.completion import Completing
 from genexp.sampling.conditions import Conditions, as_in_training
@@ -145,7 +145,7 @@ class SampleGrid(Callback):
         if told.pictures:
             first = {name: rows[:PAIRS] for name, rows in batch.items()}
             shown["pairs"] = looked_at.pairs(told, told.told(first), first["image"])
-        if isinstance(self.sampler, Completing):
+        if isinstance(self.sampler, Completing) and isinstance(model.source(), Autoregressive):
             first = {name: rows[: self.rows] for name, rows in batch.items()}
             shown["completion"] = looked_at.completion(first["image"], told.told(first))
         beside = IndexedNoise(self.seed, range(len(next(iter(batch.values())))), model.device)

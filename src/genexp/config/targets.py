@@ -21,6 +21,7 @@ ALLOWED = (
     "genexp.families.",
     "genexp.flows.",
     "genexp.inference.trained.",
+    "genexp.inference.trained_tokens.",
     "genexp.latents.",
     "genexp.losses.",
     "genexp.networks.",

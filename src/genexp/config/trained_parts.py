@@ -32,4 +32,4 @@ def trained_parts(plain: Any, path: str = "") -> dict[str, dict[str, str]]:
 
 
 def _is_trained(node: dict[str, Any]) -> bool:
-    return str(node.get("_target_")).startswith("genexp.inference.trained.")
+    return str(node.get("_target_")).startswith(("genexp.inference.trained.", "genexp.inference.trained_tokens."))

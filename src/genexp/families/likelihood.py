@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from genexp.conditioning.base import Conditioning, ConditionKind
 from genexp.contracts import Batch, Density, StartsFromData
+from genexp.contracts.tokens import Tokeniser
+from genexp.densities.in_order import InOrder
+from genexp.densities.tokens import TokenDensity
 from genexp.families.base import Family, Terms, Update
 from genexp.ramps import Constant, Ramp
 from genexp.tensors import BatchNoise
@@ -23,9 +26,11 @@ class Likelihood(Family):
         clip: Largest global gradient norm, in nats, or None.
         num_classes: Number of labels that the density is conditioned on, or None.
         conditions: What else it is conditioned on, by name.
+        codec: A finished tokeniser, of whose codes the density is; None for images.
 
     Raises:
         TypeError: `density` is none.
+        ValueError: there is a codec, and the density is not of its codes.
     """
 
     averaged_modules = ("density",)
@@ -38,19 +43,23 @@ class Likelihood(Family):
         clip: float | None = None,
         num_classes: int | None = None,
         conditions: Mapping[str, ConditionKind] | None = None,
+        codec: Tokeniser | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(density, Density):
             raise TypeError(f"density must have levels, exact, observe and log_prob, got {type(density).__name__}")
+        if codec is not None and not isinstance(density, InOrder):
+            raise ValueError(f"codec must be null but for densities in order, got one with {type(density).__name__}")
         self.density = density
+        self.of_tokens = None if codec is None else TokenDensity(density, codec)
         self.conditioning = Conditioning.of(num_classes, conditions)
         self.register_update(
             "density", Update(optimizer, lambda: list(density.parameters()), learning_rate=learning_rate, clip=clip)
         )
 
     def source(self) -> object:
-        """The density, from which samplers draw."""
-        return self.density
+        """The density, from which samplers draw: of images, if need be by their codes."""
+        return self.density if self.of_tokens is None else self.of_tokens
 
     def train_batch(self, batch: Batch) -> Terms:
         """One step on the mean negative log-likelihood."""
@@ -65,10 +74,12 @@ class Likelihood(Family):
         return {f"val/{name}": value for name, value in self._terms(self._observed(batch)).items()}
 
     def _observed(self, batch: Batch) -> Batch:
+        if self.of_tokens is not None:
+            batch = self.of_tokens.coded(batch, BatchNoise)
         return self.density.observe(batch, BatchNoise(batch["image"]))
 
     def _terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Nats of an image as `loss`, and bits of a pixel value where pixels have levels."""
+        """Nats of an image, or of its codes, as `loss`, and bits of a value, or of a code, where these have levels."""
         loss = -self.density.log_prob(batch).mean()
         if self.density.levels is None:
             return {"loss": loss}

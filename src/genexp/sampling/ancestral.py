@@ -8,6 +8,7 @@ from torch import Tensor
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Autoregressive, Progress
 from genexp.contracts.in_order import Place
+from genexp.contracts.tokens import OfTokens
 from genexp.tensors import IndexedNoise, from_levels, to_levels
 
 
@@ -38,34 +39,36 @@ class Ancestral:
         Raises:
             TypeError: it is not.
         """
-        if not isinstance(model, Autoregressive):
+        if not isinstance(model, Autoregressive | OfTokens):
             raise TypeError(f"{type(self).__name__} draws from an Autoregressive, got {type(model).__name__}")
 
-    def evaluations_of(self, model: Autoregressive) -> int:
+    def evaluations_of(self, model: Autoregressive | OfTokens) -> int:
         """How often the network of a model runs for an image, at all places or at one."""
-        return model.evaluations
+        return _in_order(model).evaluations
 
-    def start(self, model: Autoregressive, noise: IndexedNoise) -> Tensor:
+    def start(self, model: Autoregressive | OfTokens, noise: IndexedNoise) -> Tensor:
         """Standard normal numbers (B, C, H, W), one for every value to be drawn.
 
         Raises:
             TypeError: `model` is not autoregressive.
         """
         self.require(model)
-        return noise.normal(*model.image_shape)
+        return noise.normal(*_in_order(model).image_shape)
 
     def run(
         self,
-        model: Autoregressive,
+        model: Autoregressive | OfTokens,
         start: Tensor,
         noise: IndexedNoise,
         condition: Condition = UNCONDITIONAL,
         progress: Progress | None = None,
     ) -> Tensor:
-        """Images (B, C, H, W) in [-1, 1] at the model's levels."""
-        return self.completed(
-            model, start, torch.zeros_like(start), start.new_zeros(1, 1, 1, 1).bool(), condition, progress
-        )
+        """Images (B, C, H, W) in [-1, 1] at the model's levels, or what drawn codes become."""
+        given, known, values = torch.zeros_like(start), start.new_zeros(1, 1, 1, 1).bool(), _in_order(model)
+        drawn = self.completed(values, start, given, known, condition, progress)
+        if not isinstance(model, OfTokens):
+            return drawn
+        return model.tokeniser.from_tokens(to_levels(drawn, values.levels)[:, 0])
 
     @torch.no_grad()
     def completed(
@@ -106,6 +109,11 @@ class Ancestral:
             if progress is not None:
                 progress(done + 1, start[0].numel())
         return image
+
+
+def _in_order(model: Autoregressive | OfTokens) -> Autoregressive:
+    """What is drawn one value after the other: the model, or its density of codes."""
+    return model.of_codes if isinstance(model, OfTokens) else model
 
 
 def _places(model: Autoregressive) -> Iterator[Place]:

@@ -87,6 +87,8 @@ class CompletedSampler:
             ValueError: the images have another shape.
         """
         self.sampler.require(model)
+        if not isinstance(model, Autoregressive):
+            raise TypeError(f"Completed needs pixels that are drawn in order, got {type(model).__name__}")
         require_like(self.originals, model.image_shape)
 
     def start(self, model: Autoregressive, noise: IndexedNoise) -> Tensor:

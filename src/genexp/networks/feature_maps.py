@@ -1,0 +1,138 @@
+"""An encoder from images to a grid of features, and a decoder from such a grid to raw pixels.
+
+Normalisation is per sample, so no image depends on its batch. The encoder's last and the decoder's first layer take the
+size that `give` and `take` tell them, before training.
+"""
+
+from torch import Tensor, nn
+
+from genexp.networks.blocks import group_norm
+
+
+class MapEncoder(nn.Module):
+    """Halve the image `halvings` times, then residual blocks.
+
+    Reference: van den Oord, Vinyals and Kavukcuoglu, "Neural Discrete Representation Learning" (2017), section 4.1,
+    there without norms.
+
+    Args:
+        channels: Image channels.
+        image_size: Side of the square image, a multiple of 2^halvings.
+        size: Numbers D of every place of the grid.
+        halvings: The grid has image_size / 2^halvings places a side.
+        width: Feature maps.
+        depth: Residual blocks.
+
+    Raises:
+        ValueError: a size is out of range, or the image cannot be halved so often.
+    """
+
+    def __init__(
+        self, channels: int, image_size: int, size: int = 64, halvings: int = 1, width: int = 64, depth: int = 2
+    ) -> None:
+        super().__init__()
+        side = _side(image_size, halvings, width, depth)
+        self.grid = (side, side)
+        self.stem = nn.Conv2d(channels, width, 3, padding=1)
+        self.down = nn.Sequential(*(_Halve(width) for _ in range(halvings)))
+        self.blocks = nn.Sequential(*(Residual(width) for _ in range(depth)))
+        self.norm, self.head = group_norm(width), nn.Conv2d(width, size, 1)
+
+    def give(self, numbers: int) -> None:
+        """Return so many numbers of every place."""
+        if numbers != self.head.out_channels:
+            self.head = nn.Conv2d(self.head.in_channels, numbers, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Images (B, C, H, W) to features (B, D, h, w)."""
+        features = self.blocks(self.down(self.stem(image)))
+        return self.head(nn.functional.silu(self.norm(features)))
+
+
+class MapDecoder(nn.Module):
+    """Residual blocks, then pixels repeated and convolved until the image size; mirrors `MapEncoder`, same arguments.
+
+    Args:
+        channels: Image channels.
+        image_size: Side of the square image, a multiple of 2^halvings.
+        size: Numbers D of every place of the grid.
+        halvings: The grid has image_size / 2^halvings places a side.
+        width: Feature maps.
+        depth: Residual blocks.
+
+    Raises:
+        ValueError: a size is out of range, or the image cannot be halved so often.
+    """
+
+    def __init__(
+        self, channels: int, image_size: int, size: int = 64, halvings: int = 1, width: int = 64, depth: int = 2
+    ) -> None:
+        super().__init__()
+        side = _side(image_size, halvings, width, depth)
+        self.grid, self.channels = (side, side), channels
+        self.stem = nn.Conv2d(size, width, 3, padding=1)
+        self.blocks = nn.Sequential(*(Residual(width) for _ in range(depth)))
+        self.up = nn.Sequential(*(_Double(width) for _ in range(halvings)))
+        self.norm, self.head = group_norm(width), nn.Conv2d(width, channels, 3, padding=1)
+
+    def take(self, numbers: int) -> None:
+        """Read so many numbers of every place."""
+        if numbers != self.stem.in_channels:
+            self.stem = nn.Conv2d(numbers, self.stem.out_channels, 3, padding=1)
+
+    def give(self, numbers: int) -> None:
+        """Return so many numbers of every pixel."""
+        if numbers != self.head.out_channels:
+            self.head = nn.Conv2d(self.head.in_channels, numbers, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (B, D, h, w) to raw values (B, C, H, W)."""
+        return self.head(nn.functional.silu(self.norm(self.up(self.blocks(self.stem(features))))))
+
+
+class Residual(nn.Module):
+    """x + conv(silu(norm(conv(silu(norm(x)))))), the first 3x3, the second 1x1.
+
+    Args:
+        width: Feature maps.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            group_norm(width), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1), group_norm(width), nn.SiLU()
+        )
+        self.last = nn.Conv2d(width, width, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (B, width, h, w), same shape."""
+        return features + self.last(self.body(features))
+
+
+class _Halve(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm, self.convolution = group_norm(width), nn.Conv2d(width, width, 4, stride=2, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.convolution(nn.functional.silu(self.norm(features)))
+
+
+class _Double(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm, self.convolution = group_norm(width), nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        doubled = features.repeat_interleave(2, -1).repeat_interleave(2, -2)
+        return self.convolution(nn.functional.silu(self.norm(doubled)))
+
+
+def _side(image_size: int, halvings: int, width: int, depth: int) -> int:
+    """Places a side of the grid."""
+    for name, number, least in (("halvings", halvings, 0), ("width", width, 4), ("depth", depth, 0)):
+        if number < least:
+            raise ValueError(f"{name} must be at least {least}, got {number}")
+    if image_size % 2**halvings:
+        raise ValueError(f"halvings must halve an image of {image_size} pixels exactly, got {halvings}")
+    return image_size // 2**halvings
