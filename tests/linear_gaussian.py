@@ -50,7 +50,8 @@ def exact_encoder(weight, std):
 def model_of(weight, std, encoder=None, **settings):
     """A VAE of x = W z + std e."""
     encoder = exact_encoder(weight, std) if encoder is None else encoder
-    return VAE(encoder, Decoder(weight), Gaussian(std).double(), LATENT, SGD, **settings)
+    settings = {"latent_size": LATENT} | settings
+    return VAE(encoder, Decoder(weight), Gaussian(std).double(), optimizer=SGD, **settings)
 
 
 def log_likelihood(weight, std, image):

@@ -13,13 +13,18 @@ from genexp.conditioning.base import UNCONDITIONAL
 from genexp.contracts import LatentDecoder
 from genexp.families.vae import VAE
 from genexp.latents.capacity import Capacity
+from genexp.latents.choices import Categorical, UniformChoices
 from genexp.latents.factors import FactorDiscriminator
+from genexp.latents.flowed import Planar
+from genexp.latents.full_covariance import FullCovariance
 from genexp.latents.gaussian import DiagonalGaussian
 from genexp.latents.importance import ImportanceWeighted
+from genexp.latents.learned_priors import GaussianMixture, VampPrior
 from genexp.latents.posteriors import Deterministic, Diagonal
 from genexp.latents.priors import StandardNormal
 from genexp.latents.regularised import Regularised
 from genexp.latents.showing import TRAVERSAL
+from genexp.losses.pixel_distributions import DiscretisedLogistic
 from genexp.losses.reconstruction import Bernoulli, ContinuousBernoulli, Gaussian
 from genexp.networks.autoencoder import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from genexp.networks.latent_discriminator import LatentDiscriminator
@@ -89,7 +94,10 @@ def test_warm_up_follows_the_images_seen():
     assert [terms["train/beta"] for terms in recorder.train] == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
 
 
-@pytest.mark.parametrize("likelihood", [lambda: Bernoulli("dynamic"), lambda: Gaussian(0.5, learned=True)])
+LIKELIHOODS = (lambda: Bernoulli("dynamic"), lambda: Gaussian(0.5, learned=True), lambda: DiscretisedLogistic(17))
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_accumulation_changes_nothing(likelihood):
     models = [small(likelihood(), free_bits=0.1, clip=5.0).arrange(parts) for parts in (1, 4)]
     recorders = [fit(model, batches(3)) for model in models]
@@ -115,6 +123,32 @@ def test_accumulation_changes_nothing_whatever_the_bound(bound):
     for whole, parts in zip(models[0].parameters(), models[1].parameters()):
         torch.testing.assert_close(whole, parts, atol=1e-6, rtol=1e-5)
     assert recorders[0].train[-1] == pytest.approx(recorders[1].train[-1], rel=1e-5)
+
+
+PARTS = {
+    "full_covariance": lambda: {"posterior": FullCovariance(LATENT)},
+    "planar": lambda: {"posterior": Planar(LATENT)},
+    "choices": lambda: {"posterior": Categorical(LATENT, 3), "prior": UniformChoices(LATENT, 3)},
+    "mixture": lambda: {"prior": GaussianMixture(LATENT, 4)},
+    "vamp": lambda: {"prior": VampPrior(LATENT, (1, 8, 8), 4), "bound": ImportanceWeighted(3)},
+}
+
+
+@pytest.mark.parametrize("parts", PARTS)
+def test_accumulation_changes_nothing_whatever_the_distributions(parts):
+    models = []
+    for count in (1, 2):
+        torch.manual_seed(0)
+        models.append(small(**PARTS[parts]()).arrange(count))
+    recorders = [fit(model, batches(2), batches(1)) for model in models]
+    for whole, cut in zip(models[0].parameters(), models[1].parameters()):
+        torch.testing.assert_close(whole, cut, atol=1e-6, rtol=1e-5)
+    assert recorders[0].train[-1] == pytest.approx(recorders[1].train[-1], rel=1e-5)
+    assert math.isfinite(recorders[0].validation[0]["val/elbo"])
+    images = models[0].decode(models[0].prior_latents(IndexedNoise(0, range(3))))
+    assert images.shape == (3, 1, 8, 8)
+    grids = models[0].extra_grids(batches(1)[0], IndexedNoise(0, range(8)))
+    assert ("traversal" in grids) == (parts != "choices")
 
 
 def test_an_opponent_has_steps_of_its_own_that_leave_the_autoencoder_alone():

@@ -157,7 +157,7 @@ def test_a_discriminator_of_shuffled_units_learns_the_total_correlation():
 
 def test_the_discrepancy_of_gaussians_is_its_closed_form_and_of_equal_ones_zero():
     """E exp(-|x - y|^2 / C) of x - y ~ N(m, v I) is (1 + 2 v / C)^(-D / 2) exp(-|m|^2 / (C + 2 v))."""
-    dimensions, shift, std, count, rounds = 2, 0.7, 1.3, 300, 60
+    dimensions, shift, std, count, rounds = 2, 0.7, 1.3, 300, 30
     width = 2.0 * dimensions
 
     def expected(distance, variance):

@@ -54,7 +54,7 @@ def test_both_estimators_agree_in_the_decoder_exactly_and_in_the_encoder_in_the_
     bounds = [ImportanceWeighted(8, name) for name in ("standard", "doubly_reparameterised")]
     (standard, image, _), (doubly, *_) = (off(bound=bound) for bound in bounds)
     found = []
-    for _ in range(400):
+    for _ in range(200):
         noise = torch.randn(4, 8, LATENT).double()
         found.append([gradients(model, image, noise) for model in (standard, doubly)])
         torch.testing.assert_close(*(each["decoder.weight"] for each in found[-1]), rtol=1e-9, atol=1e-12)

@@ -84,6 +84,7 @@ class VAE(Autoencoder):
         self.conditioning = Conditioning.of(num_classes, conditions)
         self.conditioning.require_read_by(encoder, "encoder")
         self.conditioning.require_read_by(decoder, "decoder")
+        self.conditioning.require_read_by(self.prior, "prior")
         parts = {"reconstruction": reconstruction, "posterior_kind": self.posterior_kind, "prior": self.prior}
         self.averaged_modules = ("encoder", "decoder", *with_weights(parts))
         self._activity = UnitActivity()

@@ -150,9 +150,7 @@ def require_together(
     for name, part in (("posterior", posterior), ("prior", prior)):
         if part.latent_size != latent_size:
             raise ValueError(f"{name} must have latent_size {latent_size} as the model, got {part.latent_size}")
-    if prior.kind != posterior.prior:
-        rule = f"of {posterior.prior} latents as posterior {type(posterior).__name__}"
-        raise ValueError(f"prior must be {rule}, got {type(prior).__name__} of {prior.kind} ones")
+    prior.require(posterior)
     if free_bits is not None and not isinstance(bound, Elbo):
         raise ValueError(f"free_bits must be null with bound {type(bound).__name__}, got {free_bits}")
     bound.require(posterior, prior)

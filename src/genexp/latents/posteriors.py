@@ -48,7 +48,7 @@ class Posterior(ABC):
         ValueError: `latent_size` is below 1.
     """
 
-    prior: ClassVar[str] = "normal"
+    prior: str = "normal"
     """The kind of prior whose support its latents have, see `Prior.kind`."""
 
     formula: ClassVar[str] = "2 * latent_size"

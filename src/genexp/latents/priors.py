@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from genexp.contracts import Noise
-from genexp.latents.posteriors import LatentLaw
+from genexp.latents.posteriors import LatentLaw, Posterior
 
 Encode = Callable[[Tensor], LatentLaw]
 """The posterior of images (B, ...) as the model's encoder sees them, told nothing else."""
@@ -21,8 +21,8 @@ class Prior(ABC):
         latent_size: Units D of the latent.
     """
 
-    kind: ClassVar[str] = "normal"
-    """What latents it is of, as `Posterior.prior` names them: `normal` of real numbers, `categorical` of choices."""
+    kind: str = "normal"
+    """What latents it is of, as `Posterior.prior` names them."""
 
     fixed: ClassVar[bool] = False
     """Whether it is the one that the closed form of a posterior's divergence is to."""
@@ -30,6 +30,16 @@ class Prior(ABC):
     def __init__(self, latent_size: int) -> None:
         super().__init__()
         self.latent_size = latent_size
+
+    def require(self, posterior: Posterior) -> None:
+        """Check that it is of a posterior's latents.
+
+        Raises:
+            ValueError: it is of others.
+        """
+        if self.kind != posterior.prior:
+            rule = f"of {posterior.prior} latents as posterior {type(posterior).__name__}"
+            raise ValueError(f"prior must be {rule}, got {type(self).__name__} of {self.kind} ones")
 
     @abstractmethod
     def log_prob(self, latent: Tensor, encode: Encode) -> Tensor:

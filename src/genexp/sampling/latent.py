@@ -57,12 +57,14 @@ class Latent:
 
         Raises:
             TypeError: it does not.
-            ValueError: latents are to be cut off that are not normal.
+            ValueError: latents that are not normal are to be cut off or drawn together.
         """
         if not isinstance(model, LatentDecoder):
             raise TypeError(f"{type(self).__name__} draws from a LatentDecoder, got {type(model).__name__}")
-        if self.truncation is not None and isinstance(model, LatentPrior) and not model.standard_normal:
-            raise ValueError(f"truncation must be null for latents that are not N(0, I), got {self.truncation:g}")
+        if isinstance(model, LatentPrior) and not model.standard_normal:
+            for name, value in (("truncation", self.truncation), ("temperature", self.temperature)):
+                if value is not None:
+                    raise ValueError(f"{name} must be null for latents that are not N(0, I), got {value:g}")
 
     @torch.no_grad()
     def start(self, model: LatentDecoder, noise: IndexedNoise) -> Tensor:
