@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 import torch
 
+from genexp.flows.autoregressive import InverseAutoregressive, MaskedAutoregressive
 from genexp.flows.composed import MultiScale, Vector
 from genexp.flows.coupling import Coupling
 from genexp.flows.elementwise import Additive, Affine, RationalQuadratic
@@ -15,7 +16,7 @@ from genexp.flows.masks import checkerboard, halves
 from genexp.flows.reshaping import FactorOut, Flatten, Squeeze
 from genexp.flows.scaled import Centred, Logit
 from genexp.flows.transform import Chain, Inverse
-from genexp.networks.conditioners import ConvConditioner, MLPConditioner
+from genexp.networks.conditioners import ConvConditioner, MaskedConditioner, MLPConditioner
 
 POINT, IMAGE, SQUEEZED = (6,), (1, 2, 4), (4, 1, 2)
 
@@ -32,12 +33,20 @@ def coupling(element, network=None):
     return partial(Coupling, element=element, network=network or mlp())
 
 
+def masked(block, element=None):
+    network = partial(MaskedConditioner, width=16)
+    return partial(block, element=element or Affine(), network=network)
+
+
 TRANSFORMS = {
     "additive": (POINT, coupling(Additive())),
     "affine": (POINT, coupling(Affine())),
     "spline": (POINT, coupling(RationalQuadratic(bins=5))),
     "affine_checkerboard": (IMAGE, lambda shape: coupling(Affine(), conv())(shape, mask=checkerboard(shape))),
     "spline_channels": (SQUEEZED, coupling(RationalQuadratic(bins=4), conv())),
+    "autoregressive": (POINT, masked(MaskedAutoregressive)),
+    "autoregressive_spline": (POINT, masked(MaskedAutoregressive, RationalQuadratic(bins=4))),
+    "inverse_autoregressive": (POINT, masked(InverseAutoregressive)),
     "scaling": (POINT, Scaling),
     "actnorm": (SQUEEZED, ActNorm),
     "reverse": (POINT, Reverse),
@@ -108,6 +117,7 @@ def test_the_log_determinant_is_that_of_the_jacobian(name, moved):
 
 
 STARTS_AS_IDENTITY = ("additive", "affine", "spline", "affine_checkerboard", "spline_channels", "scaling", "actnorm")
+STARTS_AS_IDENTITY += ("autoregressive", "autoregressive_spline", "inverse_autoregressive")
 
 
 @pytest.mark.parametrize("name", STARTS_AS_IDENTITY)
@@ -203,11 +213,28 @@ def test_what_a_layer_is_told_changes_it_and_is_named():
         ("transform must be vector for samples", lambda: MultiScale((2,), coupling(Affine()))),
         ("transform must have scales and depth", lambda: MultiScale((1, 8, 8), coupling(Affine()), depth=0)),
         ("network=mlp", lambda: ConvConditioner((4,), 2)),
+        ("network=masked over vectors alone", lambda: MaskedConditioner((1, 2, 2), 2)),
+        ("width and depth must be at least 1", lambda: MaskedConditioner((4,), 2, depth=0)),
+        ("in an autoregressive block, got MLP", lambda: MaskedAutoregressive((4,), Affine(), mlp())),
     ],
 )
 def test_what_does_not_fit_is_refused(rule, call):
     with pytest.raises(ValueError, match=rule):
         call()
+
+
+def test_numbers_of_an_entry_are_of_those_before_it_and_of_what_is_told():
+    network = MaskedConditioner((5,), 3, width=80, num_classes=2, context=2).double()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter)
+    x, context = torch.randn(5, dtype=torch.float64), torch.ones(1, 2, dtype=torch.float64)
+    told = {"label": torch.tensor([1]), "context": context}
+    slopes = torch.autograd.functional.jacobian(lambda one: network(one[None], told)[0], x)
+    assert not slopes.triu().any()
+    assert torch.equal(slopes.abs().sum(0) > 0, torch.ones(5, 5).tril(-1).bool())
+    for name, rows in told.items():
+        changed = network(x[None], {**told, name: rows * 0}) != network(x[None], told)
+        assert changed.all()
 
 
 def test_a_context_is_seen_about_its_place_and_a_class_everywhere():

@@ -87,6 +87,18 @@ ELSEWHERE = {
         ),
         "test_every_experiment and test_tokens train them, tiny",
     ),
+    **dict.fromkeys(
+        (
+            "genexp train experiment=glow/digits",
+            "genexp train experiment=glow/digits model/density/transform/permutation=shuffle "
+            "model/density/transform/block/element=additive",
+            "genexp train experiment=variational_dequantisation/digits",
+            "genexp train experiment=nice/digits",
+            "genexp train experiment=neural_spline/points",
+            "genexp train experiment=maf/points",
+        ),
+        "test_every_experiment trains these flows, tiny",
+    ),
     "genexp sample run=<run> edit=completed images=my/digits mask=my/mask.png": "test_likelihood draws so",
     **dict.fromkeys(
         (

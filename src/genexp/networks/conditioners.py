@@ -9,6 +9,7 @@ from torch.nn.functional import relu
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.classes import ClassTable, ReadsClass
+from genexp.networks.made import MaskedLinear
 from genexp.networks.mlp import hidden_layers
 
 CONTEXT = "context"
@@ -91,6 +92,62 @@ class MLPConditioner(_Told):
         return self.last(self.others(sum(added, h))).unflatten(1, (self.outputs, *self.shape))
 
 
+class MaskedConditioner(_Told):
+    """Vectors to `outputs` numbers for every entry, each of the entries before it alone; told what is beside them.
+
+    A hidden unit of degree m sees the first m entries, and the numbers of entry i are of units up to degree i. Degrees
+    are spread evenly, so that nothing is drawn.
+
+    Reference: Germain et al., "MADE: Masked Autoencoder for Distribution Estimation" (2015), sections 3 and 4.
+
+    Args:
+        shape: (D,) of a vector.
+        outputs: Numbers an entry.
+        width: Units of a hidden layer.
+        depth: Hidden layers, at least 1.
+        num_classes: Number of classes, or None.
+        told: Builds, from a size, a module that maps a further condition to a vector; by the name of the condition.
+        context: Size of the vector told as `context`, 0 for none.
+
+    Raises:
+        ValueError: `shape` is none of a vector, or a size is below 1.
+    """
+
+    of_earlier = True
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        outputs: int,
+        width: int = 64,
+        depth: int = 2,
+        num_classes: int | None = None,
+        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        context: int = 0,
+    ) -> None:
+        if len(shape) != 1:
+            raise ValueError(f"transform must have network=masked over vectors alone, got {list(shape)}")
+        if width < 1 or depth < 1:
+            raise ValueError(f"width and depth must be at least 1, got {width} and {depth}")
+        super().__init__(width, num_classes, told, context)
+        self.outputs, entries = outputs, torch.arange(shape[0])
+        degrees = torch.arange(width) * shape[0] // width
+        self.beside = nn.Linear(context, width, bias=False) if context else None
+        self.hidden = nn.ModuleList([MaskedLinear(entries[None] < degrees[:, None])])
+        self.hidden.extend(MaskedLinear(degrees[None] <= degrees[:, None]) for _ in range(depth - 1))
+        self.last = _zero(MaskedLinear(degrees[None] <= entries.repeat(outputs)[:, None]))
+
+    def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """Vectors (B, D) to (B, outputs, D)."""
+        added = self.added(condition)
+        if self.beside is not None:
+            added = [*added, self.beside(condition[CONTEXT])]
+        h = x
+        for layer in self.hidden:
+            h = relu(sum(added, layer(h)))
+        return self.last(h).unflatten(1, (self.outputs, -1))
+
+
 class ConvConditioner(_Told):
     """Images to `outputs` numbers for every value: 3 x 3, residual blocks, 1 x 1, 3 x 3 convolutions.
 
@@ -153,7 +210,7 @@ class _Block(nn.Module):
         return self.back(relu(self.across(relu(features))))
 
 
-def _zero(layer: nn.Linear | nn.Conv2d) -> nn.Module:
+def _zero(layer: nn.Linear | nn.Conv2d | MaskedLinear) -> nn.Module:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
