@@ -96,7 +96,7 @@ def test_one_step(experiment, tmp_path):
     batch = min(4, config.data.batch_size)
     overrides += [f"data.batch_size={batch}", f"training.max_images={batch}", f"training.evaluate_every={batch}"]
     if experiment in ("glow/cifar10", "realnvp/cifar10"):
-        overrides += ["model.density.transform.block.network.width=8"]
+        overrides += ["model.density.transform.block.network.width=8", "model.density.transform.depth=2"]
     if experiment in NARROW:
         overrides += ["model.generator.width=32", "model.critic.discriminator.width=32"]
     if config.model.get("critic") and config.model.critic.discriminator.get("diversity"):

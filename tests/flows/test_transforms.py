@@ -213,6 +213,7 @@ def test_what_a_layer_is_told_changes_it_and_is_named():
         ("transform must be vector for samples", lambda: MultiScale((2,), coupling(Affine()))),
         ("transform must have scales and depth", lambda: MultiScale((1, 8, 8), coupling(Affine()), depth=0)),
         ("network=mlp", lambda: ConvConditioner((4,), 2)),
+        ("block=conv_coupling to be multi_scale, got Scaling", lambda: MultiScale((1, 8, 8), Scaling)),
         ("network=masked over vectors alone", lambda: MaskedConditioner((1, 2, 2), 2)),
         ("width and depth must be at least 1", lambda: MaskedConditioner((4,), 2, depth=0)),
         ("in an autoregressive block, got MLP", lambda: MaskedAutoregressive((4,), Affine(), mlp())),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
+from genexp.flows.coupling import Coupling
 from genexp.flows.linear import ActNorm, Reverse, Scaling
 from genexp.flows.masks import checkerboard as squares
 from genexp.flows.reshaping import FactorOut, Flatten, Squeeze
@@ -80,7 +81,7 @@ class MultiScale(Chain):
         split_prior: Whether what is factored out depends on the rest.
 
     Raises:
-        ValueError: a number is out of range, or a side is odd where it is squeezed.
+        ValueError: a number is out of range, a side is odd where it is squeezed, or `block` builds no coupling.
     """
 
     def __init__(
@@ -103,6 +104,9 @@ class MultiScale(Chain):
         if any(side % 2**squeezes for side in shape[1:]):
             rule = f"sides of images that {2**squeezes} divides for {squeezes} squeezes (scales={scales})"
             raise ValueError(f"transform must have {rule}, got {shape[1]} x {shape[2]} of data.shape")
+        if not isinstance(tried := block((2, 1, 1)), Coupling):
+            kind = type(tried).__name__
+            raise ValueError(f"transform must have block=conv_coupling to be multi_scale, got {kind}")
         super().__init__([])
         self.block, self.permutation, self.depth, self.checkerboard = block, permutation, depth, checkerboard
         self.actnorm, self.split_prior = actnorm, split_prior
