@@ -19,15 +19,15 @@ from genexp.evaluation.metrics.ms_ssim import MsSsimDiversity
 from genexp.evaluation.metrics.reconstruction import Reconstruction
 from genexp.evaluation.pairing import seeded_pairs
 from genexp.evaluation.scores import Generated
-from genexp.evaluation.structural_similarity import (
+from genexp.evaluation.summaries import FeatureStore
+from genexp.evaluation.uncertainty import interval
+from genexp.losses.structural_similarity import (
     SCALE_WEIGHTS,
     fitting_scales,
     fitting_window,
     multi_scale_similarity,
     structural_similarity,
 )
-from genexp.evaluation.summaries import FeatureStore
-from genexp.evaluation.uncertainty import interval
 from genexp.tensors import to_uint8
 
 

@@ -138,7 +138,7 @@ def test_a_discriminator_of_shuffled_units_learns_the_total_correlation():
 
         def __init__(self):
             self.latent = (torch.randn(512, 2) @ factor.T)[:, None]
-            self.noise = bound.draw(BatchNoise(self.latent), None, ())
+            self.noise = bound.draw(BatchNoise(self.latent), None, None, 1)
 
     found = []
     for _ in range(300):

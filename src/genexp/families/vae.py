@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from genexp.adversarial.frozen_buffers import frozen_statistics
 from genexp.conditioning.base import Conditioning, ConditionKind
 from genexp.contracts import Batch, Noise
 from genexp.families.autoencoder import Autoencoder
@@ -103,9 +104,13 @@ class VAE(Autoencoder):
     def train_batch(self, batch: Batch) -> Terms:
         """One step on the weighted bound."""
         beta, batch = self.beta(self.images_seen), self._drawn(batch)
-        terms = self.update("autoencoder", batch, lambda part: self._loss(part, beta))
-        if self.bound.opponent is not None:
-            found = self.update("opponent", batch, self._opponent_loss)
+        opponent = self.bound.opponent
+        with frozen_statistics(*([] if opponent is None else [opponent.network])):
+            terms = self.update("autoencoder", batch, lambda part: self._loss(part, beta))
+        if opponent is not None:
+            with frozen_statistics(self.encoder, self.decoder):
+                found = self.update("opponent", batch, self._opponent_loss)
+            opponent.observe(found, len(batch["image"]) * self.trainer.world_size)
             terms |= {f"opponent/{name}": value for name, value in found.items()}
         return {f"train/{name}": value for name, value in terms.items()}
 
@@ -113,8 +118,8 @@ class VAE(Autoencoder):
         """The batch as the likelihood sees it, with all that is random in a step."""
         noise = BatchNoise(batch["image"])
         batch = self._observed(batch, noise, self.bound.samples)
-        channels, *rest = batch["image"].shape[1:]
-        return batch | self.bound.draw(noise, self.prior_latents, (self.reconstruction.outputs(channels), *rest))
+        outputs = self.reconstruction.outputs(batch["image"].shape[1])
+        return batch | self.bound.draw(noise, self.prior_latents, batch["image"], outputs)
 
     def validate_batch(self, batch: Batch) -> Terms:
         """The bound with beta = 1, and bits per dimension where the data are discrete."""
@@ -162,7 +167,8 @@ class VAE(Autoencoder):
             return raw, self.reconstruction(raw, rows["image"])
 
         kind, parameters = self.posterior_kind, self.encoder(batch["image"], condition)
-        return evidence_of(batch, parameters, kind, self.prior, self.posterior, self.decoder, decode)
+        networks = (self.decoder, self.reconstruction.mean)
+        return evidence_of(batch, parameters, kind, self.prior, self.posterior, condition, *networks, decode)
 
     # The density of data
 

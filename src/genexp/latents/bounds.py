@@ -1,7 +1,7 @@
 """What training of an autoencoder makes small, made of the terms of its evidence: by default the negative bound."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +15,6 @@ from genexp.latents.priors import Prior
 from genexp.ramps import Constant, Ramp
 
 Draw = Callable[[Noise], Tensor]
-Shape = tuple[int, ...]
 
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
@@ -29,11 +28,13 @@ class Opponent:
         network: Its weights; they are none of the autoencoder's.
         optimizer: Builds its optimiser.
         learning_rate: Factor on its learning rate as a function of images seen.
+        observe: Sees the mean terms of every step, and of how many images of all processes it was.
     """
 
     network: nn.Module
     optimizer: OptimizerFactory
     learning_rate: Ramp = Constant()
+    observe: Callable[[Mapping[str, Tensor], int], None] = lambda means, images: None
 
 
 class Bound(ABC):
@@ -61,13 +62,14 @@ class Bound(ABC):
             rule = f"random for model.bound={type(self).__name__}, whose loss is of log q"
             raise ValueError(f"posterior must be {rule}, got {type(posterior).__name__}")
 
-    def draw(self, noise: Noise, prior: Draw, shape: Shape) -> dict[str, Tensor]:
+    def draw(self, noise: Noise, prior: Draw, image: Tensor, outputs: int) -> dict[str, Tensor]:
         """What is random in a loss beside the latents, a row an image, by names that begin with `bound/`.
 
         Args:
             noise: A row an image.
             prior: Makes latents (B, D) of the prior.
-            shape: Of what a decoder makes of one latent.
+            image: Images (B, C, ...) as the likelihood sees them.
+            outputs: Numbers that the decoder returns of a pixel.
         """
         return {}
 

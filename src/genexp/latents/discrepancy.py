@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Noise
-from genexp.latents.bounds import Bound, Draw, Shape
+from genexp.latents.bounds import Bound, Draw
 from genexp.latents.evidence import Evidence, Terms
 from genexp.latents.posteriors import Posterior
 from genexp.latents.priors import Prior
@@ -113,7 +113,7 @@ class MaximumMeanDiscrepancy(Bound):
         if self.kl and posterior.deterministic:
             raise ValueError(f"kl must be 0 with posterior {type(posterior).__name__}, of one latent, got {self.kl}")
 
-    def draw(self, noise: Noise, prior: Draw, shape: Shape) -> dict[str, Tensor]:
+    def draw(self, noise: Noise, prior: Draw, image: Tensor, outputs: int) -> dict[str, Tensor]:
         """A latent of the prior for every image."""
         return {"bound/prior": prior(noise)}
 

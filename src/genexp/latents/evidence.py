@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from genexp.conditioning.base import Condition
 from genexp.latents.posteriors import LatentLaw, Posterior
 from genexp.latents.priors import Prior
 
@@ -27,7 +28,10 @@ class Evidence:
         density: log q (B, K) of given latents (B, K, D) by parameters that get no gradient.
         drawn: z as it was drawn (B * K, D), of which all else is made: gradients by it are those by the latents.
         raw: What the decoder made of it (B * K, ...).
+        image: The images (B, C, ...) as the likelihood sees them.
+        told: What is known beside them, a row an image.
         decoder: The decoder.
+        picture: Mean images of what it makes.
         noise: What a bound has drawn for this batch, a row an image.
     """
 
@@ -41,7 +45,10 @@ class Evidence:
     density: Callable[[Tensor], Tensor]
     drawn: Tensor
     raw: Tensor
+    image: Tensor
+    told: Condition
     decoder: nn.Module
+    picture: Callable[[Tensor], Tensor]
     noise: Mapping[str, Tensor]
 
     @property
@@ -71,7 +78,9 @@ def evidence_of(
     posterior: Posterior,
     prior: Prior,
     encode: Callable[[Tensor], LatentLaw],
+    told: Condition,
     decoder: nn.Module,
+    picture: Callable[[Tensor], Tensor],
     decode: Callable[[Tensor, int], tuple[Tensor, Tensor]],
 ) -> Evidence:
     """The evidence of images by as many latents as they have noise of.
@@ -82,7 +91,9 @@ def evidence_of(
         posterior: What the parameters say.
         prior: p(z).
         encode: q(z | x) of other images, for the prior.
+        told: What is known beside the images, a row of each.
         decoder: The decoder.
+        picture: Mean images of what it makes.
         decode: What that makes of latents (B * K, D), those of an image one after the other, and of K, with
             -log p(x | z) in nats (B * K,).
     """
@@ -104,7 +115,9 @@ def evidence_of(
         return posterior.density(rows, given.flatten(0, 1)).unflatten(0, given.shape[:2])
 
     further = {name: rows for name, rows in batch.items() if name.startswith("bound/")}
-    return Evidence(law, latent, nll, log_q, log_p, *closed, density, drawn, raw, decoder, further)
+    return Evidence(
+        law, latent, nll, log_q, log_p, *closed, density, drawn, raw, batch["image"], told, decoder, picture, further
+    )
 
 
 def repeated(rows: dict[str, Tensor], count: int) -> dict[str, Tensor]:

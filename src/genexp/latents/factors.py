@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from genexp.contracts import Noise
-from genexp.latents.bounds import Bound, Draw, Opponent, OptimizerFactory, Shape
+from genexp.latents.bounds import Bound, Draw, Opponent, OptimizerFactory
 from genexp.latents.evidence import Evidence, Terms
 from genexp.latents.posteriors import Posterior
 from genexp.latents.priors import Prior
@@ -53,7 +53,7 @@ class FactorDiscriminator(Bound, nn.Module):
             given = f"{posterior.latent_size} as the model, got {self.discriminator.latent_size}"
             raise ValueError(f"discriminator must have latent_size {given}")
 
-    def draw(self, noise: Noise, prior: Draw, shape: Shape) -> dict[str, Tensor]:
+    def draw(self, noise: Noise, prior: Draw, image: Tensor, outputs: int) -> dict[str, Tensor]:
         """What the units of a batch are sorted by."""
         return {"bound/order": noise.uniform(self.discriminator.latent_size)}
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Noise
-from genexp.latents.bounds import Bound, Draw, Shape
+from genexp.latents.bounds import Bound, Draw
 from genexp.latents.evidence import Evidence, Terms
 from genexp.latents.posteriors import Posterior
 from genexp.latents.priors import Prior
@@ -48,9 +48,9 @@ class Regularised(Bound):
             rule = "deterministic for bound Regularised, which would leave no noise in it"
             raise ValueError(f"posterior must be {rule}, got {type(posterior).__name__}")
 
-    def draw(self, noise: Noise, prior: Draw, shape: Shape) -> dict[str, Tensor]:
+    def draw(self, noise: Noise, prior: Draw, image: Tensor, outputs: int) -> dict[str, Tensor]:
         """What the Jacobian is looked at through."""
-        return {"bound/probe": noise.normal(*shape)} if self.regulariser == "gradient" else {}
+        return {"bound/probe": noise.normal(outputs, *image.shape[2:])} if self.regulariser == "gradient" else {}
 
     def loss(self, evidence: Evidence, beta: float, images_seen: int) -> Terms:
         """The loss (B,), half the squared `size` of the latents (B,), and R (B,) by its name."""

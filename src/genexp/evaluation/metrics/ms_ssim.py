@@ -9,8 +9,8 @@ from genexp.contracts import FeatureExtractor
 from genexp.evaluation.extractors.whole_images import Images, require_images
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.pairing import chunk_of, mean_of_pairs, seeded_pairs, within
-from genexp.evaluation.structural_similarity import SIGMA, fitting_scales, fitting_window, multi_scale_similarity
 from genexp.evaluation.summaries import FeatureStore, require_labels
+from genexp.losses.structural_similarity import SIGMA, fitting_scales, fitting_window, multi_scale_similarity
 
 
 class MsSsimDiversity:

@@ -8,8 +8,8 @@ from genexp.contracts import FeatureExtractor
 from genexp.evaluation.extractors.whole_images import Images, require_images
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.pairing import between, chunk_of, mean_of, require_matched
-from genexp.evaluation.structural_similarity import SIGMA, fitting_window, structural_similarity
 from genexp.evaluation.summaries import FeatureStore
+from genexp.losses.structural_similarity import SIGMA, fitting_window, structural_similarity
 
 
 class Reconstruction:

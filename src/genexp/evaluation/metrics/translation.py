@@ -13,7 +13,7 @@ from genexp.evaluation.images import quantised
 from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
 from genexp.evaluation.metrics.reconstruction import squared_error
 from genexp.evaluation.over_model import mean_over_images, over_images, require_split
-from genexp.evaluation.structural_similarity import SIGMA, fitting_window, structural_similarity
+from genexp.losses.structural_similarity import SIGMA, fitting_window, structural_similarity
 from genexp.tensors import IndexedNoise
 
 

@@ -36,11 +36,11 @@ def structural_similarity(
 
 
 def multi_scale_similarity(
-    first: Tensor, second: Tensor, scales: int, window: int = WINDOW, sigma: float = SIGMA
+    first: Tensor, second: Tensor, scales: int, window: int = WINDOW, sigma: float = SIGMA, least: float = 0.0
 ) -> Tensor:
     r"""MS-SSIM: \prod_{j<M} cs_j^{w_j} ssim_M^{w_M}, where scale j + 1 is scale j averaged over 2 x 2 pixels.
 
-    The weights are the first `scales` of the paper's five, divided by their sum. Negative factors count as zero.
+    The weights are the first `scales` of the paper's five, divided by their sum. Factors below `least` count as that.
 
     Reference: Wang, Simoncelli and Bovik, "Multi-Scale Structural Similarity for Image Quality Assessment" (2003).
 
@@ -50,6 +50,7 @@ def multi_scale_similarity(
         scales: Number of scales M, 1 to 5.
         window: Side of the window in pixels, odd.
         sigma: Standard deviation of its weights in pixels.
+        least: Smallest factor; above 0 where gradients are wanted, since powers below 1 have none at 0.
 
     Returns:
         (B,) in [0, 1].
@@ -61,7 +62,7 @@ def multi_scale_similarity(
     for scale in range(scales):
         similarity, contrast = _similarity(a, b, weights)
         factor = similarity if scale == scales - 1 else contrast
-        product = product * factor.clamp(min=0) ** exponents[scale]
+        product = product * factor.clamp(min=least) ** exponents[scale]
         a, b = avg_pool2d(a, 2), avg_pool2d(b, 2)
     return product
 

@@ -1,0 +1,130 @@
+"""Distances of images in the place of a likelihood: what an eye would call alike counts, and no density is left."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from genexp.losses.reconstruction import ReconstructionLikelihood
+from genexp.losses.structural_similarity import SCALE_WEIGHTS, multi_scale_similarity
+from genexp.networks.trained import TrainedEncoder
+
+
+class Distance(ReconstructionLikelihood):
+    """pixels |x - y|^2 / 2 + weight D d(x, y), D the values of an image: of the size of a likelihood's nats, yet none.
+
+    Args:
+        weight: Of d, not negative.
+        pixels: Of the squared error, not negative.
+
+    Raises:
+        ValueError: a weight is negative, or both are 0.
+    """
+
+    is_likelihood = False
+
+    def __init__(self, weight: float, pixels: float) -> None:
+        super().__init__()
+        if weight < 0 or pixels < 0 or not weight + pixels:
+            raise ValueError(f"weight must be above 0, or 0 beside pixels above it, got {weight} and {pixels}")
+        self.weight, self.pixels = weight, pixels
+
+    def pixel_nll(self, raw: Tensor, image: Tensor) -> Tensor:
+        """The distance (B, 1) of whole images."""
+        total = self.pixels * (raw - image).square().flatten(1).sum(1) / 2
+        if self.weight:
+            total = total + self.weight * image[0].numel() * self.of_images(raw, image)
+        return total[:, None]
+
+    @abstractmethod
+    def of_images(self, raw: Tensor, image: Tensor) -> Tensor:
+        """d (B,) of decoded images and those of the data (B, C, H, W)."""
+
+    def mean(self, raw: Tensor) -> Tensor:
+        """The decoded image, clipped to its range."""
+        return raw.clamp(-1, 1)
+
+
+class Perceptual(Distance):
+    """d is the mean squared difference of feature maps of a shipped network, summed over layers.
+
+    Images are brought to the network's 32 x 32 pixels of three channels. The network is in evaluation mode, in no
+    optimiser and no checkpoint.
+
+    References: Hou et al., "Deep Feature Consistent Variational Autoencoder" (2017); Johnson, Alahi and Fei-Fei,
+    "Perceptual Losses for Real-Time Style Transfer and Super-Resolution" (2016), equation 2.
+
+    Args:
+        layers: Of `genexp.networks.compact_vgg`, such as `relu1_1`.
+        weight: Of d, not negative.
+        pixels: Of the squared error, not negative.
+        asset: Name of the shipped weights.
+
+    Raises:
+        ValueError: an argument is out of range, or there is no such layer.
+    """
+
+    image_size = 32
+
+    def __init__(
+        self,
+        layers: Sequence[str] = ("relu1_1", "relu2_1"),
+        weight: float = 1.0,
+        pixels: float = 1.0,
+        asset: str = "cifar_vgg",
+    ) -> None:
+        super().__init__(weight, pixels)
+        self.network = TrainedEncoder(asset)
+        unknown = [layer for layer in layers if layer not in self.network.names]
+        if isinstance(layers, str) or not layers or unknown:
+            given = list(layers) if unknown or not layers else layers
+            raise ValueError(f"layers must be a list of {', '.join(self.network.names)}, got {given}")
+        self.layers = tuple(layers)
+
+    def of_images(self, raw: Tensor, image: Tensor) -> Tensor:
+        """Of all layers."""
+        first, second = (self.network(self._fitted(each), self.layers) for each in (raw, image))
+        return torch.stack([(first[each] - second[each]).square().flatten(1).mean(1) for each in self.layers]).sum(0)
+
+    def _fitted(self, image: Tensor) -> Tensor:
+        size = (self.image_size, self.image_size)
+        if image.shape[2:] != size:
+            image = interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
+        return image.expand(-1, 3, -1, -1)
+
+
+class StructuralDissimilarity(Distance):
+    """d is 1 - MS-SSIM, see `multi_scale_similarity`; factors below 0.0001 have no gradient.
+
+    Reference: Snell et al., "Learning to Generate Images with Perceptual Similarity Metrics" (2017).
+
+    Args:
+        scales: Number of scales, 1 to 5.
+        window: Side of the window in pixels, odd; it has to fit into the image at the last scale.
+        weight: Of d, not negative.
+        pixels: Of the squared error, not negative.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    least = 1e-4
+
+    def __init__(self, scales: int = 1, window: int = 7, weight: float = 1.0, pixels: float = 0.0) -> None:
+        super().__init__(weight, pixels)
+        if not 1 <= scales <= len(SCALE_WEIGHTS):
+            raise ValueError(f"scales must lie in [1, {len(SCALE_WEIGHTS)}], got {scales}")
+        if window < 1 or window % 2 == 0:
+            raise ValueError(f"window must be odd and at least 1, got {window}")
+        self.scales, self.window = scales, window
+
+    def of_images(self, raw: Tensor, image: Tensor) -> Tensor:
+        """Of all scales; ValueError where the window does not fit."""
+        side = min(image.shape[2:]) // 2 ** (self.scales - 1)
+        if self.window > side:
+            raise ValueError(
+                f"window must be at most {side} for {self.scales} scales of such images, got {self.window}"
+            )
+        return 1 - multi_scale_similarity(raw, image, self.scales, self.window, least=self.least).to(raw.dtype)
