@@ -11,6 +11,9 @@ from genexp.commands.launch import launch
 from genexp.commands.train import train
 from genexp.commands.typed_arguments import before_overrides
 from genexp.config.check import problems_of
+from genexp.config.composition_errors import options
+
+EXPERIMENTS = options("experiment")
 
 LINES = {
     "trainer.max_epoch=7": "trainer.max_epoch: does not exist in trainer; did you mean max_epochs?",
@@ -36,6 +39,9 @@ LINES = {
     "sampler.eta=0.5": "sampler.eta: does not exist in sampler; sampler=ddim has it",
     "zebra=3": "zebra: does not exist; known: callbacks, data, extractor, group, job_type, logger, metrics, "
     "model, name, notes, paths, resume, run_dir, sampler, seed, tags, threads, trainer, training",
+    "experiment=adain/shapes": f"experiment: must be one of adain/offline, adain/paper, or of {len(EXPERIMENTS) - 2} "
+    "others, got 'adain/shapes'; did you mean adain/paper?",
+    "experiment=zebra": f"experiment: must be one of the {len(EXPERIMENTS)} that genexp info lists, got 'zebra'",
     "gan": "an override must read key=value or group=choice, got 'gan'",
 }
 

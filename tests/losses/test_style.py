@@ -112,6 +112,23 @@ def test_objective_is_the_weighted_sum_over_layers_of_each_sample():
     assert {value.shape for value in terms.values()} == {(2,)}
 
 
+def test_one_pass_gives_what_two_give_bit_for_bit():
+    class Counted(Pyramid):
+        passes = 0
+
+        def forward(self, image, layers):
+            self.passes += 1
+            return super().forward(image, layers)
+
+    objective = StyleObjective(Counted(), GramLoss(), ["coarse"], ["fine", "coarse"])
+    image = maps(2, 3, 8, 8)
+    content, style = objective.both_of(image)
+    assert objective.vgg.passes == 1
+    for found, expected in ((content, objective.content_of(image)), (style, objective.style_of(image))):
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[layer], expected[layer]) for layer in expected)
+
+
 def test_wrong_options_are_named():
     with pytest.raises(ValueError, match="normalise must be spatial or elements, got channels"):
         GramLoss("channels")

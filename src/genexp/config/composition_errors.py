@@ -19,6 +19,9 @@ from genexp.files.yaml_records import read_yaml
 _IN_FOLDERS = ("experiment",)
 """Groups whose choices may lie in folders; the folders of other groups hold choices of parts."""
 
+_MANY = 40
+"""More choices than these are not listed whole; `genexp info` lists them."""
+
 
 def refusal(error: Exception, overrides: list[str]) -> str:
     """One line that says what is wrong with the overrides and, where it can be told, what was meant.
@@ -208,7 +211,19 @@ def _unknown_choice(error: Exception, overrides: list[str]) -> Problem | None:
     hint = suggestion if "did you mean" in suggestion else ""
     if meant is not None:
         hint = f"; did you mean {f'{group}={meant.name} {meant.beside}' if meant.beside else meant.name}?"
-    return Problem(group, f"must be one of {', '.join(known)}, got {word!r}{hint}")
+    return Problem(group, f"must be one of {_listed(known, word)}, got {word!r}{hint}")
+
+
+def _listed(known: list[str], word: str) -> str:
+    """All names; of very many those in the folder of what was typed, and where the others are listed."""
+    if len(known) <= _MANY:
+        return ", ".join(known)
+    beside = [name for name in known if "/" in name and name.startswith(f"{word.split('/')[0]}/")]
+    return (
+        f"{', '.join(beside)}, or of {len(known) - len(beside)} others"
+        if beside
+        else f"the {len(known)} that genexp info lists"
+    )
 
 
 def _groups() -> list[str]:

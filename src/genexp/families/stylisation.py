@@ -138,8 +138,9 @@ class StyleNetwork(Family):
 
     def _evaluate(self, batch: Batch) -> Terms:
         require_pair(batch)
-        _, target = self._target(batch["content"], batch["style"])
         with torch.no_grad():
-            style = self.objective.style_of(batch["style"])
+            features = self.objective.content_of(batch["content"])[self.layer]
+            styled, style = self.objective.both_of(batch["style"])
+            target = self.stylizer.transfer(features, styled[self.layer])
         terms = self.objective(self.stylizer(target), {self.layer: target}, style)
         return {name: value.mean() for name, value in terms.items()}

@@ -128,8 +128,15 @@ class StyleObjective(nn.Module):
 
     def style_of(self, image: Tensor) -> dict[str, Tensor]:
         """The described style of `image` (B, 3, H, W), by style layer."""
-        features = self.vgg(image, self.style_layers)
-        return {layer: self.style_loss.describe(map_) for layer, map_ in features.items()}
+        return self._described(self.vgg(image, self.style_layers))
+
+    def both_of(self, image: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """What `content_of` and `style_of` say of `image` (B, 3, H, W), by one pass through the encoder."""
+        features = self.vgg(image, list(dict.fromkeys((*self.content_layers, *self.style_layers))))
+        return {layer: features[layer] for layer in self.content_layers}, self._described(features)
+
+    def _described(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {layer: self.style_loss.describe(features[layer]) for layer in self.style_layers}
 
     def distances(self, layers: Sequence[str], image: Tensor, content: Tensor, style: Tensor) -> dict[str, Tensor]:
         """How far images are from their content and from their style: means over `layers`, each on a scale of its own.
