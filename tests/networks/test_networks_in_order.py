@@ -160,3 +160,8 @@ def test_a_shape_or_levels_that_are_none_are_refused():
         MADE((2,), 4)
     with pytest.raises(ValueError, match="levels must be at least 2, got 1"):
         MADE((1, 2, 2), 1)
+
+
+def test_the_words_of_a_text_are_tokens_of_a_transformer_alone():
+    with pytest.raises(ValueError, match="told must make one vector of caption, as WordEmbedding does, got WordTokens"):
+        NETWORKS["made"]((1, 6, 4), LEVELS, told={"caption": partial(WordTokens, text=TEXT)})

@@ -58,7 +58,9 @@ def test_a_class_changes_every_pixel_and_the_start_is_uniform():
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="kernel_size must be odd and at least 1, got 4"):
         PixelCNN((1, 8, 8), 4, kernel_size=4)
-    with pytest.raises(ValueError, match="outputs must be a positive multiple of the 3 channels, got 20"):
+    with pytest.raises(ValueError, match="width must be a positive multiple of the 3 channels, got 10"):
         PixelCNN((3, 8, 8), 4, width=10)
+    with pytest.raises(ValueError, match="outputs must be a positive multiple of the 3 channels, got 20"):
+        MaskedConv2d(3, 20, 1, groups=3)
     with pytest.raises(ValueError, match=r"shape must be that of images, \[C, H, W\], got \[2\]"):
         PixelCNN((2,), 4)

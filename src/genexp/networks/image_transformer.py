@@ -46,6 +46,8 @@ class ImageTransformer(ToldPixels):
         ValueError: `shape` is none of an image, or a size is out of range.
     """
 
+    takes_tokens = True
+
     def __init__(
         self,
         shape: Sequence[int],

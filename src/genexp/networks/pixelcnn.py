@@ -46,6 +46,8 @@ class PixelCNN(ToldPixels):
         if depth < 0:
             raise ValueError(f"depth must not be negative, got {depth}")
         channels = shape[0]
+        if width < 1 or width % channels:
+            raise ValueError(f"width must be a positive multiple of the {channels} channels, got {width}")
         self.first = MaskedConv2d(channels, 2 * width, kernel_size, channels, itself=False)
         self.blocks = nn.ModuleList(_Block(width, channels) for _ in range(depth))
         self.hidden = MaskedConv2d(2 * width, 2 * width, 1, channels)

@@ -9,6 +9,7 @@ from torch.nn.functional import relu
 from genexp.conditioning.base import Condition
 from genexp.logistics import initial_numbers, numbers_of
 from genexp.networks.classes import ClassTable, ReadsClass
+from genexp.networks.embeddings import WordTokens
 from genexp.networks.masked_convolution import MaskedConv2d
 
 
@@ -23,8 +24,12 @@ class ToldPixels(ReadsClass, nn.Module):
         told: Builds, from the size of the vector, a module that maps a further condition to a vector; by its name.
 
     Raises:
-        ValueError: `shape` is none of an image, or there are fewer than 2 levels.
+        ValueError: `shape` is none of an image, there are fewer than 2 levels, or a condition becomes several vectors
+            where the network takes one.
     """
+
+    takes_tokens = False
+    """Whether a condition may become several vectors."""
 
     def __init__(
         self,
@@ -42,6 +47,9 @@ class ToldPixels(ReadsClass, nn.Module):
         self.shape, self.levels, self.features, self.num_classes = tuple(shape), levels, features, num_classes
         self.label = ClassTable(num_classes, features) if num_classes else None
         self.told = nn.ModuleDict({name: build(features) for name, build in (told or {}).items()})
+        for name, module in self.told.items():
+            if isinstance(module, WordTokens) and not self.takes_tokens:
+                raise ValueError(f"told must make one vector of {name}, as WordEmbedding does, got WordTokens")
 
     @property
     def reads(self) -> tuple[str, ...]:
