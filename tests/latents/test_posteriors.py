@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from genexp.flows.autoregressive import MaskedAutoregressive
 from genexp.flows.composed import Vector
 from genexp.flows.coupling import Coupling
 from genexp.flows.elementwise import Affine
@@ -15,7 +16,7 @@ from genexp.latents.flowed import Flow, Planar, Radial
 from genexp.latents.full_covariance import FullCovariance
 from genexp.latents.importance import ImportanceWeighted
 from genexp.latents.posteriors import Diagonal
-from genexp.networks.conditioners import MLPConditioner
+from genexp.networks.conditioners import MaskedConditioner, MLPConditioner
 from genexp.tensors import BatchNoise
 from linear_gaussian import LATENT, PIXELS, log_likelihood, model_of, orthogonal
 
@@ -34,12 +35,22 @@ def coupled(shape):
     return made
 
 
+def autoregressive(shape):
+    """Masked autoregressive layers that are not the identity, told a context."""
+    network = partial(MaskedConditioner, width=8, depth=1, context=2)
+    made = Vector(shape, partial(MaskedAutoregressive, element=Affine(), network=network), depth=2).double()
+    for parameter in made.parameters():
+        nn.init.normal_(parameter, std=0.25)
+    return made
+
+
 POSTERIORS = {
     "diagonal": Diagonal,
     "full_covariance": FullCovariance,
     "planar": partial(Planar, depth=3),
     "radial": partial(Radial, depth=3),
     "flow": partial(Flow, transform=coupled),
+    "iaf": partial(Flow, transform=autoregressive, context=2),
 }
 
 
