@@ -14,9 +14,11 @@ from genexp.flows.elementwise import Additive, Affine, RationalQuadratic
 from genexp.flows.linear import ActNorm, InvertibleLinear, Reverse, Scaling, Shuffle
 from genexp.flows.masks import checkerboard, halves
 from genexp.flows.reshaping import FactorOut, Flatten, Squeeze
+from genexp.flows.residual import Residual
 from genexp.flows.scaled import Centred, Logit
 from genexp.flows.transform import Chain, Inverse
 from genexp.networks.conditioners import ConvConditioner, MaskedConditioner, MLPConditioner
+from genexp.networks.contraction import ContractionMLP
 
 POINT, IMAGE, SQUEEZED = (6,), (1, 2, 4), (4, 1, 2)
 
@@ -47,6 +49,7 @@ TRANSFORMS = {
     "autoregressive": (POINT, masked(MaskedAutoregressive)),
     "autoregressive_spline": (POINT, masked(MaskedAutoregressive, RationalQuadratic(bins=4))),
     "inverse_autoregressive": (POINT, masked(InverseAutoregressive)),
+    "residual": (POINT, partial(Residual, network=partial(ContractionMLP, width=16))),
     "scaling": (POINT, Scaling),
     "actnorm": (SQUEEZED, ActNorm),
     "reverse": (POINT, Reverse),
@@ -117,7 +120,7 @@ def test_the_log_determinant_is_that_of_the_jacobian(name, moved):
 
 
 STARTS_AS_IDENTITY = ("additive", "affine", "spline", "affine_checkerboard", "spline_channels", "scaling", "actnorm")
-STARTS_AS_IDENTITY += ("autoregressive", "autoregressive_spline", "inverse_autoregressive")
+STARTS_AS_IDENTITY += ("residual", "autoregressive", "autoregressive_spline", "inverse_autoregressive")
 
 
 @pytest.mark.parametrize("name", STARTS_AS_IDENTITY)
@@ -214,6 +217,10 @@ def test_what_a_layer_is_told_changes_it_and_is_named():
         ("transform must have scales and depth", lambda: MultiScale((1, 8, 8), coupling(Affine()), depth=0)),
         ("network=mlp", lambda: ConvConditioner((4,), 2)),
         ("block=conv_coupling to be multi_scale, got Scaling", lambda: MultiScale((1, 8, 8), Scaling)),
+        ("at most 32 entries with block=residual", lambda: Residual((33,), mlp())),
+        ("network=contraction in a residual block, got MLPConditioner", lambda: Residual((4,), mlp())),
+        ("lipschitz must lie between 0 and 1, got 1", lambda: ContractionMLP((4,), 1, lipschitz=1)),
+        ("network=contraction in a residual block alone", lambda: ContractionMLP((4,), 2)),
         ("network=masked over vectors alone", lambda: MaskedConditioner((1, 2, 2), 2)),
         ("width and depth must be at least 1", lambda: MaskedConditioner((4,), 2, depth=0)),
         ("in an autoregressive block, got MLP", lambda: MaskedAutoregressive((4,), Affine(), mlp())),
@@ -222,6 +229,25 @@ def test_what_a_layer_is_told_changes_it_and_is_named():
 def test_what_does_not_fit_is_refused(rule, call):
     with pytest.raises(ValueError, match=rule):
         call()
+
+
+def test_a_contraction_stays_one_whatever_its_weights():
+    network = ContractionMLP((3,), 1, width=20, lipschitz=0.8, num_classes=2, context=1).double()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=3)
+    told = {"label": torch.tensor([1]), "context": torch.ones(1, 1, dtype=torch.float64)}
+    slopes = [
+        torch.autograd.functional.jacobian(lambda one: network(one[None], told)[0, 0], x).flatten(1)
+        for x in torch.randn(20, 3, dtype=torch.float64)
+    ]
+    assert 0.05 < max(float(torch.linalg.matrix_norm(each, 2)) for each in slopes) < 0.8
+    flow, x = Residual((3,), lambda shape, outputs: network), torch.randn(4, 3, dtype=torch.float64)
+    condition = {"label": torch.tensor([0, 1, 1, 0]), "context": torch.randn(4, 1, dtype=torch.float64)}
+    with torch.no_grad():
+        z, log_det = flow(x, condition)
+        torch.testing.assert_close(flow.inverse(z, condition)[0], x)
+        assert log_det.abs().max() > 0.01
+        assert not torch.allclose(flow(x, {**condition, "label": 1 - condition["label"]})[0], z)
 
 
 def test_numbers_of_an_entry_are_of_those_before_it_and_of_what_is_told():

@@ -96,6 +96,7 @@ ELSEWHERE = {
             "genexp train experiment=nice/digits",
             "genexp train experiment=neural_spline/points",
             "genexp train experiment=maf/points",
+            "genexp train experiment=residual_flow/points",
         ),
         "test_every_experiment trains these flows, tiny",
     ),

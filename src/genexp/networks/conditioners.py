@@ -16,7 +16,7 @@ CONTEXT = "context"
 """What a layer is told beside the conditions of its model: features of an encoder, or the image that noise is for."""
 
 
-class _Told(ReadsClass, nn.Module):
+class Told(ReadsClass, nn.Module):
     """A network told a class and further conditions, each as a vector that is added to its first features.
 
     Args:
@@ -54,7 +54,7 @@ class _Told(ReadsClass, nn.Module):
         return classes + [module(condition[name]) for name, module in self.told.items()]
 
 
-class MLPConditioner(_Told):
+class MLPConditioner(Told):
     """Samples of any shape to `outputs` numbers for every value, through fully connected layers.
 
     Args:
@@ -83,7 +83,7 @@ class MLPConditioner(_Told):
         self.shape, self.outputs = tuple(shape), outputs
         first, *others = hidden_layers(prod(shape) + context, width, depth, activation)
         self.first, self.others = first, nn.Sequential(*others)
-        self.last = _zero(nn.Linear(width, outputs * prod(shape)))
+        self.last = zeroed(nn.Linear(width, outputs * prod(shape)))
 
     def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Samples (B, *shape) to (B, outputs, *shape)."""
@@ -92,7 +92,7 @@ class MLPConditioner(_Told):
         return self.last(self.others(sum(added, h))).unflatten(1, (self.outputs, *self.shape))
 
 
-class MaskedConditioner(_Told):
+class MaskedConditioner(Told):
     """Vectors to `outputs` numbers for every entry, each of the entries before it alone; told what is beside them.
 
     A hidden unit of degree m sees the first m entries, and the numbers of entry i are of units up to degree i. Degrees
@@ -135,7 +135,7 @@ class MaskedConditioner(_Told):
         self.beside = nn.Linear(context, width, bias=False) if context else None
         self.hidden = nn.ModuleList([MaskedLinear(entries[None] < degrees[:, None])])
         self.hidden.extend(MaskedLinear(degrees[None] <= degrees[:, None]) for _ in range(depth - 1))
-        self.last = _zero(MaskedLinear(degrees[None] <= entries.repeat(outputs)[:, None]))
+        self.last = zeroed(MaskedLinear(degrees[None] <= entries.repeat(outputs)[:, None]))
 
     def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Vectors (B, D) to (B, outputs, D)."""
@@ -148,7 +148,7 @@ class MaskedConditioner(_Told):
         return self.last(h).unflatten(1, (self.outputs, -1))
 
 
-class ConvConditioner(_Told):
+class ConvConditioner(Told):
     """Images to `outputs` numbers for every value: 3 x 3, residual blocks, 1 x 1, 3 x 3 convolutions.
 
     With no blocks it is the network of Glow, with some that of RealNVP but for its batch norm.
@@ -188,7 +188,7 @@ class ConvConditioner(_Told):
         self.first = nn.Conv2d(shape[0] + context, width, 3, padding=1)
         self.blocks = nn.ModuleList(_Block(width) for _ in range(depth))
         self.hidden = nn.Conv2d(width, width, 1)
-        self.last = _zero(nn.Conv2d(width, outputs * shape[0], 3, padding=1))
+        self.last = zeroed(nn.Conv2d(width, outputs * shape[0], 3, padding=1))
 
     def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Images (B, C, H, W) to (B, outputs, C, H, W)."""
@@ -210,7 +210,8 @@ class _Block(nn.Module):
         return self.back(relu(self.across(relu(features))))
 
 
-def _zero(layer: nn.Linear | nn.Conv2d | MaskedLinear) -> nn.Module:
+def zeroed(layer: nn.Linear | nn.Conv2d | MaskedLinear) -> nn.Module:
+    """The layer with weights and bias of 0."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
