@@ -53,6 +53,11 @@ def moons(count, seed=0):
     return upper * sign + 0.1 * torch.randn(count, 2, generator=generator)
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
 @pytest.mark.parametrize("element", [Affine(), RationalQuadratic(bins=6)], ids=["affine", "spline"])
 def test_the_density_of_points_integrates_to_one_after_training(element):
     torch.manual_seed(0)

@@ -94,6 +94,11 @@ def made(name, moved, dtype=torch.float64):
     return transform, x
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
 @pytest.mark.parametrize("moved", [False, True], ids=["start", "moved"])
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_samples_come_back(name, moved):

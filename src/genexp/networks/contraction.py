@@ -16,9 +16,9 @@ class ContractionMLP(Told):
     """Vectors to `outputs` numbers for every entry; its Lipschitz constant in the vectors is at most `lipschitz`.
 
     Weights whose largest singular value exceeds the share of their layer are scaled down to it; that value is computed,
-    not estimated. Activations are x sigmoid(b x) / 1.1 with a learned b, whose slopes are at most 1. Units of such layers
-    are about 1 / sqrt(width) of their vector, so b and the biases begin at that scale. What is told adds a vector and
-    changes no slope in the samples.
+    not estimated. Activations are x sigmoid(b x) / 1.1 with a learned b, whose slopes are at most 1. Units of such
+    layers are about 1 / sqrt(width) of their vector, so b and the biases begin at that scale. What is told adds a
+    vector and changes no slope in the samples.
 
     References: Behrmann et al., "Invertible Residual Networks" (2019), section 2.1; Chen et al., "Residual Flows"
     (2019), section 3.3 for the activation.
