@@ -40,7 +40,7 @@ BEGUN = [
 AUTOENCODER = Path(__file__).parents[1] / "earlier_runs" / "vae"
 IN_ORDER = (
     *("gated_pixelcnn/cifar10", "pixelcnn_pp/cifar10", "pixelsnail/mnist", "image_transformer/mnist"),
-    "dall_e/shapes",
+    *("dall_e/shapes", "dall_e/shapes_codes"),
 )
 """Recipes that draw value after value of large images, tried on the smallest."""
 QUICK = (
@@ -65,8 +65,11 @@ def test_one_step(experiment, tmp_path):
         overrides += ["data.image_size=8", "model.density.network.width=16", *few]
     config = compose("train", overrides)
     if "levels" in config.model.get("density", {}) and config.model.get("codec"):
-        tiny.run(["experiment=vq_vae/digits", *ONE_STEP, *ONE_BATCH, f"paths.outputs={tmp_path}/codes"])
-        overrides += [f"model.codec.run={tiny.newest(tmp_path / 'codes').path}"]
+        same = ["data=shapes", "data.image_size=8", *few] if "shapes" in experiment else []
+        once = [each for each in ONE_BATCH if not each.startswith("sampler.")]
+        tiny.run(["experiment=vq_vae/digits", *same, *ONE_STEP, *once, f"paths.outputs={tmp_path}/codes"])
+        grid = ["model.density.image_shape=[1,4,4]"] if "shapes" in experiment else []
+        overrides += [f"model.codec.run={tiny.newest(tmp_path / 'codes').path}", *grid]
     elif config.model.get("codec"):  # a stored autoencoder of digits, of three latents
         overrides += [f"model.codec.run={AUTOENCODER}", "model.network.shape=[3]"]
     if "teacher" in (config.model.get("goal") or {}):

@@ -87,9 +87,9 @@ def test_a_metric_of_the_model_stands_beside_those_of_its_images(trained, capsys
 
 def test_genexp_sample_draws_pictures_and_interpolates_noises(trained, tmp_path):
     overrides = [f"run={trained.path}", "num=20", "rows=1", "interpolate=3", "threads=1", f"out={tmp_path / 'drawn'}"]
-    sample(compose("sample", overrides))
+    sample(compose("sample", [*overrides, "+sheet.temperature=[0.5,1]"]))
     made = {path.name for path in (tmp_path / "drawn").iterdir()}
-    assert made == {"grid.png", "interpolation.png", "images", "sample.json"}
+    assert made == {"grid.png", "interpolation.png", "sheet.png", "images", "sample.json"}
     assert json.loads((tmp_path / "drawn/sample.json").read_text())["sampler"]["temperature"] == 1.0
     assert len(list((tmp_path / "drawn/images").glob("*.png"))) == 20
 

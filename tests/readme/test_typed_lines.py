@@ -100,6 +100,12 @@ ELSEWHERE = {
         ),
         "test_every_experiment trains these flows, tiny",
     ),
+    "genexp sample run=<run> sheet.temperature=[0.5,0.8,1]": "test_likelihood draws such a sheet",
+    "genexp train experiment=dall_e/shapes": "test_every_experiment trains it, tiny",
+    'genexp sample run=<run> condition.caption="a large red circle in the centre on a white background"': (
+        "test_captions_end_to_end draws by this caption"
+    ),
+    "genexp train experiment=dall_e/shapes_codes model.codec.run=<run>": "test_every_experiment trains it, tiny",
     "genexp sample run=<run> edit=completed images=my/digits mask=my/mask.png": "test_likelihood draws so",
     **dict.fromkeys(
         (
