@@ -66,17 +66,9 @@ class LatentMixture:
         from sklearn.mixture import GaussianMixture
 
         self.require(model)
-        encoded, seen = [], 0
-        for batch in batches:
-            indices = range(seen, seen + len(batch["image"]))
-            noise = IndexedNoise(mix_seed(self.seed, 1), indices, batch["image"].device)
-            encoded.append(model.latents(batch, noise).flatten(1).double().cpu())
-            seen = indices.stop
-        if seen < max(2, self.components):
-            raise ValueError(f"components must be at most the {seen} training images, got {self.components}")
-        latents = torch.cat(encoded)
-        if not latents.isfinite().all():
-            raise ValueError("latents of the training images must be finite, got NaN or infinity")
+        latents = encoded_images(model, batches, self.seed)
+        if len(latents) < max(2, self.components):
+            raise ValueError(f"components must be at most the {len(latents)} training images, got {self.components}")
         mixture = GaussianMixture(
             self.components, reg_covar=self.regularisation, max_iter=1000, random_state=self.seed % 2**32
         ).fit(latents.numpy())
@@ -113,6 +105,30 @@ class LatentMixture:
     ) -> Tensor:
         """Images (B, C, H, W) decoded from the latents `start`."""
         return decoded(model.decode, start, condition, progress)
+
+
+@torch.no_grad()
+def encoded_images(model: LatentEncoder, batches: Iterable[Batch], seed: int) -> Tensor:
+    """One latent (N, D) of every image, drawn from its posterior, in float64 on the CPU.
+
+    Args:
+        model: Encodes the images.
+        batches: Images in a fixed order; the cut into batches does not matter.
+        seed: Seed of the draws.
+
+    Raises:
+        ValueError: a latent is not finite.
+    """
+    encoded, seen = [], 0
+    for batch in batches:
+        indices = range(seen, seen + len(batch["image"]))
+        noise = IndexedNoise(mix_seed(seed, 1), indices, batch["image"].device)
+        encoded.append(model.latents(batch, noise).flatten(1).double().cpu())
+        seen = indices.stop
+    latents = torch.cat(encoded)
+    if not latents.isfinite().all():
+        raise ValueError("latents of the training images must be finite, got NaN or infinity")
+    return latents
 
 
 def fit_to_training_images(sampler: object, model: object, data: "ImageData", device: torch.device | str) -> None:
