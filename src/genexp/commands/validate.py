@@ -148,24 +148,40 @@ def every_composition() -> Iterator[Composition]:
 
 
 def nested_choices() -> Iterator[Composition]:
-    """For every YAML file of a model's parts, a composition that chooses it in a model which it fits.
+    """For every YAML file of a model's parts, and of their own, a composition that chooses it in a model which it fits.
 
     Models may share a group without sharing its choices: a network that denoises does not classify. A choice that fits
     none alone is shown with what it fits, and one that fits nothing in the first model.
     """
-    parts = {path.stem: part_groups(path.stem) for path in sorted((conf_dir() / "model").glob("*.yaml"))}
+    parts = _parts_of_models()
     for group in sorted({group for groups in parts.values() for group in groups}):
-        models = [model for model, groups in parts.items() if group in groups]
+        bases = [base for base, groups in parts.items() if group in groups]
         for choice in options(group):
             if "/" not in choice:
-                alone = {model: [f"model={model}", f"{parts[model][group]}={choice}"] for model in models}
-                together = [[*alone[model], each] for model in models for each in _beside(parts[model], group)]
+                alone = {base: [*base, f"{parts[base][group]}={choice}"] for base in bases}
+                together = [[*alone[base], each] for base in bases for each in _beside(parts[base], group)]
                 yield _fitting([*alone.values(), *together])
 
 
+def _parts_of_models() -> dict[tuple[str, ...], dict[str, str]]:
+    """The groups of parts of every model, and those that only a choice of one brings, by what is typed for them."""
+    found = {}
+    for path in sorted((conf_dir() / "model").glob("*.yaml")):
+        base = (f"model={path.stem}",)
+        groups = found[base] = part_groups(*base)
+        for group, key in groups.items():
+            for choice in options(group) if group.startswith("model/") else ():
+                if "/" not in choice and (conf_dir() / group / f"{choice}.yaml").read_text().count("\ndefaults:"):
+                    within = part_groups(*base, f"{key}={choice}")
+                    found[(*base, f"{key}={choice}")] = {each: within[each] for each in within if each not in groups}
+    return found
+
+
 def _beside(parts: dict[str, str], group: str) -> Iterator[str]:
-    """What a choice of a group may need beside it: classes, one choice of another part, or data of another kind."""
+    """What a choice may need beside it: classes, no levels, one choice of another part, or data of another kind."""
     yield "model.num_classes=${data.num_classes}"
+    if group == "model/density/dequantisation":
+        yield "model.density.levels=null"
     for other, key in parts.items():
         if other.startswith("model/") and other != group:
             yield from (f"{key}={choice}" for choice in options(other) if "/" not in choice)
@@ -204,14 +220,14 @@ def _fitting(tried: list[list[str]]) -> Composition:
     return found[len(found) > 1]
 
 
-def part_groups(model: str) -> dict[str, str]:
-    """The groups below the primary config that take part with this model, and the override key of each."""
+def part_groups(*typed: str) -> dict[str, str]:
+    """The groups below the primary config that take part with what is typed, and the override key of each."""
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
     with initialised():
         loader = GlobalHydra.instance().config_loader()
-        chosen = loader.compute_defaults_list(config_name="train", overrides=[f"model={model}"], run_mode=RunMode.RUN)
+        chosen = loader.compute_defaults_list(config_name="train", overrides=list(typed), run_mode=RunMode.RUN)
     found = {}
     for default in chosen.defaults:
         group = str(Path(default.config_path or "").parent)

@@ -11,7 +11,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.flows.coupling import BuildNetwork
 from genexp.flows.transform import Change, Transform
 
-LARGEST = 32
+LARGEST = 64
 """Entries of a vector up to which the Jacobian is written out."""
 
 
@@ -32,7 +32,7 @@ class Residual(Transform):
     "Residual Flows for Invertible Generative Modeling" (2019).
 
     Args:
-        shape: (D,) of a vector, D at most 32.
+        shape: (D,) of a vector, D at most 64.
         network: Builds g, a `Contraction` with one number an entry.
 
     Raises:
@@ -47,7 +47,7 @@ class Residual(Transform):
         self.network = network(shape, 1)
         if not isinstance(self.network, Contraction):
             kind = type(self.network).__name__
-            raise ValueError(f"transform must have network=contraction in a residual block, got {kind}")
+            raise ValueError(f"transform must have a contraction as the network of a residual block, got {kind}")
 
     def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Change:
         """The step, and its whole Jacobian."""

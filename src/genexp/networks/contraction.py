@@ -50,7 +50,7 @@ class ContractionMLP(Told):
     ) -> None:
         super().__init__(width, num_classes, told, context)
         if len(shape) != 1 or outputs != 1:
-            raise ValueError(f"transform must have network=contraction in a residual block alone, got {list(shape)}")
+            raise ValueError(f"transform must have a contraction in a residual block alone, got {list(shape)}")
         if not 0 < lipschitz < 1:
             raise ValueError(f"lipschitz must lie between 0 and 1, got {lipschitz}")
         if width < 1 or depth < 1:
