@@ -102,6 +102,8 @@ def test_one_step(experiment, tmp_path):
         overrides += ["model.density.transform.block.network.width=8", "model.density.transform.depth=2"]
     if experiment in NARROW:
         overrides += ["model.generator.width=32", "model.critic.discriminator.width=32"]
+    if "ladder" in config.model:
+        overrides += ["model.ladder.width=8", "model.ladder.latents=1"]
     if config.model.get("critic") and config.model.critic.discriminator.get("diversity"):
         overrides += [f"model.critic.discriminator.diversity.group_size={batch}"]
     if "toy2d" in source_name(config):

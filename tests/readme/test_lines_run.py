@@ -118,7 +118,7 @@ CHOICES: dict[tuple[str, str], tuple[Check, str]] = {
     **{(MODEL, name): (with_more_drawn(f"{name}_digits"), SHORT) for name in ("diffusion", "vae")},
     (MODEL, "bigan"): (trained("bigan_digits"), SHORT),
     (MODEL, "image_to_image"): (trained("image_to_image_contrasts"), FEW),
-    (MODEL, "quantised"): (trained("quantised_digits"), SHORT),
+    **{(MODEL, name): (trained(f"{name}_digits"), SHORT) for name in ("quantised", "hierarchy")},
     (MODEL, "likelihood"): (trained("likelihood_digits"), FEW),
     (MODEL, "style"): (trained("style_one_pair"), f"{STEPS} data.image_size=64"),
     (MODEL, "adain"): (trained("adain_content_style"), STEPS),

@@ -65,6 +65,9 @@ ELSEWHERE = {
     "trains it, tiny",
     "genexp train experiment=cgan/digits initial=run initial.run=<run> "
     "'initial.reset=[generator.embedding,critic.discriminator.planes]'": "test_transfer trains it, tiny",
+    "genexp train experiment=vd_vae/digits": "test_every_experiment trains it, tiny",
+    "genexp train experiment=nvae/digits 'model.ladder.groups=[4,16,20]'": "test_every_experiment trains it, tiny",
+    "genexp sample run=<run> sampler.temperature=0.7": "test_hierarchy_run draws so",
     "genexp train experiment=biggan/digits": "test_every_experiment trains it, tiny",
     "genexp train experiment=tiny_gan/digits model.teacher.run=outputs/biggan_digits/<run>": "test_every_experiment "
     "trains it, tiny",

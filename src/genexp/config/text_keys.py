@@ -34,7 +34,7 @@ _OF_PARTS = PLACES | frozenset(
         *("job_type", "layer", "layers", "model", "model_registry", "modules", "monitor", "name", "net", "notes"),
         *("partition", "prefix", "project", "qos", "run_id", "study_name", "tags", "template", "unit"),
         # words to choose from
-        *("accelerator", "activation", "binarise", "conditioning", "content_layers", "fit", "free_bits_over"),
+        *("accelerator", "activation", "binarise", "cell", "conditioning", "content_layers", "fit", "free_bits_over"),
         *("gradient_clip_algorithm", "init", "interpolation", "largest", "last", "learn_from"),
         *("estimator", "line_search_fn", "regulariser", "sampling"),
         *("measured_layers", "mode", "norm", "normalise", "over", "policy", "pooling", "profiler", "reference"),

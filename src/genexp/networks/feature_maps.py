@@ -34,7 +34,7 @@ class MapEncoder(nn.Module):
         side = _side(image_size, halvings, width, depth)
         self.grid = (side, side)
         self.stem = nn.Conv2d(channels, width, 3, padding=1)
-        self.down = nn.Sequential(*(_Halve(width) for _ in range(halvings)))
+        self.down = nn.Sequential(*(Halve(width) for _ in range(halvings)))
         self.blocks = nn.Sequential(*(Residual(width) for _ in range(depth)))
         self.norm, self.head = group_norm(width), nn.Conv2d(width, size, 1)
 
@@ -72,7 +72,7 @@ class MapDecoder(nn.Module):
         self.grid, self.channels = (side, side), channels
         self.stem = nn.Conv2d(size, width, 3, padding=1)
         self.blocks = nn.Sequential(*(Residual(width) for _ in range(depth)))
-        self.up = nn.Sequential(*(_Double(width) for _ in range(halvings)))
+        self.up = nn.Sequential(*(Double(width) for _ in range(halvings)))
         self.norm, self.head = group_norm(width), nn.Conv2d(width, channels, 3, padding=1)
 
     def take(self, numbers: int) -> None:
@@ -109,21 +109,35 @@ class Residual(nn.Module):
         return features + self.last(self.body(features))
 
 
-class _Halve(nn.Module):
+class Halve(nn.Module):
+    """silu(norm(x)), then a 4x4 convolution of stride 2.
+
+    Args:
+        width: Feature maps.
+    """
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm, self.convolution = group_norm(width), nn.Conv2d(width, width, 4, stride=2, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features (B, width, h, w) to (B, width, h / 2, w / 2)."""
         return self.convolution(nn.functional.silu(self.norm(features)))
 
 
-class _Double(nn.Module):
+class Double(nn.Module):
+    """Pixels repeated, silu(norm(x)), then a 3x3 convolution.
+
+    Args:
+        width: Feature maps.
+    """
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm, self.convolution = group_norm(width), nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features (B, width, h, w) to (B, width, 2 h, 2 w)."""
         doubled = features.repeat_interleave(2, -1).repeat_interleave(2, -2)
         return self.convolution(nn.functional.silu(self.norm(doubled)))
 
