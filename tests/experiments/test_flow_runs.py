@@ -96,6 +96,7 @@ REFUSED = {
     "data.image_size=6 model.density.transform.scales=4": "for 3 squeezes (scales=4), got 6 x 6 of data.shape",
     "sampler=ancestral": "Ancestral draws from an Autoregressive, got Flow; these fit: latent",
     "model/density/dequantisation=none": "model.density.dequantisation: must be uniform or variational",
+    "model/density/dequantisation=[uniform,variational]": "must be one choice, got uniform and variational",
     "model.density.levels=null": "model.density.dequantisation: must be none where levels is null",
     "sampler.temperature=0": "sampler.temperature: must be positive or null, got 0",
     "data=toy2d": "model.density.levels: must be null for points, got 17",

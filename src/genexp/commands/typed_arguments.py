@@ -6,9 +6,10 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from genexp.config.compose import data_name
+from genexp.config.compose import conf_dir, data_name
 from genexp.config.keys import of_the_own
 from genexp.config.quoting import parts_of, quoted, typed_texts, unquoted
+from genexp.config.whole_parts import require_one_part
 from genexp.files.json_records import is_there
 from genexp.runs.folder import CONFIG, OVERRIDES, RunFolder
 from genexp.runs.places import recorded_places, with_recorded_places
@@ -28,6 +29,7 @@ def overrides_of(name: str, arguments: list[str]) -> list[str]:
     if name in _STAND_INS:
         arguments = [_STAND_INS[name](each) for each in arguments]
     arguments = typed_texts(arguments)
+    require_one_part(arguments, conf_dir())
     if name in ("sample", "evaluate"):
         arguments = of_the_own(arguments)
     if name == "evaluate" and not any(a.startswith("data=") for a in arguments):

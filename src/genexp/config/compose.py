@@ -10,6 +10,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from genexp.config.keys import VOLATILE
 from genexp.config.quoting import text_quoted
+from genexp.config.whole_parts import require_one_part
 from genexp.files.yaml_records import require_small
 
 
@@ -35,12 +36,16 @@ def compose(name: str = "train", overrides: list[str] | None = None, with_hydra:
         name: Primary config: `train`, `sample`, ...
         overrides: Hydra overrides, as typed after the command.
         with_hydra: Keep Hydra's own node, which names the chosen groups.
+
+    Raises:
+        ValueError: a part is chosen several times.
     """
     import hydra
 
     from genexp.config.origins import Origins, take_as_written
 
     typed = [text_quoted(each) for each in overrides or []]
+    require_one_part(typed, conf_dir())
     with initialised():
         config = hydra.compose(config_name=name, overrides=typed, return_hydra_config=with_hydra)
         take_as_written(config, lambda: Origins.of_composition(name, typed))

@@ -8,7 +8,7 @@ from torch import Tensor, distributed, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.flows.transform import Change, Transform
-from genexp.tensors import expand_to
+from genexp.tensors import expand_to, in_double
 
 LEAST = 1e-6
 """Added to standard deviations that are divided by."""
@@ -70,7 +70,7 @@ class ActNorm(Scaling):
     def initialise(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Set both from samples, unless that has been done."""
         if not self.initialised:
-            rows = x.transpose(0, 1).flatten(1).double()
+            rows = in_double(x.transpose(0, 1).flatten(1))
             moments = torch.stack([torch.full_like(rows[:, 0], rows.shape[1]), rows.sum(1), rows.square().sum(1)])
             if distributed.is_available() and distributed.is_initialized():
                 distributed.all_reduce(moments)
