@@ -1,4 +1,4 @@
-"""Latents from a flow that is fitted to encoded training images."""
+"""Latents from a flow, or a second VAE, that is fitted to encoded training images."""
 
 import pytest
 import torch
@@ -7,6 +7,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Conditioning
 from genexp.contracts import FittedSampler, Sampler
 from genexp.evaluation.protocol import describe
 from genexp.sampling.latent_flow import LatentFlow
+from genexp.sampling.latent_second_stage import LatentSecondStage
 from genexp.tensors import IndexedNoise
 
 QUICK = {"depth": 4, "width": 32, "steps": 250, "learning_rate": 5e-3}
@@ -37,9 +38,17 @@ def batches(points, size):
     return [{"image": part} for part in points.split(size)]
 
 
-@pytest.fixture(scope="module")
-def fitted():
-    sampler = LatentFlow(**QUICK)
+KINDS = {
+    "flow": lambda **settings: LatentFlow(**QUICK | settings),
+    "second_stage": lambda **settings: LatentSecondStage(
+        **{"width": 64, "steps": 500, "learning_rate": 5e-3} | settings
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def fitted(request):
+    sampler = KINDS[request.param]()
     sampler.fit(Identity(), batches(banana(2000, 0), 500))
     return sampler
 
@@ -47,18 +56,18 @@ def fitted():
 def test_the_flow_follows_a_density_that_no_gaussian_does(fitted):
     drawn = fitted.start(Identity(), IndexedNoise(0, range(1000)))
     residual = drawn[:, 1] - (drawn[:, 0] / 3).square() - 5
-    assert residual.std() < 0.6  # 0.2 of the data, 1.4 of the Gaussian with their covariance
+    curved, off = (0.6, 0.4) if isinstance(fitted, LatentFlow) else (1.0, 0.8)  # a bound is short of the likelihood
+    assert residual.std() < curved  # 0.2 of the data, 1.4 of the Gaussian with their covariance
     target = banana(2000, 1)
     torch.testing.assert_close(drawn.mean(0), target.mean(0), atol=0.3, rtol=0)
-    torch.testing.assert_close(drawn.std(0), target.std(0), atol=0.4, rtol=0)
+    torch.testing.assert_close(drawn.std(0), target.std(0), atol=off, rtol=0)
 
 
 def test_a_draw_is_made_of_its_own_row_and_a_fit_of_its_seed_alone(fitted):
     every = fitted.start(Identity(), IndexedNoise(3, range(5)))
     torch.testing.assert_close(fitted.start(Identity(), IndexedNoise(3, [4])), every[4:])
-    short = {**QUICK, "steps": 5}
-    state = torch.random.get_rng_state()
-    first, again, other = (LatentFlow(**short, seed=seed) for seed in (0, 0, 1))
+    kind = KINDS["flow" if isinstance(fitted, LatentFlow) else "second_stage"]
+    first, again, other = (kind(steps=5, seed=seed) for seed in (0, 0, 1))
     first.fit(Identity(), batches(banana(100, 0), 50))
     torch.manual_seed(99)
     again.fit(Identity(), batches(banana(100, 0), 30))
@@ -66,7 +75,6 @@ def test_a_draw_is_made_of_its_own_row_and_a_fit_of_its_seed_alone(fitted):
     draws = [each.start(Identity(), IndexedNoise(3, range(5))) for each in (first, again, other)]
     assert draws[0].equal(draws[1])
     assert not draws[0].equal(draws[2])
-    torch.random.set_rng_state(state)
 
 
 def test_it_is_a_sampler_that_learns_and_tells_its_settings(fitted):
@@ -81,7 +89,7 @@ def test_it_is_a_sampler_that_learns_and_tells_its_settings(fitted):
         LatentFlow().require(object())
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         LatentFlow(steps=0)
-    with pytest.raises(ValueError, match="a flow needs at least 2 training images, got 1"):
+    with pytest.raises(ValueError, match="LatentFlow needs at least 2 training images, got 1"):
         LatentFlow().fit(Identity(), batches(banana(1, 0), 1))
     bad = torch.tensor([[1.0, float("nan")]] * 3)
     with pytest.raises(ValueError, match="latents of the training images must be finite"):
