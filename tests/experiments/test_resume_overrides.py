@@ -63,7 +63,7 @@ ACTS = [
     ("vae", "+model.optimizer.maximize=true", options(maximize=True)),
     ("vae", "ramp@model.learning_rate=constant", constant_rate),
     ("vae", "model.beta.value=7.0", attribute("beta", Constant(7.0))),
-    ("vae", "model.free_bits=2.0", attribute("free_bits", 2.0)),
+    ("vae", "model.free_bits=2.0", lambda trainer, model: setattr(model.bound, "free_bits", 2.0)),
     ("vae", "model.clip=0.001", clip),
     ("vae", "training.accumulate=2", attribute("accumulate", 2)),
     ("vae", "callbacks.averaging.half_life=3", callback("Averaging", "half_life", 3)),
