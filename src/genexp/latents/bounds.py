@@ -100,19 +100,19 @@ class Elbo(Bound):
 
     Args:
         free_bits: Nats below which the KL of one unit is not reduced any further, or None.
-        over: Whose KL that is: `image`, that of every image by itself, or `batch`, the mean over the batch.
+        free_bits_over: Whose KL that is: `image`, that of every image by itself, or `batch`, the mean over the batch.
 
     Raises:
         ValueError: an argument is out of range.
     """
 
-    def __init__(self, free_bits: float | None = None, over: str = "image") -> None:
+    def __init__(self, free_bits: float | None = None, free_bits_over: str = "image") -> None:
         if free_bits is not None and free_bits < 0:
             raise ValueError(f"free_bits must not be negative, got {free_bits}")
-        if over not in ("image", "batch"):
-            raise ValueError(f"free_bits_over must be image or batch, got {over!r}")
-        self.free_bits, self.over = free_bits, over
-        if free_bits is not None and over == "batch":
+        if free_bits_over not in ("image", "batch"):
+            raise ValueError(f"free_bits_over must be image or batch, got {free_bits_over!r}")
+        self.free_bits, self.over = free_bits, free_bits_over
+        if free_bits is not None and free_bits_over == "batch":
             self.whole_batches = "model.free_bits_over=batch"
 
     def require(self, posterior: Posterior, prior: Prior) -> None:
