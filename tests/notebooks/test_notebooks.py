@@ -164,6 +164,20 @@ def test_a_gan_is_composed(execute):
     assert shown.pictures == 3
 
 
+@pytest.mark.slow
+def test_densities_are_held_against_one_and_against_each_other(execute):
+    shorter = [("=96_000", "=12_800"), ("=19_200", "=640"), ("num=1000", "num=40")]
+    outputs, shown = execute("07_densities", shorter)
+    assert float(re.search(r"sum over the grid: (\d\.\d+)", shown.text)[1]) == pytest.approx(1, abs=0.02)
+    kinds = dict(re.findall(r"(Gated PixelCNN|RealNVP|VAE) +[\d.]+ bits a pixel \((\w+)\)", shown.text))
+    assert kinds == {"Gated PixelCNN": "exact", "RealNVP": "bound", "VAE": "bound"}
+    bounds = [float(value) for value in re.findall(r"importance_bits_per_dim +([\d.]+) bits", shown.text)]
+    assert len(bounds) == 3
+    assert bounds[0] > bounds[1] > bounds[2]
+    require_whole_wandb_runs([only(outputs / name) for name in ("moons", "pixels", "flow", "autoencoder")])
+    assert shown.pictures == 2
+
+
 MACHINE = re.compile(
     r"(?<![\w.<])/(?:home|tmp|root|work|Users|private|usr|opt|mnt|var|srv|data)/|[A-Z]:\\\\|[.]venv|site-packages"
 )
