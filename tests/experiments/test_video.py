@@ -85,6 +85,7 @@ EXTENSIONS = {
     "PixelCNN|pixelcnn": (
         "networks/pixelcnn",
         *("model/density/network/pixelcnn", "model/density/autoregressive", "experiment/pixelcnn/digits"),
+        *("ablation/autoregressive_networks", "ablation/vq_codes"),
     ),
     "Ancestral": ("sampling/ancestral", "sampler/ancestral", "model/likelihood"),
     "AutoregressiveCategorical": ("densities/autoregressive", "model/density/autoregressive"),
@@ -94,7 +95,7 @@ EXTENSIONS = {
     ),
     "LogLikelihood|Autoencoding": (
         *("evaluation/metrics/likelihood", "evaluation/metrics/autoencoding"),
-        *("metrics/likelihood", "metrics/autoencoding"),
+        *("metrics/likelihood", "metrics/autoencoding", "ablation/vae_blur"),
     ),
 }
 """Words of an extension, and the files in which alone they may stand."""

@@ -102,7 +102,7 @@ class Bernoulli(ReconstructionLikelihood):
             if ((image.abs() - 1).abs() > 1e-4).any():
                 raise ValueError(
                     "image must be binary for a Bernoulli likelihood, got grey values: "
-                    "set binarise to threshold or dynamic, or use a continuous Bernoulli"
+                    "set model.reconstruction.binarise to threshold or dynamic, or take model/reconstruction=continuous_bernoulli"
                 )
             return image.sign()
         intensity = (image + 1) / 2
