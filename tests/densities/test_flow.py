@@ -11,9 +11,9 @@ from scipy import stats
 from genexp.conditioning.base import UNCONDITIONAL
 from genexp.contracts import Density, LatentEncoder, StartsFromData
 from genexp.densities.dequantisation import Uniform, Untouched, Variational
-from genexp.densities.flow import Flow
+from genexp.densities.flow import NormalizingFlow
 from genexp.flows.composed import MultiScale, Vector
-from genexp.flows.coupling import Coupling
+from genexp.flows.coupling import CouplingLayer
 from genexp.flows.elementwise import Affine, RationalQuadratic
 from genexp.flows.transform import Chain, Transform
 from genexp.networks.conditioners import ConvConditioner, MLPConditioner
@@ -24,14 +24,16 @@ IMAGE = (1, 4, 4)
 
 
 def of_points(element=None, **options):
-    layer = partial(Coupling, element=element or Affine(), network=partial(MLPConditioner, width=32))
-    return Flow(partial(Vector, block=layer, **options), (2,), Untouched(), levels=None)
+    layer = partial(CouplingLayer, element=element or Affine(), network=partial(MLPConditioner, width=32))
+    return NormalizingFlow(partial(Vector, block=layer, **options), (2,), Untouched(), levels=None)
 
 
 def of_images(levels=5, logit=None, moved=0.0, **options):
     torch.manual_seed(0)
-    layer = partial(Coupling, element=Affine(), network=partial(ConvConditioner, width=8))
-    model = Flow(partial(MultiScale, block=layer, depth=2, scales=1), IMAGE, Uniform(), levels, logit, **options)
+    layer = partial(CouplingLayer, element=Affine(), network=partial(ConvConditioner, width=8))
+    model = NormalizingFlow(
+        partial(MultiScale, block=layer, depth=2, scales=1), IMAGE, Uniform(), levels, logit, **options
+    )
     for parameter in model.parameters():
         parameter.data += moved * torch.randn_like(parameter)
     return model
@@ -85,7 +87,7 @@ def test_a_flow_that_does_nothing_is_the_standard_normal_density():
 
 
 def test_uniform_noise_within_levels_costs_a_uniform_model_the_logarithm_of_their_number():
-    model = Flow(lambda shape: UniformToNormal(), (1, 8, 8), Uniform(), levels=17)
+    model = NormalizingFlow(lambda shape: UniformToNormal(), (1, 8, 8), Uniform(), levels=17)
     image = torch.rand(6, 1, 8, 8, dtype=torch.float64) * 2 - 1
     nats = model.log_prob(model.observe({"image": image}, BatchNoise(image)))
     torch.testing.assert_close(nats, torch.full_like(nats, -64 * math.log(17)), rtol=0, atol=1e-6)
@@ -95,7 +97,7 @@ def test_uniform_noise_within_levels_costs_a_uniform_model_the_logarithm_of_thei
 @pytest.mark.parametrize("alpha", [None, 0.05])
 def test_the_jacobians_of_dequantisation_and_logit_are_those_of_a_calculation_by_hand(alpha):
     """Of independent values z = g((level + u) / L): log p = sum of log N(g) + log g' - log L, g' by differences."""
-    model = Flow(lambda shape: Chain([]), IMAGE, Uniform(), levels=5, logit=alpha).double()
+    model = NormalizingFlow(lambda shape: Chain([]), IMAGE, Uniform(), levels=5, logit=alpha).double()
     batch = model.observe({"image": torch.rand(3, *IMAGE, dtype=torch.float64) * 2 - 1}, IndexedNoise(0, range(3)))
 
     def g(v):
@@ -160,10 +162,10 @@ def test_learned_noise_begins_as_uniform_and_has_the_density_that_it_says():
 
 def test_the_probability_of_a_level_is_the_same_by_learned_noise():
     """With weights 1 / q the mean of p is the same probability of the level, whatever noise is drawn."""
-    layer = partial(Coupling, element=Affine(), network=partial(ConvConditioner, width=8))
+    layer = partial(CouplingLayer, element=Affine(), network=partial(ConvConditioner, width=8))
     transform = partial(MultiScale, block=layer, depth=1, scales=1)
     torch.manual_seed(0)
-    uniform, other = (Flow(transform, IMAGE, each, levels=3).double() for each in (Uniform(), learned(0.03)))
+    uniform, other = (NormalizingFlow(transform, IMAGE, each, levels=3).double() for each in (Uniform(), learned(0.03)))
     for parameter in uniform.transform.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     other.transform.load_state_dict(uniform.transform.state_dict())
@@ -210,15 +212,15 @@ def test_log_determinants_are_float32_under_autocast():
 
 
 def test_each_class_has_a_density_of_its_own():
-    layer = partial(Coupling, element=Affine(), network=partial(MLPConditioner, width=8, num_classes=2))
-    model = Flow(partial(Vector, block=layer), (2,), Untouched(), levels=None, num_classes=2)
+    layer = partial(CouplingLayer, element=Affine(), network=partial(MLPConditioner, width=8, num_classes=2))
+    model = NormalizingFlow(partial(Vector, block=layer), (2,), Untouched(), levels=None, num_classes=2)
     for parameter in model.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter)
     x, zero = torch.randn(5, 2), torch.zeros(5).long()
     first, second = (model.log_prob({"image": x, "label": label}) for label in (zero, zero + 1))
     assert not torch.allclose(first, second)
     with pytest.raises(ValueError, match="transform must read the conditions of the model, none, got one that reads l"):
-        Flow(partial(Vector, block=layer), (2,), Untouched(), levels=None)
+        NormalizingFlow(partial(Vector, block=layer), (2,), Untouched(), levels=None)
 
 
 @pytest.mark.parametrize(
@@ -233,4 +235,4 @@ def test_each_class_has_a_density_of_its_own():
 )
 def test_what_does_not_go_together_is_refused(rule, shape, dequantisation, options):
     with pytest.raises(ValueError, match=rule):
-        Flow(lambda shape: Chain([]), shape, dequantisation, **options)
+        NormalizingFlow(lambda shape: Chain([]), shape, dequantisation, **options)

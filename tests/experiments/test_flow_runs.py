@@ -94,7 +94,7 @@ def test_two_processes_set_the_norms_from_the_batch_of_both(tmp_path):
 
 REFUSED = {
     "data.image_size=6 model.density.transform.scales=4": "for 3 squeezes (scales=4), got 6 x 6 of data.shape",
-    "sampler=ancestral": "Ancestral draws from an Autoregressive, got Flow; these fit: latent",
+    "sampler=ancestral": "Ancestral draws from an Autoregressive, got NormalizingFlow; these fit: latent",
     "model/density/dequantisation=none": "model.density.dequantisation: must be uniform or variational",
     "model/density/dequantisation=[uniform,variational]": "must be one choice, got uniform and variational",
     "model.density.levels=null": "model.density.dequantisation: must be none where levels is null",

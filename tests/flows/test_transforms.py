@@ -9,7 +9,7 @@ import torch
 
 from genexp.flows.autoregressive import InverseAutoregressive, MaskedAutoregressive
 from genexp.flows.composed import MultiScale, Vector
-from genexp.flows.coupling import Coupling
+from genexp.flows.coupling import CouplingLayer
 from genexp.flows.elementwise import Additive, Affine, RationalQuadratic
 from genexp.flows.linear import ActNorm, InvertibleLinear, Reverse, Scaling, Shuffle
 from genexp.flows.masks import checkerboard, halves
@@ -32,7 +32,7 @@ def conv(**options):
 
 
 def coupling(element, network=None):
-    return partial(Coupling, element=element, network=network or mlp())
+    return partial(CouplingLayer, element=element, network=network or mlp())
 
 
 def masked(block, element=None):

@@ -9,10 +9,10 @@ from torch import nn
 
 from genexp.flows.autoregressive import MaskedAutoregressive
 from genexp.flows.composed import Vector
-from genexp.flows.coupling import Coupling
+from genexp.flows.coupling import CouplingLayer
 from genexp.flows.elementwise import Affine
 from genexp.latents.choices import Categorical, UniformChoices
-from genexp.latents.flowed import Flow, Planar, Radial
+from genexp.latents.flowed import FlowPosterior, Planar, Radial
 from genexp.latents.full_covariance import FullCovariance
 from genexp.latents.importance import ImportanceWeighted
 from genexp.latents.posteriors import Diagonal
@@ -29,7 +29,7 @@ def seed():
 def coupled(shape):
     """Couplings that are not the identity."""
     network = partial(MLPConditioner, width=8, depth=1)
-    made = Vector(shape, partial(Coupling, element=Affine(), network=network), depth=2).double()
+    made = Vector(shape, partial(CouplingLayer, element=Affine(), network=network), depth=2).double()
     for parameter in made.parameters():
         nn.init.normal_(parameter, std=0.25)
     return made
@@ -49,8 +49,8 @@ POSTERIORS = {
     "full_covariance": FullCovariance,
     "planar": partial(Planar, depth=3),
     "radial": partial(Radial, depth=3),
-    "flow": partial(Flow, transform=coupled),
-    "iaf": partial(Flow, transform=autoregressive, context=2),
+    "flow": partial(FlowPosterior, transform=coupled),
+    "iaf": partial(FlowPosterior, transform=autoregressive, context=2),
 }
 
 
@@ -203,4 +203,4 @@ def test_arguments_are_checked():
     with pytest.raises(ValueError, match="free_bits must be null where units have no divergence in closed form"):
         model_of(orthogonal(), 1.0, posterior=FullCovariance(LATENT), free_bits=0.1)
     with pytest.raises(ValueError, match="transform must read context with context=4, got one that reads nothing"):
-        Flow(LATENT, coupled, context=4)
+        FlowPosterior(LATENT, coupled, context=4)

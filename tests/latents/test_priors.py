@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from genexp.flows.composed import Vector
-from genexp.flows.coupling import Coupling
+from genexp.flows.coupling import CouplingLayer
 from genexp.flows.elementwise import Affine
 from genexp.latents.choices import UniformChoices
 from genexp.latents.gaussian import DiagonalGaussian
@@ -32,7 +32,7 @@ def encode(image):
 
 def flow(size=2):
     network = partial(MLPConditioner, width=8, depth=1)
-    prior = FlowPrior(size, partial(Vector, block=partial(Coupling, element=Affine(), network=network), depth=2))
+    prior = FlowPrior(size, partial(Vector, block=partial(CouplingLayer, element=Affine(), network=network), depth=2))
     for parameter in prior.parameters():
         nn.init.normal_(parameter, std=0.4)
     return prior

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from genexp.conditioning.base import Condition
 from genexp.contracts import Noise
-from genexp.flows.coupling import BuildNetwork, Coupling
+from genexp.flows.coupling import BuildNetwork, CouplingLayer
 from genexp.flows.elementwise import Affine
 from genexp.flows.masks import checkerboard
 from genexp.flows.transform import Chain
@@ -69,7 +69,7 @@ class Variational(nn.Module):
             raise ValueError(f"depth must be at least 1 coupling, got {depth}")
         element = Affine(limit)
         masks = [checkerboard(shape, odd=bool(i % 2)) for i in range(depth)]
-        self.transform = Chain(Coupling(shape, element, network, mask) for mask in masks)
+        self.transform = Chain(CouplingLayer(shape, element, network, mask) for mask in masks)
 
     def draw(self, image: Tensor, noise: Noise) -> Tensor:
         """Normal noise of the shape of images (B, C, H, W)."""

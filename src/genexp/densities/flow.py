@@ -14,7 +14,7 @@ from genexp.flows.transform import Chain, Transform
 from genexp.tensors import IndexedNoise, from_levels, require_image_shape, to_levels
 
 
-class Flow(nn.Module):
+class NormalizingFlow(nn.Module):
     """log p(x) = log N(z; 0, I) + log |det dz/dx|, z = transform(x); x = transform^-1(z) draws.
 
     Values with levels are dequantised first, which makes of log p a lower bound on that of the level, and taken from

@@ -9,7 +9,7 @@ from genexp.contracts import Batch, Noise
 
 
 @runtime_checkable
-class ImportanceWeighted(Protocol):
+class LatentDensity(Protocol):
     """A density p(x) = integral of p(x, z) with a distribution q(z | x) that says which latents matter for an image."""
 
     levels: int | None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from genexp.flows.coupling import Coupling
+from genexp.flows.coupling import CouplingLayer
 from genexp.flows.linear import ActNorm, Reverse, Scaling
 from genexp.flows.masks import checkerboard as squares
 from genexp.flows.reshaping import FactorOut, Flatten, Squeeze
@@ -104,7 +104,7 @@ class MultiScale(Chain):
         if any(side % 2**squeezes for side in shape[1:]):
             rule = f"sides of images that {2**squeezes} divides for {squeezes} squeezes (scales={scales})"
             raise ValueError(f"transform must have {rule}, got {shape[1]} x {shape[2]} of data.shape")
-        if not isinstance(tried := block((2, 1, 1)), Coupling):
+        if not isinstance(tried := block((2, 1, 1)), CouplingLayer):
             kind = type(tried).__name__
             raise ValueError(f"transform must have block=conv_coupling to be multi_scale, got {kind}")
         super().__init__([])

@@ -14,7 +14,7 @@ BuildNetwork = Callable[[Sequence[int], int], nn.Module]
 """Builds, from a shape and a number N, a module that maps (samples (B, *shape), condition) to (B, N, *shape)."""
 
 
-class Coupling(Transform):
+class CouplingLayer(Transform):
     """z = x where the mask is true, and elsewhere an elementwise function whose parameters come from there.
 
     A network whose last layer is 0 makes it the identity at the start.

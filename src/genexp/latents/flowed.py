@@ -159,7 +159,7 @@ class Radial(_Steps):
         return latent + pull * off, log_det[:, 0]
 
 
-class Flow(nn.Module, Posterior):
+class FlowPosterior(nn.Module, Posterior):
     """A Gaussian of independent units through a transform with weights of its own, told features of the image.
 
     With masked autoregressive layers it is inverse autoregressive flow: draws and their density are fast.

@@ -101,8 +101,8 @@ class Bernoulli(ReconstructionLikelihood):
         if self.binarise == "none":
             if ((image.abs() - 1).abs() > 1e-4).any():
                 raise ValueError(
-                    "image must be binary for a Bernoulli likelihood, got grey values: "
-                    "set model.reconstruction.binarise to threshold or dynamic, or take model/reconstruction=continuous_bernoulli"
+                    "image must be binary for a Bernoulli likelihood, got grey values: take "
+                    "model.reconstruction.binarise=threshold or dynamic, or model/reconstruction=continuous_bernoulli"
                 )
             return image.sign()
         intensity = (image + 1) / 2

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Batch, Noise
-from genexp.evaluation.latent_models import ImportanceWeighted
+from genexp.evaluation.latent_models import LatentDensity
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.over_model import OfLevels, mean_over_images, over_images, require_density, require_split
 
@@ -50,16 +50,16 @@ class ImportanceLikelihood(OfLevels):
         Raises:
             TypeError: it does not.
         """
-        if not isinstance(model, ImportanceWeighted):
+        if not isinstance(model, LatentDensity):
             raise TypeError(f"{type(self).__name__} measures a density with latents, got {type(model).__name__}")
         require_density(self, model)
 
-    def subject(self, model: ImportanceWeighted) -> str:
+    def subject(self, model: LatentDensity) -> str:
         """What p is a distribution over, and that this is a bound."""
         return f"{self.over(model)}, bound from above that tightens with samples"
 
     @torch.no_grad()
-    def compute(self, model: ImportanceWeighted, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
+    def compute(self, model: LatentDensity, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
         """Both values, with the interval of other held-out images."""
 
         def measure(batch: Batch, noise: Noise) -> Tensor:
@@ -76,7 +76,7 @@ class ImportanceLikelihood(OfLevels):
             values["importance_bits_per_dim"] = bits
         return values
 
-    def _log_weights(self, model: ImportanceWeighted, batch: Batch, noise: Noise) -> Tensor:
+    def _log_weights(self, model: LatentDensity, batch: Batch, noise: Noise) -> Tensor:
         """Weights (B, k) in float64."""
         parts = [min(self.chunk, self.samples - begin) for begin in range(0, self.samples, self.chunk)]
         return torch.cat([model.log_weights(batch, noise, count).double() for count in parts], 1)
