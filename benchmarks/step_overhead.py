@@ -109,7 +109,7 @@ def bare_diffusion(model, config):
     def step(batch):
         image = batch["image"]
         t = torch.randint(1, denoiser.schedule.last + 1, (len(image),))
-        loss = denoiser.loss(image, t, torch.randn_like(image), None).mean()
+        loss = denoiser.loss(image, t, torch.randn_like(image), {}).mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.network.parameters(), config.model.clip)
@@ -127,7 +127,7 @@ def bare_vae(model, config):
         image = batch["image"]
         image = model.reconstruction.observe(image, torch.rand_like(image))
         posterior = model.posterior(image)
-        raw = model.decoder(posterior.rsample(torch.randn_like(posterior.mean)), None)
+        raw = model.decoder(posterior.rsample(torch.randn_like(posterior.mean)), {})
         loss = (model.reconstruction(raw, image) + posterior.kl()).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -147,14 +147,14 @@ def bare_gan(model, config):
     def step(batch):
         image = batch["image"]
         with torch.no_grad():
-            fake = generator(torch.randn(len(image), *model.latent_shape), None)
+            fake = generator(torch.randn(len(image), *model.latent_shape), {})
         critic_optimizer.zero_grad()
         critic.loss(image, fake)["loss"].mean().backward()
         critic_optimizer.step()
         critic.constrain()
         critic.requires_grad_(False)
         generator_optimizer.zero_grad()
-        critic.generator_loss(generator(torch.randn(len(image), *model.latent_shape), None)).mean().backward()
+        critic.generator_loss(image, generator(torch.randn(len(image), *model.latent_shape), {})).mean().backward()
         generator_optimizer.step()
         critic.requires_grad_(True)
 
