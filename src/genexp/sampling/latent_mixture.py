@@ -15,7 +15,32 @@ if TYPE_CHECKING:
     from genexp.data.datamodule import ImageData
 
 
-class LatentMixture:
+class DecodesFitted:
+    """What samplers share that are fitted to the latents of training images: whom they draw from, and the decoding."""
+
+    def require(self, model: object) -> None:
+        """Check that the model can encode images.
+
+        Raises:
+            TypeError: it cannot.
+        """
+        if not isinstance(model, LatentEncoder):
+            raise TypeError(f"{type(self).__name__} needs a model that encodes images, got {type(model).__name__}")
+
+    @torch.no_grad()
+    def run(
+        self,
+        model: LatentEncoder,
+        start: Tensor,
+        noise: IndexedNoise,
+        condition: Condition = UNCONDITIONAL,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Images (B, C, H, W) decoded from the latents `start`."""
+        return decoded(model.decode, start, condition, progress)
+
+
+class LatentMixture(DecodesFitted):
     """z ~ sum_k weight_k N(mean_k, covariance_k), image = decode(z); the mixture is fitted to encoded training images.
 
     One component is the Gaussian with the mean and the full covariance of the latents. Latents are draws from the
@@ -41,15 +66,6 @@ class LatentMixture:
             raise ValueError(f"regularisation must not be negative, got {regularisation}")
         self.components, self.regularisation, self.seed = components, regularisation, seed
         self._fitted: tuple[Tensor, Tensor, Tensor] | None = None
-
-    def require(self, model: object) -> None:
-        """Check that the model can encode images.
-
-        Raises:
-            TypeError: it cannot.
-        """
-        if not isinstance(model, LatentEncoder):
-            raise TypeError(f"LatentMixture needs a model that encodes images, got {type(model).__name__}")
 
     @torch.no_grad()
     def fit(self, model: LatentEncoder, batches: Iterable[Batch]) -> None:
@@ -93,18 +109,6 @@ class LatentMixture:
         component = torch.searchsorted(edges, share).clamp(max=self.components - 1)
         latents = means[component] + (factors[component] * normal.cpu().flatten(1).double()[:, None]).sum(2)
         return latents.to(normal).view_as(normal)
-
-    @torch.no_grad()
-    def run(
-        self,
-        model: LatentEncoder,
-        start: Tensor,
-        noise: IndexedNoise,
-        condition: Condition = UNCONDITIONAL,
-        progress: Progress | None = None,
-    ) -> Tensor:
-        """Images (B, C, H, W) decoded from the latents `start`."""
-        return decoded(model.decode, start, condition, progress)
 
 
 @torch.no_grad()

@@ -7,17 +7,15 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.contracts import Batch, LatentEncoder, Progress
-from genexp.sampling.latent import decoded
-from genexp.sampling.latent_mixture import encoded_images
+from genexp.contracts import Batch, LatentEncoder
+from genexp.sampling.latent_mixture import DecodesFitted, encoded_images
 from genexp.tensors import IndexedNoise, mix_seed
 
 LAST_RATE = 0.01
 """Share of the learning rate at the end of its half cosine."""
 
 
-class LatentModel(ABC):
+class LatentModel(DecodesFitted, ABC):
     """z = mean + std y, y drawn by a network that is trained on encoded training images; image = decode(z).
 
     Latents are draws from the encoder's posteriors, one an image, brought to mean 0 and variance 1. The network is
@@ -55,15 +53,6 @@ class LatentModel(ABC):
     @abstractmethod
     def drawn(self, network: nn.Module, size: int, noise: IndexedNoise) -> tuple[Tensor, Tensor]:
         """Latents (B, D) of the trained network, each of its own row of the noise, and the first noise (B, D)."""
-
-    def require(self, model: object) -> None:
-        """Check that the model can encode images.
-
-        Raises:
-            TypeError: it cannot.
-        """
-        if not isinstance(model, LatentEncoder):
-            raise TypeError(f"{type(self).__name__} needs a model that encodes images, got {type(model).__name__}")
 
     def fit(self, model: LatentEncoder, batches: Iterable[Batch]) -> None:
         """Encode images and train the network.
@@ -112,15 +101,3 @@ class LatentModel(ABC):
         network, mean, std = self._fitted
         latents, first = self.drawn(network, math.prod(model.latent_shape), noise)
         return (latents * std + mean).to(first).unflatten(1, model.latent_shape)
-
-    @torch.no_grad()
-    def run(
-        self,
-        model: LatentEncoder,
-        start: Tensor,
-        noise: IndexedNoise,
-        condition: Condition = UNCONDITIONAL,
-        progress: Progress | None = None,
-    ) -> Tensor:
-        """Images (B, C, H, W) decoded from the latents `start`."""
-        return decoded(model.decode, start, condition, progress)
