@@ -64,14 +64,10 @@ class Codebook(Quantiser):
         rows = features.float().movedim(1, -1).flatten(0, -2)
         taken = one_hot(code.flatten(), self.codes).to(rows.dtype)
         count, total = _summed(taken.sum(0)), _summed(taken.T @ rows)
-        if self.count.sum() > 0:
-            self.count.lerp_(count, 1 - self.decay)
-            self.total.lerp_(total, 1 - self.decay)
-            unused = self.count < (self.restart or 0) * self.count.mean()
-        else:
-            self.count.fill_(count.mean())
-            self.total.copy_(count.mean() * self.vectors)
-            unused = torch.ones_like(self.count, dtype=torch.bool)
+        begun, mean = self.count.sum() > 0, count.mean()  # asked on the device, which is not waited for
+        self.count.copy_(torch.where(begun, self.count.lerp(count, 1 - self.decay), mean))
+        self.total.copy_(torch.where(begun, self.total.lerp(total, 1 - self.decay), mean * self.vectors))
+        unused = ~begun | (self.count < (self.restart or 0) * self.count.mean())
         self._begin_anew(unused, rows, key.flatten())
         everything = self.count.sum()
         smoothed = (self.count + EPSILON) / (everything + self.codes * EPSILON) * everything
