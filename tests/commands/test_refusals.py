@@ -35,7 +35,7 @@ LINES = {
     "network=unet_small": "network: does not exist; did you mean model/network=unet_small?",
     "data.source.interpolatoin=nearest": "data.source.interpolatoin: does not exist in data.source; did you mean "
     "interpolation?",
-    "model/vgg=vgg16": "model/vgg: does not exist here: this command, or its model, has none",
+    "model/features=vgg16": "model/features: does not exist here: this command, or its model, has none",
     "sampler.eta=0.5": "sampler.eta: does not exist in sampler; sampler=ddim has it",
     "zebra=3": "zebra: does not exist; known: callbacks, data, extractor, group, job_type, logger, metrics, "
     "model, name, notes, paths, resume, run_dir, sampler, seed, tags, threads, trainer, training",

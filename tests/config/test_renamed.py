@@ -16,6 +16,8 @@ def test_a_recorded_key_is_read_under_its_name_of_today_and_no_other_changes():
     plain = {"model": {"accumulate": 2, "compile": False}, "training": {"log_every": 1}}
     moved = {"model": {}, "training": {"log_every": 1, "accumulate": 2, "compile": False}}
     assert renamed(plain) == moved
+    encoder = {"_target_": "genexp.networks.vgg.VGG", "last": "relu3_2"}
+    assert renamed({"model": {"vgg": encoder}}) == {"model": {"features": encoder}}
 
 
 def test_a_switch_of_a_run_that_is_typed_under_a_model_is_told():
@@ -23,6 +25,12 @@ def test_a_switch_of_a_run_that_is_typed_under_a_model_is_told():
         "model.accumulate: is called training.accumulate now"
     ]
     assert renamed_override("model.accumulate=4") == "training.accumulate=4"
+
+
+def test_the_encoder_of_a_style_is_typed_under_its_name_of_today():
+    assert problems_of("train", ["model=style", "model/vgg=cifar_vgg"]) == ["model/vgg: is called model/features now"]
+    assert renamed_override("model/vgg=cifar_vgg") == "model/features=cifar_vgg"
+    assert renamed_override("model.vgg.weights=random") == "model.features.weights=random"
 
 
 @pytest.mark.parametrize(

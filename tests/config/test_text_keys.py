@@ -158,7 +158,7 @@ TYPED = {
     "train": ["name", "group", "notes", "run_dir", "job_type"],
     "sample": ["run", "checkpoint", "out", "weights"],
     "evaluate": ["run", "generated", "reference", "floor", "cache", "out"],
-    "stylize": ["content", "style", "out", "run", "model.vgg.weights"],
+    "stylize": ["content", "style", "out", "run", "model.features.weights"],
     "compare": ["runs", "group", "title", "question", "project", "out", "sort"],
     "reproduce": ["ablations", "publish", "out"],
 }

@@ -171,11 +171,11 @@ WRONG = [
     ("train", "model=vae model.beta=1", "model.beta", "a Ramp"),
     (
         "train",
-        "model=style model.vgg.weights=/no/file",
-        "model.vgg.weights",
+        "model=style model.features.weights=/no/file",
+        "model.features.weights",
         "random or torchvision or the path of a file",
     ),
-    ("train", "model=style model.vgg.last=relu9_9", "model.vgg.last", "one of conv1_1"),
+    ("train", "model=style model.features.last=relu9_9", "model.features.last", "one of conv1_1"),
     # sampler, extractor, metrics: of their own, and against the family
     ("train", "sampler=ddpm model=gan", "sampler", "must fit the model: DDPM draws from a Denoiser, got GAN"),
     ("train", "sampler=latent model=diffusion", "sampler", "these fit: consistency, ddim, ddpm"),

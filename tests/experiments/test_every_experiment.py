@@ -108,9 +108,9 @@ def test_one_step(experiment, tmp_path):
         overrides += [f"model.critic.discriminator.diversity.group_size={batch}"]
     if "toy2d" in source_name(config):
         overrides += ["data.eval_batch_size=1000"]  # the reference has 100,000 points
-    if "vgg" in config.model:
+    if "features" in config.model:
         overrides += ["data.image_size=64"]
-        overrides += ["model.vgg.weights=random"] if "weights" in config.model.vgg else []
+        overrides += ["model.features.weights=random"] if "weights" in config.model.features else []
     if config.callbacks.get("sample_grid") is not None:
         overrides += ["callbacks.sample_grid.num=2", "callbacks.sample_grid.columns=null"]
     if config.callbacks.get("evaluate") is not None:

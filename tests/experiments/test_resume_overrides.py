@@ -95,7 +95,7 @@ REFUSED = [
     ("style", "model.init=noise", "model.init must stay content"),
     ("style", "model.optimizer.history_size=5", "model.optimizer.history_size must stay 20"),
     ("style", "data.source.content.root=flower.jpg", "content and style must be the same two images"),
-    ("style", "model.vgg.last=relu4_1", "vgg.weights must be the ones of the checkpoint"),
+    ("style", "model.features.last=relu4_1", "model.features must be the ones of the checkpoint"),
     ("vae", "callbacks.early.patience=9", "callbacks.early.patience must stay 5"),
 ]
 EARLY = ["+callbacks.early._target_=lightning.pytorch.callbacks.EarlyStopping", "+callbacks.early.monitor=val/elbo"]

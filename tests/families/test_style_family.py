@@ -111,7 +111,7 @@ def test_a_resumed_optimisation_is_bitwise_the_straight_one(vgg, tmp_path, optim
     straight, path = optimisation(vgg, optimizer, init=init), tmp_path / "at_12.ckpt"
     rows = fit(straight, 18, watch=Watch(path, 12))  # by then L-BFGS has begun to drop the oldest of its 5 pairs
     stored = torch.load(path, weights_only=True)
-    assert not [key for key in stored["state_dict"] if "vgg" in key]
+    assert not [key for key in stored["state_dict"] if "features" in key]
     resumed = optimisation(vgg, optimizer, init=init)
     assert fit(resumed, 18, checkpoint=path) == rows[12:]
     assert torch.equal(resumed.image, straight.image)
@@ -123,7 +123,7 @@ def test_the_checkpoint_names_its_encoder(vgg, tmp_path):
         path = tmp_path / "last.ckpt"
         batch = PAIR if make is optimisation else {"content": images(), "style": images(seed=1)}
         fit(make(vgg), 1, batch, Watch(path, 1))
-        with pytest.raises(ValueError, match=r"vgg.weights must be the ones of the checkpoint, [0-9a-f]{12}, got"):
+        with pytest.raises(ValueError, match=r"model.features must be the ones of the checkpoint, [0-9a-f]{12}, got"):
             fit(make(VGG("random", last="relu2_1", seed=1)), 2, batch, checkpoint=path)
 
 

@@ -123,7 +123,7 @@ def test_one_pass_gives_what_two_give_bit_for_bit():
     objective = StyleObjective(Counted(), GramLoss(), ["coarse"], ["fine", "coarse"])
     image = maps(2, 3, 8, 8)
     content, style = objective.both_of(image)
-    assert objective.vgg.passes == 1
+    assert objective.features.passes == 1
     for found, expected in ((content, objective.content_of(image)), (style, objective.style_of(image))):
         assert found.keys() == expected.keys()
         assert all(torch.equal(found[layer], expected[layer]) for layer in expected)

@@ -73,7 +73,7 @@ def test_random_weights_are_loud_reproducible_and_independent_of_depth_built(cap
     with caplog.at_level(logging.WARNING):
         vgg = VGG("random", last="relu2_1", seed=3)
     assert "RANDOM weights (seed 3)" in caplog.text
-    assert "vgg.weights=torchvision" in caplog.text
+    assert "features.weights=torchvision" in caplog.text
     assert VGG("random", last="relu2_1", seed=3).digest == vgg.digest
     assert VGG("random", last="relu2_1", seed=4).digest != vgg.digest
     deeper = VGG("random", last="relu3_1", seed=3)

@@ -55,7 +55,7 @@ def test_of_a_strangers_run_harmless_overrides_act_and_its_places_do_not(run):
         "notes=${oc.env:HOME}",
         "+trainer.default_root_dir=x",
         "trainer.profiler=x",
-        "model.vgg={weights: /elsewhere}",
+        "model.features={weights: /elsewhere}",
         "+model.part={_target_:torch.nn.Linear}",
         "paths.cache=x",
         "data.files=[a,'/elsewhere']",

@@ -8,6 +8,7 @@ RENAMED = {
     "model.accumulate": "training.accumulate",
     "model.compile": "training.compile",
     "model.channels_last": "training.channels_last",
+    "model.vgg": "model.features",
 }
 """Dotted keys of the configuration by their earlier names; the group of a part has the name of its key.
 

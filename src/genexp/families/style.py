@@ -25,7 +25,7 @@ class StyleOptimisation(Family):
     Reference: Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks" (2016).
 
     Args:
-        vgg: Frozen encoder: (images, layers) to feature maps by layer; `digest` identifies its weights.
+        features: Frozen encoder: (images, layers) to feature maps by layer; `digest` identifies its weights.
         style_loss: The style loss of one layer.
         optimizer: Builds the optimiser of the pixels.
         image_shape: (3, H, W) of the content image and of the result.
@@ -46,7 +46,7 @@ class StyleOptimisation(Family):
 
     def __init__(
         self,
-        vgg: nn.Module,
+        features: nn.Module,
         style_loss: StyleLoss,
         optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
         image_shape: Sequence[int],
@@ -65,7 +65,7 @@ class StyleOptimisation(Family):
         if init not in ("content", "style", "noise"):
             raise ValueError(f"init must be content, style or noise, got {init}")
         self.objective = StyleObjective(
-            vgg, style_loss, content_layers, style_layers, content_weight, style_weight, tv_weight, range_weight
+            features, style_loss, content_layers, style_layers, content_weight, style_weight, tv_weight, range_weight
         )
         self.init = init
         self.measured_layers = tuple(style_layers if measured_layers is None else measured_layers)
@@ -129,13 +129,13 @@ class StyleOptimisation(Family):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the number of evaluations and the digest of the encoder, whose weights stay outside."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["encoder"] = self.objective.vgg.digest
+        checkpoint["encoder"] = self.objective.features.digest
         checkpoint["evaluations"] = self.evaluations
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the number of evaluations; the encoder must be the one the run began with."""
         super().on_load_checkpoint(checkpoint)
-        require_same_encoder(self.objective.vgg, checkpoint["encoder"])
+        require_same_encoder(self.objective.features, checkpoint["encoder"])
         self.evaluations = checkpoint["evaluations"]
         self._targets = None
 
@@ -173,7 +173,11 @@ def _one(content: Tensor) -> Batch:
 
 def yardstick(objective: StyleObjective, layers: Sequence[str]) -> tuple[str, str, str]:
     """What `objective.distances` of these layers measure with: style loss and layers, the encoder, and its digest."""
-    return f"{objective.style_loss}, layers {' '.join(layers)}", type(objective.vgg).__name__, objective.vgg.digest
+    return (
+        f"{objective.style_loss}, layers {' '.join(layers)}",
+        type(objective.features).__name__,
+        objective.features.digest,
+    )
 
 
 def require_pair(batch: Batch) -> None:
@@ -186,19 +190,21 @@ def require_pair(batch: Batch) -> None:
         raise ValueError(f"data must give content and style images (data=content_style), got {', '.join(batch)}")
 
 
-def require_same_encoder(vgg: nn.Module, digest: str) -> None:
+def require_same_encoder(features: nn.Module, digest: str) -> None:
     """Refuse to continue a run with other encoder weights than `digest` names.
 
     Raises:
         ValueError: the digests differ.
     """
-    if vgg.digest != digest:
-        raise ValueError(f"vgg.weights must be the ones of the checkpoint, {digest[:12]}, got {vgg.digest[:12]}")
+    if features.digest != digest:
+        raise ValueError(
+            f"model.features must be the ones of the checkpoint, {digest[:12]}, got {features.digest[:12]}"
+        )
 
 
 def keep_frozen_on_every_rank(family: Family) -> None:
     """Spare distributed training the broadcast of the frozen encoder, which every rank builds alike, in each batch."""
-    frozen = [f"objective.vgg.{name}" for name, _ in family.objective.vgg.named_buffers()]
+    frozen = [f"objective.features.{name}" for name, _ in family.objective.features.named_buffers()]
     family._ddp_params_and_buffers_to_ignore = frozen  # the name that DistributedDataParallel reads
 
 

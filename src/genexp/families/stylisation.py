@@ -30,7 +30,7 @@ class StyleNetwork(Family):
     Reference: Huang and Belongie, "Arbitrary Style Transfer in Real-Time with Adaptive Instance Normalization" (2017).
 
     Args:
-        vgg: Frozen encoder: (images, layers) to feature maps by layer; `digest` identifies its weights.
+        features: Frozen encoder: (images, layers) to feature maps by layer; `digest` identifies its weights.
         stylizer: `transfer(content_features, style_features)` gives the target, calling it decodes features to images.
         style_loss: The style loss of one layer.
         optimizer: Builds the optimiser of the stylizer.
@@ -51,7 +51,7 @@ class StyleNetwork(Family):
 
     def __init__(
         self,
-        vgg: nn.Module,
+        features: nn.Module,
         stylizer: nn.Module,
         style_loss: StyleLoss,
         optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
@@ -70,7 +70,7 @@ class StyleNetwork(Family):
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha must lie in [0, 1], got {alpha}")
         self.objective = StyleObjective(
-            vgg, style_loss, [layer], style_layers, content_weight, style_weight, tv_weight, range_weight
+            features, style_loss, [layer], style_layers, content_weight, style_weight, tv_weight, range_weight
         )
         self.stylizer = stylizer
         self.layer, self.alpha = layer, alpha
@@ -124,12 +124,12 @@ class StyleNetwork(Family):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the digest of the encoder, whose weights stay outside."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["encoder"] = self.objective.vgg.digest
+        checkpoint["encoder"] = self.objective.features.digest
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the counters; the encoder must be the one the run began with."""
         super().on_load_checkpoint(checkpoint)
-        require_same_encoder(self.objective.vgg, checkpoint["encoder"])
+        require_same_encoder(self.objective.features, checkpoint["encoder"])
 
     def _target(self, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
         with torch.no_grad():

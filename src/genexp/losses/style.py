@@ -90,7 +90,7 @@ class StyleObjective(nn.Module):
     Reference: Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks" (2016).
 
     Args:
-        vgg: Frozen encoder: (images, layers) to feature maps by layer.
+        features: Frozen encoder: (images, layers) to feature maps by layer.
         style_loss: The style loss of one layer.
         content_layers: Layers whose features are compared position by position.
         style_layers: Layers whose style is compared.
@@ -102,7 +102,7 @@ class StyleObjective(nn.Module):
 
     def __init__(
         self,
-        vgg: nn.Module,
+        features: nn.Module,
         style_loss: StyleLoss,
         content_layers: Sequence[str],
         style_layers: Sequence[str],
@@ -112,7 +112,7 @@ class StyleObjective(nn.Module):
         range_weight: float = 0.0,
     ) -> None:
         super().__init__()
-        self.vgg = vgg
+        self.features = features
         self.style_loss = style_loss
         self.content_layers, self.style_layers = tuple(content_layers), tuple(style_layers)
         self.weights = {"content": content_weight, "style": style_weight, "tv": tv_weight, "range": range_weight}
@@ -124,15 +124,15 @@ class StyleObjective(nn.Module):
 
     def content_of(self, image: Tensor) -> dict[str, Tensor]:
         """The features of the content layers of `image` (B, 3, H, W), by layer."""
-        return self.vgg(image, self.content_layers)
+        return self.features(image, self.content_layers)
 
     def style_of(self, image: Tensor) -> dict[str, Tensor]:
         """The described style of `image` (B, 3, H, W), by style layer."""
-        return self._described(self.vgg(image, self.style_layers))
+        return self._described(self.features(image, self.style_layers))
 
     def both_of(self, image: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """What `content_of` and `style_of` say of `image` (B, 3, H, W), by one pass through the encoder."""
-        features = self.vgg(image, list(dict.fromkeys((*self.content_layers, *self.style_layers))))
+        features = self.features(image, list(dict.fromkeys((*self.content_layers, *self.style_layers))))
         return {layer: features[layer] for layer in self.content_layers}, self._described(features)
 
     def _described(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -155,7 +155,7 @@ class StyleObjective(nn.Module):
         Returns:
             `content_distance` and `style_distance`, each (B,).
         """
-        found, kept, wanted = (self.vgg(each, layers) for each in (image, content, style))
+        found, kept, wanted = (self.features(each, layers) for each in (image, content, style))
         terms: dict[str, list[Tensor]] = {"content_distance": [], "style_distance": []}
         for layer in layers:
             spread = kept[layer].float().var((2, 3), correction=0).mean(1)
@@ -173,7 +173,7 @@ class StyleObjective(nn.Module):
             content: Target features by content layer.
             style: Target descriptions by style layer.
         """
-        found = self.vgg(image, [*content, *style])
+        found = self.features(image, [*content, *style])
         terms = {
             "content": sum(content_loss(found[layer], target) for layer, target in content.items()),
             "style": sum(self.style_loss(found[layer], target) for layer, target in style.items()),

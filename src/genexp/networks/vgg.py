@@ -126,7 +126,8 @@ class VGG(nn.Module):
         if self.weights == "random":
             log.warning(
                 f"VGG-{depth} has RANDOM weights (seed {seed}): they carry over colours and simple textures, short of "
-                f"the papers' quality; set vgg.weights=torchvision, or the path of a torchvision VGG-{depth} state dict"
+                "the papers' quality; set features.weights=torchvision, or the path of a torchvision "
+                f"VGG-{depth} state dict"
             )
             state = _random_state(depth, seed, self.names)
         else:
@@ -181,12 +182,12 @@ def _file_of(weights: str, depth: int) -> Path:
     if weights != "torchvision":
         path = Path(weights)
         if not path.is_file():
-            raise FileNotFoundError(f"vgg.weights must be torchvision, random or the path of a file, got {path}")
+            raise FileNotFoundError(f"weights must be torchvision, random or the path of a file, got {path}")
         return path
     try:
         return torchvision_file(f"vgg{depth}", None)
     except ConnectionError as error:
-        raise ConnectionError(f"{error}; vgg.weights=random needs no file") from error
+        raise ConnectionError(f"{error}; weights=random needs no file") from error
 
 
 def _digest(tensors: Iterator[tuple[str, Tensor]]) -> str:
