@@ -1,6 +1,7 @@
 """Weights of published networks: from a file, or downloaded with a notice; identified by their SHA-256."""
 
 import hashlib
+import importlib.util
 import logging
 import os
 import re
@@ -50,6 +51,28 @@ def existing(weights: str, kind: str) -> Path:
     return path
 
 
+def packaged(package: str, inside: str, extra: str) -> Path:
+    """The path of a weights file that an installed package holds.
+
+    Args:
+        package: Name of the module to import, which is not imported.
+        inside: Path of the file in it.
+        extra: Extra of this project that brings the package.
+
+    Raises:
+        FileNotFoundError: the package is not installed, or holds no such file.
+    """
+    spec = importlib.util.find_spec(package)
+    places = (spec.submodule_search_locations or []) if spec else []
+    path = next((Path(place) / inside for place in places if (Path(place) / inside).is_file()), None)
+    if path is None:
+        name = Path(inside).name
+        raise FileNotFoundError(
+            f"weights need the extra '{extra}', which holds {name}: uv sync --extra {extra}, or weights=<file>"
+        )
+    return path
+
+
 def downloaded(address: str, check_hash: bool = False) -> Path:
     """A file in PyTorch's hub folder; downloaded with a notice if it is not there.
 
@@ -79,7 +102,7 @@ def checked_digest(path: Path, digest: str | None = None) -> str:
     """SHA-256 of a file of weights, held against all that is known of it.
 
     Args:
-        path: The file; one that has the name under which torchvision or torch-fidelity publish weights must have the
+        path: The file; one that has a name under which such weights are published must have the
             digest in that name.
         digest: First digits that it must have, at least eight, or None for any.
 
@@ -102,7 +125,9 @@ def checked_digest(path: Path, digest: str | None = None) -> str:
     return found
 
 
-_PUBLISHED = re.compile(r"(?:alexnet-owt|vgg16|vgg19|squeezenet1_1|weights-inception-2015-12-05)-([0-9a-f]{8})\.pth")
+_PUBLISHED = re.compile(
+    r"(?:alexnet-owt|vgg16|vgg19|squeezenet1_1|weights-inception-2015-12-05|efficientnet-lite0)-([0-9a-f]{8})\.pth"
+)
 
 
 def read_state(path: Path, kind: str = "a state dict") -> dict[str, Tensor]:

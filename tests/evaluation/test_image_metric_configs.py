@@ -10,8 +10,15 @@ from genexp.evaluation.extractors.vgg_features import VggFeatures
 
 CONF = Path(__file__).parents[2] / "conf"
 OFFLINE = ["reconstruction", "ms_ssim", "spectrum", "classifier_accuracy"]
-WEIGHTS = ["lpips", "lpips_diversity", "perceptual", "perceptual_diversity", "clip_score"]
-EXTRACTORS = ["vgg16", "vgg19", "dinov2", "clip"]
+WEIGHTS = [
+    "lpips",
+    "lpips_diversity",
+    "perceptual",
+    "perceptual_efficientnet_lite0",
+    "perceptual_diversity",
+    "clip_score",
+]
+EXTRACTORS = ["vgg16", "vgg19", "dinov2", "clip", "efficientnet_lite0"]
 
 
 def composed(*overrides):

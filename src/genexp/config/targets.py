@@ -41,7 +41,11 @@ ALLOWED = (
 )
 """What the name of a class that a configuration builds begins with; the class is defined there too."""
 
-FACTORIES = ("genexp.evaluation.metrics.modes.toy_centres", "genexp.networks.trained.trained_network")
+FACTORIES = (
+    "genexp.evaluation.metrics.modes.toy_centres",
+    "genexp.networks.trained.trained_network",
+    "genexp.networks.pretrained.efficientnet_lite0",
+)
 """The functions that a configuration may call. Others of these packages move files or fetch what an address names."""
 
 UNSAFE = {

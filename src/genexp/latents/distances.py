@@ -3,10 +3,9 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
-from torch.nn.functional import interpolate
+from torch import Tensor, nn
 
+from genexp.losses.perceptual import PerceptualLoss
 from genexp.losses.reconstruction import ReconstructionLikelihood
 from genexp.losses.structural_similarity import SCALE_WEIGHTS, multi_scale_similarity
 from genexp.networks.trained import TrainedEncoder
@@ -48,25 +47,24 @@ class Distance(ReconstructionLikelihood):
 
 
 class Perceptual(Distance):
-    """d is the mean squared difference of feature maps of a shipped network, summed over layers.
+    """d is the mean squared difference of feature maps of a fixed network, summed over layers: see `PerceptualLoss`.
 
-    Images are brought to the network's 32 x 32 pixels of three channels. The network is in evaluation mode, in no
-    optimiser and no checkpoint.
+    The shipped network sees images at its 32 x 32 pixels of three channels; another one as `image_size` says.
 
     References: Hou et al., "Deep Feature Consistent Variational Autoencoder" (2017); Johnson, Alahi and Fei-Fei,
     "Perceptual Losses for Real-Time Style Transfer and Super-Resolution" (2016), equation 2.
 
     Args:
-        layers: Of `genexp.networks.compact_vgg`, such as `relu1_1`.
+        layers: Of `genexp.networks.compact_vgg`, such as `relu1_1`, or of `features`.
         weight: Of d, not negative.
         pixels: Of the squared error, not negative.
-        asset: Name of the shipped weights.
+        asset: Name of the shipped weights; unused with `features`.
+        features: Encoder in the place of the shipped network, or None.
+        image_size: Side in pixels that images are brought to, or None: they are seen as they are.
 
     Raises:
         ValueError: an argument is out of range, or there is no such layer.
     """
-
-    image_size = 32
 
     def __init__(
         self,
@@ -74,25 +72,16 @@ class Perceptual(Distance):
         weight: float = 1.0,
         pixels: float = 1.0,
         asset: str = "cifar_vgg",
+        features: nn.Module | None = None,
+        image_size: int | None = 32,
     ) -> None:
         super().__init__(weight, pixels)
-        self.network = TrainedEncoder(asset)
-        unknown = [layer for layer in layers if layer not in self.network.names]
-        if isinstance(layers, str) or not layers or unknown:
-            given = list(layers) if unknown or not layers else layers
-            raise ValueError(f"layers must be a list of {', '.join(self.network.names)}, got {given}")
-        self.layers = tuple(layers)
+        encoder = TrainedEncoder(asset) if features is None else features
+        self.perceptual = PerceptualLoss(encoder, layers, image_size=image_size)
 
     def of_images(self, raw: Tensor, image: Tensor) -> Tensor:
         """Of all layers."""
-        first, second = (self.network(self._fitted(each), self.layers) for each in (raw, image))
-        return torch.stack([(first[each] - second[each]).square().flatten(1).mean(1) for each in self.layers]).sum(0)
-
-    def _fitted(self, image: Tensor) -> Tensor:
-        size = (self.image_size, self.image_size)
-        if image.shape[2:] != size:
-            image = interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
-        return image.expand(-1, 3, -1, -1)
+        return self.perceptual(raw, image)
 
 
 class StructuralDissimilarity(Distance):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -45,39 +45,44 @@ def trained_with_card(asset: str, folder: str | Path = ASSETS) -> tuple[nn.Modul
     return network.eval().requires_grad_(False), card
 
 
-class TrainedEncoder(nn.Module):
-    """The named feature maps of a shipped `CompactVGG`, for style transfer without a download.
+class NamedNetwork(Protocol):
+    """A network with named feature maps."""
+
+    names: list[str]
+
+    def maps(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]: ...
+
+
+class FrozenEncoder(nn.Module):
+    """The named feature maps of a trained network, as a fixed function of images.
 
     Its weights are buffers outside the state dict: they follow the module to its device and enter neither an optimiser
     nor a checkpoint; `digest` identifies them. The encoder stays in evaluation mode.
 
     Args:
-        asset: Name of the shipped weights.
+        network: Gives the maps; it is taken over.
+        digest: SHA-256 of its weights file.
         last: The deepest layer that is offered; None for all.
-        folder: Where they lie.
 
     Attributes:
         names: All layers, from the image to `last`.
-        digest: SHA-256 of the weights file.
+        digest: As given.
 
     Raises:
-        ValueError: the asset has no named maps, or no layer `last`.
+        ValueError: there is no layer `last`.
     """
 
-    def __init__(self, asset: str = "cifar_vgg", last: str | None = None, folder: str | Path = ASSETS) -> None:
+    def __init__(self, network: NamedNetwork, digest: str, last: str | None = None) -> None:
         super().__init__()
-        network, card = trained_with_card(asset, folder)
-        if not isinstance(network, CompactVGG):
-            raise ValueError(f"asset must be a network with named maps, got {asset}, a {type(network).__name__}")
         if last is not None and last not in network.names:
             raise ValueError(f"last must be one of {', '.join(network.names)}, got {last}")
         self.names = network.names[: None if last is None else network.names.index(last) + 1]
-        self.digest = card["sha256"]
+        self.digest = digest
         self.network = _with_buffers_for_parameters(network)
         self.eval()
 
     def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Feature maps of `layers` of images (B, 3, H, W) in [-1, 1], as `CompactVGG.maps` gives them.
+        """Feature maps of `layers` of images (B, 3, H, W) in [-1, 1], by layer.
 
         Raises:
             ValueError: an unknown layer, or another number of channels.
@@ -87,9 +92,28 @@ class TrainedEncoder(nn.Module):
                 raise ValueError(f"layers must be one of {', '.join(self.names)}, got {layer}")
         return self.network.maps(image, layers)
 
-    def train(self, mode: bool = True) -> "TrainedEncoder":
+    def train(self, mode: bool = True) -> "FrozenEncoder":
         """Stay in evaluation mode, whatever `mode` the parent module enters."""
         return super().train(False)
+
+
+class TrainedEncoder(FrozenEncoder):
+    """The named feature maps of a shipped `CompactVGG`, for style transfer without a download.
+
+    Args:
+        asset: Name of the shipped weights.
+        last: The deepest layer that is offered; None for all.
+        folder: Where they lie.
+
+    Raises:
+        ValueError: the asset has no named maps, or no layer `last`.
+    """
+
+    def __init__(self, asset: str = "cifar_vgg", last: str | None = None, folder: str | Path = ASSETS) -> None:
+        network, card = trained_with_card(asset, folder)
+        if not isinstance(network, CompactVGG):
+            raise ValueError(f"asset must be a network with named maps, got {asset}, a {type(network).__name__}")
+        super().__init__(network, card["sha256"], last)
 
 
 def _with_buffers_for_parameters(network: nn.Module) -> nn.Module:
