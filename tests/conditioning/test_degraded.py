@@ -11,7 +11,8 @@ import genexp
 import tiny
 from genexp.__main__ import main
 from genexp.conditioning.base import Conditioning
-from genexp.conditioning.degraded import Degraded, Downscaled
+from genexp.conditioning.degradations import Downscaled
+from genexp.conditioning.degraded import Degraded
 from genexp.config.instantiate import build
 from genexp.networks.unet import UNet
 from genexp.sampling.conditions import Given, as_in_training

@@ -10,7 +10,7 @@ import tiny
 from genexp.commands.validate import options
 from genexp.config.compose import compose
 
-EMBEDDED = {"digits", "shapes", "toy2d", "stacked_digits", "content_style", "moving_shapes", "contrasts"}
+EMBEDDED = {"digits", "shapes", "toy2d", "stacked_digits", "content_style", "moving_shapes", "contrasts", "photographs"}
 ONE_STEP = [
     "trainer=cpu",
     "threads=1",
@@ -96,6 +96,8 @@ def test_one_step(experiment, tmp_path):
     elif not (source_name(config) & EMBEDDED):
         overrides += [*stand_in(config.data), "extractor=random"]
         config = compose("train", overrides)
+    if source_name(config) == {"photographs"} and isinstance(config.data.source.photographs.root, str):
+        overrides += ["data.source.photographs.root=china.jpg"]
     batch = min(4, config.data.batch_size)
     overrides += [f"data.batch_size={batch}", f"training.max_images={batch}", f"training.evaluate_every={batch}"]
     if experiment in ("glow/cifar10", "realnvp/cifar10"):

@@ -20,6 +20,12 @@ AVERAGES = (
     "genexp sample run=<run> weights=post_hoc@0.15",
     "genexp evaluate run=<run> weights=[post_hoc@0.05,post_hoc@0.1,post_hoc@0.15,post_hoc@0.2] checkpoint=last",
 )
+RESTORATION = (
+    "genexp train experiment=srcnn/photographs",
+    "genexp train experiment=espcn/photographs model.conditions.source.degradation.factor=4",
+    "genexp train experiment=denoising/photographs",
+    "genexp train model=restoration data=digits model/degradation=masked data.image_size=8",
+)
 ELSEWHERE = {
     "pip install uv": "the registry is not asked by tests; .ci/run does it where uv is missing",
     "git clone <this repository> genexp && cd genexp": "a clone is what these tests run in",
@@ -53,6 +59,7 @@ ELSEWHERE = {
     "test_wandb looks for them",
     "genexp train callbacks.sample_grid.frames=8 callbacks.sample_grid.interpolate=8": "test_sample_grid draws both",
     **dict.fromkeys(AVERAGES, "test_averages trains and measures these averages, tiny"),
+    **dict.fromkeys(RESTORATION, "test_every_experiment trains these recipes, tiny"),
     "genexp train experiment=super_resolution/digits": "test_degraded trains it, tiny",
     "genexp train experiment=pix2pix/contrasts": "test_image_to_image trains it, shorter",
     "genexp train experiment=pix2pix/contrasts model.adversarial_weight=0": "test_image_to_image_gan trains so",
@@ -151,7 +158,7 @@ def test_the_table_of_words_has_every_choice_that_there_is(group):
     """Those of data that need a model of their own are left to `genexp info`."""
     (row,) = [f"{line} {' '.join(listed)}" for line, listed in choices() if f"genexp train {group}=" in line]
     missing = {each for each in options(group) if "/" not in each and not re.search(rf"\b{each}\b", row)}
-    assert missing <= {"one_pair", "content_style", "moving_shapes", "contrasts", "paired_folder"}
+    assert missing <= {"one_pair", "content_style", "moving_shapes", "contrasts", "paired_folder", "photographs"}
 
 
 def test_every_python_snippet_is_run_or_shows_a_form():

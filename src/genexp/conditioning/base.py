@@ -45,7 +45,11 @@ class MadeCondition(ConditionKind, Protocol):
     """A condition that is made of the sample itself where a batch does not have it."""
 
     def made(self, image: Tensor) -> Tensor:
-        """Rows (B, ...) of samples (B, ...)."""
+        """Rows (B, ...) of samples (B, ...), the same for the same sample."""
+        ...
+
+    def made_anew(self, image: Tensor) -> Tensor:
+        """Rows of samples with all that is random in how they are made drawn from torch's own generator."""
         ...
 
     def in_training(self, rows: Tensor) -> Tensor:
@@ -115,8 +119,12 @@ class Conditioning:
         told = {name: f"{kind.num_classes} classes" for name, kind in self.kinds.items() if isinstance(kind, Classes)}
         return ", ".join(told.get(name, name) for name in self.kinds) or "no conditions"
 
-    def told(self, batch: Mapping[str, Tensor]) -> Condition:
+    def told(self, batch: Mapping[str, Tensor], anew: bool = False) -> Condition:
         """What a batch says of its samples, with what is made of these.
+
+        Args:
+            batch: The batch.
+            anew: Whether what is random in making it is drawn; else it is the same for the same sample.
 
         Raises:
             ValueError: it lacks a condition, or has one of another form.
@@ -126,7 +134,7 @@ class Conditioning:
             if name in batch:
                 found[name] = batch[name]
             elif isinstance(kind, MadeCondition) and "image" in batch:
-                found[name] = kind.made(batch["image"])
+                found[name] = kind.made_anew(batch["image"]) if anew else kind.made(batch["image"])
             else:
                 raise ValueError(f"batch must have {name} for a model of {self}, got {sorted(batch)}")
             _at(name, kind.require, found[name])

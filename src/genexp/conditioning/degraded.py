@@ -2,45 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from genexp.conditioning.chance import Chance, Drawn, OfContent
+from genexp.conditioning.degradations import Degradation, Downscaled
 from genexp.conditioning.kinds import require_form, require_share
 from genexp.conditioning.pictures import require_pictures
 
-
-class Degradation(Protocol):
-    """What is taken away from images (B, C, H, W); the same for the same image."""
-
-    def __call__(self, image: Tensor) -> Tensor: ...
-
-
-@dataclass(frozen=True)
-class Downscaled:
-    """Means over squares of `factor` times `factor` pixels.
-
-    Args:
-        factor: Side of a square, at least 2; divides the sides of an image.
-
-    Raises:
-        ValueError: `factor` is below 2, or when called does not divide.
-    """
-
-    factor: int = 2
-
-    def __post_init__(self) -> None:
-        if self.factor < 2:
-            raise ValueError(f"factor must be at least 2, got {self.factor}")
-
-    def __call__(self, image: Tensor) -> Tensor:
-        """Images (B, C, H, W) to (B, C, H / factor, W / factor)."""
-        height, width = image.shape[-2:]
-        if height % self.factor or width % self.factor:
-            raise ValueError(f"factor must divide the sides of an image, {height} and {width}, got {self.factor}")
-        return F.avg_pool2d(image, self.factor)
+_MEANS = Downscaled()
 
 
 @dataclass(frozen=True)
@@ -51,6 +22,9 @@ class Degraded:
     other, and is told it in a further channel: then it believes less in what a model before it has drawn. Pictures that
     are given when it draws have none. Zeros stand for no picture.
 
+    What is random in a degradation is drawn anew in training where a family asks for that, and else depends on the
+    sample alone: what is held out is degraded in the same way every time.
+
     References: Saharia et al., "Image Super-Resolution via Iterative Refinement" (2021), section 2.3, for the low
     resolution beside the noisy image; Ho et al., "Cascaded Diffusion Models for High Fidelity Image Generation" (2022),
     section 4, for the noise.
@@ -60,15 +34,17 @@ class Degraded:
         degradation: What makes it.
         noise: Largest deviation of the noise in training, at least 0.
         left_out: Share of training samples that are not told theirs, in [0, 1).
+        eight_bits: Whether a picture has the 256 levels of a file, as one that is given has.
 
     Raises:
         ValueError: `shape` is that of no image, the degradation does not go with it, or a number is out of range.
     """
 
     shape: Sequence[int]
-    degradation: Degradation = Downscaled()
+    degradation: Degradation = _MEANS
     noise: float = 0.0
     left_out: float = field(default=0.0, compare=False)
+    eight_bits: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
@@ -77,7 +53,8 @@ class Degraded:
         if not self.noise >= 0:
             raise ValueError(f"noise must be at least 0, got {self.noise}")
         require_share(self.left_out)
-        object.__setattr__(self, "picture", tuple(self.degradation(torch.zeros(1, *self.shape)).shape[1:]))
+        example = torch.zeros(1, *self.shape)
+        object.__setattr__(self, "picture", tuple(self.degradation(example, OfContent(example)).shape[1:]))
 
     picture: tuple[int, ...] = field(init=False, compare=False)
     """Shape (C, h, w) of a picture."""
@@ -100,8 +77,17 @@ class Degraded:
         return self._without_noise(require_pictures(typed, self.picture))
 
     def made(self, image: Tensor) -> Tensor:
-        """Rows (B, *row) of samples (B, *shape)."""
-        return self._without_noise(self.degradation(image))
+        """Rows (B, *row) of samples (B, *shape), the same for the same sample."""
+        return self._without_noise(self.of(image, OfContent(image)))
+
+    def made_anew(self, image: Tensor) -> Tensor:
+        """Rows of samples with all that is random in the degradation drawn from torch's own generator."""
+        return self._without_noise(self.of(image, Drawn(image)))
+
+    def of(self, image: Tensor, chance: Chance) -> Tensor:
+        """Pictures (B, C, h, w) of images of any size that the degradation takes."""
+        picture = self.degradation(image, chance)
+        return picture.add(1).mul(127.5).round().clamp(0, 255).div(127.5).sub(1) if self.eight_bits else picture
 
     def in_training(self, rows: Tensor) -> Tensor:
         """Rows with noise of a random deviation, which they tell."""

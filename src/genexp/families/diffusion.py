@@ -110,7 +110,7 @@ class Diffusion(Family):
 
     def train_batch(self, batch: Batch) -> Terms:
         """One step on the loss at one random time an image."""
-        image, condition = self._coded(batch["image"]), self.conditioning.told(batch)
+        image, condition = self._coded(batch["image"]), self.conditioning.told(batch, anew=True)
         place = torch.rand(len(image), device=image.device)
         drawn = {"image": image, "noise": self.coupling(image, torch.randn_like(image), condition)}
         drawn |= self._times(place)

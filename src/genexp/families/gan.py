@@ -236,7 +236,7 @@ class GAN(Family):
 
     def _draw(self, batch: Batch) -> dict[str, Tensor]:
         """The real images, latents and noise for one step, and the conditions of both."""
-        image, condition = batch["image"], self.conditioning.told(batch)
+        image, condition = batch["image"], self.conditioning.told(batch, anew=True)
         latent = self._latents(image)
         return {"image": image, "latent": latent, **condition, **self.critic.draw(image, self.images_seen)}
 
