@@ -166,7 +166,7 @@ def nested_choices() -> Iterator[Composition]:
 def _parts_of_models() -> dict[tuple[str, ...], dict[str, str]]:
     """The groups of parts of every model, and those that only a choice of one brings, by what is typed for them."""
     found = {}
-    for path in sorted((conf_dir() / "model").glob("*.yaml")):
+    for path in sorted((conf_dir() / "model").glob("[!_]*.yaml")):
         base = (f"model={path.stem}",)
         groups = found[base] = part_groups(*base)
         for group, key in groups.items():
@@ -235,5 +235,6 @@ def part_groups(*typed: str) -> dict[str, str]:
         of_the_model = package == "model" and group.startswith("model/")  # sets more than the part of its name
         if group == "." or group.startswith("hydra") or not ("." in package or of_the_model):
             continue
-        found[group] = group if of_the_model or package == group.replace("/", ".") else f"{group}@{package}"
+        plain = of_the_model or package == group.replace("/", ".")
+        found[group] = default.override_key or (group if plain else f"{group}@{package}")
     return found
