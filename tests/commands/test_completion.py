@@ -27,6 +27,8 @@ CHOICES = (
     "likelihood",
     "null",
     "quantised",
+    "restoration",
+    "restoration_of_pairs",
     "student",
     "style",
     "vae",
