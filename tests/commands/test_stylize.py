@@ -2,13 +2,16 @@
 
 import os
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import tiny
 from genexp.commands.stylize import stylize
+from genexp.commands.train import train
 from genexp.config.compose import compose
 from genexp.data.source import BadImage
 from genexp.families.terms import NonFiniteLoss
@@ -27,7 +30,8 @@ def pictures(tmp_path, monkeypatch):
 
 
 def run(*overrides):
-    stylize(compose("stylize", [*FAST, *overrides]))
+    adain = any(each == "method=adain" for each in overrides)
+    stylize(compose("stylize", [*(each for each in FAST if not (adain and each.startswith("steps"))), *overrides]))
 
 
 def test_a_picture_keeps_the_contents_shape_and_is_reported(pictures, tmp_path, capsys):
@@ -68,10 +72,59 @@ def test_recipes_of_the_style_family_work_here(pictures, tmp_path):
     assert len(set(made.values())) == 3
 
 
-def test_a_trained_network_stylizes_in_one_pass(pictures, tmp_path):
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """A run folder of a network that was trained for a moment."""
+    outputs = tmp_path_factory.mktemp("outputs")
     length = ["training.max_images=4", "training.evaluate_every=4", "training.checkpoint_every=4"]
-    folder = tiny.run(["model=adain", *tiny.COMMON, *length, "data.image_size=16", "data.batch_size=2"])
-    adain = [*pictures, "method=adain", f"run={folder.path}"]
+    small = ["data.image_size=16", "data.batch_size=2", f"paths.outputs={outputs}"]
+    train(config := compose("train", ["model=adain", *tiny.COMMON, *length, *small]))
+    return tiny.newest(Path(config.paths.outputs)).path
+
+
+def level_of(path, where=...):
+    return torch.from_numpy(np.array(Image.open(path))).double()[where]
+
+
+def test_several_styles_are_blended_by_weight_or_by_region(network, pictures, tmp_path):
+    mask = Image.new("L", (100, 60))
+    mask.paste(255, (0, 0, 50, 60))
+    mask.save("left.png")
+    Image.eval(mask, lambda value: 255 - value).save("right.png")
+    adain = ["content=content.png", "method=adain", f"run={network}", "size=64"]
+    run(*adain, "style=style.jpg", "out=a.png")
+    run(*adain, "style=content.png", "out=b.png")
+    run(*adain, "style=[style.jpg,content.png]", "style_weights=[3,1]", "out=blend.png")
+    run(*adain, "style=[style.jpg,content.png]", "masks=[left.png,right.png]", "out=regions.png")
+    run(*adain, "style=style.jpg", "colours=luminance", "out=light.png")
+    a, b, blend, regions = (level_of(f"{name}.png") for name in ("a", "b", "blend", "regions"))
+    assert (blend - a).abs().mean() < (blend - b).abs().mean()
+    assert (regions[:, :16] - a[:, :16]).abs().mean() < (regions[:, :16] - b[:, :16]).abs().mean()
+    assert (regions[:, -16:] - b[:, -16:]).abs().mean() < (regions[:, -16:] - a[:, -16:]).abs().mean()
+    with pytest.raises(ValueError, match="style_weights must be null with masks"):
+        run(*adain, "style=[style.jpg,content.png]", "masks=[left.png,right.png]", "style_weights=[1,1]")
+
+
+def test_a_folder_becomes_a_folder_and_sizes_are_kept(network, pictures, tmp_path, capsys):
+    (tmp_path / "photos" / "deep").mkdir(parents=True)
+    for name, size in (("b.png", (33, 21)), ("a.jpg", (17, 40)), ("deep/c.png", (16, 9))):
+        Image.new("RGB", size, (200, 10, 10)).save(tmp_path / "photos" / name)
+    run("content=photos", "style=style.jpg", "method=adain", f"run={network}", "size=null")
+    out = tmp_path / "photos_as_style"
+    made = {path.relative_to(out).as_posix(): Image.open(path).size for path in out.rglob("*.png")}
+    assert made == {"a.png": (17, 40), "b.png": (33, 21), "deep/c.png": (16, 9)}
+    told = capsys.readouterr().out
+    assert "photos_as_style" in told
+    assert "3 pictures" in told
+    with pytest.raises(ValueError, match=r"out must not be the content picture itself, got photos/b\.png"):
+        run("content=photos", "style=style.jpg", "out=photos")
+    Image.new("RGB", (20, 20)).save(tmp_path / "photos" / "b.jpg")
+    with pytest.raises(ValueError, match=r"content must hold pictures of different names, got b\.jpg, b\.png"):
+        run("content=photos", "style=style.jpg")
+
+
+def test_a_trained_network_stylizes_in_one_pass(network, pictures, tmp_path):
+    adain = [*pictures, "method=adain", f"run={network}"]
     run(*adain, "out=full.png")
     run(*adain, "out=none.png", "alpha=0")
     assert Image.open(tmp_path / "full.png").size == (32, 16)
@@ -99,13 +152,21 @@ def test_a_diverging_loss_makes_no_picture(pictures, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["size=8"], "size: must be a whole number of at least 16, got 8"),
+        (["size=8"], "size: must be a whole number of at least 16 or null, got 8"),
         (["style_size=4"], "style_size: must be a whole number of at least 16 or null, got 4"),
         (["steps=0"], "steps: must be a whole number of at least 1, got 0"),
         (["method=magic"], "method: must be one of gatys, adain, got 'magic'"),
         (["method=adain"], "run must name a run of model=adain"),
         (["method=adain", "run=x", "alpha=2"], "alpha: must be a number from 0 to 1 or null, got 2"),
-        (["alpha=0.5"], "run and alpha belong to method=adain"),
+        (["alpha=0.5"], "alpha belongs to method=adain, got 0.5 with method=gatys"),
+        (["method=adain", "run=x", "steps=5"], "steps belongs to method=gatys, got 5 with method=adain"),
+        (["style_weights=[0.5]"], "style_weights belongs to method=adain"),
+        (["style=[style.jpg,content.png]"], "style must be one picture for method=gatys, got 2"),
+        (["content=null"], "content must name a picture or a folder of them for method=gatys"),
+        (["style=null"], "style must name a picture for method=gatys"),
+        (["colours=sepia"], "colours: must be one of style, matched, luminance, got 'sepia'"),
+        (["method=adain", "run=x", "style=[style.jpg,content.png]", "style_weights=[1]"], "one number for each of 2"),
+        (["method=adain", "run=x", "masks=content.png", "style=[style.jpg,content.png]"], "one picture for each of 2"),
         (["device=abacus"], "device: must be one of auto, cpu, cuda, .*, got 'abacus'"),
         (["out=picture.jpg"], "out must end in .png, got picture.jpg"),
         (["out=content.png"], "out must not be the content picture itself, got content.png"),
@@ -121,7 +182,7 @@ def test_wrong_options_are_refused(overrides, message, pictures, tmp_path):
 
 
 def test_pictures_are_checked_first(pictures, tmp_path):
-    with pytest.raises(ValueError, match="style must name a picture: genexp stylize content="):
+    with pytest.raises(ValueError, match="style must name a picture for method=gatys: genexp stylize content="):
         run("content=content.png")
     with pytest.raises(FileNotFoundError, match=r"style must be a picture file .* got nothing\.png"):
         run("content=content.png", "style=nothing.png")

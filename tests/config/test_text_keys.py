@@ -76,8 +76,9 @@ def test_the_groups_are_those_of_conf():
 
 
 def test_keys_of_commands_that_begin_as_text_or_nothing_are_text_or_are_known_as_something_else():
-    numbers = ["num", "label", "columns", "threads", "batch_size", "size", "style_size", "alpha", "steps", "seed"]
-    numbers += ["seeds", "slots", "timeout", "trust", "singles", "interpolate", "frames", "rows", "shares"]
+    numbers = ["num", "label", "columns", "threads", "batch_size", "size", "style_size", "alpha", "steps"]
+    numbers += ["seed", "seeds", "slots", "timeout", "trust", "singles", "interpolate", "frames", "rows", "shares"]
+    numbers += ["style_weights"]
     for name in COMMANDS:
         content = yaml.safe_load((conf_dir() / f"{name}.yaml").read_text())
         for key, value in content.items():
@@ -158,7 +159,7 @@ TYPED = {
     "train": ["name", "group", "notes", "run_dir", "job_type"],
     "sample": ["run", "checkpoint", "out", "weights"],
     "evaluate": ["run", "generated", "reference", "floor", "cache", "out"],
-    "stylize": ["content", "style", "out", "run", "model.features.weights"],
+    "stylize": ["content", "style", "masks", "out", "run", "model.features.weights"],
     "compare": ["runs", "group", "title", "question", "project", "out", "sort"],
     "reproduce": ["ablations", "publish", "out"],
 }

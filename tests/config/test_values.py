@@ -270,7 +270,7 @@ WRONG = [
     ("reproduce", "ablations=a grace=-1", "grace", "a number of at least 0"),
     ("reproduce", "ablations=a plan=2", "plan", TRUTH),
     ("reproduce", "ablations=a train=x", "train", "a list of texts"),
-    ("stylize", "content=a style=b size=8", "size", "a whole number of at least 16"),
+    ("stylize", "content=a style=b size=8", "size", "a whole number of at least 16 or null"),
     ("stylize", "content=a style=b steps=x", "steps", AT_LEAST_1),
     ("stylize", "content=a style=b alpha=2", "alpha", "a number from 0 to 1 or null"),
     ("stylize", "content=a style=b method=magic", "method", "one of gatys, adain"),

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from genexp.networks.stylizers import AdaINStylizer, adain
+from genexp.networks.stylizers import AdaINStylizer, adain, statistics
 
 
 def maps(*shape, seed=0):
@@ -58,3 +58,41 @@ def test_layers_that_do_not_match_are_named():
         AdaINStylizer(channels=[8, 4], convolutions=[1])
     with pytest.raises(ValueError, match="convolutions must name at least 1"):
         AdaINStylizer(channels=[8, 4], convolutions=[1, 0])
+
+
+SMALL = {"channels": [8, 4], "convolutions": [1, 2]}
+
+
+def test_a_blend_of_styles_is_the_mean_of_their_targets_and_one_alone_is_that_style():
+    stylizer, content = AdaINStylizer(**SMALL), maps(2, 8, 6, 6)
+    styles = [maps(1, 8, 4, 5, seed=1), 3 * maps(1, 8, 7, 2, seed=2) + 1]
+    told = [stylizer.describe(style) for style in styles]
+    for place, weights in enumerate(([1.0, 0.0], [0.0, 1.0])):
+        assert torch.equal(stylizer.blend(content, told, weights), adain(content, styles[place].expand(2, -1, -1, -1)))
+    half = stylizer.blend(content, told, [0.5, 0.5])
+    means = torch.stack([statistics(style)[:, 1] for style in styles])
+    torch.testing.assert_close(half.mean((2, 3)), means.mean(0).expand(2, -1))
+
+
+def test_masks_of_halves_are_the_halves_by_themselves():
+    stylizer, content = AdaINStylizer(**SMALL), maps(1, 8, 6, 10)
+    styles = [maps(1, 8, 4, 5, seed=1), 3 * maps(1, 8, 7, 2, seed=2) + 1]
+    left = torch.zeros(1, 1, 12, 20)
+    left[..., :10] = 1
+    told = [stylizer.describe(style) for style in styles]
+    found = stylizer.blend(content, told, [0.5, 0.5], [left, 1 - left])
+    torch.testing.assert_close(found[..., :5], adain(content[..., :5], styles[0]))
+    torch.testing.assert_close(found[..., 5:], adain(content[..., 5:], styles[1]))
+
+
+def test_what_no_mask_shows_stays_and_what_two_show_is_shared():
+    stylizer, content = AdaINStylizer(**SMALL), maps(1, 8, 6, 10)
+    told, left = [stylizer.describe(maps(1, 8, 4, 5, seed=1))], torch.zeros(1, 1, 6, 10)
+    left[..., :5] = 1
+    found = stylizer.blend(content, told, [1.0], [left])
+    assert torch.equal(found[..., 5:], content[..., 5:])
+    whole = torch.ones(1, 1, 6, 10)
+    torch.testing.assert_close(
+        stylizer.blend(content, told * 2, [0.5, 0.5], [whole, whole]), stylizer.blend(content, told, [1.0])
+    )
+    assert torch.isfinite(stylizer.blend(content, told, [1.0], [0 * whole])).all()

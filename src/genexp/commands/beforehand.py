@@ -104,10 +104,10 @@ def _reproduce(config: DictConfig) -> None:
 
 
 def _stylize(config: DictConfig) -> None:
-    from genexp.commands.stylize import require_method, required_pictures
+    from genexp.commands.stylize import required_job, required_pictures
 
     required_pictures(config)
-    require_method(config)
+    required_job(config)
 
 
 _CHECKS: dict[str, Callable[[DictConfig], None]] = {

@@ -13,7 +13,7 @@ _OF_COMMANDS = frozenset(
         *("ablations", "by", "cache", "checkpoint", "content", "device", "entity", "floor", "generated", "group"),
         *("include", "job_type", "method", "name", "notes", "out", "project", "protocols", "publish", "question"),
         *("reference", "resume", "run", "run_dir", "runs", "scale", "settings", "sort", "source", "style", "tags"),
-        *("images", "mask", "title", "values", "weights"),
+        *("colours", "images", "mask", "masks", "title", "values", "weights"),
     ]
 )
 """Keys without a dot that mean text, of all commands: none means something else in another command."""

@@ -109,6 +109,33 @@ class StyleNetwork(Family):
         features, target = self._target(content, style)
         return self.stylizer(torch.lerp(features, target, alpha)).clamp(-1, 1)
 
+    def described(self, style: Tensor) -> Tensor:
+        """What `painted` takes of styles (B, 3, h, w), so that each is encoded once for many contents."""
+        with torch.no_grad():
+            return self.stylizer.describe(self.objective.content_of(style)[self.layer])
+
+    def painted(
+        self,
+        content: Tensor,
+        styles: Sequence[Tensor],
+        weights: Sequence[float],
+        masks: Sequence[Tensor] = (),
+        alpha: float = 1.0,
+    ) -> Tensor:
+        """Contents (B, 3, H, W) in several styles at once, in [-1, 1].
+
+        Args:
+            content: The contents.
+            styles: What `described` says of one image each.
+            weights: How much of each; they sum to 1.
+            masks: Where each is, (1, 1, H, W) in [0, 1]; none for all everywhere.
+            alpha: Strength of the styles in [0, 1].
+        """
+        with torch.no_grad():
+            features = self.objective.content_of(content)[self.layer]
+            target = self.stylizer.blend(features, styles, weights, masks)
+        return self.stylizer(torch.lerp(features, target, alpha)).clamp(-1, 1)
+
     def extra_grids(self, batch: Batch, noise: IndexedNoise) -> dict[str, Grid]:
         """Contents, styles and results in rows; and the first pairs with the strength going from 0 to 1."""
         content, style = batch["content"][:8], batch["style"][:8]

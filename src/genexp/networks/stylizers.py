@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 def adain(content: Tensor, style: Tensor, eps: float = 1e-5) -> Tensor:
@@ -21,10 +22,34 @@ def adain(content: Tensor, style: Tensor, eps: float = 1e-5) -> Tensor:
     Returns:
         Feature maps (B, C, H, W).
     """
-    content_variance, content_mean = torch.var_mean(content, dim=(2, 3), correction=0, keepdim=True)
-    style_variance, style_mean = torch.var_mean(style, dim=(2, 3), correction=0, keepdim=True)
-    scale = ((style_variance + eps) / (content_variance + eps)).sqrt()
-    return (content - content_mean) * scale + style_mean
+    return restyled(content, statistics(style), eps=eps)
+
+
+def statistics(features: Tensor) -> Tensor:
+    """What AdaIN takes of a style: biased variances and means (B, 2, C) of the channels of maps (B, C, H, W)."""
+    return torch.stack(torch.var_mean(features, dim=(2, 3), correction=0), dim=1)
+
+
+def restyled(content: Tensor, style: Tensor, where: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+    """AdaIN of content maps with the statistics of a style.
+
+    Args:
+        content: Feature maps (B, C, H, W).
+        style: `statistics` (B, 2, C), or (1, 2, C) for all.
+        where: Region (B, 1, H, W) in [0, 1] whose own statistics the content's are; None for the whole map.
+        eps: Added to both variances.
+
+    Returns:
+        Feature maps (B, C, H, W), of all positions.
+    """
+    style_variance, style_mean = style[..., None, None].unbind(1)
+    if where is None:
+        variance, mean = torch.var_mean(content, dim=(2, 3), correction=0, keepdim=True)
+    else:
+        share = where / where.sum((2, 3), keepdim=True).clamp(min=1e-6)
+        mean = (share * content).sum((2, 3), keepdim=True)
+        variance = (share * (content - mean).square()).sum((2, 3), keepdim=True)
+    return (content - mean) * ((style_variance + eps) / (variance + eps)).sqrt() + style_mean
 
 
 class AdaINStylizer(nn.Module):
@@ -59,6 +84,37 @@ class AdaINStylizer(nn.Module):
     def transfer(self, content: Tensor, style: Tensor) -> Tensor:
         """The target features: those of the content (B, C, H, W) in the style of `style` (B, C, h, w)."""
         return adain(content, style)
+
+    def describe(self, features: Tensor) -> Tensor:
+        """What is kept of a style: the statistics (B, 2, C) of its features (B, C, h, w)."""
+        return statistics(features)
+
+    def blend(
+        self, content: Tensor, styles: Sequence[Tensor], weights: Sequence[float], masks: Sequence[Tensor] = ()
+    ) -> Tensor:
+        """The target features of several styles at once.
+
+        Without masks they are the mean of the targets of each style by `weights`. With masks every region is given its
+        style by statistics of its own, as Huang and Belongie do in section 7.3; what no mask shows stays as it is, and
+        where masks overlap they share a position.
+
+        Args:
+            content: Features (B, C, H, W) of the content.
+            styles: Descriptions (1, 2, C) of K styles.
+            weights: K numbers that sum to 1; unused with masks.
+            masks: None, or K masks (1, 1, h, w) in [0, 1], which are brought to the features by means over cells.
+        """
+        if not masks:
+            targets = [
+                weight * restyled(content, style) for style, weight in zip(styles, weights, strict=True) if weight
+            ]
+            return sum(targets[1:], start=targets[0])
+        areas = [functional.adaptive_avg_pool2d(mask, content.shape[-2:]) for mask in masks]
+        covered = sum(areas[1:], start=areas[0])
+        target = (1 - covered).clamp(min=0) * content
+        for style, area in zip(styles, areas, strict=True):
+            target = target + area / covered.clamp(min=1) * restyled(content, style, area)
+        return target
 
     def forward(self, features: Tensor) -> Tensor:
         """Decode features (B, C, H, W) to images (B, 3, 2^k H, 2^k W) around [-1, 1]; k is one less than the levels."""

@@ -1,0 +1,8 @@
+"""The methods of `genexp stylize` by name. Imports no torch."""
+
+from genexp.inference.stylising.gatys import Gatys
+from genexp.inference.stylising.method import Method
+from genexp.inference.stylising.one_pass import OnePass
+
+METHODS: dict[str, Method] = {"gatys": Gatys(), "adain": OnePass("adain")}
+"""`method` of conf/stylize.yaml names one of them; a further one is added here and to the rules in config/fields.py."""

@@ -1,0 +1,88 @@
+"""Painting one picture after the other: read, coloured, painted, cut to size, written."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from genexp.config.compose import several
+from genexp.inference.stylising.method import Method, Painted, Painter, Style
+from genexp.inference.stylising.pictures import Job, in_strides, read_picture
+from genexp.terminal import plain, progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def paint_all(config: DictConfig, job: Job, method: Method) -> Iterator[Painted]:
+    """Paint the contents of a job in order; each result is written, complete or not at all, before it is given.
+
+    Raises:
+        BadImage: a picture cannot be used; of several contents their headers are read before the first is painted.
+    """
+    from genexp.data.decoding import read_header
+    from genexp.tensors import to_uint8
+    from genexp.tracking.journal import save_png
+
+    for path in (*job.contents, *job.styles, *job.masks):
+        if path is not None:
+            read_header(str(path))
+    styles = [in_strides(read_picture(path, config.style_size or config.size)) for path in job.styles]
+    painter = method.painter(config)
+    with progress("stylize", len(job.contents)) as advance:
+        for place, (path, result) in enumerate(zip(job.contents, job.results, strict=True), 1):
+            if len(job.contents) > 1 and method.tells_progress:
+                print(f"stylize  picture {place} of {len(job.contents)}: {plain(result.stem)}", file=sys.stderr)
+            painted = _painted(config, job, painter, path, styles)
+            result.parent.mkdir(parents=True, exist_ok=True)
+            save_png(to_uint8(painted.image[0]), result)
+            if not method.tells_progress:
+                advance(1)
+            yield painted
+
+
+def _painted(config: DictConfig, job: Job, painter: Painter, path: Path | None, styles: list["Tensor"]) -> Painted:
+    content = None if path is None else read_picture(path, config.size)
+    given = content if content is None else in_strides(content)
+    masks = _masks(job, given)
+    weights = [float(each) for each in several(config.style_weights)] or [1.0] * len(styles)
+    shares = [weight / sum(weights) for weight in weights]
+    coloured = [_coloured(style, content, config.colours) for style in styles]
+    grey = given if config.colours != "luminance" or given is None else _grey(given)
+    painted = painter(grey, [Style(*each) for each in zip(coloured, shares, masks, strict=True)])
+    if content is None:
+        return painted
+    height, width = content.shape[-2:]
+    image = painted.image[..., :height, :width]
+    if config.colours == "luminance":
+        from genexp.colours import luminance, with_luminance
+
+        image = with_luminance(content, luminance(image)).clamp(-1, 1)
+    return Painted(image, painted.how)
+
+
+def _masks(job: Job, content: "Tensor | None") -> list["Tensor | None"]:
+    """Masks (1, 1, H, W) in [0, 1], one a style."""
+    if not job.masks or content is None:
+        return [None] * len(job.styles)
+    height, width = content.shape[-2:]
+    return [(read_picture(path, None, 1, (height, width)) + 1) / 2 for path in job.masks]
+
+
+def _coloured(style: "Tensor", content: "Tensor | None", colours: str) -> "Tensor":
+    """A style picture as it is read: with colours of its own, the content's, or none."""
+    from genexp.colours import matched, matched_luminance
+
+    if colours == "style" or content is None:
+        return style
+    if colours == "matched":
+        return matched(style, content).clamp(-1, 1)
+    return matched_luminance(style, content).expand(-1, 3, -1, -1).clamp(-1, 1)
+
+
+def _grey(image: "Tensor") -> "Tensor":
+    from genexp.colours import luminance
+
+    return luminance(image).expand(-1, 3, -1, -1)

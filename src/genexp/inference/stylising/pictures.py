@@ -1,0 +1,170 @@
+"""Pictures of `genexp stylize`: which files, at which size they are read, and where results go."""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genexp.config.compose import several
+from genexp.data.embedded import PHOTOGRAPHS, scikit_learn_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+STRIDE = 8
+"""Sides of what methods are given are multiples of so many pixels: three poolings of an encoder divide them."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is painted, and where it goes.
+
+    Attributes:
+        contents: Content files in order; None alone for a texture.
+        results: A PNG file for each.
+        styles: Style files.
+        masks: A mask file for each style, or none.
+        out: The result, or the folder of several.
+    """
+
+    contents: tuple[Path | None, ...]
+    results: tuple[Path, ...]
+    styles: tuple[Path, ...]
+    masks: tuple[Path, ...]
+    out: Path
+
+
+def style_files(given: Any, key: str = "style") -> tuple[Path, ...]:
+    """The picture files that a key names: one, or a list.
+
+    Raises:
+        FileNotFoundError: one does not exist.
+    """
+    return tuple(picture_file(key, each) for each in several(given))
+
+
+def picture_file(key: str, given: str) -> Path:
+    """The file of a picture; the photographs that ship with scikit-learn are known by name.
+
+    Raises:
+        FileNotFoundError: it does not exist.
+    """
+    path = Path(given).expanduser()
+    if path.exists() and not path.is_dir():  # what is no regular file is refused where it is opened
+        return path
+    if given in PHOTOGRAPHS:
+        return scikit_learn_file("images", given)
+    raise FileNotFoundError(f"{key} must be a picture file (or {' or '.join(PHOTOGRAPHS)}), got {given}")
+
+
+def content_files(given: str | None) -> tuple[Path | None, ...]:
+    """The content pictures in order: of a file, or of a folder by their paths; one None where there is none.
+
+    Raises:
+        FileNotFoundError: it does not exist.
+        ValueError: the folder holds no pictures.
+        BadImage: a file of the folder cannot be read.
+    """
+    if given is None:
+        return (None,)
+    if Path(given).expanduser().is_dir():
+        from genexp.data.own_pictures import files_of
+
+        return tuple(files_of(given, "content"))
+    return (picture_file("content", given),)
+
+
+def planned(content: str | None, contents: tuple[Path | None, ...], styles: Any, masks: Any, out: str | None) -> Job:
+    """Where every result goes.
+
+    Args:
+        content: What was given as content.
+        contents: Its files.
+        styles: What was given as styles.
+        masks: What was given as masks.
+        out: A PNG file, or a folder where the content is one; None names it after content and styles.
+
+    Raises:
+        ValueError: `out` is no such name, a result would replace a picture that is read, or two have one name.
+    """
+    style, mask = style_files(styles), style_files(masks, "masks")
+    folder = None if content is None else Path(content).expanduser()
+    several_contents = folder is not None and folder.is_dir()
+    name = "texture" if folder is None else folder.resolve().name if several_contents else contents[0].stem
+    named = name + (f"_as_{'_'.join(each.stem for each in style)}" if style else "_painted")
+    target = Path(out or (named if several_contents else f"{named}.png")).expanduser()
+    if several_contents:
+        results = _results_in(target, folder, contents)
+    elif target.suffix.lower() != ".png":
+        raise ValueError(f"out must end in .png, got {target}")
+    else:
+        results = (target,)
+    read = [("content", contents), ("style", style), ("masks", mask)]
+    _require_apart(results, [(key, path) for key, paths in read for path in paths if path is not None])
+    return Job(contents, results, style, mask, target)
+
+
+def _results_in(target: Path, folder: Path, contents: Iterable[Path]) -> tuple[Path, ...]:
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"out must be a folder where content is one, got {target}")
+    results: dict[Path, Path] = {}
+    for path in contents:
+        result = target / path.relative_to(folder).with_suffix(".png")
+        if result in results:
+            raise ValueError(f"content must hold pictures of different names, got {results[result].name}, {path.name}")
+        results[result] = path
+    return tuple(results)
+
+
+def _require_apart(results: Iterable[Path], read: list[tuple[str, Path]]) -> None:
+    known = {path.resolve(): key for key, path in read}
+    for result in results:
+        if result.resolve() in known:
+            raise ValueError(f"out must not be the {known[result.resolve()]} picture itself, got {result}")
+
+
+def read_picture(path: Path, size: int | None, mode: int = 3, like: tuple[int, int] | None = None) -> "Tensor":
+    """A picture as floats (1, C, H, W) in [-1, 1].
+
+    Args:
+        path: The file.
+        size: About its longer side; both sides become multiples of the stride. None keeps its own size.
+        mode: Channels: 3, or 1 for a mask.
+        like: Height and width that it is brought to, in place of `size`.
+
+    Raises:
+        BadImage: it cannot be used.
+    """
+    from PIL import Image
+
+    from genexp.data.decoding import SEVERAL, open_picture
+    from genexp.data.picture_files import first_frames
+    from genexp.data.pictures import to_tensor, with_channels
+    from genexp.data.source import BadImage
+    from genexp.tensors import to_float
+
+    opened = open_picture(str(path))
+    for line in first_frames([str(path)] if opened.info[SEVERAL] else []):
+        print(line, file=sys.stderr)
+    try:
+        picture = with_channels(opened, mode)
+    except ValueError as error:
+        raise BadImage(str(path), str(error)) from error
+    if like is not None:
+        sides = [like[1], like[0]]
+    elif size is None:
+        sides = list(picture.size)
+    else:
+        scale = size / max(picture.size)
+        sides = [max(2, round(side * scale / STRIDE)) * STRIDE for side in picture.size]
+    return to_float(to_tensor(picture.resize(sides, Image.Resampling.LANCZOS)))[None]
+
+
+def in_strides(image: "Tensor") -> "Tensor":
+    """Repeat the last row and column of (1, C, H, W) until both sides are multiples of the stride, at least two."""
+    from torch.nn import functional
+
+    height, width = image.shape[-2:]
+    down, right = (max(-side % STRIDE, 2 * STRIDE - side) for side in (height, width))
+    return functional.pad(image, (0, right, 0, down), mode="replicate") if down or right else image
