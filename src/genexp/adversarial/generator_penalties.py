@@ -164,15 +164,20 @@ class Reconstruction:
         Raises:
             ValueError: it is told no picture.
         """
-        if not isinstance(player, SeesPictures):
-            raise ValueError(
-                "generator_penalties must be without reconstruction for a generator that is told no picture, whose "
-                f"image i is not meant to be real image i, got {type(player).__name__}"
-            )
+        require_told_picture(player, "reconstruction")
 
     def __call__(self, step: GeneratorStep) -> Tensor:
         """Penalty (B,)."""
         return self.weight * distance(step.image().float(), step.real.float())
+
+
+def require_told_picture(player: nn.Module, penalty: str) -> None:
+    """Raise ValueError unless a generator is told what its image belongs to."""
+    if not isinstance(player, SeesPictures):
+        raise ValueError(
+            f"generator_penalties must be without {penalty} for a generator that is told no picture, whose image i is "
+            f"not meant to be real image i, got {type(player).__name__}"
+        )
 
 
 def distance(first: Tensor, second: Tensor) -> Tensor:
