@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -130,12 +131,13 @@ _PUBLISHED = re.compile(
 )
 
 
-def read_state(path: Path, kind: str = "a state dict") -> dict[str, Tensor]:
+def read_state(path: Path, kind: str = "a state dict", within: Sequence[str] = ()) -> dict[str, Tensor]:
     """A state dict (`.pth`, `.pt`, `.safetensors`) that passes `require_sound_weights`, read without running its code.
 
     Args:
         path: The file.
         kind: What it should hold, for the error.
+        within: Keys under which the state dict may lie in a larger one, the first that is there.
 
     Raises:
         ValueError: the file is damaged, or holds something else.
@@ -150,6 +152,8 @@ def read_state(path: Path, kind: str = "a state dict") -> dict[str, Tensor]:
         raise ValueError(f"weights must be {kind}, could not read {path}: {reason}") from error
     except (SafetensorError, RuntimeError, EOFError, KeyError, ValueError) as error:
         raise ValueError(f"weights must be {kind}, could not read {path}: {reason_of(error)}") from error
+    if isinstance(state, dict):
+        state = next((state[key] for key in within if key in state), state)
     if not isinstance(state, dict):
         raise ValueError(f"weights must be {kind}, got a {type(state).__name__} in {path}")
     if not all(isinstance(value, Tensor) for value in state.values()):
