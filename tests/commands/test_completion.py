@@ -31,6 +31,7 @@ CHOICES = (
     "restoration_of_pairs",
     "student",
     "style",
+    "super_resolution",
     "vae",
 )
 MODELS = {f"model={each}" for each in CHOICES}

@@ -117,6 +117,13 @@ def test_one_step(experiment, tmp_path):
         overrides += ["callbacks.sample_grid.num=2", "callbacks.sample_grid.columns=null"]
     if config.callbacks.get("evaluate") is not None:
         overrides += ["callbacks.evaluate.num=2"]
+    if "depth" in config.model.get("generator", {}) and config.model.generator.depth > 1:
+        overrides += ["model.generator.depth=2", "model.generator.width=8"]
+    perceptual = (config.model.get("generator_penalties") or {}).get("perceptual")
+    if perceptual and "vgg.VGG" in perceptual.features._target_:
+        key = "model.generator_penalties.perceptual"
+        overrides += [f"{key}.features.weights=random", f"{key}.features.last=relu1_1", f"{key}.layers=[relu1_1]"]
+        overrides += ["data.image_size=64", "model.critic.discriminator.width=8"]
     if "residual_gan" in config.model.get("generator", {}).get("_target_", ""):
         overrides += ["model.generator.width=8", "model.critic.discriminator.width=8"]
     if "images" in config.sampler:  # latents that batch statistics are recomputed from

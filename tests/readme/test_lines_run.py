@@ -119,6 +119,7 @@ CHOICES: dict[tuple[str, str], tuple[Check, str]] = {
     (MODEL, "bigan"): (trained("bigan_digits"), SHORT),
     (MODEL, "image_to_image"): (trained("image_to_image_contrasts"), FEW),
     (MODEL, "restoration"): (trained("restoration_photographs"), f"{STEPS} data.source.eval_patches=4"),
+    (MODEL, "super_resolution"): (trained("super_resolution_photographs"), f"{STEPS} data.source.eval_patches=4"),
     (MODEL, "restoration_of_pairs"): (trained("restoration_of_pairs_contrasts"), FEW),
     **{(MODEL, name): (trained(f"{name}_digits"), SHORT) for name in ("quantised", "hierarchy")},
     (MODEL, "likelihood"): (trained("likelihood_digits"), FEW),

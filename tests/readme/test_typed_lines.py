@@ -25,6 +25,8 @@ RESTORATION = (
     "genexp train experiment=espcn/photographs model.conditions.source.degradation.factor=4",
     "genexp train experiment=denoising/photographs",
     "genexp train model=restoration data=digits model/degradation=masked data.image_size=8",
+    "genexp train experiment=srgan/photographs",
+    "genexp train experiment=rrdb/photographs",
 )
 ELSEWHERE = {
     "pip install uv": "the registry is not asked by tests; .ci/run does it where uv is missing",
@@ -60,6 +62,9 @@ ELSEWHERE = {
     "genexp train callbacks.sample_grid.frames=8 callbacks.sample_grid.interpolate=8": "test_sample_grid draws both",
     **dict.fromkeys(AVERAGES, "test_averages trains and measures these averages, tiny"),
     **dict.fromkeys(RESTORATION, "test_every_experiment trains these recipes, tiny"),
+    "genexp train experiment=esrgan/photographs initial=run initial.run=<run> 'initial.only=[generator]'": (
+        "test_super_resolution begins so"
+    ),
     "genexp train experiment=super_resolution/digits": "test_degraded trains it, tiny",
     "genexp train experiment=pix2pix/contrasts": "test_image_to_image trains it, shorter",
     "genexp train experiment=pix2pix/contrasts model.adversarial_weight=0": "test_image_to_image_gan trains so",
