@@ -65,6 +65,14 @@ ELSEWHERE = {
     "genexp train experiment=esrgan/photographs initial=run initial.run=<run> 'initial.only=[generator]'": (
         "test_super_resolution begins so"
     ),
+    "genexp train experiment=esrgan/photographs model.reconstruction_first=16_000 training.max_images=32_000": (
+        "test_super_resolution trains so, shorter"
+    ),
+    "genexp evaluate run=<run> metrics=[reconstruction,perceptual] sampler=interpolated "
+    "sampler.other.run=<another run> sampler.share=0.2": "test_super_resolution measures so",
+    "genexp train experiment=esrgan/paper initial=published initial.weights=RRDB_ESRGAN_x4.pth": (
+        "test_super_resolution begins with such a file"
+    ),
     "genexp train experiment=super_resolution/digits": "test_degraded trains it, tiny",
     "genexp train experiment=pix2pix/contrasts": "test_image_to_image trains it, shorter",
     "genexp train experiment=pix2pix/contrasts model.adversarial_weight=0": "test_image_to_image_gan trains so",

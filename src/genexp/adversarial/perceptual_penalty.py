@@ -54,5 +54,7 @@ class PerceptualPenalty(nn.Module):
         require_told_picture(player, "perceptual")
 
     def forward(self, step: GeneratorStep) -> Tensor:
-        """Penalty (B,)."""
+        """Penalty (B,); the network is not asked at weight 0."""
+        if not self.weight:
+            return step.real.new_zeros(len(step.real))
         return self.weight * self.loss(step.image().float(), step.real.float())

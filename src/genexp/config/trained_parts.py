@@ -4,6 +4,8 @@ from typing import Any
 
 from genexp.config.targets import locate
 
+_PLACES = tuple(f"genexp.inference.{each}." for each in ("trained", "trained_tokens", "trained_generator"))
+
 
 def with_trained_parts(plain: Any) -> Any:
     """Plain containers in which finished runs that are parts are named by place and the digest of their weights.
@@ -32,4 +34,4 @@ def trained_parts(plain: Any, path: str = "") -> dict[str, dict[str, str]]:
 
 
 def _is_trained(node: dict[str, Any]) -> bool:
-    return str(node.get("_target_")).startswith(("genexp.inference.trained.", "genexp.inference.trained_tokens."))
+    return str(node.get("_target_")).startswith(_PLACES)

@@ -76,6 +76,9 @@ class Rrdb(RestorationNetwork):
         width: Channels; 64 in the paper.
         growth: Channels that a convolution of a dense block adds; 32 in the paper.
 
+    Attributes:
+        sizes: `depth`, `width` and `growth`.
+
     Raises:
         ValueError: an argument is out of range.
     """
@@ -94,7 +97,7 @@ class Rrdb(RestorationNetwork):
             raise ValueError(f"beside must hold a picture smaller by one of 1, 2, 4, got {self.scale}")
         if min(depth, width, growth) < 1:
             raise ValueError(f"depth, width and growth must be at least 1, got {depth}, {width} and {growth}")
-        self.shrunk = SHRUNK[self.scale]
+        self.shrunk, self.sizes = SHRUNK[self.scale], {"depth": depth, "width": width, "growth": growth}
         self.conv_first = nn.Conv2d(self.inputs * self.shrunk**2, width, 3, padding=1)
         self.body = nn.Sequential(*(ResidualInResidual(width, growth) for _ in range(depth)))
         self.conv_body, self.conv_up1, self.conv_up2, self.conv_hr = (

@@ -1,0 +1,53 @@
+"""Weights that others published as what a run begins with."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from torch import nn
+
+from genexp.families.transfer import transferred
+from genexp.networks.published_rrdb import published_rrdb
+from genexp.networks.rrdb import Rrdb
+from genexp.on_disk import OnDisk
+
+
+@dataclass(eq=False)
+class PublishedWeights:
+    """The weights of a file of ESRGAN's generator, with which `model.generator` begins; see `published_rrdb`.
+
+    Args:
+        weights: The file.
+        digest: First digits, at least eight, that its SHA-256 must have, or None.
+
+    Raises:
+        FileNotFoundError: there is no file.
+        ValueError: it holds something else.
+        WrongDigest: it has another digest.
+    """
+
+    weights: Annotated[str, OnDisk("file")]
+    digest: str | None = None
+
+    def __post_init__(self) -> None:
+        self._network, self._found = published_rrdb(self.weights, self.digest)
+
+    def give(self, model: nn.Module) -> str:
+        """Let a model's generator begin with the weights; says in a line what it took.
+
+        Raises:
+            ValueError: the generator is another network, or has other sizes.
+        """
+        generator = dict(model.named_children()).get("generator")
+        if not isinstance(generator, Rrdb):
+            found = type(generator or model).__name__
+            raise ValueError(f"model.generator must be rrdb, of which weights are published, got {found}")
+        ours, theirs = (f"x{each.scale}, {_told(each.sizes)}" for each in (generator, self._network))
+        if ours != theirs:
+            raise ValueError(f"model.generator must be as in {self.weights}, {theirs}, got {ours}")
+        given = {f"generator.{name}": tensor for name, tensor in self._network.state_dict().items()}
+        found = transferred(model, given, only=["generator"])
+        return f"{self.weights}@{self._found[:12]}: {found.note()}"
+
+
+def _told(sizes: dict[str, int]) -> str:
+    return ", ".join(f"{name}={size}" for name, size in sizes.items())

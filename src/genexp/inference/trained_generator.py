@@ -1,0 +1,15 @@
+"""The generator of a finished run, whose weights are mixed with those of another."""
+
+from dataclasses import dataclass
+
+from genexp.inference.run import Run
+from genexp.inference.trained import TrainedPart
+from genexp.sampling.interpolated import Generating
+
+
+@dataclass(eq=False)
+class TrainedOther(TrainedPart):
+    """The generator of a finished run of any family that has one: a GAN, a restoration."""
+
+    def _begin(self, opened: Run) -> None:
+        self.generator = self._source(Generating, "a model with a generator").generator
