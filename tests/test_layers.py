@@ -15,7 +15,7 @@ FLOORS = (  # from the ground up; what stands on one floor knows nothing of its 
     {"colours", "conditioning", "ramps", "tensors"},
     {"contracts", "logistics", "sample_kinds", "shipped"},
     {"config", "data", "figures", "flows", "losses", "networks", "weights_files"},
-    {"adversarial", "densities", "diffusion", "latents", "runs"},
+    {"adversarial", "densities", "diffusion", "latents", "restoration", "runs"},
     {"evaluation", "families", "pool", "reports", "sampling"},
     {"ablations", "callbacks", "sweeps"},
     {"tracking"},

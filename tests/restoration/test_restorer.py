@@ -1,0 +1,133 @@
+"""Pictures of any size through trained networks: tiles, colours, levels of files."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from genexp.conditioning.base import Conditioning
+from genexp.conditioning.bicubic import resized
+from genexp.conditioning.degradations import Bicubic, Downscaled, Grey, Noisy
+from genexp.conditioning.degraded import Degraded
+from genexp.conditioning.pictures import Picture
+from genexp.networks.image_to_image import ImageToImageGenerator
+from genexp.networks.restoration import Espcn, ResidualCnn, Srcnn
+from genexp.restoration.colours import joined, luma_of, luminance, parted
+from genexp.restoration.restorer import Restorer
+from genexp.restoration.tiles import squares, tiles
+from genexp.tensors import to_float, to_uint8
+
+
+class Model(torch.nn.Module):
+    """What a family is to a restorer."""
+
+    def __init__(self, kind, generator):
+        super().__init__()
+        self.generator, self.conditioning = generator, Conditioning({"source": kind})
+        self.latent_shape = generator.latent_shape
+
+    def decode(self, latent, condition=None):
+        return self.generator(latent, condition)
+
+
+def of(kind, make, channels=1, **options):
+    torch.manual_seed(0)
+    return Restorer(Model(kind, make(kind.shape[-1], channels, {"source": kind}, **options)).eval())
+
+
+RESTORERS = {
+    "srcnn x2": of(Degraded((1, 24, 24), Bicubic(2)), Srcnn),
+    "srcnn x3": of(Degraded((1, 24, 24), Bicubic(3)), Srcnn, kernels=(9, 5, 5)),
+    "espcn x4": of(Degraded((1, 24, 24), Bicubic(4)), Espcn),
+    "denoiser": of(Degraded((3, 24, 24), Noisy(25)), ResidualCnn, 3, depth=5, width=4),
+}
+
+
+def picture(channels, height=47, width=61):
+    return torch.randint(256, (channels, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("name", RESTORERS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_in_tiles_it_is_what_it_is_of_the_whole(name, channels):
+    restorer, given = RESTORERS[name], picture(channels)
+    whole = restorer(given)
+    assert whole.shape == (channels, restorer.scale * 47, restorer.scale * 61)
+    for tile in (16, 23):
+        apart = (restorer(given, tile).int() - whole.int()).abs()
+        assert int(apart.max()) <= 1  # float sums of other lengths may round otherwise
+        assert float((apart > 0).float().mean()) < 0.01
+
+
+def test_tiles_cover_every_pixel_once_and_squares_overlap_by_a_quarter():
+    seen = torch.zeros(47, 61)
+    for outer, inner in tiles(47, 61, 16, 5):
+        seen[inner.top : inner.bottom, inner.left : inner.right] += 1
+        assert (outer.top, outer.left) == (max(inner.top - 5, 0), max(inner.left - 5, 0))
+        assert outer.bottom - outer.top <= 26
+    assert bool((seen == 1).all())
+    for height, width in ((47, 61), (16, 16), (5, 17)):
+        boxes = squares(height, width, 16)
+        assert max(box.bottom for box in boxes) == max(height, 16)
+        assert max(box.right for box in boxes) == max(width, 16)
+        lefts = sorted({box.left for box in boxes})
+        assert all(after - before <= 12 for before, after in pairwise(lefts))
+
+
+def test_progress_counts_the_tiles():
+    told = []
+    RESTORERS["espcn x4"](picture(1), 32, lambda done, total: told.append((done, total)))
+    assert told == [(i, 4) for i in range(1, 5)]
+
+
+def test_networks_of_one_size_get_squares_of_it_and_constants_have_no_seams():
+    kind = Picture((1, 16, 16))
+    restorer = of(kind, ImageToImageGenerator, width=4, widest=8, dropout=0.0, norm="none")
+    assert restorer.reach == 0
+    for height, width in ((16, 16), (37, 50), (9, 30)):
+        made = restorer(torch.full((1, height, width), 90, dtype=torch.uint8))
+        assert made.shape == (1, height, width)
+    one = restorer.coloured(to_float(picture(1, 16, 16))[None])[0]
+    assert torch.equal(restorer(picture(1, 16, 16)), to_uint8(one))
+
+
+def test_a_model_of_luma_leaves_colours_to_the_bicubic_filter():
+    restorer, given = RESTORERS["srcnn x2"], picture(3, 20, 22)
+    made = to_float(restorer(given))[None]
+    floats = to_float(given)[None]
+    luma, differences = parted(floats)
+    expected = joined(restorer.image(luma), resized(differences, 2)).clamp(-1, 1)
+    torch.testing.assert_close(made, expected, atol=1 / 255 + 1e-5, rtol=0)
+    assert torch.allclose(joined(*parted(floats)), floats, atol=1e-5)
+
+
+def test_a_denoiser_of_grey_restores_red_green_and_blue_one_by_one():
+    restorer = of(Degraded((1, 24, 24), Noisy(25)), ResidualCnn, depth=3, width=4)
+    given = picture(3, 20, 22)
+    made = restorer(given)
+    for channel in range(3):
+        torch.testing.assert_close(made[channel], restorer(given[channel : channel + 1])[0], atol=1, rtol=0)
+
+
+def test_grey_pictures_get_colours_from_a_model_that_makes_them_and_stay_grey_else():
+    colours = of(Degraded((3, 24, 24), Grey()), ResidualCnn, 3, depth=3, width=4)
+    assert colours(picture(1, 20, 22)).shape == colours(picture(3, 20, 22)).shape == (3, 20, 22)
+    assert RESTORERS["denoiser"](picture(1, 20, 22)).shape == (1, 20, 22)
+
+
+def test_the_luminance_is_that_of_matlab():
+    """rgb2ycbcr of black, white, red, green, blue and a mixture, by its formula in whole levels."""
+    pixels = torch.tensor([[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255], [120, 80, 200]])
+    rgb = to_float(pixels.to(torch.uint8)).T.reshape(1, 3, 1, 6)
+    assert luminance(rgb).flatten().tolist() == [16, 235, 81, 145, 41, 107]
+    assert luminance(luma_of(rgb))[0, 0, 0].tolist() == pytest.approx([16, 235, 81, 145, 41, 107], abs=1)
+
+
+def test_models_of_anything_else_are_refused():
+    with pytest.raises(TypeError, match="a model that is told one picture and nothing else, got Linear"):
+        Restorer(torch.nn.Linear(1, 1))
+    kind = Degraded((1, 8, 8), Downscaled(2), noise=0.3)
+    model = Model(Picture((1, 8, 8)), Espcn(8, 1, {"source": Picture((1, 8, 8))}))
+    model.conditioning = Conditioning({"source": kind})
+    with pytest.raises(TypeError, match="no more than it, got one with noise"):
+        Restorer(model)
