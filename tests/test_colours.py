@@ -34,7 +34,7 @@ def test_a_grey_image_is_finite_and_takes_the_mean_colour():
 def test_luminance_is_the_y_of_yiq_and_is_swapped_alone():
     image, light = torch.rand(1, 3, 1, 1), torch.rand(1, 1, 1, 1)
     before, after = (colorsys.rgb_to_yiq(*each.flatten().tolist()) for each in (image, with_luminance(image, light)))
-    assert before[0] == pytest.approx(float(luminance(image)), abs=2e-3)  # colorsys rounds the weights
+    assert before[0] == pytest.approx(float(luminance(image)), abs=5e-3)  # colorsys rounds the weights
     assert after[0] == pytest.approx(float(light), abs=5e-3)
     assert after[1:] == pytest.approx(before[1:], abs=5e-3)
 

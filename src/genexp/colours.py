@@ -8,6 +8,8 @@ from torch import Tensor
 
 _LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in luminance (ITU-R BT.601), which is the Y of YIQ."""
+_STUDIO = (65.481, 128.553, 24.966)
+"""Levels of 8 bits that full red, green and blue add to the 16 of black, in the studio range of ITU-R BT.601."""
 
 
 def matched(image: Tensor, like: Tensor, eps: float = 1e-5) -> Tensor:
@@ -35,6 +37,18 @@ def matched(image: Tensor, like: Tensor, eps: float = 1e-5) -> Tensor:
 def luminance(image: Tensor) -> Tensor:
     """Luminance (B, 1, H, W) of RGB images (B, 3, H, W), in their range."""
     return (image * image.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def studio_luminance(image: Tensor) -> Tensor:
+    """Luminance (B, 1, H, W) in whole levels from 16 to 235, float64, as Matlab's rgb2ycbcr gives it.
+
+    Args:
+        image: RGB or grey images (B, 3 or 1, H, W) in [-1, 1]; grey is `luminance`, over the full range.
+    """
+    share = image.double().clamp(-1, 1).add(1).div(2)
+    if image.shape[1] == 1:
+        return (16 + 219 * share).round()
+    return (16 + (share * share.new_tensor(_STUDIO).view(1, 3, 1, 1)).sum(1, keepdim=True)).round()
 
 
 def matched_luminance(image: Tensor, like: Tensor) -> Tensor:

@@ -54,6 +54,9 @@ REFUSED = {
     ("compare", "runs=nowhere"): "runs must name folders that exist, got nowhere",
     ("reproduce", "ablation=nothing"): "ablation must be a YAML file, glob(<pattern>) or one of",
     ("stylize", "content=a.jpg", "style=b.jpg"): "content must be a picture file",
+    ("restore", "run=nowhere"): "input must name a picture or a folder of them",
+    ("restore", TOY, "input=china.jpg"): "run must be one that restores pictures: ",
+    ("restore", TOY, "input=no.png"): "input must be a picture file (or china.jpg or flower.jpg), got no.png",
     ("train", "resume=nowhere"): "resume must be a run folder or a file inside one, got nowhere",
     ("train", "sweep.resume=nowhere"): "sweep.resume must name the folder of a sweep",
 }

@@ -8,10 +8,11 @@ import pytest
 
 from genexp.commands.evaluate import evaluate
 from genexp.commands.launch import launch
+from genexp.commands.restore import restore
 from genexp.commands.sample import sample
 from genexp.commands.stylize import stylize
 
-COMMANDS = {"sample": sample, "evaluate": evaluate, "stylize": stylize}
+COMMANDS = {"sample": sample, "evaluate": evaluate, "stylize": stylize, "restore": restore}
 PICTURES = ["content=china.jpg", "style=flower.jpg", "method=adain"]
 
 
@@ -56,4 +57,5 @@ def test_where_there_is_none_it_is_said_how_one_is_made(told):
     assert told("sample").endswith(made)
     assert told("evaluate").endswith(made)
     assert told("stylize", *PICTURES).endswith("below outputs; genexp train model=adain makes one\n")
+    assert told("restore", "input=a.png").endswith("below outputs; genexp train model=restoration makes one\n")
     assert told("evaluate", "paths.outputs=elsewhere").endswith("below elsewhere; genexp train makes one\n")

@@ -270,6 +270,8 @@ WRONG = [
     ("reproduce", "ablations=a grace=-1", "grace", "a number of at least 0"),
     ("reproduce", "ablations=a plan=2", "plan", TRUTH),
     ("reproduce", "ablations=a train=x", "train", "a list of texts"),
+    ("restore", "run=r input=a tile=8", "tile", "a whole number of at least 16 or null"),
+    ("restore", "run=r input=a degrade=2", "degrade", TRUTH),
     ("stylize", "content=a style=b size=8", "size", "a whole number of at least 16 or null"),
     ("stylize", "content=a style=b steps=x", "steps", AT_LEAST_1),
     ("stylize", "content=a style=b alpha=2", "alpha", "a number from 0 to 1 or null"),

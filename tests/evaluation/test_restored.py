@@ -10,8 +10,9 @@ from genexp.conditioning.base import Conditioning
 from genexp.conditioning.degradations import Bicubic, Noisy
 from genexp.conditioning.degraded import Degraded
 from genexp.conditioning.pictures import Picture
-from genexp.evaluation.metrics.restored import Restored, closeness
+from genexp.evaluation.metrics.restored import Restored
 from genexp.networks.restoration import Espcn, ResidualCnn, Srcnn
+from genexp.restoration.whole import closeness
 from genexp.tensors import to_float
 
 

@@ -20,6 +20,12 @@ AVERAGES = (
     "genexp sample run=<run> weights=post_hoc@0.15",
     "genexp evaluate run=<run> weights=[post_hoc@0.05,post_hoc@0.1,post_hoc@0.15,post_hoc@0.2] checkpoint=last",
 )
+RESTORED = (
+    "genexp restore",
+    "genexp restore run=<run> input=photo.png",
+    "genexp restore run=<run> input=photos out=larger tile=128",
+    "genexp restore run=<run> input=photo.png degrade=true",
+)
 RESTORATION = (
     "genexp train experiment=srcnn/photographs",
     "genexp train experiment=espcn/photographs model.conditions.source.degradation.factor=4",
@@ -61,6 +67,7 @@ ELSEWHERE = {
     "test_wandb looks for them",
     "genexp train callbacks.sample_grid.frames=8 callbacks.sample_grid.interpolate=8": "test_sample_grid draws both",
     **dict.fromkeys(AVERAGES, "test_averages trains and measures these averages, tiny"),
+    **dict.fromkeys(RESTORED, "test_restore restores such pictures"),
     **dict.fromkeys(RESTORATION, "test_every_experiment trains these recipes, tiny"),
     "genexp train experiment=esrgan/photographs initial=run initial.run=<run> 'initial.only=[generator]'": (
         "test_super_resolution begins so"

@@ -42,6 +42,7 @@ UNREAD = {
     "compare": "the runs",
     "reproduce": "the configurations of the jobs, which plan=true composes",
     "stylize": "the pictures",
+    "restore": "the run's weights and the pictures behind their headers",
 }
 """What validate leaves unread, by command."""
 
@@ -110,10 +111,22 @@ def _stylize(config: DictConfig) -> None:
     required_job(config)
 
 
+def _restore(config: DictConfig) -> None:
+    from genexp.commands.restore import require_named, require_work
+    from genexp.inference.restoring import planned
+    from genexp.inference.run import load_run
+    from genexp.inference.untrained import untrained
+
+    require_named(config)
+    work = planned(config.input, config.out)
+    require_work(config, work, untrained(load_run(config.run, config.weights, config.checkpoint, config.trust)))
+
+
 _CHECKS: dict[str, Callable[[DictConfig], None]] = {
     "sample": _sample,
     "evaluate": _evaluate,
     "compare": _compare,
     "reproduce": _reproduce,
     "stylize": _stylize,
+    "restore": _restore,
 }

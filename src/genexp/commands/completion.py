@@ -25,7 +25,7 @@ HELP = f"""usage: genexp -sc install=<shell>     what completes commands, groups
 _FLAGS = ("--cfg", "--config-dir", "--help", "--hydra-help", "--info", "--multirun", "--package", "--resolve")
 _AFTER_FLAGS = {"--cfg": ("job", "hydra", "all"), "-c": ("job", "hydra", "all")}
 _FILES = {"run", "resume", "run_dir", "runs", "out", "publish", "generated", "reference", "floor", "content", "style"}
-_FILES |= {"checkpoint", "masks"}
+_FILES |= {"input", "checkpoint", "masks"}
 _BUILT_BY = {"optimizer": "torch.optim.", "ramp": "genexp.ramps."}
 _RUNS = 20
 

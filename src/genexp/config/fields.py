@@ -123,6 +123,15 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "publish": optional(TEXT),
         "out": TEXT,
     },
+    "restore": {
+        **_DRAWING,
+        "run": optional(TEXT),
+        "input": optional(TEXT),
+        "degrade": FLAG,
+        "tile": optional(whole(16)),
+        "max_pixels": whole(1),
+        "weights": WEIGHTS,
+    },
     "stylize": {
         "content": optional(TEXT),
         "style": optional(SEVERAL),

@@ -11,8 +11,9 @@ GROUPS = frozenset(
 _OF_COMMANDS = frozenset(
     [
         *("ablations", "by", "cache", "checkpoint", "content", "device", "entity", "floor", "generated", "group"),
-        *("include", "job_type", "method", "name", "notes", "out", "project", "protocols", "publish", "question"),
-        *("reference", "resume", "run", "run_dir", "runs", "scale", "settings", "sort", "source", "style", "tags"),
+        *("include", "input", "job_type", "method", "name", "notes", "out", "project", "protocols", "publish"),
+        *("question", "reference", "resume", "run", "run_dir", "runs", "scale", "settings", "sort", "source"),
+        *("style", "tags"),
         *("colours", "images", "mask", "masks", "title", "values", "weights"),
     ]
 )

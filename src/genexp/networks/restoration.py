@@ -20,6 +20,7 @@ class RestorationNetwork(SeesPictures, nn.Module, ABC):
     Attributes:
         scale: Side of an image in sides of its picture.
         reach: Pixels of the picture to every side of a place that the image depends on there, at most.
+        multiple: What sides of pictures must be multiples of.
 
     Args:
         image_size: Side of the square images of training in pixels.
@@ -32,6 +33,7 @@ class RestorationNetwork(SeesPictures, nn.Module, ABC):
     num_classes = None
     latent_shape = (1,)
     reach: int
+    multiple: int = 1
 
     def __init__(self, image_size: int, beside: Mapping[str, OfPictures]) -> None:
         super().__init__()

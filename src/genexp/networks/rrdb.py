@@ -98,6 +98,7 @@ class Rrdb(RestorationNetwork):
         if min(depth, width, growth) < 1:
             raise ValueError(f"depth, width and growth must be at least 1, got {depth}, {width} and {growth}")
         self.shrunk, self.sizes = SHRUNK[self.scale], {"depth": depth, "width": width, "growth": growth}
+        self.multiple = self.shrunk
         self.conv_first = nn.Conv2d(self.inputs * self.shrunk**2, width, 3, padding=1)
         self.body = nn.Sequential(*(ResidualInResidual(width, growth) for _ in range(depth)))
         self.conv_body, self.conv_up1, self.conv_up2, self.conv_hr = (

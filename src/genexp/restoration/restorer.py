@@ -6,12 +6,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from genexp.colours import luminance, with_luminance
 from genexp.conditioning.bicubic import resized
 from genexp.conditioning.degraded import Degraded
 from genexp.conditioning.pictures import OfPictures
 from genexp.contracts import LatentDecoder, Progress
 from genexp.contracts.restoring import HasGenerator, LocalNetwork
-from genexp.restoration.colours import joined, luma_of, parted
 from genexp.restoration.tiles import Blend, cut, squares, tiles
 from genexp.tensors import IndexedNoise, to_float, to_uint8
 
@@ -26,8 +26,8 @@ class Restorer:
     the surroundings is cut away: in tiles it makes what it makes of the whole picture. Any other is given squares of
     the size that it was trained on, which overlap by a quarter and are blended.
 
-    A model of grey images makes colour pictures from their luma: colour differences are enlarged by the bicubic filter,
-    as papers show it; where nothing is enlarged, red, green and blue are restored one by one.
+    A model of grey images makes the luminance of a colour picture, whose chroma is enlarged by the bicubic filter, as
+    papers show it; where nothing is enlarged, red, green and blue are restored one by one.
 
     Args:
         model: Makes images of latents and one picture; in evaluation mode.
@@ -91,13 +91,12 @@ class Restorer:
         if wanted == given:
             return self.image(picture)
         if wanted == 3:
-            return luma_of(self.image(picture.expand(-1, 3, -1, -1)))
+            return luminance(self.image(picture.expand(-1, 3, -1, -1)))
         if self._makes_colours:
-            return self.image(luma_of(picture))
+            return self.image(luminance(picture))
         if self.scale == 1:
             return self.image(picture.transpose(0, 1)).transpose(0, 1)
-        luma, differences = parted(picture)
-        return joined(self.image(luma), resized(differences, self.scale)).clamp(-1, 1)
+        return with_luminance(resized(picture, self.scale), self.image(luminance(picture))).clamp(-1, 1)
 
     @property
     def _makes_colours(self) -> bool:
@@ -129,7 +128,9 @@ class Restorer:
     def _tiled(self, picture: Tensor, tile: int | None, progress: Progress) -> Tensor:
         """Of a picture (C, H, W) what is made of it, in numbers of the same kind."""
         height, width = picture.shape[1:]
-        parts, scale, made = tiles(height, width, tile or max(height, width), self.reach), self.scale, None
+        multiple = 1 if self.local is None else self.local.multiple
+        parts = tiles(height, width, tile or max(height, width), self.reach, multiple)
+        scale, made = self.scale, None
         for number, (seen, inner) in enumerate(parts):
             image = self._made(cut(picture, seen))
             image = image if picture.is_floating_point() else to_uint8(image)

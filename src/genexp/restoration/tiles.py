@@ -17,7 +17,7 @@ class Box(NamedTuple):
     right: int
 
 
-def tiles(height: int, width: int, side: int, reach: int) -> list[tuple[Box, Box]]:
+def tiles(height: int, width: int, side: int, reach: int, multiple: int = 1) -> list[tuple[Box, Box]]:
     """Tiles that cover a picture once, each after the part that is looked at for it.
 
     Args:
@@ -25,17 +25,16 @@ def tiles(height: int, width: int, side: int, reach: int) -> list[tuple[Box, Box
         width: Likewise.
         side: Of a tile.
         reach: Pixels around a tile that are looked at, where the picture has them.
+        multiple: What is looked at begins at a multiple of so many pixels and is as long as one, perhaps beyond the
+            picture.
     """
     found = []
     for top in range(0, height, side):
         for left in range(0, width, side):
             inner = Box(top, left, min(top + side, height), min(left + side, width))
-            seen = Box(
-                max(top - reach, 0),
-                max(left - reach, 0),
-                min(inner.bottom + reach, height),
-                min(inner.right + reach, width),
-            )
+            before = [max(each - reach, 0) // multiple * multiple for each in (top, left)]
+            ends = min(inner.bottom + reach, height), min(inner.right + reach, width)
+            seen = Box(*before, *(-(-each // multiple) * multiple for each in ends))
             found.append((seen, inner))
     return found
 

@@ -2,16 +2,13 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from genexp.conditioning.bicubic import resized
-from genexp.conditioning.chance import OfContent
-from genexp.conditioning.degraded import Degraded
 from genexp.contracts import Batch, LatentDecoder
 from genexp.data.content_style import Root
 from genexp.data.decoding import MAX_PIXELS
@@ -21,10 +18,8 @@ from genexp.data.photographs import decoded
 from genexp.evaluation.dealing import group_numbers
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.over_model import mean_over_images
-from genexp.losses.structural_similarity import structural_similarity
-from genexp.restoration.colours import luma_of, luminance
 from genexp.restoration.restorer import Restorer
-from genexp.tensors import to_float, to_uint8
+from genexp.restoration.whole import tried
 from genexp.terminal import counted
 
 
@@ -40,8 +35,8 @@ class Restored:
     A model of grey images makes Y directly, rounded once, as papers measure it; red, green and blue are then those of
     the picture of which it makes the luma.
 
-    References: Dong et al., "Image Super-Resolution Using Deep Convolutional Networks" (2016), whose code measures
-    so; Wang et al., "Image Quality Assessment" (2004), for SSIM with a Gaussian window of 11 pixels.
+    References: Dong et al., "Image Super-Resolution Using Deep Convolutional Networks" (2016), whose code measures so;
+    Wang et al., "Image Quality Assessment" (2004), for SSIM with a Gaussian window of 11 pixels.
 
     Args:
         root: A folder of pictures such as Set5, a picture file, `china.jpg` or `flower.jpg` of scikit-learn, or a list
@@ -109,56 +104,17 @@ class Restored:
     def compute(self, model: LatentDecoder, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
         """The values, over the pictures; the batches are not looked at."""
         restorer = Restorer(model, seed)
-        measured = torch.stack([self._of(restorer, decoded(file, 3, MAX_PIXELS)) for file in self._files])
-        groups = group_numbers(torch.arange(len(measured)))
+        trials = [tried(restorer, decoded(file, 3, MAX_PIXELS), self._tile, self.border) for file in self._files]
+        ours, theirs = (
+            torch.tensor(each).double() for each in zip(*((each.ours, each.plain) for each in trials), strict=True)
+        )
+        groups = group_numbers(torch.arange(len(trials)))
         found = {}
-        for name, column, unit in (("psnr_y", 0, "dB"), ("ssim_y", 1, ""), ("psnr_rgb", 2, "dB")):
-            ours, theirs = measured[:, :, column].unbind(1)
-            if not ours.isnan().any():
-                found[f"restored_{name}"] = mean_over_images(ours, groups, unit)
-                found[f"restored_{name}"].details["bicubic"] = float(theirs.mean())
-        gain = measured[:, 0, 0] - measured[:, 1, 0]
-        return {**found, "restored_gain_y": mean_over_images(gain, groups, "dB")}
-
-    def _of(self, restorer: Restorer, picture: Tensor) -> Tensor:
-        """Numbers (2, 3) of a picture (3, H, W) uint8: of its restoration and of its plain enlargement."""
-        scale, kind = restorer.scale, restorer.degradation
-        height, width = (size - size % scale for size in picture.shape[1:])
-        real = to_float(picture[None, :, :height, :width])
-        border = _border(self.border, scale)
-        degraded = degraded_of(kind, real if kind.shape[0] == 3 else luma_of(real))
-        made = restorer.floats(degraded, self._tile)
-        plain = resized(degraded, scale) if scale > 1 else degraded
-        return torch.stack([closeness(each, real, border) for each in (made, plain)])
-
-
-def degraded_of(kind: Degraded, image: Tensor) -> Tensor:
-    """What a model is given of whole pictures (1, C, H, W), whatever the size of its training images."""
-    return kind.of(image, OfContent(image))
-
-
-def closeness(image: Tensor, real: Tensor, border: int) -> Tensor:
-    """PSNR and SSIM of Y, and PSNR of RGB, (3,) float64; the last is NaN of grey images.
-
-    Args:
-        image: An image (1, 1 or 3, H, W) in [-1, 1], grey or RGB; RGB is brought to 8 bits.
-        real: The picture (1, 3, H, W) of 8 bits.
-        border: Pixels that are not measured at every side.
-    """
-    inside = slice(border, image.shape[-2] - border), slice(border, image.shape[-1] - border)
-    image, real = image[(..., *inside)], real[(..., *inside)]
-    rgb = torch.tensor(float("nan"), dtype=torch.float64)
-    if image.shape[1] == 3:
-        image = to_float(to_uint8(image))
-        rgb = psnr((image.double() - real.double()) * 127.5)
-    ours, theirs = luminance(image), luminance(real)
-    similar, _ = structural_similarity(ours / 127.5 - 1, theirs / 127.5 - 1)
-    return torch.stack([psnr(ours - theirs), similar[0].double(), rgb]).cpu()
-
-
-def psnr(difference: Tensor) -> Tensor:
-    """Decibels () of differences in levels of 255."""
-    return 10 * (255**2 / difference.double().square().mean()).log10()
+        for column, (name, unit) in enumerate((("psnr_y", "dB"), ("ssim_y", ""), ("psnr_rgb", "dB"))):
+            if not ours[:, column].isnan().any():
+                value = mean_over_images(ours[:, column], groups, unit)
+                found[f"restored_{name}"] = replace(value, details={"bicubic": float(theirs[:, column].mean())})
+        return {**found, "restored_gain_y": mean_over_images(ours[:, 0] - theirs[:, 0], groups, "dB")}
 
 
 def _border(asked: int | None, scale: int) -> int:

@@ -1,0 +1,89 @@
+"""genexp restore: pictures of any size through a trained network that restores them."""
+
+import time
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig, OmegaConf
+
+from genexp.inference.restoring import Work, planned, require_sizes, restore_all
+from genexp.runs.newest import newest_hint
+
+if TYPE_CHECKING:
+    from genexp.inference.run import Run
+    from genexp.restoration.restorer import Restorer
+
+
+def restore(config: DictConfig) -> None:
+    """Restore the pictures that `config` names, write them as PNG, and say where they are and how long it took.
+
+    Raises:
+        ValueError: an option is out of range, a picture cannot be used, or the run restores nothing.
+        FileNotFoundError: there is no such run, checkpoint or picture.
+    """
+    require_named(config)
+
+    from genexp.config.validation import require_options
+
+    require_options(config, "restore")
+    work = planned(config.input, config.out)
+
+    import torch
+
+    from genexp.hardware import chosen_threads, device_of
+    from genexp.inference.run import load_run
+    from genexp.inference.untrained import untrained
+
+    torch.set_num_threads(chosen_threads(config.threads))
+    run = load_run(config.run, config.weights, config.checkpoint, config.trust)
+    require_work(config, work, untrained(run))
+    run.model.to(device_of(config.device))
+    restorer = restorer_of(run, config)
+    begun = time.monotonic()
+    restore_all(work, restorer, config.tile, config.max_pixels, config.degrade, print)
+    _report(work, time.monotonic() - begun)
+
+
+def require_named(config: DictConfig) -> None:
+    """Raise ValueError where no run, or no picture, is named."""
+    given = "photo.png" if config.input is None else config.input
+    if OmegaConf.is_missing(config, "run") or config.run is None:
+        hint = newest_hint(f"genexp restore input={given}", model="restoration")
+        raise ValueError(f"run must name the run that restores, got none; {hint}")
+    if config.input is None:
+        raise ValueError("input must name a picture or a folder of them: genexp restore run=<run> input=photo.png")
+
+
+def restorer_of(run: "Run", config: DictConfig) -> "Restorer":
+    """What restores pictures by the model of a run.
+
+    Raises:
+        ValueError: its model restores none, or `degrade` is asked of one whose pictures no degradation makes.
+    """
+    from genexp.restoration.restorer import Restorer
+
+    try:
+        restorer = Restorer(run.model.source(), config.seed)
+    except TypeError as error:
+        raise ValueError(f"run must be one that restores pictures: {error}") from error
+    if config.degrade and restorer.degradation is None:
+        raise ValueError("degrade must be false for a run whose pictures the data have (no degradation makes them)")
+    return restorer
+
+
+def require_work(config: DictConfig, work: Work, run: "Run") -> None:
+    """Raise ValueError where the model of a run restores no pictures, or a picture cannot be read or is too large."""
+    require_sizes(work, restorer_of(run, config), config.max_pixels, config.degrade)
+
+
+def _report(work: Work, seconds: float) -> None:
+    from genexp.terminal import counted, duration, print_table, shown_path
+
+    several = work.results != (work.out,)
+    rows = [("pictures" if several else "picture", shown_path(work.out))]
+    if not several:
+        from genexp.data.decoding import read_header
+
+        header = read_header(str(work.out), 2**62)
+        rows.append(("pixels", f"{header.width} x {header.height}"))
+    rows.append(("time", f"{duration(seconds)}, {counted(len(work.results), 'picture')}"))
+    print_table(rows)

@@ -1,0 +1,168 @@
+"""Picture files restored by a trained run: what is read, what is refused before any work, and what is written."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genexp.terminal import plain, progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from genexp.restoration.restorer import Restorer
+    from genexp.restoration.whole import Trial
+
+
+@dataclass(frozen=True)
+class Work:
+    """Which pictures are restored, and where they go.
+
+    Attributes:
+        inputs: Picture files.
+        results: A PNG file for each.
+        out: The result, or the folder of several.
+    """
+
+    inputs: tuple[Path, ...]
+    results: tuple[Path, ...]
+    out: Path
+
+
+def planned(given: str, out: str | None) -> Work:
+    """Where every result goes.
+
+    Args:
+        given: A picture, a folder of them, or the name of a photograph of scikit-learn.
+        out: A PNG file, or a folder where `given` is one; None names it after that.
+
+    Raises:
+        FileNotFoundError: there is no such picture.
+        ValueError: `out` is no such name, a result would replace a picture that is read, or two have one name.
+        BadImage: a file of the folder cannot be read.
+    """
+    from genexp.data.own_pictures import files_of
+    from genexp.inference.stylising.pictures import picture_file
+
+    folder = Path(given).expanduser()
+    if not folder.is_dir():
+        inputs = (picture_file("input", given),)
+        target = Path(out or f"{inputs[0].stem}_restored.png").expanduser()
+        if target.suffix.lower() != ".png":
+            raise ValueError(f"out must end in .png, got {target}")
+        results = (target,)
+    else:
+        inputs = tuple(files_of(given, "input"))
+        target = Path(out or f"{folder.resolve().name}_restored").expanduser()
+        if target.exists() and not target.is_dir():
+            raise ValueError(f"out must be a folder where input is one, got {target}")
+        results = tuple(target / path.relative_to(folder).with_suffix(".png") for path in inputs)
+        for place, result in enumerate(results):
+            if result in results[:place]:
+                twins = inputs[results.index(result)].name, inputs[place].name
+                raise ValueError(f"input must hold pictures of different names, got {' and '.join(twins)}")
+    read = {path.resolve() for path in inputs}
+    for result in results:
+        if result.resolve() in read:
+            raise ValueError(f"out must not be a picture of the input itself, got {result}")
+    return Work(inputs, results, target)
+
+
+def require_sizes(work: Work, restorer: "Restorer", max_pixels: int, degrade: bool) -> None:
+    """Look at the headers of all pictures before the first is restored.
+
+    Raises:
+        BadImage: one cannot be read, or it or what is made of it has more than `max_pixels`, or too few for a run that
+            is to degrade it first.
+    """
+    from genexp.data.decoding import read_header
+    from genexp.data.source import BadImage
+
+    for path in work.inputs:
+        header = read_header(str(path), max_pixels)
+        scale = 1 if degrade else restorer.scale
+        width, height = scale * header.width, scale * header.height
+        if width * height > max_pixels:
+            told = f"its result would have {width} x {height} pixels, more than max_pixels={max_pixels}"
+            raise BadImage(str(path), told)
+        if degrade and min(width, height) < restorer.scale:
+            raise BadImage(str(path), f"it has {width} x {height} pixels, too few to be {restorer.scale} times smaller")
+
+
+def restore_all(
+    work: Work, restorer: "Restorer", tile: int | None, max_pixels: int, degrade: bool, say: Callable[[str], None]
+) -> None:
+    """Restore the pictures in order; each result is written, complete or not at all, before the next is begun.
+
+    Args:
+        work: The pictures.
+        restorer: Restores them.
+        tile: Side of a tile, see `Restorer`.
+        max_pixels: Largest width times height that is decoded.
+        degrade: Whether pictures are degraded first; what is restored then lies beside the result.
+        say: Told a line of every picture that was degraded: how near its restoration comes.
+
+    Raises:
+        BadImage: a picture cannot be used.
+        ValueError: an image is not finite.
+    """
+    from genexp.restoration.whole import tried
+    from genexp.tracking.journal import save_png
+
+    with progress("restore", len(work.inputs)) as advance:
+        for path, result in zip(work.inputs, work.results, strict=True):
+            picture, opacity = read(path, max_pixels)
+            result.parent.mkdir(parents=True, exist_ok=True)
+            if degrade:
+                trial = tried(restorer, picture, tile)
+                made = trial.restored
+                save_png(trial.degraded, result.with_name(f"{result.stem}_degraded.png"))
+                say(f"{plain(path.name)}: {_in_words(trial)}")
+            else:
+                made = restorer(picture, tile)
+                made = made if opacity is None else _with_opacity(made, opacity, restorer.scale)
+            save_png(made, result)
+            advance(1)
+
+
+def read(path: Path, max_pixels: int) -> tuple["Tensor", "Tensor | None"]:
+    """A picture (C, H, W) uint8, grey or RGB and upright, and its opacity (1, H, W) uint8 where it has one.
+
+    Raises:
+        BadImage: it cannot be used.
+    """
+    from genexp.data.decoding import SEVERAL, open_picture
+    from genexp.data.picture_files import first_frames
+    from genexp.data.pictures import to_tensor, with_channels
+    from genexp.data.source import BadImage
+
+    opened = open_picture(str(path), max_pixels)
+    for line in first_frames([str(path)] if opened.info[SEVERAL] else []):
+        print(line, file=sys.stderr)
+    try:
+        if not opened.has_transparency_data:
+            grey = opened.mode in ("1", "L")
+            return to_tensor(with_channels(opened, 1 if grey else 3)), None
+    except ValueError as error:
+        raise BadImage(str(path), str(error)) from error
+    clear = opened.convert("RGBA")
+    return to_tensor(clear.convert("RGB")), to_tensor(clear.getchannel("A"))
+
+
+def _with_opacity(made: "Tensor", opacity: "Tensor", scale: int) -> "Tensor":
+    """A result (C, H, W) uint8 as RGBA, with the opacity enlarged by the bicubic filter."""
+    import torch
+
+    from genexp.conditioning.bicubic import resized
+    from genexp.tensors import to_float, to_uint8
+
+    larger = opacity if scale == 1 else to_uint8(resized(to_float(opacity), scale))
+    return torch.cat([made.expand(3, -1, -1), larger])
+
+
+def _in_words(trial: "Trial") -> str:
+    """How near a restoration comes, beside the plain picture."""
+    ours, itself = trial.ours, trial.plain
+    decibels = f"{ours.psnr_y:.2f} dB (the picture itself {itself.psnr_y:.2f})"
+    return f"PSNR of Y {decibels}, SSIM {ours.ssim_y:.4f} ({itself.ssim_y:.4f})"

@@ -1,0 +1,126 @@
+"""genexp restore: pictures of any kind and size in, PNG out, and clear refusals before any work."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import tiny
+from genexp.commands.restore import restore
+from genexp.config.compose import compose
+from genexp.data.source import BadImage
+
+SHORT = [*tiny.COMMON, "data.batch_size=4", "training.max_images=8", "training.evaluate_every=8"]
+SHORT += ["training.checkpoint_every=8", "data.source.eval_patches=2", "metrics=translation"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Runs of the shipped recipes, of eight patches each."""
+    outputs = tmp_path_factory.mktemp("runs")
+    names = {"espcn": [], "denoising": ["model.generator.depth=3", "model.generator.width=4"]}
+    return {
+        name: tiny.run([f"experiment={name}/photographs", *SHORT, *more, f"paths.outputs={outputs}"])
+        for name, more in names.items()
+    }
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["genexp"])
+    noise = torch.randint(256, (31, 45, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8).numpy()
+    Image.fromarray(noise).save("photo.png")
+    return noise
+
+
+def run(folder, *overrides):
+    restore(compose("restore", [f"run={folder.path}", "device=cpu", "threads=1", *overrides]))
+
+
+def test_a_picture_of_odd_sides_is_enlarged_and_tiles_change_nothing(runs, capsys):
+    run(runs["espcn"], "input=photo.png")
+    run(runs["espcn"], "input=photo.png", "tile=16", "out=made/tiles.png")
+    whole, tiles = (np.asarray(Image.open(name)).astype(int) for name in ("photo_restored.png", "made/tiles.png"))
+    assert whole.shape == (93, 135, 3)
+    assert np.abs(whole - tiles).max() <= 1
+    shown = capsys.readouterr().out
+    assert "photo_restored.png" in shown
+    assert "135 x 93" in shown
+
+
+def test_kinds_of_pictures(runs, place):
+    clear = np.dstack([place, np.full((31, 45), 128, dtype=np.uint8)])
+    Image.fromarray(clear).save("clear.png")
+    Image.fromarray(place[..., 0].astype(np.uint16) * 257).save("deep.png")
+    Image.fromarray(place[..., 0]).save("grey.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(place).save("turned.jpg", exif=turned)
+    for name in ("clear.png", "deep.png", "grey.png", "turned.jpg"):
+        run(runs["espcn"], f"input={name}")
+    made = {name: Image.open(f"{name}_restored.png") for name in ("clear", "deep", "grey", "turned")}
+    assert {name: each.mode for name, each in made.items()} == {
+        "clear": "RGBA",
+        "deep": "L",
+        "grey": "L",
+        "turned": "RGB",
+    }
+    assert made["turned"].size == (93, 135)
+    assert (np.asarray(made["clear"])[..., 3] == 128).all()
+    assert made["deep"].tobytes() == made["grey"].tobytes()  # 16 bits are read as 8
+
+
+def test_a_folder_is_restored_with_its_names(runs):
+    for name in ("a/one.png", "a/in/two.jpg"):
+        (path := Path(name)).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 17), (9, 200, 40)).save(path)
+    run(runs["denoising"], "input=a", "out=b")
+    assert [Image.open(f"b/{name}").size for name in ("one.png", "in/two.png")] == [(20, 17)] * 2
+
+
+def test_a_photograph_can_be_degraded_first(runs, capsys):
+    run(runs["espcn"], "input=china.jpg", "degrade=true", "out=china.png")
+    assert Image.open("china.png").size == (639, 426)
+    assert Image.open("china_degraded.png").size == (213, 142)
+    assert "china.jpg: PSNR of Y" in capsys.readouterr().out
+
+
+def test_what_cannot_be_done_is_refused_before_any_work(runs, monkeypatch):
+    (folder := Path("twins")).mkdir()
+    for name in ("x.png", "x.jpg"):
+        Image.new("L", (20, 20)).save(folder / name)
+    (folder / "damaged.png").write_bytes(b"no picture")
+    monkeypatch.setattr("genexp.restoration.restorer.Restorer.__call__", None)  # nothing may be restored
+    for typed, kind, told in (
+        (["input=no.png"], FileNotFoundError, "input must be a picture file .* got no.png"),
+        (["input=photo.png", "out=x.jpg"], ValueError, "out must end in .png, got x.jpg"),
+        (["input=photo.png", "out=photo.png"], ValueError, "out must not be a picture of the input itself"),
+        (["input=photo.png", "max_pixels=1394"], BadImage, "it has 45 x 31 pixels, more than max_pixels=1394"),
+        (["input=photo.png", "max_pixels=12000"], BadImage, "its result would have 135 x 93 pixels, more than"),
+        (["input=twins"], ValueError, "input must hold pictures of different names, got x.jpg and x.png"),
+        (["input=twins/damaged.png"], BadImage, "it cannot be read as any of PNG"),
+        (["input=photo.png", "checkpoint=none"], FileNotFoundError, "checkpoint must be"),
+        ([], ValueError, "input must name a picture or a folder of them"),
+    ):
+        with pytest.raises(kind, match=told):
+            run(runs["espcn"], *typed)
+    with pytest.raises(ValueError, match="run must name the run that restores, got none"):
+        restore(compose("restore", ["input=photo.png"]))
+
+
+def test_runs_that_restore_nothing_are_refused_and_those_of_pairs_are_not_degraded(tmp_path):
+    vae = tiny.run([*tiny.overrides_for("vae"), "training.max_images=32", f"paths.outputs={tmp_path / 'vae'}"])
+    with pytest.raises(ValueError, match="run must be one that restores pictures: a picture is restored by a model"):
+        run(vae, "input=photo.png")
+    short = [each for each in SHORT if not each.startswith("data.source")]
+    pairs = ["model=image_to_image", "model.generator.width=4", "model.generator.widest=8"]
+    few = ["data.source.train_images=8", "data.source.val_images=2", "model.critic.discriminator.width=4"]
+    folder = tiny.run([*pairs, *short, *few, f"paths.outputs={tmp_path / 'pairs'}"])
+    run(folder, "input=photo.png", "out=translated.png")
+    assert Image.open("translated.png").size == (45, 31)
+    with pytest.raises(ValueError, match="degrade must be false for a run whose pictures the data have"):
+        run(folder, "input=photo.png", "degrade=true")
