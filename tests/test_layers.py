@@ -13,7 +13,7 @@ PACKAGE = ROOT / "src/genexp"
 FLOORS = (  # from the ground up; what stands on one floor knows nothing of its neighbours
     {"files", "hardware", "on_disk", "ranks", "startup", "terminal"},
     {"colours", "conditioning", "ramps", "tensors"},
-    {"contracts", "logistics", "sample_kinds", "shipped"},
+    {"contracts", "logistics", "sample_kinds", "shipped", "textures"},
     {"config", "data", "figures", "flows", "losses", "networks", "weights_files"},
     {"adversarial", "densities", "diffusion", "latents", "restoration", "runs"},
     {"evaluation", "families", "pool", "reports", "sampling"},

@@ -30,8 +30,9 @@ def pictures(tmp_path, monkeypatch):
 
 
 def run(*overrides):
-    adain = any(each == "method=adain" for each in overrides)
-    stylize(compose("stylize", [*(each for each in FAST if not (adain and each.startswith("steps"))), *overrides]))
+    optimised = not any(each.startswith("method=") and each != "method=magic" for each in overrides)
+    fast = [each for each in FAST if optimised or not each.startswith("steps")]
+    stylize(compose("stylize", [*fast, *overrides]))
 
 
 def test_a_picture_keeps_the_contents_shape_and_is_reported(pictures, tmp_path, capsys):
@@ -123,6 +124,37 @@ def test_a_folder_becomes_a_folder_and_sizes_are_kept(network, pictures, tmp_pat
         run("content=photos", "style=style.jpg")
 
 
+def test_optimised_pictures_blend_styles_and_keep_to_masks(pictures, tmp_path):
+    for name, box in (("left", (0, 0, 50, 60)), ("right", (50, 0, 100, 60))):
+        mask = Image.new("L", (100, 60))
+        mask.paste(255, box)
+        mask.save(f"{name}.png")
+    two = [*pictures[:1], "style=[style.jpg,content.png]"]
+    run(*two, "out=equal.png")
+    run(*two, "style_weights=[9,1]", "out=first.png")
+    run(*two, "masks=[left.png,right.png]", "out=halves.png")
+    run(*pictures, "model.pyramid=[0.5]", "model.pyramid_steps=2", "out=pyramid.png")
+    made = {(tmp_path / f"{name}.png").read_bytes() for name in ("equal", "first", "halves", "pyramid")}
+    assert len(made) == 4
+    with pytest.raises(ValueError, match="a mask needs style losses that take any set of positions, got PatchLoss"):
+        run(*two, "masks=[left.png,right.png]", "model/style_loss=patches", "out=none.png")
+
+
+def test_textures_are_put_together_from_the_style(pictures, tmp_path):
+    Image.radial_gradient("L").resize((40, 40)).convert("RGB").save("sample.png")
+    sample = ["style=sample.png", "style_size=24"]
+    run(*sample, "method=efros_leung", "window=3", "size=16")
+    assert Image.open(tmp_path / "texture_as_sample.png").size == (16, 16)
+    run(*sample, "method=quilting", "patch=6", "size=40", "out=quilt.png")
+    run(*sample, *pictures[:1], "method=quilting_transfer", "patch=6", "out=transfer.png")
+    small = Image.open("sample.png").resize((24, 24), Image.Resampling.LANCZOS)
+    known = {colour for _, colour in small.getcolors(10_000)}
+    for name, size in (("texture_as_sample", (16, 16)), ("quilt", (40, 40)), ("transfer", (32, 16))):
+        made = Image.open(tmp_path / f"{name}.png")
+        assert made.size == size
+        assert {colour for _, colour in made.getcolors(10_000)} <= known
+
+
 def test_a_trained_network_stylizes_in_one_pass(network, pictures, tmp_path):
     adain = [*pictures, "method=adain", f"run={network}"]
     run(*adain, "out=full.png")
@@ -155,13 +187,23 @@ def test_a_diverging_loss_makes_no_picture(pictures, tmp_path):
         (["size=8"], "size: must be a whole number of at least 16 or null, got 8"),
         (["style_size=4"], "style_size: must be a whole number of at least 16 or null, got 4"),
         (["steps=0"], "steps: must be a whole number of at least 1, got 0"),
-        (["method=magic"], "method: must be one of gatys, adain, got 'magic'"),
+        (
+            ["method=magic"],
+            "method: must be one of gatys, adain, efros_leung, quilting, quilting_transfer, got 'magic'",
+        ),
         (["method=adain"], "run must name a run of model=adain"),
         (["method=adain", "run=x", "alpha=2"], "alpha: must be a number from 0 to 1 or null, got 2"),
-        (["alpha=0.5"], "alpha belongs to method=adain, got 0.5 with method=gatys"),
+        (["alpha=0.5"], "alpha belongs to method=adain and method=quilting_transfer, got 0.5 with method=gatys"),
         (["method=adain", "run=x", "steps=5"], "steps belongs to method=gatys, got 5 with method=adain"),
-        (["style_weights=[0.5]"], "style_weights belongs to method=adain"),
-        (["style=[style.jpg,content.png]"], "style must be one picture for method=gatys, got 2"),
+        (["style_weights=[0.5,0.5]"], "style_weights must have one number for each of 1 styles, got 2"),
+        (["method=quilting"], "content must be null for method=quilting, which reads none, got content.png"),
+        (
+            ["method=quilting", "content=null", "style=[style.jpg,content.png]"],
+            "must be one picture for method=quilting",
+        ),
+        (["method=efros_leung", "content=null", "window=4"], "window must be odd, got 4"),
+        (["method=efros_leung", "content=null", "size=null"], "size must be the texture's pixels a side"),
+        (["patch=8"], "patch belongs to method=quilting and method=quilting_transfer, got 8 with method=gatys"),
         (["content=null"], "content must name a picture or a folder of them for method=gatys"),
         (["style=null"], "style must name a picture for method=gatys"),
         (["colours=sepia"], "colours: must be one of style, matched, luminance, got 'sepia'"),

@@ -335,3 +335,61 @@ def test_the_yardstick_is_named(vgg):
         assert settings.endswith("layers relu1_1 relu2_1")
         assert (encoder, digest) == ("VGG", vgg.digest)
         assert isinstance(model, JudgedMap)
+
+
+def test_a_pyramid_optimises_coarse_to_fine_and_resumes_bitwise(vgg, tmp_path):
+    options, path = {"pyramid": [0.5], "pyramid_steps": 4, "init": "noise"}, tmp_path / "at_3.ckpt"
+    straight, resumed = optimisation(vgg, **options), optimisation(vgg, **options)
+    rows = fit(straight, 8, watch=Watch(path, 3))
+    losses = [row["train/loss"] for row in rows]
+    for stage in (losses[:4], losses[4:]):
+        assert all(after <= before * (1 + 1e-4) for before, after in pairwise(stage))
+    assert fit(resumed, 8, checkpoint=path) == rows[3:]
+    assert torch.equal(resumed.image, straight.image)
+
+
+def test_a_coarse_scale_leaves_what_it_cannot_see(vgg):
+    """A checkerboard of single pixels is gone at half the size, and no gradient reaches it there."""
+    fine = (torch.arange(16)[:, None] + torch.arange(16)) % 2 * 0.2 - 0.1
+    batch = {**PAIR, "content": PAIR["content"] + fine}
+    kept = []
+    for pyramid in ([], [0.5]):
+        model = optimisation(vgg, content_weight=0.0, tv_weight=0.0, pyramid=pyramid, pyramid_steps=6)
+        fit(model, 6, batch)
+        kept.append(float(((model.image.detach() - batch["content"][0]) * fine).mean().abs()))
+    assert kept[1] < 0.2 * kept[0]
+
+
+def test_several_styles_and_masks_are_kept_and_resumed(vgg, tmp_path):
+    left = torch.zeros(1, 1, 16, 16)
+    left[..., :8] = 1
+    batch = PAIR | {
+        "style_2": images(20, seed=2),
+        "content_guides": torch.cat([left, 1 - left], dim=1),
+        "style_guide": torch.ones(1, 1, 24, 24),
+        "style_2_guide": torch.ones(1, 1, 20, 20),
+    }
+    options = {"more_style_shapes": [[3, 20, 20]], "style_shares": [3, 1], "guided": True}
+    straight, resumed, path = optimisation(vgg, **options), optimisation(vgg, **options), tmp_path / "at_2.ckpt"
+    rows = fit(straight, 4, batch, Watch(path, 2))
+    assert straight.shares == (0.75, 0.25)
+    assert fit(resumed, 4, batch, checkpoint=path) == rows[2:]
+    assert torch.equal(resumed.image, straight.image)
+    assert straight.extra_grids(batch, None)["transfer"].across == ("content", "style", "style_2", "result")
+    each = [
+        straight.objective.distances(straight.measured_layers, straight.render(batch), batch["content"], batch[name])
+        for name in ("style", "style_2")
+    ]
+    expected = 0.75 * each[0]["style_distance"] + 0.25 * each[1]["style_distance"]
+    torch.testing.assert_close(straight.distances(straight.render(batch))["style_distance"], expected)
+    with pytest.raises(ValueError, match=r"style_2 must be one image of shape .1, 3, 20, 20., got nothing"):
+        fit(optimisation(vgg, **options), 1)
+
+
+def test_options_of_pyramids_and_shares_are_named(vgg):
+    with pytest.raises(ValueError, match=r"pyramid must be rising scales between 0 and 1, got \[0.5, 0.25\]"):
+        optimisation(vgg, pyramid=[0.5, 0.25])
+    with pytest.raises(ValueError, match="pyramid_steps must be at least 1, got 0"):
+        optimisation(vgg, pyramid_steps=0)
+    with pytest.raises(ValueError, match=r"style_shares must be 1 numbers above 0, one a style, got \[1, 2\]"):
+        optimisation(vgg, style_shares=[1, 2])

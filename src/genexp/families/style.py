@@ -1,28 +1,49 @@
 """Style transfer by image optimisation: the pixels of one picture are the parameters."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update
-from genexp.losses.style import StyleLoss, StyleObjective
+from genexp.families.style_pairs import (
+    Pyramid,
+    fit,
+    keep_frozen_on_every_rank,
+    require_pair,
+    require_same_encoder,
+    rows,
+    scaled,
+    shapes_of,
+    shares_of,
+    yardstick,
+)
+from genexp.losses.style import StyleLoss
+from genexp.losses.style_objective import Style, StyleObjective, StyleTerm
 from genexp.ramps import Constant, Ramp
 from genexp.tensors import Grid, IndexedNoise, mix_seed
 
 
 class StyleOptimisation(Family):
-    """Optimise one picture towards the features of a content image and the feature statistics of a style image.
+    """Optimise one picture towards the features of a content image and the feature statistics of style images.
 
-    Every training batch is the same pair of images and one optimiser step; L-BFGS takes `max_iter=1`, so that one batch
-    is one iteration. The first batch fixes the pair, which is kept in the checkpoint: a resumed run recomputes its
-    targets from it. After a step of any other optimiser the pixels are clamped to [-1, 1]; L-BFGS is left alone, since
-    clamping would falsify its curvature, and its picture is clamped when rendered.
+    Every training batch is the same set of images and one optimiser step; L-BFGS takes `max_iter=1`, so that one batch
+    is one iteration. The first batch fixes the images, which are kept in the checkpoint: a resumed run recomputes its
+    targets from them. After a step of any other optimiser the pixels are clamped to [-1, 1]; L-BFGS is left alone,
+    since clamping would falsify its curvature, and its picture is clamped when rendered.
 
-    Reference: Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks" (2016).
+    A batch has `content` and `style`, further styles `style_2`, `style_3`, ..., and where `guided` a mask a style:
+    `content_guides` (1, K, H, W) of the parts of the picture that shall have the K styles, and `style_guide`,
+    `style_2_guide`, ... (1, 1, h, w) of the parts of the style images that are read; masks lie in [0, 1].
+
+    With a `pyramid` the loss first sees the picture made smaller, coarsest first, with targets of images of that scale:
+    what a scale cannot see stays as it is. At every change L-BFGS forgets its curvature, which was of another function.
+
+    References: Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks" (2016); Gatys,
+    Ecker, Bethge, Hertzmann and Shechtman, "Controlling Perceptual Factors in Neural Style Transfer" (2017).
 
     Args:
         features: Frozen encoder: (images, layers) to feature maps by layer; `digest` identifies its weights.
@@ -40,6 +61,15 @@ class StyleOptimisation(Family):
         measured_layers: Layers of `val/content_distance` and `val/style_distance`, see `StyleObjective.distances`; None
             for `style_layers`. Pictures compare where encoder, style loss and these layers are the same.
         learning_rate: Factor on the optimiser's learning rate over images seen (here: steps).
+        extra_terms: Further style terms by name.
+        more_style_shapes: (3, h, w) of every further style image.
+        style_shares: How much every style counts, in any unit; None for all alike.
+        guided: Whether every style has masks.
+        pyramid: Scales below 1 that are optimised first, in rising order.
+        pyramid_steps: Steps at each of them.
+
+    Raises:
+        ValueError: an argument is out of range.
     """
 
     averaged_modules = ()
@@ -60,20 +90,29 @@ class StyleOptimisation(Family):
         init: str = "content",
         measured_layers: Sequence[str] | None = None,
         learning_rate: Ramp = Constant(),
+        extra_terms: Mapping[str, StyleTerm] | None = None,
+        more_style_shapes: Sequence[Sequence[int]] = (),
+        style_shares: Sequence[float] | None = None,
+        guided: bool = False,
+        pyramid: Sequence[float] = (),
+        pyramid_steps: int = 25,
     ) -> None:
         super().__init__()
         if init not in ("content", "style", "noise"):
             raise ValueError(f"init must be content, style or noise, got {init}")
-        self.objective = StyleObjective(
-            features, style_loss, content_layers, style_layers, content_weight, style_weight, tv_weight, range_weight
-        )
+        weights = (content_weight, style_weight, tv_weight, range_weight)
+        self.objective = StyleObjective(features, style_loss, content_layers, style_layers, *weights, extra_terms)
         self.init = init
         self.measured_layers = tuple(style_layers if measured_layers is None else measured_layers)
         self.image = nn.Parameter(torch.zeros(*image_shape))
-        self.register_buffer("content", torch.zeros(1, *image_shape))
-        self.register_buffer("style", torch.zeros(1, *style_shape))
+        self.kept = shapes_of(image_shape, (style_shape, *more_style_shapes), guided)
+        for name, shape in self.kept.items():
+            self.register_buffer(name, torch.zeros(1, *shape))
+        self.styles = [name for name in self.kept if name.startswith("style") and not name.endswith("_guide")]
+        self.shares, self.guided = shares_of(style_shares, len(self.styles)), guided
+        self.pyramid = Pyramid(tuple(pyramid), pyramid_steps)
         self.evaluations = 0
-        self._targets: tuple[dict[str, Tensor], dict[str, Tensor]] | None = None
+        self._targets: tuple[float, dict[str, Tensor], list[Style]] | None = None
         keep_frozen_on_every_rank(self)
         self.register_update("image", Update(optimizer, lambda: [self.image], learning_rate))
 
@@ -83,13 +122,15 @@ class StyleOptimisation(Family):
         if self.batches == 0:
             self._begin(batch)
         else:
-            self._require_same_pair(batch)
-        if self._targets is None:
-            with torch.no_grad():
-                self._targets = self.objective.content_of(self.content), self.objective.style_of(self.style)
+            self._require_same_pictures(batch)
+        optimizer = self.optimizer("image").optimizer
+        if self._targets is None or self.pyramid.changes(self.batches):
+            self._targets = self._described(self.pyramid.scale(self.batches))
+        if self.pyramid.changes(self.batches) and isinstance(optimizer, torch.optim.LBFGS):
+            optimizer.state.clear()
         before = self.evaluations
         terms = self.update("image", {"content": self.content}, self._evaluate)
-        if not isinstance(self.optimizer("image").optimizer, torch.optim.LBFGS):
+        if not isinstance(optimizer, torch.optim.LBFGS):
             with torch.no_grad():
                 self.image.clamp_(-1, 1)
         terms |= {"evaluations": torch.tensor(float(self.evaluations - before), device=self.device)}
@@ -102,16 +143,27 @@ class StyleOptimisation(Family):
             ValueError: the pair in `batch` is another.
         """
         require_pair(batch)
-        self._require_same_pair(batch)
+        self._require_same_pictures(batch)
 
     def validate_batch(self, batch: Batch) -> Terms:
         """How far the picture is from the pair that it is made of, on a scale without weights; `batch` is not used."""
         return {f"val/{name}": value.mean() for name, value in self.distances(self.render(_one(self.content))).items()}
 
     def distances(self, images: Tensor, batch: Batch | None = None) -> dict[str, Tensor]:
-        """`content_distance` and `style_distance` (B,) of `images` from the pair; `batch` is not used."""
-        pair = (each.expand(len(images), -1, -1, -1) for each in (self.content, self.style))
-        return self.objective.distances(self.measured_layers, images, *pair)
+        """`content_distance` and `style_distance` (B,) of `images` from the kept images; `batch` is not used.
+
+        Of several styles it is the mean by their shares, of whole pictures, whatever the masks are.
+        """
+        each = [
+            self.objective.distances(
+                self.measured_layers, images, *(one.expand(len(images), -1, -1, -1) for one in pair)
+            )
+            for pair in ((self.content, self.get_buffer(name)) for name in self.styles)
+        ]
+        if len(each) == 1:
+            return each[0]
+        style = sum(share * found["style_distance"] for share, found in zip(self.shares, each, strict=True))
+        return {"content_distance": each[0]["content_distance"], "style_distance": style}
 
     def yardstick(self) -> tuple[str, str, str]:
         """What `distances` measure with."""
@@ -122,9 +174,10 @@ class StyleOptimisation(Family):
         return self.image.clamp(-1, 1).expand(len(batch["content"]), -1, -1, -1)
 
     def extra_grids(self, batch: Batch, noise: IndexedNoise) -> dict[str, Grid]:
-        """One row: the content, the style and the picture as it stands."""
-        shown, _ = rows(self.content, self.style, self.render(_one(self.content)))
-        return {"transfer": Grid(shown, len(shown), PARTS)}
+        """One row: the content, the styles and the picture as it stands."""
+        styles = (self.get_buffer(name) for name in self.styles)
+        shown, _ = rows(self.content, *styles, self.render(_one(self.content)))
+        return {"transfer": Grid(shown, len(shown), ("content", *self.styles, "result"))}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the number of evaluations and the digest of the encoder, whose weights stay outside."""
@@ -140,22 +193,36 @@ class StyleOptimisation(Family):
         self._targets = None
 
     def _begin(self, batch: Batch) -> None:
-        for name, kept in (("content", self.content), ("style", self.style)):
-            if batch[name].shape != kept.shape:
-                raise ValueError(
-                    f"{name} must be one image of shape {tuple(kept.shape)}, got {tuple(batch[name].shape)}"
-                )
+        for name in self.kept:
+            kept = self.get_buffer(name)
+            found = tuple(batch[name].shape) if name in batch else "nothing"
+            if found != tuple(kept.shape):
+                raise ValueError(f"{name} must be one image of shape {tuple(kept.shape)}, got {found}")
             kept.copy_(batch[name])
         if self.init == "noise":
             generator = torch.Generator().manual_seed(mix_seed(self.seed))  # the same picture on every rank
-            start = torch.randn(1, *self.image.shape, generator=generator) * 0.5
+            shape = scaled(self.content[:, :1], self.pyramid.scale(0)).shape[-2:]
+            start = fit(torch.randn(1, 3, *shape, generator=generator) * 0.5, self.content)
         else:
             start = fit(self.style, self.content) if self.init == "style" else self.content
         with torch.no_grad():
             self.image.copy_(start[0])
 
-    def _require_same_pair(self, batch: Batch) -> None:
-        if not (torch.equal(batch["content"], self.content) and torch.equal(batch["style"], self.style)):
+    @torch.no_grad()
+    def _described(self, scale: float) -> tuple[float, dict[str, Tensor], list[Style]]:
+        content = scaled(self.content, scale)
+        styles = []
+        for number, (name, share) in enumerate(zip(self.styles, self.shares, strict=True)):
+            guide = self.get_buffer(f"{name}_guide")[0, 0] if self.guided else None
+            style = self.objective.style_of(scaled(self.get_buffer(name), scale), share, guide)
+            if self.guided:
+                where = self.objective.positions(content, self.content_guides[0, number])
+                style = replace(style, where=where)
+            styles.append(style)
+        return scale, self.objective.content_of(content), styles
+
+    def _require_same_pictures(self, batch: Batch) -> None:
+        if not all(name in batch and torch.equal(batch[name], self.get_buffer(name)) for name in self.kept):
             raise ValueError(
                 f"content and style must be the same two images throughout, got others at batch {self.batches}: "
                 "use data of one pair, without random crops or flips"
@@ -163,61 +230,10 @@ class StyleOptimisation(Family):
 
     def _evaluate(self, batch: Batch) -> Terms:
         self.evaluations += 1
-        content, style = self._targets
-        return {name: value.mean() for name, value in self.objective(self.image[None], content, style).items()}
+        scale, content, styles = self._targets
+        found = self.objective(scaled(self.image[None], scale), content, *styles)
+        return {name: value.mean() for name, value in found.items()}
 
 
 def _one(content: Tensor) -> Batch:
     return {"content": content}
-
-
-def yardstick(objective: StyleObjective, layers: Sequence[str]) -> tuple[str, str, str]:
-    """What `objective.distances` of these layers measure with: style loss and layers, the encoder, and its digest."""
-    return (
-        f"{objective.style_loss}, layers {' '.join(layers)}",
-        type(objective.features).__name__,
-        objective.features.digest,
-    )
-
-
-def require_pair(batch: Batch) -> None:
-    """Refuse data without a content and a style image.
-
-    Raises:
-        ValueError: one of the two is missing.
-    """
-    if "content" not in batch or "style" not in batch:
-        raise ValueError(f"data must give content and style images (data=content_style), got {', '.join(batch)}")
-
-
-def require_same_encoder(features: nn.Module, digest: str) -> None:
-    """Refuse to continue a run with other encoder weights than `digest` names.
-
-    Raises:
-        ValueError: the digests differ.
-    """
-    if features.digest != digest:
-        raise ValueError(
-            f"model.features must be the ones of the checkpoint, {digest[:12]}, got {features.digest[:12]}"
-        )
-
-
-def keep_frozen_on_every_rank(family: Family) -> None:
-    """Spare distributed training the broadcast of the frozen encoder, which every rank builds alike, in each batch."""
-    frozen = [f"objective.features.{name}" for name, _ in family.objective.features.named_buffers()]
-    family._ddp_params_and_buffers_to_ignore = frozen  # the name that DistributedDataParallel reads
-
-
-def fit(images: Tensor, like: Tensor) -> Tensor:
-    """`images` (B, 3, h, w) resized to the height and width of `like`."""
-    if images.shape[-2:] == like.shape[-2:]:
-        return images
-    return functional.interpolate(images, like.shape[-2:], mode="bilinear", antialias=True)
-
-
-PARTS = ("content", "style", "result")
-
-
-def rows(content: Tensor, *others: Tensor) -> tuple[Tensor, int]:
-    """One grid row for `content` (B, 3, H, W) and one for each of `others`, resized to it, and the grid's columns."""
-    return torch.cat([content, *(fit(images, content) for images in others)]), len(content)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update
-from genexp.families.style import (
+from genexp.families.style_pairs import (
     PARTS,
     keep_frozen_on_every_rank,
     require_pair,
@@ -16,7 +16,8 @@ from genexp.families.style import (
     rows,
     yardstick,
 )
-from genexp.losses.style import StyleLoss, StyleObjective
+from genexp.losses.style import StyleLoss
+from genexp.losses.style_objective import StyleObjective
 from genexp.ramps import Constant, Ramp
 from genexp.tensors import Grid, IndexedNoise
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -11,11 +11,13 @@ from genexp.inference.stylising.method import Painted, Painter, Style
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from genexp.contracts import Batch
+
 
 class Gatys:
     """Optimise the pixels with the family that `train model=style` trains, on the pictures at hand."""
 
-    options = frozenset(["steps"])
+    options = frozenset(["steps", "style_weights", "masks"])
     wants_content = True
     wants_style = True
     tells_progress = True
@@ -29,13 +31,27 @@ class Gatys:
         """What optimises one picture after the other; each has a model of its own."""
 
         def paint(content: "Tensor | None", styles: Sequence[Style]) -> Painted:
-            (style,) = styles
-            return _optimised(config, {"content": content, "style": style.image})
+            return _optimised(config, _batch(content, styles), [style.weight for style in styles])
 
         return paint
 
 
-def _optimised(config: DictConfig, images: dict[str, Any]) -> Painted:
+def _batch(content: "Tensor", styles: Sequence[Style]) -> "Batch":
+    """The images as the family takes them; masks say where the content is painted, and whole styles are read."""
+    import torch
+
+    from genexp.inference.stylising.pictures import in_strides
+
+    names = ["style", *(f"style_{number}" for number in range(2, len(styles) + 1))]
+    batch = {"content": content} | {name: style.image for name, style in zip(names, styles, strict=True)}
+    masks = [style.mask for style in styles if style.mask is not None]
+    if masks:
+        batch["content_guides"] = in_strides(torch.cat(masks, dim=1))
+        batch |= {f"{name}_guide": torch.ones_like(batch[name][:, :1]) for name in names}
+    return batch
+
+
+def _optimised(config: DictConfig, images: "Batch", shares: Sequence[float]) -> Painted:
     import warnings
 
     from lightning import Trainer, seed_everything
@@ -45,8 +61,14 @@ def _optimised(config: DictConfig, images: dict[str, Any]) -> Painted:
     from genexp.config.instantiate import build
     from genexp.training.quiet import quiet_lightning
 
-    shapes = {f"{key}_shape": list(images[name].shape[1:]) for key, name in (("image", "content"), ("style", "style"))}
-    model = build(OmegaConf.merge(config.model, shapes))
+    given = {
+        "image_shape": list(images["content"].shape[1:]),
+        "style_shape": list(images["style"].shape[1:]),
+        "more_style_shapes": [list(images[f"style_{number}"].shape[1:]) for number in range(2, len(shares) + 1)],
+        "style_shares": list(shares),
+        "guided": "content_guides" in images,
+    }
+    model = build(OmegaConf.merge(config.model, given))
     model.seed = config.seed
     with quiet_lightning(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(val_dataloader|eval mode|does not have many workers).*")
