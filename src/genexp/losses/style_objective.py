@@ -1,6 +1,6 @@
 """The loss of a picture that takes its content from one image and its style from others: weighted, named terms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -193,11 +193,15 @@ class StyleObjective(nn.Module):
         terms = {
             "content": sum(content_loss(found[layer], target) for layer, target in content.items()),
             "style": self._style_term("style", found, styles),
-            "tv": total_variation(image),
-            "range": overshoot(image),
+            "tv": self._of_pixels("tv", total_variation, image),
+            "range": self._of_pixels("range", overshoot, image),
         }
         terms |= {name: self._style_term(name, found, styles) for name in self.styles if name != "style"}
         return terms | {"loss": sum(weight * terms[name] for name, weight in self.weights.items() if weight)}
+
+    def _of_pixels(self, name: str, term: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.weights[name] != 0):
+            return term(image)
 
     def _style_term(self, name: str, found: dict[str, Tensor], styles: Sequence[Style]) -> Tensor:
         loss, layers = self.styles[name].loss, self.styles[name].layers
