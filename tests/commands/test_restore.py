@@ -10,8 +10,10 @@ from PIL import Image
 
 import tiny
 from genexp.commands.restore import restore
+from genexp.conditioning.pictures import Picture
 from genexp.config.compose import compose
 from genexp.data.source import BadImage
+from genexp.networks.rrdb import Rrdb
 
 SHORT = [*tiny.COMMON, "data.batch_size=4", "training.max_images=8", "training.evaluate_every=8"]
 SHORT += ["training.checkpoint_every=8", "data.source.eval_patches=2", "metrics=translation"]
@@ -124,3 +126,32 @@ def test_runs_that_restore_nothing_are_refused_and_those_of_pairs_are_not_degrad
     assert Image.open("translated.png").size == (45, 31)
     with pytest.raises(ValueError, match="degrade must be false for a run whose pictures the data have"):
         run(folder, "input=photo.png", "degrade=true")
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_weights_of_others_restore_pictures_in_the_place_of_a_run(place, scale, capsys):
+    torch.manual_seed(scale)
+    network = Rrdb(8 * scale, 3, {"source": Picture((3, 8, 8))}, depth=1, width=6, growth=4)
+    torch.save({"params_ema": network.state_dict()}, "others.pth")
+    given = ["published=others.pth", "device=cpu", "threads=1"]
+    restore(compose("restore", [*given, "input=photo.png", "tile=16"]))
+    made = torch.tensor(np.asarray(Image.open("photo_restored.png")).astype(np.float32)).permute(2, 0, 1)
+    picture = torch.tensor(place).permute(2, 0, 1)[None].float() / 127.5 - 1
+    assert (made.shape[1], made.shape[2]) == (31 * scale, 45 * scale)
+    if scale == 4:  # the others see squares of pixels, which 31 x 45 are no multiple of
+        expected = ((network.restored(picture).clamp(-1, 1) + 1) * 127.5).round()[0].detach()
+        assert (made - expected).abs().max() <= 1
+    if scale > 1:
+        restore(compose("restore", [*given, "input=photo.png", "degrade=true"]))
+        assert "PSNR of Y" in capsys.readouterr().out
+
+
+def test_weights_that_are_none_or_stand_beside_a_run_are_refused(monkeypatch):
+    torch.save({"fc.weight": torch.ones(2, 2)}, "other.pth")
+    for typed, told in (
+        (["published=other.pth"], "other.pth lacks conv_first.weight"),
+        (["published=none.pth"], "weights must be a file with a state dict of RRDBNet"),
+        (["published=other.pth", "run=outputs"], "published must be null with run, in whose place it stands"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=told):
+            restore(compose("restore", [*typed, "input=photo.png", "device=cpu", "threads=1"]))

@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from genexp.config.compose import compose
+from genexp.config.instantiate import build
 from genexp.latents.distances import Perceptual
 from genexp.losses.perceptual import PerceptualLoss
 from genexp.networks.trained import TrainedEncoder
@@ -52,12 +54,25 @@ def test_a_reconstruction_takes_another_encoder_at_its_own_size():
     assert torch.equal(shipped.of_images(raw, image), expected)
 
 
+def test_a_restoration_adds_it_and_keeps_it_out_of_its_checkpoint():
+    small = ["model.generator.depth=2", "model.generator.width=4", "data.image_size=16"]
+    maps = ["+model/picture_loss@model.losses.perceptual=perceptual", "model.losses.perceptual.weight=0.5"]
+    model = build(compose("train", ["experiment=denoising/photographs", *small, *maps]).model)
+    terms = model.validate_batch({"image": torch.rand(2, 1, 16, 16) * 2 - 1})
+    assert terms["val/perceptual"] > 0
+    assert terms["val/loss"].item() == pytest.approx((terms["val/pixel"] + 0.5 * terms["val/perceptual"]).item())
+    assert {name.split(".")[0] for name in model.state_dict()} == {"generator"}
+    moved = {each.dtype for each in model.to(torch.float64).networks.buffers()}
+    assert moved == {torch.float64}  # it follows the model
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"layers": ["relu9_9"]}, r"layers must be a list of double, small, got \['relu9_9'\]"),
         ({"layers": []}, "layers must be a list of double, small"),
         ({"layers": "double"}, "layers must be a list of double, small, got double"),
+        ({"weight": -1.0}, "weight must be at least 0, got -1.0"),
         ({"power": 3}, "power must be 1 or 2, got 3"),
         ({"image_size": 0}, "image_size must be at least 1, or null, got 0"),
     ],

@@ -80,6 +80,8 @@ ELSEWHERE = {
     "genexp train experiment=esrgan/paper initial=published initial.weights=RRDB_ESRGAN_x4.pth": (
         "test_super_resolution begins with such a file"
     ),
+    "genexp restore published=<file>": "a mention of the line above",
+    "genexp restore published=RRDB_ESRGAN_x4.pth input=photo.png": "test_restore restores by such a file",
     "genexp train experiment=super_resolution/digits": "test_degraded trains it, tiny",
     "genexp train experiment=pix2pix/contrasts": "test_image_to_image trains it, shorter",
     "genexp train experiment=pix2pix/contrasts model.adversarial_weight=0": "test_image_to_image_gan trains so",

@@ -113,13 +113,18 @@ def _stylize(config: DictConfig) -> None:
 
 def _restore(config: DictConfig) -> None:
     from genexp.commands.restore import require_named, require_work
+    from genexp.inference.published import published_restoration
     from genexp.inference.restoring import planned
     from genexp.inference.run import load_run
     from genexp.inference.untrained import untrained
 
     require_named(config)
     work = planned(config.input, config.out)
-    require_work(config, work, untrained(load_run(config.run, config.weights, config.checkpoint, config.trust)))
+    if config.published is not None:
+        require_work(config, work, published_restoration(config.published))
+        return
+    run = load_run(config.run, config.weights, config.checkpoint, config.trust)
+    require_work(config, work, untrained(run).model)
 
 
 _CHECKS: dict[str, Callable[[DictConfig], None]] = {

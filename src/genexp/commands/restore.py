@@ -3,13 +3,13 @@
 import time
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from genexp.inference.restoring import Work, planned, require_sizes, restore_all
 from genexp.runs.newest import newest_hint
 
 if TYPE_CHECKING:
-    from genexp.inference.run import Run
+    from genexp.families.base import Family
     from genexp.restoration.restorer import Restorer
 
 
@@ -30,31 +30,38 @@ def restore(config: DictConfig) -> None:
     import torch
 
     from genexp.hardware import chosen_threads, device_of
+    from genexp.inference.published import published_restoration
     from genexp.inference.run import load_run
     from genexp.inference.untrained import untrained
 
     torch.set_num_threads(chosen_threads(config.threads))
-    run = load_run(config.run, config.weights, config.checkpoint, config.trust)
-    require_work(config, work, untrained(run))
-    run.model.to(device_of(config.device))
-    restorer = restorer_of(run, config)
+    if config.published is None:
+        run = load_run(config.run, config.weights, config.checkpoint, config.trust)
+        require_work(config, work, untrained(run).model)
+        model = run.model
+    else:
+        model = published_restoration(config.published)
+        require_work(config, work, model)
+    restorer = restorer_of(model.to(device_of(config.device)), config)
     begun = time.monotonic()
     restore_all(work, restorer, config.tile, config.max_pixels, config.degrade, print)
     _report(work, time.monotonic() - begun)
 
 
 def require_named(config: DictConfig) -> None:
-    """Raise ValueError where no run, or no picture, is named."""
+    """Raise ValueError where no run or file of weights, or both, or no picture is named."""
     given = "photo.png" if config.input is None else config.input
-    if OmegaConf.is_missing(config, "run") or config.run is None:
+    if config.published is not None and config.run is not None:
+        raise ValueError(f"published must be null with run, in whose place it stands, got {config.published}")
+    if config.published is None and config.run is None:
         hint = newest_hint(f"genexp restore input={given}", model="restoration")
         raise ValueError(f"run must name the run that restores, got none; {hint}")
     if config.input is None:
         raise ValueError("input must name a picture or a folder of them: genexp restore run=<run> input=photo.png")
 
 
-def restorer_of(run: "Run", config: DictConfig) -> "Restorer":
-    """What restores pictures by the model of a run.
+def restorer_of(model: "Family", config: DictConfig) -> "Restorer":
+    """What restores pictures by a model.
 
     Raises:
         ValueError: its model restores none, or `degrade` is asked of one whose pictures no degradation makes.
@@ -62,7 +69,7 @@ def restorer_of(run: "Run", config: DictConfig) -> "Restorer":
     from genexp.restoration.restorer import Restorer
 
     try:
-        restorer = Restorer(run.model.source(), config.seed)
+        restorer = Restorer(model.source(), config.seed)
     except TypeError as error:
         raise ValueError(f"run must be one that restores pictures: {error}") from error
     if config.degrade and restorer.degradation is None:
@@ -70,9 +77,9 @@ def restorer_of(run: "Run", config: DictConfig) -> "Restorer":
     return restorer
 
 
-def require_work(config: DictConfig, work: Work, run: "Run") -> None:
-    """Raise ValueError where the model of a run restores no pictures, or a picture cannot be read or is too large."""
-    require_sizes(work, restorer_of(run, config), config.max_pixels, config.degrade)
+def require_work(config: DictConfig, work: Work, model: "Family") -> None:
+    """Raise ValueError where a model restores no pictures, or a picture cannot be read or is too large."""
+    require_sizes(work, restorer_of(model, config), config.max_pixels, config.degrade)
 
 
 def _report(work: Work, seconds: float) -> None:

@@ -12,6 +12,7 @@ _OF_COMMANDS = frozenset(
     [
         *("ablations", "by", "cache", "checkpoint", "content", "device", "entity", "floor", "generated", "group"),
         *("include", "input", "job_type", "method", "name", "notes", "out", "project", "protocols", "publish"),
+        "published",
         *("question", "reference", "resume", "run", "run_dir", "runs", "scale", "settings", "sort", "source"),
         *("style", "tags"),
         *("colours", "images", "mask", "masks", "title", "values", "weights"),

@@ -65,6 +65,7 @@ class Restoration(Family):
             raise ValueError("losses must hold at least one with a weight above 0, got none")
         if "loss" in self.losses:
             raise ValueError("losses must have names other than loss, which is that of their sum, got loss")
+        self.networks = nn.ModuleDict({name: loss for name, loss in self.losses.items() if isinstance(loss, nn.Module)})
         self.generator = generator
         self.register_update("generator", Update(optimizer, self._own_parameters, learning_rate, clip))
 

@@ -1,11 +1,17 @@
-"""Weights that others published as what a run begins with."""
+"""Weights that others published: as what a run begins with, and as what restores pictures."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
-from torch import nn
+from torch import nn, optim
 
+from genexp.conditioning.degradations import Bicubic
+from genexp.conditioning.degraded import Degraded
+from genexp.conditioning.pictures import Picture
+from genexp.families.restoration import Restoration
 from genexp.families.transfer import transferred
+from genexp.losses.pictures import Absolute
 from genexp.networks.published_rrdb import published_rrdb
 from genexp.networks.rrdb import Rrdb
 from genexp.on_disk import OnDisk
@@ -47,6 +53,23 @@ class PublishedWeights:
         given = {f"generator.{name}": tensor for name, tensor in self._network.state_dict().items()}
         found = transferred(model, given, only=["generator"])
         return f"{self.weights}@{self._found[:12]}: {found.note()}"
+
+
+def published_restoration(weights: str, digest: str | None = None) -> Restoration:
+    """A model that restores pictures by the weights of a file, in evaluation mode; see `published_rrdb`.
+
+    Its pictures are, as in the papers, bicubic reductions; at scale 1 what was taken away from them is not known.
+
+    Raises:
+        FileNotFoundError: there is no file.
+        ValueError: it holds something else.
+        WrongDigest: it has another digest.
+    """
+    network, _ = published_rrdb(weights, digest)
+    side = 4 * network.scale
+    shape = (network.conv_last.out_channels, side, side)
+    whole = Picture(shape) if network.scale == 1 else Degraded(shape, Bicubic(network.scale), eight_bits=True)
+    return Restoration(network, {"source": whole}, {"pixel": Absolute()}, partial(optim.Adam)).eval()
 
 
 def _told(sizes: dict[str, int]) -> str:

@@ -23,13 +23,19 @@ class PerceptualLoss(nn.Module):
         layers: Names of its layers.
         power: p, 1 or 2.
         image_size: Side in pixels that images are brought to first, or None: they are seen as they are.
+        weight: Factor in a sum of losses, at least 0, which whoever sums applies.
 
     Raises:
         ValueError: an argument is out of range, or there is no such layer.
     """
 
     def __init__(
-        self, features: nn.Module, layers: Sequence[str], power: int = 2, image_size: int | None = None
+        self,
+        features: nn.Module,
+        layers: Sequence[str],
+        power: int = 2,
+        image_size: int | None = None,
+        weight: float = 1.0,
     ) -> None:
         super().__init__()
         if isinstance(layers, str) or not layers or any(layer not in features.names for layer in layers):
@@ -39,6 +45,9 @@ class PerceptualLoss(nn.Module):
             raise ValueError(f"power must be 1 or 2, got {power}")
         if image_size is not None and image_size < 1:
             raise ValueError(f"image_size must be at least 1, or null, got {image_size}")
+        if not weight >= 0:
+            raise ValueError(f"weight must be at least 0, got {weight}")
+        self.weight = weight
         self.features, self.layers, self.power, self.image_size = features, tuple(layers), power, image_size
 
     def forward(self, image: Tensor, target: Tensor) -> Tensor:
