@@ -24,6 +24,7 @@ CHOICES = (
     "gan",
     "hierarchy",
     "image_to_image",
+    "johnson",
     "likelihood",
     "null",
     "quantised",

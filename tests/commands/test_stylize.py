@@ -16,7 +16,7 @@ from genexp.config.compose import compose
 from genexp.data.source import BadImage
 from genexp.families.terms import NonFiniteLoss
 
-FAST = ["size=32", "steps=3", "device=cpu"]
+FAST = ["size=32", "device=cpu"]
 
 
 @pytest.fixture
@@ -30,9 +30,8 @@ def pictures(tmp_path, monkeypatch):
 
 
 def run(*overrides):
-    optimised = not any(each.startswith("method=") and each != "method=magic" for each in overrides)
-    fast = [each for each in FAST if optimised or not each.startswith("steps")]
-    stylize(compose("stylize", [*fast, *overrides]))
+    optimised = not any(each.startswith("method=") for each in overrides)
+    stylize(compose("stylize", [*FAST, *(["steps=3"] if optimised else []), *overrides]))
 
 
 def test_a_picture_keeps_the_contents_shape_and_is_reported(pictures, tmp_path, capsys):
@@ -81,6 +80,42 @@ def network(tmp_path_factory):
     small = ["data.image_size=16", "data.batch_size=2", f"paths.outputs={outputs}"]
     train(config := compose("train", ["model=adain", *tiny.COMMON, *length, *small]))
     return tiny.newest(Path(config.paths.outputs)).path
+
+
+def test_a_network_of_one_style_is_given_none(pictures, tmp_path):
+    length = ["training.max_images=4", "training.evaluate_every=4", "training.checkpoint_every=4"]
+    folder = tiny.run(["model=johnson", *tiny.COMMON, *length, "data.image_size=20", "data.batch_size=2"]).path
+    johnson = ["content=content.png", "method=johnson", f"run={folder}"]
+    run(*johnson, "size=null")
+    assert Image.open(tmp_path / "content_painted.png").size == (100, 60)
+    run(*johnson, "colours=luminance", "out=light.png")
+    for wrong, message in (
+        (["style=style.jpg"], r"style must be null for method=johnson, which reads none, got style\.jpg"),
+        (["alpha=0.5"], "alpha belongs to method=adain and method=quilting_transfer, got 0.5 with method=johnson"),
+        (["colours=matched"], "colours must be style or luminance for method=johnson, without style, got matched"),
+        (["style=style.jpg", "method=adain"], "run must be a run of model=adain, got one of StyleNetwork of one style"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(*johnson, *wrong)
+
+
+def test_a_diffusion_run_paints_from_the_noised_content(pictures, tmp_path):
+    folder = tiny.run(tiny.overrides_for("diffusion")).path
+    model = ["model/features=cifar_vgg", "model.features.last=relu2_1", "model.style_layers=[relu1_1]"]
+    diffusion = [*pictures, "method=diffusion", f"run={folder}", *model, "model.content_layers=[relu1_1]"]
+    stylize(compose("stylize", ["device=cpu", *diffusion, "out=a.png"]))
+    stylize(compose("stylize", ["device=cpu", *diffusion, "out=b.png", "style_scale=5"]))
+    stylize(compose("stylize", ["device=cpu", *diffusion, "out=c.png", "strength=1"]))
+    a, b, c = (Image.open(tmp_path / f"{name}.png") for name in "abc")
+    assert (a.size, a.mode) == ((8, 8), "RGB")
+    assert len({each.tobytes() for each in (a, b, c)}) == 3
+    for wrong, message in (
+        (["size=64"], "size must be left as it is for method=diffusion, the run has its own; got 64"),
+        (["colours=luminance"], "colours must be style or matched for method=diffusion, got luminance"),
+        (["steps=5"], "steps belongs to method=gatys, got 5 with method=diffusion"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            stylize(compose("stylize", ["device=cpu", *diffusion, *wrong]))
 
 
 def level_of(path, where=...):
@@ -189,7 +224,7 @@ def test_a_diverging_loss_makes_no_picture(pictures, tmp_path):
         (["steps=0"], "steps: must be a whole number of at least 1, got 0"),
         (
             ["method=magic"],
-            "method: must be one of gatys, adain, efros_leung, quilting, quilting_transfer, got 'magic'",
+            "method: must be one of gatys, adain, johnson, diffusion, efros_leung, quilting, quilting_transfer, got",
         ),
         (["method=adain"], "run must name a run of model=adain"),
         (["method=adain", "run=x", "alpha=2"], "alpha: must be a number from 0 to 1 or null, got 2"),

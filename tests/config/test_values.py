@@ -275,7 +275,7 @@ WRONG = [
     ("stylize", "content=a style=b size=8", "size", "a whole number of at least 16 or null"),
     ("stylize", "content=a style=b steps=x", "steps", AT_LEAST_1),
     ("stylize", "content=a style=b alpha=2", "alpha", "a number from 0 to 1 or null"),
-    ("stylize", "content=a style=b method=magic", "method", "one of gatys, adain"),
+    ("stylize", "content=a style=b method=magic", "method", "one of gatys, adain, johnson, diffusion"),
     ("stylize", "content=a style=b device=cuda", "device", "on a machine without a GPU"),
 ]
 

@@ -146,9 +146,21 @@ def test_random_evaluation_crops_are_fixed_and_not_those_of_training():
     assert len(_embedded().split("val")) == 1
 
 
+def test_whole_styles_are_one_central_square_of_a_size_of_its_own():
+    source = _embedded(whole_styles=True, style_size=48, eval_crop="random")
+    pairs = [source.split(name).read(torch.arange(4)) for name in ("train", "val")]
+    whole = _embedded(image_size=48).split("val").read(torch.tensor([0]))["style"]
+    for pair in pairs:
+        assert torch.equal(pair["style"], whole.expand(4, -1, -1, -1))
+        assert pair["content"].shape == (4, 3, 32, 32)
+    assert torch.equal(pairs[0]["content"], _embedded().split("train").read(torch.arange(4))["content"])
+
+
 def test_odd_crops_are_refused():
     with pytest.raises(ValueError, match="eval_crop must be random or centre, got 'corner'"):
         _embedded(eval_crop="corner")
+    with pytest.raises(ValueError, match=r"style_size must lie in \[1, resize=48\], got 64"):
+        _embedded(style_size=64)
     with pytest.raises(ValueError, match="first_pair must not be negative, got -1"):
         _embedded(first_pair=-1)
 

@@ -125,6 +125,7 @@ CHOICES: dict[tuple[str, str], tuple[Check, str]] = {
     (MODEL, "likelihood"): (trained("likelihood_digits"), FEW),
     (MODEL, "style"): (trained("style_one_pair"), f"{STEPS} data.image_size=64"),
     (MODEL, "adain"): (trained("adain_content_style"), STEPS),
+    (MODEL, "johnson"): (trained("johnson_one_style"), STEPS),
     (MODEL, "student model.teacher.run=..."): (refused("model.teacher.run: must be a run folder"), ""),
     (MODEL, "classifier"): (trained("classifier_digits", pictures=False), "training.max_images=640"),
     (DATA, "shapes"): RUN[DATA],

@@ -180,7 +180,15 @@ def test_the_table_of_words_has_every_choice_that_there_is(group):
     """Those of data that need a model of their own are left to `genexp info`."""
     (row,) = [f"{line} {' '.join(listed)}" for line, listed in choices() if f"genexp train {group}=" in line]
     missing = {each for each in options(group) if "/" not in each and not re.search(rf"\b{each}\b", row)}
-    assert missing <= {"one_pair", "content_style", "moving_shapes", "contrasts", "paired_folder", "photographs"}
+    assert missing <= {
+        "one_pair",
+        "one_style",
+        "content_style",
+        "moving_shapes",
+        "contrasts",
+        "paired_folder",
+        "photographs",
+    }
 
 
 def test_every_python_snippet_is_run_or_shows_a_form():

@@ -10,6 +10,7 @@ from torch import Tensor
 class Blender(Protocol):
     """A stylizer that describes a style once, and paints in several described ones at once."""
 
+    any_style: bool  # else it has one of its own, and is given none
     alpha: float
 
     def described(self, style: Tensor) -> Tensor:

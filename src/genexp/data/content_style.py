@@ -99,6 +99,8 @@ class ContentStyle:
         eval_pairs: Largest number of val, and of test, pairs.
         eval_crop: `centre` for central squares, or `random` for `eval_pairs` pairs of random crops, other ones than in
             training.
+        whole_styles: Show the largest central squares of styles, whatever `crop` and `eval_crop` say.
+        style_size: Pixels a side of styles; None for `image_size`.
         first_pair: Number of the first train pair: with `train_pairs` of 1, every number is another pair of crops.
 
     Raises:
@@ -118,9 +120,13 @@ class ContentStyle:
         eval_pairs: int = 16,
         eval_crop: Crop = "centre",
         first_pair: int = 0,
+        whole_styles: bool = False,
+        style_size: int | None = None,
     ) -> None:
         if not 1 <= image_size <= resize:
             raise ValueError(f"image_size must lie in [1, resize={resize}], got {image_size}")
+        if style_size is not None and not 1 <= style_size <= resize:
+            raise ValueError(f"style_size must lie in [1, resize={resize}], got {style_size}")
         for name, value in (("crop", crop), ("eval_crop", eval_crop)):
             if value not in get_args(Crop):
                 raise ValueError(f"{name} must be random or centre, got {value!r}")
@@ -131,6 +137,7 @@ class ContentStyle:
         self.content, self.style, self.image_size, self.resize = content, style, image_size, resize
         self.crop, self.train_pairs, self.eval_pairs = crop, train_pairs, eval_pairs
         self.eval_crop, self.first_pair = eval_crop, first_pair
+        self.whole_styles, self.style_size = whole_styles, image_size if style_size is None else style_size
 
     def notes(self, num_classes: int | None) -> list[str]:
         """What was found, in lines for a person."""
@@ -168,6 +175,7 @@ class PairExamples:
             resize=source.resize if self.random else None,
             crops=[self.first, *self.stream] if self.random else None,
             count=self.count,
+            styles=[source.whole_styles, source.style_size],
         )
 
     def __len__(self) -> int:
@@ -182,23 +190,28 @@ class PairExamples:
     def _fixed_pair(self, row: int) -> tuple[Tensor, Tensor]:
         content = self.content[row % len(self.content)]
         style = self.style[row // len(self.content) % len(self.style)]
-        return self._centre(content, self.source.content), self._centre(style, self.source.style)
+        return self._centre(content, self.source.content, self.source.image_size), self._central_style(style)
 
-    def _centre(self, path: str, photographs: Photographs) -> Tensor:
-        return _central_square(path, self.source.image_size, photographs.max_pixels)
+    def _centre(self, path: str, photographs: Photographs, size: int) -> Tensor:
+        return _central_square(path, size, photographs.max_pixels)
+
+    def _central_style(self, path: str) -> Tensor:
+        return self._centre(path, self.source.style, self.source.style_size)
 
     def _random_pair(self, row: int) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(mix_seed(self.first + row, *self.stream))
         draws = torch.rand(6, generator=generator, dtype=torch.float64).tolist()
-        content = self._random_crop(self.content, self.source.content, *draws[:3])
-        return content, self._random_crop(self.style, self.source.style, *draws[3:])
+        content = self._random_crop(self.content, self.source.content, self.source.image_size, *draws[:3])
+        if self.source.whole_styles:
+            return content, self._central_style(self.style[int(draws[3] * len(self.style))])
+        return content, self._random_crop(self.style, self.source.style, self.source.style_size, *draws[3:])
 
     def _random_crop(
-        self, files: list[str], photographs: Photographs, which: float, down: float, right: float
+        self, files: list[str], photographs: Photographs, size: int, which: float, down: float, right: float
     ) -> Tensor:
         """The crop at a position given by three numbers in [0, 1)."""
         picture = _resized(files[int(which * len(files))], self.source.resize, photographs.max_pixels)
-        size, (height, width) = self.source.image_size, picture.shape[1:]
+        height, width = picture.shape[1:]
         top, left = int(down * (height - size + 1)), int(right * (width - size + 1))
         return picture[:, top : top + size, left : left + size]
 

@@ -1,4 +1,4 @@
-"""Style transfer by a network: one decoder for any content and any style, in a single pass."""
+"""Style transfer by a network in a single pass: one for any style, or one a style."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -23,19 +23,25 @@ from genexp.tensors import Grid, IndexedNoise
 
 
 class StyleNetwork(Family):
-    """Train a stylizer, which gives the features of a content image the statistics of a style and decodes them.
+    """Train a network that paints, on the loss by which pixels are optimised.
 
-    The content target is the stylizer's own target t = AdaIN(F(content), F(style)), not the content image's features:
-    the decoder learns to invert the encoder at t, and the style term asks for the style's statistics at every layer.
+    A stylizer of `any_style` gives the features of a content image the statistics of a style and decodes them. Its
+    content target is its own target t = AdaIN(F(content), F(style)), not the content image's features: the decoder
+    learns to invert the encoder at t, and the style term asks for the style's statistics at every layer.
 
-    Reference: Huang and Belongie, "Arbitrary Style Transfer in Real-Time with Adaptive Instance Normalization" (2017).
+    Any other paints pictures in one style, that of the style image, which is the same in all batches. Its content
+    target are the features of the content image; it has no strength to be set, so `alpha` is 1.
+
+    References: Huang and Belongie, "Arbitrary Style Transfer in Real-Time with Adaptive Instance Normalization" (2017);
+    Johnson, Alahi and Fei-Fei, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution" (2016).
 
     Args:
         features: Frozen encoder: (images, layers) to feature maps by layer; `digest` identifies its weights.
-        stylizer: `transfer(content_features, style_features)` gives the target, calling it decodes features to images.
+        stylizer: Of `any_style`: `transfer(content_features, style_features)` gives the target, calling it decodes
+            features to images. Else calling it paints images.
         style_loss: The style loss of one layer.
         optimizer: Builds the optimiser of the stylizer.
-        layer: The encoder layer that the stylizer decodes.
+        layer: The encoder layer of the content term, which a stylizer of any style decodes.
         style_layers: Layers whose statistics the result shares with the style image.
         content_weight: Weight of the content term.
         style_weight: Weight of the style term, a sum over layers.
@@ -70,11 +76,14 @@ class StyleNetwork(Family):
         super().__init__()
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha must lie in [0, 1], got {alpha}")
+        if alpha != 1 and not stylizer.any_style:
+            raise ValueError(f"alpha must be 1 for a stylizer of one style, got {alpha}")
         self.objective = StyleObjective(
             features, style_loss, [layer], style_layers, content_weight, style_weight, tv_weight, range_weight
         )
         self.stylizer = stylizer
-        self.layer, self.alpha = layer, alpha
+        self.any_style, self.layer, self.alpha = stylizer.any_style, layer, alpha
+        self._only_style: tuple[Tensor, Any] | None = None
         self.measured_layers = tuple(style_layers if measured_layers is None else measured_layers)
         keep_frozen_on_every_rank(self)
         self.register_update(
@@ -106,12 +115,18 @@ class StyleNetwork(Family):
         return self.stylize(batch["content"], batch["style"], self.alpha)
 
     def stylize(self, content: Tensor, style: Tensor, alpha: float) -> Tensor:
-        """`content` (B, 3, H, W) in the style of `style` (B, 3, h, w), with the strength `alpha` of [0, 1]."""
+        """`content` (B, 3, H, W) in the style of `style` (B, 3, h, w), with the strength `alpha` of [0, 1].
+
+        Raises:
+            ValueError: `alpha` is not 1 where the stylizer has one style, which needs no `style`.
+        """
+        if not self.any_style:
+            return self.painted(content, (), (), alpha=alpha)
         features, target = self._target(content, style)
         return self.stylizer(torch.lerp(features, target, alpha)).clamp(-1, 1)
 
     def described(self, style: Tensor) -> Tensor:
-        """What `painted` takes of styles (B, 3, h, w), so that each is encoded once for many contents."""
+        """What `painted` takes of styles (B, 3, h, w) of any kind, so that each is encoded once for many contents."""
         with torch.no_grad():
             return self.stylizer.describe(self.objective.content_of(style)[self.layer])
 
@@ -127,11 +142,18 @@ class StyleNetwork(Family):
 
         Args:
             content: The contents.
-            styles: What `described` says of one image each.
+            styles: What `described` says of one image each; none for a stylizer of one style.
             weights: How much of each; they sum to 1.
             masks: Where each is, (1, 1, H, W) in [0, 1]; none for all everywhere.
             alpha: Strength of the styles in [0, 1].
+
+        Raises:
+            ValueError: `alpha` is not 1 where the stylizer has one style.
         """
+        if not self.any_style:
+            if alpha != 1:
+                raise ValueError(f"alpha must be 1 for a stylizer of one style, got {alpha}")
+            return self.stylizer(content).clamp(-1, 1)
         with torch.no_grad():
             features = self.objective.content_of(content)[self.layer]
             target = self.stylizer.blend(features, styles, weights, masks)
@@ -140,12 +162,15 @@ class StyleNetwork(Family):
     def extra_grids(self, batch: Batch, noise: IndexedNoise) -> dict[str, Grid]:
         """Contents, styles and results in rows; and the first pairs with the strength going from 0 to 1."""
         content, style = batch["content"][:8], batch["style"][:8]
+        images, columns = rows(content, style, self.stylize(content, style, self.alpha))
+        transfer = Grid(images, columns, [f"pair {i}" for i in range(columns)], PARTS)
+        if not self.any_style:
+            return {"transfer": transfer}
         strengths = (0.0, 0.25, 0.5, 0.75, 1.0)
         sweep = torch.stack([self.stylize(content[:4], style[:4], alpha) for alpha in strengths], dim=1)
-        images, columns = rows(content, style, self.stylize(content, style, self.alpha))
         words = [f"strength {alpha:g}" for alpha in strengths], [f"pair {i}" for i in range(len(sweep))]
         return {
-            "transfer": Grid(images, columns, [f"pair {i}" for i in range(columns)], PARTS),
+            "transfer": transfer,
             "strength": Grid(sweep.flatten(0, 1), len(strengths), *words),
         }
 
@@ -166,9 +191,36 @@ class StyleNetwork(Family):
 
     def _evaluate(self, batch: Batch) -> Terms:
         require_pair(batch)
+        if not self.any_style:
+            return self._evaluate_one_style(batch["content"], batch["style"])
         with torch.no_grad():
             features = self.objective.content_of(batch["content"])[self.layer]
             styled, style = self.objective.both_of(batch["style"])
             target = self.stylizer.transfer(features, styled[self.layer])
         terms = self.objective(self.stylizer(target), {self.layer: target}, style)
         return {name: value.mean() for name, value in terms.items()}
+
+    def _evaluate_one_style(self, content: Tensor, style: Tensor) -> Terms:
+        described = self._described_only(style)
+        with torch.no_grad():
+            kept = self.objective.content_of(content)
+        terms = self.objective(self.stylizer(content), kept, described)
+        return {name: value.mean() for name, value in terms.items()}
+
+    def _described_only(self, style: Tensor) -> Any:
+        """The description of the one style (B, 3, h, w), which is read once.
+
+        Raises:
+            ValueError: a style is another than that of the first batch.
+        """
+        if self._only_style is None:
+            with torch.inference_mode(False), torch.no_grad():  # the first batch may be one of validation
+                first = style[:1].clone()
+                self._only_style = first, self.objective.style_of(first)
+        only, described = self._only_style
+        if only.shape != style[:1].shape or not bool((style == only).all()):
+            raise ValueError(
+                "style must be one picture, the same in all batches, for a stylizer of one style: use data=one_style, "
+                "and one picture in data.source.style.root"
+            )
+        return described

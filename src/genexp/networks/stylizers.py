@@ -1,6 +1,7 @@
 """Feed-forward style transfer: feature maps of a content and of a style in, an image out."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +65,8 @@ class AdaINStylizer(nn.Module):
         channels: Width of every resolution, from the features' own down to full size.
         convolutions: Number of 3 x 3 convolutions at every resolution. The defaults mirror VGG-19 up to relu4_1.
     """
+
+    any_style: ClassVar[bool] = True
 
     def __init__(
         self, channels: Sequence[int] = (512, 256, 128, 64), convolutions: Sequence[int] = (1, 4, 2, 2)

@@ -24,15 +24,15 @@ class OnePass:
 
     Args:
         model: The `model` that the run must be of.
+        any_style: Whether it paints in given styles; else in the one that it has learned.
     """
 
-    options = frozenset(["run", "alpha", "style_weights", "masks"])
     wants_content = True
-    wants_style = True
     tells_progress = False
 
-    def __init__(self, model: str) -> None:
-        self.model = model
+    def __init__(self, model: str, any_style: bool) -> None:
+        self.model, self.wants_style = model, any_style
+        self.options = frozenset(["run", "alpha", "style_weights", "masks"] if any_style else ["run"])
 
     def require(self, config: DictConfig) -> None:
         """Raise ValueError where no run is named."""
@@ -52,8 +52,11 @@ class OnePass:
         from genexp.inference.run import load_run
 
         model = load_run(config.run).model
-        if not isinstance(model, Blender):
-            raise ValueError(f"run must be a run of model={self.model}, got one of {type(model).__name__}")
+        named = type(model).__name__
+        if isinstance(model, Blender):
+            named += " of any style" if model.any_style else " of one style"
+        if not isinstance(model, Blender) or model.any_style != self.wants_style:
+            raise ValueError(f"run must be a run of model={self.model}, got one of {named}")
         device = device_of(config.device)
         model = model.to(device)
         alpha = model.alpha if config.alpha is None else config.alpha
@@ -79,7 +82,8 @@ class _Painter:
             masks = [style.mask.to(self.device) for style in styles if style.mask is not None]
             weights = [style.weight for style in styles]
             image = self.model.painted(content.to(self.device), self._told, weights, masks, self.alpha)
-        return Painted(image.cpu(), f"one pass, strength {few_digits(self.alpha)}")
+        strength = f", strength {few_digits(self.alpha)}" if self.model.any_style else ""
+        return Painted(image.cpu(), f"one pass{strength}")
 
 
 def _typed(value: object) -> str:
