@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from genexp.inference.stylising.method import require_own_options
 from genexp.inference.stylising.methods import METHODS
 from genexp.inference.stylising.pictures import Job, content_files, planned, style_files
+from genexp.inference.stylising.sequences import Steadiness
 
 if TYPE_CHECKING:
     from genexp.inference.stylising.method import Painted
@@ -35,8 +36,9 @@ def stylize(config: DictConfig) -> None:
     torch.set_num_threads(chosen_threads(config.threads))
     require_valid(config, "stylize")
     begun = time.monotonic()
-    painted = list(paint_all(config, job, METHODS[config.method]))
-    _report(job, painted, time.monotonic() - begun)
+    steadiness = Steadiness() if config.sequence else None
+    painted = list(paint_all(config, job, METHODS[config.method], steadiness))
+    _report(job, painted, time.monotonic() - begun, steadiness)
 
 
 def required_pictures(config: DictConfig) -> None:
@@ -59,10 +61,12 @@ def required_job(config: DictConfig) -> Job:
     """
     require_own_options(config, METHODS)
     METHODS[config.method].require(config)
-    return planned(config.content, content_files(config.content), config.style, config.masks, config.out)
+    return planned(
+        config.content, content_files(config.content), config.style, config.masks, config.out, config.sequence
+    )
 
 
-def _report(job: Job, painted: list["Painted"], seconds: float) -> None:
+def _report(job: Job, painted: list["Painted"], seconds: float, steadiness: Steadiness | None) -> None:
     from genexp.terminal import counted, duration, print_table, shown_path
 
     several = len(painted) > 1 or job.results != (job.out,)
@@ -72,4 +76,4 @@ def _report(job: Job, painted: list["Painted"], seconds: float) -> None:
         ("pixels", sizes[0] if len(sizes) == 1 else f"{len(sizes)} sizes, as the contents"),
         ("time", f"{duration(seconds)}, {counted(len(painted), 'picture') + ': ' if several else ''}{painted[-1].how}"),
     ]
-    print_table(rows)
+    print_table([*rows, ("steadiness", steadiness.words())] if steadiness is not None and len(painted) > 1 else rows)

@@ -143,6 +143,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "style_size": optional(whole(16)),
         "method": one_of("gatys", "adain", "johnson", "diffusion", "efros_leung", "quilting", "quilting_transfer"),
         "strength": number(above=0, most=1),
+        "sequence": FLAG,
         "style_scale": number(0),
         "steps": whole(1),
         "run": optional(TEXT),

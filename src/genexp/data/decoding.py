@@ -68,6 +68,27 @@ def open_picture(path: str, max_pixels: int = MAX_PIXELS, skip: bool = False) ->
         return upright
 
 
+def frame_count(path: str, max_pixels: int = MAX_PIXELS) -> int:
+    """How many frames a picture file has; none of them is decoded.
+
+    Raises:
+        BadImage: as `open_picture`, as far as the header tells.
+    """
+    with _told(path, max_pixels, False), _opened(path, max_pixels) as (picture, _):
+        return int(getattr(picture, "n_frames", 1)) if has_several_frames(picture) else 1
+
+
+def open_frame(path: str, frame: int, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode one frame of a moving picture, as it is shown: with what earlier frames have left.
+
+    Raises:
+        BadImage: as `open_picture`; there is no such frame.
+    """
+    with _told(path, max_pixels, False), _opened(path, max_pixels) as (picture, _):
+        picture.seek(frame)
+        return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+
+
 def read_header(path: str, max_pixels: int = MAX_PIXELS, skip: bool = False) -> Header:
     """Size and colour of a picture, without decoding it.
 

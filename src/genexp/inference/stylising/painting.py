@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -10,32 +9,46 @@ from omegaconf import DictConfig
 from genexp.config.compose import several
 from genexp.inference.stylising.method import Method, Painted, Painter, Style
 from genexp.inference.stylising.pictures import Job, in_strides, read_picture
+from genexp.inference.stylising.sequences import Steadiness, require_one_size
 from genexp.terminal import plain, progress
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def paint_all(config: DictConfig, job: Job, method: Method) -> Iterator[Painted]:
+def paint_all(config: DictConfig, job: Job, method: Method, steadiness: Steadiness | None = None) -> Iterator[Painted]:
     """Paint the contents of a job in order; each result is written, complete or not at all, before it is given.
+
+    Args:
+        config: The configuration of the command.
+        job: What is painted.
+        method: By what.
+        steadiness: Sees contents and results, where these are the frames of a sequence.
 
     Raises:
         BadImage: a picture cannot be used; of several contents their headers are read before the first is painted.
+        ValueError: the frames of a sequence have several sizes.
     """
     from genexp.data.decoding import read_header
     from genexp.tensors import to_uint8
     from genexp.tracking.journal import save_png
 
-    for path in (*job.contents, *job.styles, *job.masks):
-        if path is not None:
-            read_header(str(path))
+    for path in (*job.styles, *job.masks):
+        read_header(str(path))
+    headers = [read_header(str(path)) for path in dict.fromkeys(job.contents) if path is not None]
+    if steadiness is not None:
+        require_one_size((header.height, header.width) for header in headers)
     styles = [in_strides(read_picture(path, config.style_size or config.size)) for path in job.styles]
     painter = method.painter(config)
     with progress("stylize", len(job.contents)) as advance:
         for place, (path, result) in enumerate(zip(job.contents, job.results, strict=True), 1):
             if len(job.contents) > 1 and method.tells_progress:
                 print(f"stylize  picture {place} of {len(job.contents)}: {plain(result.stem)}", file=sys.stderr)
-            painted = _painted(config, job, painter, path, styles)
+            frame = None if job.frames is None else job.frames[place - 1]
+            content = None if path is None else read_picture(path, config.size, frame=frame)
+            painted = _painted(config, job, painter, content, styles)
+            if steadiness is not None:
+                steadiness.see(content, painted.image)
             result.parent.mkdir(parents=True, exist_ok=True)
             save_png(to_uint8(painted.image[0]), result)
             if not method.tells_progress:
@@ -43,8 +56,9 @@ def paint_all(config: DictConfig, job: Job, method: Method) -> Iterator[Painted]
             yield painted
 
 
-def _painted(config: DictConfig, job: Job, painter: Painter, path: Path | None, styles: list["Tensor"]) -> Painted:
-    content = None if path is None else read_picture(path, config.size)
+def _painted(
+    config: DictConfig, job: Job, painter: Painter, content: "Tensor | None", styles: list["Tensor"]
+) -> Painted:
     given = content if content is None else in_strides(content)
     masks = _masks(job, given)
     weights = [float(each) for each in several(config.style_weights)] or [1.0] * len(styles)

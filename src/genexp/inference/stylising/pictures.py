@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from genexp.config.compose import several
 from genexp.data.embedded import PHOTOGRAPHS, scikit_learn_file
+from genexp.inference.stylising.sequences import count_frames, in_their_order
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +23,7 @@ class Job:
 
     Attributes:
         contents: Content files in order; None alone for a texture.
+        frames: The frame of each that is painted, of a file with several; None for pictures.
         results: A PNG file for each.
         styles: Style files.
         masks: A mask file for each style, or none.
@@ -33,6 +35,7 @@ class Job:
     styles: tuple[Path, ...]
     masks: tuple[Path, ...]
     out: Path
+    frames: tuple[int, ...] | None = None
 
 
 def style_files(given: Any, key: str = "style") -> tuple[Path, ...]:
@@ -75,7 +78,14 @@ def content_files(given: str | None) -> tuple[Path | None, ...]:
     return (picture_file("content", given),)
 
 
-def planned(content: str | None, contents: tuple[Path | None, ...], styles: Any, masks: Any, out: str | None) -> Job:
+def planned(
+    content: str | None,
+    contents: tuple[Path | None, ...],
+    styles: Any,
+    masks: Any,
+    out: str | None,
+    sequence: bool = False,
+) -> Job:
     """Where every result goes.
 
     Args:
@@ -84,17 +94,29 @@ def planned(content: str | None, contents: tuple[Path | None, ...], styles: Any,
         styles: What was given as styles.
         masks: What was given as masks.
         out: A PNG file, or a folder where the content is one; None names it after content and styles.
+        sequence: Whether the contents are the frames of one sequence: of a folder, by the numbers in their names, or
+            of one file.
 
     Raises:
-        ValueError: `out` is no such name, a result would replace a picture that is read, or two have one name.
+        ValueError: `out` is no such name, a result would replace a picture that is read, two have one name, or a file
+            has no frames.
+        BadImage: the frames of a file cannot be counted.
     """
     style, mask = style_files(styles), style_files(masks, "masks")
     folder = None if content is None else Path(content).expanduser()
     several_contents = folder is not None and folder.is_dir()
+    frames = None
+    if sequence and several_contents:
+        contents = in_their_order(contents)
+    elif sequence:
+        frames = tuple(range(count_frames(contents[0])))
+        contents = contents * len(frames)
     name = "texture" if folder is None else folder.resolve().name if several_contents else contents[0].stem
     named = name + (f"_as_{'_'.join(each.stem for each in style)}" if style else "_painted")
-    target = Path(out or (named if several_contents else f"{named}.png")).expanduser()
-    if several_contents:
+    target = Path(out or (named if several_contents or frames else f"{named}.png")).expanduser()
+    if frames:
+        results = _numbered_in(target, len(frames))
+    elif several_contents:
         results = _results_in(target, folder, contents)
     elif target.suffix.lower() != ".png":
         raise ValueError(f"out must end in .png, got {target}")
@@ -102,7 +124,13 @@ def planned(content: str | None, contents: tuple[Path | None, ...], styles: Any,
         results = (target,)
     read = [("content", contents), ("style", style), ("masks", mask)]
     _require_apart(results, [(key, path) for key, paths in read for path in paths if path is not None])
-    return Job(contents, results, style, mask, target)
+    return Job(contents, results, style, mask, target, frames)
+
+
+def _numbered_in(target: Path, count: int) -> tuple[Path, ...]:
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"out must be a folder, for the frames of a sequence, got {target}")
+    return tuple(target / f"{number:06d}.png" for number in range(count))
 
 
 def _results_in(target: Path, folder: Path, contents: Iterable[Path]) -> tuple[Path, ...]:
@@ -124,7 +152,9 @@ def _require_apart(results: Iterable[Path], read: list[tuple[str, Path]]) -> Non
             raise ValueError(f"out must not be the {known[result.resolve()]} picture itself, got {result}")
 
 
-def read_picture(path: Path, size: int | None, mode: int = 3, like: tuple[int, int] | None = None) -> "Tensor":
+def read_picture(
+    path: Path, size: int | None, mode: int = 3, like: tuple[int, int] | None = None, frame: int | None = None
+) -> "Tensor":
     """A picture as floats (1, C, H, W) in [-1, 1].
 
     Args:
@@ -132,20 +162,21 @@ def read_picture(path: Path, size: int | None, mode: int = 3, like: tuple[int, i
         size: About its longer side; both sides become multiples of the stride. None keeps its own size.
         mode: Channels: 3, or 1 for a mask.
         like: Height and width that it is brought to, in place of `size`.
+        frame: The frame of a file with several; None for its first, which is said then.
 
     Raises:
         BadImage: it cannot be used.
     """
     from PIL import Image
 
-    from genexp.data.decoding import SEVERAL, open_picture
+    from genexp.data.decoding import SEVERAL, open_frame, open_picture
     from genexp.data.picture_files import first_frames
     from genexp.data.pictures import to_tensor, with_channels
     from genexp.data.source import BadImage
     from genexp.tensors import to_float
 
-    opened = open_picture(str(path))
-    for line in first_frames([str(path)] if opened.info[SEVERAL] else []):
+    opened = open_picture(str(path)) if frame is None else open_frame(str(path), frame)
+    for line in first_frames([str(path)] if frame is None and opened.info[SEVERAL] else []):
         print(line, file=sys.stderr)
     try:
         picture = with_channels(opened, mode)
