@@ -80,7 +80,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    content, style = (read_picture(scikit_learn_file("images", f"{name}.jpg"), args.size) for name in ("china", "flower"))
+    content, style = (
+        read_picture(scikit_learn_file("images", f"{name}.jpg"), args.size) for name in ("china", "flower")
+    )
     config = compose("train", ["experiment=gatys/offline"])
     shapes = {"image_shape": list(content.shape[1:]), "style_shape": list(style.shape[1:])}
     model = build(config.model, **shapes)

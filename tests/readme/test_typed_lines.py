@@ -82,6 +82,12 @@ ELSEWHERE = {
     ),
     "genexp restore published=<file>": "a mention of the line above",
     "genexp restore published=RRDB_ESRGAN_x4.pth input=photo.png": "test_restore restores by such a file",
+    "genexp train experiment=johnson/offline": "test_every_experiment trains it, tiny",
+    "genexp train experiment=adain/offline": "test_every_experiment trains it, tiny",
+    "genexp stylize content=my/photos method=johnson run=<run> size=null": "test_stylize paints so",
+    "genexp stylize content=photo.jpg style=[a.jpg,b.jpg] style_weights=[2,1] method=adain run=<run>": (
+        "test_stylize blends so"
+    ),
     "genexp train experiment=super_resolution/digits": "test_degraded trains it, tiny",
     "genexp train experiment=pix2pix/contrasts": "test_image_to_image trains it, shorter",
     "genexp train experiment=pix2pix/contrasts model.adversarial_weight=0": "test_image_to_image_gan trains so",
