@@ -25,8 +25,9 @@ from genexp.evaluation.frechet_distance import GaussianMoments, frechet_distance
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.metrics.kernel import KernelDistance
-from genexp.evaluation.metrics.precision_recall import PrecisionRecall
+from genexp.evaluation.metrics.precision_recall import DensityCoverage, PrecisionRecall
 from genexp.evaluation.moments import Moments
+from genexp.evaluation.summaries import FeatureStore
 from genexp.hardware import cpu_features
 from genexp.networks.compact_vgg import CompactVGG
 from genexp.shipped import ASSETS
@@ -275,6 +276,35 @@ def overhead(given):
         print(f"  {'  values from the summaries':<34}{seconds_of(closing)[1]:>8.2f} s", flush=True)
 
 
+def neighbours(given):
+    """Precision and recall with their intervals, and density and coverage, against torch-fidelity's values alone."""
+    from torch_fidelity.metric_prc import prc_features_to_metric
+
+    generator = torch.Generator().manual_seed(0)
+    real, drawn = (torch.randn(given.neighbours, given.dimensions, generator=generator).square() for _ in range(2))
+    stores = []
+    for features in (real, drawn):
+        stores.append(FeatureStore(given.dimensions))
+        stores[-1].update(features, torch.arange(given.neighbours))
+
+    def ours(*metrics):
+        stores[0].update(real[:0], torch.arange(0))  # what was found is found again
+        for metric in metrics:
+            metric.compute(stores[1], metric.prepare(stores[0], None))
+
+    theirs = partial(prc_features_to_metric, drawn, real, prc_neighborhood=3, prc_batch_size=10_000, verbose=False)
+    works = {
+        "precision, recall": partial(ours, PrecisionRecall()),
+        "all four": partial(ours, PrecisionRecall(), DensityCoverage()),
+    }
+    print(f"neighbours, 2 x {given.neighbours:,} features of {given.dimensions:,} dimensions")
+    for name, work in works.items():
+        seconds = in_turn(given.turns, theirs, work)
+        plain, whole = np.median(seconds, axis=0)
+        ratio = np.median(seconds[:, 1] / seconds[:, 0])
+        print(f"  {name:<20}{whole:>7.2f} s against {plain:.2f} s, {ratio:.2f} times", flush=True)
+
+
 def random_images(count, seed):
     """uint8 images (N, 3, 32, 32) of blocks of colour under noise."""
     generator = torch.Generator().manual_seed(seed)
@@ -288,7 +318,13 @@ def batches_of(images, size):
     return ({"image": to_float(part)} for part in images.split(size))
 
 
-PARTS = {"distance": distance, "memory": memory, "throughput": throughput, "overhead": overhead}
+PARTS = {
+    "distance": distance,
+    "memory": memory,
+    "throughput": throughput,
+    "overhead": overhead,
+    "neighbours": neighbours,
+}
 
 
 def main():
@@ -300,6 +336,7 @@ def main():
     parser.add_argument("--dimensions", type=int, default=2048, help="features of distance and memory")
     parser.add_argument("--vectors", type=int, default=50_000, help="feature vectors a side for memory")
     parser.add_argument("--images", type=int, default=2000, help="images a side for throughput and overhead")
+    parser.add_argument("--neighbours", type=int, default=3000, help="feature vectors a side for neighbours")
     parser.add_argument("--batch", type=int, default=250)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()

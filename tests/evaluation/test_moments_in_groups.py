@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from genexp.evaluation.dealing import group_numbers
+from genexp.evaluation.grouped_moments import GroupedMoments
 from genexp.evaluation.moments import Moments, joined
-from genexp.evaluation.summaries import FeatureStore, GroupedMoments
+from genexp.evaluation.summaries import FeatureStore
 
 
 def vectors(count=203, dimensions=7, seed=0):

@@ -6,11 +6,11 @@ from torch.nn.functional import avg_pool2d
 
 from genexp.evaluation.evaluator import Evaluator
 from genexp.evaluation.extractors.untrained import Pixels
+from genexp.evaluation.grouped_moments import GroupedMoments
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.spectrum import Spectrum
 from genexp.evaluation.radial_spectrum import ROUNDING, RadialSpectrum
 from genexp.evaluation.scores import Generated
-from genexp.evaluation.summaries import GroupedMoments
 
 
 def grain(count, *shape, seed=0):

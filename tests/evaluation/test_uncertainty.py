@@ -3,10 +3,11 @@ import torch
 
 from genexp.evaluation.dealing import group_numbers, groups_within
 from genexp.evaluation.frechet_distance import GaussianMoments
+from genexp.evaluation.grouped_moments import GroupedMoments
 from genexp.evaluation.jackknife import draws_of_mean
 from genexp.evaluation.metrics.frechet import FrechetDistance
 from genexp.evaluation.metrics.kernel import KernelDistance
-from genexp.evaluation.summaries import FeatureStore, GroupedMoments
+from genexp.evaluation.summaries import FeatureStore
 from genexp.evaluation.uncertainty import interval, over_seeds, paired, pseudo_values
 
 

@@ -1,51 +1,20 @@
-"""Exact nearest neighbours among feature vectors, block by block: no matrix of all pairs is ever held."""
+"""Exact nearest neighbours among feature vectors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-BLOCK = 1024
-"""Rows and columns of a block of distances."""
+from genexp.evaluation.distances import BLOCK, Block, blocks, distances_to
 
-_CLOSE = 1e-7
-_ELEMENTS = 1 << 21
-
-
-def distances(rows: Tensor, columns: Tensor, centre: Tensor | None = None) -> Tensor:
-    """Euclidean distances (M, N) between vectors (M, D) and (N, D), correct to float32 whatever their size.
-
-    |x|^2 + |y|^2 - 2 x.y in float64 after subtracting a centre; pairs so close that this still cancels are taken from
-    their difference, so the distance of a vector from its copy is exactly 0. The result is rounded to float32 last:
-    distances that are equal by construction compare equal whichever block they come from.
-
-    Args:
-        rows: Vectors (M, D).
-        columns: Vectors (N, D).
-        centre: The point (D,) to subtract; by default the mean of `columns`.
-    """
-    centre = _mean(columns) if centre is None else centre
-    x, y = rows.double() - centre, columns.double() - centre
-    x_square, y_square = x.square().sum(1)[:, None], y.square().sum(1)
-    squared = torch.addmm(x_square + y_square, x, y.mT, alpha=-2)
-    close = (squared < _CLOSE * (x_square + y_square)).nonzero()
-    for pairs in close.split(max(1, _ELEMENTS // x.shape[1])):
-        row, column = pairs.T
-        squared[row, column] = (x[row] - y[column]).square().sum(1)
-    return squared.clamp_(min=0).sqrt_().float()
+_SPARE = 8
+_MARGIN = 1e-6
 
 
-def blocks(rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
-    """All distances between vectors (M, D) and (N, D) in blocks: the rows, the columns, and their distances."""
-    centre = _mean(columns)
-    for top in range(0, len(rows), BLOCK):
-        for left in range(0, len(columns), BLOCK):
-            down, across = slice(top, top + BLOCK), slice(left, left + BLOCK)
-            yield down, across, distances(rows[down], columns[across], centre)
+def nearest_few(rows: Tensor, columns: Tensor, k: int, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Distances (M, w) and numbers (M, w) of the w = min(k, N) nearest columns, nearest first.
 
-
-def smallest_distances(rows: Tensor, columns: Tensor, k: int, own: Tensor | None = None) -> Tensor:
-    """Distances (M, k) to the k nearest columns in ascending order, infinite where there are fewer.
+    Of equally near columns the first come first. A distance is infinite where there are fewer neighbours.
 
     Args:
         rows: Vectors (M, D).
@@ -54,44 +23,26 @@ def smallest_distances(rows: Tensor, columns: Tensor, k: int, own: Tensor | None
         own: For every column (N,) the number of the row that is the same sample, which is no neighbour of it; other
             samples with the same features are neighbours at distance 0.
     """
-    found = torch.full((len(rows), k), torch.inf)
-    for down, across, distance in blocks(rows, columns):
-        _exclude(distance, down, across, own)
-        joined = torch.cat([found[down], distance], dim=1)
-        found[down] = joined.topk(k, dim=1, largest=False, sorted=True).values
-    return found
+    number, width = torch.arange(len(rows)), min(k, len(columns))
+    candidates, certain = _candidates(rows, columns, min(k + _SPARE, len(columns)), own)
+    exact = distances_to(rows, columns, candidates)
+    values, near = _sorted(_without_own(exact, candidates, number, own), candidates, width)
+    left_open = (~(values[:, -1] < certain)).nonzero()[:, 0] if candidates.shape[1] < len(columns) else number[:0]
+    for some in left_open.split(BLOCK // 4 or 1):
+        values[some], near[some] = _among_all(rows, columns, some, values[some, -1], own, width)
+    return values, near
 
 
-def nearest_few(rows: Tensor, columns: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Distances (M, k) and numbers (M, k) of the k nearest columns, nearest first; all columns if there are fewer."""
-    width = min(k, len(columns))
-    values = torch.full((len(rows), width), torch.inf)
-    numbers = torch.zeros(len(rows), width, dtype=torch.int64)
-    for down, across, distance in blocks(rows, columns):
-        inside = torch.arange(across.start, across.start + distance.shape[1]).expand(len(distance), -1)
-        joined, owners = torch.cat([values[down], distance], 1), torch.cat([numbers[down], inside], 1)
-        order = joined.topk(width, dim=1, largest=False, sorted=True)
-        values[down], numbers[down] = order.values, owners.gather(1, order.indices)
-    return values, numbers
+def smallest_distances(rows: Tensor, columns: Tensor, k: int, own: Tensor | None = None) -> Tensor:
+    """Distances (M, k) to the k nearest columns, ascending, infinite where there are fewer; see `nearest_few`."""
+    found = nearest_few(rows, columns, k, own)[0]
+    return torch.nn.functional.pad(found, (0, k - found.shape[1]), value=torch.inf)
 
 
 def nearest(rows: Tensor, columns: Tensor, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Distance (M,) and number (M,) of the nearest column; the first one where several are equally near.
-
-    Args:
-        rows: Vectors (M, D).
-        columns: Vectors (N, D), at least one beside the row's own.
-        own: As for `smallest_distances`.
-    """
-    best = torch.full((len(rows),), torch.inf)
-    which = torch.zeros(len(rows), dtype=torch.int64)
-    for down, across, distance in blocks(rows, columns):
-        _exclude(distance, down, across, own)
-        value, column = distance.min(1)
-        nearer = value < best[down]
-        best[down] = torch.where(nearer, value, best[down])
-        which[down] = torch.where(nearer, column + across.start, which[down])
-    return best, which
+    """Distance (M,) and number (M,) of the nearest column, the first of equally near ones; see `nearest_few`."""
+    values, numbers = nearest_few(rows, columns, 1, own)
+    return values[:, 0], numbers[:, 0]
 
 
 def radii(points: Tensor, k: int) -> Tensor:
@@ -102,7 +53,8 @@ def radii(points: Tensor, k: int) -> Tensor:
 def radii_without_groups(points: Tensor, groups: Sequence[Tensor], k: int) -> Tensor:
     """Distance to the k-th nearest other point, when one group of points is left out and when none is.
 
-    The k nearest neighbours within every group are found once; leaving a group out leaves its columns out.
+    A few more than k neighbours are found once; leaving a group out leaves those of it out. Where fewer than k remain,
+    they are looked for among the others.
 
     Args:
         points: Vectors (N, D).
@@ -112,12 +64,20 @@ def radii_without_groups(points: Tensor, groups: Sequence[Tensor], k: int) -> Te
     Returns:
         Radii (G + 1, N): row g without group g, the last row with all.
     """
-    found = torch.stack([smallest_distances(points, points[members], k, own=members) for members in groups])
+    group = torch.zeros(len(points), dtype=torch.int64)
+    for number, members in enumerate(groups):
+        group[members] = number
+    found, numbers = nearest_few(points, points, 4 * k, own=torch.arange(len(points)))
     rows = []
-    for left_out in range(len(groups) + 1):
-        kept = [number for number in range(len(groups)) if number != left_out]
-        rows.append(found[kept].movedim(0, 1).flatten(1).kthvalue(k, dim=1).values)
-    return torch.stack(rows)
+    for left_out in range(len(groups)):
+        radius = found.masked_fill(group[numbers] == left_out, torch.inf).kthvalue(k, dim=1).values
+        few = radius.isinf().nonzero()[:, 0]
+        if len(few):
+            others = (group != left_out).nonzero()[:, 0]
+            own = torch.full((len(points),), -1).index_copy(0, few, torch.arange(len(few)))[others]
+            radius[few] = smallest_distances(points[few], points[others], k, own)[:, -1]
+        rows.append(radius)
+    return torch.stack([*rows, found[:, k - 1]])
 
 
 def require_more_than(k: int, count: int, what: str) -> None:
@@ -130,13 +90,50 @@ def require_more_than(k: int, count: int, what: str) -> None:
         raise ValueError(f"{k} nearest neighbours need at least {k + 1} {what}, got {count}")
 
 
-def _mean(points: Tensor) -> Tensor:
-    return sum(part.sum(0, dtype=torch.float64) for part in points.split(BLOCK)) / max(1, len(points))
+def _candidates(rows: Tensor, columns: Tensor, width: int, own: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Numbers (M, width) of columns that seem nearest, ascending, and a distance (M,) that no other is below."""
+    found, certain = torch.empty(len(rows), width, dtype=torch.int64), torch.zeros(len(rows))
+    squared, numbers = torch.empty(0, 0), torch.empty(0, 0, dtype=torch.int64)
+    for block in blocks(rows, columns):
+        _exclude(block, own)
+        inside = torch.arange(len(columns))[block.across].expand_as(block.squared)
+        begins, ends = block.across.start == 0, block.across.stop >= len(columns)
+        joined = block.squared if begins else torch.cat([squared, block.squared], 1)
+        owners = inside if begins else torch.cat([numbers, inside], 1)
+        squared, order = joined.topk(min(width, joined.shape[1]), dim=1, largest=False, sorted=False)
+        numbers = owners.gather(1, order)
+        if ends:
+            found[block.down] = numbers
+            sure = (squared.amax(1) - block.slack[:, 0]).clamp_(min=0)
+            certain[block.down] = sure.sqrt_() * (1 - _MARGIN) / block.scale
+    return found.sort(1).values, certain
 
 
-def _exclude(distance: Tensor, down: slice, across: slice, own: Tensor | None) -> None:
+def _sorted(exact: Tensor, numbers: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    values, order = exact.sort(dim=1, stable=True)
+    return values[:, :width].contiguous(), numbers.gather(1, order[:, :width])
+
+
+def _among_all(
+    rows: Tensor, columns: Tensor, some: Tensor, reach: Tensor, own: Tensor | None, width: int
+) -> tuple[Tensor, Tensor]:
+    """What `nearest_few` gives for some rows (R,) of many neighbours about as near, none farther than `reach` (R,)."""
+    exact = torch.full((len(some), len(columns)), torch.inf)
+    for block in blocks(rows[some], columns, torch.float64):
+        inside, left_open = block.screened(reach[block.down, None])
+        row, column = (inside | left_open).nonzero().unbind(1)
+        exact[block.down, block.across][row, column] = distances_to(block.rows[row], block.columns, column)
+    numbers = torch.arange(len(columns)).expand_as(exact)
+    return _sorted(_without_own(exact, numbers, some, own), numbers, width)
+
+
+def _without_own(exact: Tensor, numbers: Tensor, rows: Tensor, own: Tensor | None) -> Tensor:
+    return exact if own is None else exact.masked_fill(own[numbers] == rows[:, None], torch.inf)
+
+
+def _exclude(block: Block, own: Tensor | None) -> None:
     if own is None:
         return
-    row = own[across] - down.start
-    inside = (row >= 0) & (row < len(distance))
-    distance[row[inside], inside.nonzero().flatten()] = torch.inf
+    row = own[block.across] - block.down.start
+    inside = (row >= 0) & (row < len(block.squared))
+    block.squared[row[inside], inside.nonzero().flatten()] = torch.inf

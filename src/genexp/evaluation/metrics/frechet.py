@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.frechet_distance import GaussianMoments, frechet_distance
+from genexp.evaluation.grouped_moments import GroupedMoments
 from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
-from genexp.evaluation.summaries import GroupedMoments
 from genexp.evaluation.uncertainty import pseudo_values
 
 ENOUGH = 4

@@ -5,11 +5,13 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from genexp.contracts import FeatureExtractor
+from genexp.evaluation.distances import Block, blocks
 from genexp.evaluation.jackknife import centred_draws, draws_of_mean, groups_to_leave_out, sizes_of
 from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, MetricKind, Value
-from genexp.evaluation.neighbours import blocks, radii, radii_without_groups, require_more_than
+from genexp.evaluation.neighbours import radii, radii_without_groups, require_more_than
 from genexp.evaluation.summaries import FeatureStore
 
 
@@ -79,17 +81,11 @@ class PrecisionRecall:
         groups = groups_to_leave_out(generated.group, keep=self.k + 1)
         points = generated.features
         reach = radii_without_groups(points, groups, self.k) if groups else radii(points, self.k)[None]
-        left_out = torch.full((len(points),), len(reach), dtype=torch.int64)
-        for number, members in enumerate(groups):
-            left_out[members] = number
-
         inside = torch.zeros(len(points), dtype=torch.bool)
         covered = torch.zeros(len(reach), len(prepared.points), dtype=torch.bool)
-        for real, across, distance in blocks(prepared.points, points):
-            inside[across] |= (distance - prepared.radii[real, None]).amin(0) <= 0
-            for number, radius in enumerate(reach):
-                usable = torch.where(left_out[across] == number, -1.0, radius[across])
-                covered[number, real] |= (distance - usable).amin(1) <= 0
+        for block in blocks(prepared.points, points):
+            inside[block.across] |= block.within(prepared.radii[block.down, None]).any(0)
+            covered[:, block.down] |= _covered(block, reach[:, block.across], generated.group)
         recalls = covered.double().mean(1).tolist()
         draws = centred_draws(recalls[-1], recalls[:-1], sizes_of(groups)) if groups else ()
         precision = Value(float(inside.double().mean()), draws_of_mean(inside.double(), generated.group), limits=SHARE)
@@ -153,16 +149,14 @@ class DensityCoverage:
             raise ValueError("density and coverage need at least 1 generated image, got 0")
         balls = torch.zeros(generated.count, dtype=torch.float64)
         groups = groups_to_leave_out(generated.group)
-        parts = groups or [torch.arange(generated.count)]
-        held = torch.zeros(len(parts), len(prepared.points), dtype=torch.bool)
-        for number, members in enumerate(parts):
-            for real, across, distance in blocks(prepared.points, generated.features[members]):
-                within = distance < prepared.radii[real, None]
-                balls[members[across]] += within.sum(0)
-                held[number, real] |= within.any(1)
-        by_group = held.sum(0)
-        coverage = float((by_group > 0).double().mean())
-        without = [float((by_group > own.long()).double().mean()) for own in held]
+        held = torch.zeros(len(prepared.points), max(1, len(groups)))
+        for block in blocks(prepared.points, generated.features):
+            within = block.within(prepared.radii[block.down, None], strictly=True)
+            balls[block.across] += within.sum(0)
+            held[block.down] += _counts_by_group(within, generated.group[block.across], len(groups))
+        everywhere = held.sum(1)
+        coverage = float((everywhere > 0).double().mean())
+        without = [float((everywhere > own).double().mean()) for own in held.unbind(1)]
         draws = centred_draws(coverage, without, sizes_of(groups)) if groups else ()
         density = balls / self.k
         expected = same_law_coverage(self.k, len(prepared.points), generated.count)
@@ -170,6 +164,34 @@ class DensityCoverage:
             "density": Value(float(density.mean()), draws_of_mean(density, generated.group), limits=DISTANCE),
             "coverage": Value(coverage, draws, {"same_law": expected}, SHARE),
         }
+
+
+def _covered(block: Block, reach: Tensor, group: Tensor) -> Tensor:
+    """Which rows (G + 1, M) lie in a ball of a column, without the columns of one group, and with all.
+
+    A radius grows when a neighbour is left out: what lies in a ball of all does in that one too, so that the others are
+    asked only of the columns whose radius is another then.
+
+    Args:
+        block: Distances (M, N).
+        reach: Radii (G + 1, N) of the columns without one group, and with all.
+        group: The group of every one of all columns; without effect where `reach` is of all alone.
+    """
+    within = block.within(reach[-1])
+    counts = _counts_by_group(within, group[block.across], len(reach) - 1)
+    everywhere = counts.sum(1)
+    rows = []
+    for number, radius in enumerate(reach[:-1]):
+        changed = ((group[block.across] != number) & (radius != reach[-1])).nonzero()[:, 0]
+        rows.append((everywhere > counts[:, number]) | block.of_columns(changed).within(radius[changed]).any(1))
+    return torch.stack([*rows, everywhere > 0])
+
+
+def _counts_by_group(within: Tensor, group: Tensor, groups: int) -> Tensor:
+    """How many (M, G) of the columns of every group are true in (M, N); of all columns (M, 1) where G is 0."""
+    if not groups:
+        return within.sum(1, keepdim=True).float()
+    return within.float() @ one_hot(group, groups).float()
 
 
 def same_law_coverage(k: int, real: int, generated: int) -> float:
@@ -182,7 +204,7 @@ def same_law_coverage(k: int, real: int, generated: int) -> float:
 
 def _neighbourhoods(reference: FeatureStore, k: int) -> Neighbourhoods:
     require_more_than(k, reference.count, "real images")
-    return Neighbourhoods(reference.features, radii(reference.features, k))
+    return Neighbourhoods(reference.features, reference.radii(k))
 
 
 def _positive(k: int) -> int:

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.dealing import GROUPS
+from genexp.evaluation.grouped_moments import GroupedMoments
 from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
 from genexp.evaluation.radial_spectrum import RadialSpectrum
-from genexp.evaluation.summaries import GroupedMoments
 from genexp.evaluation.uncertainty import pseudo_values
 
 
