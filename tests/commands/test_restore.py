@@ -88,6 +88,7 @@ def test_a_photograph_can_be_degraded_first(runs, capsys):
     run(runs["espcn"], "input=china.jpg", "degrade=true", "out=china.png")
     assert Image.open("china.png").size == (639, 426)
     assert Image.open("china_degraded.png").size == (213, 142)
+    assert Image.open("china.png").mode == Image.open("china_degraded.png").mode == "RGB"
     assert "china.jpg: PSNR of Y" in capsys.readouterr().out
 
 

@@ -82,6 +82,16 @@ def test_progress_counts_the_tiles():
     assert told == [(i, 4) for i in range(1, 5)]
 
 
+def test_what_a_network_is_given_is_bounded_by_the_tile_and_not_by_the_picture():
+    restorer, seen = RESTORERS["srcnn x2"], []
+    hook = restorer.model.generator.layers[0].register_forward_hook(lambda module, given, made: seen.append(given[0]))
+    restorer(picture(3, 90, 130), 16)
+    hook.remove()
+    margin = restorer.model.generator.margin
+    assert len(seen) == 6 * 9
+    assert max(max(each.shape[-2:]) for each in seen) == 2 * (16 + 2 * restorer.reach) + 2 * margin
+
+
 def test_networks_of_one_size_get_squares_of_it_and_constants_have_no_seams():
     kind = Picture((1, 16, 16))
     restorer = of(kind, ImageToImageGenerator, width=4, widest=8, dropout=0.0, norm="none")

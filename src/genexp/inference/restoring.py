@@ -115,15 +115,15 @@ def restore_all(
             picture, opacity = read(path, max_pixels)
             result.parent.mkdir(parents=True, exist_ok=True)
             if degrade:
-                trial = tried(restorer, picture, tile)
+                trial = tried(restorer, picture, tile, in_colour=True)
                 made = trial.restored
                 save_png(trial.degraded, result.with_name(f"{result.stem}_degraded.png"))
                 say(f"{plain(path.name)}: {_in_words(trial)}")
+                advance(1)
             else:
-                made = restorer(picture, tile)
+                made = restorer(picture, tile, lambda done, total: advance(1 / total))
                 made = made if opacity is None else _with_opacity(made, opacity, restorer.scale)
             save_png(made, result)
-            advance(1)
 
 
 def read(path: Path, max_pixels: int) -> tuple["Tensor", "Tensor | None"]:

@@ -44,7 +44,13 @@ class Trial:
     plain: Closeness
 
 
-def tried(restorer: Restorer, picture: Tensor, tile: int | None = None, border: int | None = None) -> Trial:
+def tried(
+    restorer: Restorer,
+    picture: Tensor,
+    tile: int | None = None,
+    border: int | None = None,
+    in_colour: bool = False,
+) -> Trial:
     """Degrade a picture as in training, restore it, and measure.
 
     What is random in the degradation depends on the picture alone. Sides are cut to multiples of the scale.
@@ -54,12 +60,14 @@ def tried(restorer: Restorer, picture: Tensor, tile: int | None = None, border: 
         picture: The picture (1 or 3, H, W) uint8.
         tile: Side of a tile, see `Restorer`.
         border: Pixels that are not measured at every side; None for the scale, 0 where nothing is enlarged.
+        in_colour: Whether a colour picture stays one where the model makes grey images; else its luminance is degraded,
+            restored and measured, as papers do.
     """
     kind, scale = restorer.degradation, restorer.scale
     height, width = (size - size % scale for size in picture.shape[1:])
     real = to_float(picture[None, :, :height, :width])
     image = real
-    if real.shape[1] > kind.shape[0]:
+    if real.shape[1] > kind.shape[0] and not in_colour:
         image = luminance(real)
     elif real.shape[1] < kind.shape[0]:
         image = real.expand(-1, 3, -1, -1)
@@ -74,8 +82,9 @@ def tried(restorer: Restorer, picture: Tensor, tile: int | None = None, border: 
 def closeness(image: Tensor, real: Tensor, border: int) -> Closeness:
     """How near an image (1, 1 or 3, H, W) in [-1, 1] comes to a picture (1, 1 or 3, H, W) of 8 bits.
 
-    Luminance is that of `studio_luminance`, in whole levels, of which 255 is the peak. A colour image is brought to 8
-    bits first; that of a grey one is rounded once, as papers measure networks of the luminance.
+    Luminance is that of `studio_luminance`, in whole levels, of which 255 is the peak; of a grey picture it is its own
+    levels, as the published code has it. A colour image is brought to 8 bits first; the luminance of a grey one is
+    rounded once, as papers measure networks of the luminance.
 
     Args:
         image: The image.
@@ -93,8 +102,13 @@ def closeness(image: Tensor, real: Tensor, border: int) -> Closeness:
     rgb = float("nan")
     if image.shape[1] == 3:
         image = to_float(to_uint8(image))
+    if image.shape[1] == real.shape[1] == 3:
         rgb = psnr((image.double() - real.double()) * 127.5)
-    ours, theirs = studio_luminance(image), studio_luminance(real)
+    if real.shape[1] == 1:
+        image = luminance(image) if image.shape[1] == 3 else image
+        ours, theirs = ((each.double().clamp(-1, 1) + 1).mul(127.5).round() for each in (image, real))
+    else:
+        ours, theirs = studio_luminance(image), studio_luminance(real)
     similar = float("nan")
     if min(image.shape[-2:]) >= WINDOW:
         similar = float(structural_similarity(ours / 127.5 - 1, theirs / 127.5 - 1)[0])

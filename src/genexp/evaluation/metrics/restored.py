@@ -1,17 +1,18 @@
 """How well a model restores whole pictures: PSNR and SSIM of the luminance, by the protocol of super-resolution."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from genexp.contracts import Batch, LatentDecoder
 from genexp.data.content_style import Root
-from genexp.data.decoding import MAX_PIXELS
+from genexp.data.decoding import MAX_PIXELS, read_header
 from genexp.data.embedded import PHOTOGRAPHS, scikit_learn_file
 from genexp.data.own_pictures import files_of
 from genexp.data.photographs import decoded
@@ -28,9 +29,10 @@ class Restored:
 
     Every picture is cut at the right and below to a multiple of the model's scale, degraded as in training (what is
     random depends on the picture alone), restored, and held against the picture in 8 bits. Y is the luminance of
-    ITU-R BT.601 from 16 to 235 as Matlab's rgb2ycbcr gives it, rounded; 255 is the peak of PSNR. `border` pixels at
-    every side are not measured. Values are means over pictures. The detail `bicubic` is what the picture itself scores,
-    enlarged by the bicubic filter, and `restored_gain_y` by how many decibels the model is above that.
+    ITU-R BT.601 from 16 to 235 as Matlab's rgb2ycbcr gives it, rounded, and of a grey picture its own levels; 255 is
+    the peak of PSNR. `border` pixels at every side are not measured. Values are means over pictures. The detail
+    `bicubic` is what the picture itself scores, enlarged by the bicubic filter, and `restored_gain_y` by how many
+    decibels the model is above that.
 
     A model of grey images makes Y directly, rounded once, as papers measure it; red, green and blue are then those of
     the picture of which it makes the luma.
@@ -70,12 +72,16 @@ class Restored:
     def _files(self) -> list[str]:
         return [str(file) for root in self._roots for file in _files_at(str(root))]
 
+    def _pictures(self) -> Iterator[Tensor]:
+        """The pictures (1 or 3, H, W) uint8; a grey file is grey."""
+        for file in self._files:
+            yield decoded(file, read_header(file, MAX_PIXELS).channels, MAX_PIXELS)
+
     @cached_property
     def _digest(self) -> str:
         """Digest of the decoded pictures in order."""
         found = hashlib.sha256()
-        for file in self._files:
-            picture = decoded(file, 3, MAX_PIXELS)
+        for picture in self._pictures():
             found.update(repr(tuple(picture.shape)).encode() + picture.numpy().tobytes())
         return found.hexdigest()[:12]
 
@@ -104,7 +110,7 @@ class Restored:
     def compute(self, model: LatentDecoder, batches: Iterable[Batch], seed: int) -> dict[str, Value]:
         """The values, over the pictures; the batches are not looked at."""
         restorer = Restorer(model, seed)
-        trials = [tried(restorer, decoded(file, 3, MAX_PIXELS), self._tile, self.border) for file in self._files]
+        trials = [tried(restorer, picture, self._tile, self.border) for picture in self._pictures()]
         ours, theirs = (
             torch.tensor(each).double() for each in zip(*((each.ours, each.plain) for each in trials), strict=True)
         )
