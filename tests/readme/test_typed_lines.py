@@ -20,6 +20,10 @@ AVERAGES = (
     "genexp sample run=<run> weights=post_hoc@0.15",
     "genexp evaluate run=<run> weights=[post_hoc@0.05,post_hoc@0.1,post_hoc@0.15,post_hoc@0.2] checkpoint=last",
 )
+BESIDE_PAPERS = (
+    "genexp train experiment=espcn/paper training.max_images=300_000 data.source.photographs.root=<folder> "
+    "metrics.restored.root=<folder>",
+)
 RESTORED = (
     "genexp restore",
     "genexp restore run=<run> input=photo.png",
@@ -67,6 +71,9 @@ ELSEWHERE = {
     "test_wandb looks for them",
     "genexp train callbacks.sample_grid.frames=8 callbacks.sample_grid.interpolate=8": "test_sample_grid draws both",
     **dict.fromkeys(AVERAGES, "test_averages trains and measures these averages, tiny"),
+    **dict.fromkeys(
+        BESIDE_PAPERS, "test_every_experiment trains these recipes, tiny; the rest takes a quarter of an hour"
+    ),
     **dict.fromkeys(RESTORED, "test_restore restores such pictures"),
     **dict.fromkeys(RESTORATION, "test_every_experiment trains these recipes, tiny"),
     "genexp train experiment=esrgan/photographs initial=run initial.run=<run> 'initial.only=[generator]'": (
