@@ -39,6 +39,10 @@ RESTORATION = (
     "genexp train experiment=rrdb/photographs",
 )
 ELSEWHERE = {
+    "genexp stylize content=china.jpg style=flower.jpg experiment=gatys/imagenet size=384": (
+        "test_every_experiment takes a step of it, tiny"
+    ),
+    "genexp stylize style=flower.jpg style_size=256 size=256 method=quilting patch=48": "test_stylize quilts, tiny",
     "pip install uv": "the registry is not asked by tests; .ci/run does it where uv is missing",
     "git clone <this repository> genexp && cd genexp": "a clone is what these tests run in",
     "pip install -e . -c constraints.txt": ".ci/run installs a wheel under the same constraints and runs it",
