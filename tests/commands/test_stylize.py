@@ -171,6 +171,9 @@ def test_optimised_pictures_blend_styles_and_keep_to_masks(pictures, tmp_path):
     run(*pictures, "model.pyramid=[0.5]", "model.pyramid_steps=2", "out=pyramid.png")
     made = {(tmp_path / f"{name}.png").read_bytes() for name in ("equal", "first", "halves", "pyramid")}
     assert len(made) == 4
+    Image.new("L", (50, 60), 255).save("small.png")
+    with pytest.raises(ValueError, match=r"masks must be of the content's size, 100 x 60, got 50 x 60 in small\.png"):
+        run(*two, "masks=[left.png,small.png]", "out=none.png")
     with pytest.raises(ValueError, match="a mask needs style losses that take any set of positions, got PatchLoss"):
         run(*two, "masks=[left.png,right.png]", "model/style_loss=patches", "out=none.png")
 

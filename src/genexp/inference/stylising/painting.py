@@ -1,7 +1,7 @@
 """Painting one picture after the other: read, coloured, painted, cut to size, written."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -13,7 +13,11 @@ from genexp.inference.stylising.sequences import Steadiness, require_one_size
 from genexp.terminal import plain, progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
+
+    from genexp.data.decoding import Header
 
 
 def paint_all(config: DictConfig, job: Job, method: Method, steadiness: Steadiness | None = None) -> Iterator[Painted]:
@@ -27,17 +31,19 @@ def paint_all(config: DictConfig, job: Job, method: Method, steadiness: Steadine
 
     Raises:
         BadImage: a picture cannot be used; of several contents their headers are read before the first is painted.
-        ValueError: the frames of a sequence have several sizes.
+        ValueError: the frames of a sequence have several sizes, or a mask has another size than a content.
     """
     from genexp.data.decoding import read_header
     from genexp.tensors import to_uint8
     from genexp.tracking.journal import save_png
 
-    for path in (*job.styles, *job.masks):
+    for path in job.styles:
         read_header(str(path))
     headers = [read_header(str(path)) for path in dict.fromkeys(job.contents) if path is not None]
     if steadiness is not None:
         require_one_size((header.height, header.width) for header in headers)
+    for path in job.masks:
+        _require_size_of(path, read_header(str(path)), headers)
     styles = [in_strides(read_picture(path, config.style_size or config.size)) for path in job.styles]
     painter = method.painter(config)
     with progress("stylize", len(job.contents)) as advance:
@@ -75,6 +81,13 @@ def _painted(
 
         image = with_luminance(content, luminance(image)).clamp(-1, 1)
     return Painted(image, painted.how)
+
+
+def _require_size_of(path: "Path", mask: "Header", contents: Sequence["Header"]) -> None:
+    for content in contents:
+        if (mask.height, mask.width) != (content.height, content.width):
+            sizes = f"{content.width} x {content.height}, got {mask.width} x {mask.height}"
+            raise ValueError(f"masks must be of the content's size, {sizes} in {plain(str(path))}")
 
 
 def _masks(job: Job, content: "Tensor | None") -> list["Tensor | None"]:
