@@ -51,9 +51,9 @@ def protocol(sets: list[Path]) -> None:
                 print(f"{root.name} x{factor} bicubic, {words}: {psnr:.2f} dB, SSIM {ssim:.4f}{beside}")
 
 
-def measure(path: Path, sets: list[Path]) -> None:
+def measure(path: Path, sets: list[Path], checkpoint: str | None) -> None:
     """Print what a run scores on whole pictures."""
-    run = load_run(path)
+    run = load_run(path, checkpoint=checkpoint)
     for root in sets:
         metric = Restored(root)
         begun = time.perf_counter()
@@ -89,6 +89,7 @@ def main() -> None:
     ways.add_parser("protocol").add_argument("sets", nargs="+", type=Path)
     measured = ways.add_parser("measure")
     measured.add_argument("run", type=Path)
+    measured.add_argument("--checkpoint", help="best | last | a file")
     measured.add_argument("sets", nargs="+", type=Path)
     timed = ways.add_parser("speed")
     for name, value in (("factor", 3), ("side", 170), ("turns", 9)):
@@ -97,7 +98,7 @@ def main() -> None:
     if asked.way == "protocol":
         protocol(asked.sets)
     elif asked.way == "measure":
-        measure(asked.run, asked.sets)
+        measure(asked.run, asked.sets, asked.checkpoint)
     else:
         speed(asked.factor, asked.side, asked.turns)
 

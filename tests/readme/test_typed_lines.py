@@ -23,6 +23,8 @@ AVERAGES = (
 BESIDE_PAPERS = (
     "genexp train experiment=espcn/paper training.max_images=300_000 data.source.photographs.root=<folder> "
     "metrics.restored.root=<folder>",
+    "genexp train experiment=srcnn/paper data.batch_size=16 data.image_size=36 model.optimizer.lr=1e-3 "
+    "ramp@model.learning_rate=cosine training.max_images=150_000 data.source.photographs.root=<folder>",
 )
 RESTORED = (
     "genexp restore",
