@@ -88,7 +88,7 @@ ELSEWHERE = {
     "genexp train experiment=esrgan/photographs model.reconstruction_first=16_000 training.max_images=32_000": (
         "test_super_resolution trains so, shorter"
     ),
-    "genexp evaluate run=<run> metrics=[reconstruction,perceptual] sampler=interpolated "
+    "genexp evaluate run=<run> metrics=[fd,spectrum] sampler=interpolated "
     "sampler.other.run=<another run> sampler.share=0.2": "test_super_resolution measures so",
     "genexp train experiment=esrgan/paper initial=published initial.weights=RRDB_ESRGAN_x4.pth": (
         "test_super_resolution begins with such a file"
