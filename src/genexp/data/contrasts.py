@@ -49,6 +49,8 @@ class Contrasts:
         val_images: Pairs of the val split.
         test_images: Pairs of the test split.
         bias: Largest change of the target's brightness by the field, as a share, in [0, 0.5].
+        paired: Whether both pictures of a training example show one anatomy; else the source shows another, which no
+            target of training does. Those of val and test always show one.
 
     Raises:
         ValueError: an argument is out of range.
@@ -63,19 +65,20 @@ class Contrasts:
         val_images: int = 200,
         test_images: int = 500,
         bias: float = 0.15,
+        paired: bool = True,
     ) -> None:
         if image_size < 8 or image_size % 8:
             raise ValueError(f"image_size must be a multiple of 8 pixels, got {image_size}")
         if not 0 <= bias <= 0.5:
             raise ValueError(f"bias must lie in [0, 0.5], got {bias}")
         require_counts(train_images=train_images, val_images=val_images, test_images=test_images)
-        self.image_size, self.bias = image_size, bias
+        self.image_size, self.bias, self.paired = image_size, bias, paired
         self.counts: dict[Split, int] = {"train": train_images, "val": val_images, "test": test_images}
 
     def split(self, name: Split) -> "ContrastPairs":
         """The pairs of one split, drawn when they are read."""
         require_split(name)
-        return ContrastPairs(name, self.counts[name], self.image_size, self.bias)
+        return ContrastPairs(name, self.counts[name], self.image_size, self.bias, self.paired or name != "train")
 
 
 class ContrastPairs:
@@ -83,9 +86,10 @@ class ContrastPairs:
 
     generated = True
 
-    def __init__(self, name: Split, count: int, image_size: int, bias: float) -> None:
-        self.name, self.count, self.image_size, self.bias = name, count, image_size, bias
+    def __init__(self, name: Split, count: int, image_size: int, bias: float, paired: bool = True) -> None:
+        self.name, self.count, self.image_size, self.bias, self.paired = name, count, image_size, bias, paired
         form = {"split": name, "count": count, "image_size": image_size, "bias": bias}
+        form |= {} if paired else {"paired": False}
         self.fingerprint = fingerprint(__file__, generated.__file__, **form)
 
     def __len__(self) -> int:
@@ -93,13 +97,19 @@ class ContrastPairs:
 
     def read(self, rows: Tensor) -> dict[str, Tensor]:
         """Sources and targets (B, 1, H, W) uint8, as `source` and `image`."""
-        drawn = [self._drawn(row) for row in rows.tolist()]
-        numbers, noise = (torch.stack(each) for each in zip(*drawn, strict=True))
+        numbers, noise = self._all_drawn(rows)
         source, target, _ = anatomy(numbers, self.image_size)
         target = target * bias_field(numbers[:, -3:], self.image_size, self.bias)
+        if not self.paired:
+            source = anatomy(self._all_drawn(rows + self.count)[0], self.image_size)[0]
         pictures = torch.stack([source, target], 1) + torch.tensor(NOISE)[:, None, None] * noise
         source, target = (pictures.clamp(0, 1) * 255).round().to(torch.uint8)[:, :, None].unbind(1)
         return {"image": target, "source": source}
+
+    def _all_drawn(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Numbers (B, 40) of anatomies and noise (B, 2, H, W) of their pictures."""
+        numbers, noise = (torch.stack(each) for each in zip(*map(self._drawn, rows.tolist()), strict=True))
+        return numbers, noise
 
     def _drawn(self, row: int) -> tuple[Tensor, Tensor]:
         """Uniform numbers (40,) of one anatomy, and the noise (2, H, W) of its pictures."""

@@ -27,6 +27,9 @@ class JohnsonStylizer(nn.Module):
         width: Channels at full size; twice and four times as many after the halvings.
         blocks: Residual blocks.
         output: "tanh" keeps pixels in (-1, 1), "linear" leaves them free, to be clamped where they are shown.
+        inputs: Channels of the images that come in.
+        channels: Channels of those that go out.
+        ends: Side of the first and of the last filter, odd.
 
     Raises:
         ValueError: an argument is out of range.
@@ -34,23 +37,33 @@ class JohnsonStylizer(nn.Module):
 
     any_style: ClassVar[bool] = False
 
-    def __init__(self, width: int = 32, blocks: int = 5, output: Output = "tanh") -> None:
+    def __init__(
+        self,
+        width: int = 32,
+        blocks: int = 5,
+        output: Output = "tanh",
+        inputs: int = 3,
+        channels: int = 3,
+        ends: int = 9,
+    ) -> None:
         super().__init__()
+        if ends < 1 or ends % 2 == 0:
+            raise ValueError(f"ends must be odd, at least 1, got {ends}")
         if width < 1 or blocks < 0:
             raise ValueError(f"width must be at least 1 and blocks at least 0, got {width} and {blocks}")
         if output not in get_args(Output):
             raise ValueError(f"output must be tanh or linear, got {output!r}")
         self.output = output
-        self.first = _Convolution(3, width, 9)
+        self.first = _Convolution(inputs, width, ends)
         self.halvings = nn.ModuleList(
             [_Convolution(width, 2 * width, 3, stride=2), _Convolution(2 * width, 4 * width, 3, stride=2)]
         )
         self.blocks = nn.Sequential(*(_Block(4 * width) for _ in range(blocks)))
         self.doublings = nn.ModuleList([_Convolution(4 * width, 2 * width, 3), _Convolution(2 * width, width, 3)])
-        self.last = nn.Conv2d(width, 3, 9, padding=4, padding_mode="reflect")
+        self.last = nn.Conv2d(width, channels, ends, padding=ends // 2, padding_mode="reflect")
 
     def forward(self, image: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [-1, 1] in the style, of the same size.
+        """Images (B, inputs, H, W) in [-1, 1] to images (B, channels, H, W), of the same size.
 
         Raises:
             ValueError: a side is too small to be halved and reflected.
