@@ -20,6 +20,7 @@ CHOICES = (
     "adain",
     "bigan",
     "classifier",
+    "cycle_gan",
     "diffusion",
     "gan",
     "hierarchy",

@@ -77,3 +77,13 @@ def test_the_field_is_slow_and_within_its_strength():
 def test_what_cannot_be_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Contrasts(**arguments)
+
+
+def test_without_pairs_no_source_of_training_shows_the_anatomy_of_an_image_and_held_out_pairs_stay():
+    paired, unpaired = read(train_images=6), read(train_images=6, paired=False)
+    assert torch.equal(paired["image"], unpaired["image"])
+    others = unpaired["source"].float().flatten(1)
+    assert torch.cdist(others, paired["source"].float().flatten(1)).min() > 300
+    assert len(others.unique(dim=0)) == 6
+    for split in ("val", "test"):
+        assert torch.equal(read(split)["source"], read(split, paired=False)["source"])

@@ -52,7 +52,7 @@ QUICK = (
     "wgan_gp/digits",
 )
 """Recipes that are tried by default; the others are slow."""
-NARROW = ("stylegan2/cifar10", "r3gan/cifar10", "pix2pix/facades")
+NARROW = ("stylegan2/cifar10", "r3gan/cifar10", "pix2pix/facades", "cycle_gan/horse2zebra")
 """Recipes whose networks take a minute of a core for one step, tried with fewer feature maps."""
 RECIPES = [pytest.param(each, marks=[] if each in QUICK else [pytest.mark.slow]) for each in options("experiment")]
 
@@ -93,6 +93,8 @@ def test_one_step(experiment, tmp_path):
         overrides += [f"initial.run={folder.path}"]
     if source_name(config) == {"paired_folder"}:
         overrides += [*side_by_side(tmp_path / "pairs"), "extractor=random"]
+    elif source_name(config) == {"unpaired_folders"}:
+        overrides += [*two_folders(tmp_path / "kinds"), "extractor=random", "data.image_size=32", "model.back.width=8"]
     elif not (source_name(config) & EMBEDDED):
         overrides += [*stand_in(config.data), "extractor=random"]
         config = compose("train", overrides)
@@ -144,6 +146,15 @@ def stand_in(data):
         return ["data=digits", f"data.image_size={data.image_size}"]
     few = ["data.source.train_images=960", "data.source.test_images=960"]
     return ["data=shapes", f"data.image_size={data.image_size}", f"data.channels={data.channels}", *few]
+
+
+def two_folders(folder):
+    """Two folders of pictures that do not belong together, as CycleGAN learns from."""
+    for name, blue in (("horses", 0), ("zebras", 255)):
+        (folder / name).mkdir(parents=True)
+        for i in range(7):
+            Image.new("RGB", (32, 32), (40 * i, 0, blue)).save(folder / name / f"{i}.png")
+    return [f"data.source.root={folder / 'zebras'}", f"data.source.source_root={folder / 'horses'}"]
 
 
 def side_by_side(folder):

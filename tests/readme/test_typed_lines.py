@@ -103,10 +103,14 @@ ELSEWHERE = {
     ),
     "genexp train experiment=super_resolution/digits": "test_degraded trains it, tiny",
     "genexp train experiment=pix2pix/contrasts": "test_image_to_image trains it, shorter",
+    "genexp train experiment=cycle_gan/contrasts": "test_every_experiment trains it, tiny",
     "genexp train experiment=pix2pix/contrasts model.adversarial_weight=0": "test_image_to_image_gan trains so",
     "genexp sample run=<run> condition.source=my/slices": "test_image_to_image draws from own pictures",
     "genexp evaluate run=<run> metrics=translation metrics.translation.split=test": "test_image_to_image measures so",
     "genexp train experiment=pix2pix/facades data.source.root=FOLDER": "test_every_experiment trains it on such files",
+    "genexp train experiment=cycle_gan/horse2zebra data.source.root=FOLDER data.source.source_root=FOLDER": (
+        "test_every_experiment trains it on such folders"
+    ),
     "genexp train experiment=biggan/digits 'data.classes=[0,1,2,3,4]' data.num_classes=5": "test_every_experiment "
     "trains it, tiny",
     "genexp train experiment=freeze_d/digits initial.run=outputs/biggan_digits/<run>": "test_every_experiment "

@@ -163,9 +163,11 @@ def _require_simple(key: str, critic: Critic) -> None:
     """Raise ValueError where parts of a critic want further steps, or follow what one critic is told of training."""
     following = [name for name, part in critic.penalties.parts.items() if isinstance(part, Observes)]
     following += [name for name, part in critic.augmentations.items() if isinstance(part, Observes)]
-    if following or critic.penalties.intervals:
-        what = following[0] if following else "a penalty with an interval"
-        raise ValueError(f"{key} must have no {what} for model=cycle_gan, whose two critics are one player")
+    if following:
+        raise ValueError(f"{key} must have no {following[0]} for model=cycle_gan, whose two critics are one player")
+    if critic.penalties.intervals:
+        given = critic.penalties.intervals[0]
+        raise ValueError(f"{key}.penalties must have interval=1 for model=cycle_gan, got {given}")
 
 
 def _of_back(part: Batch) -> dict[str, Tensor]:
