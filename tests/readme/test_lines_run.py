@@ -118,6 +118,7 @@ CHOICES: dict[tuple[str, str], tuple[Check, str]] = {
     **{(MODEL, name): (with_more_drawn(f"{name}_digits"), SHORT) for name in ("diffusion", "vae")},
     (MODEL, "bigan"): (trained("bigan_digits"), SHORT),
     (MODEL, "image_to_image"): (trained("image_to_image_contrasts"), FEW),
+    (MODEL, "cycle_gan"): (trained("cycle_gan_contrasts"), f"{FEW} model.generator.blocks=1 model.back.blocks=1"),
     (MODEL, "restoration"): (trained("restoration_photographs"), f"{STEPS} data.source.eval_patches=4"),
     (MODEL, "super_resolution"): (trained("super_resolution_photographs"), f"{STEPS} data.source.eval_patches=4"),
     (MODEL, "restoration_of_pairs"): (trained("restoration_of_pairs_contrasts"), FEW),
