@@ -210,6 +210,7 @@ def test_the_table_of_words_has_every_choice_that_there_is(group):
         "moving_shapes",
         "contrasts",
         "paired_folder",
+        "unpaired_folders",
         "photographs",
     }
 
