@@ -48,11 +48,12 @@ class LatentByInterpolation(Latent):
 
         Raises:
             TypeError: it decodes no latents.
-            ValueError: it has no generator, or one with other weights.
+            ValueError: it, or `other`, has no generator, or one with other weights.
         """
         super().require(model)
-        if not isinstance(model, Generating):
-            raise ValueError(f"sampler=interpolated needs a model with a generator, got {type(model).__name__}")
+        for each in (model, self.other):
+            if not isinstance(each, Generating):
+                raise ValueError(f"sampler=interpolated needs a model with a generator, got {type(each).__name__}")
         require_alike(model.generator, self.other.generator)
 
     def decoder(self, model: LatentDecoder) -> Decode:
