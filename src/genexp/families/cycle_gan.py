@@ -15,6 +15,8 @@ from genexp.families.gan import GAN
 from genexp.tensors import Grid, IndexedNoise
 
 BACK = "back/"
+SHOWN = 8
+"""Pictures that are shown on their way there and back."""
 
 
 class CycleGAN(GAN):
@@ -85,11 +87,11 @@ class CycleGAN(GAN):
 
     @torch.no_grad()
     def extra_grids(self, batch: Batch, noise: IndexedNoise) -> dict[str, Grid]:
-        """Pictures, the images made of them, and what these are made to again."""
-        part = self._with_latents(batch)
+        """The first pictures, the images made of them, and what these are made to again."""
+        part = {name: rows[:SHOWN] for name, rows in self._with_latents(batch).items()}
         there, _ = self._made(part)
         again = self.back(part[f"{BACK}latent"], self.turned(there))
-        shown = torch.cat([batch[self.picture], there, again])
+        shown = torch.cat([part[self.picture], there, again])
         return {"cycle": Grid(shown, len(there), down=("picture", "image", "again"))}
 
     def _the_picture(self) -> str:
