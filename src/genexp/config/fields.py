@@ -125,8 +125,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
     },
     "restore": {
         **_DRAWING,
-        "run": optional(TEXT),
-        "input": optional(TEXT),
+        **dict.fromkeys(("run", "input", "published"), optional(TEXT)),
         "degrade": FLAG,
         "tile": optional(whole(16)),
         "max_pixels": whole(1),
