@@ -153,7 +153,7 @@ def _scores(
 
 
 def _written(run: "Run", scores: dict[str, Any], shown: list[Any], folder: Path) -> dict[str, Any]:
-    from genexp.families.style import PARTS, rows
+    from genexp.families.style_pairs import PARTS, rows
     from genexp.figures.samples import drawn
     from genexp.tensors import Grid
     from genexp.tracking.journal import save_png
