@@ -178,6 +178,8 @@ WRONG = [
     ("train", "model=style model.features.last=relu9_9", "model.features.last", "one of conv1_1"),
     # sampler, extractor, metrics: of their own, and against the family
     ("train", "sampler=ddpm model=gan", "sampler", "must fit the model: DDPM draws from a Denoiser, got GAN"),
+    ("train", "metrics=reconstruction", "metrics.reconstruction", "must compare sets of images or the model"),
+    ("train", "metrics=[fd,lpips]", "metrics.lpips", "must compare sets of images or the model"),
     ("train", "sampler=latent model=diffusion", "sampler", "these fit: consistency, ddim, ddpm"),
     ("train", "sampler=latent_mixture model=gan", "sampler", "a model that encodes images, got GAN"),
     ("train", "sampler=latent_statistics model=gan model.generator.norm=none", "sampler", "batch norm"),
@@ -205,7 +207,12 @@ WRONG = [
     ("train", "extractor=inception extractor.features=100", "extractor.features", "one of 64, 192, 768, 2048"),
     ("train", "metrics=kid metrics.kid.subsets=x", "metrics.kid.subsets", WHOLE),
     ("train", "metrics=precision_recall metrics.precision_recall.k=0", "metrics.precision_recall.k", "at least 1"),
-    ("train", "metrics=lpips metrics.lpips.net=resnet", "metrics.lpips.net", "one of alex, vgg, squeeze"),
+    (
+        "train",
+        "metrics=lpips_diversity metrics.lpips_diversity.net=resnet",
+        "metrics.lpips_diversity.net",
+        "one of alex, vgg, squeeze",
+    ),
     ("train", "metrics=fd model=adain", "metrics", "none for a model that maps given images"),
     # callbacks and loggers
     ("train", "callbacks.evaluate.num=1", "callbacks.evaluate.num", "at least 2"),

@@ -24,7 +24,7 @@ SMALL += ["training.max_images=8", "training.evaluate_every=8", "threads=1"]
 CRITIC = ["model.critic.discriminator.width=4", "model.critic.discriminator.hidden=4"]
 
 
-def test_esrgan_begins_with_its_network_of_the_least_error(tmp_path, monkeypatch):
+def test_esrgan_begins_with_its_network_of_the_least_error(tmp_path, monkeypatch, capsys):
     least = tiny.run(["experiment=rrdb/photographs", *SMALL, f"paths.outputs={tmp_path}/least"])
     begun = ["initial=run", f"initial.run={least.path}", "initial.only=[generator]", f"paths.outputs={tmp_path}/gan"]
     rate = ["model.generator_optimizer.lr=1e-9"]
@@ -42,7 +42,7 @@ def test_esrgan_begins_with_its_network_of_the_least_error(tmp_path, monkeypatch
         "genexp",
         "evaluate",
         f"run={gan.path}",
-        "metrics=reconstruction",
+        "metrics=spectrum",
         "num=4",
         "pictures=0",
         "reference=val",
@@ -52,6 +52,10 @@ def test_esrgan_begins_with_its_network_of_the_least_error(tmp_path, monkeypatch
     main()
     protocols = [each["protocol"] for each in read_evaluations(RunFolder(gan.path))]
     assert any("LatentByInterpolation(other=TrainedOther(" in each["sampler"] for each in protocols)
+    monkeypatch.setattr(sys, "argv", [*typed[:3], "metrics=reconstruction", *typed[4:]])
+    with pytest.raises(SystemExit):
+        main()
+    assert "metrics must not compare image i with image i where a run draws" in capsys.readouterr().err
 
 
 def test_for_its_first_images_a_generator_learns_by_pixels_alone(tmp_path):

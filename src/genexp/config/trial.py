@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from genexp.config.compose import conf_dir
 from genexp.config.interpolations import MISSING, UNKNOWN
+from genexp.config.monitor import metric_class
 from genexp.config.problems import Problem
 from genexp.config.signatures import parameters_of
 from genexp.config.targets import locate
@@ -160,6 +161,11 @@ def _unmeasured(trial: Trial, plain: dict[str, Any], source: object) -> Iterator
         given = shown(", ".join(compared))
         yield Problem("metrics", f"must be none for a model that maps given images, got {given}", of_value=True)
     for name, metric in built.items():
+        node = plain["metrics"][name]
+        pairs = node is not None and metric_class(name, node["_target_"]).kind == "pairs"
+        if pairs and not isinstance(source, ImageMap):
+            rule = "compare sets of images or the model, since what a run draws is made of no real image"
+            yield Problem(f"metrics.{name}", f"must {rule}: {name} compares image i with image i", of_value=True)
         if metric is not None and metric.kind == "model":
             try:
                 metric.require(source)

@@ -86,6 +86,8 @@ def prepare(
     if run is None and of_model:
         raise ValueError(f"metrics must compare images where run is null, got {', '.join(of_model)}, of a model")
     require_named(metrics)
+    if run is not None:
+        _require_no_partners(metrics)
     if other is not None and other.images.note:
         _require_no_pairs(metrics, other)
     if config.pictures and kind_of(side.images.shape) is SampleKind.IMAGES:
@@ -182,6 +184,17 @@ def require_same_shape(one: Side, reference: Side) -> None:
         raise ValueError(
             f"images must have the shape of the reference, {reference.images.shape} (channels, height, width), got "
             f"{one.images.shape} of {one.images.name}"
+        )
+
+
+def _require_no_partners(metrics: Mapping[str, Metric]) -> None:
+    """Raise ValueError for metrics of pairs where a run draws: image i that it draws is not made of real image i."""
+    pairs = [name for name, metric in metrics.items() if metric.kind == "pairs"]
+    if pairs:
+        raise ValueError(
+            f"metrics must not compare image i with image i where a run draws images of its own, got {pairs[0]}; with "
+            "generated=<folder> it compares two folders, and translation, restored and autoencoding "
+            "measure what a model makes of real images"
         )
 
 
