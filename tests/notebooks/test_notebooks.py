@@ -179,6 +179,22 @@ def test_densities_are_held_against_one_and_against_each_other(execute):
     assert shown.pictures == 2
 
 
+@pytest.mark.slow
+def test_photographs_are_painted_and_enlarged(execute):
+    outputs, shown = execute("08_paint_and_sharpen", [("=16_000", "=640"), ("steps=40", "steps=2")])
+    for name, size in (("gram", 88), ("wasserstein", 88), ("patches", 88), ("texture", 128)):
+        assert re.search(rf"{name}[.]png\npixels +128 x {size}\n", shown.text)
+    told, plain = map(float, re.search(r"PSNR of Y ([\d.]+) dB \(the picture itself ([\d.]+)\)", shown.text).groups())
+    found = {name: float(value) for name, value in re.findall(r"(\w+) +PSNR of Y ([\d.]+) dB, SSIM", shown.text)}
+    assert found == {"restored": told, "bicubic": pytest.approx(plain, abs=0.02)}  # the files are of 8 bits
+    assert plain == pytest.approx(32.37, abs=0.01)  # of the photograph, whatever is trained
+    run = load_run(only(outputs / "sharpener"))
+    value = run.metrics["values"]["restored_psnr_y"]
+    assert re.search(rf"restored_psnr_y {value:.2f} dB: .* of flower.jpg .*factor=3.* of luma, border of 3", shown.text)
+    require_whole_wandb_runs([run.folder.path])
+    assert shown.pictures == 2
+
+
 MACHINE = re.compile(
     r"(?<![\w.<])/(?:home|tmp|root|work|Users|private|usr|opt|mnt|var|srv|data)/|[A-Z]:\\\\|[.]venv|site-packages"
 )
