@@ -233,6 +233,7 @@ def test_a_diverging_loss_makes_no_picture(pictures, tmp_path):
         (["method=adain", "run=x", "alpha=2"], "alpha: must be a number from 0 to 1 or null, got 2"),
         (["alpha=0.5"], "alpha belongs to method=adain and method=quilting_transfer, got 0.5 with method=gatys"),
         (["method=adain", "run=x", "steps=5"], "steps belongs to method=gatys, got 5 with method=adain"),
+        (["style=[]"], "style must name at least one picture for method=gatys"),
         (["style_weights=[0.5,0.5]"], "style_weights must have one number for each of 1 styles, got 2"),
         (["method=quilting"], "content must be null for method=quilting, which reads none, got content.png"),
         (

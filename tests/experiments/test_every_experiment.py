@@ -152,8 +152,8 @@ def two_folders(folder):
     """Two folders of pictures that do not belong together, as CycleGAN learns from."""
     for name, blue in (("horses", 0), ("zebras", 255)):
         (folder / name).mkdir(parents=True)
-        for i in range(7):
-            Image.new("RGB", (32, 32), (40 * i, 0, blue)).save(folder / name / f"{i}.png")
+        for i in range(40):
+            Image.new("RGB", (32, 32), (6 * i, 0, blue)).save(folder / name / f"{i}.png")
     return [f"data.source.root={folder / 'zebras'}", f"data.source.source_root={folder / 'horses'}"]
 
 

@@ -22,6 +22,8 @@ from genexp.terminal import counted
 PRIMARIES = ("train", "sample", "evaluate", "compare", "reproduce", "stylize", "restore")
 GROUPS = ("data", "model", "sampler", "extractor", "metrics", "training", "callbacks/post_hoc", "callbacks/game")
 GROUPS += ("logger", "trainer", "launcher", "debug", "initial")
+ADDED = {"model/style_term": ("model=style", "model.extra_terms.further")}
+"""Groups of parts that no default names: a person adds them, under a name of their own."""
 _SEVERAL = ("-m", "--multirun")
 HELP = """usage: genexp validate [command] [experiment=glob(*)] [key=value ...]
 
@@ -141,6 +143,9 @@ def every_composition() -> Iterator[Composition]:
     for experiment in options("experiment"):
         yield Composition("train", [f"experiment={experiment}"])
     yield from nested_choices()
+    for group, (base, place) in ADDED.items():
+        for choice in options(group):
+            yield Composition("train", [base, f"+{group}@{place}={choice}"])
     for edit in options("edit"):
         yield Composition("sample", [f"edit={edit}"])
     for name in options("sweep"):

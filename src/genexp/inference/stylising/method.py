@@ -102,6 +102,8 @@ def require_own_options(config: DictConfig, methods: Mapping[str, Method]) -> No
 
 def _require_styles(config: DictConfig, method: Method) -> None:
     count = len(several(config.style)) if method.wants_style else 0
+    if method.wants_style and not count:
+        raise ValueError(f"style must name at least one picture for method={config.method}, got {config.style}")
     if count > 1 and "style_weights" not in method.options:
         raise ValueError(f"style must be one picture for method={config.method}, got {count}")
     if config.colours != "style" and not method.wants_content:
