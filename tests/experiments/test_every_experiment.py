@@ -149,11 +149,12 @@ def stand_in(data):
 
 
 def two_folders(folder):
-    """Two folders of pictures that do not belong together, as CycleGAN learns from."""
-    for name, blue in (("horses", 0), ("zebras", 255)):
+    """Two folders of pictures that do not belong together, as CycleGAN learns from; none of them flat."""
+    for name, turn in (("horses", 0), ("zebras", 45)):
         (folder / name).mkdir(parents=True)
         for i in range(40):
-            Image.new("RGB", (32, 32), (6 * i, 0, blue)).save(folder / name / f"{i}.png")
+            ramp = Image.linear_gradient("L").rotate(turn + i).resize((32, 32)).convert("RGB")
+            ramp.save(folder / name / f"{i}.png")
     return [f"data.source.root={folder / 'zebras'}", f"data.source.source_root={folder / 'horses'}"]
 
 

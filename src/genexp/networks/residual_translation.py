@@ -17,6 +17,9 @@ class ResidualTranslation(SeesPictures, nn.Module):
     Its latent is one value that nothing reads. Doublings are to the nearest pixel with a convolution behind them, where
     the paper has transposed convolutions. Weights begin with a deviation of 0.02.
 
+    Trap: a picture without any variation has no finite gradient here: every instance norm of flat features makes it 316
+    times larger. Leave flat pictures out of training.
+
     Reference: Zhu, Park, Isola and Efros, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial
     Networks" (2017), section 7.2: 6 blocks for 128 pixels, 9 for 256.
 
