@@ -101,10 +101,10 @@ def test_what_cannot_be_done_is_refused_before_any_work(runs, monkeypatch):
     for typed, kind, told in (
         (["input=no.png"], FileNotFoundError, "input must be a picture file .* got no.png"),
         (["input=photo.png", "out=x.jpg"], ValueError, "out must end in .png, got x.jpg"),
-        (["input=photo.png", "out=photo.png"], ValueError, "out must not be a picture of the input itself"),
+        (["input=photo.png", "out=photo.png"], ValueError, "out must not be the input picture itself"),
         (["input=photo.png", "max_pixels=1394"], BadImage, "it has 45 x 31 pixels, more than max_pixels=1394"),
         (["input=photo.png", "max_pixels=12000"], BadImage, "its result would have 135 x 93 pixels, more than"),
-        (["input=twins"], ValueError, "input must hold pictures of different names, got x.jpg and x.png"),
+        (["input=twins"], ValueError, "input must hold pictures of different names, got x.jpg, x.png"),
         (["input=twins/damaged.png"], BadImage, "it cannot be read as any of PNG"),
         (["input=photo.png", "checkpoint=none"], FileNotFoundError, "checkpoint must be"),
         ([], ValueError, "input must name a picture or a folder of them"),
@@ -156,3 +156,16 @@ def test_weights_that_are_none_or_stand_beside_a_run_are_refused(monkeypatch):
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=told):
             restore(compose("restore", [*typed, "input=photo.png", "device=cpu", "threads=1"]))
+
+
+def test_what_was_degraded_replaces_no_picture_and_no_result(runs, place):
+    Path("photos").mkdir()
+    for name in ("a.png", "a_degraded.png"):
+        Image.fromarray(place).save(f"photos/{name}")
+    with pytest.raises(ValueError, match=r"input must leave the name a_degraded\.png to what degrade=true writes"):
+        run(runs["espcn"], "input=photos", "degrade=true")
+    with pytest.raises(ValueError, match=r"out must not be the input picture itself, got photos/a_degraded\.png"):
+        run(runs["espcn"], "input=photos/a_degraded.png", "out=photos/a.png", "degrade=true")
+    assert np.array_equal(np.asarray(Image.open("photos/a_degraded.png")), place)
+    run(runs["espcn"], "input=photos", "out=made")
+    assert sorted(path.name for path in Path("made").iterdir()) == ["a.png", "a_degraded.png"]

@@ -6,7 +6,6 @@ import pytest
 import torch
 from PIL import Image
 
-from genexp.conditioning.base import Conditioning
 from genexp.conditioning.degradations import Bicubic, Noisy
 from genexp.conditioning.degraded import Degraded
 from genexp.conditioning.pictures import Picture
@@ -14,25 +13,11 @@ from genexp.evaluation.metrics.restored import Restored
 from genexp.networks.restoration import Espcn, ResidualCnn, Srcnn
 from genexp.restoration.whole import closeness
 from genexp.tensors import to_float
-
-
-class Model(torch.nn.Module):
-    def __init__(self, kind, generator):
-        super().__init__()
-        self.generator, self.conditioning = generator, Conditioning({"source": kind})
-        self.latent_shape = generator.latent_shape
-
-    def decode(self, latent, condition=None):
-        return self.generator(latent, condition)
-
-
-def of(kind, make, channels=1, **options):
-    torch.manual_seed(0)
-    return Model(kind, make(kind.shape[-1], channels, {"source": kind}, **options)).eval()
+from picture_models import picture_model
 
 
 def nothing_added(channels, factor=2):
-    model = of(Degraded((channels, 24, 24), Bicubic(factor)), Srcnn, channels, residual=True)
+    model = picture_model(Degraded((channels, 24, 24), Bicubic(factor)), Srcnn, channels, residual=True)
     with torch.no_grad():
         for weight in model.generator.layers[-1].parameters():
             weight.zero_()
@@ -77,7 +62,7 @@ def test_a_model_that_adds_nothing_scores_what_bicubic_scores(channels):
 
 def test_tiles_change_nothing_and_odd_pictures_are_cut(tmp_path):
     Image.effect_noise((61, 47), 40).convert("RGB").save(tmp_path / "odd.png")
-    model = of(Degraded((1, 24, 24), Bicubic(3)), Espcn)
+    model = picture_model(Degraded((1, 24, 24), Bicubic(3)), Espcn)
     whole = Restored(tmp_path, tile=None).compute(model, [], 0)
     tiled = Restored(tmp_path, tile=16).compute(model, [], 0)
     assert whole["restored_psnr_y"].value == pytest.approx(tiled["restored_psnr_y"].value, abs=1e-2)
@@ -93,20 +78,20 @@ def test_the_name_says_pictures_degradation_and_border(tmp_path):
 
     decoded.cache_clear()
     assert Restored(tmp_path).subject(nothing_added(1, 4)) != first
-    noisy = of(Degraded((3, 24, 24), Noisy(25)), ResidualCnn, 3, depth=3, width=4)
+    noisy = picture_model(Degraded((3, 24, 24), Noisy(25)), ResidualCnn, 3, depth=3, width=4)
     assert Restored("china.jpg").subject(noisy).endswith("Noisy(deviation=25, least=None) of RGB, border of 0")
 
 
 def test_noise_of_a_picture_is_its_own_and_what_cannot_be_measured_is_refused(tmp_path):
     Image.new("RGB", (40, 40), (90, 90, 90)).save(tmp_path / "flat.png")
-    noisy = of(Degraded((3, 24, 24), Noisy(25)), ResidualCnn, 3, depth=3, width=4)
+    noisy = picture_model(Degraded((3, 24, 24), Noisy(25)), ResidualCnn, 3, depth=3, width=4)
     one, two = (Restored(tmp_path).compute(noisy, [], seed)["restored_psnr_y"].details["bicubic"] for seed in (0, 1))
     assert one == two
     assert one == pytest.approx(
         20 * math.log10(255 / (25 * 146.42 / 255)), abs=0.5
     )  # of Y, the root of 65.5^2 + 128.6^2 + 25^2
     with pytest.raises(TypeError, match="whose picture a degradation makes, got one of pairs"):
-        Restored("china.jpg").require(of(Picture((1, 8, 8)), ResidualCnn, depth=2, width=2))
+        Restored("china.jpg").require(picture_model(Picture((1, 8, 8)), ResidualCnn, depth=2, width=2))
     with pytest.raises(FileNotFoundError, match="root must be a picture file or a folder of them, got nowhere"):
         Restored("nowhere").require(nothing_added(1))
     for options, told in (({"border": -1}, "border must be at least 0"), ({"tile": 8}, "tile must be at least 16")):

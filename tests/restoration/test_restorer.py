@@ -17,23 +17,11 @@ from genexp.networks.rrdb import Rrdb
 from genexp.restoration.restorer import Restorer
 from genexp.restoration.tiles import squares, tiles
 from genexp.tensors import to_float, to_uint8
-
-
-class Model(torch.nn.Module):
-    """What a family is to a restorer."""
-
-    def __init__(self, kind, generator):
-        super().__init__()
-        self.generator, self.conditioning = generator, Conditioning({"source": kind})
-        self.latent_shape = generator.latent_shape
-
-    def decode(self, latent, condition=None):
-        return self.generator(latent, condition)
+from picture_models import PictureModel, picture_model
 
 
 def of(kind, make, channels=1, **options):
-    torch.manual_seed(0)
-    return Restorer(Model(kind, make(kind.shape[-1], channels, {"source": kind}, **options)).eval())
+    return Restorer(picture_model(kind, make, channels, **options))
 
 
 RESTORERS = {
@@ -137,7 +125,7 @@ def test_models_of_anything_else_are_refused():
     with pytest.raises(TypeError, match="a model that is told one picture and nothing else, got Linear"):
         Restorer(torch.nn.Linear(1, 1))
     kind = Degraded((1, 8, 8), Downscaled(2), noise=0.3)
-    model = Model(Picture((1, 8, 8)), Espcn(8, 1, {"source": Picture((1, 8, 8))}))
+    model = PictureModel(Picture((1, 8, 8)), Espcn(8, 1, {"source": Picture((1, 8, 8))}))
     model.conditioning = Conditioning({"source": kind})
     with pytest.raises(TypeError, match="no more than it, got one with noise"):
         Restorer(model)

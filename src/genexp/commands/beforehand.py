@@ -119,7 +119,7 @@ def _restore(config: DictConfig) -> None:
     from genexp.inference.untrained import untrained
 
     require_named(config)
-    work = planned(config.input, config.out)
+    work = planned(config.input, config.out, config.degrade)
     if config.published is not None:
         require_work(config, work, published_restoration(config.published))
         return

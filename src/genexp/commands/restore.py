@@ -25,7 +25,7 @@ def restore(config: DictConfig) -> None:
     from genexp.config.validation import require_options
 
     require_options(config, "restore")
-    work = planned(config.input, config.out)
+    work = planned(config.input, config.out, config.degrade)
 
     import torch
 

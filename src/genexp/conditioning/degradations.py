@@ -1,5 +1,6 @@
 """What can be taken away from images (B, C, H, W) in [-1, 1], so that a model learns to give it back."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,7 +25,34 @@ class Degradation(Protocol):
 
 
 @dataclass(frozen=True)
-class Downscaled:
+class _Smaller:
+    """What makes images a whole number of times smaller.
+
+    Args:
+        factor: How many times, at least 2; divides the sides of an image.
+
+    Raises:
+        ValueError: `factor` is below 2, or when called does not divide.
+    """
+
+    factor: int = 2
+
+    def __post_init__(self) -> None:
+        if self.factor < 2:
+            raise ValueError(f"factor must be at least 2, got {self.factor}")
+
+    def __call__(self, image: Tensor, chance: Chance | None = None) -> Tensor:
+        """Images (B, C, H, W) to (B, C, H / factor, W / factor)."""
+        height, width = image.shape[-2:]
+        if height % self.factor or width % self.factor:
+            raise ValueError(f"factor must divide the sides of an image, {height} and {width}, got {self.factor}")
+        return self._shrunk(image)
+
+    @abstractmethod
+    def _shrunk(self, image: Tensor) -> Tensor: ...
+
+
+class Downscaled(_Smaller):
     """Means over squares of `factor` times `factor` pixels.
 
     Args:
@@ -34,20 +62,14 @@ class Downscaled:
         ValueError: `factor` is below 2, or when called does not divide.
     """
 
-    factor: int = 2
-
-    def __post_init__(self) -> None:
-        _require_factor(self.factor)
-
-    def __call__(self, image: Tensor, chance: Chance | None = None) -> Tensor:
-        """Images (B, C, H, W) to (B, C, H / factor, W / factor)."""
-        _require_whole(image, self.factor)
+    def _shrunk(self, image: Tensor) -> Tensor:
         return F.avg_pool2d(image, self.factor)
 
 
-@dataclass(frozen=True)
-class Bicubic:
+class Bicubic(_Smaller):
     """Smaller by Matlab's antialiased bicubic filter, which the tables of super-resolution begin with.
+
+    Values may overshoot.
 
     Args:
         factor: How many times smaller, at least 2; divides the sides of an image.
@@ -56,14 +78,7 @@ class Bicubic:
         ValueError: `factor` is below 2, or when called does not divide.
     """
 
-    factor: int = 2
-
-    def __post_init__(self) -> None:
-        _require_factor(self.factor)
-
-    def __call__(self, image: Tensor, chance: Chance | None = None) -> Tensor:
-        """Images (B, C, H, W) to (B, C, H / factor, W / factor); values may overshoot."""
-        _require_whole(image, self.factor)
+    def _shrunk(self, image: Tensor) -> Tensor:
         return resized(image, 1 / self.factor)
 
 
@@ -233,14 +248,3 @@ class OneAfterTheOther:
         for step in self.steps.values():
             image = step(image, chance)
         return image
-
-
-def _require_factor(factor: int) -> None:
-    if factor < 2:
-        raise ValueError(f"factor must be at least 2, got {factor}")
-
-
-def _require_whole(image: Tensor, factor: int) -> None:
-    height, width = image.shape[-2:]
-    if height % factor or width % factor:
-        raise ValueError(f"factor must divide the sides of an image, {height} and {width}, got {factor}")

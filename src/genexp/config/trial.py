@@ -174,16 +174,21 @@ def _unmeasured(trial: Trial, plain: dict[str, Any], source: object) -> Iterator
 
 
 def _samplers_for(model: Any) -> Iterator[str]:
-    """The shipped samplers that draw from a model, by the names of their files."""
+    """The shipped samplers that draw from a model, by the names of their files; none that wants a run of one's own."""
     for path in sorted((conf_dir() / "sampler").glob("*.yaml")):
         node = read_yaml(path)
-        if "_target_" not in node:
+        if "_target_" not in node or _is_open(node):
             continue
         node.pop("defaults", None)
         sampler = locate(node.pop("_target_"))(**node)
         with suppress(TypeError, ValueError):
             sampler.require(model.source())
             yield path.stem
+
+
+def _is_open(value: Any) -> bool:
+    """Whether a value, or one within, is left to whoever chooses it."""
+    return any(map(_is_open, value.values())) if isinstance(value, dict) else value == "???"
 
 
 def _holds_stand_in(value: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
-from torch import Tensor, nn
+from torch import Tensor
 
 
 @runtime_checkable
@@ -20,10 +20,3 @@ class LocalNetwork(Protocol):
     def restored(self, picture: Tensor) -> Tensor:
         """Images (B, C', scale h, scale w) of pictures (B, C, h, w)."""
         ...
-
-
-@runtime_checkable
-class HasGenerator(Protocol):
-    """A model whose images one network makes."""
-
-    generator: nn.Module

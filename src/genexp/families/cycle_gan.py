@@ -12,9 +12,11 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.contracts import Batch
 from genexp.families.base import Terms
 from genexp.families.gan import GAN
+from genexp.losses.pictures import Absolute
 from genexp.tensors import Grid, IndexedNoise
 
 BACK = "back/"
+_APART = Absolute()
 SHOWN = 8
 """Pictures that are shown on their way there and back."""
 
@@ -79,20 +81,22 @@ class CycleGAN(GAN):
         return {self.picture: image}
 
     def validate_batch(self, batch: Batch) -> Terms:
-        """As for `GAN`, and the mean absolute difference of what comes back, of pictures and of images."""
-        part = self._with_latents(batch)
-        there, _ = self._made(part)
-        again = self.back(part[f"{BACK}latent"], self.turned(there))
-        return super().validate_batch(batch) | {"val/cycle": (again - batch[self.picture]).abs().mean()}
+        """As for `GAN`, and the mean absolute difference of pictures that went there and back."""
+        _, again = self._there_and_back(batch)
+        return super().validate_batch(batch) | {"val/cycle": _APART(again, batch[self.picture]).mean()}
 
     @torch.no_grad()
     def extra_grids(self, batch: Batch, noise: IndexedNoise) -> dict[str, Grid]:
         """The first pictures, the images made of them, and what these are made to again."""
-        part = {name: rows[:SHOWN] for name, rows in self._with_latents(batch).items()}
-        there, _ = self._made(part)
-        again = self.back(part[f"{BACK}latent"], self.turned(there))
-        shown = torch.cat([part[self.picture], there, again])
+        first = {name: rows[:SHOWN] for name, rows in batch.items()}
+        there, again = self._there_and_back(first)
+        shown = torch.cat([first[self.picture], there, again])
         return {"cycle": Grid(shown, len(there), down=("picture", "image", "again"))}
+
+    def _there_and_back(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Images of the pictures of a batch, and pictures of these."""
+        there = self.generator(self._latents(batch["image"]), self.conditioning.told(batch))
+        return there, self.back(self._latents(batch["image"], self.back), self.turned(there))
 
     def _the_picture(self) -> str:
         if len(self.conditioning.names) != 1 or not self.conditioning.pictures:
@@ -104,14 +108,6 @@ class CycleGAN(GAN):
             Conditioning().require_read_by(critic.discriminator, f"{key}.discriminator")
         return name
 
-    def _with_latents(self, batch: Batch) -> Batch:
-        latent, back = (self._latents_of(network, batch["image"]) for network in (self.generator, self.back))
-        return {**batch, "latent": latent, f"{BACK}latent": back}
-
-    @staticmethod
-    def _latents_of(network: nn.Module, image: Tensor) -> Tensor:
-        return torch.randn(len(image), *network.latent_shape, device=image.device, dtype=image.dtype)
-
     def _made(self, part: Batch) -> tuple[Tensor, Tensor]:
         """Images of the pictures, and pictures of the images."""
         there = self.generator(part["latent"], self.conditioning.told(part))
@@ -120,7 +116,7 @@ class CycleGAN(GAN):
     def _draw(self, batch: Batch) -> dict[str, Tensor]:
         drawn = super()._draw(batch)
         of_back = self.back_critic.draw(batch[self.picture], self.images_seen)
-        of_back["latent"] = self._latents_of(self.back, batch["image"])
+        of_back["latent"] = self._latents(batch["image"], self.back)
         return drawn | {f"{BACK}{name}": value for name, value in of_back.items()}
 
     def _critic_step(self, batch: Batch) -> Terms:
@@ -151,12 +147,12 @@ class CycleGAN(GAN):
             loss = loss + self.adversarial_weight * fooling
         picture_again = self.back(part[f"{BACK}latent"], self.turned(there))
         image_again = self.generator(part["latent"], {self.picture: back})
-        terms["cycle"] = _apart(picture_again, picture) + _apart(image_again, image)
+        terms["cycle"] = _APART(picture_again, picture) + _APART(image_again, image)
         loss = loss + self.cycle_weight * terms["cycle"]
         if self.identity_weight:
             kept = self.generator(part["latent"], {self.picture: image})
             stays = self.back(part[f"{BACK}latent"], self.turned(picture))
-            terms["identity"] = _apart(kept, image) + _apart(stays, picture)
+            terms["identity"] = _APART(kept, image) + _APART(stays, picture)
             loss = loss + self.identity_weight * terms["identity"]
         return {name: values.mean() for name, values in {"loss": loss, **terms}.items()}
 
@@ -175,8 +171,3 @@ def _require_simple(key: str, critic: Critic) -> None:
 def _of_back(part: Batch) -> dict[str, Tensor]:
     """What was drawn for the critic of pictures, by its own names."""
     return {name.removeprefix(BACK): value for name, value in part.items() if name.startswith(BACK)}
-
-
-def _apart(one: Tensor, other: Tensor) -> Tensor:
-    """Mean absolute difference (B,) of images (B, C, H, W)."""
-    return (one - other).abs().flatten(1).mean(1)

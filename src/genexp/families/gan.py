@@ -240,8 +240,8 @@ class GAN(Family):
         latent = self._latents(image)
         return {"image": image, "latent": latent, **condition, **self.critic.draw(image, self.images_seen)}
 
-    def _latents(self, image: Tensor) -> Tensor:
-        return torch.randn(len(image), *self.latent_shape, device=image.device, dtype=image.dtype)
+    def _latents(self, image: Tensor, generator: nn.Module | None = None) -> Tensor:
+        return image.new_empty(len(image), *(generator or self.generator).latent_shape).normal_()
 
     def _register(self, name: str, optimizer: OptimizerFactory, learning_rate: Ramp, clip: float | None) -> None:
         self.register_update(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genexp.inference.result_places import picture_file, require_apart, results_in
 from genexp.terminal import plain, progress
 
 if TYPE_CHECKING:
@@ -30,12 +31,13 @@ class Work:
     out: Path
 
 
-def planned(given: str, out: str | None) -> Work:
+def planned(given: str, out: str | None, degrade: bool = False) -> Work:
     """Where every result goes.
 
     Args:
         given: A picture, a folder of them, or the name of a photograph of scikit-learn.
         out: A PNG file, or a folder where `given` is one; None names it after that.
+        degrade: Whether what is restored is written beside each result, see `degraded_beside`.
 
     Raises:
         FileNotFoundError: there is no such picture.
@@ -43,7 +45,6 @@ def planned(given: str, out: str | None) -> Work:
         BadImage: a file of the folder cannot be read.
     """
     from genexp.data.own_pictures import files_of
-    from genexp.inference.stylising.pictures import picture_file
 
     folder = Path(given).expanduser()
     if not folder.is_dir():
@@ -55,18 +56,18 @@ def planned(given: str, out: str | None) -> Work:
     else:
         inputs = tuple(files_of(given, "input"))
         target = Path(out or f"{folder.resolve().name}_restored").expanduser()
-        if target.exists() and not target.is_dir():
-            raise ValueError(f"out must be a folder where input is one, got {target}")
-        results = tuple(target / path.relative_to(folder).with_suffix(".png") for path in inputs)
-        for place, result in enumerate(results):
-            if result in results[:place]:
-                twins = inputs[results.index(result)].name, inputs[place].name
-                raise ValueError(f"input must hold pictures of different names, got {' and '.join(twins)}")
-    read = {path.resolve() for path in inputs}
-    for result in results:
-        if result.resolve() in read:
-            raise ValueError(f"out must not be a picture of the input itself, got {result}")
+        results = results_in(target, folder, inputs, "input")
+    beside = [degraded_beside(result) for result in results] if degrade else []
+    for path in beside:
+        if path in results:
+            raise ValueError(f"input must leave the name {path.name} to what degrade=true writes there")
+    require_apart([*results, *beside], [("input", path) for path in inputs])
     return Work(inputs, results, target)
+
+
+def degraded_beside(result: Path) -> Path:
+    """Where the picture goes that was degraded and restored to `result`."""
+    return result.with_name(f"{result.stem}_degraded.png")
 
 
 def require_sizes(work: Work, restorer: "Restorer", max_pixels: int, degrade: bool) -> None:
@@ -117,7 +118,7 @@ def restore_all(
             if degrade:
                 trial = tried(restorer, picture, tile, in_colour=True)
                 made = trial.restored
-                save_png(trial.degraded, result.with_name(f"{result.stem}_degraded.png"))
+                save_png(trial.degraded, degraded_beside(result))
                 say(f"{plain(path.name)}: {_in_words(trial)}")
                 advance(1)
             else:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from genexp.contracts.generating import HasGenerator
 from genexp.inference.run import Run
 from genexp.inference.trained import TrainedPart
-from genexp.sampling.interpolated import Generating
 
 
 @dataclass(eq=False)
@@ -12,4 +12,4 @@ class TrainedOther(TrainedPart):
     """The generator of a finished run of any family that has one: a GAN, a restoration."""
 
     def _begin(self, opened: Run) -> None:
-        self.generator = self._source(Generating, "a model with a generator").generator
+        self.generator = self._source(HasGenerator, "a model with a generator").generator

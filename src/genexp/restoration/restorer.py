@@ -11,7 +11,8 @@ from genexp.conditioning.bicubic import resized
 from genexp.conditioning.degraded import Degraded
 from genexp.conditioning.pictures import OfPictures
 from genexp.contracts import LatentDecoder, Progress
-from genexp.contracts.restoring import HasGenerator, LocalNetwork
+from genexp.contracts.generating import HasGenerator
+from genexp.contracts.restoring import LocalNetwork
 from genexp.restoration.tiles import Blend, cut, squares, tiles
 from genexp.tensors import IndexedNoise, to_float, to_uint8
 

@@ -74,9 +74,14 @@ def tried(
     degraded = kind.of(image, OfContent(image))
     made = restorer.floats(degraded, tile)
     plain = resized(degraded, scale) if scale > 1 else degraded
-    border = scale * (scale > 1) if border is None else border
+    border = border_of(border, scale)
     ours, theirs = (closeness(each, real, border) for each in (made, plain))
     return Trial(to_uint8(degraded[0]), to_uint8(made[0]), ours, theirs)
+
+
+def border_of(asked: int | None, scale: int) -> int:
+    """Pixels that are not measured at every side: those that were asked for, or the scale, and none at scale 1."""
+    return asked if asked is not None else scale * (scale > 1)
 
 
 def closeness(image: Tensor, real: Tensor, border: int) -> Closeness:

@@ -1,7 +1,6 @@
 """Sampling in one pass, with weights between those of the model and those of another run."""
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -9,15 +8,8 @@ from torch.func import functional_call
 
 from genexp.conditioning.base import Condition
 from genexp.contracts import LatentDecoder
+from genexp.contracts.generating import HasGenerator
 from genexp.sampling.latent import Decode, Latent
-
-
-@runtime_checkable
-class Generating(Protocol):
-    """Whose images a generator makes."""
-
-    @property
-    def generator(self) -> nn.Module: ...
 
 
 class LatentByInterpolation(Latent):
@@ -37,7 +29,7 @@ class LatentByInterpolation(Latent):
         ValueError: `share` lies outside [0, 1].
     """
 
-    def __init__(self, other: Generating, share: float = 0.5) -> None:
+    def __init__(self, other: HasGenerator, share: float = 0.5) -> None:
         super().__init__()
         if not 0 <= share <= 1:
             raise ValueError(f"share must lie in [0, 1], got {share}")
@@ -48,12 +40,11 @@ class LatentByInterpolation(Latent):
 
         Raises:
             TypeError: it decodes no latents.
-            ValueError: it, or `other`, has no generator, or one with other weights.
+            ValueError: it has no generator, or one with other weights.
         """
         super().require(model)
-        for each in (model, self.other):
-            if not isinstance(each, Generating):
-                raise ValueError(f"sampler=interpolated needs a model with a generator, got {type(each).__name__}")
+        if not isinstance(model, HasGenerator):
+            raise ValueError(f"sampler=interpolated needs a model with a generator, got {type(model).__name__}")
         require_alike(model.generator, self.other.generator)
 
     def decoder(self, model: LatentDecoder) -> Decode:

@@ -1,22 +1,13 @@
 """Sampling in one pass, with styles nearer to their mean than the generator makes them."""
 
-from typing import Protocol, runtime_checkable
-
 import torch
 from torch import Tensor
 
 from genexp.conditioning.base import Condition
 from genexp.contracts import LatentDecoder
+from genexp.contracts.generating import HasGenerator
 from genexp.networks.styled import Styled
 from genexp.sampling.latent import Decode, Latent
-
-
-@runtime_checkable
-class _Generating(Protocol):
-    """A latent decoder whose images a generator makes."""
-
-    @property
-    def generator(self) -> object: ...
 
 
 class LatentByStyle(Latent):
@@ -68,7 +59,7 @@ def _styled(model: object) -> Styled:
     Raises:
         ValueError: there is none.
     """
-    generator = model.generator if isinstance(model, _Generating) else model
+    generator = model.generator if isinstance(model, HasGenerator) else model
     if not isinstance(generator, Styled):
         raise ValueError(f"model must have a generator of styles, as stylegan2 is, got {type(generator).__name__}")
     return generator

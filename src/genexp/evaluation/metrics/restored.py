@@ -20,7 +20,7 @@ from genexp.evaluation.dealing import group_numbers
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.over_model import mean_over_images
 from genexp.restoration.restorer import Restorer
-from genexp.restoration.whole import tried
+from genexp.restoration.whole import border_of, tried
 from genexp.terminal import counted
 
 
@@ -103,7 +103,7 @@ class Restored:
         named = ", ".join(Path(root).name for root in self._roots)
         how = "luma" if restorer.kind.picture[0] == 1 and restorer.degradation.shape[0] == 1 else "RGB"
         what = f"{restorer.degradation.degradation}{', 8 bits' * restorer.degradation.eight_bits} of {how}"
-        border = f"border of {_border(self.border, restorer.scale)}"
+        border = f"border of {border_of(self.border, restorer.scale)}"
         return f"{counted(len(self._files), 'whole picture')} of {named} ({self._digest}), {what}, {border}"
 
     @torch.no_grad()
@@ -121,10 +121,6 @@ class Restored:
                 value = mean_over_images(ours[:, column], groups, unit)
                 found[f"restored_{name}"] = replace(value, details={"bicubic": float(theirs[:, column].mean())})
         return {**found, "restored_gain_y": mean_over_images(ours[:, 0] - theirs[:, 0], groups, "dB")}
-
-
-def _border(asked: int | None, scale: int) -> int:
-    return asked if asked is not None else (scale if scale > 1 else 0)
 
 
 def _files_at(root: str) -> list[Path]:

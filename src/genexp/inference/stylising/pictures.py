@@ -1,13 +1,12 @@
 """Pictures of `genexp stylize`: which files, at which size they are read, and where results go."""
 
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genexp.config.compose import several
-from genexp.data.embedded import PHOTOGRAPHS, scikit_learn_file
+from genexp.inference.result_places import picture_file, require_apart, results_in
 from genexp.inference.stylising.sequences import count_frames, in_their_order
 
 if TYPE_CHECKING:
@@ -45,20 +44,6 @@ def style_files(given: Any, key: str = "style") -> tuple[Path, ...]:
         FileNotFoundError: one does not exist.
     """
     return tuple(picture_file(key, each) for each in several(given))
-
-
-def picture_file(key: str, given: str) -> Path:
-    """The file of a picture; the photographs that ship with scikit-learn are known by name.
-
-    Raises:
-        FileNotFoundError: it does not exist.
-    """
-    path = Path(given).expanduser()
-    if path.exists() and not path.is_dir():  # what is no regular file is refused where it is opened
-        return path
-    if given in PHOTOGRAPHS:
-        return scikit_learn_file("images", given)
-    raise FileNotFoundError(f"{key} must be a picture file (or {' or '.join(PHOTOGRAPHS)}), got {given}")
 
 
 def content_files(given: str | None) -> tuple[Path | None, ...]:
@@ -117,13 +102,13 @@ def planned(
     if frames:
         results = _numbered_in(target, len(frames))
     elif several_contents:
-        results = _results_in(target, folder, contents)
+        results = results_in(target, folder, contents, "content")
     elif target.suffix.lower() != ".png":
         raise ValueError(f"out must end in .png, got {target}")
     else:
         results = (target,)
     read = [("content", contents), ("style", style), ("masks", mask)]
-    _require_apart(results, [(key, path) for key, paths in read for path in paths if path is not None])
+    require_apart(results, [(key, path) for key, paths in read for path in paths if path is not None])
     return Job(contents, results, style, mask, target, frames)
 
 
@@ -131,25 +116,6 @@ def _numbered_in(target: Path, count: int) -> tuple[Path, ...]:
     if target.exists() and not target.is_dir():
         raise ValueError(f"out must be a folder, for the frames of a sequence, got {target}")
     return tuple(target / f"{number:06d}.png" for number in range(count))
-
-
-def _results_in(target: Path, folder: Path, contents: Iterable[Path]) -> tuple[Path, ...]:
-    if target.exists() and not target.is_dir():
-        raise ValueError(f"out must be a folder where content is one, got {target}")
-    results: dict[Path, Path] = {}
-    for path in contents:
-        result = target / path.relative_to(folder).with_suffix(".png")
-        if result in results:
-            raise ValueError(f"content must hold pictures of different names, got {results[result].name}, {path.name}")
-        results[result] = path
-    return tuple(results)
-
-
-def _require_apart(results: Iterable[Path], read: list[tuple[str, Path]]) -> None:
-    known = {path.resolve(): key for key, path in read}
-    for result in results:
-        if result.resolve() in known:
-            raise ValueError(f"out must not be the {known[result.resolve()]} picture itself, got {result}")
 
 
 def read_picture(
