@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 
 from genexp.terminal import keep_output_plain, say_loading
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     """Dispatch to a command.
 
     Returns:
-        The exit status: 0, or 2 when no such command exists.
+        The exit status: 0, 2 when no such command exists, or 130 when it was interrupted (Ctrl-C).
     """
     keep_output_plain()
     arguments = sys.argv[1:] if argv is None else argv
@@ -80,7 +81,14 @@ def main(argv: list[str] | None = None) -> int:
         hint = did_you_mean(name, COMMANDS, listed=False)
         print(f"genexp: command must be one of {', '.join(COMMANDS)}, got {name!r}{hint}", file=sys.stderr)
         return 2
-    return _run(name, arguments[1:])
+    full = os.environ.get("HYDRA_FULL_ERROR", "0")
+    try:
+        return _run(name, arguments[1:])
+    except KeyboardInterrupt:
+        if full != "0":
+            raise
+        print(f"genexp {name}: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 def _run(name: str, arguments: list[str]) -> int:

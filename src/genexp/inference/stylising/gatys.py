@@ -1,6 +1,5 @@
 """Painting by optimising the pixels."""
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -83,9 +82,10 @@ def _optimised(config: DictConfig, images: "Batch", shares: Sequence[float]) -> 
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        trainer.fit(model, DataLoader([images] * config.steps, batch_size=None))
+        try:
+            trainer.fit(model, DataLoader([images] * config.steps, batch_size=None))
+        except SystemExit as end:  # how Lightning ends at a Ctrl-C, without a word
+            raise KeyboardInterrupt from end
     model.terms.flush()  # a non-finite loss ends here, not in a picture
-    if trainer.interrupted:
-        print("interrupted; this is the picture so far", file=sys.stderr)
     how = f"{model.steps['image']} steps, {model.evaluations} evaluations of the loss"
     return Painted(model.render(images).detach().cpu(), how)
