@@ -305,3 +305,21 @@ def test_a_decompression_bomb_is_refused_by_its_header(pictures, tmp_path):
     assert (tmp_path / "bomb.png").stat().st_size < 50_000
     with pytest.raises(BadImage, match="10000 x 10000 pixels, more than max_pixels"):
         run("content=bomb.png", "style=style.jpg")
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["size=100000"], "size must leave every picture at most 50000000 pixels, got 100000, at which style.jpg has"),
+        (["size=9999", "style_size=64"], "size must .*, got 9999, at which content.png has 10000 x 6000"),
+        (["style_size=20000"], "style_size must .*, got 20000, at which style.jpg has 10000 x 20000"),
+        (
+            ["content=null", "method=quilting", "size=8000", "style_size=64"],
+            "at which the texture has 8000 x 8000",
+        ),
+    ],
+)
+def test_a_size_that_no_memory_holds_is_refused_before_it_is_made(typed, told, pictures, monkeypatch):
+    monkeypatch.setattr(Image.Image, "resize", None)
+    with pytest.raises(ValueError, match=told):
+        run(*pictures, *typed)

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from genexp.config.compose import several
 from genexp.inference.stylising.method import Method, Painted, Painter, Style
-from genexp.inference.stylising.pictures import Job, in_strides, read_picture
+from genexp.inference.stylising.pictures import Job, in_strides, read_picture, require_pixels
 from genexp.inference.stylising.sequences import Steadiness, require_one_size
 from genexp.terminal import plain, progress
 
@@ -31,15 +31,17 @@ def paint_all(config: DictConfig, job: Job, method: Method, steadiness: Steadine
 
     Raises:
         BadImage: a picture cannot be used; of several contents their headers are read before the first is painted.
-        ValueError: the frames of a sequence have several sizes, or a mask has another size than a content.
+        ValueError: the frames of a sequence have several sizes, a mask has another size than a content, or a picture
+            would have too many pixels at the size that is asked for.
     """
     from genexp.data.decoding import read_header
     from genexp.tensors import to_uint8
     from genexp.tracking.journal import save_png
 
-    for path in job.styles:
-        read_header(str(path))
-    headers = [read_header(str(path)) for path in dict.fromkeys(job.contents) if path is not None]
+    looked_at = [*job.styles, *dict.fromkeys(path for path in job.contents if path is not None)]
+    every = [read_header(str(path)) for path in looked_at]
+    styled, headers = every[: len(job.styles)], every[len(job.styles) :]
+    _require_pixels(config, looked_at, styled, headers)
     if steadiness is not None:
         require_one_size((header.height, header.width) for header in headers)
     for path in job.masks:
@@ -81,6 +83,18 @@ def _painted(
 
         image = with_luminance(content, luminance(image)).clamp(-1, 1)
     return Painted(image, painted.how)
+
+
+def _require_pixels(
+    config: DictConfig, paths: Sequence["Path"], styles: Sequence["Header"], contents: Sequence["Header"]
+) -> None:
+    style_key = "size" if config.style_size is None else "style_size"
+    keys = [style_key] * len(styles) + ["size"] * len(contents)
+    for key, path, header in zip(keys, paths, [*styles, *contents], strict=True):
+        if config[key] is not None:
+            require_pixels(key, config[key], (header.width, header.height), str(path))
+    if not contents and config.size is not None:
+        require_pixels("size", config.size, (1, 1), "the texture")
 
 
 def _require_size_of(path: "Path", mask: "Header", contents: Sequence["Header"]) -> None:

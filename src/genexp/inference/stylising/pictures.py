@@ -1,6 +1,7 @@
 """Pictures of `genexp stylize`: which files, at which size they are read, and where results go."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from genexp.config.compose import several
 from genexp.inference.result_places import picture_file, require_apart, results_in
 from genexp.inference.stylising.sequences import count_frames, in_their_order
+from genexp.terminal import plain
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -153,9 +155,30 @@ def read_picture(
     elif size is None:
         sides = list(picture.size)
     else:
-        scale = size / max(picture.size)
-        sides = [max(2, round(side * scale / STRIDE)) * STRIDE for side in picture.size]
+        sides = sides_at(size, picture.size)
     return to_float(to_tensor(picture.resize(sides, Image.Resampling.LANCZOS)))[None]
+
+
+def sides_at(size: int, sides: Sequence[int]) -> list[int]:
+    """Sides of a picture whose longer one is brought to about `size` pixels: multiples of the stride, at least two."""
+    return [max(2, round(side * size / max(sides) / STRIDE)) * STRIDE for side in sides]
+
+
+def require_pixels(key: str, size: int, sides: Sequence[int], name: str) -> None:
+    """Raise ValueError where a picture brought to `size` by `sides_at` has more pixels than are ever decoded.
+
+    Args:
+        key: The key that says the size.
+        size: Its value.
+        sides: Sides of the picture.
+        name: The picture, for the error.
+    """
+    from genexp.data.decoding import MAX_PIXELS
+
+    width, height = sides_at(size, sides)
+    if width * height > MAX_PIXELS:
+        told = f"{size}, at which {plain(name)} has {width} x {height}"
+        raise ValueError(f"{key} must leave every picture at most {MAX_PIXELS} pixels, got {told}")
 
 
 def in_strides(image: "Tensor") -> "Tensor":
