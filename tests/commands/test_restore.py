@@ -169,3 +169,17 @@ def test_what_was_degraded_replaces_no_picture_and_no_result(runs, place):
     assert np.array_equal(np.asarray(Image.open("photos/a_degraded.png")), place)
     run(runs["espcn"], "input=photos", "out=made")
     assert sorted(path.name for path in Path("made").iterdir()) == ["a.png", "a_degraded.png"]
+
+
+def test_what_is_too_small_to_be_measured_is_told_by_name_and_before_the_first(runs, capsys):
+    Path("photos").mkdir()
+    Image.new("RGB", (12, 9), 3).save("photos/a.png")
+    Image.new("RGB", (12, 8), 3).save("photos/b.png")
+    told = "b.png: it has 12 x 8 pixels, and degrade=true measures what has at least 9 at every side"
+    with pytest.raises(BadImage, match=told):
+        run(runs["espcn"], "input=photos", "degrade=true")
+    assert not Path("photos_restored").exists()
+    run(runs["espcn"], "input=photos/a.png", "degrade=true")
+    shown = capsys.readouterr().out
+    assert "too small for SSIM" in shown
+    assert "nan" not in shown

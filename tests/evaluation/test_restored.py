@@ -9,6 +9,7 @@ from PIL import Image
 from genexp.conditioning.degradations import Bicubic, Noisy
 from genexp.conditioning.degraded import Degraded
 from genexp.conditioning.pictures import Picture
+from genexp.data.source import BadImage
 from genexp.evaluation.metrics.restored import Restored
 from genexp.networks.restoration import Espcn, ResidualCnn, Srcnn
 from genexp.restoration.whole import closeness
@@ -97,3 +98,12 @@ def test_noise_of_a_picture_is_its_own_and_what_cannot_be_measured_is_refused(tm
     for options, told in (({"border": -1}, "border must be at least 0"), ({"tile": 8}, "tile must be at least 16")):
         with pytest.raises(ValueError, match=told):
             Restored("china.jpg", **options)
+
+
+def test_a_picture_that_the_border_leaves_nothing_of_is_told_before_training(tmp_path):
+    Image.new("RGB", (40, 11)).save(tmp_path / "small.png")
+    Restored(tmp_path).require(nothing_added(3, 3))
+    Restored(tmp_path, border=4).require(nothing_added(3, 2))
+    told = "small.png: it has 40 x 11 pixels, and Restored measures what has at least 12 at every side"
+    with pytest.raises(BadImage, match=told):
+        Restored(tmp_path).require(nothing_added(3, 4))

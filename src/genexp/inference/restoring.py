@@ -1,5 +1,6 @@
 """Picture files restored by a trained run: what is read, what is refused before any work, and what is written."""
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,6 +80,7 @@ def require_sizes(work: Work, restorer: "Restorer", max_pixels: int, degrade: bo
     """
     from genexp.data.decoding import read_header
     from genexp.data.source import BadImage
+    from genexp.restoration.whole import least_side
 
     for path in work.inputs:
         header = read_header(str(path), max_pixels)
@@ -87,8 +89,9 @@ def require_sizes(work: Work, restorer: "Restorer", max_pixels: int, degrade: bo
         if width * height > max_pixels:
             told = f"its result would have {width} x {height} pixels, more than max_pixels={max_pixels}"
             raise BadImage(str(path), told)
-        if degrade and min(width, height) < restorer.scale:
-            raise BadImage(str(path), f"it has {width} x {height} pixels, too few to be {restorer.scale} times smaller")
+        if degrade and min(width, height) < least_side(restorer.scale):
+            least = f"degrade=true measures what has at least {least_side(restorer.scale)} at every side"
+            raise BadImage(str(path), f"it has {width} x {height} pixels, and {least}")
 
 
 def restore_all(
@@ -166,4 +169,5 @@ def _in_words(trial: "Trial") -> str:
     """How near a restoration comes, beside the plain picture."""
     ours, itself = trial.ours, trial.plain
     decibels = f"{ours.psnr_y:.2f} dB (the picture itself {itself.psnr_y:.2f})"
-    return f"PSNR of Y {decibels}, SSIM {ours.ssim_y:.4f} ({itself.ssim_y:.4f})"
+    similar = f"SSIM {ours.ssim_y:.4f} ({itself.ssim_y:.4f})"
+    return f"PSNR of Y {decibels}, {'too small for SSIM' if math.isnan(ours.ssim_y) else similar}"

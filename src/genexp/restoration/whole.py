@@ -84,6 +84,11 @@ def border_of(asked: int | None, scale: int) -> int:
     return asked if asked is not None else scale * (scale > 1)
 
 
+def least_side(scale: int, border: int | None = None) -> int:
+    """The least side of a picture of which `tried` measures something: whole pixels within the border."""
+    return scale * (2 * border_of(border, scale) // scale + 1)
+
+
 def closeness(image: Tensor, real: Tensor, border: int) -> Closeness:
     """How near an image (1, 1 or 3, H, W) in [-1, 1] comes to a picture (1, 1 or 3, H, W) of 8 bits.
 

@@ -16,11 +16,12 @@ from genexp.data.decoding import MAX_PIXELS, read_header
 from genexp.data.embedded import PHOTOGRAPHS, scikit_learn_file
 from genexp.data.own_pictures import files_of
 from genexp.data.photographs import decoded
+from genexp.data.source import BadImage
 from genexp.evaluation.dealing import group_numbers
 from genexp.evaluation.metrics.base import Better, MetricKind, Value
 from genexp.evaluation.over_model import mean_over_images
 from genexp.restoration.restorer import Restorer
-from genexp.restoration.whole import border_of, tried
+from genexp.restoration.whole import border_of, least_side, tried
 from genexp.terminal import counted
 
 
@@ -91,10 +92,17 @@ class Restored:
         Raises:
             TypeError: it does not.
             FileNotFoundError: there are no such pictures.
-            ValueError: there are none, or one cannot be read.
+            ValueError: there are none, or one cannot be read, or is too small to be measured within the border.
         """
-        if Restorer(model).degradation is None:
+        restorer = Restorer(model)
+        if restorer.degradation is None:
             raise TypeError("Restored measures a model whose picture a degradation makes, got one of pairs")
+        least = least_side(restorer.scale, self.border)
+        for file in self._files:
+            header = read_header(file, MAX_PIXELS)
+            if min(header.width, header.height) < least:
+                told = f"it has {header.width} x {header.height} pixels, and Restored measures what has at least"
+                raise BadImage(file, f"{told} {least} at every side")
         self._digest  # noqa: B018 - reads all pictures now, so that a bad one is told before training
 
     def subject(self, model: LatentDecoder) -> str:
