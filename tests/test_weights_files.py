@@ -1,6 +1,7 @@
 """One flipped bit in a file of weights is told, by whatever reads it: checksums, published digests, cards."""
 
 import json
+import pickle
 
 import pytest
 import torch
@@ -111,6 +112,15 @@ def test_damaged_weights_are_told_in_one_line_without_advice_to_unpickle(how, en
     assert "\n" not in str(raised.value)
     assert "weights_only" not in str(raised.value)
     assert str(weights) in str(raised.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", pickle.dumps(print, 4)])
+def test_a_file_of_something_else_is_told_in_words_and_without_a_warning(content, tmp_path, recwarn):
+    (tmp_path / "w.pth").write_bytes(content)
+    told = r"could not read .*w\.pth: it is damaged, or holds more than tensors and plain containers$"
+    with pytest.raises(ValueError, match=told):
+        read_state(tmp_path / "w.pth")
+    assert not [str(each.message) for each in recwarn]
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import importlib.util
 import logging
 import os
 import re
+import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -131,6 +132,10 @@ _PUBLISHED = re.compile(
 )
 
 
+_NOT_TOLD = UnpicklingError, EOFError, LookupError
+"""What PyTorch raises of a damaged file without saying why, or with the advice to load it without weights_only."""
+
+
 def read_state(path: Path, kind: str = "a state dict", within: Sequence[str] = ()) -> dict[str, Tensor]:
     """A state dict (`.pth`, `.pt`, `.safetensors`) that passes `require_sound_weights`, read without running its code.
 
@@ -146,12 +151,15 @@ def read_state(path: Path, kind: str = "a state dict", within: Sequence[str] = (
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:  # PyTorch's message advises to load it without weights_only: not passed on
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")  # it is read or refused, and told
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except _NOT_TOLD as error:
         reason = "it is damaged, or holds more than tensors and plain containers"
         raise ValueError(f"weights must be {kind}, could not read {path}: {reason}") from error
-    except (SafetensorError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise ValueError(f"weights must be {kind}, could not read {path}: {reason_of(error)}") from error
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        reason = reason_of(error).split(". ")[0]  # what follows is of the library's own making
+        raise ValueError(f"weights must be {kind}, could not read {path}: {reason}") from error
     if isinstance(state, dict):
         state = next((state[key] for key in within if key in state), state)
     if not isinstance(state, dict):

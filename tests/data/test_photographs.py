@@ -57,6 +57,16 @@ def test_folders_hold_pictures_out_and_small_ones_are_named(tmp_path, capsys):
         [levels(split, "error") for split in ("train", "val", "test")]
 
 
+def test_a_split_of_small_pictures_alone_is_named_where_they_are_left_out(tmp_path):
+    for split, side in (("train", 20), ("val", 7), ("test", 20)):
+        (tmp_path / split).mkdir()
+        Image.new("RGB", (side, side)).save(tmp_path / split / "a.png")
+    patches = Patches(Photographs(tmp_path, on_bad_image="skip"), 10)
+    assert len(patches.split("train")) == 1_000_000
+    with pytest.raises(BadImage, match=r"a.png: it has 7 x 7 pixels.*, and with all such left out val has none"):
+        patches.split("val")
+
+
 def test_what_is_out_of_range_is_refused():
     with pytest.raises(ValueError, match="image_size must be at least 1, got 0"):
         Patches(Photographs("china.jpg"), 0)

@@ -83,7 +83,7 @@ class PatchExamples:
         self.source, self.max_pixels, self.count = source, photographs.max_pixels, source.counts[name]
         self.stream = split_number(name)
         files, digest = photographs.files(name, source.image_size)
-        self.files, self.sizes = _large_enough(files, source.image_size, photographs)
+        self.files, self.sizes = _large_enough(files, source.image_size, photographs, name)
         places = [(height - source.image_size + 1) * (width - source.image_size + 1) for height, width in self.sizes]
         self.ends = list(accumulate(places))
         self.fingerprint = fingerprint(
@@ -131,15 +131,18 @@ def decoded(path: str, channels: int, max_pixels: int) -> Tensor:
 
 
 def _large_enough(
-    files: list[str], image_size: int, photographs: Photographs
+    files: list[str], image_size: int, photographs: Photographs, split: Split
 ) -> tuple[list[str], list[tuple[int, int]]]:
     """The files of pictures that a patch fits into, and the heights and widths of these."""
     sizes = [read_header(path, photographs.max_pixels)[1:3] for path in files]
     small = [place for place, size in enumerate(sizes) if min(size) < image_size]
     if small:
         first, (height, width) = files[small[0]], sizes[small[0]]
+        told = f"it has {width} x {height} pixels, less than image_size={image_size}"
+        if photographs.skip and len(small) == len(files):
+            told += f", and with all such left out {split} has none"
         if not photographs.skip or len(small) == len(files):
-            raise BadImage(first, f"it has {width} x {height} pixels, less than image_size={image_size}")
+            raise BadImage(first, told)
         left = counted(len(small), "picture")
         print(f"left out {left} smaller than image_size={image_size}, first {shown_path(Path(first))}")
     kept = [place for place in range(len(files)) if place not in set(small)]
