@@ -353,6 +353,13 @@ def test_all_problems_are_told_at_once_and_each_once(without_devices):
     assert all(f"(set by the command line: {each})" in "\n".join(lines) for each in typed)
 
 
+@pytest.mark.parametrize("key", ["degradation.factor=5", "degradation.factor=0"])
+def test_what_holds_a_refused_part_is_no_second_problem(key):
+    (problem,) = told("train", ["experiment=espcn/photographs", f"model.conditions.source.{key}"])
+    assert problem.key.startswith("model.conditions.source")
+    assert "factor must divide" in str(problem) or "must be at least" in str(problem)
+
+
 @pytest.mark.parametrize("group", ["sampler", "data", "model", "trainer", "training", "callbacks", "metrics", "paths"])
 def test_a_group_that_needs_a_choice_is_not_null(group):
     (line,) = validate.problems_of("train", [f"{group}=null"])

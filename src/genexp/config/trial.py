@@ -100,7 +100,9 @@ class Trial:
         try:
             made = found(*given, **arguments)
         except Exception as error:  # whatever a constructor raises is what it has to say
-            told = isinstance(error, ValueError) and _StandIn.__name__ not in str(error)
+            subject = arguments.get(str(error).partition(" ")[0])  # of a part that was not built nothing is known
+            known = _StandIn.__name__ not in str(error) and not _holds_stand_in(subject)
+            told = isinstance(error, ValueError) and known
             if told or not _holds_stand_in(arguments):
                 self.problems.append(refused(error, path, node))
             return _StandIn()
