@@ -183,3 +183,13 @@ def test_what_is_too_small_to_be_measured_is_told_by_name_and_before_the_first(r
     shown = capsys.readouterr().out
     assert "too small for SSIM" in shown
     assert "nan" not in shown
+
+
+def test_of_a_folder_a_result_that_cannot_be_written_is_told_before_the_first(runs):
+    for name in ("a", "b"):
+        Path("photos").mkdir(exist_ok=True)
+        Image.new("RGB", (12, 9), 3).save(f"photos/{name}.png")
+    Path("made/b.png").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"out must name a file, got made/b.png, which is a folder"):
+        run(runs["espcn"], "input=photos", "out=made")
+    assert [each.name for each in Path("made").iterdir()] == ["b.png"]

@@ -15,6 +15,7 @@ from genexp.commands.train import train
 from genexp.config.compose import compose
 from genexp.data.source import BadImage
 from genexp.families.terms import NonFiniteLoss
+from genexp.inference.stylising.methods import METHODS
 
 FAST = ["size=32", "device=cpu"]
 
@@ -323,3 +324,20 @@ def test_a_size_that_no_memory_holds_is_refused_before_it_is_made(typed, told, p
     monkeypatch.setattr(Image.Image, "resize", None)
     with pytest.raises(ValueError, match=told):
         run(*pictures, *typed)
+
+
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [
+        ("style.jpg/made.png", "out must lie in a folder, got style.jpg/made.png: style.jpg is a file"),
+        ("/proc/made/a.png", "out must lie where files can be written, got /proc/made/a.png: no such file"),
+        ("taken.png", "out must name a file, got taken.png, which is a folder"),
+    ],
+)
+def test_a_place_that_takes_no_result_is_told_before_it_is_painted(out, told, pictures, tmp_path, monkeypatch):
+    if out.startswith("/proc") and not sys.platform.startswith("linux"):
+        pytest.skip("of Linux")
+    (tmp_path / "taken.png").mkdir()
+    monkeypatch.setattr(METHODS["quilting_transfer"], "painter", None)
+    with pytest.raises(ValueError, match=told):
+        run(*pictures, "method=quilting_transfer", f"out={out}")

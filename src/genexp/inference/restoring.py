@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genexp.files.places import require_places
 from genexp.inference.result_places import picture_file, require_apart, results_in
 from genexp.terminal import plain, progress
 
@@ -42,7 +43,8 @@ def planned(given: str, out: str | None, degrade: bool = False) -> Work:
 
     Raises:
         FileNotFoundError: there is no such picture.
-        ValueError: `out` is no such name, a result would replace a picture that is read, or two have one name.
+        ValueError: `out` is no such name, or nothing can be written there, a result would replace a picture that is
+            read, or two have one name.
         BadImage: a file of the folder cannot be read.
     """
     from genexp.data.own_pictures import files_of
@@ -63,6 +65,7 @@ def planned(given: str, out: str | None, degrade: bool = False) -> Work:
         if path in results:
             raise ValueError(f"input must leave the name {path.name} to what degrade=true writes there")
     require_apart([*results, *beside], [("input", path) for path in inputs])
+    require_places([*results, *beside])
     return Work(inputs, results, target)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genexp.config.compose import several
+from genexp.files.places import require_places
 from genexp.inference.result_places import picture_file, require_apart, results_in
 from genexp.inference.stylising.sequences import count_frames, in_their_order
 from genexp.terminal import plain
@@ -85,8 +86,8 @@ def planned(
             of one file.
 
     Raises:
-        ValueError: `out` is no such name, a result would replace a picture that is read, two have one name, or a file
-            has no frames.
+        ValueError: `out` is no such name, or nothing can be written there, a result would replace a picture that is
+            read, two have one name, or a file has no frames.
         BadImage: the frames of a file cannot be counted.
     """
     style, mask = style_files(styles), style_files(masks, "masks")
@@ -111,6 +112,7 @@ def planned(
         results = (target,)
     read = [("content", contents), ("style", style), ("masks", mask)]
     require_apart(results, [(key, path) for key, paths in read for path in paths if path is not None])
+    require_places(results)
     return Job(contents, results, style, mask, target, frames)
 
 
