@@ -117,6 +117,9 @@ ELSEWHERE = {
     "trains it, tiny",
     "genexp train experiment=cgan/digits initial=run initial.run=<run> "
     "'initial.reset=[generator.embedding,critic.discriminator.planes]'": "test_transfer trains it, tiny",
+    "genexp train experiment=cfg/digits initial=run initial.run=<run> adapters=low_rank adapters.rank=4": (
+        "test_low_rank trains so"
+    ),
     "genexp train experiment=vd_vae/digits": "test_every_experiment trains it, tiny",
     "genexp train experiment=nvae/digits 'model.ladder.groups=[4,16,20]'": "test_every_experiment trains it, tiny",
     "genexp sample run=<run> sampler.temperature=0.7": "test_hierarchy_run draws so",

@@ -21,7 +21,7 @@ from genexp.terminal import counted
 
 PRIMARIES = ("train", "sample", "evaluate", "compare", "reproduce", "stylize", "restore")
 GROUPS = ("data", "model", "sampler", "extractor", "metrics", "training", "callbacks/post_hoc", "callbacks/game")
-GROUPS += ("logger", "trainer", "launcher", "debug", "initial")
+GROUPS += ("logger", "trainer", "launcher", "debug", "initial", "adapters")
 ADDED = {"model/style_term": ("model=style", "model.extra_terms.further")}
 """Groups of parts that no default names: a person adds them, under a name of their own."""
 _SEVERAL = ("-m", "--multirun")

@@ -46,15 +46,26 @@ def disagreements(trial: Trial, plain: dict[str, Any], unsound: set[str]) -> Ite
     if {"training", "model"} <= sound and "model" in trial.built:
         switches = {name: plain["training"][name] for name in SWITCHES if name in plain["training"]}
         yield from _told(lambda: trial.built["model"].arrange(**switches), "training.accumulate")
-        yield from _told(lambda: trial.built["model"].freeze(plain["training"].get("freeze") or []), "training.freeze")
     if isinstance(plain.get("initial"), dict) and not any(key.startswith("initial") for key in unsound):
         yield from _of_beginning(trial, plain)
+    if {"training", "model"} <= sound and "model" in trial.built:
+        yield from _of_adapters(trial, plain)
     if {"training", "model", "data", "trainer"} <= sound:
         yield from _of_groups(trial, plain)
     if {"metrics", "callbacks"} <= sound:
         yield from _of_early_stopping(plain["callbacks"], plain["metrics"])
     if {"training", "model", "callbacks"} <= sound:
         yield from _of_averages(trial, plain)
+
+
+def _of_adapters(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
+    """Layers to be adapted or frozen that are none of the model's, and updates of what nothing has trained."""
+    model, still = trial.built["model"], list[str]()
+    if plain.get("adapters") is not None and plain.get("initial") is None:
+        yield Problem("adapters", "must be null without initial=run, whose weights they add to")
+    elif "adapters" in trial.built:
+        yield from _told(lambda: still.extend(trial.built["adapters"].adapt(model)), "adapters")
+    yield from _told(lambda: model.freeze(plain["training"].get("freeze") or [], still), "training.freeze")
 
 
 def _of_beginning(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:

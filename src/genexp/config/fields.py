@@ -173,7 +173,7 @@ SWITCHES = ("accumulate", "compile", "channels_last")
 """Keys of `training` that say how a batch is gone about."""
 
 GROUPS = {name: PART for name in ("data", "model", "trainer", "training", "paths")}
-GROUPS |= {name: optional(PART) for name in ("callbacks", "sampler", "extractor", "initial")}
+GROUPS |= {name: optional(PART) for name in ("adapters", "callbacks", "sampler", "extractor", "initial")}
 """Groups of `genexp train` that are always there, and whether they may be null."""
 
 _ACCOUNT = optional(either(TEXT, whole()))

@@ -2,7 +2,18 @@
 
 GROUPS = frozenset(
     [
-        *("callbacks", "data", "debug", "experiment", "extractor", "launcher", "logger", "metrics", "model"),
+        *(
+            "adapters",
+            "callbacks",
+            "data",
+            "debug",
+            "experiment",
+            "extractor",
+            "launcher",
+            "logger",
+            "metrics",
+            "model",
+        ),
         *("edit", "initial", "optimizer", "paths", "ramp", "sampler", "sweep", "trainer", "training"),
     ]
 )

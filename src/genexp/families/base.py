@@ -1,6 +1,6 @@
 """What all generator families share: optimiser steps, counters in images, named terms, and repeatable seeds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -68,9 +68,9 @@ class Family(LightningModule):
         self.accumulate, self.compile_networks, self.channels_last = accumulate, compile, channels_last
         return self
 
-    def freeze(self, layers: Sequence[str]) -> Self:
-        """Leave layers as they are in training, see `Frozen`; ValueError where that means nothing."""
-        self.frozen_layers = Frozen(self, layers, self._updates)
+    def freeze(self, layers: Sequence[str], further: Collection[str] = ()) -> Self:
+        """Leave layers as they are in training, and further parameters; ValueError where that means nothing."""
+        self.frozen_layers = Frozen(self, layers, self._updates, further)
         return self
 
     def train(self, mode: bool = True) -> Self:

@@ -4,7 +4,7 @@ Reference: Mo, Cho and Shin, "Freeze the Discriminator: a Simple Baseline for Fi
 layers of a discriminator.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from lightning.pytorch.strategies import Strategy
@@ -26,12 +26,15 @@ class Frozen:
         model: The model; its frozen parameters take no gradient from now on.
         layers: Names of modules or parameters, with all below them; `*` stands for text.
         updates: The model's updates.
+        further: Single parameters that stand still for another reason; their layers compute as in training.
 
     Raises:
         ValueError: the model has no such layer, or all parameters of an update would be frozen.
     """
 
-    def __init__(self, model: nn.Module, layers: Sequence[str], updates: Mapping[str, Update]) -> None:
+    def __init__(
+        self, model: nn.Module, layers: Sequence[str], updates: Mapping[str, Update], further: Collection[str] = ()
+    ) -> None:
         require_layers(model, layers, KEY)
         self.layers = tuple(layers)
         self._modules = [module for name, module in model.named_modules() if below(name, layers)]
@@ -44,7 +47,8 @@ class Frozen:
                     f"{KEY} must leave something of {name} to train, got {', '.join(layers)}, which is all of its "
                     f"{len(own)} parameters"
                 )
-        for parameter in self.parameters.values():
+        self._still = [*self.parameters.values(), *(model.get_parameter(name) for name in further)]
+        for parameter in self._still:
             parameter.requires_grad_(False)
         self.hold()
 
@@ -55,7 +59,7 @@ class Frozen:
 
     def moving(self, parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
         """Those of some parameters that are not frozen, in their order."""
-        still = {id(parameter) for parameter in self.parameters.values()}
+        still = {id(parameter) for parameter in self._still}
         return [parameter for parameter in parameters if id(parameter) not in still]
 
     def note(self) -> str | None:

@@ -1,6 +1,6 @@
 """Generative adversarial networks: a generator and a critic that take turns."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Self
 
@@ -103,11 +103,11 @@ class GAN(Family):
             raise ValueError(f"compile must be false with {self.needs_derivatives} (second derivatives), got true")
         return super().arrange(accumulate, compile, channels_last)
 
-    def freeze(self, layers: Sequence[str]) -> Self:
+    def freeze(self, layers: Sequence[str], further: Collection[str] = ()) -> Self:
         """As for every family; ValueError too where consensus draws all weights of both players to rest."""
         if layers and self.consensus is not None:
             raise ValueError(f"training.freeze must be null with model.consensus (of all weights), got {layers}")
-        return super().freeze(layers)
+        return super().freeze(layers, further)
 
     def players(self) -> dict[str, list[nn.Module]]:
         """The networks of either player."""

@@ -63,15 +63,19 @@ class Run:
         from genexp.callbacks.checkpoint import load_checkpoint
         from genexp.callbacks.checkpoint_contents import put_in_place, restore
         from genexp.config.instantiate import build
+        from genexp.families.low_rank import merge
         from genexp.inference.recovery import averages_of
 
         checkpoint = load_checkpoint(self.checkpoint)
         if self.stands_in:
             self._say_why()
         model = build(drawn_from(self.config.model))
+        if self.config.get("adapters") is not None:
+            build(self.config.adapters).adapt(model)
         restore(model, checkpoint, self.checkpoint)
         averages = averages_of(checkpoint, WeightsChoice.read(self.weights), self.folder.path)
         put_in_place(model, averages, self.checkpoint)
+        merge(model)
         return model.eval().requires_grad_(False)
 
     @cached_property

@@ -69,11 +69,15 @@ def assemble(
 
 
 def _begun(model: Family, config: DictConfig, new: bool) -> dict[str, str]:
-    """Give a new model the weights that it begins with, and freeze layers; what there is to tell of both."""
-    notes = {}
+    """Give a new model the weights that it begins with, adapt it and freeze layers; what there is to tell of it."""
+    notes, still = {}, []
     if new and config.get("initial") is not None:
         notes["initial"] = build(config.initial).give(model)
-    frozen = model.freeze(config.training.get("freeze") or []).frozen_layers.note()
+    if config.get("adapters") is not None:
+        adapters = build(config.adapters)
+        still = adapters.adapt(model)
+        notes["adapters"] = adapters.note(model)
+    frozen = model.freeze(config.training.get("freeze") or [], still).frozen_layers.note()
     return notes | ({} if frozen is None else {"frozen": frozen})
 
 

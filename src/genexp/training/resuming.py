@@ -29,6 +29,7 @@ FIXED = {
     "model._target_": "the checkpoint is of that family",
     "model.init": "the picture was begun with it",
     "initial*": "the weights were begun with it",
+    "adapters*": "the checkpoint holds what they have learned",
     "training.freeze": "the checkpoint's optimisers hold the state of what moved",
     "model.*optimizer._target_": "the checkpoint holds the state of that class",
     "model.*optimizer.history_size": "the checkpoint holds so many pairs of steps and gradient changes",
