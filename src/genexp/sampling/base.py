@@ -12,6 +12,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.conditioning.estimate import ESTIMATE
 from genexp.contracts import Coded, Denoiser, Schedule
 from genexp.diffusion.variance import LearnedVariance
+from genexp.sampling.clipping import Clip, Dynamic, clipped, read_clip
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level
 from genexp.sampling.times import Spacing, as_times, require_spacing, time_grid
@@ -46,11 +47,12 @@ class DiffusionSampler(Walking, Generic[State]):
     Args:
         steps: Number of steps; None for every integer time of the schedule.
         spacing: Which times: `leading`, `trailing`, `linspace`, `quadratic`, `log_snr`, or a list of times.
-        clip: Clip the denoiser's image to [-1, 1] before it is used; not for points or codes.
+        clip: Clip the denoiser's image to [-1, 1] before it is used, or `{percentile: p}`, see `Dynamic`; not for
+            points or codes.
         guidance: What is made of the denoiser before it is called.
 
     Raises:
-        ValueError: `spacing` has an unknown name.
+        ValueError: `spacing` has an unknown name, or `clip` is none.
     """
 
     evaluations_per_step = 1
@@ -66,11 +68,11 @@ class DiffusionSampler(Walking, Generic[State]):
         self,
         steps: int | None = 50,
         spacing: Spacing = "trailing",
-        clip: bool = True,
+        clip: Clip = True,
         guidance: Guidance = Unguided(),
     ) -> None:
         require_spacing(spacing)
-        self.steps, self.spacing, self.clip, self.guidance = steps, spacing, clip, guidance
+        self.steps, self.spacing, self.clip, self.guidance = steps, spacing, read_clip(clip), guidance
         if not isinstance(spacing, str):
             self.grid = str(dict(spacing) if isinstance(spacing, Mapping) else list(spacing))  # for protocols
 
@@ -201,7 +203,7 @@ class Denoise:
         self,
         model: Denoiser,
         condition: Condition,
-        clip: bool,
+        clip: bool | Dynamic,
         steps: int,
         bare: Denoiser | LearnedVariance | None = None,
     ) -> None:
@@ -235,7 +237,7 @@ class Denoise:
         return self.condition if self._last is None else {**self.condition, ESTIMATE: self._last}
 
     def _answered(self, x_0: Tensor) -> Tensor:
-        x_0 = x_0.clamp(-1, 1) if self.clip else x_0
+        x_0 = clipped(x_0, self.clip)
         if self.model.conditioning.estimate is not None:
             self._last = self.model.conditioning.estimate.of(x_0)
         return x_0

@@ -5,6 +5,7 @@ from typing import Literal
 from torch import Tensor
 
 from genexp.sampling.base import Denoise, DiffusionSampler, Step
+from genexp.sampling.clipping import Clip
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level, noise_in, posterior_variance, step_variance
 from genexp.sampling.times import Spacing
@@ -44,7 +45,7 @@ class DDIM(DiffusionSampler[None]):
         steps: int | None = 50,
         eta: float = 0.0,
         spacing: Spacing = "trailing",
-        clip: bool = True,
+        clip: Clip = True,
         guidance: Guidance = Unguided(),
         variance: Literal["posterior", "sigma_hat"] = "posterior",
     ) -> None:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from genexp.diffusion.variance import LEARNED, LearnedVariance
 from genexp.sampling.base import Denoise, DiffusionSampler, Step
+from genexp.sampling.clipping import Clip
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level, posterior_variance, step_variance
 from genexp.sampling.times import Spacing
@@ -41,7 +42,7 @@ class DDPM(DiffusionSampler[None]):
         steps: int | None = None,
         variance: str = "fixed_small",
         spacing: Spacing = "trailing",
-        clip: bool = True,
+        clip: Clip = True,
         guidance: Guidance = Unguided(),
     ) -> None:
         super().__init__(steps, spacing, clip, guidance)

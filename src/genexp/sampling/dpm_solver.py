@@ -7,6 +7,7 @@ from torch import Tensor
 
 from genexp.contracts import Schedule
 from genexp.sampling.base import Denoise, DiffusionSampler, Step
+from genexp.sampling.clipping import Clip
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level
 from genexp.sampling.quadrature import Known, Memory, integrated, look, require_near
@@ -50,7 +51,7 @@ class DPMSolver(DiffusionSampler[Memory]):
         order: int = 3,
         along: Literal["noise", "image"] = "noise",
         spacing: Spacing = "log_snr",
-        clip: bool = True,
+        clip: Clip = True,
         guidance: Guidance = Unguided(),
     ) -> None:
         super().__init__(steps, spacing, clip, guidance)
@@ -111,7 +112,7 @@ class DPMSolver2M(DiffusionSampler[Known]):
         self,
         steps: int | None = 15,
         spacing: Spacing = "trailing",
-        clip: bool = True,
+        clip: Clip = True,
         guidance: Guidance = Unguided(),
     ) -> None:
         super().__init__(steps, spacing, clip, guidance)

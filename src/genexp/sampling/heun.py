@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from genexp.sampling.base import Denoise, DiffusionSampler, Step
+from genexp.sampling.clipping import Clip
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level, noise_in, step_variance
 from genexp.sampling.times import Spacing
@@ -50,7 +51,7 @@ class Heun(DiffusionSampler[None]):
         steps: int | None = 13,
         along: Literal["flow", "noise"] = "flow",
         spacing: Spacing = "linspace",
-        clip: bool = True,
+        clip: Clip = True,
         guidance: Guidance = Unguided(),
         churn: float = 0.0,
         churn_from: float = 0.0,

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from genexp.contracts import Schedule
 from genexp.sampling.base import Denoise, DiffusionSampler, Step
+from genexp.sampling.clipping import Clip
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level, noise_in
 from genexp.sampling.quadrature import even_moments, require_near, weights
@@ -55,7 +56,7 @@ class PNDM(DiffusionSampler[tuple[Seen, ...]]):
         steps: int | None = 25,
         warm_up: Literal["improved_euler", "runge_kutta"] = "improved_euler",
         spacing: Spacing = "leading",
-        clip: bool = True,
+        clip: Clip = True,
         guidance: Guidance = Unguided(),
     ) -> None:
         super().__init__(steps, spacing, clip, guidance)

@@ -5,6 +5,7 @@ import math
 from torch import Tensor
 
 from genexp.sampling.base import Denoise, DiffusionSampler, Step
+from genexp.sampling.clipping import Clip
 from genexp.sampling.dpm_solver import require_order
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level
@@ -43,7 +44,7 @@ class UniPC(DiffusionSampler[Memory]):
         order: int = 2,
         corrector: bool = True,
         spacing: Spacing = "trailing",
-        clip: bool = True,
+        clip: Clip = True,
         guidance: Guidance = Unguided(),
     ) -> None:
         super().__init__(steps, spacing, clip, guidance)
