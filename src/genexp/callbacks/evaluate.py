@@ -131,7 +131,7 @@ class Evaluate(Callback):
 
     def _conditions(self, trainer: Trainer, pl_module: "Family") -> Conditions | None:
         told = told_by(self.sampler, pl_module.source(), pl_module.conditioning)
-        return as_in_training(told, trainer.datamodule)
+        return as_in_training(told, trainer.datamodule, self.seed)
 
     def _values(self, trainer: Trainer, pl_module: "Family", summary: Summary) -> tuple[Numbers, Records]:
         """The numbers for loggers, with their floors, and the record of every value."""

@@ -98,7 +98,7 @@ class SampleGrid(Callback):
         fit_to_training_images(self.sampler, pl_module.source(), trainer.datamodule, pl_module.device)
         caption = f"{pl_module.images_seen} images seen, seed {self.seed}"
         told = told_by(self.sampler, pl_module.source(), pl_module.conditioning)
-        conditions = as_in_training(told, trainer.datamodule)
+        conditions = as_in_training(told, trainer.datamodule, self.seed)
         plane = trainer.datamodule.plane()
         count, source = self.num if plane is None else self.points, pl_module.source()
         line = (

@@ -69,6 +69,7 @@ def require_one_side(config: DictConfig) -> None:
 
 
 def _of_runs(config: DictConfig, device: "torch.device") -> Measure:
+    from genexp.inference.cascade import follows
     from genexp.inference.generated import default_num
     from genexp.inference.pairs import evaluate_pairs, maps_images
     from genexp.inference.prepare import metrics_of_model, opened_runs, prepare, require_drawable_runs
@@ -76,8 +77,8 @@ def _of_runs(config: DictConfig, device: "torch.device") -> Measure:
     runs = opened_runs(config)
     if any(maps_images(run) for run in runs):
         return partial(evaluate_pairs, config, runs, device)
-    if config.shares is not None:
-        return _of_ensemble(config, runs, device)
+    if config.shares is not None or follows(runs):
+        return _of_one(config, runs, device)
     of_model = metrics_of_model(config, runs)
     if of_model and len(of_model) == len(config.metrics):
         return lambda: [_measure_model(config, run, of_model, device) for run in runs]
@@ -87,29 +88,16 @@ def _of_runs(config: DictConfig, device: "torch.device") -> Measure:
     return lambda: [_measure_run(config, run, measuring, of_model, num, device) for run in runs]
 
 
-def _of_ensemble(config: DictConfig, runs: "list[Run]", device: "torch.device") -> Measure:
-    """Several runs as one."""
-    from genexp.evaluation.scores import Generated
-    from genexp.inference.ensemble import Ensemble
+def _of_one(config: DictConfig, runs: "list[Run]", device: "torch.device") -> Measure:
+    """Several runs as one: an ensemble by its shares, or a cascade."""
     from genexp.inference.generated import default_num
-    from genexp.inference.prepare import metrics_of_model, prepare
+    from genexp.inference.prepare import metrics_of_model
+    from genexp.inference.several import measured_as_one
 
-    if of_model := metrics_of_model(config, runs[:1]):
-        raise ValueError(f"metrics must be of images with shares, got {', '.join(of_model)}, of a model")
-    num = config.num or default_num(runs[0])
-    shares, given = list(config.shares), config.get("sampler")
-    ensemble = Ensemble(runs, shares, given, num, config.seed, config.batch_size, device)
-    measuring = prepare(config, runs[0], device, num)
-
-    def measure() -> list[dict[str, Any]]:
-        summary = measuring.evaluator.summarise(ensemble.batches())
-        generated = Generated(num, config.seed, runs[0].weights, ensemble.described, ensemble.dealing)
-        scores = measuring.scores(summary, generated)
-        folder = Path(config.out or f"{config.paths.outputs}/evaluations/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
-        result = _written(config, measuring, scores, summary, ensemble.batches, folder, ensemble.subject)
-        return [result | {"title": f"ensemble of {len(runs)} runs"}]
-
-    return measure
+    last = runs[-1]
+    if of_model := metrics_of_model(config, [last]):
+        raise ValueError(f"metrics must be of images with several runs, got {', '.join(of_model)}, of a model")
+    return measured_as_one(config, runs, device, config.num or default_num(last), partial(_written, config))
 
 
 def _of_images(config: DictConfig, device: "torch.device") -> Measure:

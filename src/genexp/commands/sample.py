@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from genexp.commands.sample_several import opened, sample_ensemble_of
 from genexp.files.writing import naming
 from genexp.hardware import chosen_threads
 from genexp.inference.sampler_config import checked_sampler, sampler_label, varied
@@ -42,19 +43,15 @@ def sample(config: DictConfig) -> None:
 
     import torch
 
-    from genexp.inference.run import load_run
-
     torch.set_num_threads(chosen_threads(config.threads))
     if config.shares is not None:
-        _sample_ensemble(config)
+        sample_ensemble_of(config)
         return
-    if not isinstance(config.run, str):
-        raise ValueError(f"run must be one run without shares, got {list(config.run)}; shares=[1,1] draws from several")
-    run = load_run(config.run, config.weights, config.checkpoint, config.trust)
-    node, told, drawing, beside = prepared(config, run, config.device)
-    folder = Path(config.out).resolve() if config.out else run.folder.samples / run.name_of(*_how(node, config, told))
+    run, name, draws, known = _of_stages(config) if OmegaConf.is_list(config.run) else _of_run(config)
+    drawing, beside = draws
+    folder = Path(config.out).resolve() if config.out else run.folder.samples / name
     images, seconds = _timed(lambda: drawing.images(config.num))
-    record = _record(drawing, config, node, told) | {"num": len(images), "seconds": round(seconds, 3)}
+    record = known | {"num": len(images), "seconds": round(seconds, 3)}
     with staged(folder, _PARTS, _RECORD) as partial:
         written = [folder / name for name in _write(drawing, images, beside, config, partial)]
         with naming(folder / _RECORD):
@@ -63,24 +60,33 @@ def sample(config: DictConfig) -> None:
     _report(folder, written, len(images), seconds, drawing.evaluations, sync)
 
 
-def _sample_ensemble(config: DictConfig) -> None:
-    """Draw from several runs as one.
+_Draws = tuple["Drawing", dict[str, Callable[[], "Figure | Grid"]]]
+"""What draws images, and what draws the pictures beside them."""
 
-    Raises:
-        ValueError: an option is of one run's pictures, or the runs do not go together.
-    """
-    from genexp.config.compose import several
-    from genexp.inference.ensemble import sample_ensemble
+
+def _of_run(config: DictConfig) -> tuple["Run", str, _Draws, dict[str, Any]]:
+    """One run, the name of what is drawn, what draws, and how."""
     from genexp.inference.run import load_run
-    from genexp.terminal import print_table, shown_path
 
-    alone = {"edit": config.get("edit"), "images": config.images, "sheet": config.sheet, "condition": config.condition}
-    for key, given in {**alone, "wandb": config.wandb}.items():
-        if given:
-            raise ValueError(f"{key} must be left as it is with shares, got {given}")
-    runs = [load_run(each, config.weights, config.checkpoint, config.trust) for each in several(config.run)]
-    folder = sample_ensemble(config, runs)
-    print_table([("drawn", f"{config.num} images of {len(runs)} runs"), ("images", shown_path(folder))])
+    run = load_run(config.run, config.weights, config.checkpoint, config.trust)
+    node, told, drawing, beside = prepared(config, run, config.device)
+    return run, run.name_of(*_how(node, config, told)), (drawing, beside), _record(drawing, config, node, told)
+
+
+def _of_stages(config: DictConfig) -> tuple["Run", str, _Draws, dict[str, Any]]:
+    """The last of several runs that follow each other, the name of what is drawn, what draws, and how."""
+    from genexp.inference.cascade import drawings, stage_pictures, stages_of
+
+    if config.get("edit") is not None or config.images is not None or config.mask is not None:
+        raise ValueError("edit, images and mask must be null with several runs, of which the first begins with noise")
+    told = _conditions(config)
+    stages = stages_of(opened(config), config.get("sampler"), told, config.seed, "sample")
+    every = drawings(stages, config.device, config.batch_size)
+    run, drawing, node = stages[-1].run, every[-1], stages[-1].sampler
+    beside = stage_pictures(every, config.num) | _beside(drawing, config, node)
+    before = "-".join(stage.run.folder.record["id"][-4:] for stage in stages[:-1])
+    record = _record(drawing, config, node, told) | {"stages": [stage.record() for stage in stages]}
+    return run, run.name_of(f"after-{before}", *_how(node, config, told)), (drawing, beside), record
 
 
 def prepared(config: DictConfig, run: "Run", device: str) -> tuple[DictConfig, dict[str, Any], Any, dict[str, Any]]:
@@ -127,6 +133,7 @@ _PARTS = (
     "edited.png",
     "interpolation.png",
     "pairs.png",
+    "stages.png",
     "classes.png",
     "denoising.png",
     "sheet.png",

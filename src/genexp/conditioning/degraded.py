@@ -20,7 +20,7 @@ class Degraded:
 
     With `noise` the model is trained on pictures with Gaussian noise of a deviation from 0 to that, as likely as any
     other, and is told it in a further channel: then it believes less in what a model before it has drawn. Pictures that
-    are given when it draws have none. Zeros stand for no picture.
+    it draws from have noise of one deviation, `drawn`, and no noise by default. Zeros stand for no picture.
 
     What is random in a degradation is drawn anew in training where a family asks for that, and else depends on the
     sample alone: what is held out is degraded in the same way every time.
@@ -35,6 +35,7 @@ class Degraded:
         noise: Largest deviation of the noise in training, at least 0.
         left_out: Share of training samples that are not told theirs, in [0, 1).
         eight_bits: Whether a picture has the 256 levels of a file, as one that is given has.
+        drawn: Deviation of the noise on pictures that images are drawn from where nobody says another, in [0, noise].
 
     Raises:
         ValueError: `shape` is that of no image, the degradation does not go with it, or a number is out of range.
@@ -45,6 +46,7 @@ class Degraded:
     noise: float = 0.0
     left_out: float = field(default=0.0, compare=False)
     eight_bits: bool = False
+    drawn: float = field(default=0.0, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
@@ -52,6 +54,8 @@ class Degraded:
             raise ValueError(f"shape must be (C, H, W) of an image, got {list(self.shape)}")
         if not self.noise >= 0:
             raise ValueError(f"noise must be at least 0, got {self.noise}")
+        if not 0 <= self.drawn <= self.noise:
+            raise ValueError(f"drawn must lie in [0, noise={self.noise:g}], got {self.drawn}")
         require_share(self.left_out)
         example = torch.zeros(1, *self.shape)
         object.__setattr__(self, "picture", tuple(self.degradation(example, OfContent(example)).shape[1:]))
@@ -94,8 +98,25 @@ class Degraded:
         if self.noise == 0:
             return rows
         level = self.noise * torch.rand(len(rows), 1, 1, 1, device=rows.device)
-        picture = rows[:, :-1] + level * torch.randn_like(rows[:, :-1])
-        return torch.cat([picture, level.expand_as(rows[:, -1:])], 1)
+        return self._noisy(rows, level, torch.randn_like(rows[:, :-1]))
+
+    def at_level(self, rows: Tensor, level: float, noise: Tensor) -> Tensor:
+        """Rows (B, *row) without noise at one level of it.
+
+        Args:
+            rows: The rows.
+            level: Deviation of the noise, in [0, noise].
+            noise: Standard normal values (B, *picture).
+
+        Raises:
+            ValueError: training has shown no such level.
+        """
+        if not 0 <= level <= self.noise:
+            raise ValueError(f"must lie in [0, {self.noise:g}], the levels of training, got {level:g}")
+        return rows if level == 0 else self._noisy(rows, torch.full_like(rows[:, :1, :1, :1], level), noise)
+
+    def _noisy(self, rows: Tensor, level: Tensor, noise: Tensor) -> Tensor:
+        return torch.cat([rows[:, :-1] + level * noise, level.expand_as(rows[:, -1:])], 1)
 
     def _without_noise(self, picture: Tensor) -> Tensor:
         return picture if self.noise == 0 else torch.cat([picture, torch.zeros_like(picture[:, :1])], 1)

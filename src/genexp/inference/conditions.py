@@ -4,38 +4,80 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from genexp.conditioning.base import Conditioning
+import torch
+
+from genexp.conditioning.base import Condition, Conditioning
 from genexp.conditioning.pictures import OfPictures
 from genexp.config.instantiate import build
 from genexp.data.own_pictures import own_pictures
 from genexp.inference.editing import square
-from genexp.sampling.conditions import ClassShares, Conditions, Given, as_in_training
+from genexp.sampling.conditions import AtLevels, ClassShares, Conditions, Given, as_in_training, noised
 from genexp.terminal import counted
 
 if TYPE_CHECKING:
     from genexp.inference.run import Run
 
 
+LEVEL = "_level"
+"""End of the name by which the level of the noise on a picture is typed: `condition.low_res_level=0.1`."""
+
+
 def conditions_of(
-    run: "Run", typed: Mapping[str, object] | None = None, conditioning: Conditioning | None = None
+    run: "Run",
+    typed: Mapping[str, object] | None = None,
+    conditioning: Conditioning | None = None,
+    seed: int = 0,
 ) -> Conditions | None:
     """What the samples of a run are drawn under: what is given, and all else as it was in training.
 
     Args:
         run: The run, with its model.
         typed: What a person gave of the model's conditions, by name: a class by its number, a text, a picture file or a
-            folder of them, of which sample i has picture i, in turn.
+            folder of them, of which sample i has picture i, in turn; and as `<name>_level` how strong the noise is on
+            pictures that training has shown with noise.
         conditioning: What is told where a guidance tells more than the model knows; the model's conditions by default.
+        seed: Seed of the samples, for that noise.
 
     Raises:
         ValueError: the model has no such condition, or a value is none; or the training data cannot be read, from which
             those come that are not given.
     """
     conditioning = conditioning or run.model.conditioning
-    given = conditioning.read({name: _pictures(conditioning, name, value) for name, value in (typed or {}).items()})
+    plain, levels = levels_of(conditioning, typed or {})
+    given = read_of(conditioning, plain)
     if not given:
-        return _as_it_was(run, conditioning)
-    return Given(given, _as_it_was(run, conditioning) if set(conditioning.names) - set(given) else None)
+        return noised(as_it_was(run, conditioning), conditioning, seed, levels)
+    others = as_it_was(run, conditioning) if set(conditioning.names) - set(given) else None
+    return noised(Given(given, others), conditioning, seed, levels)
+
+
+def read_of(conditioning: Conditioning, typed: Mapping[str, object]) -> Condition:
+    """One row or more of every condition that a person gave, of pictures by their files.
+
+    Raises:
+        ValueError: the model has no such condition, or a value is none.
+    """
+    return conditioning.read({name: _pictures(conditioning, name, value) for name, value in typed.items()})
+
+
+def levels_of(conditioning: Conditioning, typed: Mapping[str, object]) -> tuple[dict[str, object], dict[str, float]]:
+    """What a person gave, without the levels of noise on pictures, and these by the names of the pictures.
+
+    Raises:
+        ValueError: a level is no number, or one that the model has not been shown.
+    """
+    known = {f"{name}{LEVEL}": name for name, kind in conditioning.kinds.items() if isinstance(kind, AtLevels)}
+    levels: dict[str, float] = {}
+    for key in [key for key in typed if key in known and key not in conditioning.kinds]:
+        kind, level = conditioning.kinds[known[key]], typed[key]
+        try:
+            if isinstance(level, bool) or not isinstance(level, int | float) or not isinstance(kind, AtLevels):
+                raise ValueError(f"must be a number, got {level}")
+            kind.at_level(conditioning.kinds[known[key]].nothing(1, "cpu"), level, torch.zeros(1, *kind.picture))
+        except ValueError as error:
+            raise ValueError(f"condition.{key} {error}") from error
+        levels[known[key]] = float(level)
+    return {name: value for name, value in typed.items() if name not in known or name in conditioning.kinds}, levels
 
 
 def _pictures(conditioning: Conditioning, name: str, value: object) -> object:
@@ -50,7 +92,7 @@ def _pictures(conditioning: Conditioning, name: str, value: object) -> object:
     return pictures.images
 
 
-def _as_it_was(run: "Run", conditioning: Conditioning) -> Conditions | None:
+def as_it_was(run: "Run", conditioning: Conditioning) -> Conditions | None:
     """All conditions as they were in training; classes as the run has recorded them, where its data are gone."""
     recorded = run.folder.record.get("class_counts")
     if conditioning.names == ("label",):

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from genexp.conditioning.base import Conditioning
 from genexp.config.instantiate import build
 from genexp.config.trial import refused
 from genexp.contracts import FittedSampler, ImageMap, Sampler, Source
@@ -16,6 +17,7 @@ from genexp.inference.conditions import conditions_of
 from genexp.inference.editing import Editing
 from genexp.inference.sampler_config import told_of
 from genexp.sample_kinds import kind_of
+from genexp.sampling.conditions import Conditions
 from genexp.sampling.draw import draw, in_images, network_evaluations, shares, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
 from genexp.sampling.pictures import PAIRS, Pictures
@@ -25,6 +27,16 @@ from genexp.terminal import progress
 
 if TYPE_CHECKING:
     from genexp.inference.run import Run
+
+
+class After(Protocol):
+    """What samples are told that are made after those of another run."""
+
+    names: tuple[str, ...]  # of the conditions that the other run draws
+
+    def conditions(self, told: Conditioning) -> Conditions | None:
+        """What is told, of conditions that look like `told`."""
+        ...
 
 
 class Drawing:
@@ -38,6 +50,7 @@ class Drawing:
         batch_size: Images drawn at a time.
         condition: What every image is drawn under, by name; what is not given is as it was in training.
         editing: Given pictures that the images begin with, and what becomes of them; None for noise alone.
+        after: What says what is told after another run; then `condition` is read there. None for a run alone.
 
     Raises:
         ValueError: the sampler does not fit the model or the pictures; the model has no such condition, or a value is
@@ -53,14 +66,16 @@ class Drawing:
         batch_size: int,
         condition: Mapping[str, object] | None = None,
         editing: Editing | None = None,
+        after: "After | None" = None,
     ) -> None:
         self.device, self.seed, self.batch_size = device_of(device), seed, batch_size
         self.source, self.run, self.editing = run.model.to(self.device).source(), run, editing
         self.sampler = self._ready(sampler)
         told = told_by(self.sampler, self.source, run.model.conditioning)
         self.num_classes = told.num_classes
-        self.conditions = conditions_of(run, condition, told) if self.has_start else None
-        self._told, self._typed = told, tuple(condition or ())
+        alone = after is None and self.has_start
+        self.conditions = conditions_of(run, condition, told, seed) if alone else after and after.conditions(told)
+        self.told, self._typed = told, (*(condition or ()), *(after.names if after else ()))
 
     @property
     def has_start(self) -> bool:
@@ -107,7 +122,7 @@ class Drawing:
     @property
     def has_pairs(self) -> bool:
         """Whether images are made of pictures that can be shown beside them."""
-        return self.has_start and self.is_pictured and self.editing is None and bool(self._told.pictures)
+        return self.has_start and self.is_pictured and self.editing is None and bool(self.told.pictures)
 
     def pairs(self, num: int) -> Grid:
         """At most 8 of the samples below `num` beside the pictures that they are made of.
@@ -117,14 +132,14 @@ class Drawing:
         count = min(num, PAIRS)
         given = {} if self.conditions is None else self.conditions.of(range(count))
         real = None
-        if not set(self._typed) & set(self._told.pictures):
+        if not set(self._typed) & set(self.told.pictures):
             data = build(self.run.data)
             count = min(count, data.split_size("val"))
             examples = data.examples("val", torch.arange(count))
             typed = {name: rows[:count] for name, rows in given.items() if name in self._typed}
-            given, real = {**self._told.told(examples), **typed}, examples["image"]
+            given, real = {**self.told.told(examples), **typed}, examples["image"]
         told = {name: rows.to(self.device) for name, rows in given.items()}
-        return self.pictures.pairs(self._told, told, real)
+        return self.pictures.pairs(self.told, told, real)
 
     def sheet(self, ways: Mapping[str, DictConfig], columns: int) -> Callable[[], Grid]:
         """What draws the same noises by a sampler a row; all that could be wrong with these is found before.

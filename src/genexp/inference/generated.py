@@ -3,12 +3,13 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from genexp.config.instantiate import build
 from genexp.contracts import Batch, FittedSampler
@@ -17,6 +18,7 @@ from genexp.evaluation.dealing import dealt
 from genexp.evaluation.images import quantised
 from genexp.evaluation.protocol import describe
 from genexp.inference.conditions import conditions_of
+from genexp.inference.following import Following
 from genexp.inference.run import Run
 from genexp.sample_kinds import kind_of
 from genexp.sampling.base import DiffusionSampler
@@ -38,6 +40,7 @@ class Samples:
         seed: Seed of their noise.
         batch_size: Images drawn at a time.
         device: Where they are drawn.
+        after: What says what is told after another run; None for a run alone.
     """
 
     def __init__(
@@ -48,11 +51,14 @@ class Samples:
         seed: int,
         batch_size: int,
         device: torch.device,
+        after: Following | None = None,
     ) -> None:
         self.num, self.seed, self.batch_size, self.device = num, seed, batch_size, device
         self.source, self.sampler = run.model.to(device).source(), build(sampler)
-        self.conditions = conditions_of(run, None, told_by(self.sampler, self.source, run.model.conditioning))
-        given = {} if self.conditions is None else self.conditions.of(range(num))
+        told = told_by(self.sampler, self.source, run.model.conditioning)
+        self.conditions = conditions_of(run, None, told, seed) if after is None else after.conditions(told)
+        before = self.conditions if after is None else after.rest(told)  # without drawing
+        given = {} if before is None else before.of(range(num))
         self.group, self.dealing = dealt(num, given.get("label"))
         self._run, self._fitted = run, False
         self.cache = TensorCache(run.folder.path / "evaluations" / "images")
@@ -91,6 +97,15 @@ class Samples:
             "device": str(self.device),
             "threads": torch.get_num_threads(),
         }
+
+    @property
+    def words(self) -> str:
+        """Everything that the images depend on, in one text."""
+        return json.dumps(self._key, sort_keys=True)
+
+    def of(self, indices: Sequence[int]) -> Tensor:
+        """The samples (B, *shape) of one batch of indices that follow each other."""
+        return self._batch(range(indices[0], indices[-1] + 1))["image"]
 
     def batches(self, advance: Callable[[float], None] = lambda count: None) -> Iterator[Batch]:
         """The samples with `image`, `index`, `group` and, for a conditional model, `label`."""

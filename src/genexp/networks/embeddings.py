@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from genexp.conditioning.kinds import Words
 
+_LEVEL_WIDTH = 32
+
 
 def sinusoidal(t: Tensor, width: int, longest_period: float = 10_000.0) -> Tensor:
     """Sines and cosines of a time at geometrically spaced frequencies: [sin(t w_0), ..., cos(t w_0), ...].
@@ -88,6 +90,55 @@ class TimeEmbedding(nn.Module):
     def forward(self, t: Tensor) -> Tensor:
         """Times (B,) to embeddings (B, features)."""
         waves = sinusoidal(t, self.width).to(self.first.weight.dtype)
+        return self.second(nn.functional.silu(self.first(waves)))
+
+
+class NoiseLevel(nn.Module):
+    """The level of the noise on a picture, its last channel, as a time is told: by sinusoids through two layers.
+
+    Reference: Ho et al., "Cascaded Diffusion Models for High Fidelity Image Generation" (2022), section 4.2.
+
+    Args:
+        features: Size of the result.
+        scale: What a level, which is about 1 at most, is multiplied by: sinusoids tell whole numbers apart.
+    """
+
+    def __init__(self, features: int, scale: float = 1000.0) -> None:
+        super().__init__()
+        self.scale = scale
+        self.embedding = TimeEmbedding(_LEVEL_WIDTH, features)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """Pictures (B, C + 1, H, W), of which the last channel is one level each, to vectors (B, features)."""
+        return self.embedding(self.scale * picture[:, -1, 0, 0])
+
+
+class NumbersEmbedding(nn.Module):
+    """Several numbers, each by its sinusoids, one behind the other and through two layers.
+
+    Reference: Podell et al., "SDXL: Improving Latent Diffusion Models for High-Resolution Image Synthesis" (2023),
+    section 2.2 and algorithm 1.
+
+    Args:
+        features: Size of the result.
+        count: How many numbers.
+        width: Size of the sinusoids of one, even and at least 4.
+
+    Raises:
+        ValueError: `count` is below 1, or `width` odd or below 4.
+    """
+
+    def __init__(self, features: int, count: int = 2, width: int = 32) -> None:
+        super().__init__()
+        if count < 1:
+            raise ValueError(f"count must be at least 1, got {count}")
+        _require_width(width)
+        self.count, self.width = count, width
+        self.first, self.second = nn.Linear(count * width, features), nn.Linear(features, features)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Numbers (B, count) to vectors (B, features)."""
+        waves = sinusoidal(numbers.flatten(), self.width).view(len(numbers), -1).to(self.first.weight.dtype)
         return self.second(nn.functional.silu(self.first(waves)))
 
 

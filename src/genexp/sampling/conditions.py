@@ -1,19 +1,22 @@
 """Under which condition sample `i` is drawn: fixed by its index, for grids, evaluations, `sample` and notebooks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from genexp.conditioning.base import Condition, Conditioning
-from genexp.tensors import mix_seed
+from genexp.tensors import IndexedNoise, mix_seed
 
 if TYPE_CHECKING:
     from genexp.data.datamodule import ImageData
 
+_LEVELS = 43
+"""Keeps the noise on what is told apart from the noise that images grow from under the same seed."""
 _GOLDEN = 0x9E3779B97F4A7C15
 _BITS = 24
 
@@ -87,6 +90,60 @@ class Given:
         return {**others, **{name: rows[places % len(rows)] for name, rows in self.rows.items()}}
 
 
+@runtime_checkable
+class AtLevels(Protocol):
+    """A condition of pictures that a model is told with noise of a level that it knows."""
+
+    picture: tuple[int, ...]
+    drawn: float  # level at which images are drawn where nobody says another
+
+    def at_level(self, rows: Tensor, level: float, noise: Tensor) -> Tensor:
+        """Rows without noise at one level of it; ValueError where the model knows no such level."""
+        ...
+
+
+class Noised:
+    """Conditions of which some have noise of a fixed level: that of sample i depends on the seed and i alone.
+
+    Args:
+        bare: The conditions without noise.
+        kinds: What those with noise look like, by name.
+        levels: Their levels.
+        seed: Seed of the whole set of samples.
+    """
+
+    def __init__(self, bare: Conditions, kinds: Mapping[str, AtLevels], levels: Mapping[str, float], seed: int) -> None:
+        self.bare, self.kinds, self.levels, self.seed = bare, dict(kinds), dict(levels), seed
+
+    def of(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """The conditions, a row for every sample."""
+        told, noise = self.bare.of(indices), IndexedNoise(mix_seed(self.seed, _LEVELS), indices)
+        for name, kind in self.kinds.items():
+            own = noise.normal(*kind.picture).to(told[name])
+            told[name] = kind.at_level(told[name], self.levels[name], own)
+        return told
+
+    def __repr__(self) -> str:
+        return f"Noised({self.bare!r}, {self.levels})"
+
+
+def noised(
+    bare: Conditions | None, conditioning: Conditioning, seed: int, levels: Mapping[str, float] = MappingProxyType({})
+) -> Conditions | None:
+    """Conditions with the noise that a model's own kinds, or `levels` by name, ask for when it is drawn from.
+
+    Args:
+        bare: The conditions without noise, or None.
+        conditioning: What they look like.
+        seed: Seed of the samples.
+        levels: Levels by the names of the conditions, each checked already.
+    """
+    known = {name: kind for name, kind in conditioning.kinds.items() if isinstance(kind, AtLevels)}
+    found = {name: levels.get(name, kind.drawn) for name, kind in known.items()}
+    found = {name: level for name, level in found.items() if level > 0}
+    return Noised(bare, {name: known[name] for name in found}, found, seed) if bare and found else bare
+
+
 def labels_in_shares(indices: Sequence[int], counts: Sequence[int]) -> Tensor:
     """Labels (B,) of samples: fixed by the sample's index, and over many samples in proportion to `counts`.
 
@@ -106,13 +163,19 @@ def labels_in_shares(indices: Sequence[int], counts: Sequence[int]) -> Tensor:
     return torch.tensor(classes)[torch.searchsorted(edges, torch.tensor(places), right=True)]
 
 
-def as_in_training(conditioning: Conditioning, data: "ImageData") -> Conditions | None:
+def as_in_training(conditioning: Conditioning, data: "ImageData", seed: int | None = None) -> Conditions | None:
     """What a model is drawn under where nobody says: classes in their shares, other conditions as in the data.
 
     Args:
         conditioning: The model's conditions.
         data: The data module of its training images.
+        seed: Seed of the samples, for the noise on pictures that have a level of it; None for no noise.
     """
+    bare = _as_in_training(conditioning, data)
+    return bare if seed is None else noised(bare, conditioning, seed)
+
+
+def _as_in_training(conditioning: Conditioning, data: "ImageData") -> Conditions | None:
     if not conditioning.names:
         return None
     if conditioning.names == ("label",):

@@ -76,7 +76,7 @@ class _Painter:
 
         self.config, self.source, self.sampler, self.device = config, source, sampler, device
         told = told_by(sampler, source, run.model.conditioning)
-        self.conditions = conditions_of(run, {}, told)
+        self.conditions = conditions_of(run, {}, told, config.seed)
         self.guidance = sampler.guidance
         self.features, self.style_loss = build(config.model.features), build(config.model.style_loss)
 

@@ -1,0 +1,38 @@
+"""genexp sample of several runs: opened, and drawn from as one."""
+
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from genexp.inference.run import Run
+
+
+def opened(config: DictConfig) -> "list[Run]":
+    """The runs that are named.
+
+    Raises:
+        FileNotFoundError: there is no such run or checkpoint.
+    """
+    from genexp.config.compose import several
+    from genexp.inference.run import load_run
+
+    return [load_run(each, config.weights, config.checkpoint, config.trust) for each in several(config.run)]
+
+
+def sample_ensemble_of(config: DictConfig) -> None:
+    """Draw from several runs as one.
+
+    Raises:
+        ValueError: an option is of one run's pictures, or the runs do not go together.
+    """
+    from genexp.inference.ensemble import sample_ensemble
+    from genexp.terminal import print_table, shown_path
+
+    alone = {"edit": config.get("edit"), "images": config.images, "sheet": config.sheet, "condition": config.condition}
+    for key, given in {**alone, "wandb": config.wandb}.items():
+        if given:
+            raise ValueError(f"{key} must be left as it is with shares, got {given}")
+    runs = opened(config)
+    folder = sample_ensemble(config, runs)
+    print_table([("drawn", f"{config.num} images of {len(runs)} runs"), ("images", shown_path(folder))])

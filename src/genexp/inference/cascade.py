@@ -1,0 +1,230 @@
+"""Runs drawn from one after the other: what one has drawn is what the next is told, as in a cascade of resolutions.
+
+What a run draws reaches the next as a file would hold it, at 256 levels.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+from torch.nn import functional
+
+from genexp.conditioning.base import Conditioning, ConditionKind
+from genexp.conditioning.embedded import Embedded
+from genexp.conditioning.pictures import OfPictures
+from genexp.contracts import Batch
+from genexp.evaluation.protocol import describe
+from genexp.inference.conditions import LEVEL
+from genexp.inference.drawing import Drawing, require_drawable
+from genexp.inference.following import Following, Images, Known, of_first
+from genexp.inference.generated import Samples
+from genexp.inference.sampler_config import checked_sampler
+from genexp.sample_kinds import kind_of
+from genexp.sampling.conditions import AtLevels
+from genexp.sampling.draw import draw
+from genexp.sampling.pictures import PAIRS
+from genexp.tensors import Grid, mix_seed
+
+if TYPE_CHECKING:
+    from genexp.inference.run import Run
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A run among those that are drawn from one after the other.
+
+    Attributes:
+        run: The run.
+        sampler: Configuration of its sampler.
+        told: Name of the condition that is what the run before has drawn; empty for the first.
+        seed: Seed of its noise: of the first that of the whole, so that it draws what it draws alone.
+        typed: What a person gave of its conditions, by name, and of their levels.
+    """
+
+    run: "Run"
+    sampler: DictConfig
+    told: str
+    seed: int
+    typed: Mapping[str, object]
+
+    @property
+    def words(self) -> str:
+        """The run and the digest of its weights, for protocols."""
+        return f"{self.run.folder.record['id']}@{self.run.digest[:12]}"
+
+    def record(self) -> dict[str, Any]:
+        """How it draws."""
+        told = {"run": self.run.folder.record["id"], "digest": self.run.digest, "weights": self.run.weights}
+        sampler = OmegaConf.to_container(self.sampler, resolve=True)
+        return {**told, "told": self.told or None, "seed": self.seed, "sampler": sampler}
+
+
+def stages_of(
+    runs: Sequence["Run"], sampler: DictConfig | None, typed: Mapping[str, object], seed: int, command: str
+) -> list[Stage]:
+    """How runs follow each other; what cannot be drawn is refused.
+
+    Args:
+        runs: The runs, at least two.
+        sampler: Changes of the runs' own samplers, or one for all; None for their own.
+        typed: Conditions by name, each given to every run that has it.
+        seed: Seed of the whole.
+        command: Name of the command, for what is refused.
+
+    Raises:
+        ValueError: a run is told nothing that the one before draws, or could be told it in two ways; a typed condition
+            is of none of the runs; a sampler does not draw from its run.
+    """
+    links = ["", *(_link(*pair) for pair in pairwise(runs))]
+    known = [_keys(run.model.conditioning) - {link} for run, link in zip(runs, links, strict=True)]
+    for name, value in typed.items():
+        if name in links:
+            raise ValueError(f"condition.{name} must be null where a run before draws it, got {value}")
+        if not any(name in each for each in known):
+            raise ValueError(f"{name} must be null for runs of which none is told it, got {value}")
+    found = []
+    for place, (run, link) in enumerate(zip(runs, links, strict=True)):
+        node = checked_sampler(run.config, sampler, command)
+        require_drawable(run.model, node)
+        own = {name: value for name, value in typed.items() if name in known[place]}
+        found.append(Stage(run, node, link, mix_seed(seed, place) if place else seed, own))
+    return found
+
+
+def follows(runs: Sequence["Run"]) -> bool:
+    """Whether runs of different shapes follow each other, so that they can be measured as one."""
+    pairs = list(pairwise(runs))
+    different = all(_shape(one) != _shape(other) for one, other in pairs)
+    return bool(pairs) and different and all(len(_taking(one, other)) == 1 for one, other in pairs)
+
+
+def drawings(stages: Sequence[Stage], device: str, batch_size: int) -> list[Drawing]:
+    """Every stage ready to draw, each told what the one before draws."""
+    found: list[Drawing] = []
+    known: Known = {}
+    for stage in stages:
+        after = (
+            Following(stage.run, stage.told, stage.typed, stage.seed, known, _drawn_by(found[-1])) if found else None
+        )
+        drawing = Drawing(stage.run, stage.sampler, device, stage.seed, batch_size, stage.typed, after=after)
+        if not found and drawing.conditions is not None:
+            known = of_first(drawing.told, drawing.conditions)
+        found.append(drawing)
+    return found
+
+
+def stage_pictures(drawings: Sequence[Drawing], num: int) -> dict[str, Callable[[], Grid]]:
+    """What draws `stages.png`, the first samples with a row a stage that has pictures; nothing where one alone has."""
+    shown = [each for each in drawings if each.is_pictured]
+    return {"stages.png": lambda: _side_by_side(shown, min(num, PAIRS))} if len(shown) > 1 else {}
+
+
+def _side_by_side(shown: Sequence[Drawing], count: int) -> Grid:
+    drawn = [each.images(count) for each in shown]
+    size, channels = drawn[-1].shape[-2:], max(each.shape[1] for each in drawn)
+    rows = [functional.interpolate(each, size).expand(-1, channels, -1, -1) for each in drawn]
+    words = [f"{each.shape[-1]} x {each.shape[-2]}" for each in drawn]
+    return Grid(torch.cat(rows), count, [f"{i}" for i in range(count)], words)
+
+
+class Cascade:
+    """The samples 0 to `num` - 1 of several stages, as an evaluation reads them; what a stage draws is kept on disk.
+
+    Args:
+        stages: The stages.
+        num: Number of samples.
+        batch_size: Samples drawn at a time.
+        device: Where they are drawn.
+    """
+
+    def __init__(self, stages: Sequence[Stage], num: int, batch_size: int, device: torch.device) -> None:
+        self.stages, known = list(stages), {}
+        self.samples: list[Samples] = []
+        for stage in stages:
+            before = self.samples[-1] if self.samples else None
+            after = None
+            if before is not None:
+                told = (stage.run, stage.told, stage.typed, stage.seed, known, before.of)
+                after = Following(*told, hashlib.sha256(before.words.encode()).hexdigest())
+            found = Samples(stage.run, stage.sampler, num, stage.seed, batch_size, device, after)
+            if before is None and found.conditions is not None:
+                known = of_first(stage.run.model.conditioning, found.conditions)
+            self.samples.append(found)
+        self.dealing = self.samples[-1].dealing
+
+    @property
+    def described(self) -> str:
+        """Run, digest of its weights and sampler of every stage, and with what noise it is told the one before."""
+        told = []
+        for stage, each in zip(self.stages, self.samples, strict=True):
+            kind = stage.run.model.conditioning.kinds.get(stage.told)
+            level = f", told at level {kind.drawn:g}" if isinstance(kind, AtLevels) and kind.drawn > 0 else ""
+            told.append(f"{stage.words} by {describe(each.sampler)}{level}")
+        return f"Cascade({'; '.join(told)})"
+
+    @property
+    def subject(self) -> dict[str, Any]:
+        """The stages, for a record."""
+        return {"cascade": self.described, "runs": [stage.run.folder.record["id"] for stage in self.stages]}
+
+    def batches(self, advance: Callable[[float], None] = lambda count: None) -> Iterator[Batch]:
+        """The samples of the last stage with `image`, `index`, `group` and what they were drawn under."""
+        return self.samples[-1].batches(advance)
+
+
+def _drawn_by(drawing: Drawing) -> Images:
+    """What a stage draws; the last few batches are remembered, as several pictures show the same samples."""
+
+    @lru_cache(maxsize=4)
+    def images(indices: tuple[int, ...]) -> Tensor:
+        drawn = draw(drawing.source, drawing.sampler, indices, drawing.seed, drawing.conditions, drawing.device)
+        return kind_of(drawn["image"].shape[1:]).quantised(drawn["image"])
+
+    return lambda indices: images(tuple(indices))
+
+
+def _link(before: "Run", after: "Run") -> str:
+    """Name of the condition of a run that another draws.
+
+    Raises:
+        ValueError: there is none, or more than one.
+    """
+    found = _taking(before, after)
+    if len(found) == 1:
+        return found[0]
+    one, other = (run.folder.record["id"] for run in (before, after))
+    told = f"{after.model.conditioning} in {other} after {_shape(before)} of {one}"
+    if found:
+        raise ValueError(
+            f"run must name runs each of which can be told in one way what the one before draws, got {told}"
+        )
+    raise ValueError(
+        f"run must name runs each of which is told what the one before draws, got {told}; shares=[1,1] draws from one "
+        "or the other"
+    )
+
+
+def _taking(before: "Run", after: "Run") -> list[str]:
+    kinds = after.model.conditioning.kinds
+    return [name for name, kind in kinds.items() if _taken(kind) == _shape(before)]
+
+
+def _taken(kind: ConditionKind) -> tuple[int, ...] | None:
+    """Shape of samples that a condition can be, or None."""
+    if isinstance(kind, OfPictures):
+        return tuple(kind.picture)
+    return (kind.dimensions,) if isinstance(kind, Embedded) else None
+
+
+def _shape(run: "Run") -> tuple[int, ...]:
+    return tuple(run.config.data.shape)
+
+
+def _keys(conditioning: Conditioning) -> set[str]:
+    return {*conditioning.names, *(f"{name}{LEVEL}" for name in conditioning.pictures)}

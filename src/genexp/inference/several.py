@@ -1,0 +1,52 @@
+"""genexp evaluate of several runs as one."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from genexp.evaluation.scores import Generated
+from genexp.inference.cascade import Cascade, stages_of
+from genexp.inference.ensemble import Ensemble
+from genexp.inference.prepare import prepare
+from genexp.inference.run import Run
+
+if TYPE_CHECKING:
+    import torch
+
+
+def measured_as_one(
+    config: DictConfig, runs: Sequence[Run], device: "torch.device", num: int, write: Callable[..., dict[str, Any]]
+) -> Callable[[], list[dict[str, Any]]]:
+    """What measures several runs as one, with everything checked before: by their shares, or one after the other.
+
+    Args:
+        config: The configuration of `genexp evaluate`.
+        runs: The runs; the images of the last are compared with its data.
+        device: Where they draw.
+        num: Number of images.
+        write: Writes pictures and values: of `Measuring`, scores, summary, batches, folder and what was measured.
+
+    Raises:
+        ValueError: the runs do not go together, or a sampler does not draw from one.
+    """
+    drawn: Ensemble | Cascade
+    if config.shares is not None:
+        given = (list(config.shares), config.get("sampler"), num, config.seed, config.batch_size, device)
+        drawn, title = Ensemble(runs, *given), f"ensemble of {len(runs)} runs"
+    else:
+        stages = stages_of(runs, config.get("sampler"), {}, config.seed, "evaluate")
+        drawn, title = Cascade(stages, num, config.batch_size, device), f"cascade of {len(runs)} runs"
+    measuring = prepare(config, runs[-1], device, num)
+
+    def measure() -> list[dict[str, Any]]:
+        summary = measuring.evaluator.summarise(drawn.batches())
+        generated = Generated(num, config.seed, runs[-1].weights, drawn.described, drawn.dealing)
+        scores = measuring.scores(summary, generated)
+        folder = Path(config.out or f"{config.paths.outputs}/evaluations/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
+        result = write(measuring, scores, summary, drawn.batches, folder, drawn.subject)
+        return [result | {"title": title}]
+
+    return measure
