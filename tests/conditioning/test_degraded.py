@@ -14,8 +14,9 @@ from genexp.conditioning.base import Conditioning
 from genexp.conditioning.degradations import Downscaled
 from genexp.conditioning.degraded import Degraded
 from genexp.config.instantiate import build
+from genexp.networks.embeddings import NoiseLevel, NumbersEmbedding, sinusoidal
 from genexp.networks.unet import UNet
-from genexp.sampling.conditions import Given, as_in_training
+from genexp.sampling.conditions import Given, as_in_training, noised
 
 KIND = Degraded((1, 8, 8), Downscaled(2), noise=0.3, left_out=0.25)
 
@@ -45,6 +46,31 @@ def test_training_adds_noise_of_the_deviation_that_it_tells_and_leaves_some_out(
     assert float((noisy[strong, 0] / level[strong, None, None]).std()) == pytest.approx(1, abs=0.02)
     spared = Conditioning({"low_res": KIND}).sparing({"low_res": KIND.made(torch.ones(4000, 1, 8, 8))})["low_res"]
     assert float((spared == 0).flatten(1).all(1).float().mean()) == pytest.approx(0.25, abs=0.03)
+
+
+def test_it_is_drawn_from_with_noise_of_one_level_that_depends_on_seed_and_index():
+    kind = Degraded((1, 8, 8), Downscaled(2), noise=0.3, drawn=0.2)
+    assert kind == Degraded((1, 8, 8), Downscaled(2), noise=0.3)  # as a condition it is the same
+    rows, told = kind.made(torch.zeros(500, 1, 8, 8)), Conditioning({"low_res": kind})
+    given = noised(Given({"low_res": rows}), told, 7).of(range(500))["low_res"]
+    assert torch.equal(given[:, 1], torch.full((500, 4, 4), 0.2))
+    assert float(given[:, 0].std()) == pytest.approx(0.2, abs=0.01)
+    assert torch.equal(noised(Given({"low_res": rows}), told, 7).of([3, 250])["low_res"], given[[3, 250]])
+    assert not torch.equal(noised(Given({"low_res": rows}), told, 8).of([3])["low_res"], given[[3]])
+    assert torch.equal(noised(Given({"low_res": rows}), told, 7, {"low_res": 0}).of([3])["low_res"], rows[[3]])
+    with pytest.raises(ValueError, match=r"drawn must lie in \[0, noise=0.3\], got 0.4"):
+        Degraded((1, 8, 8), noise=0.3, drawn=0.4)
+
+
+def test_a_level_is_told_as_a_time_and_numbers_one_behind_the_other():
+    torch.manual_seed(0)
+    level, numbers = NoiseLevel(8), NumbersEmbedding(8, count=2, width=4)
+    picture = torch.cat([torch.randn(3, 1, 4, 4), torch.tensor([0.0, 0.1, 0.2]).view(3, 1, 1, 1).expand(3, 1, 4, 4)], 1)
+    torch.testing.assert_close(level(picture), level.embedding(torch.tensor([0.0, 100, 200])))
+    found = numbers(torch.tensor([[3.0, 5.0]]))
+    waves = torch.cat([sinusoidal(torch.tensor([each]), 4) for each in (3.0, 5.0)], 1)
+    torch.testing.assert_close(found, numbers.second(torch.nn.functional.silu(numbers.first(waves))))
+    assert not torch.allclose(numbers(torch.tensor([[5.0, 3.0]])), found)
 
 
 def test_a_network_sees_it_as_channels_and_reads_no_other():

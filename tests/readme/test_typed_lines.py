@@ -40,6 +40,14 @@ RESTORATION = (
     "genexp train experiment=srgan/photographs",
     "genexp train experiment=rrdb/photographs",
 )
+CASCADES = (
+    "genexp train experiment=imagen/base_shapes",
+    "genexp train experiment=imagen/super_resolution_shapes",
+    'genexp sample run=[<base run>,<super-resolution run>] condition.caption="a large red circle in the centre on a '
+    'white background"',
+    "genexp evaluate run=[<base run>,<super-resolution run>] num=1000",
+    "genexp sample run=<super-resolution run> condition.low_res=my/small condition.low_res_level=0.05",
+)
 ELSEWHERE = {
     "genexp stylize content=china.jpg style=flower.jpg experiment=gatys/imagenet size=384": (
         "test_every_experiment takes a step of it, tiny"
@@ -80,6 +88,8 @@ ELSEWHERE = {
     **dict.fromkeys(
         BESIDE_PAPERS, "test_every_experiment trains these recipes, tiny; the rest takes a quarter of an hour"
     ),
+    "genexp sample run=[a,b]": "a mention of lines in docs/cascades.md",
+    **dict.fromkeys(CASCADES, "test_cascade trains, draws and measures these, tiny"),
     **dict.fromkeys(RESTORED, "test_restore restores such pictures"),
     **dict.fromkeys(RESTORATION, "test_every_experiment trains these recipes, tiny"),
     "genexp train experiment=esrgan/photographs initial=run initial.run=<run> 'initial.only=[generator]'": (
