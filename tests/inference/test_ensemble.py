@@ -64,7 +64,7 @@ REFUSED = {
     "shares=[1]": "shares: must be a list of numbers above 0, 2 at least or null, got",
     "shares=[1,0]": "shares: must be a list of numbers above 0, 2 at least",
     "shares=[1,1,1]": "shares must have one number for each of two runs or more, got 3 of 2",
-    "shares=null": "run must be one run without shares",
+    "shares=null": "run must name runs each of which is told what the one before draws, got no conditions in",
     "toy": r"run must name runs of one shape with shares, got \(1, 8, 8\) and \(2,\)",
 }
 
