@@ -60,8 +60,7 @@ def sample(config: DictConfig) -> None:
     _report(folder, written, len(images), seconds, drawing.evaluations, sync)
 
 
-_Draws = tuple["Drawing", dict[str, Callable[[], "Figure | Grid"]]]
-"""What draws images, and what draws the pictures beside them."""
+_Draws = tuple["Drawing", dict[str, Callable[[], "Figure | Grid"]]]  # of images, and of pictures beside them
 
 
 def _of_run(config: DictConfig) -> tuple["Run", str, _Draws, dict[str, Any]]:
@@ -69,8 +68,8 @@ def _of_run(config: DictConfig) -> tuple["Run", str, _Draws, dict[str, Any]]:
     from genexp.inference.run import load_run
 
     run = load_run(config.run, config.weights, config.checkpoint, config.trust)
-    node, told, drawing, beside = prepared(config, run, config.device)
-    return run, run.name_of(*_how(node, config, told)), (drawing, beside), _record(drawing, config, node, told)
+    node, told, *draws = prepared(config, run, config.device)
+    return run, run.name_of(*_how(node, config, told)), tuple(draws), _record(draws[0], config, node, told)
 
 
 def _of_stages(config: DictConfig) -> tuple["Run", str, _Draws, dict[str, Any]]:
@@ -83,10 +82,10 @@ def _of_stages(config: DictConfig) -> tuple["Run", str, _Draws, dict[str, Any]]:
     stages = stages_of(opened(config), config.get("sampler"), told, config.seed, "sample")
     every = drawings(stages, config.device, config.batch_size)
     run, drawing, node = stages[-1].run, every[-1], stages[-1].sampler
-    beside = stage_pictures(every, config.num) | _beside(drawing, config, node)
+    draws = drawing, stage_pictures(every, config.num) | _beside(drawing, config, node)
     before = "-".join(stage.run.folder.record["id"][-4:] for stage in stages[:-1])
     record = _record(drawing, config, node, told) | {"stages": [stage.record() for stage in stages]}
-    return run, run.name_of(f"after-{before}", *_how(node, config, told)), (drawing, beside), record
+    return run, run.name_of(f"after-{before}", *_how(node, config, told)), draws, record
 
 
 def prepared(config: DictConfig, run: "Run", device: str) -> tuple[DictConfig, dict[str, Any], Any, dict[str, Any]]:
