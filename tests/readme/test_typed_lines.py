@@ -61,6 +61,11 @@ ELSEWHERE = {
     "genexp train model=vae +callbacks.early._target_=lightning.pytorch.callbacks.EarlyStopping "
     "+callbacks.early.monitor=fd +callbacks.early.patience=3": "test_habits trains it, tiny",
     "wandb sync outputs/quickstart/.../wandb/offline-run-20261128_231958-f43wg8dn": "W&B's server",
+    "genexp train experiment=captions/shapes metrics=caption_truth data.source.held_out=0.1 "
+    "data.source.test_shows=both callbacks.evaluate.told=test": "test_caption_truth trains it, tiny",
+    "genexp evaluate run=outputs/captions_shapes/<run> metrics=caption_truth told=test num=2000": (
+        "test_caption_truth measures so"
+    ),
     "genexp train experiment=captions/shapes": "test_captions_end_to_end trains it, tiny",
     'genexp sample run=outputs/captions_shapes/<run> condition.caption="a large red circle in the centre on a white '
     'background"': "test_captions_end_to_end draws by this caption",

@@ -16,12 +16,11 @@ from genexp.callbacks.trainee import EvaluationLogger, PictureLogger
 from genexp.contracts import Batch, FeatureExtractor, Sampler
 from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.dealing import dealt
-from genexp.evaluation.evaluator import Evaluator, Reference, Summary
+from genexp.evaluation.evaluator import Evaluator, Reference, Summary, require_told
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.base import Metric, ModelMetric
 from genexp.evaluation.over_model import require_data, scores_of_model
-from genexp.evaluation.protocol import describe
-from genexp.evaluation.scores import Generated, Score
+from genexp.evaluation.scores import Generated, Score, described
 from genexp.figures.curves import curve_figure
 from genexp.figures.samples import Figure
 from genexp.sampling.conditions import Conditions, as_in_training
@@ -55,6 +54,7 @@ class Evaluate(Callback):
         reference: Split of the real images.
         floor: Split that the floor is measured on, or None for no floor.
         cache: Folder for summaries of real images, or None to keep none.
+        told: Split whose conditions the images of a conditional model are drawn under.
     """
 
     def __init__(
@@ -68,13 +68,14 @@ class Evaluate(Callback):
         reference: Literal["train", "val", "test"] = "train",
         floor: Literal["train", "val", "test"] | None = "test",
         cache: str | None = None,
+        told: Literal["train", "val", "test"] = "train",
     ) -> None:
         if num < 2:
             raise ValueError(f"num must be at least 2 images, got {num}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1 image, got {batch_size}")
         self.sampler, self.num, self.batch_size, self.seed = sampler, num, batch_size, seed
-        self.reference, self.floor = reference, floor
+        self.reference, self.floor, self.told = reference, floor, told
         self.of_model = {name: metric for name, metric in metrics.items() if metric.kind == "model"}
         compared = {name: metric for name, metric in metrics.items() if name not in self.of_model}
         self.evaluator = Evaluator(extractor, compared, TensorCache(cache) if cache else None)
@@ -88,6 +89,7 @@ class Evaluate(Callback):
         for part in (self.sampler, *self.of_model.values()):
             part.require(pl_module.source())
         data = trainer.datamodule
+        require_told(self.evaluator.metrics, told_by(self.sampler, pl_module.source(), pl_module.conditioning).names)
         require_data(self.of_model, data.num_classes is not None, data.factors("val") is not None, others=False)
         if self.evaluator.metrics and trainer.is_global_zero:
             self._look(trainer)
@@ -131,7 +133,7 @@ class Evaluate(Callback):
 
     def _conditions(self, trainer: Trainer, pl_module: "Family") -> Conditions | None:
         told = told_by(self.sampler, pl_module.source(), pl_module.conditioning)
-        return as_in_training(told, trainer.datamodule, self.seed)
+        return as_in_training(told, trainer.datamodule, self.seed, self.told)
 
     def _values(self, trainer: Trainer, pl_module: "Family", summary: Summary) -> tuple[Numbers, Records]:
         """The numbers for loggers, with their floors, and the record of every value."""
@@ -141,7 +143,8 @@ class Evaluate(Callback):
             if self._real is None:
                 self._look(trainer)
             dealing = self._dealt(self._conditions(trainer, pl_module))[1]
-            generated = Generated(self.num, self.seed, weights, describe(self.sampler), dealing)
+            sampler = described(self.sampler, self.told)
+            generated = Generated(self.num, self.seed, weights, sampler, dealing)
             scores |= self.evaluator.scores(summary, self._real, generated)
         with evaluating(pl_module):
             split = partial(image_set, trainer.datamodule, device=pl_module.device, before_each=partial(go_on, trainer))

@@ -134,18 +134,18 @@ def _scores_of_model(config: DictConfig, run: "Run", metrics: dict[str, Any], de
 def _measure_run(
     config: DictConfig, run: "Run", measuring: "Measuring", of_model: dict[str, Any], num: int, device: "torch.device"
 ) -> dict[str, Any]:
-    from genexp.evaluation.protocol import describe
     from genexp.evaluation.scores import Generated
     from genexp.inference.generated import Samples
     from genexp.terminal import progress
 
     node = checked_sampler(run.config, config.get("sampler"), "evaluate")
-    samples = Samples(run, node, num, config.seed, config.batch_size, device)
+    samples = Samples(run, node, num, config.seed, config.batch_size, device, told=config.told)
     with progress(f"{run.weights} samples", num) as advance:
         summary = measuring.evaluator.summarise(samples.batches(advance))
-    generated = Generated(num, config.seed, run.weights, describe(samples.sampler), samples.dealing)
+    generated = Generated(num, config.seed, run.weights, samples.described, samples.dealing)
     scores = measuring.scores(summary, generated) | _scores_of_model(config, run, of_model, device)
-    name = run.name_of(str(num), f"seed{config.seed}", sampler_label(node))
+    told = [f"told_{config.told}"] if config.told else []
+    name = run.name_of(str(num), f"seed{config.seed}", sampler_label(node), *told)
     subject = subject_of(run) | ({"sampling": samples.sampling} if samples.sampling else {})
     write = partial(_written, config, measuring, scores, summary, samples.batches, subject=subject)
     return keep_results(config, run, name, write)

@@ -79,6 +79,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "reference": optional(TEXT),
         "floor": optional(TEXT),
         "num": optional(whole(2)),
+        "told": optional(one_of("train", "val", "test")),
         "batch_size": whole(1),
         "weights": either(WEIGHTS, list_of(WEIGHTS)),
         "self_check": FLAG,

@@ -1,27 +1,21 @@
 """Procedural colour pictures of one shape each, with known and countable factors."""
 
-import math
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from genexp.conditioning.kinds import Words
-from genexp.data import generated
+from genexp.data import generated, held_out, shape_pictures, shape_words
 from genexp.data.generated import drawn_by_index
+from genexp.data.held_out import Combinations, held_out_modes
+from genexp.data.shape_pictures import FACTORS, MODES, draw_shapes, factor_levels
+from genexp.data.shape_words import OPTIONAL, caption_row, describe, levels_said, modes_said
 from genexp.data.source import Split, fingerprint, require_counts, require_split
 
-FACTORS: dict[str, tuple[str, ...]] = {
-    "shape": ("circle", "square", "triangle", "cross"),
-    "colour": ("red", "green", "blue", "yellow", "magenta", "cyan"),
-    "size": ("small", "large"),
-    "position": ("centre", "top left", "top right", "bottom left", "bottom right"),
-    "background": ("black", "grey", "white", "brown"),
-}
-MODES = math.prod(len(levels) for levels in FACTORS.values())
-_COLOURS = torch.tensor([[220, 40, 40], [40, 170, 60], [50, 80, 220], [240, 210, 50], [210, 60, 200], [60, 200, 210]])
-_GROUNDS = torch.tensor([[0, 0, 0], [128, 128, 128], [255, 255, 255], [100, 64, 26]])
-_RADII = torch.tensor([0.22, 0.4])
-_CENTRES = 0.45 * torch.tensor([[0, 0], [-1, -1], [1, -1], [-1, 1], [1, 1]])
+Shown = Literal["all", "seen", "held_out", "both"]
+"""What a split shows: all modes as often, those of training, those that are held out, or these two in turn."""
 
 
 class Shapes:
@@ -31,6 +25,9 @@ class Shapes:
     once, so with split sizes in multiples of 960 the factors are independent and exactly uniform. Inside a mode, a
     small jitter moves and scales the shape. The label is shape and colour together, 24 classes: `red circle`, ...
 
+    With combinations held out, the train split is of the other modes alone, each as often, in the same number of
+    pictures.
+
     Args:
         image_size: Pixels a side.
         jitter: Largest shift, and largest change of radius, in half picture widths; at 0 a mode is one picture.
@@ -38,6 +35,13 @@ class Shapes:
         val_images: Pictures of the val split.
         test_images: Pictures of the test split.
         captions: Give every picture its caption as `ShapeCaptions`, in the column `caption`.
+        held_out: Combinations that the train split never shows, as a share or a number of them.
+        held_out_of: `modes`, combinations of all five factors, or `pairs` of colour and shape.
+        held_out_seed: Which ones.
+        val_shows: What the val split shows: `all` modes, those `seen` in training, `held_out` ones, or `both` in turn.
+        test_shows: The same of the test split.
+        partial: Share of training captions that leave out each of size, colour, position and background with
+            probability 1/2, and say `on white` for `on a white background` as often, in [0, 1].
 
     Raises:
         ValueError: an argument is out of range.
@@ -53,21 +57,47 @@ class Shapes:
         val_images: int = 960,
         test_images: int = 1920,
         captions: bool = False,
+        held_out: float = 0,
+        held_out_of: Combinations = "modes",
+        held_out_seed: int = 0,
+        val_shows: Shown = "all",
+        test_shows: Shown = "all",
+        partial: float = 0.0,
     ) -> None:
         if image_size < 8:
             raise ValueError(f"image_size must be at least 8 pixels to tell shapes apart, got {image_size}")
         if not 0 <= jitter <= 0.1:
             raise ValueError(f"jitter must lie in [0, 0.1], got {jitter}")
-        self.image_size, self.jitter, self.captions = image_size, jitter, captions
+        if not 0 <= partial <= 1 or (partial and not captions):
+            raise ValueError(f"partial must lie in [0, 1], and be 0 without captions, got {partial}")
+        self.image_size, self.jitter, self.captions, self.partial = image_size, jitter, captions, partial
+        self.held_out = held_out_modes(held_out, held_out_of, held_out_seed)
+        self.shows: dict[Split, Shown] = {"train": "seen", "val": val_shows, "test": test_shows}
+        for name, shown in self.shows.items():
+            self._require_shown(name, shown)
         require_counts(train_images=train_images, val_images=val_images, test_images=test_images)
-        self.counts = {"train": train_images, "val": val_images, "test": test_images}
+        self.counts: dict[Split, int] = {"train": train_images, "val": val_images, "test": test_images}
         self._drawn: dict[str, ShapeExamples] = {}
+
+    def _require_shown(self, split: Split, shown: Shown) -> None:
+        if shown not in get_args(Shown):
+            raise ValueError(f"{split}_shows must be one of {', '.join(get_args(Shown))}, got {shown!r}")
+        if shown in ("held_out", "both") and not self.held_out.any():
+            raise ValueError(f"{split}_shows must be all or seen where held_out is 0, got {shown}")
 
     def split(self, name: Split) -> "ShapeExamples":
         """The pictures of one split, drawn when they are read."""
         require_split(name)
         if name not in self._drawn:
-            self._drawn[name] = ShapeExamples(name, self.counts[name], self.image_size, self.jitter, self.captions)
+            self._drawn[name] = ShapeExamples(
+                name,
+                self.counts[name],
+                self.image_size,
+                self.jitter,
+                self.captions,
+                turns_of(self.held_out, self.shows[name]),
+                self.partial if name == "train" else 0.0,
+            )
         return self._drawn[name]
 
     def factors(self, index: int, split: Split = "train") -> dict[str, str]:
@@ -80,8 +110,27 @@ class Shapes:
         return factor_levels(self.split(name).mode)
 
     def caption(self, index: int, split: Split = "train") -> str:
-        """One picture in words: `a small red circle at the top left on a black background`."""
-        return describe(**self.factors(index, split))
+        """One picture in words: `a small red circle at the top left on a black background`, or what is said of it."""
+        examples, named = self.split(split), self.factors(index, split)
+        unsaid = [name for place, name in enumerate(OPTIONAL) if not int(examples.told[index]) >> place & 1]
+        return describe(**{**named, **dict.fromkeys(unsaid)}, briefly=bool(examples.briefly[index]))
+
+    def said(self, caption: Tensor) -> dict[str, Tensor]:
+        """The level (N,) of every factor that captions (N, 12) name, -1 where they say nothing of it.
+
+        Raises:
+            ValueError: one does not follow the grammar.
+        """
+        return levels_said(caption, ShapeCaptions())
+
+    def seen(self, said: dict[str, Tensor]) -> Tensor | None:
+        """Whether training shows pictures (N,) of which it is true what is said, levels (N,) of the factors or -1.
+
+        None where no combination is held out.
+        """
+        if not self.held_out.any():
+            return None
+        return (modes_said(said) & ~self.held_out).any(1)
 
 
 class ShapeCaptions(Words):
@@ -103,17 +152,32 @@ class ShapeExamples:
         mode: Which of the 960 factor combinations every picture shows, (N,) int64.
         shift: Jitter of the centre in half picture widths, (N, 2).
         growth: Jitter of the radius in half picture widths, (N,).
+        told: Which factors of `OPTIONAL` its caption names, as bits, (N,) int64.
+        briefly: Whether it says `on white` for `on a white background`, (N,).
     """
 
     generated = True
 
-    def __init__(self, name: Split, count: int, image_size: int, jitter: float, captions: bool = False) -> None:
-        self.image_size = image_size
-        self.captions = _captions_of_modes() if captions else None
-        columns = drawn_by_index(count, MODES, name, lambda generator: _draw_modes(generator, jitter))
+    def __init__(
+        self,
+        name: Split,
+        count: int,
+        image_size: int,
+        jitter: float,
+        captions: bool = False,
+        turns: Sequence[Tensor] = (),
+        partial: float = 0.0,
+    ) -> None:
+        self.image_size, self.captions = image_size, ShapeCaptions() if captions else None
+        turns = turns or [torch.arange(MODES)]
+        block = MODES if len(turns) > 1 else len(turns[0])
+        columns = drawn_by_index(count, block, name, lambda generator: _draw_modes(generator, jitter, turns, partial))
         self.mode, self.shift, self.growth = columns["mode"], columns["shift"], columns["growth"]
+        self.told, self.briefly = columns["told"], columns["briefly"]
         form = {"split": name, "count": count, "image_size": image_size, "jitter": jitter, "captions": captions}
-        self.fingerprint = fingerprint(__file__, generated.__file__, **form)
+        form |= {"turns": [turn.tolist() for turn in turns], "partial": partial}
+        code = [module.__file__ for module in (generated, held_out, shape_pictures, shape_words)]
+        self.fingerprint = fingerprint(__file__, *code, **form)
 
     def __len__(self) -> int:
         return len(self.mode)
@@ -124,83 +188,36 @@ class ShapeExamples:
         levels = factor_levels(mode)
         image = draw_shapes(mode, self.image_size, self.shift[rows], self.growth[rows])
         columns = {"image": image, "label": levels["shape"] * len(FACTORS["colour"]) + levels["colour"]}
-        return columns if self.captions is None else {**columns, "caption": self.captions[mode]}
+        if self.captions is None:
+            return columns
+        said = zip(mode.tolist(), self.told[rows].tolist(), self.briefly[rows].tolist(), strict=True)
+        return {**columns, "caption": torch.cat([caption_row(self.captions, *each) for each in said])}
 
 
-def factor_levels(mode: Tensor) -> dict[str, Tensor]:
-    """Split mode numbers (B,) in [0, 960) into the level of every factor, (B,) each."""
-    levels = {}
-    for name in reversed(FACTORS):
-        levels[name], mode = mode % len(FACTORS[name]), mode // len(FACTORS[name])
-    return {name: levels[name] for name in FACTORS}
+def turns_of(held_out: Tensor, shown: Shown) -> list[Tensor]:
+    """Lists of modes that pictures show in turn, of the modes (960,) that are held out or not."""
+    every = torch.arange(MODES)
+    seen, new = every[~held_out], every[held_out]
+    return {"all": [every], "seen": [seen], "held_out": [new], "both": [seen, new]}[shown]
 
 
-def draw_shapes(mode: Tensor, image_size: int, shift: Tensor | None = None, growth: Tensor | None = None) -> Tensor:
-    """Draw antialiased pictures of the given modes.
+def _draw_modes(
+    generator: torch.Generator, jitter: float, turns: Sequence[Tensor], partial: float
+) -> dict[str, Tensor]:
+    """A block of pictures: every mode of one list once, or the modes of several in turn, 960 in all."""
+    count = MODES if len(turns) > 1 else len(turns[0])
+    share = -(-count // len(turns))
+    orders = [turn[torch.randperm(len(turn), generator=generator)] for turn in turns]
+    mode = torch.stack([order.repeat(-(-share // len(order)))[:share] for order in orders], 1).flatten()[:count]
 
-    A pixel's coverage is clip(1/2 - d, 0, 1), where d is the signed distance of its centre to the outline in pixels.
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator)
 
-    Args:
-        mode: Mode numbers (B,) in [0, 960).
-        image_size: Pixels a side.
-        shift: Added to the centre, (B, 2) in half picture widths; none by default.
-        growth: Added to the radius, (B,) in half picture widths; none by default.
-
-    Returns:
-        (B, 3, image_size, image_size) uint8.
-    """
-    levels = factor_levels(mode)
-    centre = _CENTRES[levels["position"]] + (0 if shift is None else shift)
-    radius = (_RADII[levels["size"]] + (0 if growth is None else growth)).reshape(-1, 1, 1)
-    line = (torch.arange(image_size) + 0.5) * (2 / image_size) - 1
-    x, y = line - centre[:, 0].reshape(-1, 1, 1), line[:, None] - centre[:, 1].reshape(-1, 1, 1)
-    x, y = torch.broadcast_tensors(x, y)
-    distance = torch.empty_like(x)
-    for level, outline in enumerate((_circle, _square, _triangle, _cross)):
-        chosen = levels["shape"] == level
-        distance[chosen] = outline(x[chosen], y[chosen], radius[chosen])
-    coverage = (0.5 - distance * image_size / 2).clamp(0, 1)[:, None]
-    colour = _COLOURS[levels["colour"]].float().reshape(-1, 3, 1, 1)
-    ground = _GROUNDS[levels["background"]].float().reshape(-1, 3, 1, 1)
-    return (ground + coverage * (colour - ground)).round().to(torch.uint8)
-
-
-def describe(shape: str, colour: str, size: str, position: str, background: str) -> str:
-    """Factor levels in words."""
-    place = "in the centre" if position == "centre" else f"at the {position}"
-    return f"a {size} {colour} {shape} {place} on a {background} background"
-
-
-def _captions_of_modes() -> Tensor:
-    words, modes = ShapeCaptions(), factor_levels(torch.arange(MODES))
-    named = [[FACTORS[name][level] for level in levels.tolist()] for name, levels in modes.items()]
-    return torch.cat([words.read(describe(*levels)) for levels in zip(*named, strict=True)])
-
-
-def _draw_modes(generator: torch.Generator, jitter: float) -> dict[str, Tensor]:
-    def spread(*shape: int) -> Tensor:
-        return jitter * (2 * torch.rand(*shape, generator=generator) - 1)
-
-    mode = torch.randperm(MODES, generator=generator)
-    return {"mode": mode, "shift": spread(MODES, 2), "growth": spread(MODES)}
-
-
-def _circle(x: Tensor, y: Tensor, radius: Tensor) -> Tensor:
-    return torch.hypot(x, y) - radius
-
-
-def _square(x: Tensor, y: Tensor, radius: Tensor) -> Tensor:
-    return torch.maximum(x.abs(), y.abs()) - 0.85 * radius
-
-
-def _triangle(x: Tensor, y: Tensor, radius: Tensor) -> Tensor:
-    """Equilateral, its tip up and its corners on the circle of `radius`."""
-    sides = 0.5 * math.sqrt(3) * x.abs() - 0.5 * y
-    return torch.maximum(sides, y) - 0.5 * radius
-
-
-def _cross(x: Tensor, y: Tensor, radius: Tensor) -> Tensor:
-    x, y = x.abs(), y.abs()
-    upright = torch.maximum(x - 0.3 * radius, y - radius)
-    level = torch.maximum(x - radius, y - 0.3 * radius)
-    return torch.minimum(upright, level)
+    shift, growth = (jitter * (2 * uniform(*shape) - 1) for shape in ((count, 2), (count,)))
+    told, briefly = torch.full((count,), 2 ** len(OPTIONAL) - 1), torch.zeros(count, dtype=torch.bool)
+    if partial:
+        cut = uniform(count) < partial
+        bits = 2 ** torch.arange(len(OPTIONAL))
+        told = torch.where(cut, ((uniform(count, len(OPTIONAL)) < 0.5) * bits).sum(1), told)
+        briefly = cut & (uniform(count) < 0.5)
+    return {"mode": mode, "shift": shift, "growth": growth, "told": told, "briefly": briefly}

@@ -1,6 +1,6 @@
 """One pass of features over a set of images feeds every metric; values come with their protocol and their floor."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from genexp.evaluation.images import ImageSet, quantised
 from genexp.evaluation.metrics.base import Metric, Value
 from genexp.evaluation.protocol import Protocol
 from genexp.evaluation.scores import Generated, Score, protocol_of
-from genexp.evaluation.summaries import Statistic
+from genexp.evaluation.summaries import OfCaptions, Statistic
 from genexp.sample_kinds import kind_of
 
 Summary = dict[str, Statistic]
@@ -91,7 +91,10 @@ class Evaluator:
 
     @torch.no_grad()
     def add(self, summary: Summary, batch: Batch) -> None:
-        """Add one batch to a summary: `image` (B, *shape) in [-1, 1], `index` (B,), `label` and `group` where known."""
+        """Add one batch to a summary: `image` (B, *shape) in [-1, 1], `index` (B,), and what is known of them.
+
+        That is `label`, `group` and `caption`, which the statistic of some metrics needs.
+        """
         images = batch["image"]
         seen = quantised(images)
         features: dict[str, Tensor] = {}
@@ -104,7 +107,10 @@ class Evaluator:
             if source not in features:
                 with torch.autocast(images.device.type, enabled=False):
                     features[source] = extractor(seen)
-            summary[slot].update(features[source], batch["index"], batch.get("label"), batch.get("group"))
+            statistic = summary[slot]
+            statistic.update(features[source], batch["index"], batch.get("label"), batch.get("group"))
+            if isinstance(statistic, OfCaptions):
+                statistic.add_captions(batch.get("caption"))
             done.add(slot)
 
     def summary_of(self, real: ImageSet) -> Summary:
@@ -179,6 +185,8 @@ class Evaluator:
         for name in names:
             values = self._computed(name, summary, reference)
             for value_name, better in self.metrics[name].values.items():
+                if value_name not in values:
+                    continue
                 protocol = self.protocol(name, value_name, reference, generated)
                 scores[protocol.key] = Score(protocol, values[value_name], better)
         return scores
@@ -203,6 +211,21 @@ class Evaluator:
             "content": real.digest,
             "count": real.count,
         }
+
+
+def require_told(metrics: Mapping[str, Metric], told: Collection[str]) -> None:
+    """Refuse metrics of captions for samples that are drawn without.
+
+    Args:
+        metrics: The metrics by name.
+        told: Names of what samples are drawn under.
+
+    Raises:
+        ValueError: captions are needed and not told.
+    """
+    for name, metric in metrics.items():
+        if issubclass(metric.statistic, OfCaptions) and "caption" not in told:
+            raise ValueError(f"metrics must be without {name} for a model that is told no caption, got {name}")
 
 
 def identity(extractor: FeatureExtractor) -> str:

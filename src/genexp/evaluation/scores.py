@@ -31,6 +31,11 @@ class Generated:
     dealing: str = BY_INDEX
 
 
+def described(sampler: object, told: str = "train") -> str:
+    """The sampler of a protocol, with the split whose conditions it was told unless that is the training split."""
+    return describe(sampler) + ("" if told == "train" else f", told as {told}")
+
+
 @dataclass(frozen=True)
 class Score:
     """A value with the protocol that says what it is.

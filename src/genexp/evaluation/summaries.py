@@ -1,6 +1,6 @@
 """Summaries of feature vectors, gathered in pieces: the same numbers for any batch size, order or process count."""
 
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -59,13 +59,13 @@ class FeatureStore:
 
     def __init__(self, dimensions: int) -> None:
         self.dimensions = dimensions
-        self._parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self._parts: list[dict[str, Tensor]] = []
         self._spacing: Tensor | None = None
 
     @property
     def count(self) -> int:
         """Number of vectors seen."""
-        return sum(len(index) for _, index, _, _ in self._parts)
+        return sum(len(part["index"]) for part in self._parts)
 
     def radii(self, k: int) -> Tensor:
         """Distance (N,) of every vector to its k-th nearest other one; kept for the next metric that asks."""
@@ -77,22 +77,22 @@ class FeatureStore:
     @property
     def features(self) -> Tensor:
         """The vectors (N, D) in the order of their indices."""
-        return self._sorted()[0]
+        return self._sorted()["features"]
 
     @property
     def index(self) -> Tensor:
         """The indices (N,) in ascending order."""
-        return self._sorted()[1]
+        return self._sorted()["index"]
 
     @property
     def label(self) -> Tensor:
         """The classes (N,) in the order of the indices; -1 where a sample has none."""
-        return self._sorted()[2]
+        return self._sorted()["label"]
 
     @property
     def group(self) -> Tensor:
         """The groups (N,) that the samples are dealt into, in the order of the indices."""
-        return self._sorted()[3]
+        return self._sorted()["group"]
 
     def update(self, features: Tensor, index: Tensor, label: Tensor | None = None, group: Tensor | None = None) -> None:
         """Add vectors (N, D) of the samples `index` (N,) with their classes (N,) and groups (N,), if any.
@@ -105,7 +105,8 @@ class FeatureStore:
         kept = features.detach().cpu()
         kept = kept if kept.dtype == torch.uint8 else kept.float()
         groups = group_numbers(index.cpu()) if group is None else group.cpu().long()
-        self._parts.append((kept, index.cpu().long(), classes.cpu().long(), groups))
+        part = {"features": kept, "index": index.cpu().long(), "label": classes.cpu().long(), "group": groups}
+        self._parts.append(part)
         self._spacing = None
 
     def merge(self, other: Self) -> None:
@@ -125,24 +126,58 @@ class FeatureStore:
 
     def state(self) -> dict[str, Tensor]:
         """Vectors, indices, classes and groups."""
-        return dict(zip(("features", "index", "label", "group"), self._sorted(), strict=True))
+        return dict(self._sorted())
 
     @classmethod
     def from_state(cls, state: dict[str, Tensor]) -> Self:
         """Rebuild a store from `state`."""
         store = cls(state["features"].shape[1])
-        store._parts = [(state["features"], state["index"], state["label"], state["group"])]
+        store._parts = [dict(state)]
         return store
 
-    def _sorted(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _sorted(self) -> dict[str, Tensor]:
         if not self._parts:
             none = torch.empty(0, dtype=torch.int64)
-            return torch.empty(0, self.dimensions), none, none, none
-        if len(self._parts) > 1 or not _ascending(self._parts[0][1]):
-            columns = [torch.cat(column) for column in zip(*self._parts, strict=True)]
-            order = columns[1].argsort(stable=True)
-            self._parts = [tuple(column[order] for column in columns)]
+            return {"features": torch.empty(0, self.dimensions), "index": none, "label": none, "group": none}
+        if len(self._parts) > 1 or not _ascending(self._parts[0]["index"]):
+            columns = {name: torch.cat([part[name] for part in self._parts]) for name in self._parts[0]}
+            order = columns["index"].argsort(stable=True)
+            self._parts = [{name: column[order] for name, column in columns.items()}]
         return self._parts[0]
+
+
+@runtime_checkable
+class OfCaptions(Protocol):
+    """A `Statistic` that also keeps what every sample was said to show."""
+
+    def add_captions(self, caption: Tensor | None) -> None:
+        """Captions (N, L) of the samples of the last `update`.
+
+        Raises:
+            ValueError: there are none.
+        """
+        ...
+
+
+class CaptionedStore(FeatureStore):
+    """The feature vectors with the caption of every sample."""
+
+    @property
+    def caption(self) -> Tensor:
+        """The captions (N, L) in the order of the indices, numbers of words."""
+        return self._sorted()["caption"]
+
+    def add_captions(self, caption: Tensor | None) -> None:
+        """Captions (N, L) of the samples of the last `update`.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if caption is None:
+            raise ValueError(
+                "samples must have captions to be held against, got none: see data.source.captions of data=shapes"
+            )
+        self._parts[-1]["caption"] = caption.cpu()
 
 
 def _ascending(index: Tensor) -> bool:

@@ -152,7 +152,7 @@ class Cascade:
             if before is not None:
                 told = (stage.run, stage.told, stage.typed, stage.seed, known, before.of)
                 after = Following(*told, hashlib.sha256(before.words.encode()).hexdigest())
-            found = Samples(stage.run, stage.sampler, num, stage.seed, batch_size, device, after)
+            found = Samples(stage.run, stage.sampler, num, stage.seed, batch_size, device, after, "train")
             if before is None and found.conditions is not None:
                 known = of_first(stage.run.model.conditioning, found.conditions)
             self.samples.append(found)

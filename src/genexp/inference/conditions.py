@@ -15,6 +15,7 @@ from genexp.sampling.conditions import AtLevels, ClassShares, Conditions, Given,
 from genexp.terminal import counted
 
 if TYPE_CHECKING:
+    from genexp.data.source import Split
     from genexp.inference.run import Run
 
 
@@ -27,6 +28,7 @@ def conditions_of(
     typed: Mapping[str, object] | None = None,
     conditioning: Conditioning | None = None,
     seed: int = 0,
+    split: "Split" = "train",
 ) -> Conditions | None:
     """What the samples of a run are drawn under: what is given, and all else as it was in training.
 
@@ -37,6 +39,7 @@ def conditions_of(
             pictures that training has shown with noise.
         conditioning: What is told where a guidance tells more than the model knows; the model's conditions by default.
         seed: Seed of the samples, for that noise.
+        split: The split whose conditions are told where none are given.
 
     Raises:
         ValueError: the model has no such condition, or a value is none; or the training data cannot be read, from which
@@ -46,8 +49,8 @@ def conditions_of(
     plain, levels = levels_of(conditioning, typed or {})
     given = read_of(conditioning, plain)
     if not given:
-        return noised(as_it_was(run, conditioning), conditioning, seed, levels)
-    others = as_it_was(run, conditioning) if set(conditioning.names) - set(given) else None
+        return noised(as_it_was(run, conditioning, split), conditioning, seed, levels)
+    others = as_it_was(run, conditioning, split) if set(conditioning.names) - set(given) else None
     return noised(Given(given, others), conditioning, seed, levels)
 
 
@@ -92,16 +95,16 @@ def _pictures(conditioning: Conditioning, name: str, value: object) -> object:
     return pictures.images
 
 
-def as_it_was(run: "Run", conditioning: Conditioning) -> Conditions | None:
+def as_it_was(run: "Run", conditioning: Conditioning, split: "Split" = "train") -> Conditions | None:
     """All conditions as they were in training; classes as the run has recorded them, where its data are gone."""
-    recorded = run.folder.record.get("class_counts")
+    recorded = run.folder.record.get("class_counts") if split == "train" else None
     if conditioning.names == ("label",):
         if recorded is not None and len(recorded) == conditioning.num_classes:
             return ClassShares(tuple(recorded))
         try:
-            return as_in_training(conditioning, build(run.data))
+            return as_in_training(conditioning, build(run.data), split)
         except (OSError, ValueError) as error:
             lost = f"those of the training data cannot be read ({error})"
             print(f"classes     drawn equally often: {lost}", file=sys.stderr)
             return ClassShares((1,) * conditioning.num_classes)
-    return as_in_training(conditioning, build(run.data)) if conditioning.names else None
+    return as_in_training(conditioning, build(run.data), split) if conditioning.names else None

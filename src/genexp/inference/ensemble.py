@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from genexp.contracts import Batch
+from genexp.data.source import Split
 from genexp.evaluation.dealing import dealt
-from genexp.evaluation.protocol import describe
 from genexp.files.writing import naming
 from genexp.inference.drawing import Drawing, require_drawable
 from genexp.inference.generated import Samples
@@ -72,6 +72,7 @@ class Ensemble:
         seed: Seed of their noise and of the choice of runs.
         batch_size: Samples drawn at a time.
         device: Where they are drawn.
+        told: Split whose conditions they are drawn under; None for that of every run's own evaluations.
 
     Raises:
         ValueError: the runs do not go together, or a sampler does not draw from one.
@@ -86,6 +87,7 @@ class Ensemble:
         seed: int,
         batch_size: int,
         device: torch.device,
+        told: Split | None = None,
     ) -> None:
         require_ensemble(runs, shares)
         self.runs, self.shares, self.num, self.seed = list(runs), list(shares), num, seed
@@ -93,7 +95,7 @@ class Ensemble:
         for run, node in zip(runs, nodes, strict=True):
             require_drawable(run.model, node)
         self.samples = [
-            Samples(run, node, num, seed, batch_size, device) for run, node in zip(runs, nodes, strict=True)
+            Samples(run, node, num, seed, batch_size, device, told=told) for run, node in zip(runs, nodes, strict=True)
         ]
         self._given = [
             each.conditions.of(range(num)).get("label") if each.conditions else None for each in self.samples
@@ -110,7 +112,7 @@ class Ensemble:
         """Share, run, digest of its weights and sampler of every member, in one line."""
         total = sum(self.shares)
         told = [
-            f"{share / total:.6g} of {run.folder.record['id']}@{run.digest[:12]} by {describe(each.sampler)}"
+            f"{share / total:.6g} of {run.folder.record['id']}@{run.digest[:12]} by {each.described}"
             for share, run, each in zip(self.shares, self.runs, self.samples, strict=True)
         ]
         return f"Ensemble({'; '.join(told)})"

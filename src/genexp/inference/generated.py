@@ -13,10 +13,12 @@ from torch import Tensor
 
 from genexp.config.instantiate import build
 from genexp.contracts import Batch, FittedSampler
+from genexp.data.source import Split
 from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.dealing import dealt
 from genexp.evaluation.images import quantised
 from genexp.evaluation.protocol import describe
+from genexp.evaluation.scores import described
 from genexp.inference.conditions import conditions_of
 from genexp.inference.following import Following
 from genexp.inference.run import Run
@@ -41,6 +43,7 @@ class Samples:
         batch_size: Images drawn at a time.
         device: Where they are drawn.
         after: What says what is told after another run; None for a run alone.
+        told: Split whose conditions they are drawn under; None for that of the run's own evaluations.
     """
 
     def __init__(
@@ -52,12 +55,15 @@ class Samples:
         batch_size: int,
         device: torch.device,
         after: Following | None = None,
+        told: Split | None = None,
     ) -> None:
         self.num, self.seed, self.batch_size, self.device = num, seed, batch_size, device
         self.source, self.sampler = run.model.to(device).source(), build(sampler)
-        told = told_by(self.sampler, self.source, run.model.conditioning)
-        self.conditions = conditions_of(run, None, told, seed) if after is None else after.conditions(told)
-        before = self.conditions if after is None else after.rest(told)  # without drawing
+        told_of = told_by(self.sampler, self.source, run.model.conditioning)
+        self.told = told or default_told(run)
+        alone = after is None
+        self.conditions = conditions_of(run, None, told_of, seed, self.told) if alone else after.conditions(told_of)
+        before = self.conditions if alone else after.rest(told_of)  # without drawing
         given = {} if before is None else before.of(range(num))
         self.group, self.dealing = dealt(num, given.get("label"))
         self._run, self._fitted = run, False
@@ -91,7 +97,7 @@ class Samples:
             "sampling_seconds": median(self._seconds),
             "images": self._drawn,
             **({"evaluations": evaluations} if evaluations else {}),
-            "sampler": describe(self.sampler),
+            "sampler": self.described,
             "weights": self._key["weights"],
             "batch_size": self.batch_size,
             "device": str(self.device),
@@ -102,6 +108,11 @@ class Samples:
     def words(self) -> str:
         """Everything that the images depend on, in one text."""
         return json.dumps(self._key, sort_keys=True)
+
+    @property
+    def described(self) -> str:
+        """The sampler of a protocol."""
+        return described(self.sampler, self.told)
 
     def of(self, indices: Sequence[int]) -> Tensor:
         """The samples (B, *shape) of one batch of indices that follow each other."""
@@ -135,6 +146,12 @@ class Samples:
         image = stored["image"]
         found = {**stored, "image": to_float(image) if image.dtype == torch.uint8 else image}
         return {name: value.to(self.device) for name, value in found.items()}
+
+
+def default_told(run: Run) -> Split:
+    """The split whose conditions the run's own evaluations told."""
+    evaluate = run.config.callbacks.get("evaluate")
+    return "train" if evaluate is None else evaluate.get("told", "train")
 
 
 def default_num(run: Run) -> int:

@@ -12,7 +12,7 @@ from genexp.config.instantiate import build, build_dict
 from genexp.config.monitor import metric_class, value_directions
 from genexp.config.validation import require_valid
 from genexp.evaluation.cache import TensorCache
-from genexp.evaluation.evaluator import Evaluator, Reference, Summary
+from genexp.evaluation.evaluator import Evaluator, Reference, Summary, require_told
 from genexp.evaluation.gallery import Gallery
 from genexp.evaluation.metrics.base import Metric, ModelMetric
 from genexp.evaluation.over_model import require_data
@@ -88,6 +88,7 @@ def prepare(
     require_named(metrics)
     if run is not None:
         _require_no_partners(metrics)
+        require_told(metrics, run.model.conditioning.names)
     if other is not None and other.images.note:
         _require_no_pairs(metrics, other)
     if config.pictures and kind_of(side.images.shape) is SampleKind.IMAGES:

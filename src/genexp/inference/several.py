@@ -34,9 +34,11 @@ def measured_as_one(
     """
     drawn: Ensemble | Cascade
     if config.shares is not None:
-        given = (list(config.shares), config.get("sampler"), num, config.seed, config.batch_size, device)
+        given = (list(config.shares), config.get("sampler"), num, config.seed, config.batch_size, device, config.told)
         drawn, title = Ensemble(runs, *given), f"ensemble of {len(runs)} runs"
     else:
+        if config.told not in (None, "train"):
+            raise ValueError(f"told must be null for runs that follow each other, got {config.told}")
         stages = stages_of(runs, config.get("sampler"), {}, config.seed, "evaluate")
         drawn, title = Cascade(stages, num, config.batch_size, device), f"cascade of {len(runs)} runs"
     measuring = prepare(config, runs[-1], device, num)

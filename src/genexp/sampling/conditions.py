@@ -14,6 +14,7 @@ from genexp.tensors import IndexedNoise, mix_seed
 
 if TYPE_CHECKING:
     from genexp.data.datamodule import ImageData
+    from genexp.data.source import Split
 
 _LEVELS = 43
 """Keeps the noise on what is told apart from the noise that images grow from under the same seed."""
@@ -52,24 +53,25 @@ class ClassShares:
 
 
 class AsInTraining:
-    """Conditions as they come together in the training data: sample i has those of one example drawn with seed i.
+    """Conditions as they come together in the data: sample i has those of one example drawn with seed i.
 
     Args:
         data: The data module.
         conditioning: What is told, of what the data have and of what is made of their images.
+        split: The split that the examples are from.
     """
 
-    def __init__(self, data: "ImageData", conditioning: Conditioning) -> None:
-        self.data, self.conditioning = data, conditioning
+    def __init__(self, data: "ImageData", conditioning: Conditioning, split: "Split" = "train") -> None:
+        self.data, self.conditioning, self.split = data, conditioning, split
 
     def of(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """The conditions of the examples, a row each."""
-        size = self.data.split_size("train")
+        size = self.data.split_size(self.split)
         rows = torch.tensor([mix_seed(_GOLDEN, index) % size for index in indices], dtype=torch.int64)
-        return dict(self.conditioning.told(self.data.examples("train", rows)))
+        return dict(self.conditioning.told(self.data.examples(self.split, rows)))
 
     def __repr__(self) -> str:
-        return f"AsInTraining({', '.join(self.conditioning.names)} of {self.data.digest('train')})"
+        return f"AsInTraining({', '.join(self.conditioning.names)} of {self.data.digest(self.split)})"
 
 
 class Given:
@@ -163,21 +165,24 @@ def labels_in_shares(indices: Sequence[int], counts: Sequence[int]) -> Tensor:
     return torch.tensor(classes)[torch.searchsorted(edges, torch.tensor(places), right=True)]
 
 
-def as_in_training(conditioning: Conditioning, data: "ImageData", seed: int | None = None) -> Conditions | None:
+def as_in_training(
+    conditioning: Conditioning, data: "ImageData", seed: int | None = None, split: "Split" = "train"
+) -> Conditions | None:
     """What a model is drawn under where nobody says: classes in their shares, other conditions as in the data.
 
     Args:
         conditioning: The model's conditions.
         data: The data module of its training images.
         seed: Seed of the samples, for the noise on pictures that have a level of it; None for no noise.
+        split: The split whose conditions are told, such as one that shows combinations which training does not.
     """
-    bare = _as_in_training(conditioning, data)
+    bare = _as_in_training(conditioning, data, split)
     return bare if seed is None else noised(bare, conditioning, seed)
 
 
-def _as_in_training(conditioning: Conditioning, data: "ImageData") -> Conditions | None:
+def _as_in_training(conditioning: Conditioning, data: "ImageData", split: "Split") -> Conditions | None:
     if not conditioning.names:
         return None
     if conditioning.names == ("label",):
-        return ClassShares(tuple(data.label_counts("train")))
-    return AsInTraining(data, conditioning)
+        return ClassShares(tuple(data.label_counts(split)))
+    return AsInTraining(data, conditioning, split)

@@ -86,7 +86,7 @@ class Metric(Protocol):
         ...
 
     def compute(self, generated: Any, prepared: Any) -> dict[str, Value]:
-        """The values of a set of generated images, by the names in `values`.
+        """The values of a set of generated images, by the names in `values`; one that they do not have is left out.
 
         Raises:
             ValueError: there are fewer images than the metric needs.
