@@ -25,7 +25,7 @@ _OF_COMMANDS = frozenset(
         *("include", "input", "job_type", "method", "name", "notes", "out", "project", "protocols", "publish"),
         "published",
         *("question", "reference", "resume", "run", "run_dir", "runs", "scale", "settings", "sort", "source"),
-        *("style", "tags"),
+        *("style", "tags", "told"),
         *("colours", "images", "mask", "masks", "title", "values", "weights"),
     ]
 )
