@@ -102,9 +102,9 @@ def as_it_was(run: "Run", conditioning: Conditioning, split: "Split" = "train") 
         if recorded is not None and len(recorded) == conditioning.num_classes:
             return ClassShares(tuple(recorded))
         try:
-            return as_in_training(conditioning, build(run.data), split)
+            return as_in_training(conditioning, build(run.data), split=split)
         except (OSError, ValueError) as error:
             lost = f"those of the training data cannot be read ({error})"
             print(f"classes     drawn equally often: {lost}", file=sys.stderr)
             return ClassShares((1,) * conditioning.num_classes)
-    return as_in_training(conditioning, build(run.data), split) if conditioning.names else None
+    return as_in_training(conditioning, build(run.data), split=split) if conditioning.names else None
