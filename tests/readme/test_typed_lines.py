@@ -48,6 +48,13 @@ CASCADES = (
     "genexp evaluate run=[<base run>,<super-resolution run>] num=1000",
     "genexp sample run=<super-resolution run> condition.low_res=my/small condition.low_res_level=0.05",
 )
+REFINED = (
+    "genexp train experiment=sdxl/shapes",
+    "genexp train experiment=sdxl/refiner_shapes",
+    "genexp sample run=<run> condition.size=[32,32] condition.crop=[4,4]",
+    "genexp sample run=[<run>,<refiner run>] switch_at=0.2",
+    "genexp evaluate run=[<run>,<refiner run>] switch_at=0.2",
+)
 ELSEWHERE = {
     "genexp stylize content=china.jpg style=flower.jpg experiment=gatys/imagenet size=384": (
         "test_every_experiment takes a step of it, tiny"
@@ -94,6 +101,7 @@ ELSEWHERE = {
         BESIDE_PAPERS, "test_every_experiment trains these recipes, tiny; the rest takes a quarter of an hour"
     ),
     "genexp sample run=[a,b]": "a mention of lines in docs/cascades.md",
+    **dict.fromkeys(REFINED, "test_refining trains, draws and measures these, tiny"),
     **dict.fromkeys(CASCADES, "test_cascade trains, draws and measures these, tiny"),
     **dict.fromkeys(RESTORED, "test_restore restores such pictures"),
     **dict.fromkeys(RESTORATION, "test_every_experiment trains these recipes, tiny"),

@@ -42,9 +42,11 @@ def evaluate(config: DictConfig) -> None:
     import torch
 
     from genexp.hardware import device_of
+    from genexp.inference.refining import settle_refiner
 
     torch.set_num_threads(chosen_threads(config.threads))
     device = device_of(config.device)
+    settle_refiner(config)
     if config.self_check:
         from genexp.inference.self_check import self_check
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from genexp.commands.sample_several import opened, sample_ensemble_of
+from genexp.commands.sample_several import opened_stages, sample_ensemble_of
 from genexp.files.writing import naming
 from genexp.hardware import chosen_threads
+from genexp.inference.refining import settle_refiner
 from genexp.inference.sampler_config import checked_sampler, sampler_label, varied
 from genexp.runs.newest import newest_hint
 from genexp.runs.staging import staged
@@ -44,6 +45,7 @@ def sample(config: DictConfig) -> None:
     import torch
 
     torch.set_num_threads(chosen_threads(config.threads))
+    settle_refiner(config)
     if config.shares is not None:
         sample_ensemble_of(config)
         return
@@ -51,11 +53,11 @@ def sample(config: DictConfig) -> None:
     drawing, beside = draws
     folder = Path(config.out).resolve() if config.out else run.folder.samples / name
     images, seconds = _timed(lambda: drawing.images(config.num))
-    record = known | {"num": len(images), "seconds": round(seconds, 3)}
+    known |= {"num": len(images), "seconds": round(seconds, 3)}
     with staged(folder, _PARTS, _RECORD) as partial:
         written = [folder / name for name in _write(drawing, images, beside, config, partial)]
         with naming(folder / _RECORD):
-            (partial / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
+            (partial / _RECORD).write_text(json.dumps(known, indent=2) + "\n")
     sync = _to_wandb(run, written) if config.wandb else None
     _report(folder, written, len(images), seconds, drawing.evaluations, sync)
 
@@ -74,18 +76,16 @@ def _of_run(config: DictConfig) -> tuple["Run", str, _Draws, dict[str, Any]]:
 
 def _of_stages(config: DictConfig) -> tuple["Run", str, _Draws, dict[str, Any]]:
     """The last of several runs that follow each other, the name of what is drawn, what draws, and how."""
-    from genexp.inference.cascade import drawings, stage_pictures, stages_of
+    from genexp.inference.cascade import drawings, stage_pictures
 
-    if config.get("edit") is not None or config.images is not None or config.mask is not None:
-        raise ValueError("edit, images and mask must be null with several runs, of which the first begins with noise")
     told = _conditions(config)
-    stages = stages_of(opened(config), config.get("sampler"), told, config.seed, "sample")
+    stages = opened_stages(config, told)
     every = drawings(stages, config.device, config.batch_size)
     run, drawing, node = stages[-1].run, every[-1], stages[-1].sampler
     draws = drawing, stage_pictures(every, config.num) | _beside(drawing, config, node)
     before = "-".join(stage.run.folder.record["id"][-4:] for stage in stages[:-1])
-    record = _record(drawing, config, node, told) | {"stages": [stage.record() for stage in stages]}
-    return run, run.name_of(f"after-{before}", *_how(node, config, told)), draws, record
+    known = _record(drawing, config, node, told) | {"stages": [stage.record() for stage in stages]}
+    return run, run.name_of(f"after-{before}", *_how(node, config, told)), draws, known
 
 
 def prepared(config: DictConfig, run: "Run", device: str) -> tuple[DictConfig, dict[str, Any], Any, dict[str, Any]]:

@@ -1,10 +1,12 @@
 """genexp sample of several runs: opened, and drawn from as one."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
+    from genexp.inference.cascade import Stage
     from genexp.inference.run import Run
 
 
@@ -36,3 +38,20 @@ def sample_ensemble_of(config: DictConfig) -> None:
     runs = opened(config)
     folder = sample_ensemble(config, runs)
     print_table([("drawn", f"{config.num} images of {len(runs)} runs"), ("images", shown_path(folder))])
+
+
+def opened_stages(config: DictConfig, told: Mapping[str, object]) -> "list[Stage]":
+    """The runs that are named, each told what the one before draws.
+
+    Args:
+        config: The configuration of `genexp sample`.
+        told: Conditions that a person gave, by name.
+
+    Raises:
+        ValueError: pictures are given to begin with, or the runs do not follow each other.
+    """
+    from genexp.inference.cascade import stages_of
+
+    if config.get("edit") is not None or config.images is not None or config.mask is not None:
+        raise ValueError("edit, images and mask must be null with several runs, of which the first begins with noise")
+    return stages_of(opened(config), config.get("sampler"), told, config.seed, "sample")

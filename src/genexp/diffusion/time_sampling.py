@@ -38,6 +38,29 @@ class Uniform(TimeSampling):
     """
 
 
+class Below(TimeSampling):
+    """The training times of the schedule up to a share of it alone: for a refiner, which is called at little noise.
+
+    Reference: Podell et al., "SDXL: Improving Latent Diffusion Models for High-Resolution Image Synthesis" (2023),
+    section 2.5, with the first 200 of 1000 noise levels.
+
+    Args:
+        most: The share, in (0, 1].
+
+    Raises:
+        ValueError: `most` is out of range.
+    """
+
+    def __init__(self, most: float = 0.2) -> None:
+        if not 0 < most <= 1:
+            raise ValueError(f"most must lie in (0, 1], got {most}")
+        self.most = most
+
+    def times(self, place: Tensor, schedule: Schedule) -> Tensor:
+        """Times (B,) from places (B,)."""
+        return schedule.times(self.most * place)
+
+
 class LogNormal(TimeSampling):
     """Noise levels sigma / alpha whose logarithm is normal; times outside those of the schedule become its ends.
 

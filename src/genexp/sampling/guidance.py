@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, joined
-from genexp.contracts import Codec, Coded, Denoiser
-from genexp.diffusion.schedules import same_levels
+from genexp.contracts import Denoiser
+from genexp.sampling.alike import require_alike
 from genexp.tensors import expand_to
 
 _LEFT_OUT = {"label": "model.label_dropout"}
@@ -149,18 +149,8 @@ class Autoguidance:
         Raises:
             ValueError: shape, conditions or noise levels of the guide are others.
         """
-        if self.guide.image_shape != model.image_shape or self.guide.conditioning != model.conditioning:
-            ours, theirs = (f"{each.image_shape} and {each.conditioning}" for each in (model, self.guide))
-            raise ValueError(f"guide must have shape and conditions of the model, {ours}, got {theirs}")
-        if _codec_of(self.guide) != _codec_of(model):
-            raise ValueError("guide must be of the codes of the model, got one with another codec")
-        if not same_levels(model.schedule, self.guide.schedule):
-            raise ValueError("guide must have the noise levels of the model's schedule, got others")
+        require_alike(self.guide, model, "guide")
         return _Autoguided(model, self.guide, self.scale)
-
-
-def _codec_of(model: Denoiser) -> Codec | None:
-    return model.codec if isinstance(model, Coded) else None
 
 
 class _Autoguided(Guided):

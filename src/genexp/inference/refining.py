@@ -1,0 +1,37 @@
+"""A run and its refiner, as one run whose sampler asks the other at little noise."""
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from genexp.config.compose import several
+from genexp.inference.run import load_run
+from genexp.inference.sampler_config import sampler_node
+
+
+def settle_refiner(config: DictConfig) -> None:
+    """Let a command of two runs with `switch_at` be one of the first, with a sampler that knows the second.
+
+    Args:
+        config: The configuration of the command; its `run` and `sampler` are changed, unless `switch_at` is null.
+
+    Raises:
+        ValueError: there are not two runs, or the sampler of the first takes no guidance.
+        FileNotFoundError: there is no such run.
+    """
+    if config.switch_at is None:
+        return
+    runs = several(config.run)
+    if len(runs) != 2 or config.shares is not None or not isinstance(config.weights, str):
+        raise ValueError(
+            f"switch_at must be null but with two runs, a base and its refiner, without shares and of one choice of "
+            f"weights, got {config.switch_at} with {len(runs)}"
+        )
+    base, refiner = runs
+    node = sampler_node(load_run(base, config.weights, config.checkpoint, config.trust).config, config.get("sampler"))
+    if "guidance" not in node:
+        raise ValueError(f"switch_at must be null for a sampler without guidance, got {node.get('_target_')}")
+    part = {"_target_": "genexp.inference.trained.TrainedDenoiser", "run": refiner, "weights": config.weights}
+    inside = OmegaConf.to_container(node.guidance, resolve=True)
+    guidance = {"_target_": "genexp.sampling.refining.Refined", "refiner": part, "switch_at": config.switch_at}
+    with open_dict(config):
+        config.run, config.sampler = base, OmegaConf.merge(node, {"guidance": None})
+        config.sampler.guidance = {**guidance, "inside": inside}
