@@ -10,7 +10,17 @@ import tiny
 from genexp.commands.validate import options
 from genexp.config.compose import compose
 
-EMBEDDED = {"digits", "shapes", "several_sizes", "toy2d", "stacked_digits", "content_style", "moving_shapes", "contrasts", "photographs"}
+EMBEDDED = {
+    "digits",
+    "shapes",
+    "several_sizes",
+    "toy2d",
+    "stacked_digits",
+    "content_style",
+    "moving_shapes",
+    "contrasts",
+    "photographs",
+}
 ONE_STEP = [
     "trainer=cpu",
     "threads=1",
