@@ -34,7 +34,7 @@ SEVERAL = either(TEXT, TEXTS)
 PART = replace(mapping_of(anything()), parts=(object,))
 SLOTS = either(one_of("auto"), whole(1), list_of(either(whole(0), TEXT), 1))
 WEIGHTS = text(WORDS, is_choice)
-SHARES = optional(list_of(number(above=0), 2))
+_AS_ONE = {"shares": optional(list_of(number(above=0), 2)), "switch_at": optional(number(0, 1))}
 NONE_OR_TWO = either(one_of(0), whole(2))
 
 _DRAWING = {"seed": SEED, "threads": THREADS, "device": DEVICE, "trust": FLAG}
@@ -55,8 +55,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
     "sample": {
         **_DRAWING,
         "run": SEVERAL,
-        "shares": SHARES,
-        "switch_at": optional(number(0, 1)),
+        **_AS_ONE,
         "num": whole(1),
         "batch_size": whole(1),
         "weights": WEIGHTS,
@@ -75,8 +74,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
     "evaluate": {
         **_DRAWING,
         "run": optional(SEVERAL),
-        "shares": SHARES,
-        "switch_at": optional(number(0, 1)),
+        **_AS_ONE,
         "generated": optional(TEXT),
         "reference": optional(TEXT),
         "floor": optional(TEXT),
