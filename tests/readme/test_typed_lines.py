@@ -235,6 +235,7 @@ def test_the_table_of_words_has_every_choice_that_there_is(group):
         "content_style",
         "moving_shapes",
         "contrasts",
+        "sized_shapes",
         "paired_folder",
         "unpaired_folders",
         "photographs",
