@@ -4,7 +4,9 @@ from typing import Any
 
 from genexp.config.targets import locate
 
-_PLACES = tuple(f"genexp.inference.{each}." for each in ("trained", "trained_tokens", "trained_generator"))
+_PLACES = tuple(
+    f"genexp.inference.{each}." for each in ("trained", "trained_tokens", "trained_generator", "trained_features")
+)
 
 
 def with_trained_parts(plain: Any) -> Any:

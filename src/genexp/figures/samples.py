@@ -97,14 +97,19 @@ def _tensor(canvas: "Picture") -> Tensor:
 
 
 def _cloud(points: Tensor, plane: Plane | None) -> Tensor:
-    """Points in a frame with axes, over the modes they aim at; those outside stand as crosses on the frame."""
+    """Points in a frame with axes, over the modes they aim at; those outside stand as crosses on the frame.
+
+    Of points of more than two coordinates these are the first two.
+    """
     from genexp.figures.plot_style import COLOURS, blank_figure, house_style, painted
 
+    size, points = points.shape[1], points[:, :2]
     known = points.isfinite().all(1)
     plane = plane or Plane(reach=float(points[known].abs().amax()) * 1.05 if known.any() else 1.0)
     outside = known & (points.abs() > plane.reach).any(1)
     parts = ((outside, "outside"), (~known, "not finite"))
     said = ", ".join([f"{len(points):,} points", *(f"{int(n.sum()):,} {word}" for n, word in parts if n.any())])
+    said += "" if size == 2 else f", 2 of {size} coordinates"
     with house_style():
         figure, ((axes,),) = blank_figure(4.6, 4.8)
         figure.set_layout_engine("none")  # whatever lies on its edge moves no frame
@@ -112,7 +117,7 @@ def _cloud(points: Tensor, plane: Plane | None) -> Tensor:
         axes.set(xlim=(-plane.reach, plane.reach), ylim=(-plane.reach, plane.reach), aspect="equal")
         axes.spines[["top", "right"]].set_visible(True)
         if plane.target is not None:
-            axes.plot(*plane.target.T.tolist(), ".", color="#c9ccd1", markersize=2.5, mew=0, zorder=1)
+            axes.plot(*plane.target[:, :2].T.tolist(), ".", color="#c9ccd1", markersize=2.5, mew=0, zorder=1)
         if plane.centres is not None:
             from matplotlib.patches import Circle
 

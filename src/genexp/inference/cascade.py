@@ -18,7 +18,9 @@ from torch.nn import functional
 from genexp.conditioning.base import Conditioning, ConditionKind
 from genexp.conditioning.embedded import Embedded
 from genexp.conditioning.pictures import OfPictures
+from genexp.config.instantiate import build
 from genexp.contracts import Batch
+from genexp.data.embeddings import Embeddings
 from genexp.evaluation.protocol import describe
 from genexp.inference.conditions import LEVEL
 from genexp.inference.drawing import Drawing, require_drawable
@@ -197,6 +199,7 @@ def _link(before: "Run", after: "Run") -> str:
     """
     found = _taking(before, after)
     if len(found) == 1:
+        _require_encoder(before, after.model.conditioning.kinds[found[0]])
         return found[0]
     one, other = (run.folder.record["id"] for run in (before, after))
     told = f"{after.model.conditioning} in {other} after {_shape(before)} of {one}"
@@ -208,6 +211,18 @@ def _link(before: "Run", after: "Run") -> str:
         f"run must name runs each of which is told what the one before draws, got {told}; shares=[1,1] draws from one "
         "or the other"
     )
+
+
+def _require_encoder(before: "Run", kind: ConditionKind) -> None:
+    """Raise ValueError where a run draws embeddings of another encoder than a condition is of."""
+    if not isinstance(kind, Embedded):
+        return
+    source = build(before.data).source
+    found = source.encoder.digest[:12] if isinstance(source, Embeddings) else "no embeddings"
+    if found != kind.digest[:12]:
+        raise ValueError(
+            f"run must name runs of one encoder, {kind.digest[:12]} of the second, got {found} of the first"
+        )
 
 
 def _taking(before: "Run", after: "Run") -> list[str]:

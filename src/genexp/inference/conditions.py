@@ -1,12 +1,13 @@
 """Under which conditions a trained model is drawn from."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
 from genexp.conditioning.base import Condition, Conditioning
+from genexp.conditioning.embedded import Embedded
 from genexp.conditioning.pictures import OfPictures
 from genexp.config.instantiate import build
 from genexp.data.own_pictures import own_pictures
@@ -47,20 +48,21 @@ def conditions_of(
     """
     conditioning = conditioning or run.model.conditioning
     plain, levels = levels_of(conditioning, typed or {})
-    given = read_of(conditioning, plain)
+    given = read_of(run, conditioning, plain)
     if not given:
         return noised(as_it_was(run, conditioning, split), conditioning, seed, levels)
     others = as_it_was(run, conditioning, split) if set(conditioning.names) - set(given) else None
     return noised(Given(given, others), conditioning, seed, levels)
 
 
-def read_of(conditioning: Conditioning, typed: Mapping[str, object]) -> Condition:
-    """One row or more of every condition that a person gave, of pictures by their files.
+def read_of(run: "Run", conditioning: Conditioning, typed: Mapping[str, object]) -> Condition:
+    """One row or more of every condition that a person gave, of pictures and their embeddings by their files.
 
     Raises:
         ValueError: the model has no such condition, or a value is none.
     """
-    return conditioning.read({name: _pictures(conditioning, name, value) for name, value in typed.items()})
+    shape = run.config.data.shape
+    return conditioning.read({name: _pictures(conditioning, name, value, shape) for name, value in typed.items()})
 
 
 def levels_of(conditioning: Conditioning, typed: Mapping[str, object]) -> tuple[dict[str, object], dict[str, float]]:
@@ -83,16 +85,23 @@ def levels_of(conditioning: Conditioning, typed: Mapping[str, object]) -> tuple[
     return {name: value for name, value in typed.items() if name not in known or name in conditioning.kinds}, levels
 
 
-def _pictures(conditioning: Conditioning, name: str, value: object) -> object:
-    """What was typed, or the pictures of the file or folder that it names, at the size of a condition of pictures."""
+def _pictures(conditioning: Conditioning, name: str, value: object, shape: Sequence[int]) -> object:
+    """What was typed, or the pictures of the file or folder that it names, or their embeddings.
+
+    Args:
+        conditioning: The conditions.
+        name: Name of the one that was typed.
+        value: What was typed.
+        shape: Shape of the model's images, at which pictures are embedded.
+    """
     kind = conditioning.kinds.get(name)
-    if not isinstance(kind, OfPictures) or not isinstance(value, str):
+    if not isinstance(kind, OfPictures | Embedded) or not isinstance(value, str):
         return value
-    channels, size = square(kind.picture)
+    channels, size = square(kind.picture if isinstance(kind, OfPictures) else shape)
     pictures = own_pictures(value, size, channels, key=f"condition.{name}")
     for line in (f"{name:<11} {counted(len(pictures.files), 'picture')} of {value}, {size} x {size}", *pictures.notes):
         print(line, file=sys.stderr)
-    return pictures.images
+    return pictures.images if isinstance(kind, OfPictures) else kind.made(pictures.images)
 
 
 def as_it_was(run: "Run", conditioning: Conditioning, split: "Split" = "train") -> Conditions | None:

@@ -68,7 +68,7 @@ class Following:
                 if earlier != kind:
                     raise ValueError(f"run must name runs that mean the same by {name}, got {earlier} and {kind}")
             elif name in typed:
-                sources[name] = Given(read_of(told, {name: typed[name]}))
+                sources[name] = Given(read_of(self.run, told, {name: typed[name]}))
         left = {name: kind for name, kind in told.kinds.items() if name not in (*sources, self.name)}
         if others := as_it_was(self.run, Conditioning(left)):
             sources |= dict.fromkeys(left, others)

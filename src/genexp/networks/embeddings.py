@@ -113,6 +113,26 @@ class NoiseLevel(nn.Module):
         return self.embedding(self.scale * picture[:, -1, 0, 0])
 
 
+class VectorEmbedding(nn.Module):
+    """A vector through two linear layers, such as an image embedding.
+
+    Reference: Ramesh et al., "Hierarchical Text-Conditional Image Generation with CLIP Latents" (2022), section 2.1,
+    which adds the projected embedding to that of the time.
+
+    Args:
+        features: Size of the result.
+        size: Size of the vector.
+    """
+
+    def __init__(self, features: int, size: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(size, features), nn.Linear(features, features)
+
+    def forward(self, vector: Tensor) -> Tensor:
+        """Vectors (B, size) to vectors (B, features)."""
+        return self.second(nn.functional.silu(self.first(vector.to(self.first.weight.dtype))))
+
+
 class NumbersEmbedding(nn.Module):
     """Several numbers, each by its sinusoids, one behind the other and through two layers.
 

@@ -1,6 +1,6 @@
 """Fully connected generator, discriminator and denoiser, for points and tiny images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 
 import torch
@@ -123,6 +123,7 @@ class MLPDenoiser(ToldNetwork):
             has an embedding of its own.
         outputs: Samples in the output, side by side on the first axis; 2 for a learned variance.
         self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
+        told: Further conditions, see `ToldNetwork`.
 
     Raises:
         ValueError: `depth` is below 1, or `width` is odd or below 4.
@@ -136,8 +137,9 @@ class MLPDenoiser(ToldNetwork):
         num_classes: int | None = None,
         outputs: int = 1,
         self_conditioned: bool = False,
+        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
     ) -> None:
-        super().__init__(width, width, num_classes, self_conditioned=self_conditioned)
+        super().__init__(width, width, num_classes, told, self_conditioned=self_conditioned)
         if depth < 1:
             raise ValueError(f"depth must be at least 1 residual block, got {depth}")
         self.shape, self.outputs = tuple(shape), outputs
