@@ -18,6 +18,7 @@ from genexp.config.compose import compose
 from genexp.data.embeddings import Embeddings
 from genexp.data.shapes import Shapes
 from genexp.evaluation.extractors.classifiers import ClassifierFeatures
+from genexp.inference.drawing import Drawing
 from genexp.networks.embeddings import VectorEmbedding
 from genexp.tensors import to_float
 
@@ -78,11 +79,12 @@ def runs(tmp_path_factory):
 def test_a_caption_becomes_an_embedding_and_that_a_picture(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["genexp"])
     caption = "a large red circle in the centre on a white background"
-    given = ["num=5", "threads=1", "rows=2", "frames=2", "interpolate=0"]
+    given = ["num=5", "threads=1", "rows=2", "frames=2", "interpolate=3"]
     main(["sample", f"run=[{runs[0]},{runs[1]}]", *given, f'condition.caption="{caption}"', f"out={tmp_path}/both"])
     record = json.loads((tmp_path / "both" / "sample.json").read_text())
     assert [each["told"] for each in record["stages"]] == [None, "embedding"]
     assert len(list((tmp_path / "both" / "images").iterdir())) == 5
+    assert (tmp_path / "both" / "embeddings.png").exists()
     prior, decoder = (genexp.load_run(each) for each in runs)
     embeddings = prior.samples(5, caption=caption)
     assert embeddings.shape == (5, 64)
@@ -95,6 +97,19 @@ def test_a_caption_becomes_an_embedding_and_that_a_picture(runs, tmp_path, monke
     own = decoder.samples(5, embedding=decoder.model.conditioning.kinds["embedding"].made(to_float(image)))
     levels = np.asarray(Image.open(tmp_path / "varied" / "images" / "000003.png"))
     assert np.abs(((own[3] + 1) * 127.5).clamp(0, 255).movedim(0, -1).numpy() - levels).max() <= 0.51
+
+
+@pytest.mark.slow
+def test_one_noise_is_drawn_on_the_arc_between_two_embeddings(runs):
+    decoder = genexp.load_run(runs[1])
+    told = decoder.model.conditioning.kinds["embedding"].read(torch.randn(2, 64))
+    pictures = Drawing(decoder, decoder.config.sampler, "cpu", 4, 8, {"embedding": told}).pictures
+    grid = pictures.between_embeddings("embedding", 1, 5)
+    assert grid.across == ["0 %", "25 %", "50 %", "75 %", "100 %"]
+    for place, embedding in ((0, told[:1]), (4, told[1:])):
+        torch.testing.assert_close(grid.samples[place], decoder.samples(1, seed=4, embedding=embedding)[0])
+    middle = unit(told.sum(0, keepdim=True))
+    torch.testing.assert_close(grid.samples[2], decoder.samples(1, seed=4, embedding=middle)[0], atol=1e-4, rtol=0)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ EMBEDDED = {
     "digits",
     "shapes",
     "several_sizes",
+    "embeddings",
     "toy2d",
     "stacked_digits",
     "content_style",

@@ -55,6 +55,13 @@ REFINED = (
     "genexp sample run=[<run>,<refiner run>] switch_at=0.2",
     "genexp evaluate run=[<run>,<refiner run>] switch_at=0.2",
 )
+UNCLIP = (
+    "genexp train experiment=unclip/prior_shapes",
+    "genexp train experiment=unclip/decoder_shapes",
+    'genexp sample run=[<prior run>,<decoder run>] condition.caption="a large red circle in the centre on a white '
+    'background"',
+    "genexp sample run=<decoder run> condition.embedding=my/pictures",
+)
 ELSEWHERE = {
     "genexp stylize content=china.jpg style=flower.jpg experiment=gatys/imagenet size=384": (
         "test_every_experiment takes a step of it, tiny"
@@ -102,6 +109,7 @@ ELSEWHERE = {
     ),
     "genexp sample run=[a,b]": "a mention of lines in docs/cascades.md",
     **dict.fromkeys(REFINED, "test_refining trains, draws and measures these, tiny"),
+    **dict.fromkeys(UNCLIP, "test_embedded trains and draws these, tiny"),
     **dict.fromkeys(CASCADES, "test_cascade trains, draws and measures these, tiny"),
     **dict.fromkeys(RESTORED, "test_restore restores such pictures"),
     **dict.fromkeys(RESTORATION, "test_every_experiment trains these recipes, tiny"),
@@ -236,6 +244,7 @@ def test_the_table_of_words_has_every_choice_that_there_is(group):
         "moving_shapes",
         "contrasts",
         "sized_shapes",
+        "embedded_shapes",
         "paired_folder",
         "unpaired_folders",
         "photographs",

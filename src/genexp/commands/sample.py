@@ -134,6 +134,7 @@ _PARTS = (
     "pairs.png",
     "stages.png",
     "classes.png",
+    "embeddings.png",
     "denoising.png",
     "sheet.png",
     "images",
@@ -180,7 +181,7 @@ def _beside(drawing: "Drawing", config: DictConfig, node: DictConfig) -> dict[st
     Raises:
         ValueError: the sampler has no such picture, or a row of the sheet is none of it.
     """
-    from genexp.sampling.pictures import has_path, mixes_classes, require_path
+    from genexp.sampling.pictures import has_path, require_path
 
     pictured, found = drawing.is_pictured, {}
     count = config.interpolate
@@ -192,8 +193,7 @@ def _beside(drawing: "Drawing", config: DictConfig, node: DictConfig) -> dict[st
         if has_path(drawing.sampler):
             arcs = _ARC if count == "auto" else count
             found["interpolation.png"] = lambda: drawing.pictures.interpolation(config.rows, arcs)
-            if mixes_classes(drawing.source) and "label" not in _conditions(config):
-                found["classes.png"] = lambda: drawing.pictures.between_classes(config.rows, arcs, drawing.num_classes)
+            found |= drawing.between(config.rows, arcs)
     if config.frames and drawing.has_trajectory and pictured:
         found["denoising.png"] = lambda: drawing.pictures.denoising(config.rows, config.frames)
     if drawing.has_pairs:

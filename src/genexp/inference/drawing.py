@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from genexp.conditioning.base import Conditioning
+from genexp.conditioning.embedded import Embedded
 from genexp.config.instantiate import build
 from genexp.config.trial import refused
 from genexp.contracts import FittedSampler, ImageMap, Sampler, Source
@@ -20,7 +21,7 @@ from genexp.sample_kinds import kind_of
 from genexp.sampling.conditions import Conditions
 from genexp.sampling.draw import draw, in_images, network_evaluations, shares, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
-from genexp.sampling.pictures import PAIRS, Pictures
+from genexp.sampling.pictures import PAIRS, Pictures, mixes_classes
 from genexp.sampling.walking import Walking
 from genexp.tensors import Grid, IndexedNoise, Plane
 from genexp.terminal import progress
@@ -118,6 +119,21 @@ class Drawing:
     def pictures(self) -> Pictures:
         """What shows how the sampler draws from the model."""
         return Pictures(self.source, self.sampler, self.seed, self.conditions, self.device, self.batch_size)
+
+    def between(self, rows: int, count: int) -> dict[str, Callable[[], Grid]]:
+        """What draws one noise under mixtures of what samples are told, by the names of the pictures.
+
+        Args:
+            rows: Rows of a picture.
+            count: Mixtures a row, from what one sample is told to what the next is.
+        """
+        found: dict[str, Callable[[], Grid]] = {}
+        if mixes_classes(self.source) and "label" not in self._typed:
+            found["classes.png"] = lambda: self.pictures.between_classes(rows, count, self.num_classes)
+        embedded = [name for name, kind in self.told.kinds.items() if isinstance(kind, Embedded)]
+        if len(embedded) == 1:
+            found["embeddings.png"] = lambda: self.pictures.between_embeddings(embedded[0], rows, count)
+        return found
 
     @property
     def has_pairs(self) -> bool:

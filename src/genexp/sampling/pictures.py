@@ -74,6 +74,19 @@ class Pictures:
         down = [f"class {a} to {b}" for a, b in zip(classes[0::2], classes[1::2], strict=True)]
         return Grid(images, count, _per_cent(count), down)
 
+    def between_embeddings(self, name: str, rows: int, count: int) -> Grid:
+        """One noise a row, told `count` embeddings on the arc between those of the samples 2i and 2i + 1.
+
+        Reference: Ramesh et al., "Hierarchical Text-Conditional Image Generation with CLIP Latents" (2022), section
+        3.2.
+        """
+        told = self._told(range(2 * rows))[name]
+        indices = [2 * row for row in range(rows) for _ in range(count)]
+        starts = self.sampler.start(self.model, IndexedNoise(self.seed, indices, self.device))
+        arcs = path(told[0::2], told[1::2], count).flatten(0, 1)
+        images = self._drawn(starts, indices, {**self._told(indices), name: arcs})
+        return Grid(images, count, _per_cent(count), [f"embedding {2 * row} to {2 * row + 1}" for row in range(rows)])
+
     def denoising(self, rows: int, frames: int) -> Grid:
         """Moments of denoising: every sample has a row of noisy images above one of the clean images they stand for.
 
