@@ -47,7 +47,8 @@ OFFERS = {
     "train experiment=cfg/": {"experiment=cfg/cifar10", "experiment=cfg/digits"},
     "train model/net": {"model/network="},
     "train model/network=unet_": {
-        f"model/network=unet_{each}" for each in ("adm", "adm_64", "classifier", "ddpm_cifar10", "frames", "small")
+        f"model/network=unet_{each}"
+        for each in ("adm", "adm_64", "classifier", "ddpm_cifar10", "frames", "small", "video")
     },
     "train model/critic/p": {"model/critic/penalties="},
     "train metrics=[fd,ki": {"metrics=[fd,kid"},

@@ -89,7 +89,7 @@ def test_a_network_sees_it_as_channels_and_reads_no_other():
 def test_what_cannot_be_made_is_refused():
     for arguments, told in (
         (((1, 9, 8),), "factor must divide the sides of an image, 9 and 8, got 2"),
-        (((3, 8),), r"shape must be \(C, H, W\) of an image, got \[3, 8\]"),
+        (((3, 8),), r"shape must be \(C, H, W\) of an image or \(T, C, H, W\), got \[3, 8\]"),
         (((1, 8, 8), Downscaled(2), -1.0), "noise must be at least 0, got -1"),
     ):
         with pytest.raises(ValueError, match=told):

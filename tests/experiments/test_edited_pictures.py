@@ -107,7 +107,7 @@ def test_full_strength_is_the_drawing_without_pictures_and_little_strength_stays
     [
         (
             ["images=pictures"],
-            "images must be null without an edit (edit=noised, inverted, repaint or completed), got pictures",
+            "images must be null without an edit (edit=noised, inverted, repaint, completed or continued), got",
         ),
         (["edit=noised"], "images must name a picture or a folder of them for an edit, got null"),
         (["edit=noised", "images=none"], "images must be a picture file or a folder of them, got none"),
@@ -134,7 +134,7 @@ def test_full_strength_is_the_drawing_without_pictures_and_little_strength_stays
         ),
         (
             ["edit=completed", "images=pictures", "mask=mask.png"],
-            "edit must be noised, inverted or repaint for DDIM, got",
+            "edit must be noised, inverted, repaint or continued for DDIM, got",
         ),
         (["edit=inverted", "images=pictures", "sampler=ddpm"], "edit: sampler must add no fresh noise to be inverted"),
         (

@@ -1,4 +1,4 @@
-"""A diffusion of two frames from the command line: trained, drawn to GIFs, measured, and touching nothing else."""
+"""Diffusion of videos from the command line: trained, logged, drawn to GIFs, measured, and touching nothing else."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image, ImageSequence
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 import tiny
 from genexp.commands.evaluate import evaluate
@@ -19,11 +20,12 @@ from genexp.runs.folder import RunFolder
 ROOT = Path(__file__).parents[2]
 VIDEO = [
     "experiment=video/moving_shapes",
-    "model.network.network.width=8",
-    "model.network.network.groups=2",
+    "model.network.width=8",
     "data.source.image_size=8",
+    "data.source.frames=2",
     "sampler.steps=2",
-    *tiny.COMMON,
+    *(each for each in tiny.COMMON if not each.startswith("logger=")),
+    "logger=[wandb,tensorboard]",
     *tiny.LENGTH,
     "data.limit=100",
 ]
@@ -38,14 +40,31 @@ def test_videos_are_drawn_to_gifs_with_grid_arc_and_strip(trained, tmp_path):
     options = ["num=3", "rows=1", "interpolate=2", "frames=2", "threads=1", f"out={tmp_path / 'drawn'}"]
     sample(compose("sample", [f"run={trained.path}", *options]))
     made = {path.name for path in (tmp_path / "drawn").iterdir()}
-    assert made == {"grid.png", "interpolation.png", "denoising.png", "videos", "sample.json"}
+    pictures = {f"{name}.{kind}" for name in ("grid", "interpolation", "denoising") for kind in ("png", "gif")}
+    assert made == {*pictures, "videos", "sample.json"}
+    with Image.open(tmp_path / "drawn/grid.gif") as gif:
+        assert (gif.n_frames, gif.size) == (2, (2 * 34 + 2, 2 * 34 + 2))
     videos = sorted((tmp_path / "drawn/videos").iterdir())
     assert [path.name for path in videos] == ["000000.gif", "000001.gif", "000002.gif"]
     with Image.open(videos[0]) as gif:
         frames = [frame.copy() for frame in ImageSequence.Iterator(gif)]
     assert [frame.size for frame in frames] == [(8, 8)] * 2
     assert frames[0].convert("L").tobytes() != frames[1].convert("L").tobytes()
-    assert next(trained.samples.glob("samples_*.png")).is_file()
+
+
+def test_training_shows_videos_that_move(trained):
+    drawn = sorted(trained.samples.glob("samples_*.png"))
+    assert drawn
+    for each in drawn:
+        with Image.open(each.with_suffix(".gif")) as gif:
+            assert gif.n_frames == 2
+    media = trained.path.glob("wandb/offline-run-*/files/media")
+    moving = [path for folder in media for path in folder.rglob("*.gif")]
+    assert len(moving) == len(drawn)
+    assert all(path.parts[-2] == "videos" for path in moving)
+    (events,) = (trained.path / "tensorboard").rglob("events.out.tfevents.*")
+    tags = {value.tag for event in EventFileLoader(str(events)).Load() for value in event.summary.value}
+    assert {"samples", "samples_moving"} <= tags
 
 
 def test_videos_are_measured_by_the_features_of_their_frames(trained, capsys):

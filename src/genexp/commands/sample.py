@@ -127,16 +127,9 @@ def _timed(draw: Callable[[], "Figure | Grid"]) -> tuple[Any, float]:
 
 _RECORD = "sample.json"
 _LONGEST, _ARC = 30, 8
+_PICTURES = ("grid", "edited", "interpolation", "pairs", "stages", "classes", "embeddings", "denoising", "sheet")
 _PARTS = (
-    "grid.png",
-    "edited.png",
-    "interpolation.png",
-    "pairs.png",
-    "stages.png",
-    "classes.png",
-    "embeddings.png",
-    "denoising.png",
-    "sheet.png",
+    *(f"{name}.{kind}" for name in _PICTURES for kind in ("png", "gif")),
     "images",
     "videos",
     "points.csv",
@@ -213,10 +206,8 @@ def _write(
     folder: Path,
 ) -> list[str]:
     """Write what was drawn; returns the names of files and folders."""
-    from genexp.figures.samples import drawn
-    from genexp.inference.saving import save_each
+    from genexp.inference.saving import save_each, save_grid
     from genexp.tensors import Grid
-    from genexp.tracking.journal import save_png
 
     pictured = drawing.is_pictured
     grids = {"grid.png": lambda: Grid(images, _columns(drawing, config), plane=None if pictured else drawing.plane)}
@@ -224,8 +215,7 @@ def _write(
         grids["edited.png"] = lambda: drawing.editing.grid(images, config.rows)
     written = []
     for name, draw in {**grids, **beside}.items():
-        save_png(drawn(draw()), folder / name)
-        written.append(name)
+        written += save_grid(draw(), folder / name)
     if config.singles or not pictured:
         written.append(save_each(images, folder))
     return written
@@ -234,7 +224,8 @@ def _write(
 def _to_wandb(run: "Run", written: list[Path]) -> str | None:
     from genexp.inference.results import to_wandb
 
-    return to_wandb(run, {}, {f"sample/{path.stem}": path for path in written if path.suffix == ".png"})
+    pictures = {f"sample/{path.name.removesuffix('.png')}": path for path in written if path.suffix in (".png", ".gif")}
+    return to_wandb(run, {}, pictures)
 
 
 def _report(
@@ -244,7 +235,7 @@ def _report(
 
     each = "" if evaluations is None else f", {evaluations} network evaluations an image"
     rows = [("drawn", f"{count} images in {duration(seconds)}, {count / max(seconds, 1e-9):,.1f} images/s{each}")]
-    rows += [(path.stem, shown_path(path)) for path in written]
+    rows += [(path.name if path.suffix == ".gif" else path.stem, shown_path(path)) for path in written]
     rows += [("upload to W&B", sync)] if sync else []
     print_table([*rows, ("record", shown_path(folder / _RECORD))])
     sys.stdout.flush()

@@ -18,6 +18,8 @@ _MEANS = Downscaled()
 class Degraded:
     """A picture (B, C, h, w) that a degradation makes of the sample, so that a model learns to undo it.
 
+    Of a video it may make frames (B, K, C, h, w).
+
     With `noise` the model is trained on pictures with Gaussian noise of a deviation from 0 to that, as likely as any
     other, and is told it in a further channel: then it believes less in what a model before it has drawn. Pictures that
     it draws from have noise of one deviation, `drawn`, and no noise by default. Zeros stand for no picture.
@@ -30,7 +32,7 @@ class Degraded:
     section 4, for the noise.
 
     Args:
-        shape: Shape (C, H, W) of the images that it is made of.
+        shape: Shape (C, H, W) of the images that it is made of, or (T, C, H, W) of videos.
         degradation: What makes it.
         noise: Largest deviation of the noise in training, at least 0.
         left_out: Share of training samples that are not told theirs, in [0, 1).
@@ -50,8 +52,8 @@ class Degraded:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
-        if len(self.shape) != 3 or any(size < 1 for size in self.shape):
-            raise ValueError(f"shape must be (C, H, W) of an image, got {list(self.shape)}")
+        if len(self.shape) not in (3, 4) or any(size < 1 for size in self.shape):
+            raise ValueError(f"shape must be (C, H, W) of an image or (T, C, H, W), got {list(self.shape)}")
         if not self.noise >= 0:
             raise ValueError(f"noise must be at least 0, got {self.noise}")
         if not 0 <= self.drawn <= self.noise:
@@ -61,12 +63,13 @@ class Degraded:
         object.__setattr__(self, "picture", tuple(self.degradation(example, OfContent(example)).shape[1:]))
 
     picture: tuple[int, ...] = field(init=False, compare=False)
-    """Shape (C, h, w) of a picture."""
+    """Shape (C, h, w) of a picture, or (K, C, h, w) of frames."""
 
     @property
     def row(self) -> tuple[int, ...]:
         """Shape of what the model is told: a picture, with the channel of its noise where there may be some."""
-        return (self.picture[0] + (self.noise > 0), *self.picture[1:])
+        *frames, channels, height, width = self.picture
+        return (*frames, channels + (self.noise > 0), height, width)
 
     def require(self, rows: Tensor) -> None:
         """Raise ValueError unless `rows` are real numbers (B, *row)."""
@@ -97,8 +100,8 @@ class Degraded:
         """Rows with noise of a random deviation, which they tell."""
         if self.noise == 0:
             return rows
-        level = self.noise * torch.rand(len(rows), 1, 1, 1, device=rows.device)
-        return self._noisy(rows, level, torch.randn_like(rows[:, :-1]))
+        level = self.noise * torch.rand(len(rows), *[1] * (rows.ndim - 1), device=rows.device)
+        return self._noisy(rows, level, torch.randn_like(rows[..., :-1, :, :]))
 
     def at_level(self, rows: Tensor, level: float, noise: Tensor) -> Tensor:
         """Rows (B, *row) without noise at one level of it.
@@ -113,10 +116,10 @@ class Degraded:
         """
         if not 0 <= level <= self.noise:
             raise ValueError(f"must lie in [0, {self.noise:g}], the levels of training, got {level:g}")
-        return rows if level == 0 else self._noisy(rows, torch.full_like(rows[:, :1, :1, :1], level), noise)
+        return rows if level == 0 else self._noisy(rows, torch.full_like(rows[..., :1, :1, :1], level), noise)
 
     def _noisy(self, rows: Tensor, level: Tensor, noise: Tensor) -> Tensor:
-        return torch.cat([rows[:, :-1] + level * noise, level.expand_as(rows[:, -1:])], 1)
+        return torch.cat([rows[..., :-1, :, :] + level * noise, level.expand_as(rows[..., -1:, :, :])], -3)
 
     def _without_noise(self, picture: Tensor) -> Tensor:
-        return picture if self.noise == 0 else torch.cat([picture, torch.zeros_like(picture[:, :1])], 1)
+        return picture if self.noise == 0 else torch.cat([picture, torch.zeros_like(picture[..., :1, :, :])], -3)

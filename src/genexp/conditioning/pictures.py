@@ -15,7 +15,7 @@ class OfPictures(Protocol):
     """A condition whose rows are pictures; a person gives it as files."""
 
     picture: tuple[int, ...]
-    """Shape (C, h, w) of a picture."""
+    """Shape (C, h, w) of a picture, or (K, C, h, w) of the frames that a video begins with."""
 
     @property
     def row(self) -> tuple[int, ...]:

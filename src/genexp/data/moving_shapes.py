@@ -13,10 +13,11 @@ _BLOCK = 256
 
 
 class MovingShapes:
-    """A bright disc or square on black that moves on a straight line, deterministic by index.
+    """A bright disc or square on black that moves on a straight line at one speed, deterministic by index.
 
-    The label is the shape. Where it starts, how fast and in which direction it moves, and how bright it is are random;
-    its speed lies between 1 and 3 pixels a frame at 16 pixels, and with it in larger pictures. Edges are smooth.
+    The label is the shape. How large it is, where it is in the middle of the video, how fast and in which direction it
+    moves are random. Edges are smooth. What leaves the picture is not seen: with `fastest` above 8 / `frames` pixels
+    some shapes do.
 
     Args:
         image_size: Pixels a side, at least 8.
@@ -24,6 +25,8 @@ class MovingShapes:
         train_videos: Videos of the train split.
         val_videos: Videos of the val split.
         test_videos: Videos of the test split.
+        slowest: Least speed, in pixels a frame at 16 pixels a side, at least 0; larger pictures have larger steps.
+        fastest: Largest speed, at least `slowest`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -38,12 +41,16 @@ class MovingShapes:
         train_videos: int = 4096,
         val_videos: int = 256,
         test_videos: int = 512,
+        slowest: float = 1.0,
+        fastest: float = 3.0,
     ) -> None:
         if image_size < 8:
             raise ValueError(f"image_size must be at least 8 pixels, got {image_size}")
         if frames < 2:
             raise ValueError(f"frames must be at least 2, got {frames}")
-        self.image_size, self.frames = image_size, frames
+        if not 0 <= slowest <= fastest:
+            raise ValueError(f"slowest and fastest must satisfy 0 <= slowest <= fastest, got {slowest} and {fastest}")
+        self.image_size, self.frames, self.slowest, self.fastest = image_size, frames, slowest, fastest
         require_counts(train_videos=train_videos, val_videos=val_videos, test_videos=test_videos)
         self.counts: dict[Split, int] = {"train": train_videos, "val": val_videos, "test": test_videos}
 
@@ -51,6 +58,7 @@ class MovingShapes:
         """Videos (N, T, 1, H, W) uint8 as the column `image`, and labels (N,)."""
         require_split(name)
         settings = {"image_size": self.image_size, "frames": self.frames, "split": name, "count": self.counts[name]}
+        settings |= {"slowest": self.slowest, "fastest": self.fastest}
         about = fingerprint(__file__, generated.__file__, **settings)
         return Arrays(drawn_by_index(self.counts[name], _BLOCK, name, self._draw), about, generated=True)
 
@@ -58,7 +66,8 @@ class MovingShapes:
         size, uniform = self.image_size, torch.rand(6, _BLOCK, generator=generator)
         label = (uniform[0] < 0.5).long()
         radius = size * (2.0 + uniform[1]) / 16
-        angle, speed = uniform[2] * 2 * torch.pi, size * (1 + 2 * uniform[3]) / 16
+        angle = uniform[2] * 2 * torch.pi
+        speed = size * (self.slowest + (self.fastest - self.slowest) * uniform[3]) / 16
         velocity = torch.stack([angle.cos(), angle.sin()]) * speed
         middle = size / 2 + (uniform[4:] - 0.5) * size / 4
         time = torch.arange(self.frames) - (self.frames - 1) / 2

@@ -3,14 +3,14 @@
 import functools
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from genexp.sample_kinds import kind_of
+from genexp.sample_kinds import SampleKind, kind_of
 from genexp.tensors import Grid, Plane, image_grid
 
 if TYPE_CHECKING:
@@ -50,13 +50,22 @@ def drawn(grid: Grid | Figure) -> Tensor:
     samples, kind = grid.samples.detach().float(), kind_of(grid.samples.shape[1:])
     if not kind.pictured:
         return _cloud(samples.cpu(), grid.plane)
+    side = samples.shape[-1]
     samples = kind.tiles(samples)
     words = bool(grid.across or grid.down)
-    smallest = SMALLEST_WITH_WORDS if words else SMALLEST
-    factor = max(1, -(-smallest // samples.shape[-1]))
+    smallest = SMALLEST_WITH_WORDS if words and kind is SampleKind.IMAGES else SMALLEST
+    factor = max(1, -(-smallest // side))
     enlarged = samples.repeat_interleave(factor, dim=-1).repeat_interleave(factor, dim=-2)
     tiles = image_grid(enlarged, grid.columns, _PADDING)
     return _with_words(tiles, grid, enlarged.shape[-2:]) if words else tiles
+
+
+def moments(grid: Grid | Figure) -> list[Tensor]:
+    """The frames of a grid of videos, a uint8 picture (3, H, W) each, in a square where it has no words; else none."""
+    if isinstance(grid, Figure) or kind_of(grid.samples.shape[1:]) is not SampleKind.VIDEO:
+        return []
+    columns = grid.columns if grid.across or grid.down else None
+    return [drawn(replace(grid, samples=frame, columns=columns)) for frame in grid.samples.unbind(1)]
 
 
 def _with_words(tiles: Tensor, grid: Grid, size: Sequence[int]) -> Tensor:

@@ -11,6 +11,7 @@ from genexp.conditioning.embedded import Embedded
 from genexp.conditioning.pictures import OfPictures
 from genexp.config.instantiate import build
 from genexp.data.own_pictures import own_pictures
+from genexp.data.own_videos import own_videos
 from genexp.inference.editing import square
 from genexp.sampling.conditions import AtLevels, ClassShares, Conditions, Given, as_in_training, noised
 from genexp.terminal import counted
@@ -97,9 +98,13 @@ def _pictures(conditioning: Conditioning, name: str, value: object, shape: Seque
     kind = conditioning.kinds.get(name)
     if not isinstance(kind, OfPictures | Embedded) or not isinstance(value, str):
         return value
-    channels, size = square(kind.picture if isinstance(kind, OfPictures) else shape)
-    pictures = own_pictures(value, size, channels, key=f"condition.{name}")
-    for line in (f"{name:<11} {counted(len(pictures.files), 'picture')} of {value}, {size} x {size}", *pictures.notes):
+    form = kind.picture if isinstance(kind, OfPictures) else tuple(shape)
+    (channels, size), key = square(form[-3:]), f"condition.{name}"
+    if isinstance(kind, OfPictures) and len(form) == 4:
+        pictures, what = own_videos(value, size, channels, form[0], key=key), "beginning"
+    else:
+        pictures, what = own_pictures(value, size, channels, key=key), "picture"
+    for line in (f"{name:<11} {counted(len(pictures.files), what)} of {value}, {size} x {size}", *pictures.notes):
         print(line, file=sys.stderr)
     return pictures.images if isinstance(kind, OfPictures) else kind.made(pictures.images)
 

@@ -1,7 +1,7 @@
 """Given pictures as the beginning of a drawing: read, held against the model, and shown beside what was drawn."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,11 @@ from genexp.config.trial import refused
 from genexp.config.validation import require_valid
 from genexp.contracts import Sampler
 from genexp.data.own_pictures import OwnPictures, masks_for, own_pictures
+from genexp.data.own_videos import own_videos
 from genexp.sample_kinds import SampleKind, kind_of
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.completion import Completed, Completing
+from genexp.sampling.continued import Continued
 from genexp.sampling.editing import Originals
 from genexp.tensors import Grid
 from genexp.terminal import counted, plain
@@ -52,7 +54,7 @@ class Editing:
         if not isinstance(sampler, DiffusionSampler | Completing):
             raise ValueError(f"edit must be null for {name}, which does not go from noise to images in steps")
         if not isinstance(sampler, edit.edits):
-            fitting = "completed" if isinstance(sampler, Completing) else "noised, inverted or repaint"
+            fitting = "completed" if isinstance(sampler, Completing) else "noised, inverted, repaint or continued"
             raise ValueError(f"edit must be {fitting} for {name}, got {type(edit).__name__}")
         try:
             edited = edit(sampler, Originals(self.pictures.images, self.known))
@@ -76,11 +78,12 @@ class Editing:
         given, known = self.pictures.images, self.known
         shown = min(len(given), len(drawn), rows)
         each = min(_MOST_DRAWN, len(drawn) // len(given)) or 1
-        columns = [given[:shown]]
+        moving = kind_of(given.shape[1:]) is SampleKind.VIDEO  # of a video only what is kept is there
+        columns = [] if moving else [given[:shown]]
         if known is not None:
-            columns.append(torch.where(known.expand(len(given), -1, -1, -1), given, 0)[:shown])
+            columns.append(torch.where(known, given, 0)[:shown])
         columns += [drawn[turn * len(given) :][:shown] for turn in range(each)]
-        words = ["given", *(["kept"] if known is not None else [])]
+        words = [*([] if moving else ["given"]), *(["kept"] if known is not None else [])]
         words += ["drawn"] if each == 1 else [f"drawn {turn}" for turn in range(1, each + 1)]
         down = [plain(file.name) for file in self.pictures.files[:shown]]
         return Grid(torch.stack(columns, dim=1).flatten(0, 1), len(columns), words, down)
@@ -102,9 +105,11 @@ def editing(config: DictConfig, run: "Run") -> Editing | None:
         return None
     node = OmegaConf.create(OmegaConf.to_container(config.edit, resolve=True))
     require_valid(OmegaConf.create({"edit": node}), "sample")
+    edit = build(node)
+    if isinstance(edit, Continued):
+        return _continuing(config, node, edit, run.config.data.shape)
     channels, size = square(run.config.data.shape)
     pictures = own_pictures(config.images, size, channels, most=config.num)
-    edit = build(node)
     if edit.wants_mask and config.mask is None:
         raise ValueError("mask must name a picture that is white where images are kept, got null")
     if not edit.wants_mask and config.mask is not None:
@@ -122,6 +127,23 @@ def editing(config: DictConfig, run: "Run") -> Editing | None:
     return Editing(node, pictures, known)
 
 
+def _continuing(config: DictConfig, node: DictConfig, edit: Continued, shape: list[int]) -> Editing:
+    """Given videos that are to go on."""
+    if kind_of(shape) is not SampleKind.VIDEO:
+        raise ValueError(f"edit must not be continued for a run of images, got shape {list(shape)}")
+    if config.mask is not None:
+        raise ValueError(f"mask must be null where frames are kept, got {config.mask}")
+    channels, size = square(shape[1:])
+    pictures = own_videos(config.images, size, channels, edit.frames, "last", most=config.num)
+    videos, known = edit.begun(pictures.images, shape[0])
+    last = counted(edit.frames, "last frame")
+    print(
+        f"given       {last} of {counted(len(pictures.files), 'file')} of {Path(config.images)}, {size} x {size}",
+        file=sys.stderr,
+    )
+    return Editing(node, replace(pictures, images=videos), known)
+
+
 def square(shape: list[int]) -> tuple[int, int]:
     """Channels and side of images that pictures can be brought to.
 
@@ -137,7 +159,7 @@ def _require_together(config: DictConfig) -> None:
     if config.get("edit") is None:
         for key in ("images", "mask"):
             if config[key] is not None:
-                edits = "edit=noised, inverted, repaint or completed"
+                edits = "edit=noised, inverted, repaint, completed or continued"
                 raise ValueError(f"{key} must be null without an edit ({edits}), got {config[key]}")
     elif config.images is None:
         raise ValueError("images must name a picture or a folder of them for an edit, got null")

@@ -21,7 +21,7 @@ from genexp.runs.staging import staged
 from genexp.tensors import IndexedNoise, mix_seed
 
 RECORD = "sample.json"
-PARTS = ("grid.png", "images", "videos", "points.csv")
+PARTS = ("grid.png", "grid.gif", "images", "videos", "points.csv")
 """What a drawing from several runs can consist of."""
 _MEMBERS = 71
 """Keeps the draws of members apart from the noise of samples under the same seed."""
@@ -147,10 +147,8 @@ def sample_ensemble(config: DictConfig, runs: Sequence[Run]) -> Path:
     Raises:
         ValueError: the runs do not go together, or a sampler does not draw from one.
     """
-    from genexp.figures.samples import drawn
-    from genexp.inference.saving import save_each
+    from genexp.inference.saving import save_each, save_grid
     from genexp.tensors import Grid
-    from genexp.tracking.journal import save_png
 
     shares = list(config.shares)
     require_ensemble(runs, shares)
@@ -169,7 +167,7 @@ def sample_ensemble(config: DictConfig, runs: Sequence[Run]) -> Path:
     told_of = [_member(*each) for each in zip(runs, shares, nodes, strict=True)]
     record = {"members": told_of, "member": chosen.tolist(), "seed": config.seed, "num": config.num, "condition": told}
     with staged(folder, PARTS, RECORD) as partial:
-        save_png(drawn(Grid(images, config.columns, plane=plane)), partial / "grid.png")
+        save_grid(Grid(images, config.columns, plane=plane), partial / "grid.png")
         save_each(images, partial)
         with naming(folder / RECORD):
             (partial / RECORD).write_text(json.dumps(record, indent=2) + "\n")

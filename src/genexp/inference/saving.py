@@ -3,15 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
+from genexp.figures.samples import Figure, drawn, moments
 from genexp.files.writing import naming
 from genexp.sample_kinds import SampleKind, kind_of
+from genexp.tensors import Grid
+from genexp.tracking.gif import save_gif
 from genexp.tracking.journal import save_png
-
-FRAME_MILLISECONDS = 250
-"""How long a frame of a GIF is shown; it goes round without end."""
 
 
 def save_each(samples: Tensor, folder: Path) -> str:
@@ -30,6 +29,15 @@ def save_each(samples: Tensor, folder: Path) -> str:
     return name
 
 
+def save_grid(grid: Grid | Figure, path: Path) -> list[str]:
+    """Write samples side by side as PNG, and videos as a GIF beside it; returns the names of the files."""
+    save_png(drawn(grid), path)
+    moving = moments(grid)
+    if moving:
+        save_gif(moving, path.with_suffix(".gif"))
+    return [path.name, *([path.with_suffix(".gif").name] if moving else [])]
+
+
 def _images(samples: Tensor, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for i, image in enumerate(samples):
@@ -37,19 +45,9 @@ def _images(samples: Tensor, folder: Path) -> None:
 
 
 def _videos(samples: Tensor, folder: Path) -> None:
-    from PIL import Image
-
     folder.mkdir(exist_ok=True)
     for i, video in enumerate(samples):
-        frames = [Image.fromarray(_pixels(frame)) for frame in video]
-        path = folder / f"{i:06d}.gif"
-        with naming(path):
-            frames[0].save(path, save_all=True, append_images=frames[1:], duration=FRAME_MILLISECONDS, loop=0)
-
-
-def _pixels(frame: Tensor) -> np.ndarray:
-    array = frame.cpu().numpy()
-    return np.ascontiguousarray(array[0] if len(array) == 1 else np.moveaxis(array, 0, -1))
+        save_gif(list(video), folder / f"{i:06d}.gif")
 
 
 def _points(samples: Tensor, path: Path) -> None:

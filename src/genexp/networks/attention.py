@@ -13,14 +13,14 @@ def self_attention(projected: Tensor, heads: int) -> Tensor:
     """softmax(q k^T / sqrt(D)) v in every head, among all tokens of a sample.
 
     Args:
-        projected: (B, N, 3 C): all queries, then all keys, then all values; within each, one head after the other.
+        projected: (..., N, 3 C): all queries, then all keys, then all values; within each, one head after the other.
         heads: Number of heads, of D = C / heads channels each.
 
     Returns:
-        Mixed values (B, N, C).
+        Mixed values (..., N, C).
     """
-    q, k, v = projected.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    q, k, v = projected.flatten(0, -3).unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(*projected.shape[:-1], -1)
 
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

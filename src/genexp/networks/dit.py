@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.conditioning.pictures import OfPictures
 from genexp.networks.attention import self_attention
 from genexp.networks.blocks import initialise
 from genexp.networks.embeddings import plane_positions
@@ -37,6 +38,7 @@ class DiT(ToldNetwork):
         told: Builds, from the size of the embedding, a module that maps a further condition to a vector which is added
             to the embedding of the time; by the name of the condition.
         self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
+        beside: Conditions that are pictures, by name: brought to the size of the image, they are channels beside it.
 
     Raises:
         ValueError: a size does not divide as it must, or there are no blocks.
@@ -54,8 +56,9 @@ class DiT(ToldNetwork):
         outputs: int = 1,
         told: Mapping[str, Callable[[int], nn.Module]] | None = None,
         self_conditioned: bool = False,
+        beside: Mapping[str, OfPictures] | None = None,
     ) -> None:
-        super().__init__(TIME_WAVES, width, num_classes, told, self_conditioned=self_conditioned)
+        super().__init__(TIME_WAVES, width, num_classes, told, beside, self_conditioned)
         if patch_size < 1 or image_size % patch_size:
             raise ValueError(f"patch_size must divide image_size={image_size}, got {patch_size}")
         if heads < 1 or width % heads:
@@ -65,7 +68,8 @@ class DiT(ToldNetwork):
         self.image_size, self.patch_size, self.outputs = image_size, patch_size, outputs
         patch = channels * patch_size**2
         self.register_buffer("positions", plane_positions(image_size // patch_size, width), persistent=False)
-        self.stem = nn.Linear(patch * (1 + self_conditioned), width)
+        seen = channels * (1 + self_conditioned) + sum(self.beside.values())
+        self.stem = nn.Linear(seen * patch_size**2, width)
         self.blocks = nn.ModuleList(AdaptiveBlock(width, heads) for _ in range(depth))
         self.norm = _normalisation(width)
         self.modulation = nn.Linear(width, 2 * width)
@@ -81,13 +85,21 @@ class DiT(ToldNetwork):
         if x_t.shape[2:] != (self.image_size, self.image_size):
             raise ValueError(f"x_t must have {self.image_size} pixels a side, got {tuple(x_t.shape[2:])}")
         embedding = F.silu(self.embedded(t, condition))
-        patches = F.pixel_unshuffle(self.seen(x_t, condition), self.patch_size)  # (B, (1 or 2) * patch, rows, columns)
-        tokens = self.stem(patches.flatten(2).mT) + self.positions
+        tokens = self.tokens_of(self.seen(x_t, condition))
         for block in self.blocks:
             tokens = block(tokens, embedding)
-        shift, scale = self.modulation(embedding)[:, None].chunk(2, dim=2)
+        return self.images_of(tokens, embedding)
+
+    def tokens_of(self, seen: Tensor) -> Tensor:
+        """What is seen (B, C, H, W) as tokens (B, N, width) of patches, with their positions."""
+        patches = F.pixel_unshuffle(seen, self.patch_size)  # (B, C patch_size^2, rows, columns)
+        return self.stem(patches.flatten(2).mT) + self.positions
+
+    def images_of(self, tokens: Tensor, embedding: Tensor) -> Tensor:
+        """Tokens (B, ..., N, width) and activated embeddings (B, width) to images (B, ..., C, H, W)."""
+        shift, scale = _beside(self.modulation(embedding), tokens).chunk(2, dim=-1)
         patches = self.head(_modulated(self.norm(tokens), shift, scale)).mT
-        return F.pixel_shuffle(patches.unflatten(2, (-1, self.image_size // self.patch_size)), self.patch_size)
+        return F.pixel_shuffle(patches.unflatten(-1, (-1, self.image_size // self.patch_size)), self.patch_size)
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -96,7 +108,8 @@ class DiT(ToldNetwork):
         for module in (self.time.first, self.time.second, self.label):
             if module is not None:
                 nn.init.normal_(module.weight, std=0.02)
-        for layer in (self.modulation, self.head, *(block.modulation for block in self.blocks)):
+        blocks = [module.modulation for module in self.modules() if isinstance(module, AdaptiveBlock)]
+        for layer in (self.modulation, self.head, *blocks):
             nn.init.zeros_(layer.weight)
 
 
@@ -118,10 +131,15 @@ class AdaptiveBlock(nn.Module):
         self.project_in, self.project_out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.inner, self.outer = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
-    def forward(self, tokens: Tensor, embedding: Tensor) -> Tensor:
-        """Tokens (B, N, width) and activated embeddings (B, width) to tokens."""
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(embedding)[:, None].chunk(6, dim=2)
-        mixed = self_attention(self.project_in(_modulated(self.norm(tokens), shift1, scale1)), self.heads)
+    def forward(self, tokens: Tensor, embedding: Tensor, places: Tensor | None = None) -> Tensor:
+        """Tokens (B, ..., N, width) and activated embeddings (B, width) to tokens; attention is among N of them.
+
+        `places` (N, width) are positions that the attention alone sees, or None.
+        """
+        told = _beside(self.modulation(embedding), tokens)
+        shift1, scale1, gate1, shift2, scale2, gate2 = told.chunk(6, dim=-1)
+        placed = tokens if places is None else tokens + places
+        mixed = self_attention(self.project_in(_modulated(self.norm(placed), shift1, scale1)), self.heads)
         tokens = tokens + gate1 * self.project_out(mixed)
         hidden = F.gelu(self.inner(_modulated(self.norm(tokens), shift2, scale2)), approximate="tanh")
         return tokens + gate2 * self.outer(hidden)
@@ -129,6 +147,11 @@ class AdaptiveBlock(nn.Module):
 
 def _normalisation(width: int) -> nn.LayerNorm:
     return nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+
+
+def _beside(told: Tensor, tokens: Tensor) -> Tensor:
+    """What every sample is told (B, F), so that it goes with all of its tokens (B, ..., N, width)."""
+    return told.reshape(len(told), *[1] * (tokens.ndim - 2), -1)
 
 
 def _modulated(tokens: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

@@ -13,6 +13,11 @@ from genexp.networks.classes import ClassTable, ReadsClass
 from genexp.networks.embeddings import TimeEmbedding
 
 
+def channels_beside(kind: OfPictures) -> int:
+    """Channels of a condition of pictures beside the image; of frames with one more, which says where there are any."""
+    return kind.row[-3] + (len(kind.row) == 4)
+
+
 class ToldNetwork(ReadsClass, nn.Module):
     """A network told one vector: the embedding of the time, plus that of the class, plus those of other conditions.
 
@@ -40,7 +45,7 @@ class ToldNetwork(ReadsClass, nn.Module):
         self_conditioned: bool = False,
     ) -> None:
         super().__init__()
-        self.beside = {name: kind.row[0] for name, kind in (beside or {}).items()}
+        self.beside = {name: channels_beside(kind) for name, kind in (beside or {}).items()}
         self.self_conditioned = self_conditioned
         self.num_classes = num_classes
         self.time = TimeEmbedding(width, features)

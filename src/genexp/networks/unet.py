@@ -23,6 +23,15 @@ class Common(TypedDict):
     scale_shift: bool
 
 
+After = Callable[[Tensor], Tensor]
+"""What is done to the features (B, C, H, W) behind every place of self-attention, whether there is any or not."""
+
+
+def unchanged(h: Tensor) -> Tensor:
+    """The features."""
+    return h
+
+
 class UNet(ToldNetwork):
     """Residual blocks down to the smallest resolution and up again, joined by skips, told the time and the class.
 
@@ -122,13 +131,17 @@ class UNet(ToldNetwork):
     def forward(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Noisy images (B, channels, H, W), times (B,) and a condition to outputs (B, outputs * channels, H, W)."""
         embedding = self.embedded(t, condition)
-        h = self.stem(self.seen(x_t, condition))
+        return self._through(self.seen(x_t, condition), embedding)
+
+    def _through(self, seen: Tensor, embedding: Tensor, after: After = unchanged) -> Tensor:
+        """All levels, for what is seen (B, ..., H, W) and embeddings (B, features); `after` follows every attention."""
+        h = self.stem(seen)
         skips = [h]
         for level in self.down:
-            h = level(h, embedding, skips)
-        h = self.middle(h, embedding)
+            h = level(h, embedding, skips, after)
+        h = self.middle(h, embedding, after)
         for level in self.up:
-            h = level(h, embedding, skips)
+            h = level(h, embedding, skips, after)
         return self.head(F.silu(self.norm(h)))
 
     def _initialise(self) -> None:
@@ -151,8 +164,8 @@ class _Middle(nn.Module):
         self.blocks = nn.ModuleList(ResidualBlock(channels, channels, **common) for _ in range(2))
         self.attentions = nn.ModuleList([PixelAttention(channels, heads, common["groups"])])
 
-    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
-        h = self.attentions[0](self.blocks[0](h, embedding))
+    def forward(self, h: Tensor, embedding: Tensor, after: After) -> Tensor:
+        h = after(self.attentions[0](self.blocks[0](h, embedding)))
         return self.blocks[1](h, embedding)
 
 
@@ -168,9 +181,9 @@ class _DownLevel(nn.Module):
         self.attentions = _attentions(width, blocks, heads, common["groups"])
         self.resize = resize
 
-    def forward(self, h: Tensor, embedding: Tensor, skips: list[Tensor]) -> Tensor:
+    def forward(self, h: Tensor, embedding: Tensor, skips: list[Tensor], after: After) -> Tensor:
         for block, attention in zip(self.blocks, self.attentions, strict=True):
-            h = attention(block(h, embedding))
+            h = after(attention(block(h, embedding)))
             skips.append(h)
         if self.resize is not None:
             h = _resized(self.resize, h, embedding)
@@ -192,9 +205,9 @@ class _UpLevel(nn.Module):
         self.attentions = _attentions(width, len(skips), heads, common["groups"])
         self.resize = resize
 
-    def forward(self, h: Tensor, embedding: Tensor, skips: list[Tensor]) -> Tensor:
+    def forward(self, h: Tensor, embedding: Tensor, skips: list[Tensor], after: After) -> Tensor:
         for block, attention in zip(self.blocks, self.attentions, strict=True):
-            h = attention(block(torch.cat([h, skips.pop()], 1), embedding))
+            h = after(attention(block(torch.cat([h, skips.pop()], 1), embedding)))
         return h if self.resize is None else _resized(self.resize, h, embedding)
 
 

@@ -113,7 +113,7 @@ class Pictures:
         return Grid(torch.cat(parts), columns, [f"noise {column}" for column in range(columns)], list(samplers))
 
     def pairs(self, conditioning: Conditioning, told: Condition, real: Tensor | None = None) -> Grid:
-        """Columns of what every image is made of, the image, and the real one of the same pictures.
+        """Columns of what every image is made of, the image, and the real one of the same pictures; of videos, rows.
 
         Args:
             conditioning: The conditions, of which some are pictures; smaller ones are shown by larger pixels.
@@ -122,9 +122,12 @@ class Pictures:
         """
         count = len(next(iter(told.values())))
         start = self.sampler.start(self.model, IndexedNoise(self.seed, range(count), self.device))
-        shown = {name: told[name][:, : kind.picture[0]].cpu() for name, kind in conditioning.pictures.items()}
+        shown = {n: told[n][..., : kind.picture[-3], :, :].cpu() for n, kind in conditioning.pictures.items()}
         shown["generated"] = self._drawn(start, range(count), told)
         shown |= {} if real is None else {"real": real.cpu()}
+        if shown["generated"].ndim == 5:
+            frames = torch.stack([_whole(each, shown["generated"]) for each in shown.values()], 1)
+            return Grid(frames.flatten(0, 1), len(shown), list(shown), [f"{i}" for i in range(count)])
         size, channels = shown["generated"].shape[-2:], max(each.shape[1] for each in shown.values())
         rows = [functional.interpolate(each.float(), size).expand(-1, channels, -1, -1) for each in shown.values()]
         return Grid(torch.cat(rows), count, [f"{i}" for i in range(count)], list(shown))
@@ -164,6 +167,15 @@ class Pictures:
     def _told(self, indices: Sequence[int]) -> Condition:
         told = {} if self.conditions is None else self.conditions.of(indices)
         return {name: values.to(self.device) for name, values in told.items()}
+
+
+def _whole(frames: Tensor, like: Tensor) -> Tensor:
+    """First frames (N, K, C, h, w), or a picture (N, C, h, w), as videos (N, T, C, H, W), grey where nothing is."""
+    frames = frames if frames.ndim == 5 else frames[:, None]
+    sized = functional.interpolate(frames.float().flatten(0, 1), like.shape[-2:]).unflatten(0, frames.shape[:2])
+    whole = torch.zeros_like(like, dtype=sized.dtype)
+    whole[:, : frames.shape[1]] = sized
+    return whole
 
 
 def _per_cent(count: int) -> list[str]:

@@ -14,13 +14,14 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from genexp.callbacks.continuation import ResumePoint
-from genexp.figures.samples import Figure, drawn
+from genexp.figures.samples import Figure, drawn, moments
 from genexp.files.json_records import is_there
 from genexp.files.writing import naming, write_atomically, written_beside
 from genexp.runs.evaluations import TRAINING, keep_evaluations, read_evaluations, rewind_evaluations
 from genexp.runs.folder import JOURNAL, DamagedRun, RunFolder
 from genexp.tensors import Grid
 from genexp.tracking.dispensable import dispensable, hush_writer_threads
+from genexp.tracking.gif import gif_of, save_gif
 from genexp.tracking.past import CAPTION, LoggedPicture, Past
 
 
@@ -71,10 +72,12 @@ class Journal(Logger):
 
     @rank_zero_only
     def log_picture(self, key: str, grid: Grid | Figure, step: int, caption: str) -> None:
-        """Write `samples/<key>_<images seen>.png`."""
+        """Write `samples/<key>_<images seen>.png`, and of videos a GIF beside it."""
         path = self.directory / "samples" / f"{key}_{step:010d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         save_png(drawn(grid), path, caption)
+        if moving := moments(grid):
+            save_gif(moving, path.with_suffix(".gif"))
 
     @rank_zero_only
     def log_evaluations(self, records: Mapping[str, Mapping[str, Any]], step: int) -> None:
@@ -132,6 +135,7 @@ class Journal(Logger):
         for each in self._pictures():
             if not point.shows(each.images_seen):
                 each.path.unlink()
+                each.path.with_suffix(".gif").unlink(missing_ok=True)
         self._lines = len(rows)
         self._begun = time.monotonic() - (rows[-1].get("seconds", 0.0) if rows else 0.0)
 
@@ -183,13 +187,25 @@ class TensorBoard(BesideJournal, TensorBoardLogger):
                 self.log_metrics(values, step=images_seen)
             for each, pixels, _ in past.drawings():
                 writer.add_image(each.key, pixels, global_step=each.images_seen, dataformats="HWC")
+                if (moving := each.moving()) is not None:
+                    _add_gif(writer, each.key, moving, each.images_seen)
         return writer
 
     @rank_zero_only
     @dispensable
     def log_picture(self, key: str, grid: Grid | Figure, step: int, caption: str) -> None:
-        """Add one picture to the key's slider."""
+        """Add one picture to the key's slider, and of videos one that moves."""
         self.experiment.add_image(key, drawn(grid), global_step=step)
+        if moving := moments(grid):
+            _add_gif(self.experiment, key, gif_of(moving), step)
+
+
+def _add_gif(writer: Any, key: str, gif: bytes, step: int) -> None:
+    """Add what `add_video` would: a GIF as an encoded picture. That one needs moviepy to make it."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    picture = Summary.Image(colorspace=3, encoded_image_string=gif)
+    writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=f"{key}_moving", image=picture)]), step)
 
 
 class Csv(BesideJournal, CSVLogger):

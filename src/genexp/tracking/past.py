@@ -38,6 +38,11 @@ class LoggedPicture:
         with Image.open(self.path, formats=("PNG",)) as image:
             return np.array(image.convert("RGB")), str(image.info.get(CAPTION, f"{self.images_seen} images seen"))
 
+    def moving(self) -> bytes | None:
+        """The GIF beside it, where it shows videos."""
+        path = self.path.with_suffix(".gif")
+        return path.read_bytes() if path.is_file() else None
+
 
 @dataclass(frozen=True)
 class Past:

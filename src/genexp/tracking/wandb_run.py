@@ -11,14 +11,15 @@ import numpy as np
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from genexp.figures.samples import Figure, drawn
+from genexp.figures.samples import Figure, drawn, moments
 from genexp.files.json_records import reason_of
 from genexp.tensors import Grid
 from genexp.terminal import typed_path
 from genexp.tracking.dispensable import dispensable, hush_log_of, lose
+from genexp.tracking.gif import gif_of
 from genexp.tracking.past import Past
 from genexp.tracking.wandb_files import is_uploaded, is_whole, recorded, set_aside
-from genexp.tracking.wandb_pictures import of_pixels
+from genexp.tracking.wandb_pictures import of_gif, of_pixels
 
 AXIS = "images_seen"
 
@@ -142,8 +143,9 @@ class WandbRun(Logger):
     @rank_zero_only
     @dispensable
     def log_picture(self, key: str, grid: Grid | Figure, step: int, caption: str) -> None:
-        """Log one grid under its fixed key."""
-        self._log(_picture(key, drawn(grid).movedim(0, -1).contiguous().numpy(), step, caption))
+        """Log one grid under its fixed key, and of videos one that moves."""
+        pixels, moving = drawn(grid).movedim(0, -1).contiguous().numpy(), moments(grid)
+        self._log(_picture(key, pixels, step, caption, gif_of(moving) if moving else None))
 
     def _log(self, row: dict[str, Any]) -> None:
         """Send one row, unless W&B has it already."""
@@ -175,7 +177,7 @@ class WandbRun(Logger):
             for images_seen, values, best in bests:
                 self._log({AXIS: images_seen, **values, **best})
             for each, pixels, caption in past.drawings():
-                self._log(_picture(each.key, pixels, each.images_seen, caption))
+                self._log(_picture(each.key, pixels, each.images_seen, caption, each.moving()))
 
     def _update_best(self, row: dict[str, float]) -> dict[str, float]:
         improved = {}
@@ -222,9 +224,10 @@ class WandbRun(Logger):
         return f"wandb sync {' '.join(typed_path(path) for path in there)}" if there else None
 
 
-def _picture(key: str, pixels: np.ndarray, images_seen: int, caption: str) -> dict[str, Any]:
-    """The row of one picture, of 8 bits."""
-    return {AXIS: images_seen, f"pictures/{key}": of_pixels(pixels, caption)}
+def _picture(key: str, pixels: np.ndarray, images_seen: int, caption: str, gif: bytes | None) -> dict[str, Any]:
+    """The row of one picture, of 8 bits, with the GIF of one that moves."""
+    moving = {} if gif is None else {f"videos/{key}": of_gif(gif, caption)}
+    return {AXIS: images_seen, f"pictures/{key}": of_pixels(pixels, caption), **moving}
 
 
 def tag(text: str) -> str:
