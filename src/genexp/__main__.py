@@ -15,6 +15,7 @@ COMMANDS = {
     "compare": ("genexp.commands.compare", "runs side by side: a table, files, and a page that opens from disk"),
     "stylize": ("genexp.commands.stylize", "paint one photograph in the style of another"),
     "restore": ("genexp.commands.restore", "pictures of any size through a trained network that restores them"),
+    "export": ("genexp.commands.export", "a run as a folder that diffusers loads and draws the same images from"),
     "sweep": ("genexp.commands.sweep", "a question of conf/sweep as a W&B sweep, for agents on many machines"),
     "validate": ("genexp.commands.validate", "check configurations against the code without building anything"),
     "info": ("genexp.commands.info", "versions, devices, and where data and outputs are; info metrics: every metric"),

@@ -18,7 +18,7 @@ from genexp.config.text_keys import is_text
 from genexp.files.yaml_records import read_yaml
 
 YAML = sorted(conf_dir().rglob("*.yaml"))
-COMMANDS = ("train", "sample", "evaluate", "compare", "reproduce", "stylize", "restore")
+COMMANDS = ("train", "sample", "evaluate", "compare", "reproduce", "stylize", "restore", "export")
 
 
 def nodes(content):
@@ -161,6 +161,7 @@ TYPED = {
     "evaluate": ["run", "generated", "reference", "floor", "cache", "out"],
     "stylize": ["content", "style", "masks", "out", "run", "model.features.weights"],
     "restore": ["run", "input", "out", "checkpoint", "weights"],
+    "export": ["run", "out", "checkpoint", "weights", "licence"],
     "compare": ["runs", "group", "title", "question", "project", "out", "sort"],
     "reproduce": ["ablations", "publish", "out"],
 }

@@ -26,6 +26,11 @@ BESIDE_PAPERS = (
     "genexp train experiment=srcnn/paper data.batch_size=16 data.image_size=36 model.optimizer.lr=1e-3 "
     "ramp@model.learning_rate=cosine training.max_images=150_000 data.source.photographs.root=<folder>",
 )
+EXPORTED = (
+    "genexp export",
+    "genexp export run=outputs/quickstart/<run> out=digits_for_diffusers",
+    "genexp export run=outputs/quickstart/<run> out=threes label=3 licence=mit",
+)
 RESTORED = (
     "genexp restore",
     "genexp restore run=<run> input=photo.png",
@@ -111,6 +116,7 @@ ELSEWHERE = {
     **dict.fromkeys(REFINED, "test_refining trains, draws and measures these, tiny"),
     **dict.fromkeys(UNCLIP, "test_embedded trains and draws these, tiny"),
     **dict.fromkeys(CASCADES, "test_cascade trains, draws and measures these, tiny"),
+    **dict.fromkeys(EXPORTED, "test_export writes and draws from such folders"),
     **dict.fromkeys(RESTORED, "test_restore restores such pictures"),
     **dict.fromkeys(RESTORATION, "test_every_experiment trains these recipes, tiny"),
     "genexp train experiment=esrgan/photographs initial=run initial.run=<run> 'initial.only=[generator]'": (

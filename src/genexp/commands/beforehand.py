@@ -43,6 +43,7 @@ UNREAD = {
     "reproduce": "the configurations of the jobs, which plan=true composes",
     "stylize": "the pictures",
     "restore": "the run's weights and the pictures behind their headers",
+    "export": "the run's weights, and what diffusers draws from them",
 }
 """What validate leaves unread, by command."""
 
@@ -127,6 +128,16 @@ def _restore(config: DictConfig) -> None:
     require_work(config, work, untrained(run).model)
 
 
+def _export(config: DictConfig) -> None:
+    from genexp.commands.export import required_place
+    from genexp.inference.exporting import FORMATS
+    from genexp.inference.run import load_run
+    from genexp.inference.untrained import untrained
+
+    required_place(config)
+    FORMATS[config.format](untrained(load_run(config.run, config.weights, config.checkpoint)), config)
+
+
 _CHECKS: dict[str, Callable[[DictConfig], None]] = {
     "sample": _sample,
     "evaluate": _evaluate,
@@ -134,4 +145,5 @@ _CHECKS: dict[str, Callable[[DictConfig], None]] = {
     "reproduce": _reproduce,
     "stylize": _stylize,
     "restore": _restore,
+    "export": _export,
 }

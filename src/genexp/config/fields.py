@@ -43,14 +43,10 @@ _DRAWING |= {"out": optional(TEXT), "checkpoint": optional(TEXT)}
 COMMANDS: dict[str, dict[str, Rule]] = {
     "train": {
         "name": optional(NAME),
-        "group": optional(TEXT),
-        "job_type": optional(TEXT),
+        **dict.fromkeys(("group", "job_type", "notes", "resume", "run_dir"), optional(TEXT)),
         "tags": TEXTS,
-        "notes": optional(TEXT),
         "threads": THREADS,
         "seed": SEED,
-        "resume": optional(TEXT),
-        "run_dir": optional(TEXT),
     },
     "sample": {
         **_DRAWING,
@@ -104,10 +100,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "pictures": number(0),
         "out": TEXT,
         "wandb": FLAG,
-        "title": optional(TEXT),
-        "question": optional(TEXT),
-        "project": optional(TEXT),
-        "entity": optional(TEXT),
+        **dict.fromkeys(("title", "question", "project", "entity"), optional(TEXT)),
     },
     "reproduce": {
         "ablations": TEXT,
@@ -131,6 +124,13 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "tile": optional(whole(16)),
         "max_pixels": whole(1),
         "weights": WEIGHTS,
+    },
+    "export": {
+        **dict.fromkeys(("run", "out", "checkpoint", "licence"), optional(TEXT)),
+        "format": one_of("diffusers"),
+        "label": optional(whole(0)),
+        "weights": WEIGHTS,
+        "threads": THREADS,
     },
     "stylize": {
         **dict.fromkeys(("content", "out", "run"), optional(TEXT)),

@@ -1,0 +1,59 @@
+"""genexp export: a run as files that other libraries load."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from genexp.inference.exporting import FILES, FORMATS
+from genexp.runs.newest import newest_hint
+
+
+def export(config: DictConfig) -> None:
+    """Write the run that `config` names as files of another library, held against what the run itself draws.
+
+    Raises:
+        ValueError: the format has no word for something of the run, or draws other images; an option is out of range.
+        FileExistsError: `out` holds something else.
+        FileNotFoundError: there is no such run or checkpoint.
+    """
+    out = required_place(config)
+
+    from genexp.config.validation import require_options
+
+    require_options(config, "export")
+
+    import torch
+
+    from genexp.hardware import chosen_threads
+    from genexp.inference.run import load_run
+    from genexp.inference.untrained import untrained
+    from genexp.runs.staging import staged
+    from genexp.terminal import print_table, shown_path
+
+    torch.set_num_threads(chosen_threads(config.threads))
+    run = load_run(config.run, config.weights, config.checkpoint)
+    FORMATS[config.format](untrained(run), config)
+    write, files = FORMATS[config.format](run, config), FILES[config.format]
+    with staged(out, files, files[0]) as partial:
+        write(partial)
+    print_table([("exported", shown_path(out)), ("format", config.format), ("weights", run.name_of())])
+
+
+def required_place(config: DictConfig) -> Path:
+    """The folder that is written.
+
+    Raises:
+        ValueError: no run or no folder is named.
+        FileExistsError: the folder holds something else than an earlier export.
+    """
+    if config.run is None:
+        raise ValueError(f"run must name the run to export, got none; {newest_hint('genexp export out=<folder>')}")
+    if config.out is None:
+        raise ValueError("out must name the folder that is written: genexp export run=<run> out=<folder>")
+    out = Path(config.out).expanduser().resolve()
+    first = FILES.get(config.format, ("",))[0]
+    if out.exists() and not (out.is_dir() and ((out / first).is_file() or not any(out.iterdir()))):
+        raise FileExistsError(
+            f"out must be a new folder or one that was exported before, got {out}, which holds others"
+        )
+    return out
