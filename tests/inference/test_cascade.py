@@ -93,8 +93,11 @@ def test_commands_draw_and_measure_a_cascade(runs, tmp_path, monkeypatch):
         "sample.json",
     }
     options = ["metrics=vendi", "floor=null", "pictures=0", "wandb=false", "cache=null", "num=6", "threads=1"]
-    evaluate(compose("evaluate", [f"run=[{names}]", *options, f"out={tmp_path}/measured"]))
-    values = json.loads((tmp_path / "measured" / "metrics.json").read_text())["values"].values()
+    first, second = names.split(",")
+    evaluate(compose("evaluate", [f"run={second}", f"after={first}", *options, f"out={tmp_path}/measured"]))
+    (written,) = (tmp_path / "measured").glob("*/metrics.json")
+    values = json.loads(written.read_text())["values"].values()
+    assert "Cascade(" in (runs[1].folder.path / "evaluations.jsonl").read_text()  # the last run has the values
     (sampler,) = {each["protocol"]["sampler"] for each in values}
     assert sampler.startswith(f"Cascade({runs[0].folder.record['id']}@{runs[0].digest[:12]} by DDIM(clip=Dynamic(")
     assert sampler.endswith(", told at level 0.1)")
@@ -111,6 +114,8 @@ def test_runs_that_do_not_follow_each_other_are_refused(runs):
         f"run=[{base},{second}] +condition.low_res=x": "condition.low_res must be null where a run before draws it",
         f"run=[{base},{second}] +condition.word=x": "word must be null for runs of which none is told it, got x",
         f"run=[{base},{second}] +condition.low_res_level=0.7": r"condition.low_res_level must lie in \[0, 0.5\], the",
+        f"run=[{base},{second}] after={base}": "after must be null but with one run, which it is before, got",
+        f"run={second} after={base} switch_at=0.5": "after must be null with shares, switch_at or several choices of w",
         f"run=[{base},{second}] edit=noised images=x": "edit, images and mask must be null with several runs",
     }.items():
         with pytest.raises(ValueError, match=told):

@@ -8,7 +8,7 @@ from itertools import product
 from genexp.ablations.report.study import Labels
 from genexp.ablations.spec import Ablation
 
-_DRAWING = re.compile(r"\+{0,2}(sampler([./@][\w./@]+)?|weights|checkpoint)=")
+_DRAWING = re.compile(r"\+{0,2}(sampler([./@][\w./@]+)?|weights|checkpoint|after)=")
 """Overrides that act when images are drawn: variants that differ in these alone share a trained model."""
 
 

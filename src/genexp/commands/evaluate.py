@@ -42,11 +42,11 @@ def evaluate(config: DictConfig) -> None:
     import torch
 
     from genexp.hardware import device_of
-    from genexp.inference.refining import settle_refiner
+    from genexp.inference.refining import settle_several
 
     torch.set_num_threads(chosen_threads(config.threads))
     device = device_of(config.device)
-    settle_refiner(config)
+    settle_several(config)
     if config.self_check:
         from genexp.inference.self_check import self_check
 
@@ -79,7 +79,7 @@ def _of_runs(config: DictConfig, device: "torch.device") -> Measure:
     runs = opened_runs(config)
     if any(maps_images(run) for run in runs):
         return partial(evaluate_pairs, config, runs, device)
-    if config.shares is not None or follows(runs):
+    if config.shares is not None or config.after is not None or follows(runs):
         return _of_one(config, runs, device)
     of_model = metrics_of_model(config, runs)
     if of_model and len(of_model) == len(config.metrics):

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from genexp.commands.sample_several import opened_stages, sample_ensemble_of
 from genexp.files.writing import naming
 from genexp.hardware import chosen_threads
-from genexp.inference.refining import settle_refiner
+from genexp.inference.refining import settle_several
 from genexp.inference.sampler_config import checked_sampler, sampler_label, varied
 from genexp.runs.newest import newest_hint
 from genexp.runs.staging import staged
@@ -45,7 +45,7 @@ def sample(config: DictConfig) -> None:
     import torch
 
     torch.set_num_threads(chosen_threads(config.threads))
-    settle_refiner(config)
+    settle_several(config)
     if config.shares is not None:
         sample_ensemble_of(config)
         return

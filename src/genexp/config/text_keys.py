@@ -23,6 +23,7 @@ _OF_COMMANDS = frozenset(
     [
         *(
             "ablations",
+            "after",
             "by",
             "cache",
             "checkpoint",

@@ -1,4 +1,4 @@
-"""A run and its refiner, as one run whose sampler asks the other at little noise."""
+"""Several runs in one command: what `after` and `switch_at` mean for its keys `run` and `sampler`."""
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -7,7 +7,27 @@ from genexp.inference.run import load_run
 from genexp.inference.sampler_config import sampler_node
 
 
-def settle_refiner(config: DictConfig) -> None:
+def settle_several(config: DictConfig) -> None:
+    """Let `run` name all runs that are drawn from one after the other, and the sampler the refiner.
+
+    Args:
+        config: The configuration of the command, which is changed.
+
+    Raises:
+        ValueError: keys do not go together, see `_settle_refiner`.
+        FileNotFoundError: there is no such run.
+    """
+    if config.after is None:
+        _settle_refiner(config)
+        return
+    if config.shares is not None or config.switch_at is not None or not isinstance(config.weights, str):
+        raise ValueError(f"after must be null with shares, switch_at or several choices of weights, got {config.after}")
+    if len(several(config.run)) != 1:
+        raise ValueError(f"after must be null but with one run, which it is before, got {config.after}")
+    config.run = [*several(config.after), *several(config.run)]
+
+
+def _settle_refiner(config: DictConfig) -> None:
     """Let a command of two runs with `switch_at` be one of the first, with a sampler that knows the second.
 
     Args:

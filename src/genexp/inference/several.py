@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ from genexp.evaluation.scores import Generated
 from genexp.inference.cascade import Cascade, stages_of
 from genexp.inference.ensemble import Ensemble
 from genexp.inference.prepare import prepare
+from genexp.inference.results import keep_results
 from genexp.inference.run import Run
+from genexp.inference.sampler_config import sampler_label
 
 if TYPE_CHECKING:
     import torch
@@ -47,8 +50,13 @@ def measured_as_one(
         summary = measuring.evaluator.summarise(drawn.batches())
         generated = Generated(num, config.seed, runs[-1].weights, drawn.described, drawn.dealing)
         scores = measuring.scores(summary, generated)
+        written = partial(write, measuring, scores, summary, drawn.batches, subject=drawn.subject)
+        if isinstance(drawn, Cascade):  # the images are those of the last run, and so are the values
+            before = "-".join(run.folder.record["id"][-4:] for run in runs[:-1])
+            label = sampler_label(drawn.stages[-1].sampler)
+            name = runs[-1].name_of(f"after-{before}", str(num), f"seed{config.seed}", label)
+            return [keep_results(config, runs[-1], name, written) | {"title": title}]
         folder = Path(config.out or f"{config.paths.outputs}/evaluations/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
-        result = write(measuring, scores, summary, drawn.batches, folder, drawn.subject)
-        return [result | {"title": title}]
+        return [written(folder) | {"title": title}]
 
     return measure
