@@ -102,7 +102,9 @@ def test_one_step(experiment, tmp_path):
             [f"experiment={BEFORE[experiment]}", *ONE_STEP, *few, *BEGUN, f"paths.outputs={tmp_path}/five"]
         )
         overrides += [f"initial.run={folder.path}"]
-    if source_name(config) == {"paired_folder"}:
+    if source_name(config) == {"captioned_folder"}:
+        overrides += [*captioned(tmp_path / "captioned"), "extractor=random"]
+    elif source_name(config) == {"paired_folder"}:
         overrides += [*side_by_side(tmp_path / "pairs"), "extractor=random"]
     elif source_name(config) == {"unpaired_folders"}:
         overrides += [*two_folders(tmp_path / "kinds"), "extractor=random", "data.image_size=32", "model.back.width=8"]
@@ -167,6 +169,15 @@ def two_folders(folder):
             ramp = Image.linear_gradient("L").rotate(turn + i).resize((32, 32)).convert("RGB")
             ramp.save(folder / name / f"{i}.png")
     return [f"data.source.root={folder / 'zebras'}", f"data.source.source_root={folder / 'horses'}"]
+
+
+def captioned(folder):
+    """A folder of pictures with texts beside them."""
+    folder.mkdir()
+    for i in range(6):
+        Image.new("RGB", (20, 20), (40 * i, 0, 255)).save(folder / f"{i}.png")
+        (folder / f"{i}.txt").write_text("A picture, rather blue." if i % 2 else "a red-blue picture")
+    return [f"data.source.root={folder}", "data.source.test_share=0.4"]
 
 
 def side_by_side(folder):

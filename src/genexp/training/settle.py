@@ -6,8 +6,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genexp.config.compose import resolved
+from genexp.config.instantiate import build
 from genexp.config.monitor import monitored
 from genexp.config.trained_parts import with_trained_parts
+from genexp.data.word_lists import WordList
 from genexp.hardware import chosen_threads, precision_of
 from genexp.runs.places import absolute, with_absolute_places
 from genexp.training.tags import group_and_tags
@@ -31,7 +33,38 @@ def settled(config: DictConfig) -> dict[str, Any]:
     with open_dict(config):
         for key, value in found.items():
             OmegaConf.update(config, key, value, merge=False)
-    return with_trained_parts(with_absolute_places(resolved(config)))
+    return with_trained_parts(with_word_lists(with_absolute_places(resolved(config))))
+
+
+def with_word_lists(plain: dict[str, Any]) -> dict[str, Any]:
+    """Plain containers in which every `WordList` without words has those of the training captions.
+
+    Args:
+        plain: A resolved configuration with absolute places.
+
+    Raises:
+        ValueError: the captions cannot be read, or have too many different words.
+    """
+    source = plain["data"].get("source") or {}
+    if not _is_open(source.get("captions")):
+        return plain
+    words = list(build(source).captions.words)
+
+    def filled(node: Any) -> Any:
+        if isinstance(node, list):
+            return [filled(each) for each in node]
+        if not isinstance(node, dict):
+            return node
+        node = {key: filled(value) for key, value in node.items()}
+        return {**node, "words": words} if _is_open(node) else node
+
+    return filled(plain)
+
+
+def _is_open(node: Any) -> bool:
+    """Whether plain containers describe a list of words that training captions are to fill."""
+    target = f"{WordList.__module__}.{WordList.__name__}"
+    return isinstance(node, dict) and node.get("_target_") == target and node.get("words") is None
 
 
 def _hardware(trainer: DictConfig) -> dict[str, str]:

@@ -1,0 +1,170 @@
+"""Any tree of picture files with captions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor
+
+from genexp.data import caption_files, word_lists
+from genexp.data.caption_files import LISTS, captions_of, require_all
+from genexp.data.decoding import MAX_PIXELS
+from genexp.data.folder import Folder
+from genexp.data.listing import Listing
+from genexp.data.picture_files import ImageFiles, few
+from genexp.data.source import Split, fingerprint
+from genexp.data.split_folders import OnBadImage
+from genexp.data.word_lists import WordList
+from genexp.on_disk import OnDisk
+from genexp.terminal import counted, plain
+
+
+class CaptionedFolder(Folder):
+    """Pictures below a folder with what they show in words, from texts beside them or from a list.
+
+    A list is `captions.jsonl`, `captions.csv`, `metadata.jsonl` or `metadata.csv` in the folder of a split, with the
+    columns `file_name` and `text` (or `file` and `caption`); texts are `bird.txt` beside `bird.png`.
+
+    Args:
+        root: The folder.
+        image_size: Pixels a side.
+        captions: How captions become numbers of words; its list is made of the training captions where it has none.
+        uncaptioned: `error` refuses pictures without caption, `empty` shows them without words.
+        channels: 1 (grey) or 3 (RGB).
+        fit: How other aspect ratios are handled: crop, pad or stretch.
+        crop: Cut a central square of so many pixels first; null cuts nothing.
+        interpolation: nearest, box, bilinear, bicubic or lanczos.
+        val_share: Share of the pictures held out as val where there is no val folder.
+        test_share: Share of the pictures held out as test where there is no test folder.
+        on_bad_image: `error` stops at a picture that cannot be used, `skip` leaves it out and reports it.
+        max_pixels: Largest width times height that is decoded.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        root: Annotated[str | Path, OnDisk("folder")],
+        image_size: int,
+        captions: WordList,
+        uncaptioned: Literal["error", "empty"] = "error",
+        channels: int = 3,
+        fit: Literal["crop", "pad", "stretch"] = "crop",
+        crop: int | None = None,
+        interpolation: str = "bilinear",
+        val_share: float = 0.05,
+        test_share: float = 0.1,
+        on_bad_image: OnBadImage = "error",
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        shape = (image_size, channels, fit, crop, interpolation)
+        super().__init__(root, *shape, val_share, test_share, on_bad_image, max_pixels)
+        if uncaptioned not in ("error", "empty"):
+            raise ValueError(f"uncaptioned must be error or empty, got {uncaptioned!r}")
+        self._kind, self.uncaptioned = captions, uncaptioned
+
+    @cached_property
+    def texts(self) -> dict[str, dict[str, str]]:
+        """The captions of every split by the relative paths of its pictures.
+
+        Raises:
+            ValueError: they cannot be read, or pictures have none and must.
+        """
+        own = {}
+        for name, listing in self.found.items():
+            folder = self.folders.get(name, self.root)
+            own[name] = captions_of(folder, listing.pictures)
+            if self.uncaptioned == "error":
+                require_all(own[name], listing.pictures, folder)
+        return {name: own[name] or own["train"] for name in own}  # what is cut from train has its captions there
+
+    @cached_property
+    def captions(self) -> WordList:
+        """How captions become numbers of words.
+
+        Raises:
+            ValueError: the training captions have no words, or too many different ones.
+        """
+        if self._kind.settled:
+            return self._kind
+        made = self._kind.made_of(self._texts_of("train"))
+        if not made.words:
+            raise ValueError(f"captions must hold at least 1 word, got none in {self.root}")
+        return made
+
+    def caption(self, index: int, split: Split = "train") -> str:
+        """One picture in words."""
+        return self._texts_of(split)[index]
+
+    def split(self, name: Split) -> "CaptionedFiles":
+        """The picture files of one split with their captions.
+
+        Raises:
+            ValueError: the split is empty, or a caption cannot be read.
+        """
+        rows = []
+        for picture, text in zip(self.chosen(name), self._texts_of(name), strict=True):
+            try:
+                rows.append(self.captions.read(text))
+            except ValueError as error:
+                also = "" if self.captions.unknown == "word" else "; data.source.captions.unknown=word reads any"
+                raise ValueError(f"caption of {plain(picture.relative)} of {name} {error}{also}") from error
+        return CaptionedFiles(super().split(name), torch.cat(rows), tuple(self.captions.words))
+
+    def find(self, folder: Path, skip: bool) -> Listing:
+        """The picture files below a folder; files of captions are not told as passed over."""
+        found = super().find(folder, skip)
+        texts = {str(Path(picture.file).with_suffix(".txt")) for picture in found.pictures}
+        texts |= {str(folder / name) for name in LISTS}
+        found.passed = [each for each in found.passed if each.file not in texts]
+        return found
+
+    def notes(self, num_classes: int | None) -> list[str]:
+        """What was found, in lines for a person."""
+        words = self.captions.words
+        lines = [f"captions of {counted(len(words), 'word')} ({few(words)}), at most {self.captions.length} a picture"]
+        strange = self.captions.strange(text for name in self.pictures for text in self._texts_of(name))
+        if strange:
+            named = few([word for word, _ in strange.most_common(5)])
+            lines.append(f"{counted(strange.total(), 'word')} of captions read as unknown: {named}")
+        empty = sum(not text for name in self.pictures for text in self._texts_of(name))
+        lines += [f"{counted(empty, 'picture')} without caption"] if empty else []
+        return super().notes(num_classes) + lines
+
+    def _texts_of(self, name: str) -> list[str]:
+        return [self.texts[name].get(picture.relative, "") for picture in self.pictures[name]]
+
+
+@dataclass
+class CaptionedFiles:
+    """Picture files with their captions (N, L), numbers of the words of a list."""
+
+    files: ImageFiles
+    caption: Tensor
+    words: Sequence[str]
+    generated = False
+
+    def __post_init__(self) -> None:
+        code = [module.__file__ for module in (caption_files, word_lists)]
+        told = {"caption": self.caption.tolist(), "words": list(self.words)}
+        self.fingerprint = fingerprint(__file__, *code, files=self.files.fingerprint, **told)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def read(self, rows: Tensor) -> dict[str, Tensor]:
+        """What the files give, and the captions (B, L).
+
+        Raises:
+            BadImage: an image cannot be decoded.
+        """
+        return {**self.files.read(rows), "caption": self.caption[rows]}
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was seen while all files were read, in lines for a person."""
+        return self.files.remarks

@@ -1,0 +1,159 @@
+"""Captions of one's own pictures: texts beside them, lists, the words of them, and what is refused."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+import tiny
+from genexp.data.captioned_folder import CaptionedFolder
+from genexp.data.datamodule import ImageData
+from genexp.data.word_lists import UNKNOWN, WordList, words_of
+from genexp.inference.run import load_run
+
+TEXTS = ["A red bird.", "a blue bird, on a branch", "the red branch", "two birds"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(12):
+        Image.new("RGB", (12, 12), (20 * number, 0, 0)).save(tmp_path / f"{number:02d}.png")
+    return tmp_path
+
+
+def beside(folder, texts=TEXTS):
+    for number in range(12):
+        (folder / f"{number:02d}.txt").write_text(texts[number % len(texts)])
+
+
+def listed(folder, name, rows):
+    lines = [json.dumps(row) for row in rows]
+    if name.endswith("csv"):
+        lines = [",".join(rows[0]), *(",".join(f'"{value}"' for value in row.values()) for row in rows)]
+    (folder / name).write_text("\n".join(lines) + "\n")
+
+
+def said(source, split="train"):
+    words = source.captions.words
+    columns = source.split(split).read(torch.arange(len(source.split(split))))
+    return [" ".join(words[number - 1] for number in row if number) for row in columns["caption"].tolist()]
+
+
+def test_texts_beside_pictures_become_numbers_of_the_words_of_the_training_captions(folder):
+    beside(folder)
+    source = CaptionedFolder(folder, 8, WordList())
+    own = [" ".join(words_of(source.caption(i))) for i in range(len(source.split("train")))]
+    assert said(source) == own
+    assert list(source.captions.words) == sorted({word for text in own for word in text.split()})
+    assert said(source, "test") == [" ".join(words_of(source.caption(i, "test"))) for i in range(1)]
+    assert source.split("train").read(torch.tensor([0]))["caption"].shape == (1, 32)
+    notes = "\n".join(source.notes(None))
+    assert "captions of 9 words (a, bird, birds, blue, branch, ...), at most 32 a picture" in notes
+    assert "passed over" not in notes
+
+
+@pytest.mark.parametrize("name", ["captions.jsonl", "captions.csv", "metadata.jsonl", "metadata.csv"])
+@pytest.mark.parametrize("keys", [("file_name", "text"), ("file", "caption")])
+def test_lists_say_the_same_as_texts(folder, name, keys):
+    rows = [dict(zip(keys, (f"{n:02d}.png", TEXTS[n % 4]), strict=True)) for n in range(12)]
+    listed(folder, name, [*rows, dict(zip(keys, ("../../secret.png", "not there"), strict=True))])
+    first = CaptionedFolder(folder, 8, WordList())
+    from_list = said(first)
+    (folder / name).unlink()
+    beside(folder)
+    assert from_list == said(CaptionedFolder(folder, 8, WordList()))
+
+
+def test_changed_captions_change_the_fingerprint_and_the_digest(folder):
+    beside(folder)
+    one = ImageData(CaptionedFolder(folder, 8, WordList()), [3, 8, 8], None, 4, 8, 3)
+    kept = WordList(one.source.captions.words)
+    (folder / "00.txt").write_text("a red branch")
+    two = ImageData(CaptionedFolder(folder, 8, kept), [3, 8, 8], None, 4, 8, 3)
+    assert one.digest("train") != two.digest("train")
+    assert CaptionedFolder(folder, 8, kept).split("train").fingerprint != one.source.split("train").fingerprint
+
+
+def test_captions_that_are_missing_are_named_or_empty(folder):
+    beside(folder)
+    for name in ("03", "05"):
+        (folder / f"{name}.txt").unlink()
+    told = r"got none for 2 pictures of 12 in .*: 03\.png, 05\.png; data\.source\.uncaptioned=empty"
+    with pytest.raises(ValueError, match=told):
+        CaptionedFolder(folder, 8, WordList()).split("train")
+    source = CaptionedFolder(folder, 8, WordList(), uncaptioned="empty")
+    assert sum(not text for split in ("train", "val", "test") for text in said(source, split)) == 2
+    assert "2 pictures without caption" in source.notes(None)
+
+
+def test_a_list_of_words_is_bounded_and_others_are_refused_or_unknown(folder):
+    beside(folder)
+    with pytest.raises(ValueError, match=r"captions.most must be at least the 9 different words .* got 5; with"):
+        said(CaptionedFolder(folder, 8, WordList(most=5)))
+    source = CaptionedFolder(folder, 8, WordList(most=5, unknown="word"))
+    assert len(source.captions.words) == 5
+    assert UNKNOWN in source.captions.words
+    assert any(UNKNOWN in text for text in said(source))
+    assert any("of captions read as unknown: " in line for line in source.notes(None))
+    kind = WordList(["a", "bird"])
+    with pytest.raises(ValueError, match="must consist of words of the training captions, got 'cat', 'green'"):
+        kind.read("a green cat")
+    with pytest.raises(ValueError, match="must have at most 2 words, got 3"):
+        WordList(["a", "bird"], length=2).read("a bird, a")
+    assert kind.read("A bird!")[0, :3].tolist() == [1, 2, 0]
+    with pytest.raises(ValueError, match=r"caption of \d\d\.png of train must have at most 2 words, got"):
+        said(CaptionedFolder(folder, 8, WordList(length=2)))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("captions.jsonl", '{"file_name": "00.png"}', "must have file_name or file and text or caption in every row"),
+        ("captions.jsonl", "[1]", "row 1 of"),
+        ("captions.jsonl", "{", "captions cannot be read from .*captions.jsonl"),
+        ("captions.jsonl", '{"file": "a.png", "text": "a"}\n' * 2, r"must name a picture once, got a\.png twice"),
+        ("metadata.csv", "file_name,label\n00.png,3\n", "must have file_name or file and text"),
+        ("captions.csv", "file,text\n00.png," + "a" * 3000, "must have at most 2,000 letters, got 3,000"),
+        ("00.txt", "b" * 20000, r"cannot be read from .*00\.txt: it must have at most 16,384 bytes"),
+        ("00.txt", b"\xff\xfe\x00", r"cannot be read from .*00\.txt"),
+    ],
+)  # fmt: skip
+def test_damaged_files_are_said_in_one_line(folder, name, content, told):
+    beside(folder)
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=told) as raised:
+        CaptionedFolder(folder, 8, WordList()).split("train")
+    assert "\n" not in str(raised.value)
+
+
+def test_two_lists_are_refused(folder):
+    for name in ("captions.jsonl", "metadata.csv"):
+        listed(folder, name, [{"file_name": "00.png", "text": "a"}])
+    with pytest.raises(ValueError, match=r"must stand in one list, got captions\.jsonl and metadata\.csv"):
+        CaptionedFolder(folder, 8, WordList()).split("train")
+
+
+def test_a_run_keeps_its_words_and_draws_by_them_when_the_captions_have_changed(folder, tmp_path_factory):
+    beside(folder)
+    outputs = tmp_path_factory.mktemp("outputs")
+    small = ["data.image_size=8", "data.batch_size=4", "training.max_images=8", "training.evaluate_every=8"]
+    small += ["callbacks.evaluate.num=4", "callbacks.sample_grid.num=2", "extractor=random", "model.network.width=8"]
+    small += [
+        "sampler.steps=2",
+        "threads=1",
+        "trainer=cpu",
+        "data.source.test_share=0.2",
+        f"paths.outputs={outputs}",
+        f"paths.cache={outputs}/cache",
+    ]
+    run = tiny.run(["experiment=captions/folder", f"data.source.root={folder}", *small])
+    opened = load_run(run.path)
+    words = list(opened.config.data.source.captions.words)
+    assert words == list(opened.config.model.conditions.caption.words)
+    assert words == sorted({word for text in TEXTS for word in words_of(text)})
+    before = opened.samples(2, caption="A red bird.")
+    beside(folder, ["something else"])
+    assert torch.equal(before, load_run(run.path).samples(2, caption="a red bird"))
+    with pytest.raises(ValueError, match="caption must consist of words of the training captions, got 'green'"):
+        opened.samples(1, caption="a green bird")
