@@ -254,6 +254,7 @@ def test_the_table_of_words_has_every_choice_that_there_is(group):
         "embedded_shapes",
         "paired_folder",
         "unpaired_folders",
+        "captioned_folder",
         "photographs",
     }
 
