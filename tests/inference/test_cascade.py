@@ -1,6 +1,7 @@
 """Runs that follow each other: what each is told, that samples depend on seed and index alone, what is refused."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 import genexp
 import tiny
 from genexp.__main__ import main
+from genexp.commands.beforehand import refused_beforehand
 from genexp.commands.evaluate import evaluate
 from genexp.commands.sample import sample
 from genexp.config.compose import compose
@@ -120,6 +122,11 @@ def test_runs_that_do_not_follow_each_other_are_refused(runs):
     }.items():
         with pytest.raises(ValueError, match=told):
             sample(compose("sample", [*typed.split(), "threads=1"]))
+        (line,) = refused_beforehand("sample", compose("sample", typed.split()))  # and by validate, without weights
+        assert re.search(told, line)
+    for name in ("sample", "evaluate"):
+        for typed in (f"run=[{base},{second}]", f"run={second} after={base}"):
+            assert refused_beforehand(name, compose(name, [*typed.split(), "threads=1"])) == []
 
 
 def test_a_level_is_typed_for_one_run_too(runs):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from genexp.config.messages import told
 from genexp.config.problems import InvalidConfig
@@ -49,15 +49,25 @@ UNREAD = {
 
 
 def _sample(config: DictConfig) -> None:
-    from genexp.commands.sample import prepared
-    from genexp.inference.run import load_run
+    from genexp.commands.sample import prepared, typed_conditions
+    from genexp.commands.sample_several import opened, require_stages
+    from genexp.inference.ensemble import require_ensemble
+    from genexp.inference.refining import settle_several
     from genexp.inference.untrained import untrained
 
-    prepared(config, untrained(load_run(config.run, config.weights, config.checkpoint, config.trust)), "cpu")
+    settle_several(config)
+    runs = [untrained(run) for run in opened(config)]
+    if config.shares is not None:
+        require_ensemble(runs, list(config.shares))
+    elif OmegaConf.is_list(config.run):
+        require_stages(config, runs, typed_conditions(config))
+    else:
+        prepared(config, runs[0], "cpu")
 
 
 def _evaluate(config: DictConfig) -> None:
     from genexp.commands.evaluate import require_one_side
+    from genexp.inference.cascade import follows, stages_of
     from genexp.inference.image_sets import require_images
     from genexp.inference.pairs import maps_images, require_options_of_pairs
     from genexp.inference.prepare import (
@@ -67,6 +77,7 @@ def _evaluate(config: DictConfig) -> None:
         require_drawable_runs,
         require_named,
     )
+    from genexp.inference.refining import settle_several
     from genexp.inference.untrained import untrained
 
     require_one_side(config)
@@ -79,7 +90,11 @@ def _evaluate(config: DictConfig) -> None:
         reference_text(config, None)
         require_named(config.metrics or {})
         return
+    settle_several(config)
     runs = [untrained(run) for run in opened_runs(config)]
+    if config.shares is None and (config.after is not None or follows(runs)):
+        stages_of(runs, config.get("sampler"), {}, config.seed, "evaluate")
+        runs = runs[-1:]
     if any(maps_images(run) for run in runs):
         require_options_of_pairs(config, runs)
         return

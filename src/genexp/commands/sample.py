@@ -78,7 +78,7 @@ def _of_stages(config: DictConfig) -> tuple["Run", str, _Draws, dict[str, Any]]:
     """The last of several runs that follow each other, the name of what is drawn, what draws, and how."""
     from genexp.inference.cascade import drawings, stage_pictures
 
-    told = _conditions(config)
+    told = typed_conditions(config)
     stages = opened_stages(config, told)
     every = drawings(stages, config.device, config.batch_size)
     run, drawing, node = stages[-1].run, every[-1], stages[-1].sampler
@@ -98,7 +98,7 @@ def prepared(config: DictConfig, run: "Run", device: str) -> tuple[DictConfig, d
     from genexp.inference.editing import editing
 
     node = checked_sampler(run.config, config.get("sampler"), "sample")
-    told = _conditions(config)
+    told = typed_conditions(config)
     drawing = Drawing(run, node, device, config.seed, config.batch_size, told, editing(config, run))
     return node, told, drawing, _beside(drawing, config, node)
 
@@ -137,7 +137,7 @@ _PARTS = (
 """What a drawing can consist of."""
 
 
-def _conditions(config: DictConfig) -> dict[str, Any]:
+def typed_conditions(config: DictConfig) -> dict[str, Any]:
     """What is typed of the conditions of the images, by name; `label` is short for `condition.label`."""
     typed = OmegaConf.to_container(config.condition, resolve=True)
     if config.label is not None and typed.get("label") not in (None, config.label):

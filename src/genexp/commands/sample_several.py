@@ -1,6 +1,6 @@
 """genexp sample of several runs: opened, and drawn from as one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -50,8 +50,17 @@ def opened_stages(config: DictConfig, told: Mapping[str, object]) -> "list[Stage
     Raises:
         ValueError: pictures are given to begin with, or the runs do not follow each other.
     """
+    return require_stages(config, opened(config), told)
+
+
+def require_stages(config: DictConfig, runs: "Sequence[Run]", told: Mapping[str, object]) -> "list[Stage]":
+    """Runs, each told what the one before draws.
+
+    Raises:
+        ValueError: as `opened_stages`.
+    """
     from genexp.inference.cascade import stages_of
 
     if config.get("edit") is not None or config.images is not None or config.mask is not None:
         raise ValueError("edit, images and mask must be null with several runs, of which the first begins with noise")
-    return stages_of(opened(config), config.get("sampler"), told, config.seed, "sample")
+    return stages_of(runs, config.get("sampler"), told, config.seed, "sample")

@@ -22,7 +22,7 @@ from genexp.config.instantiate import build
 from genexp.contracts import Batch
 from genexp.data.embeddings import Embeddings
 from genexp.evaluation.protocol import describe
-from genexp.inference.conditions import LEVEL
+from genexp.inference.conditions import LEVEL, levels_of
 from genexp.inference.drawing import Drawing, require_drawable
 from genexp.inference.following import Following, Images, Known, of_first
 from genexp.inference.generated import Samples
@@ -95,6 +95,7 @@ def stages_of(
         node = checked_sampler(run.config, sampler, command)
         require_drawable(run.model, node)
         own = {name: value for name, value in typed.items() if name in known[place]}
+        levels_of(run.model.conditioning, own)  # refuses those that training has not shown
         found.append(Stage(run, node, link, mix_seed(seed, place) if place else seed, own))
     return found
 
