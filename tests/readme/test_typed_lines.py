@@ -45,6 +45,16 @@ RESTORATION = (
     "genexp train experiment=srgan/photographs",
     "genexp train experiment=rrdb/photographs",
 )
+VIDEO = (
+    "genexp train experiment=video/moving_shapes",
+    "genexp sample run=outputs/video_moving_shapes/<run> num=12",
+    "genexp evaluate run=outputs/video_moving_shapes/<run> num=512",
+    "genexp train experiment=video/first_frames",
+    "genexp train experiment=video/first_frames model.conditions.first_frames.degradation.frames=1",
+    "genexp sample run=outputs/video_first_frames/<run> condition.first_frames=clip.gif",
+    "genexp sample run=outputs/video_first_frames/<run> condition.first_frames=photo.png",
+    "genexp sample run=outputs/video_moving_shapes/<run> edit=continued images=clip.gif",
+)
 CASCADES = (
     "genexp train experiment=imagen/base_shapes",
     "genexp train experiment=imagen/super_resolution_shapes",
@@ -116,6 +126,9 @@ ELSEWHERE = {
     "genexp sample run=[a,b]": "a mention of lines in docs/cascades.md",
     **dict.fromkeys(REFINED, "test_refining trains, draws and measures these, tiny"),
     **dict.fromkeys(UNCLIP, "test_embedded trains and draws these, tiny"),
+    **dict.fromkeys(
+        VIDEO, "test_every_experiment trains them, test_video and test_video_conditions draw and measure, tiny"
+    ),
     **dict.fromkeys(CASCADES, "test_cascade trains, draws and measures these, tiny"),
     **dict.fromkeys(EXPORTED, "test_export writes and draws from such folders"),
     **dict.fromkeys(RESTORED, "test_restore restores such pictures"),
