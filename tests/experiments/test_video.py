@@ -23,7 +23,7 @@ VIDEO = [
     "model.network.width=8",
     "data.source.image_size=8",
     "data.source.frames=2",
-    "sampler.steps=2",
+    *("sampler.steps=2", "sampler.eta=0"),
     *(each for each in tiny.COMMON if not each.startswith("logger=")),
     "logger=[wandb,tensorboard]",
     *tiny.LENGTH,
@@ -100,6 +100,7 @@ EXTENSIONS = {
     "MovingShapes|moving_shapes|StackedFrames|unet_frames|FrameFeatures": (
         *("data/moving_shapes", "networks/frames", "evaluation/extractors/frame_features"),
         *("extractor/frames", "model/network/unet_frames", "experiment/video/moving_shapes"),
+        "ablation/video_attention",
     ),
     "PixelCNN|pixelcnn": (
         "networks/pixelcnn",

@@ -19,7 +19,7 @@ from genexp.sampling.continued import Continued
 VIDEO = [
     "experiment=video/first_frames",
     *("data.source.image_size=8", "data.source.frames=4", "model.network.width=16", "sampler.steps=6"),
-    *("metrics.continuation.sampler.steps=2", "sampler=ddim", "data.num_classes=2", "model.num_classes=2"),
+    *("metrics.continuation.sampler.steps=2", "data.num_classes=2", "model.num_classes=2"),
     *tiny.COMMON,
     *("data.batch_size=32", "training.max_images=64", "training.evaluate_every=64", "data.limit=100"),
 ]
