@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,14 @@ from genexp.adversarial.regularisers import Penalties
 from genexp.families.layers import below, in_words, owner, require_layers
 
 KEY = "initial"
+
+
+@runtime_checkable
+class BeginsAsCopy(Protocol):
+    """A part of a network that begins as a copy of others, once these have the weights that they begin with."""
+
+    def begin_as_copy(self) -> None: ...
+
 
 
 @dataclass(frozen=True)
@@ -71,8 +80,12 @@ def transferred(
         for name in taken:
             own[name].copy_(given[name])
     for name, module in model.named_modules():
-        if isinstance(module, Penalties) and not any(below(each, [name]) for each in taken):
+        if any(below(each, [name]) for each in taken):
+            continue
+        if isinstance(module, Penalties):
             module.follow()
+        elif isinstance(module, BeginsAsCopy):
+            module.begin_as_copy()
     return Transferred(taken, again, beyond, anew, [name for name in given if name not in own])
 
 
