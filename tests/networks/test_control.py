@@ -18,9 +18,8 @@ def steered(**further):
     torch.manual_seed(0)
     network = UNet(**SMALL, steered_by={"edges": EDGES}, **further).eval()
     for parameter in network.parameters():
-        if parameter.ndim > 1 and not parameter.detach().any():
-            continue  # what starts at zero
-        nn.init.normal_(parameter, std=0.1)
+        if parameter.ndim > 1 and bool(parameter.detach().any()):  # zeros stay zeros
+            nn.init.normal_(parameter, std=0.1)
     return network
 
 

@@ -90,9 +90,7 @@ def test_rescaling_is_told_where_there_is_some_and_kept_in_an_interval():
 
 
 def test_guidance_needs_classes_and_labels():
-    text = (
-        r"guidance must be none for a model without classes, got ClassifierFree\(scale=2.0, over=None, rescale=None\)"
-    )
+    text = r"guidance must be none for a model without classes, got ClassifierFree\(scale=2.0, over=None, rescale=None"
     for guidance in (ClassifierFree(2.0), Interval(ClassifierFree(2.0))):
         with pytest.raises(ValueError, match=text):
             DDIM(guidance=guidance).require(ClassDenoiser(num_classes=None))

@@ -138,12 +138,14 @@ _PARTS = (
 
 
 def typed_conditions(config: DictConfig) -> dict[str, Any]:
-    """What is typed of the conditions of the images, by name; `label` is short for `condition.label`."""
+    """What is typed of the conditions, by name; `label` and `caption` are short for those of `condition`."""
     typed = OmegaConf.to_container(config.condition, resolve=True)
-    if config.label is not None and typed.get("label") not in (None, config.label):
-        raise ValueError(f"label must be that of condition.label, {typed['label']}, got {config.label}")
-    if config.label is not None:
-        typed["label"] = config.label
+    for name in ("label", "caption"):
+        given = OmegaConf.to_container(config[name]) if OmegaConf.is_list(config[name]) else config[name]
+        if given is not None and typed.get(name) not in (None, given):
+            raise ValueError(f"{name} must be that of condition.{name}, {typed[name]}, got {given}")
+        if given is not None:
+            typed[name] = given
     return {name: value for name, value in typed.items() if value is not None}
 
 
@@ -206,11 +208,14 @@ def _write(
     folder: Path,
 ) -> list[str]:
     """Write what was drawn; returns the names of files and folders."""
+    from genexp.figures.captioned import captioned
     from genexp.inference.saving import save_each, save_grid
     from genexp.tensors import Grid
 
-    pictured = drawing.is_pictured
+    pictured, said = drawing.is_pictured, typed_conditions(config).get("caption")
     grids = {"grid.png": lambda: Grid(images, _columns(drawing, config), plane=None if pictured else drawing.plane)}
+    if pictured and said is not None:
+        grids["grid.png"] = lambda: captioned(images, [said] if isinstance(said, str) else said, config.columns)
     if drawing.editing is not None:
         grids["edited.png"] = lambda: drawing.editing.grid(images, config.rows)
     written = []

@@ -31,8 +31,8 @@ def sample_ensemble_of(config: DictConfig) -> None:
     from genexp.inference.ensemble import sample_ensemble
     from genexp.terminal import print_table, shown_path
 
-    alone = {"edit": config.get("edit"), "images": config.images, "sheet": config.sheet, "condition": config.condition}
-    for key, given in {**alone, "wandb": config.wandb}.items():
+    alone = ("edit", "images", "sheet", "condition", "caption", "wandb")
+    for key, given in ((key, config.get(key)) for key in alone):
         if given:
             raise ValueError(f"{key} must be left as it is with shares, got {given}")
     runs = opened(config)

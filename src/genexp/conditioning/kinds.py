@@ -79,15 +79,27 @@ class Words:
         return torch.zeros(num, self.length, dtype=torch.int64, device=device)
 
     def read(self, typed: object) -> Tensor:
-        """The numbers (1, length) of a text's words."""
-        found = str(typed).lower().split()
+        """The numbers (1, length) of a text's words, or (N, length) of a list of texts."""
+        texts = list(typed) if isinstance(typed, Sequence) and not isinstance(typed, str) else [typed]
+        if not texts:
+            raise ValueError("must be a text or a list of texts, got an empty list")
+        return torch.stack([self._numbers(str(text)) for text in texts])
+
+    def said(self, row: Tensor) -> str:
+        """The text of one row (length,) of numbers."""
+        return " ".join(self.words[number - 1] for number in row.tolist() if number)
+
+    def _numbers(self, text: str) -> Tensor:
+        found = text.lower().split()
+        if not found:
+            raise ValueError("must have at least one word, got an empty text; leave it out to have none told")
         unknown = [word for word in found if word not in self.words]
         if unknown:
             raise ValueError(f"must consist of the words {', '.join(self.words)}, got {unknown[0]!r}")
         if len(found) > self.length:
             raise ValueError(f"must have at most {self.length} words, got {len(found)}")
         numbers = [self.words.index(word) + 1 for word in found]
-        return torch.tensor([[*numbers, *[0] * (self.length - len(numbers))]])
+        return torch.tensor([*numbers, *[0] * (self.length - len(numbers))])
 
 
 @dataclass(frozen=True)

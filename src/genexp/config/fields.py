@@ -57,6 +57,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "batch_size": whole(1),
         "weights": WEIGHTS,
         "label": optional(whole(0)),
+        "caption": optional(either(text(), list_of(text()))),
         "condition": mapping_of(anything()),
         "images": optional(TEXT),
         "mask": optional(TEXT),

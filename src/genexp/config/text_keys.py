@@ -48,6 +48,7 @@ _OF_COMMANDS = frozenset(
             "protocols",
             "publish",
         ),
+        "caption",
         "published",
         *("question", "reference", "resume", "run", "run_dir", "runs", "scale", "settings", "sort", "source"),
         *("style", "tags", "told"),
@@ -68,6 +69,7 @@ _OF_PARTS = PLACES | frozenset(
     [
         # names, labels and digests
         *("account", "asset", "attribute", "checkpoint", "classes", "constraint", "dataset", "digest", "entity"),
+        "caption",
         *("freeze", "group", "only", "reset"),
         *("job_type", "layer", "layers", "model", "model_registry", "modules", "monitor", "name", "net", "notes"),
         *("partition", "prefix", "project", "qos", "run_id", "study_name", "tags", "template", "unit"),

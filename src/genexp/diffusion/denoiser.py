@@ -1,6 +1,8 @@
 """The denoiser: a network, a schedule and a prediction seen as one function, the posterior mean of the clean image."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +10,12 @@ from torch import Tensor, nn
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.conditioning.estimate import ESTIMATE
 from genexp.contracts import Batch, Noise, Schedule
+from genexp.contracts.preparing import Encodes
 from genexp.diffusion.bound import VariationalBound
 from genexp.diffusion.fitting import require_leading_back, require_same_spread
 from genexp.diffusion.objective import Guess, Objective, WeightedError
 from genexp.diffusion.prediction import Prediction
+from genexp.diffusion.remembering import Remembered
 from genexp.diffusion.variance import output_and_share, require_outputs
 from genexp.diffusion.weighting import Weighting
 from genexp.tensors import IndexedNoise, expand_to, from_levels, in_double, to_levels
@@ -42,6 +46,7 @@ class NetworkDenoiser:
     """
 
     exact = False
+    encoded: Remembered | None = None
 
     def __init__(
         self,
@@ -80,6 +85,14 @@ class NetworkDenoiser:
             Clean images (B, *image_shape), not clipped.
         """
         return self.moments(x_t, t, condition)[0]
+
+    def prepared(self) -> Self:
+        """This denoiser for one drawing: what its network reads out of conditions alone is read once, see `Encodes`."""
+        if not isinstance(self.network, Encodes) or not self.network.attends:
+            return self
+        ready = copy(self)
+        ready.encoded = Remembered(self.network)
+        return ready
 
     def moments(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> tuple[Tensor, Tensor | None]:
         """The posterior mean, and where the log-variance of a step back lies between the smallest and the largest.
@@ -167,7 +180,8 @@ class NetworkDenoiser:
 
     def _output(self, seen: Tensor, t: Tensor, condition: Condition) -> tuple[Tensor, Tensor | None]:
         whole = self.conditioning.whole(condition, len(seen), seen.device)
-        output = self.network(seen, self.schedule.embedded(t), whole).to(seen.dtype)
+        encoded = () if self.encoded is None else (self.encoded(whole),)
+        output = self.network(seen, self.schedule.embedded(t), whole, *encoded).to(seen.dtype)
         return output_and_share(output, seen.shape[1], self.variance)
 
 

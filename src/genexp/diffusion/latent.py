@@ -1,5 +1,8 @@
 """Diffusion of codes in place of images."""
 
+from copy import copy
+from typing import Self
+
 import torch
 from torch import Tensor
 
@@ -31,6 +34,12 @@ class CodeDenoiser:
     def __call__(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Clean codes (B, *image_shape) from noisy ones, times (B,) and a condition."""
         return self.denoiser(x_t, t, condition)
+
+    def prepared(self) -> Self:
+        """This denoiser for one drawing, see `NetworkDenoiser.prepared`."""
+        ready = copy(self)
+        ready.denoiser = self.denoiser.prepared()
+        return ready
 
     def moments(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> tuple[Tensor, Tensor | None]:
         """Clean codes, and where the log-variance of a step back lies, see `NetworkDenoiser.moments`."""

@@ -20,7 +20,6 @@ class BeginsAsCopy(Protocol):
     def begin_as_copy(self) -> None: ...
 
 
-
 @dataclass(frozen=True)
 class Transferred:
     """What a model took over of another, by the names of parameters and buffers.

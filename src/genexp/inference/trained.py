@@ -1,15 +1,17 @@
 """A finished run as a part of another: what guides it, what codes its images, the weights that it begins with."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Codec, Coded, Denoiser, LatentDecoder, LatentEncoder
+from genexp.contracts.preparing import prepared
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.noising import OfNoisyImages
 from genexp.families.transfer import transferred
@@ -109,6 +111,12 @@ class TrainedDenoiser(TrainedPart):
         """Clean images (B, *image_shape) from noisy ones, times (B,) and a condition."""
         self._follow(x_t)
         return self._model(x_t, t, condition)
+
+    def prepared(self) -> Self:
+        """This denoiser for one drawing, see `genexp.contracts.Prepares`."""
+        ready = copy(self)
+        ready._model = prepared(self._model)
+        return ready
 
 
 @dataclass(eq=False)

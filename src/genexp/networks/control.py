@@ -25,9 +25,9 @@ class Control(nn.Module):
     """What is added to the skips and to the middle of a UNet, given pictures.
 
     A copy of the UNet's way down is told all that it is told, and the pictures besides: these pass two convolutions
-    and are added to what its first layer gives. What the copy would hand on passes 1 x 1 convolutions and is added. The
-    last convolution of the entry and those of the exits start at zero, so at first nothing is added. A model that begins
-    with a trained one (`initial=run`) has the copy begin with the weights of the UNet.
+    and are added to what its first layer gives. What the copy would hand on passes 1 x 1 convolutions and is added.
+    The last convolution of the entry and those of the exits start at zero, so at first nothing is added. A model that
+    begins with a trained one (`initial=run`) has the copy begin with the weights of the UNet.
 
     Args:
         network: The UNet, all but this part of it.

@@ -7,16 +7,18 @@ from torch.nn import functional as F
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.conditioning.pictures import OfPictures
+from genexp.networks.attending import AttendingNetwork
 from genexp.networks.attention import self_attention
 from genexp.networks.blocks import initialise
+from genexp.networks.cross_attention import CrossAttention, start_at_nothing
 from genexp.networks.embeddings import plane_positions
-from genexp.networks.told import ToldNetwork
+from genexp.networks.tokens import Tokens
 
 TIME_WAVES = 256
 """Size of the sinusoidal embedding of the time, whatever the width."""
 
 
-class DiT(ToldNetwork):
+class DiT(AttendingNetwork):
     """Square patches with sinusoidal positions through transformer blocks that the time and the class scale and shift.
 
     In every block the vector of time, class and further conditions gives a shift, a scale and a gate for each branch
@@ -39,6 +41,10 @@ class DiT(ToldNetwork):
             to the embedding of the time; by the name of the condition.
         self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
         beside: Conditions that are pictures, by name: brought to the size of the image, they are channels beside it.
+        attended: Builds, from the size of the embedding, a module that maps a further condition to tokens of that size,
+            such as `TextEncoder`; by the name of the condition. Between the branches of every block stands
+            cross-attention to them, which starts at zero, and their pooled vector is added to the embedding of the
+            time, as in PixArt's blocks (Chen et al., 2024).
 
     Raises:
         ValueError: a size does not divide as it must, or there are no blocks.
@@ -57,8 +63,9 @@ class DiT(ToldNetwork):
         told: Mapping[str, Callable[[int], nn.Module]] | None = None,
         self_conditioned: bool = False,
         beside: Mapping[str, OfPictures] | None = None,
+        attended: Mapping[str, Callable[[int], nn.Module]] | None = None,
     ) -> None:
-        super().__init__(TIME_WAVES, width, num_classes, told, beside, self_conditioned)
+        super().__init__(TIME_WAVES, width, num_classes, told, beside, self_conditioned, attended)
         if patch_size < 1 or image_size % patch_size:
             raise ValueError(f"patch_size must divide image_size={image_size}, got {patch_size}")
         if heads < 1 or width % heads:
@@ -70,24 +77,29 @@ class DiT(ToldNetwork):
         self.register_buffer("positions", plane_positions(image_size // patch_size, width), persistent=False)
         seen = channels * (1 + self_conditioned) + sum(self.beside.values())
         self.stem = nn.Linear(seen * patch_size**2, width)
-        self.blocks = nn.ModuleList(AdaptiveBlock(width, heads) for _ in range(depth))
-        self.norm = _normalisation(width)
+        self.blocks = nn.ModuleList(AdaptiveBlock(width, heads, bool(self.attends)) for _ in range(depth))
+        self.norm = normalisation(width)
         self.modulation = nn.Linear(width, 2 * width)
         self.head = nn.Linear(width, outputs * patch)
         self._initialise()
 
-    def forward(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+    def forward(
+        self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL, texts: Tokens | None = None
+    ) -> Tensor:
         """Noisy images (B, channels, H, W), times (B,) and a condition to outputs (B, outputs * channels, H, W).
+
+        `texts` is what `encode` makes of the condition, where that is known.
 
         Raises:
             ValueError: H or W is not `image_size`, or the condition is not what the network reads.
         """
         if x_t.shape[2:] != (self.image_size, self.image_size):
             raise ValueError(f"x_t must have {self.image_size} pixels a side, got {tuple(x_t.shape[2:])}")
-        embedding = F.silu(self.embedded(t, condition))
+        texts = self.encode(condition) if texts is None else texts
+        embedding = F.silu(self.vector(t, condition, texts))
         tokens = self.tokens_of(self.seen(x_t, condition))
         for block in self.blocks:
-            tokens = block(tokens, embedding)
+            tokens = block(tokens, embedding, texts)
         return self.images_of(tokens, embedding)
 
     def tokens_of(self, seen: Tensor) -> Tensor:
@@ -98,7 +110,7 @@ class DiT(ToldNetwork):
     def images_of(self, tokens: Tensor, embedding: Tensor) -> Tensor:
         """Tokens (B, ..., N, width) and activated embeddings (B, width) to images (B, ..., C, H, W)."""
         shift, scale = _beside(self.modulation(embedding), tokens).chunk(2, dim=-1)
-        patches = self.head(_modulated(self.norm(tokens), shift, scale)).mT
+        patches = self.head(modulated(self.norm(tokens), shift, scale)).mT
         return F.pixel_shuffle(patches.unflatten(-1, (-1, self.image_size // self.patch_size)), self.patch_size)
 
     def _initialise(self) -> None:
@@ -111,41 +123,51 @@ class DiT(ToldNetwork):
         blocks = [module.modulation for module in self.modules() if isinstance(module, AdaptiveBlock)]
         for layer in (self.modulation, self.head, *blocks):
             nn.init.zeros_(layer.weight)
+        start_at_nothing(self.modules())
 
 
 class AdaptiveBlock(nn.Module):
     """x + g_1 attention(m_1(x)), then x + g_2 perceptron(m_2(x)), where m(x) = norm(x) (1 + scale) + shift.
 
-    Shift, scale and gate of both branches are linear in an embedding, with weights that a network starts at zero.
+    Shift, scale and gate of both branches are linear in an embedding, with weights that a network starts at zero. One
+    that attends adds, between the two, cross-attention of x to tokens that it is told.
 
     Args:
         width: Channels of a token.
         heads: Attention heads; must divide `width`.
+        attends: Whether it attends to tokens of `width` channels.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, attends: bool = False) -> None:
         super().__init__()
         self.heads = heads
-        self.norm = _normalisation(width)
+        self.norm = normalisation(width)
         self.modulation = nn.Linear(width, 6 * width)
         self.project_in, self.project_out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.inner, self.outer = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.crossing = CrossAttention(width, width, heads) if attends else None
 
-    def forward(self, tokens: Tensor, embedding: Tensor, places: Tensor | None = None) -> Tensor:
+    def forward(
+        self, tokens: Tensor, embedding: Tensor, texts: Tokens | None = None, places: Tensor | None = None
+    ) -> Tensor:
         """Tokens (B, ..., N, width) and activated embeddings (B, width) to tokens; attention is among N of them.
 
-        `places` (N, width) are positions that the attention alone sees, or None.
+        `texts` are attended to by a block that attends. `places` (N, width) are positions that the attention alone
+        sees, or None.
         """
         told = _beside(self.modulation(embedding), tokens)
         shift1, scale1, gate1, shift2, scale2, gate2 = told.chunk(6, dim=-1)
         placed = tokens if places is None else tokens + places
-        mixed = self_attention(self.project_in(_modulated(self.norm(placed), shift1, scale1)), self.heads)
+        mixed = self_attention(self.project_in(modulated(self.norm(placed), shift1, scale1)), self.heads)
         tokens = tokens + gate1 * self.project_out(mixed)
-        hidden = F.gelu(self.inner(_modulated(self.norm(tokens), shift2, scale2)), approximate="tanh")
+        if self.crossing is not None:
+            tokens = tokens + self.crossing(tokens, texts)
+        hidden = F.gelu(self.inner(modulated(self.norm(tokens), shift2, scale2)), approximate="tanh")
         return tokens + gate2 * self.outer(hidden)
 
 
-def _normalisation(width: int) -> nn.LayerNorm:
+def normalisation(width: int) -> nn.LayerNorm:
+    """Of tokens, without weights: what follows is scaled and shifted by an embedding."""
     return nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
 
 
@@ -154,5 +176,6 @@ def _beside(told: Tensor, tokens: Tensor) -> Tensor:
     return told.reshape(len(told), *[1] * (tokens.ndim - 2), -1)
 
 
-def _modulated(tokens: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+def modulated(tokens: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """tokens (1 + scale) + shift."""
     return tokens * (1 + scale) + shift

@@ -114,7 +114,7 @@ class VideoDiT(ToldVideo, DiT):
     def _in_turn(self, tokens: Tensor, embedding: Tensor, places: Tensor) -> Tensor:
         for within, across in zip(self.blocks, self.temporal, strict=True):
             tokens = within(tokens, embedding)
-            tokens = across(tokens.transpose(1, 2), embedding, places).transpose(1, 2)
+            tokens = across(tokens.transpose(1, 2), embedding, places=places).transpose(1, 2)
         return tokens
 
     def _at_once(self, tokens: Tensor, embedding: Tensor, places: Tensor) -> Tensor:

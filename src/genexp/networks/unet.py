@@ -1,44 +1,42 @@
 """The UNet of diffusion models: what a noisy image holds, at every scale."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypedDict
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.conditioning.pictures import OfPictures
+from genexp.networks.attending import AttendingNetwork
 from genexp.networks.attention import PixelAttention
-from genexp.networks.blocks import Downsample, ResidualBlock, Upsample, group_norm, initialise
-from genexp.networks.told import ToldNetwork
+from genexp.networks.blocks import ResidualBlock, group_norm, initialise
+from genexp.networks.control import Control
+from genexp.networks.cross_attention import start_at_nothing
+from genexp.networks.tokens import Tokens
+from genexp.networks.unet_levels import (
+    After,
+    Common,
+    DownLevel,
+    Middle,
+    UpLevel,
+    downsample,
+    heads_of,
+    unchanged,
+    upsample,
+)
 
 
-class Common(TypedDict):
-    """What all residual blocks of a network share."""
-
-    features: int
-    dropout: float
-    groups: int
-    scale_shift: bool
-
-
-After = Callable[[Tensor], Tensor]
-"""What is done to the features (B, C, H, W) behind every place of self-attention, whether there is any or not."""
-
-
-def unchanged(h: Tensor) -> Tensor:
-    """The features."""
-    return h
-
-
-class UNet(ToldNetwork):
+class UNet(AttendingNetwork):
     """Residual blocks down to the smallest resolution and up again, joined by skips, told the time and the class.
 
     Level i has `width` * `multipliers[i]` channels at `image_size` / 2^i pixels. Every level has `blocks` residual
     blocks on the way down and one more on the way up, with self-attention after each at the resolutions of
     `attention`; the middle is a residual block, self-attention and a residual block. The last layer of every residual
     branch starts at almost zero.
+
+    With `patch_size` p every p x p pixels are one, of p^2 as many channels, from the first layer to the last, and
+    resolutions are counted in these: large images then cost what small ones do (Hoogeboom et al., "simple diffusion",
+    2023).
 
     With `scale_shift`, `residual_resize` and `head_channels=64` it is the network of Dhariwal and Nichol.
 
@@ -67,6 +65,11 @@ class UNet(ToldNetwork):
             to the embedding of the time; by the name of the condition.
         beside: Conditions that are pictures, by name: brought to the size of the image, they are channels beside it.
         self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
+        attended: Builds, from the size of the embedding, a module that maps a further condition to tokens of that size,
+            such as `TextEncoder`; by the name of the condition. Every self-attention is followed by cross-attention to
+            them, which starts at zero, and their pooled vector is added to the embedding of the time.
+        patch_size: Side of a patch in pixels; `image_size` is divisible by `patch_size` 2^(levels - 1).
+        steered_by: Conditions that are pictures, by name, which a copy of the way down sees, see `Control`.
 
     Raises:
         ValueError: `image_size` is not divisible, there are no levels or blocks, heads do not divide the channels, or
@@ -92,57 +95,96 @@ class UNet(ToldNetwork):
         residual_resize: bool = False,
         beside: Mapping[str, OfPictures] | None = None,
         self_conditioned: bool = False,
+        attended: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        patch_size: int = 1,
+        steered_by: Mapping[str, OfPictures] | None = None,
     ) -> None:
         features = 4 * width
-        super().__init__(width, features, num_classes, told, beside, self_conditioned)
+        super().__init__(width, features, num_classes, told, beside, self_conditioned, attended)
+        attends = bool(self.attends)
+        self.steered_by = {name: kind.row[0] for name, kind in (steered_by or {}).items()}
         if not multipliers or blocks < 1:
             raise ValueError(f"multipliers and blocks must name at least one block, got {multipliers} and {blocks}")
-        if image_size % 2 ** (len(multipliers) - 1):
+        if patch_size < 1:
+            raise ValueError(f"patch_size must be at least 1 pixel, got {patch_size}")
+        divisor = patch_size * 2 ** (len(multipliers) - 1)
+        if image_size % divisor:
+            patched = f" of patches of {patch_size}" if patch_size > 1 else ""
             raise ValueError(
-                f"image_size must be divisible by {2 ** (len(multipliers) - 1)} "
-                f"for {len(multipliers)} levels, got {image_size}"
+                f"image_size must be divisible by {divisor} for {len(multipliers)} levels{patched}, got {image_size}"
             )
-        self.outputs = outputs
+        self.outputs, self.patch_size = outputs, patch_size
+        side, patch = image_size // patch_size, patch_size**2
         widths = [width * factor for factor in multipliers]
-        at = [image_size // 2**i in attention for i in range(len(widths))]
-        attended = [_heads(each, heads, head_channels) if here else 0 for each, here in zip(widths, at, strict=True)]
+        at = [side // 2**i in attention for i in range(len(widths))]
+        counts = [heads_of(each, heads, head_channels) if here else 0 for each, here in zip(widths, at, strict=True)]
         common = Common(features=features, dropout=dropout, groups=groups, scale_shift=scale_shift)
         seen = channels * (1 + self_conditioned) + sum(self.beside.values())
-        self.stem = nn.Conv2d(seen, width, 3, padding=1)
+        self.stem = nn.Conv2d(seen * patch, width, 3, padding=1)
         self.down = nn.ModuleList()
         skips = [width]
         for i, level in enumerate(widths):
             last = i == len(widths) - 1
-            resize = None if last else _downsample(level, residual_resize, common)
-            self.down.append(_DownLevel(skips[-1], level, blocks, attended[i], resize, common))
+            resize = None if last else downsample(level, residual_resize, common)
+            self.down.append(DownLevel(skips[-1], level, blocks, counts[i], resize, common, attends))
             skips += [level] * (blocks if last else blocks + 1)
-        self.middle = _Middle(widths[-1], _heads(widths[-1], heads, head_channels), common)
+        kept = [*skips, widths[-1]]
+        self.middle = Middle(widths[-1], heads_of(widths[-1], heads, head_channels), common, attends)
         self.up = nn.ModuleList()
         current = widths[-1]
         for i, level in reversed(list(enumerate(widths))):
             taken = [skips.pop() for _ in range(blocks + 1)]
-            resize = None if i == 0 else _upsample(level, residual_resize, common)
-            self.up.append(_UpLevel(current, level, taken, attended[i], resize, common))
+            resize = None if i == 0 else upsample(level, residual_resize, common)
+            self.up.append(UpLevel(current, level, taken, counts[i], resize, common, attends))
             current = level
         self.norm = group_norm(width * multipliers[0], groups)
-        self.head = nn.Conv2d(width * multipliers[0], outputs * channels, 3, padding=1)
+        self.head = nn.Conv2d(width * multipliers[0], outputs * channels * patch, 3, padding=1)
         self._initialise()
+        self.control = Control(self, self.steered_by, kept) if self.steered_by else None
 
-    def forward(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
-        """Noisy images (B, channels, H, W), times (B,) and a condition to outputs (B, outputs * channels, H, W)."""
-        embedding = self.embedded(t, condition)
-        return self._through(self.seen(x_t, condition), embedding)
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the conditions it reads."""
+        return (*AttendingNetwork.reads.fget(self), *self.steered_by)
 
-    def _through(self, seen: Tensor, embedding: Tensor, after: After = unchanged) -> Tensor:
-        """All levels, for what is seen (B, ..., H, W) and embeddings (B, features); `after` follows every attention."""
-        h = self.stem(seen)
+    def forward(
+        self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL, texts: Tokens | None = None
+    ) -> Tensor:
+        """Noisy images (B, channels, H, W), times (B,) and a condition to outputs (B, outputs * channels, H, W).
+
+        `texts` is what `encode` makes of the condition, where that is known.
+        """
+        texts = self.encode(condition) if texts is None else texts
+        h, embedding, skips = self.way_down(x_t, t, condition, texts)
+        if self.control is not None:
+            moves = self.control(x_t, t, condition, texts)
+            *skips, h = (each + move for each, move in zip([*skips, h], moves, strict=True))
+        return self.way_up(h, embedding, skips, texts)
+
+    def way_down(
+        self, x_t: Tensor, t: Tensor, condition: Condition, texts: Tokens | None, hint: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """What the middle gives, what every block is told, and the skips; `hint` is added to the first layer."""
+        embedding = self.vector(t, condition, texts)
+        h = self.stem(F.pixel_unshuffle(self.seen(x_t, condition), self.patch_size))
+        return self.through_down(h if hint is None else h + hint, embedding, texts)
+
+    def through_down(
+        self, h: Tensor, embedding: Tensor, texts: Tokens | None, after: After = unchanged
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """From the first layer to the middle, the vectors, and the skips; `after` follows every attention."""
         skips = [h]
         for level in self.down:
-            h = level(h, embedding, skips, after)
-        h = self.middle(h, embedding, after)
+            h = level(h, embedding, skips, texts, after)
+        return self.middle(h, embedding, texts, after), embedding, skips
+
+    def way_up(
+        self, h: Tensor, embedding: Tensor, skips: list[Tensor], texts: Tokens | None, after: After = unchanged
+    ) -> Tensor:
+        """From the middle to the outputs."""
         for level in self.up:
-            h = level(h, embedding, skips, after)
-        return self.head(F.silu(self.norm(h)))
+            h = level(h, embedding, skips, texts, after)
+        return F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.patch_size)
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -153,87 +195,5 @@ class UNet(ToldNetwork):
                 initialise(module.conv2, scale=1e-10)
             elif isinstance(module, PixelAttention):
                 initialise(module.project_out, scale=1e-10)
+        start_at_nothing(self.modules())
         initialise(self.head, scale=1e-10)
-
-
-class _Middle(nn.Module):
-    """A residual block, self-attention and a residual block at the smallest resolution."""
-
-    def __init__(self, channels: int, heads: int, common: Common) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(ResidualBlock(channels, channels, **common) for _ in range(2))
-        self.attentions = nn.ModuleList([PixelAttention(channels, heads, common["groups"])])
-
-    def forward(self, h: Tensor, embedding: Tensor, after: After) -> Tensor:
-        h = after(self.attentions[0](self.blocks[0](h, embedding)))
-        return self.blocks[1](h, embedding)
-
-
-class _DownLevel(nn.Module):
-    """The blocks of one resolution on the way down; every result is kept as a skip."""
-
-    def __init__(
-        self, channels: int, width: int, blocks: int, heads: int, resize: nn.Module | None, common: Common
-    ) -> None:
-        super().__init__()
-        inputs = [channels] + [width] * (blocks - 1)
-        self.blocks = nn.ModuleList(ResidualBlock(count, width, **common) for count in inputs)
-        self.attentions = _attentions(width, blocks, heads, common["groups"])
-        self.resize = resize
-
-    def forward(self, h: Tensor, embedding: Tensor, skips: list[Tensor], after: After) -> Tensor:
-        for block, attention in zip(self.blocks, self.attentions, strict=True):
-            h = after(attention(block(h, embedding)))
-            skips.append(h)
-        if self.resize is not None:
-            h = _resized(self.resize, h, embedding)
-            skips.append(h)
-        return h
-
-
-class _UpLevel(nn.Module):
-    """The blocks of one resolution on the way up; every block takes the latest skip as further channels."""
-
-    def __init__(
-        self, channels: int, width: int, skips: list[int], heads: int, resize: nn.Module | None, common: Common
-    ) -> None:
-        super().__init__()
-        inputs = [channels] + [width] * (len(skips) - 1)
-        self.blocks = nn.ModuleList(
-            ResidualBlock(count + skip, width, **common) for count, skip in zip(inputs, skips, strict=True)
-        )
-        self.attentions = _attentions(width, len(skips), heads, common["groups"])
-        self.resize = resize
-
-    def forward(self, h: Tensor, embedding: Tensor, skips: list[Tensor], after: After) -> Tensor:
-        for block, attention in zip(self.blocks, self.attentions, strict=True):
-            h = after(attention(block(torch.cat([h, skips.pop()], 1), embedding)))
-        return h if self.resize is None else _resized(self.resize, h, embedding)
-
-
-def _attentions(channels: int, count: int, heads: int, groups: int) -> nn.ModuleList:
-    return nn.ModuleList(PixelAttention(channels, heads, groups) if heads else nn.Identity() for _ in range(count))
-
-
-def _heads(channels: int, heads: int, head_channels: int | None) -> int:
-    if head_channels is None:
-        return heads
-    if heads != 1:
-        raise ValueError(f"heads must be 1 where head_channels gives their number, got {heads}")
-    if head_channels < 1 or channels % head_channels:
-        raise ValueError(f"head_channels must divide the {channels} channels, got {head_channels}")
-    return channels // head_channels
-
-
-def _downsample(channels: int, residual: bool, common: Common) -> nn.Module:
-    return ResidualBlock(channels, channels, **common, resize=nn.AvgPool2d(2)) if residual else Downsample(channels)
-
-
-def _upsample(channels: int, residual: bool, common: Common) -> nn.Module:
-    if residual:
-        return ResidualBlock(channels, channels, **common, resize=nn.Upsample(scale_factor=2.0, mode="nearest"))
-    return Upsample(channels)
-
-
-def _resized(layer: nn.Module, h: Tensor, embedding: Tensor) -> Tensor:
-    return layer(h, embedding) if isinstance(layer, ResidualBlock) else layer(h)

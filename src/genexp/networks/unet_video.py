@@ -93,5 +93,6 @@ class VideoUNet(ToldVideo, UNet):
             return layer(h, frames) if isinstance(layer, TemporalAttention) else h
 
         embedding = self.embedded(t, condition).repeat_interleave(frames, 0)
-        out = self._through(self.seen(x_t, condition).flatten(0, 1), embedding, after)
+        h, _, skips = self.through_down(self.stem(self.seen(x_t, condition).flatten(0, 1)), embedding, None, after)
+        out = self.way_up(h, embedding, skips, None, after)
         return out.unflatten(0, (batch, frames))

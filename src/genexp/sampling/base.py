@@ -11,6 +11,7 @@ from torch import Tensor
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.conditioning.estimate import ESTIMATE
 from genexp.contracts import Coded, Denoiser, Schedule
+from genexp.contracts.preparing import prepared
 from genexp.diffusion.variance import LearnedVariance
 from genexp.sampling.clipping import Clip, Dynamic, clipped, read_clip
 from genexp.sampling.guidance import Guidance, Unguided
@@ -189,7 +190,8 @@ class DiffusionSampler(Walking, Generic[State]):
         yield Snapshot(levels[-1].time, x_t, x_t)
 
     def denoise(self, model: Denoiser, condition: Condition) -> "Denoise":
-        """The model as steps see it."""
+        """The model as steps see it, ready for all of them."""
+        model = prepared(model)
         return Denoise(self.guidance(model), condition, self.clip, self.steps_of(model), model)
 
 

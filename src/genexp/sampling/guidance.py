@@ -1,8 +1,8 @@
 """Guidance: a denoiser around a denoiser."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -10,11 +10,10 @@ from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, joined
 from genexp.contracts import Denoiser
+from genexp.contracts.preparing import prepared
+from genexp.sampling.absence import Absence, require_told
 from genexp.sampling.alike import require_alike
 from genexp.tensors import expand_to
-
-_LEFT_OUT = {"label": "model.label_dropout"}
-"""The key that says how often a condition is left out, where it is not among `model.conditions`."""
 
 
 class Guidance(Protocol):
@@ -62,6 +61,8 @@ class ClassifierFree:
         scale: Strength of the guidance; above 1 it trades variety for agreement with the condition.
         over: Names of the conditions that are guided; None for all that training leaves out at times.
         rescale: Share of the conditional mean's deviation that is restored, in [0, 1]; None, as 0, for nothing.
+        negative: What a person wants nothing of, by name of a guided condition, such as a caption: u is told it in the
+            place of nothing.
 
     Raises:
         ValueError: `rescale` lies outside [0, 1].
@@ -70,8 +71,12 @@ class ClassifierFree:
     scale: float = 1.5
     over: Sequence[str] | None = None
     rescale: float | None = None  # not told in protocols where it is None, as in those from before it could be given
+    negative: Mapping[str, object] | None = None
+    without: str = field(init=False, repr=False, compare=False)  # for protocols, which know no mappings
 
     def __post_init__(self) -> None:
+        if self.negative:
+            object.__setattr__(self, "without", str(dict(self.negative)))
         if self.rescale is not None and not 0 <= self.rescale <= 1:
             raise ValueError(f"rescale must lie in [0, 1], got {self.rescale}")
 
@@ -87,19 +92,14 @@ class ClassifierFree:
                 "model.num_classes=${data.num_classes} gives it classes"
             )
         guided = model.conditioning.optional if self.over is None else tuple(self.over)
-        never = [name for name in guided or model.conditioning.names if name not in model.conditioning.optional]
-        if never:
-            raise ValueError(
-                f"guidance must be over conditions that training leaves out of some samples, got {never[0]}: "
-                f"{_LEFT_OUT.get(never[0], f'model.conditions.{never[0]}.left_out')} must be above 0 in training"
-            )
-        return _ClassifierFree(model, self.scale, guided, self.rescale or 0.0)
+        absence = Absence(model.conditioning, guided, self.negative)
+        return _ClassifierFree(model, self.scale, guided, absence, self.rescale or 0.0)
 
 
 class _ClassifierFree(Guided):
-    def __init__(self, model: Denoiser, scale: float, over: Sequence[str], rescale: float) -> None:
+    def __init__(self, model: Denoiser, scale: float, over: Sequence[str], absence: Absence, rescale: float) -> None:
         super().__init__(model)
-        self.scale, self.over, self.rescale = scale, over, rescale
+        self.scale, self.over, self.absence, self.rescale = scale, over, absence, rescale
 
     def __call__(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Guided clean images (B, *image_shape) from noisy ones, times (B,) and a condition.
@@ -108,13 +108,11 @@ class _ClassifierFree(Guided):
             ValueError: what is guided is not told, at a scale other than 0.
         """
         if self.scale == 0:
-            return self.model(x_t, t, {name: rows for name, rows in condition.items() if name not in self.over})
-        missing = [name for name in self.over if name not in condition]
-        if missing:
-            raise ValueError(f"{missing[0]} must be given for classifier-free guidance of scale {self.scale}, got none")
+            return self.model(x_t, t, self.absence.untold(condition, self.over, x_t))
+        require_told(condition, self.over, f"scale {self.scale}")
         if self.scale == 1:
             return self.model(x_t, t, condition)
-        told = joined(condition, self.conditioning.without(condition, self.over))
+        told = joined(condition, self.absence.of(condition, self.over))
         both = self.model(torch.cat([x_t, x_t]), torch.cat([t, t]), told)
         conditional, unconditional = both.chunk(2)
         guided = unconditional + self.scale * (conditional - unconditional)
@@ -150,7 +148,7 @@ class Autoguidance:
             ValueError: shape, conditions or noise levels of the guide are others.
         """
         require_alike(self.guide, model, "guide")
-        return _Autoguided(model, self.guide, self.scale)
+        return _Autoguided(model, prepared(self.guide), self.scale)
 
 
 class _Autoguided(Guided):

@@ -1,0 +1,172 @@
+"""The multimodal diffusion transformer: patches and words attend to one another, each with weights of its own."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.networks.attending import AttendingNetwork
+from genexp.networks.blocks import initialise
+from genexp.networks.dit import TIME_WAVES, modulated, normalisation
+from genexp.networks.embeddings import plane_positions
+from genexp.networks.tokens import Tokens, attention_to
+
+
+class MMDiT(AttendingNetwork):
+    """Patches of a noisy image and tokens of what it is told, mixed by one attention over both in every block.
+
+    Patches and words go side by side: each has its own normalisations, projections and perceptron, scaled, shifted and
+    gated by the vector of time, pooled words and further conditions (adaLN-Zero), and only attention is joint. Words
+    are so changed by the image, and are left behind after the last block, which changes patches alone. Gates start at
+    zero, so every block starts as the identity, and the output starts at zero.
+
+    Reference: Esser et al., "Scaling Rectified Flow Transformers for High-Resolution Image Synthesis" (2024), section
+    4 and figure 2, without the normalisation of queries and keys.
+
+    Args:
+        channels: Channels of an image.
+        image_size: Pixels a side; divisible by `patch_size`.
+        patch_size: Side of a patch in pixels.
+        width: Channels of a token; divisible by 4 and by `heads`.
+        depth: Number of blocks.
+        heads: Attention heads of a block.
+        num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
+            has an embedding of its own.
+        outputs: Images in the output, side by side in its channels; 2 for a learned variance.
+        told: Builds, from the size of the embedding, a module that maps a further condition to a vector which is added
+            to the embedding of the time; by the name of the condition.
+        self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
+        attended: Builds, from the size of a token, a module that maps a condition to tokens of that size, such as
+            `TextEncoder`; by the name of the condition. Without any it is a diffusion transformer of patches alone.
+
+    Raises:
+        ValueError: a size does not divide as it must, or there are no blocks.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        image_size: int,
+        patch_size: int = 2,
+        width: int = 384,
+        depth: int = 12,
+        heads: int = 6,
+        num_classes: int | None = None,
+        outputs: int = 1,
+        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        self_conditioned: bool = False,
+        attended: Mapping[str, Callable[[int], nn.Module]] | None = None,
+    ) -> None:
+        super().__init__(TIME_WAVES, width, num_classes, told, None, self_conditioned, attended)
+        if patch_size < 1 or image_size % patch_size:
+            raise ValueError(f"patch_size must divide image_size={image_size}, got {patch_size}")
+        if heads < 1 or width % heads:
+            raise ValueError(f"heads must divide width={width}, got {heads}")
+        if depth < 1:
+            raise ValueError(f"depth must be at least 1 block, got {depth}")
+        self.image_size, self.patch_size, self.outputs = image_size, patch_size, outputs
+        patch = channels * patch_size**2
+        self.register_buffer("positions", plane_positions(image_size // patch_size, width), persistent=False)
+        self.stem = nn.Linear(patch * (1 + self_conditioned), width)
+        self.blocks = nn.ModuleList(JointBlock(width, heads, last=i == depth - 1) for i in range(depth))
+        self.norm = normalisation(width)
+        self.modulation = nn.Linear(width, 2 * width)
+        self.head = nn.Linear(width, outputs * patch)
+        self._initialise()
+
+    def forward(
+        self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL, texts: Tokens | None = None
+    ) -> Tensor:
+        """Noisy images (B, channels, H, W), times (B,) and a condition to outputs (B, outputs * channels, H, W).
+
+        `texts` is what `encode` makes of the condition, where that is known.
+
+        Raises:
+            ValueError: H or W is not `image_size`, or the condition is not what the network reads.
+        """
+        if x_t.shape[2:] != (self.image_size, self.image_size):
+            raise ValueError(f"x_t must have {self.image_size} pixels a side, got {tuple(x_t.shape[2:])}")
+        texts = self.encode(condition) if texts is None else texts
+        embedding = F.silu(self.vector(t, condition, texts))
+        patches = F.pixel_unshuffle(self.seen(x_t, condition), self.patch_size)
+        image = self.stem(patches.flatten(2).mT) + self.positions
+        words = image[:, :0] if texts is None else texts.rows
+        counted = words.new_zeros(words.shape[:2], dtype=torch.bool) if texts is None else texts.counted
+        for block in self.blocks:
+            image, words = block(image, words, counted, embedding)
+        shift, scale = self.modulation(embedding)[:, None].chunk(2, dim=2)
+        patches = self.head(modulated(self.norm(image), shift, scale)).mT
+        return F.pixel_shuffle(patches.unflatten(2, (-1, self.image_size // self.patch_size)), self.patch_size)
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                initialise(module)
+        for module in (self.time.first, self.time.second, self.label):
+            if module is not None:
+                nn.init.normal_(module.weight, std=0.02)
+        streams = [stream for block in self.blocks for stream in (block.image, block.words)]
+        for layer in (self.modulation, self.head, *(stream.modulation for stream in streams)):
+            nn.init.zeros_(layer.weight)
+
+
+class JointBlock(nn.Module):
+    """One attention over patches and words, then a perceptron of each.
+
+    Args:
+        width: Channels of a token.
+        heads: Attention heads; must divide `width`.
+        last: Whether words are only looked at, and not changed.
+    """
+
+    def __init__(self, width: int, heads: int, last: bool = False) -> None:
+        super().__init__()
+        self.heads = heads
+        self.image, self.words = _Stream(width), _Stream(width, seen_only=last)
+
+    def forward(self, image: Tensor, words: Tensor, counted: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
+        """Patches (B, M, width), words (B, N, width), which of these count (B, N), and activated embeddings (B, width)
+        to patches and words.
+        """
+        num = image.shape[1]
+        of_image, of_words = (
+            stream.asked(tokens, embedding) for stream, tokens in ((self.image, image), (self.words, words))
+        )
+        q, k, v = torch.cat([of_image, of_words], 1).chunk(3, dim=2)
+        there = torch.cat([counted.new_ones(len(image), num), counted], 1)
+        mixed = attention_to(q, k, v, there, self.heads)
+        image = self.image.onward(image, mixed[:, :num], embedding)
+        return image, self.words.onward(words, mixed[:, num:], embedding)
+
+
+class _Stream(nn.Module):
+    """The weights of one kind of tokens in a block; tokens that are seen only have none but for keys and values."""
+
+    def __init__(self, width: int, seen_only: bool = False) -> None:
+        super().__init__()
+        self.seen_only = seen_only
+        self.norm = normalisation(width)
+        self.modulation = nn.Linear(width, (2 if seen_only else 6) * width)
+        self.project_in = nn.Linear(width, 3 * width)
+        if not seen_only:
+            self.project_out = nn.Linear(width, width)
+            self.inner, self.outer = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def asked(self, tokens: Tensor, embedding: Tensor) -> Tensor:
+        """Queries, keys and values (B, N, 3 width)."""
+        shift, scale = self._modulation(embedding)[:2]
+        return self.project_in(modulated(self.norm(tokens), shift, scale))
+
+    def onward(self, tokens: Tensor, mixed: Tensor, embedding: Tensor) -> Tensor:
+        """Tokens with what attention brought them, and with their perceptron."""
+        if self.seen_only:
+            return tokens
+        _, _, gate1, shift2, scale2, gate2 = self._modulation(embedding)
+        tokens = tokens + gate1 * self.project_out(mixed)
+        hidden = F.gelu(self.inner(modulated(self.norm(tokens), shift2, scale2)), approximate="tanh")
+        return tokens + gate2 * self.outer(hidden)
+
+    def _modulation(self, embedding: Tensor) -> tuple[Tensor, ...]:
+        return self.modulation(embedding)[:, None].chunk(2 if self.seen_only else 6, dim=2)

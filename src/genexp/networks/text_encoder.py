@@ -1,0 +1,75 @@
+"""A small transformer that reads a caption in both directions."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genexp.conditioning.kinds import Words
+from genexp.networks.tokens import Tokens, attention_to
+
+
+class TextEncoder(nn.Module):
+    """A text of numbered words to a token for every word, by transformer blocks in which every word sees all others.
+
+    A word is a learned vector plus one for its place; blocks are normalised first. Places after the last word do not
+    count: no word sees them and their tokens are zeros, so that texts may be filled up to any length. A text without
+    words is one learned token, which training on left-out captions teaches. The vector of a text is linear in the mean
+    of its tokens.
+
+    It is trained with the network that reads it. References: Vaswani et al., "Attention Is All You Need" (2017), for
+    the blocks; Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (2022), section 4.3.1,
+    for an encoder that is trained with the diffusion model.
+
+    Args:
+        features: Size of a token and of the vector.
+        text: The form of the texts.
+        width: Channels inside; divisible by `heads`.
+        depth: Number of blocks, at least 0.
+        heads: Attention heads of a block.
+
+    Raises:
+        ValueError: `heads` does not divide `width`, or `depth` is negative.
+    """
+
+    def __init__(self, features: int, text: Words, width: int = 64, depth: int = 2, heads: int = 4) -> None:
+        super().__init__()
+        if heads < 1 or width % heads:
+            raise ValueError(f"heads must divide width={width}, got {heads}")
+        if depth < 0:
+            raise ValueError(f"depth must be at least 0 blocks, got {depth}")
+        self.nothing = len(text.words) + 1
+        self.table = nn.Embedding(len(text.words) + 2, width)  # no word, the words, no words at all
+        self.place = nn.Embedding(text.length, width)
+        self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.tokens, self.vector = nn.Linear(width, features), nn.Linear(width, features)
+
+    def forward(self, text: Tensor) -> Tokens:
+        """Texts (B, L) int64 of at most `text.length` words to tokens (B, L, features)."""
+        first = torch.zeros_like(text)
+        first[:, 0] = self.nothing
+        text = torch.where((text == 0).all(1, keepdim=True), first, text)
+        counted = text != 0
+        there = counted[:, :, None]
+        h = self.table(text) + self.place.weight[: text.shape[1]]
+        for block in self.blocks:
+            h = block(h, counted)
+        h = self.norm(h)
+        mean = (h * there).sum(1) / there.sum(1)
+        return Tokens(self.tokens(h) * there, counted, self.vector(mean))
+
+
+class _Block(nn.Module):
+    """x + attention(norm1(x)), then x + perceptron(norm2(x))."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.project_in, self.project_out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.inner, self.outer = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, h: Tensor, counted: Tensor) -> Tensor:
+        q, k, v = self.project_in(self.norm1(h)).chunk(3, dim=2)
+        h = h + self.project_out(attention_to(q, k, v, counted, self.heads))
+        return h + self.outer(F.gelu(self.inner(self.norm2(h))))
