@@ -9,7 +9,8 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from genexp.config.compose import conf_dir
 from genexp.config.field_words import meant_choice
-from genexp.config.fields import SECTIONS, hint_of_absent
+from genexp.config.fields import SECTIONS
+from genexp.config.hints import hint_of_absent
 from genexp.config.keys import as_typed
 from genexp.config.nearest import SURE, group_of, key_hint
 from genexp.config.problems import Problem, did_you_mean, nearest

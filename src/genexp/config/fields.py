@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
+from genexp.config.hints import hint_of
 from genexp.config.problems import Problem
 from genexp.config.rules import Rule, anything, either, flag, list_of, mapping_of, number, one_of, optional, text, whole
 from genexp.config.weights_choice import WORDS, is_choice
@@ -57,7 +58,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "batch_size": whole(1),
         "weights": WEIGHTS,
         "label": optional(whole(0)),
-        "caption": optional(either(text(), list_of(text()))),
+        "caption": optional(SEVERAL),
         "condition": mapping_of(anything()),
         "images": optional(TEXT),
         "mask": optional(TEXT),
@@ -216,31 +217,6 @@ SETTINGS: dict[str, dict[str, Rule]] = {
     },
 }
 """What Hydra hands to our launchers and sweeper."""
-
-HINTS = {
-    "sampler.guidance": "type sampler.guidance.scale=2, with sampler/guidance=classifier_free where there is none yet",
-    "trainer.accumulate_grad_batches": "training.accumulate splits every batch",
-    "trainer.gradient_clip_val": "model.clip limits the norm of gradients",
-    "trainer.gradient_clip_algorithm": "model.clip limits the norm of gradients",
-    "trainer.callbacks": "callbacks.<name> are those of a run, and +callbacks.<name>._target_=... adds one",
-    "trainer.logger": "logger=... chooses them",
-    "trainer.default_root_dir": "paths.outputs is where runs go, and run_dir where one goes",
-    "trainer.fast_dev_run": "debug=fast is that",
-}
-"""What does what a refused key was meant to do."""
-
-ABSENT = {"sampler.guidance.scale": "type sampler/guidance=classifier_free too, which has one"}
-"""What gives keys that are not there, though they may be."""
-
-
-def hint_of(key: str) -> str:
-    """The hint of a refused key, as the end of a line; empty where there is none."""
-    return f": {HINTS[key]}" if key in HINTS else ""
-
-
-def hint_of_absent(key: str) -> str:
-    """The hint of a key that does not exist, as the end of a line; empty where there is none."""
-    return f": {ABSENT[key]}" if key in ABSENT else hint_of(key)
 
 
 def refusal_of(key: str, rule: Rule, value: Any) -> Problem:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, ListConfig
 
 from genexp.config.compose import conf_dir
 from genexp.config.field_words import KEYS, UNITS, meant_choice
-from genexp.config.fields import hint_of_absent
+from genexp.config.hints import hint_of_absent
 from genexp.config.problems import did_you_mean, nearest
 from genexp.files.yaml_records import read_yaml
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from genexp.config.arguments import narrowed, told_by_the_run
-from genexp.config.fields import hint_of_absent, refusal_of
+from genexp.config.fields import refusal_of
+from genexp.config.hints import hint_of_absent
 from genexp.config.interpolations import MISSING, UNKNOWN
 from genexp.config.nearest import of_the_field, who_has
 from genexp.config.problems import Problem, did_you_mean

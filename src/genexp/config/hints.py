@@ -1,0 +1,26 @@
+"""What a person is told who types a key that is refused or not there, and meant something. Imports nothing heavy."""
+
+HINTS = {
+    "sampler.guidance": "type sampler.guidance.scale=2, with sampler/guidance=classifier_free where there is none yet",
+    "trainer.accumulate_grad_batches": "training.accumulate splits every batch",
+    "trainer.gradient_clip_val": "model.clip limits the norm of gradients",
+    "trainer.gradient_clip_algorithm": "model.clip limits the norm of gradients",
+    "trainer.callbacks": "callbacks.<name> are those of a run, and +callbacks.<name>._target_=... adds one",
+    "trainer.logger": "logger=... chooses them",
+    "trainer.default_root_dir": "paths.outputs is where runs go, and run_dir where one goes",
+    "trainer.fast_dev_run": "debug=fast is that",
+}
+"""What does what a refused key was meant to do."""
+
+ABSENT = {"sampler.guidance.scale": "type sampler/guidance=classifier_free too, which has one"}
+"""What gives keys that are not there, though they may be."""
+
+
+def hint_of(key: str) -> str:
+    """The hint of a refused key, as the end of a line; empty where there is none."""
+    return f": {HINTS[key]}" if key in HINTS else ""
+
+
+def hint_of_absent(key: str) -> str:
+    """The hint of a key that does not exist, as the end of a line; empty where there is none."""
+    return f": {ABSENT[key]}" if key in ABSENT else hint_of(key)
