@@ -103,16 +103,7 @@ class UNet(AttendingNetwork):
         super().__init__(width, features, num_classes, told, beside, self_conditioned, attended)
         attends = bool(self.attends)
         self.steered_by = {name: kind.row[0] for name, kind in (steered_by or {}).items()}
-        if not multipliers or blocks < 1:
-            raise ValueError(f"multipliers and blocks must name at least one block, got {multipliers} and {blocks}")
-        if patch_size < 1:
-            raise ValueError(f"patch_size must be at least 1 pixel, got {patch_size}")
-        divisor = patch_size * 2 ** (len(multipliers) - 1)
-        if image_size % divisor:
-            patched = f" of patches of {patch_size}" if patch_size > 1 else ""
-            raise ValueError(
-                f"image_size must be divisible by {divisor} for {len(multipliers)} levels{patched}, got {image_size}"
-            )
+        _require_sizes(image_size, patch_size, multipliers, blocks)
         self.outputs, self.patch_size = outputs, patch_size
         side, patch = image_size // patch_size, patch_size**2
         widths = [width * factor for factor in multipliers]
@@ -197,3 +188,16 @@ class UNet(AttendingNetwork):
                 initialise(module.project_out, scale=1e-10)
         start_at_nothing(self.modules())
         initialise(self.head, scale=1e-10)
+
+
+def _require_sizes(image_size: int, patch_size: int, multipliers: Sequence[int], blocks: int) -> None:
+    if not multipliers or blocks < 1:
+        raise ValueError(f"multipliers and blocks must name at least one block, got {multipliers} and {blocks}")
+    if patch_size < 1:
+        raise ValueError(f"patch_size must be at least 1 pixel, got {patch_size}")
+    divisor = patch_size * 2 ** (len(multipliers) - 1)
+    if image_size % divisor:
+        patched = f" of patches of {patch_size}" if patch_size > 1 else ""
+        raise ValueError(
+            f"image_size must be divisible by {divisor} for {len(multipliers)} levels{patched}, got {image_size}"
+        )
