@@ -10,7 +10,7 @@ from genexp.commands import validate
 from genexp.commands.launch import launch
 from genexp.commands.sample import sample
 from genexp.inference.run import load_run
-from genexp.inference.trained import TrainedCodec
+from genexp.inference.trained_codec import TrainedCodec
 from genexp.inference.untrained import untrained
 
 STORED = Path(__file__).parents[1] / "earlier_runs"

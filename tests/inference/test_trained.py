@@ -15,7 +15,8 @@ from genexp.__main__ import main
 from genexp.config.check import problems_of
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
-from genexp.inference.trained import TrainedCodec, TrainedDenoiser
+from genexp.inference.trained import TrainedDenoiser
+from genexp.inference.trained_codec import TrainedCodec
 from genexp.tensors import IndexedNoise
 from genexp.training.settle import settled
 
@@ -128,7 +129,7 @@ def test_what_does_not_fit_a_codec_is_told_before_training(latent):
             ["model.network.shape=[4]"],
             "model.network: must take codes of shape [3]: x_t must",
         ),
-        (["data=shapes"], "model.codec: must be of images of shape [3, 32, 32] as image_shape, got one of [1, 8, 8]"),
+        (["data=shapes"], "model.codec.run: must be of images of shape [3, 32, 32], got one of [1, 8, 8]"),
         (["sampler.clip=true"], "sampler.clip: must be false for a model of codes"),
         ([f"model.codec.run={STORED / 'toy'}"], "model.codec.run: must be of an autoencoder, got"),
         (["metrics=likelihood"], "metrics.likelihood: must fit the model: LogLikelihood measures a Density, got"),

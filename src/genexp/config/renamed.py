@@ -21,6 +21,7 @@ DROPPED = ("callbacks.sample_grid.num_classes", "callbacks.evaluate.num_classes"
 _EXTRACTORS = "genexp.evaluation.extractors"
 MOVED = {
     "genexp.conditioning.degraded.Downscaled": "genexp.conditioning.degradations.Downscaled",
+    "genexp.inference.trained.TrainedCodec": "genexp.inference.trained_codec.TrainedCodec",
     "genexp.runs.loggers": "genexp.tracking.journal",
     "genexp.runs.wandb_run": "genexp.tracking.wandb_run",
     "genexp.sampling.density": "genexp.sampling.latent_mixture",

@@ -22,6 +22,8 @@ ALLOWED = (
     "genexp.flows.",
     "genexp.inference.published.",
     "genexp.inference.trained.",
+    "genexp.inference.shipped_codec.",
+    "genexp.inference.trained_codec.",
     "genexp.inference.trained_generator.",
     "genexp.inference.trained_tokens.",
     "genexp.latents.",

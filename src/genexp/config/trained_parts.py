@@ -4,9 +4,8 @@ from typing import Any
 
 from genexp.config.targets import locate
 
-_PLACES = tuple(
-    f"genexp.inference.{each}." for each in ("trained", "trained_tokens", "trained_generator", "trained_features")
-)
+_KINDS = ("trained", "trained_codec", "trained_tokens", "trained_generator", "trained_features")
+_PLACES = tuple(f"genexp.inference.{each}." for each in _KINDS)
 
 
 def with_trained_parts(plain: Any) -> Any:

@@ -9,6 +9,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Batch, Noise
 from genexp.families.base import Family
 from genexp.latents.coding import compared
+from genexp.latents.maps import NetworkCoder, map_coder
 from genexp.latents.posteriors import Diagonal, LatentLaw, Posterior
 from genexp.latents.priors import Prior, StandardNormal
 from genexp.latents.showing import traversal, traversals
@@ -57,6 +58,10 @@ class Autoencoder(Family):
     def encode(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Posterior means (B, latent_size)."""
         return self.posterior(image, condition).mean
+
+    def map_coder(self) -> NetworkCoder | None:
+        """What codes images of any size as maps of posterior means, where the latents are maps."""
+        return map_coder(self.encoder, self.decoder, self.posterior_kind, self.reconstruction.mean)
 
     def latents(self, batch: Batch, noise: IndexedNoise) -> Tensor:
         """One draw (B, latent_size) from the posterior of every image, as the likelihood observes it."""

@@ -11,6 +11,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Batch, Noise
 from genexp.families.base import Family, Terms, Update
 from genexp.latents.coding import compared, give_heads
+from genexp.latents.maps import NetworkCoder
 from genexp.latents.quantised import Assigned, Quantiser, usage_terms
 from genexp.losses.reconstruction import ReconstructionLikelihood
 from genexp.ramps import Constant, Ramp
@@ -31,6 +32,20 @@ class Takes(Protocol):
     def take(self, numbers: int) -> None:
         """Read so many numbers of every place."""
         ...
+
+
+@runtime_checkable
+class MapNetwork(Protocol):
+    """A network of convolutions between images of any size and features of places of `factor` pixels a side."""
+
+    factor: int
+
+
+@runtime_checkable
+class MapDecoding(MapNetwork, Protocol):
+    """One that says how far a pixel looks among the places."""
+
+    reach: int | None
 
 
 class QuantisedAutoencoder(Family):
@@ -191,6 +206,19 @@ class QuantisedAutoencoder(Family):
     def from_tokens(self, code: Tensor) -> Tensor:
         """Mean images (B, C, H, W) in [-1, 1] of codes (B, h, w)."""
         return self.reconstruction.mean(self.decoder(self.quantiser.embed(code)))
+
+    def map_coder(self) -> NetworkCoder | None:
+        """Between images and features before they are quantised, which is a part of decoding.
+
+        Reference: Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (2022), section 3.1.
+        """
+        if not (isinstance(self.encoder, MapNetwork) and isinstance(self.decoder, MapDecoding)):
+            return None
+
+        def decode(features: Tensor) -> Tensor:
+            return self.reconstruction.mean(self.decoder(self.quantiser(features).embedded))
+
+        return NetworkCoder(self.quantiser.size, self.encoder.factor, self.decoder.reach, self.encoder, decode)
 
     def decode(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Mean images of standard normal latents (B, h, w), whose quantiles are codes, all as likely."""

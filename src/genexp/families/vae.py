@@ -105,6 +105,8 @@ class VAE(Autoencoder):
         """One step on the weighted bound."""
         beta, batch = self.beta(self.images_seen), self._drawn(batch)
         opponent = self.bound.opponent
+        if opponent is not None and self.images_seen < opponent.start:
+            opponent = None
         with frozen_statistics(*([] if opponent is None else [opponent.network])):
             terms = self.update("autoencoder", batch, lambda part: self._loss(part, beta))
         if opponent is not None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.contracts import Codec, Coded, Denoiser, LatentDecoder, LatentEncoder
+from genexp.contracts import Codec, Coded, Denoiser, LatentDecoder
 from genexp.contracts.preparing import prepared
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.noising import OfNoisyImages
@@ -146,54 +146,6 @@ class TrainedTeacher(TrainedDenoiser):
         self.network = self._model.network
         goal = opened.config.model.get("goal")
         self.distilled_to: int | None = None if goal is None else goal.get("steps")
-
-
-@dataclass(eq=False)
-class TrainedCodec(TrainedPart):
-    """The autoencoder of a finished run, between images and `scale` times its latents.
-
-    An image becomes the mean of its posterior. A diffusion wants codes of about unit variance: so are those of an
-    autoencoder whose posteriors are close to its prior; of another, take one over the standard deviation of its codes.
-
-    Reference: Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (2022), section 3 and
-    appendix G for the scale.
-
-    Args:
-        run: The run folder, or any file in it; afterwards the run's id.
-        weights: As for `load_run`.
-        checkpoint: `best`, `last`, or a file; by default `best` where the run kept one.
-        digest: Of the checkpoint that is meant; None for the one that is there.
-        scale: Codes over latents, above 0.
-    """
-
-    scale: float = 1.0
-
-    def _begin(self, opened: Run) -> None:
-        if not self.scale > 0:
-            raise ValueError(f"scale must be above 0, got {self.scale}")
-        self._coder = self._source(LatentEncoder, "an autoencoder")
-        if self._family.conditioning.names:
-            told = self._family.conditioning
-            raise ValueError(f"run must be of an autoencoder that is told nothing, got {self._given}, told {told}")
-        self.image_shape, self.code_shape = tuple(opened.config.data.shape), tuple(self._coder.latent_shape)
-
-    def __eq__(self, other: object) -> bool:
-        known = ("digest", "weights", "scale")
-        return isinstance(other, TrainedCodec) and all(getattr(self, name) == getattr(other, name) for name in known)
-
-    @torch.no_grad()
-    def encode(self, image: Tensor) -> Tensor:
-        """Images (B, *image_shape) in [-1, 1] to codes (B, *code_shape), in the precision of its weights."""
-        self._follow(image)
-        with torch.autocast(image.device.type, enabled=False):
-            return self.scale * self._coder.encode(image)
-
-    @torch.no_grad()
-    def decode(self, code: Tensor) -> Tensor:
-        """Codes (B, *code_shape) to images (B, *image_shape) in [-1, 1], in the precision of its weights."""
-        self._follow(code)
-        with torch.autocast(code.device.type, enabled=False):
-            return self._coder.decode(code / self.scale)
 
 
 @dataclass(eq=False)

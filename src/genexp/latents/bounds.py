@@ -29,12 +29,14 @@ class Opponent:
         optimizer: Builds its optimiser.
         learning_rate: Factor on its learning rate as a function of images seen.
         observe: Sees the mean terms of every step, and of how many images of all processes it was.
+        start: Images of training before its first step.
     """
 
     network: nn.Module
     optimizer: OptimizerFactory
     learning_rate: Ramp = Constant()
     observe: Callable[[Mapping[str, Tensor], int], None] = lambda means, images: None
+    start: int = 0
 
 
 class Bound(ABC):

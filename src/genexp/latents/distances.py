@@ -12,27 +12,32 @@ from genexp.networks.trained import TrainedEncoder
 
 
 class Distance(ReconstructionLikelihood):
-    """pixels |x - y|^2 / 2 + weight D d(x, y), D the values of an image: of the size of a likelihood's nats, yet none.
+    """pixels |x - y|^p / p + weight D d(x, y), D the values of an image: of the size of a likelihood's nats, yet none.
 
     Args:
         weight: Of d, not negative.
-        pixels: Of the squared error, not negative.
+        pixels: Of the error of pixels, not negative.
+        power: p of that error, 1 or 2.
 
     Raises:
-        ValueError: a weight is negative, or both are 0.
+        ValueError: a weight is negative, or both are 0, or the power is another.
     """
 
     is_likelihood = False
 
-    def __init__(self, weight: float, pixels: float) -> None:
+    def __init__(self, weight: float, pixels: float, power: int = 2) -> None:
         super().__init__()
         if weight < 0 or pixels < 0 or not weight + pixels:
             raise ValueError(f"weight must be above 0, or 0 beside pixels above it, got {weight} and {pixels}")
-        self.weight, self.pixels = weight, pixels
+        if power not in (1, 2):
+            raise ValueError(f"power must be 1 or 2, got {power}")
+        self.weight, self.pixels, self.power = weight, pixels, power
 
     def pixel_nll(self, raw: Tensor, image: Tensor) -> Tensor:
         """The distance (B, 1) of whole images."""
-        total = self.pixels * (raw - image).square().flatten(1).sum(1) / 2
+        error = raw - image
+        error = error.abs() if self.power == 1 else error.square() / 2
+        total = self.pixels * error.flatten(1).sum(1)
         if self.weight:
             total = total + self.weight * image[0].numel() * self.of_images(raw, image)
         return total[:, None]
@@ -57,10 +62,11 @@ class Perceptual(Distance):
     Args:
         layers: Of `genexp.networks.compact_vgg`, such as `relu1_1`, or of `features`.
         weight: Of d, not negative.
-        pixels: Of the squared error, not negative.
+        pixels: Of the error of pixels, not negative.
         asset: Name of the shipped weights; unused with `features`.
         features: Encoder in the place of the shipped network, or None.
         image_size: Side in pixels that images are brought to, or None: they are seen as they are.
+        power: Of the error of pixels, 1 (in sum) or 2 (half the squares).
 
     Raises:
         ValueError: an argument is out of range, or there is no such layer.
@@ -74,8 +80,9 @@ class Perceptual(Distance):
         asset: str = "cifar_vgg",
         features: nn.Module | None = None,
         image_size: int | None = 32,
+        power: int = 2,
     ) -> None:
-        super().__init__(weight, pixels)
+        super().__init__(weight, pixels, power)
         encoder = TrainedEncoder(asset) if features is None else features
         self.perceptual = PerceptualLoss(encoder, layers, image_size=image_size)
 

@@ -1,12 +1,30 @@
 """An encoder from images to a grid of features, and a decoder from such a grid to raw pixels.
 
-Normalisation is per sample, so no image depends on its batch. The encoder's last and the decoder's first layer take the
-size that `give` and `take` tell them, before training.
+Normalisation is per sample, so no image depends on its batch; with `norm=pixel` it is per place, so that no place
+depends on those outside its neighbourhood, whatever the size of the image. The encoder's last and the decoder's first
+layer take the size that `give` and `take` tell them, before training.
 """
+
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
 from genexp.networks.blocks import group_norm
+from genexp.networks.layer_weights import require_one_of
+
+
+class PixelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of every place by itself, with a gain and a bias a channel.
+
+    Reference: Ba, Kiros and Hinton, "Layer Normalization" (2016).
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (B, C, h, w), same shape."""
+        return super().forward(features.movedim(1, -1)).movedim(-1, 1)
+
+
+MAP_NORMS: dict[str, Callable[[int], nn.Module]] = {"group": group_norm, "pixel": PixelNorm}
 
 
 class MapEncoder(nn.Module):
@@ -22,21 +40,34 @@ class MapEncoder(nn.Module):
         halvings: The grid has image_size / 2^halvings places a side.
         width: Feature maps.
         depth: Residual blocks.
+        norm: Of features: `group`, over groups of channels of the whole image, or `pixel`, over those of every place.
+
+    Attributes:
+        grid: Places (h, w) of an image of `image_size`.
+        factor: Pixels a side of a place.
 
     Raises:
-        ValueError: a size is out of range, or the image cannot be halved so often.
+        ValueError: a size is out of range, there is no such norm, or the image cannot be halved so often.
     """
 
     def __init__(
-        self, channels: int, image_size: int, size: int = 64, halvings: int = 1, width: int = 64, depth: int = 2
+        self,
+        channels: int,
+        image_size: int,
+        size: int = 64,
+        halvings: int = 1,
+        width: int = 64,
+        depth: int = 2,
+        norm: str = "group",
     ) -> None:
         super().__init__()
+        require_one_of("norm", norm, MAP_NORMS)
         side = _side(image_size, halvings, width, depth)
-        self.grid = (side, side)
+        self.grid, self.factor = (side, side), 2**halvings
         self.stem = nn.Conv2d(channels, width, 3, padding=1)
-        self.down = nn.Sequential(*(Halve(width) for _ in range(halvings)))
-        self.blocks = nn.Sequential(*(Residual(width) for _ in range(depth)))
-        self.norm, self.head = group_norm(width), nn.Conv2d(width, size, 1)
+        self.down = nn.Sequential(*(Halve(width, norm) for _ in range(halvings)))
+        self.blocks = nn.Sequential(*(Residual(width, norm) for _ in range(depth)))
+        self.norm, self.head = MAP_NORMS[norm](width), nn.Conv2d(width, size, 1)
 
     def give(self, numbers: int) -> None:
         """Return so many numbers of every place."""
@@ -59,21 +90,41 @@ class MapDecoder(nn.Module):
         halvings: The grid has image_size / 2^halvings places a side.
         width: Feature maps.
         depth: Residual blocks.
+        norm: Of features: `group`, over groups of channels of the whole image, or `pixel`, over those of every place.
+
+    Attributes:
+        grid: Places (h, w) of an image of `image_size`.
+        factor: Pixels a side of a place.
+        reach: Farthest place, from the one that a pixel lies in, that it depends on; None where it depends on all.
 
     Raises:
-        ValueError: a size is out of range, or the image cannot be halved so often.
+        ValueError: a size is out of range, there is no such norm, or the image cannot be halved so often.
     """
 
     def __init__(
-        self, channels: int, image_size: int, size: int = 64, halvings: int = 1, width: int = 64, depth: int = 2
+        self,
+        channels: int,
+        image_size: int,
+        size: int = 64,
+        halvings: int = 1,
+        width: int = 64,
+        depth: int = 2,
+        norm: str = "group",
     ) -> None:
         super().__init__()
+        require_one_of("norm", norm, MAP_NORMS)
         side = _side(image_size, halvings, width, depth)
-        self.grid, self.channels = (side, side), channels
+        self.grid, self.channels, self.factor = (side, side), channels, 2**halvings
+        self.reach = depth + 2 if norm == "pixel" else None  # stem, blocks, and less than one for all behind them
         self.stem = nn.Conv2d(size, width, 3, padding=1)
-        self.blocks = nn.Sequential(*(Residual(width) for _ in range(depth)))
-        self.up = nn.Sequential(*(Double(width) for _ in range(halvings)))
-        self.norm, self.head = group_norm(width), nn.Conv2d(width, channels, 3, padding=1)
+        self.blocks = nn.Sequential(*(Residual(width, norm) for _ in range(depth)))
+        self.up = nn.Sequential(*(Double(width, norm) for _ in range(halvings)))
+        self.norm, self.head = MAP_NORMS[norm](width), nn.Conv2d(width, channels, 3, padding=1)
+
+    @property
+    def last_weight(self) -> nn.Parameter:
+        """The weight of the last layer."""
+        return self.head.weight
 
     def take(self, numbers: int) -> None:
         """Read so many numbers of every place."""
@@ -95,12 +146,14 @@ class Residual(nn.Module):
 
     Args:
         width: Feature maps.
+        norm: As for `MapEncoder`.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, norm: str = "group") -> None:
         super().__init__()
         self.body = nn.Sequential(
-            group_norm(width), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1), group_norm(width), nn.SiLU()
+            *(MAP_NORMS[norm](width), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1)),
+            *(MAP_NORMS[norm](width), nn.SiLU()),
         )
         self.last = nn.Conv2d(width, width, 1)
 
@@ -114,11 +167,12 @@ class Halve(nn.Module):
 
     Args:
         width: Feature maps.
+        norm: As for `MapEncoder`.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, norm: str = "group") -> None:
         super().__init__()
-        self.norm, self.convolution = group_norm(width), nn.Conv2d(width, width, 4, stride=2, padding=1)
+        self.norm, self.convolution = MAP_NORMS[norm](width), nn.Conv2d(width, width, 4, stride=2, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, width, h, w) to (B, width, h / 2, w / 2)."""
@@ -130,11 +184,12 @@ class Double(nn.Module):
 
     Args:
         width: Feature maps.
+        norm: As for `MapEncoder`.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, norm: str = "group") -> None:
         super().__init__()
-        self.norm, self.convolution = group_norm(width), nn.Conv2d(width, width, 3, padding=1)
+        self.norm, self.convolution = MAP_NORMS[norm](width), nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, width, h, w) to (B, width, 2 h, 2 w)."""

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from genexp.files.json_records import reason_of
 from genexp.networks.classifier import ConvClassifier
 from genexp.networks.compact_vgg import CompactVGG
+from genexp.networks.map_codec import MapCodec
 from genexp.shipped import ASSETS, load_asset
 
-ARCHITECTURES = {"ConvClassifier": ConvClassifier, "CompactVGG": CompactVGG}
+ARCHITECTURES = {"ConvClassifier": ConvClassifier, "CompactVGG": CompactVGG, "MapCodec": MapCodec}
 
 
 def trained_network(asset: str, folder: str | Path = ASSETS) -> nn.Module:

@@ -1,0 +1,80 @@
+"""The autoencoder of a finished run as a codec."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genexp.contracts import LatentEncoder
+from genexp.contracts.maps import HasMaps, MapCoder
+from genexp.inference.codes import require_scale, shape_of_codes
+from genexp.inference.run import Run
+from genexp.inference.trained import TrainedPart
+from genexp.restoration.decoding import in_tiles
+
+
+@dataclass(eq=False)
+class TrainedCodec(TrainedPart):
+    """The autoencoder of a finished run, between images and `scale` times its latents.
+
+    An image becomes the mean of its posterior; of a quantised autoencoder its features before they are quantised, which
+    decoding begins with. Latents that are feature maps stay maps, and are of images of any size.
+
+    Reference: Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (2022), section 3 and
+    appendix G for the scale.
+
+    Args:
+        run: The run folder, or any file in it; afterwards the run's id.
+        weights: As for `load_run`.
+        checkpoint: `best`, `last`, or a file; by default `best` where the run kept one.
+        digest: Of the checkpoint that is meant; None for the one that is there.
+        scale: Codes over latents, above 0. A diffusion wants codes of about unit variance, which those of an
+            autoencoder have whose posteriors are close to its prior.
+        image_shape: Shape (c, H, W) of the images; None for those of the run, and of any other that its factor divides
+            where latents are maps.
+        tile: Side in pixels of the parts in which maps are decoded, see `in_tiles`; None for whole.
+    """
+
+    scale: float = 1.0
+    image_shape: Sequence[int] | None = None
+    tile: int | None = None
+
+    def _begin(self, opened: Run) -> None:
+        require_scale(self.scale)
+        source, own = self._family.source(), tuple(opened.config.data.shape)
+        self._maps: MapCoder | None = source.map_coder() if isinstance(source, HasMaps) else None
+        self._coder = self._source(LatentEncoder, "an autoencoder") if self._maps is None else self._maps
+        if self._family.conditioning.names:
+            told = self._family.conditioning
+            raise ValueError(f"run must be of an autoencoder that is told nothing, got {self._given}, told {told}")
+        self.image_shape = own if self.image_shape is None else tuple(self.image_shape)
+        if self._maps is not None and self.image_shape[0] == own[0]:
+            self.code_shape = shape_of_codes(self._maps, self.image_shape)
+            return
+        if self.image_shape != own:
+            raise ValueError(f"run must be of images of shape {list(self.image_shape)}, got one of {list(own)}")
+        if self.tile is not None:
+            raise ValueError(f"tile must be null for a run whose latents are no maps, got {self.tile}")
+        self.code_shape = tuple(self._coder.latent_shape)
+
+    def __eq__(self, other: object) -> bool:
+        known = ("digest", "weights", "scale")
+        return isinstance(other, TrainedCodec) and all(getattr(self, name) == getattr(other, name) for name in known)
+
+    @torch.no_grad()
+    def encode(self, image: Tensor) -> Tensor:
+        """Images (B, *image_shape) in [-1, 1] to codes (B, *code_shape), in the precision of its weights."""
+        self._follow(image)
+        with torch.autocast(image.device.type, enabled=False):
+            return self.scale * self._coder.encode(image)
+
+    @torch.no_grad()
+    def decode(self, code: Tensor) -> Tensor:
+        """Codes (B, *code_shape) to images (B, *image_shape) in [-1, 1], in the precision of its weights."""
+        self._follow(code)
+        with torch.autocast(code.device.type, enabled=False):
+            latent = code / self.scale
+            if self._maps is None or self.tile is None:
+                return self._coder.decode(latent)
+            return in_tiles(self._maps, latent, self.tile)
