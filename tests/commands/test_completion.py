@@ -20,6 +20,7 @@ CHOICES = (
     "adain",
     "bigan",
     "classifier",
+    "contrastive",
     "cycle_gan",
     "diffusion",
     "gan",

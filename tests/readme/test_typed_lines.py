@@ -100,6 +100,7 @@ ELSEWHERE = {
     "genexp evaluate run=outputs/captions_shapes/<run> metrics=caption_truth told=test num=2000": (
         "test_caption_truth measures so"
     ),
+    "genexp train experiment=clip/shapes": "test_contrastive trains it, small",
     "genexp train experiment=captions/folder data.source.root=birds": "test_captioned_folder trains it, tiny",
     "genexp train experiment=captions/shapes": "test_captions_end_to_end trains it, tiny",
     'genexp sample run=outputs/captions_shapes/<run> condition.caption="a large red circle in the centre on a white '
@@ -273,6 +274,7 @@ def test_the_table_of_words_has_every_choice_that_there_is(group):
         "paired_folder",
         "unpaired_folders",
         "captioned_folder",
+        "contrastive",
         "photographs",
     }
 
