@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
@@ -149,6 +150,40 @@ def test_the_shipped_recipe_trains_and_draws_by_caption(run, tmp_path):
     ):
         with pytest.raises(ValueError, match=told):
             draw(run, typed)
+
+
+def test_captions_of_a_model_that_attends_are_typed_short_and_shown_on_the_grid(tmp_path_factory, tmp_path):
+    outputs = tmp_path_factory.mktemp("attended")
+    small = ["data.image_size=16", "data.source.train_images=960", "training.max_images=64", "model.network.width=16"]
+    small += [
+        "model.network.patch_size=2",
+        "training.evaluate_every=64",
+        "callbacks.evaluate.num=8",
+        "extractor=pixels",
+    ]
+    small += ["sampler.steps=2", "logger=none", "callbacks.sample_grid.num=4", "threads=1", "trainer=cpu"]
+    small += ["data.source.test_images=960", "callbacks.evaluate.cache=null", f"paths.outputs={outputs}"]
+    run = tiny.run(["experiment=captions/attended", *small])
+    red, blue = "a small red circle on white", "a large blue cross at the top left"
+    single, several = tmp_path / "single", tmp_path / "several"
+    draw(run, f"caption={red}", f"out={single}")
+    draw(run, f"caption=[{red},{blue}]", "num=3", f"out={several}", "sampler.guidance.negative.caption=a grey circle")
+    record = json.loads((several / "sample.json").read_text())
+    assert record["condition"] == {"caption": [red, blue]}
+    assert record["sampler"]["guidance"]["negative"] == {"caption": "a grey circle"}
+    sizes = {folder: Image.open(folder / "grid.png").size for folder in (single, several)}
+    assert sizes[several][0] > sizes[several][1] > sizes[single][1]  # words beside two rows, and above one
+    draw(run, "sampler/guidance=per_condition", "sampler.guidance.scales={caption: 3}", f"out={tmp_path / 'scaled'}")
+    for typed, told in (
+        ("caption=", "caption must have at least one word, got an empty text"),
+        ("caption=a circle and a cross", "caption must consist of the words a, at.*, got 'and'"),
+        ("caption=" + "a " * 13, "caption must have at most 12 words, got 13"),
+        ("caption=[]", "caption must be a text or a list of texts, got an empty list"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            draw(run, typed)
+    with pytest.raises(ValueError, match=r"caption must be that of condition\.caption, red, got blue"):
+        draw(run, "caption=blue", "condition.caption=red")
 
 
 def draw(run, *typed):

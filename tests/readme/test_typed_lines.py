@@ -77,6 +77,16 @@ UNCLIP = (
     'background"',
     "genexp sample run=<decoder run> condition.embedding=my/pictures",
 )
+ATTENDED = (
+    "genexp train experiment=captions/attended",
+    'genexp sample run=outputs/captions_attended/<run> caption="a small red circle at the top left on a white '
+    'background"',
+    "genexp train experiment=captions/mm_dit",
+    'genexp sample run=outputs/captions_attended/<run> caption="a red circle" sampler.guidance.scale=3 '
+    'sampler.guidance.negative.caption="a small circle"',
+    'genexp sample run=outputs/captions_attended/<run> caption="a red circle" sampler/guidance=per_condition '
+    "sampler.guidance.scales={caption:3}",
+)
 ELSEWHERE = {
     "genexp train experiment=ldm/shapes": "test_every_experiment takes a step of it, tiny",
     "genexp train experiment=ldm/shapes_captions": "test_every_experiment takes a step of it, tiny",
@@ -129,6 +139,7 @@ ELSEWHERE = {
     **dict.fromkeys(
         BESIDE_PAPERS, "test_every_experiment trains these recipes, tiny; the rest takes a quarter of an hour"
     ),
+    **dict.fromkeys(ATTENDED, "test_captions_end_to_end and test_every_experiment train and draw these, tiny"),
     "genexp sample run=[a,b]": "a mention of lines in docs/cascades.md",
     **dict.fromkeys(REFINED, "test_refining trains, draws and measures these, tiny"),
     **dict.fromkeys(UNCLIP, "test_embedded trains and draws these, tiny"),

@@ -95,7 +95,7 @@ def is_text(key: str) -> bool:
     first, *others = [word for word in key.split(".") if not word.isdigit()] or [""]
     if not others:
         return "/" in key or first in GROUPS or first in _OF_COMMANDS
-    return first == "paths" or others[-1] in _OF_PARTS
+    return first == "paths" or (others[-1] in _OF_PARTS and "scales" not in others)  # numbers by names of conditions
 
 
 def holds_words(key: str) -> bool:
