@@ -40,7 +40,11 @@ TEACHERS = {
     "consistency/distilled_digits": "edm/digits",
     "progressive_distillation/digits": "v_prediction/digits",
 }
-BEFORE = {"freeze_d/digits": "biggan/digits", "tiny_gan/digits": "biggan/digits"}
+BEFORE = {
+    "control_net/shapes": "captions/attended",
+    "freeze_d/digits": "biggan/digits",
+    "tiny_gan/digits": "biggan/digits",
+}
 BEGUN = [
     "data.num_classes=5",
     "data.batch_size=4",
@@ -98,9 +102,8 @@ def test_one_step(experiment, tmp_path):
         overrides += [f"model.teacher.run={folder.path}"]
     if config.get("initial"):
         few = ["data.classes=[0,1,2,3,4]", "model.generator.width=8", "model.critic.discriminator.width=8"]
-        folder = tiny.run(
-            [f"experiment={BEFORE[experiment]}", *ONE_STEP, *few, *BEGUN, f"paths.outputs={tmp_path}/five"]
-        )
+        few = [*few, *BEGUN] if "generator" in config.model else [*ONE_BATCH, "metrics=none"]
+        folder = tiny.run([f"experiment={BEFORE[experiment]}", *ONE_STEP, *few, f"paths.outputs={tmp_path}/before"])
         overrides += [f"initial.run={folder.path}"]
     if source_name(config) == {"captioned_folder"}:
         overrides += [*captioned(tmp_path / "captioned"), "extractor=random"]

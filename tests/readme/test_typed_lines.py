@@ -188,6 +188,12 @@ ELSEWHERE = {
     "genexp train experiment=cfg/digits initial=run initial.run=<run> adapters=low_rank adapters.rank=4": (
         "test_low_rank trains so"
     ),
+    "genexp train experiment=control_net/shapes initial.run=outputs/captions_attended/<run>": (
+        "test_control_net trains it, tiny"
+    ),
+    'genexp sample run=outputs/control_net_shapes/<run> caption="a red circle" condition.edges=edges.png': (
+        "test_control_net draws so"
+    ),
     "genexp train experiment=vd_vae/digits": "test_every_experiment trains it, tiny",
     "genexp train experiment=nvae/digits 'model.ladder.groups=[4,16,20]'": "test_every_experiment trains it, tiny",
     "genexp sample run=<run> sampler.temperature=0.7": "test_hierarchy_run draws so",

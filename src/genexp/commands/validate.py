@@ -207,12 +207,13 @@ _POINTS = ["data=toy2d", "model/network=mlp"]
 
 
 def _others_for(group: str) -> list[list[str]]:
-    """Overrides to try a choice with: none; data and models that what measures or draws may want; MLPs for data."""
+    """Overrides to try a choice with: none; data and models that what measures or draws may want; MLPs for data; a run."""
     others = {"extractor": ("data",), "metrics": ("model", "data"), "sampler": ("model",)}
     if group in others:
         named = [f"{each}={name}" for each in others[group] for name in options(each) if "/" not in name]
         return [[], *([each] for each in named), _POINTS]
-    return [[], _POINTS[1:]] if group == "data" else [[]]
+    beside = {"data": _POINTS[1:], "adapters": ["initial=run"]}
+    return [[], beside[group]] if group in beside else [[]]
 
 
 def _fitting(tried: list[list[str]]) -> Composition:
