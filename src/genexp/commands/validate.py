@@ -207,7 +207,7 @@ _POINTS = ["data=toy2d", "model/network=mlp"]
 
 
 def _others_for(group: str) -> list[list[str]]:
-    """Overrides to try a choice with: none; data and models that what measures or draws may want; MLPs for data; a run."""
+    """Overrides to try a choice with: none; data and models that what measures or draws may want; MLPs; a run."""
     others = {"extractor": ("data",), "metrics": ("model", "data"), "sampler": ("model",)}
     if group in others:
         named = [f"{each}={name}" for each in others[group] for name in options(each) if "/" not in name]
