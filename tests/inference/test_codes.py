@@ -8,6 +8,7 @@ import genexp
 import tiny
 from genexp.adversarial.reconstructed import ReconstructionCritic
 from genexp.config.check import problems_of
+from genexp.config.instantiate import build
 from genexp.data.shapes import Shapes
 from genexp.inference.shipped_codec import ShippedCodec
 from genexp.inference.trained_codec import TrainedCodec
@@ -116,8 +117,13 @@ def test_a_diffusion_of_its_maps_trains_and_draws_images(first_stage, tmp_path):
     given = ["experiment=ldm/shapes", "model/codec=trained", f"model.codec.run={first_stage.path}", *tiny.COMMON]
     small = ["data.image_size=16", "model.network.image_size=4", "model.network.width=8", "data.batch_size=4"]
     few = ["training.max_images=8", "training.evaluate_every=8", "metrics=none", "data.source.train_images=960"]
-    few = [*few, "sampler.steps=2"]
+    few = [*few, "sampler.steps=2", "model.codec.scale=measured"]
     run = tiny.run([each for each in [*given, *small, *few, f"paths.outputs={tmp_path}"] if "evaluate.num" not in each])
-    assert genexp.load_run(run.path).samples(3).shape == (3, 3, 16, 16)
+    opened = genexp.load_run(run.path)
+    scale, images = opened.config.model.codec.scale, next(build(opened.config.data).training_images())["image"]
+    latents = TrainedCodec(str(first_stage.path)).encode(images)  # of 256, where all 960 are measured
+    assert scale == pytest.approx(1 / float(latents.std()), rel=0.1)
+    assert scale != pytest.approx(1, rel=0.01)
+    assert opened.samples(3).shape == (3, 3, 16, 16)
     wrong = [*given, *small, "model.network.channels=3"]
     assert [line for line in problems_of("train", wrong) if "must take codes of shape [4, 4, 4]" in line]

@@ -92,7 +92,7 @@ ELSEWHERE = {
     "genexp train experiment=ldm/shapes_captions": "test_every_experiment takes a step of it, tiny",
     "genexp train experiment=ldm/first_stage": "test_codes trains it, tiny",
     "genexp train experiment=ldm/shapes model/codec=trained model.codec.run=<run of the first stage> "
-    "model.codec.scale=1.2": "test_codes trains it, tiny",
+    "model.codec.scale=measured": "test_codes trains it, tiny",
     "genexp stylize content=china.jpg style=flower.jpg experiment=gatys/imagenet size=384": (
         "test_every_experiment takes a step of it, tiny"
     ),

@@ -25,6 +25,19 @@ def with_trained_parts(plain: Any) -> Any:
     return locate(node["_target_"]).settled(node) if _is_trained(node) else node
 
 
+def with_measured_scale(plain: dict[str, Any]) -> dict[str, Any]:
+    """A settled configuration in which a codec's `scale: measured` has become the number, from the training images.
+
+    Args:
+        plain: Of a training, with `model` and `data`.
+    """
+    codec = plain["model"].get("codec")
+    if not isinstance(codec, dict) or codec.get("scale") != "measured":
+        return plain
+    found = locate(codec["_target_"]).measured(codec, plain["data"])
+    return {**plain, "model": {**plain["model"], "codec": found}}
+
+
 def trained_parts(plain: Any, path: str = "") -> dict[str, dict[str, str]]:
     """Place and digest of every finished run that is a part of a settled configuration, by the part's dotted key."""
     if not isinstance(plain, dict):

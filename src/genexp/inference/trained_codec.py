@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from genexp.config.instantiate import build
 from genexp.contracts import LatentEncoder
 from genexp.contracts.maps import HasMaps, MapCoder
-from genexp.inference.codes import require_scale, shape_of_codes
+from genexp.inference.codes import MEASURED, require_scale, shape_of_codes
 from genexp.inference.run import Run
 from genexp.inference.trained import TrainedPart
 from genexp.restoration.decoding import in_tiles
@@ -30,13 +32,14 @@ class TrainedCodec(TrainedPart):
         checkpoint: `best`, `last`, or a file; by default `best` where the run kept one.
         digest: Of the checkpoint that is meant; None for the one that is there.
         scale: Codes over latents, above 0. A diffusion wants codes of about unit variance, which those of an
-            autoencoder have whose posteriors are close to its prior.
+            autoencoder have whose posteriors are close to its prior. `measured` is one over the standard deviation of
+            the latents of the first 1,024 training images; a training writes the number into its configuration.
         image_shape: Shape (c, H, W) of the images; None for those of the run, and of any other that its factor divides
             where latents are maps.
         tile: Side in pixels of the parts in which maps are decoded, see `in_tiles`; None for whole.
     """
 
-    scale: float = 1.0
+    scale: float | str = 1.0
     image_shape: Sequence[int] | None = None
     tile: int | None = None
 
@@ -62,19 +65,48 @@ class TrainedCodec(TrainedPart):
         known = ("digest", "weights", "scale")
         return isinstance(other, TrainedCodec) and all(getattr(self, name) == getattr(other, name) for name in known)
 
+    @classmethod
+    def measured(cls, node: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """The part's configuration with the number that `scale: measured` stands for.
+
+        Args:
+            node: Plain containers.
+            data: Those of the data that are trained on.
+
+        Raises:
+            ValueError: the latents are all the same.
+        """
+        codec, images, latents = build({**node, "scale": 1.0}), build(data).training_images(), []
+        while sum(map(len, latents)) < MEASURED_ON and (batch := next(images, None)) is not None:
+            latents.append(codec.encode(batch["image"]))
+        std = float(torch.cat(latents)[:MEASURED_ON].double().std())
+        if not std > 0:
+            raise ValueError(f"scale must be a number for latents that are all the same, got {MEASURED}")
+        return {**node, "scale": float(f"{1 / std:.5g}")}
+
+    @property
+    def _factor(self) -> float:
+        if isinstance(self.scale, str):
+            raise ValueError(f"scale must be a number once codes are made, got {self.scale}, which trainings measure")
+        return self.scale
+
     @torch.no_grad()
     def encode(self, image: Tensor) -> Tensor:
         """Images (B, *image_shape) in [-1, 1] to codes (B, *code_shape), in the precision of its weights."""
         self._follow(image)
         with torch.autocast(image.device.type, enabled=False):
-            return self.scale * self._coder.encode(image)
+            return self._factor * self._coder.encode(image)
 
     @torch.no_grad()
     def decode(self, code: Tensor) -> Tensor:
         """Codes (B, *code_shape) to images (B, *image_shape) in [-1, 1], in the precision of its weights."""
         self._follow(code)
         with torch.autocast(code.device.type, enabled=False):
-            latent = code / self.scale
+            latent = code / self._factor
             if self._maps is None or self.tile is None:
                 return self._coder.decode(latent)
             return in_tiles(self._maps, latent, self.tile)
+
+
+MEASURED_ON = 1024
+"""Training images, the first in order and as they are, on which a scale is measured."""

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from genexp.config.compose import resolved
 from genexp.config.instantiate import build
 from genexp.config.monitor import monitored
-from genexp.config.trained_parts import with_trained_parts
+from genexp.config.trained_parts import with_measured_scale, with_trained_parts
 from genexp.data.word_lists import WordList
 from genexp.hardware import chosen_threads, precision_of
 from genexp.runs.places import absolute, with_absolute_places
@@ -33,7 +33,8 @@ def settled(config: DictConfig) -> dict[str, Any]:
     with open_dict(config):
         for key, value in found.items():
             OmegaConf.update(config, key, value, merge=False)
-    return with_trained_parts(with_word_lists(with_absolute_places(resolved(config))))
+    named = with_trained_parts(with_word_lists(with_absolute_places(resolved(config))))
+    return with_measured_scale(named)
 
 
 def with_word_lists(plain: dict[str, Any]) -> dict[str, Any]:
