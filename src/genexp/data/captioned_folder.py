@@ -109,7 +109,7 @@ class CaptionedFolder(Folder):
         rows = []
         for picture, text in zip(self.chosen(name), self._texts_of(name), strict=True):
             try:
-                rows.append(self.captions.read(text))
+                rows.append(self.captions.read(text) if text else self.captions.nothing(1, "cpu"))
             except ValueError as error:
                 also = "" if self.captions.unknown == "word" else "; data.source.captions.unknown=word reads any"
                 raise ValueError(f"caption of {plain(picture.relative)} of {name} {error}{also}") from error
