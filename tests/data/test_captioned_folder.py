@@ -101,6 +101,7 @@ def test_a_list_of_words_is_bounded_and_others_are_refused_or_unknown(folder):
         kind.read("a green cat")
     with pytest.raises(ValueError, match="must have at most 2 words, got 3"):
         WordList(["a", "bird"], length=2).read("a bird, a")
+    assert kind.read(["a bird", "Bird, a."])[:, :3].tolist() == [[1, 2, 0], [2, 1, 0]]
     assert kind.read("A bird!")[0, :3].tolist() == [1, 2, 0]
     with pytest.raises(ValueError, match=r"caption of \d\d\.png of train must have at most 2 words, got"):
         said(CaptionedFolder(folder, 8, WordList(length=2)))

@@ -66,21 +66,18 @@ class WordList(Words):
         words = sorted(kept) + ([UNKNOWN] if self.unknown == "word" else [])
         return type(self)(words, self.most, self.length, self.unknown, self.left_out)
 
-    def read(self, typed: object) -> Tensor:
-        """The numbers (1, length) of a caption's words.
+    def _numbers(self, text: str) -> Tensor:
+        """The numbers (length,) of a caption's words.
 
         Raises:
-            ValueError: it has more words than `length`, or unknown ones, all of which are named.
+            ValueError: it has no word, more than `length`, or unknown ones, all of which are named.
         """
-        found, known = words_of(str(typed)), set(self.words)
+        found, known = words_of(text), set(self.words)
         strange = sorted({word for word in found if word not in known})
         if strange and self.unknown == "error":
-            raise ValueError(
-                f"must consist of words of the training captions, got {', '.join(map(repr, strange[:10]))}"
-            )
-        if len(found) > self.length:
-            raise ValueError(f"must have at most {self.length} words, got {len(found)}")
-        return super().read(" ".join(word if word in known else UNKNOWN for word in found))
+            named = ", ".join(map(repr, strange[:10]))
+            raise ValueError(f"must consist of words of the training captions, got {named}")
+        return super()._numbers(" ".join(word if word in known else UNKNOWN for word in found))
 
     def strange(self, captions: Iterable[str]) -> Counter[str]:
         """How often captions hold words that are not in the list, by word."""
