@@ -85,7 +85,9 @@ def test_one_step(experiment, tmp_path):
         tiny.run(["experiment=vq_vae/digits", *same, *ONE_STEP, *once, f"paths.outputs={tmp_path}/codes"])
         grid = ["model.density.image_shape=[1,4,4]"] if "shapes" in experiment else []
         overrides += [f"model.codec.run={tiny.newest(tmp_path / 'codes').path}", *grid]
-    elif "run" in (config.model.get("codec") or {}):  # a stored autoencoder of digits, of three latents
+    elif "trained" in (config.model.get("codec") or {}).get(
+        "_target_", ""
+    ):  # a stored autoencoder of digits, of three latents
         overrides += [f"model.codec.run={AUTOENCODER}", "model.network.shape=[3]"]
     if "teacher" in (config.model.get("goal") or {}):
         tiny.run([f"experiment={TEACHERS[experiment]}", *ONE_STEP, *ONE_BATCH, f"paths.outputs={tmp_path}/teacher"])

@@ -77,7 +77,7 @@ def test_a_prior_of_other_codes_and_a_run_without_codes_are_refused(tokeniser, t
     with pytest.raises(ValueError, match=r"density.levels must be the 16 codes of model.codec, got 64"):
         tiny.run([*PRIOR, "model.density.levels=64", f"model.codec.run={tokeniser.path}", f"paths.outputs={tmp_path}"])
     latent = ["experiment=latent/digits", f"model.codec.run={tokeniser.path}", *tiny.COMMON, *tiny.LENGTH]
-    with pytest.raises(ValueError, match=r"network must take codes of shape"):
+    with pytest.raises(ValueError, match=r"model.network: must take codes of shape \[32, 4, 4\]"):
         tiny.run([*latent, f"paths.outputs={tmp_path}"])
     with pytest.raises(ValueError, match=r"model.quantiser must have at most 1600 codes"):
         tiny.run([*VQ, "model.quantiser.codes=1601", f"paths.outputs={tmp_path}"])
