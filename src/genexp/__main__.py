@@ -16,6 +16,7 @@ COMMANDS = {
     "stylize": ("genexp.commands.stylize", "paint one photograph in the style of another"),
     "restore": ("genexp.commands.restore", "pictures of any size through a trained network that restores them"),
     "export": ("genexp.commands.export", "a run as a folder that diffusers loads and draws the same images from"),
+    "import": ("genexp.commands.import_folder", "a folder that diffusers has saved, as a run that every command takes"),
     "sweep": ("genexp.commands.sweep", "a question of conf/sweep as a W&B sweep, for agents on many machines"),
     "validate": ("genexp.commands.validate", "check configurations against the code without building anything"),
     "info": ("genexp.commands.info", "versions, devices, and where data and outputs are; info metrics: every metric"),
@@ -113,7 +114,7 @@ def _run(name: str, arguments: list[str]) -> int:
         return own(arguments)
     from genexp.commands.launch import launch
 
-    launch(name, getattr(module, name), arguments)
+    launch(name, getattr(module, module.__name__.rsplit(".")[-1]), arguments)
     return 0
 
 

@@ -28,6 +28,9 @@ BESIDE_PAPERS = (
 )
 EXPORTED = (
     "genexp export",
+    "genexp import",
+    "genexp import folder=ddpm-cifar10-32 'train=[data=cifar10]'",
+    "genexp import folder=<folder>",
     "genexp export run=outputs/quickstart/<run> out=digits_for_diffusers",
     "genexp export run=outputs/quickstart/<run> out=threes label=3 licence=mit",
 )
@@ -147,7 +150,7 @@ ELSEWHERE = {
         VIDEO, "test_every_experiment trains them, test_video and test_video_conditions draw and measure, tiny"
     ),
     **dict.fromkeys(CASCADES, "test_cascade trains, draws and measures these, tiny"),
-    **dict.fromkeys(EXPORTED, "test_export writes and draws from such folders"),
+    **dict.fromkeys(EXPORTED, "test_export and test_import write and read such folders"),
     **dict.fromkeys(RESTORED, "test_restore restores such pictures"),
     **dict.fromkeys(RESTORATION, "test_every_experiment trains these recipes, tiny"),
     "genexp train experiment=esrgan/photographs initial=run initial.run=<run> 'initial.only=[generator]'": (

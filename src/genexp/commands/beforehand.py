@@ -44,6 +44,7 @@ UNREAD = {
     "stylize": "the pictures",
     "restore": "the run's weights and the pictures behind their headers",
     "export": "the run's weights, and what diffusers draws from them",
+    "import": "the weights",
 }
 """What validate leaves unread, by command."""
 
@@ -153,6 +154,12 @@ def _export(config: DictConfig) -> None:
     FORMATS[config.format](untrained(load_run(config.run, config.weights, config.checkpoint)), config)
 
 
+def _import(config: DictConfig) -> None:
+    from genexp.inference.importing.imported import planned
+
+    planned(config)
+
+
 _CHECKS: dict[str, Callable[[DictConfig], None]] = {
     "sample": _sample,
     "evaluate": _evaluate,
@@ -161,4 +168,5 @@ _CHECKS: dict[str, Callable[[DictConfig], None]] = {
     "stylize": _stylize,
     "restore": _restore,
     "export": _export,
+    "import": _import,
 }

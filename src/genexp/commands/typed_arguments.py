@@ -69,6 +69,11 @@ def of_reproduce(argument: str) -> str:
         return "status=true"
     if argument.startswith("ablation="):
         return f"ablations={quoted(Path(unquoted(argument.removeprefix('ablation='))))}"
+    return _with_texts(argument)
+
+
+def _with_texts(argument: str) -> str:
+    """`train=[...]` holds overrides, which are texts of Hydra's own list."""
     if argument.startswith("train=[") and argument.endswith("]"):
         return f"train=[{','.join(_as_text(each) for each in parts_of(argument[7:-1]))}]"
     return argument
@@ -79,7 +84,7 @@ def _as_text(override: str) -> str:
     return override if override[0] in "'\"" else "'" + override.replace("'", r"\'") + "'"
 
 
-_STAND_INS = {"compare": _of_compare, "reproduce": of_reproduce}
+_STAND_INS = {"compare": _of_compare, "reproduce": of_reproduce, "import": _with_texts}
 
 
 def _continued_sweep(arguments: list[str]) -> list[str]:

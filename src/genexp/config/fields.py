@@ -135,6 +135,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "weights": WEIGHTS,
         "threads": THREADS,
     },
+    "import": {"folder": optional(TEXT), "name": optional(NAME), "train": TEXTS},
     "stylize": {
         **dict.fromkeys(("content", "out", "run"), optional(TEXT)),
         **dict.fromkeys(("style", "masks"), optional(SEVERAL)),

@@ -31,6 +31,7 @@ _OF_COMMANDS = frozenset(
             "device",
             "entity",
             "floor",
+            "folder",
             "format",
             "generated",
             "group",

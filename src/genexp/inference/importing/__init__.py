@@ -1,0 +1,1 @@
+"""Models of other libraries made runs of this one."""

@@ -1,0 +1,115 @@
+"""A run folder around weights that were trained elsewhere."""
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from genexp.callbacks.checkpoint_contents import restore
+from genexp.config.compose import compose, config_digest
+from genexp.config.instantiate import build
+from genexp.config.validation import require_valid
+from genexp.families.diffusion import Diffusion
+from genexp.files.writing import write_atomically
+from genexp.inference.importing.diffusers_folder import PipelineFolder
+from genexp.networks.unet_weights import from_diffusers
+from genexp.runs.folder import OVERRIDES, RunFolder, new_run_id, run_path
+from genexp.runs.provenance import command_line, provenance
+from genexp.runs.trust import seal
+from genexp.training.settle import settled
+from genexp.weights_files import read_state
+
+
+class Import:
+    """A pipeline of diffusers as a run that is finished, of no images seen.
+
+    Args:
+        pipeline: The folder.
+        typed: Further overrides of `genexp train`: the data, the sampler.
+        name: Name of the run, or None for that of the folder.
+
+    Raises:
+        InvalidConfig: an override is wrong.
+        ValueError: images of the data have another shape, or the model has no counterpart here.
+    """
+
+    def __init__(self, pipeline: PipelineFolder, typed: list[str], name: str | None = None) -> None:
+        size = [] if any(each.startswith("data.image_size=") for each in typed) else [pipeline.shape[1]]
+        sized = [f"data.image_size={each}" for each in size]
+        self.pipeline = pipeline
+        self.overrides = [*pipeline.overrides(), *typed, *sized, f"name={name or pipeline.path.name}"]
+        whole = compose("train", self.overrides, with_hydra=True)
+        chosen = whole.hydra.runtime.choices
+        self.choices = {str(key): str(value) for key, value in chosen.items() if value and "hydra/" not in str(key)}
+        self.config = OmegaConf.masked_copy(whole, [key for key in whole if key != "hydra"])
+        found = tuple(self.config.data.shape)
+        if found != pipeline.shape:
+            raise ValueError(
+                f"train must name data of the model's {pipeline.shape}, got {found}; train=[data=<name>,...]"
+            )
+        require_valid(self.config)
+
+    def model(self) -> Diffusion:
+        """The model with the weights of the folder.
+
+        Raises:
+            ValueError: the network computes something that ours does not, or a weight is missing.
+        """
+        weights, model = read_state(self.pipeline.weights), build(self.config.model)
+        model.network.load_state_dict(from_diffusers(weights, self.pipeline.network, model.network))
+        return model
+
+    def write(self) -> RunFolder:
+        """Write the run's folder."""
+        model, plain = self.model(), settled(self.config)
+        config, run_id = OmegaConf.to_yaml(OmegaConf.create(plain)), new_run_id()
+        record = self._record(run_id, plain, config)
+        folder = RunFolder.claim(_place(plain, run_id), record)
+        write_atomically(folder.path / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(self.overrides)))
+        write_atomically(folder.config_path, config)
+        checkpoint: dict[str, Any] = {"state_dict": model.state_dict()}
+        model.on_save_checkpoint(checkpoint)
+        torch.save(checkpoint, folder.last)
+        restore(build(self.config.model), checkpoint, folder.last)
+        folder.write_metrics({**checkpoint["counters"], "seconds": 0.0, "values": {}, "protocols": {}})
+        return folder
+
+    def _record(self, run_id: str, plain: dict[str, Any], config: str) -> dict[str, Any]:
+        now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        digest = hashlib.sha256(self.pipeline.weights.read_bytes()).hexdigest()
+        return {
+            "id": run_id,
+            "name": plain["name"],
+            "state": "finished",
+            "started": now,
+            "finished": now,
+            "command": command_line(),
+            "group": plain["group"],
+            "tags": plain["tags"],
+            "choices": self.choices,
+            "parts": {"imported": {"folder": str(self.pipeline.path), "digest": digest}},
+            "config_digest": config_digest(plain),
+            "seal": seal(run_id, self.overrides, config=config),
+            **provenance(),
+        }
+
+
+def _place(plain: dict[str, Any], run_id: str) -> Path:
+    if plain["run_dir"]:
+        return Path(plain["run_dir"]).expanduser().resolve()
+    return run_path(Path(plain["paths"]["outputs"]), plain["name"], run_id)
+
+
+def planned(config: DictConfig) -> Import:
+    """What `genexp import` is asked for, with everything but the weights read.
+
+    Raises:
+        ValueError: no folder is named, or one that cannot be imported.
+        FileNotFoundError: it is not there, or lacks a file.
+    """
+    if config.folder is None:
+        raise ValueError("folder must name a folder that diffusers has saved: genexp import folder=<folder>")
+    return Import(PipelineFolder(config.folder), [str(each) for each in config.train], config.name)
