@@ -30,7 +30,6 @@ EXPORTED = (
     "genexp export",
     "genexp import",
     "genexp import folder=ddpm-cifar10-32 'train=[data=cifar10]'",
-    "genexp import folder=<folder>",
     "genexp export run=outputs/quickstart/<run> out=digits_for_diffusers",
     "genexp export run=outputs/quickstart/<run> out=threes label=3 licence=mit",
 )
