@@ -142,6 +142,10 @@ def _expressed(model: object) -> NetworkDenoiser:
         raise ValueError(
             f"model.network must be a unet, {_no('other networks')}, got {type(denoiser.network).__name__}"
         )
+    if denoiser.network.patch_size != 1:
+        raise ValueError(
+            f"model.network.patch_size must be 1, {_no('pixels in channels')}, got {denoiser.network.patch_size}"
+        )
     if model.self_conditioning is not None:
         raise ValueError(f"model.self_conditioning must be null, {has}, got estimate")
     further = [name for name in denoiser.conditioning.names if name != "label"]
