@@ -87,6 +87,19 @@ def test_captions_that_are_missing_are_named_or_empty(folder):
     assert "2 pictures without caption" in source.notes(None)
 
 
+def test_a_caption_of_signs_alone_is_none_and_captions_without_any_word_are_refused(folder):
+    beside(folder)
+    (folder / "03.txt").write_text("...")
+    with pytest.raises(ValueError, match=r"got none for 1 picture of 12 in .*: 03\.png;"):
+        CaptionedFolder(folder, 8, WordList()).split("train")
+    source = CaptionedFolder(folder, 8, WordList(), uncaptioned="empty")
+    assert sum(not text for split in ("train", "val", "test") for text in said(source, split)) == 1
+    assert "1 picture without caption" in source.notes(None)
+    beside(folder, [""])
+    with pytest.raises(ValueError, match="captions must hold at least 1 word, got none in"):
+        CaptionedFolder(folder, 8, WordList(), uncaptioned="empty").split("train")
+
+
 def test_a_list_of_words_is_bounded_and_others_are_refused_or_unknown(folder):
     beside(folder)
     with pytest.raises(ValueError, match=r"captions.most must be at least the 9 different words .* got 5; with"):

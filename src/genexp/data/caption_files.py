@@ -12,6 +12,7 @@ from typing import Any
 
 from genexp.data.layout import shown
 from genexp.data.listing import ListedPicture
+from genexp.data.word_lists import words_of
 from genexp.files.json_records import read_text, reason_of
 from genexp.terminal import counted, plain
 
@@ -53,8 +54,8 @@ def captions_of(folder: Path, pictures: Sequence[ListedPicture]) -> dict[str, st
 
 
 def require_all(captions: Mapping[str, str], pictures: Sequence[ListedPicture], folder: Path) -> None:
-    """Raise ValueError where pictures have no caption, naming the first ones."""
-    bare = [picture.relative for picture in pictures if not captions.get(picture.relative)]
+    """Raise ValueError where pictures have no caption, or one without words, naming the first ones."""
+    bare = [picture.relative for picture in pictures if not words_of(captions.get(picture.relative, ""))]
     if bare:
         named = ", ".join(map(plain, bare[:3])) + (", ..." if len(bare) > 3 else "")
         raise ValueError(

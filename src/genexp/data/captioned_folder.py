@@ -17,7 +17,7 @@ from genexp.data.listing import Listing
 from genexp.data.picture_files import ImageFiles, few
 from genexp.data.source import Split, fingerprint
 from genexp.data.split_folders import OnBadImage
-from genexp.data.word_lists import WordList
+from genexp.data.word_lists import WordList, words_of
 from genexp.on_disk import OnDisk
 from genexp.terminal import counted, plain
 
@@ -91,10 +91,10 @@ class CaptionedFolder(Folder):
         """
         if self._kind.settled:
             return self._kind
-        made = self._kind.made_of(self._texts_of("train"))
-        if not made.words:
+        texts = self._texts_of("train")
+        if not any(map(words_of, texts)):
             raise ValueError(f"captions must hold at least 1 word, got none in {self.root}")
-        return made
+        return self._kind.made_of(texts)
 
     def caption(self, index: int, split: Split = "train") -> str:
         """One picture in words."""
@@ -109,9 +109,10 @@ class CaptionedFolder(Folder):
         rows = []
         for picture, text in zip(self.chosen(name), self._texts_of(name), strict=True):
             try:
-                rows.append(self.captions.read(text) if text else self.captions.nothing(1, "cpu"))
+                rows.append(self.captions.read(text) if words_of(text) else self.captions.nothing(1, "cpu"))
             except ValueError as error:
-                also = "" if self.captions.unknown == "word" else "; data.source.captions.unknown=word reads any"
+                strange = self.captions.unknown == "error" and self.captions.strange([text])
+                also = "; data.source.captions.unknown=word reads any" if strange else ""
                 raise ValueError(f"caption of {plain(picture.relative)} of {name} {error}{also}") from error
         return CaptionedFiles(super().split(name), torch.cat(rows), tuple(self.captions.words))
 
@@ -131,7 +132,7 @@ class CaptionedFolder(Folder):
         if strange:
             named = few([word for word, _ in strange.most_common(5)])
             lines.append(f"{counted(strange.total(), 'word')} of captions read as unknown: {named}")
-        empty = sum(not text for name in self.pictures for text in self._texts_of(name))
+        empty = sum(not words_of(text) for name in self.pictures for text in self._texts_of(name))
         lines += [f"{counted(empty, 'picture')} without caption"] if empty else []
         return super().notes(num_classes) + lines
 
