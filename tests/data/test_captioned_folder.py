@@ -65,6 +65,15 @@ def test_lists_say_the_same_as_texts(folder, name, keys):
     assert from_list == said(CaptionedFolder(folder, 8, WordList()))
 
 
+@pytest.mark.parametrize("name", ["captions.jsonl", "metadata.csv"])
+def test_lists_may_begin_with_a_byte_order_mark_and_hold_any_separator_in_a_caption(folder, name):
+    rows = [{"file_name": f"{n:02d}.png", "text": "a bird\u2028red\x85"} for n in range(12)]
+    listed(folder, name, rows)
+    text = (folder / name).read_text().replace("\\u2028", "\u2028").replace("\\u0085", "\x85")
+    (folder / name).write_text(text.replace("\n", "\r\n"), encoding="utf-8-sig", newline="")
+    assert set(said(CaptionedFolder(folder, 8, WordList()))) == {"a bird red"}
+
+
 def test_changed_captions_change_the_fingerprint_and_the_digest(folder):
     beside(folder)
     one = ImageData(CaptionedFolder(folder, 8, WordList()), [3, 8, 8], None, 4, 8, 3)

@@ -25,6 +25,9 @@ FILES, TEXTS = ("file_name", "file"), ("text", "caption")
 MOST_LETTERS, MOST_TEXT, MOST_LIST = 2_000, 16_384, 256 * 2**20
 """Letters of a caption, bytes of the text beside a picture and of a list that are read at most."""
 
+_BYTE_ORDER_MARK = "\ufeff"
+"""Begins texts that spreadsheets and editors of Windows write."""
+
 
 def captions_of(folder: Path, pictures: Sequence[ListedPicture]) -> dict[str, str]:
     """The captions of pictures below a folder, by their relative paths; those without are left out.
@@ -84,7 +87,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
         if path.suffix == ".csv":
             yield from csv.DictReader(io.StringIO(text))
             return
-        for line in filter(str.strip, text.splitlines()):
+        for line in filter(str.strip, text.split("\n")):  # other signs that end lines may stand in a caption
             row = json.loads(line)
             yield row if isinstance(row, dict) else {}
     except (ValueError, csv.Error, RecursionError) as error:
@@ -93,7 +96,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def _text_of(path: Path, most: int) -> str:
     try:
-        return read_text(path, most)
+        return read_text(path, most).removeprefix(_BYTE_ORDER_MARK)
     except (OSError, ValueError) as error:
         raise ValueError(f"captions cannot be read from {shown(path)}: {reason_of(error)}") from error
 
