@@ -60,6 +60,15 @@ def test_commands_draw_and_measure_it_and_name_its_runs(tmp_path):
     assert sampler.startswith(f"Ensemble(0.7 of {result['runs'][0]}@{digest} by Latent(")
 
 
+def test_other_shares_and_weights_go_to_folders_of_their_own(tmp_path):
+    for name in ("one", "other"):
+        shutil.copytree(STORED / "vae", tmp_path / name)
+    for typed in (["shares=[0.7,0.3]"], ["shares=[1,2]"], ["shares=[1,2]", "weights=raw"]):
+        sample(compose("sample", [f"run=[{tmp_path}/one,{tmp_path}/other]", "num=2", "threads=1", *typed]))
+    names = sorted(path.name.partition("_shares")[2] for path in (tmp_path / "one" / "samples").glob("ensemble_*"))
+    assert names == ["0.7-0.3_seed0_latent_averaged", "1-2_seed0_latent_averaged", "1-2_seed0_latent_raw"]
+
+
 REFUSED = {
     "shares=[1]": "shares: must be a list of numbers above 0, 2 at least or null, got",
     "shares=[1,0]": "shares: must be a list of numbers above 0, 2 at least",

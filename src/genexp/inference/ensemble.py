@@ -16,7 +16,7 @@ from genexp.files.writing import naming
 from genexp.inference.drawing import Drawing, require_drawable
 from genexp.inference.generated import Samples
 from genexp.inference.run import Run
-from genexp.inference.sampler_config import checked_sampler
+from genexp.inference.sampler_config import checked_sampler, sampler_label
 from genexp.runs.staging import staged
 from genexp.tensors import IndexedNoise, mix_seed
 
@@ -162,7 +162,7 @@ def sample_ensemble(config: DictConfig, runs: Sequence[Run]) -> Path:
     ]
     chosen = members(range(config.num), config.seed, shares)
     images = torch.stack([each.images(config.num) for each in drawings])[chosen, torch.arange(config.num)]
-    folder = Path(config.out).resolve() if config.out else runs[0].folder.samples / _name(runs, config.seed)
+    folder = Path(config.out).resolve() if config.out else runs[0].folder.samples / _name(runs, nodes, config)
     plane = None if drawings[0].is_pictured else drawings[0].plane
     told_of = [_member(*each) for each in zip(runs, shares, nodes, strict=True)]
     record = {"members": told_of, "member": chosen.tolist(), "seed": config.seed, "num": config.num, "condition": told}
@@ -174,8 +174,12 @@ def sample_ensemble(config: DictConfig, runs: Sequence[Run]) -> Path:
     return folder
 
 
-def _name(runs: Sequence[Run], seed: int) -> str:
-    return f"ensemble_{'-'.join(run.folder.record['id'][-4:] for run in runs)}_seed{seed}"
+def _name(runs: Sequence[Run], nodes: Sequence[DictConfig], config: DictConfig) -> str:
+    """A folder's name, by all that makes these images others than those that were drawn before."""
+    of, shares = (run.folder.record["id"][-4:] for run in runs), (f"{share:g}" for share in config.shares)
+    label = [] if config.label is None else [f"label{config.label}"]
+    how = [f"seed{config.seed}", *dict.fromkeys(map(sampler_label, nodes)), *label]
+    return runs[0].name_of(f"ensemble_{'-'.join(of)}", f"shares{'-'.join(shares)}", *how)
 
 
 def _member(run: Run, share: float, node: DictConfig) -> dict[str, Any]:
