@@ -21,6 +21,7 @@ def place(tmp_path, monkeypatch):
     for name in ("a", "b"):
         Image.new("RGB", (32, 32), (200, 90, 10)).save(tmp_path / f"photos/{name}.png")
     before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what was started in the background ignores it
     yield tmp_path
     signal.signal(signal.SIGINT, before)
 

@@ -94,6 +94,6 @@ def test_values_alone_change_the_own_sampler_and_a_class_replaces_it():
 def test_what_is_typed_below_the_sampler_of_a_run_changes_it():
     typed = ["num=3", "sampler/guidance=classifier_free", "sampler.guidance.scale=2"]
     given = compose("sample", ["run=none", *of_the_own(typed)]).sampler
-    assert given == {"guidance": {**guided(2), "rescale": None}}
+    assert given == {"guidance": {**guided(2), "rescale": None, "negative": None}}
     chosen = compose("sample", ["run=none", *of_the_own(["sampler=heun", *typed])]).sampler
     assert (chosen["_target_"], chosen.guidance) == ("genexp.sampling.heun.Heun", given["guidance"])
