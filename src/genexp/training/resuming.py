@@ -16,6 +16,7 @@ from genexp.callbacks.checkpoint_contents import restore
 from genexp.config.instantiate import build
 from genexp.data.stream import as_float
 from genexp.families.updates import with_options
+from genexp.files.json_records import shown
 from genexp.tensors import IndexedNoise
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ def judges_otherwise(changed: Changed) -> list[str]:
 
 
 def _refused(key: str, old: object, new: object, why: str) -> str:
-    return f"{key} must stay {old} in a resumed run, got {new}: {why}; begin a new run with it"
+    was, typed = (shown(each) if each is None or isinstance(each, bool) else each for each in (old, new))
+    return f"{key} must stay {was} in a resumed run, got {typed}: {why}; begin a new run with it"
 
 
 def _begins_alike(one: Any, other: Any, seed: int) -> bool:
