@@ -33,7 +33,7 @@ def sample_ensemble_of(config: DictConfig) -> None:
 
     alone = ("edit", "images", "sheet", "condition", "caption", "wandb")
     for key, given in ((key, config.get(key)) for key in alone):
-        if given:
+        if given not in (None, False) and given != {} and given != []:
             raise ValueError(f"{key} must be left as it is with shares, got {given}")
     runs = opened(config)
     folder = sample_ensemble(config, runs)

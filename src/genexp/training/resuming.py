@@ -29,6 +29,7 @@ FIXED = {
     "name": "the folder and the W&B run have it",
     "model._target_": "the checkpoint is of that family",
     "model.init": "the picture was begun with it",
+    "model.codec.scale": "the network has learned codes of that scale",
     "initial*": "the weights were begun with it",
     "adapters*": "the checkpoint holds what they have learned",
     "training.freeze": "the checkpoint's optimisers hold the state of what moved",
