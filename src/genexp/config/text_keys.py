@@ -2,18 +2,8 @@
 
 GROUPS = frozenset(
     [
-        *(
-            "adapters",
-            "callbacks",
-            "data",
-            "debug",
-            "experiment",
-            "extractor",
-            "launcher",
-            "logger",
-            "metrics",
-            "model",
-        ),
+        *("adapters", "callbacks", "data", "debug", "experiment", "extractor", "launcher", "logger"),
+        *("metrics", "model"),
         *("edit", "initial", "optimizer", "paths", "ramp", "sampler", "sweep", "trainer", "training"),
     ]
 )
@@ -21,34 +11,10 @@ GROUPS = frozenset(
 
 _OF_COMMANDS = frozenset(
     [
-        *(
-            "ablations",
-            "after",
-            "by",
-            "cache",
-            "checkpoint",
-            "content",
-            "device",
-            "entity",
-            "floor",
-            "folder",
-            "format",
-            "generated",
-            "group",
-        ),
-        *(
-            "include",
-            "input",
-            "job_type",
-            "licence",
-            "method",
-            "name",
-            "notes",
-            "out",
-            "project",
-            "protocols",
-            "publish",
-        ),
+        *("ablations", "after", "by", "cache", "checkpoint", "content", "device", "entity"),
+        *("floor", "folder", "format", "generated", "group"),
+        *("include", "input", "job_type", "licence", "method", "name", "notes", "out"),
+        *("project", "protocols", "publish"),
         "caption",
         "published",
         *("question", "reference", "resume", "run", "run_dir", "runs", "scale", "settings", "sort", "source"),

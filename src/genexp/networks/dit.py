@@ -77,11 +77,14 @@ class DiT(AttendingNetwork):
         self.register_buffer("positions", plane_positions(image_size // patch_size, width), persistent=False)
         seen = channels * (1 + self_conditioned) + sum(self.beside.values())
         self.stem = nn.Linear(seen * patch_size**2, width)
-        self.blocks = nn.ModuleList(AdaptiveBlock(width, heads, bool(self.attends)) for _ in range(depth))
+        self.blocks = nn.ModuleList(self._block(width, heads, i == depth - 1) for i in range(depth))
         self.norm = normalisation(width)
         self.modulation = nn.Linear(width, 2 * width)
         self.head = nn.Linear(width, outputs * patch)
         self._initialise()
+
+    def _block(self, width: int, heads: int, last: bool) -> nn.Module:
+        return AdaptiveBlock(width, heads, bool(self.attends))
 
     def forward(
         self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL, texts: Tokens | None = None
@@ -93,14 +96,18 @@ class DiT(AttendingNetwork):
         Raises:
             ValueError: H or W is not `image_size`, or the condition is not what the network reads.
         """
-        if x_t.shape[2:] != (self.image_size, self.image_size):
-            raise ValueError(f"x_t must have {self.image_size} pixels a side, got {tuple(x_t.shape[2:])}")
+        self.require_size(x_t)
         texts = self.encode(condition) if texts is None else texts
         embedding = F.silu(self.vector(t, condition, texts))
         tokens = self.tokens_of(self.seen(x_t, condition))
         for block in self.blocks:
             tokens = block(tokens, embedding, texts)
         return self.images_of(tokens, embedding)
+
+    def require_size(self, x_t: Tensor) -> None:
+        """Raise ValueError unless images (B, C, H, W) are of the size of the network."""
+        if x_t.shape[2:] != (self.image_size, self.image_size):
+            raise ValueError(f"x_t must have {self.image_size} pixels a side, got {tuple(x_t.shape[2:])}")
 
     def tokens_of(self, seen: Tensor) -> Tensor:
         """What is seen (B, C, H, W) as tokens (B, N, width) of patches, with their positions."""

@@ -1,20 +1,15 @@
 """The multimodal diffusion transformer: patches and words attend to one another, each with weights of its own."""
 
-from collections.abc import Callable, Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.networks.attending import AttendingNetwork
-from genexp.networks.blocks import initialise
-from genexp.networks.dit import TIME_WAVES, modulated, normalisation
-from genexp.networks.embeddings import plane_positions
+from genexp.networks.dit import DiT, modulated, normalisation
 from genexp.networks.tokens import Tokens, attention_to
 
 
-class MMDiT(AttendingNetwork):
+class MMDiT(DiT):
     """Patches of a noisy image and tokens of what it is told, mixed by one attention over both in every block.
 
     Patches and words go side by side: each has its own normalisations, projections and perceptron, scaled, shifted and
@@ -38,6 +33,7 @@ class MMDiT(AttendingNetwork):
         told: Builds, from the size of the embedding, a module that maps a further condition to a vector which is added
             to the embedding of the time; by the name of the condition.
         self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
+        beside: Conditions that are pictures, by name: brought to the size of the image, they are channels beside it.
         attended: Builds, from the size of a token, a module that maps a condition to tokens of that size, such as
             `TextEncoder`; by the name of the condition. Without any it is a diffusion transformer of patches alone.
 
@@ -45,36 +41,8 @@ class MMDiT(AttendingNetwork):
         ValueError: a size does not divide as it must, or there are no blocks.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        image_size: int,
-        patch_size: int = 2,
-        width: int = 384,
-        depth: int = 12,
-        heads: int = 6,
-        num_classes: int | None = None,
-        outputs: int = 1,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
-        self_conditioned: bool = False,
-        attended: Mapping[str, Callable[[int], nn.Module]] | None = None,
-    ) -> None:
-        super().__init__(TIME_WAVES, width, num_classes, told, None, self_conditioned, attended)
-        if patch_size < 1 or image_size % patch_size:
-            raise ValueError(f"patch_size must divide image_size={image_size}, got {patch_size}")
-        if heads < 1 or width % heads:
-            raise ValueError(f"heads must divide width={width}, got {heads}")
-        if depth < 1:
-            raise ValueError(f"depth must be at least 1 block, got {depth}")
-        self.image_size, self.patch_size, self.outputs = image_size, patch_size, outputs
-        patch = channels * patch_size**2
-        self.register_buffer("positions", plane_positions(image_size // patch_size, width), persistent=False)
-        self.stem = nn.Linear(patch * (1 + self_conditioned), width)
-        self.blocks = nn.ModuleList(JointBlock(width, heads, last=i == depth - 1) for i in range(depth))
-        self.norm = normalisation(width)
-        self.modulation = nn.Linear(width, 2 * width)
-        self.head = nn.Linear(width, outputs * patch)
-        self._initialise()
+    def _block(self, width: int, heads: int, last: bool) -> nn.Module:
+        return JointBlock(width, heads, last)
 
     def forward(
         self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL, texts: Tokens | None = None
@@ -86,30 +54,21 @@ class MMDiT(AttendingNetwork):
         Raises:
             ValueError: H or W is not `image_size`, or the condition is not what the network reads.
         """
-        if x_t.shape[2:] != (self.image_size, self.image_size):
-            raise ValueError(f"x_t must have {self.image_size} pixels a side, got {tuple(x_t.shape[2:])}")
+        self.require_size(x_t)
         texts = self.encode(condition) if texts is None else texts
         embedding = F.silu(self.vector(t, condition, texts))
-        patches = F.pixel_unshuffle(self.seen(x_t, condition), self.patch_size)
-        image = self.stem(patches.flatten(2).mT) + self.positions
+        image = self.tokens_of(self.seen(x_t, condition))
         words = image[:, :0] if texts is None else texts.rows
         counted = words.new_zeros(words.shape[:2], dtype=torch.bool) if texts is None else texts.counted
         for block in self.blocks:
             image, words = block(image, words, counted, embedding)
-        shift, scale = self.modulation(embedding)[:, None].chunk(2, dim=2)
-        patches = self.head(modulated(self.norm(image), shift, scale)).mT
-        return F.pixel_shuffle(patches.unflatten(2, (-1, self.image_size // self.patch_size)), self.patch_size)
+        return self.images_of(image, embedding)
 
     def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                initialise(module)
-        for module in (self.time.first, self.time.second, self.label):
-            if module is not None:
-                nn.init.normal_(module.weight, std=0.02)
-        streams = [stream for block in self.blocks for stream in (block.image, block.words)]
-        for layer in (self.modulation, self.head, *(stream.modulation for stream in streams)):
-            nn.init.zeros_(layer.weight)
+        super()._initialise()
+        for block in self.blocks:
+            for stream in (block.image, block.words):
+                nn.init.zeros_(stream.modulation.weight)
 
 
 class JointBlock(nn.Module):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
+from genexp.evaluation.extractors.videos import require_videos
 
 
 class FramePairs:
@@ -35,10 +36,7 @@ class FramePairs:
         Raises:
             ValueError: these are no videos of at least two frames.
         """
-        if image.ndim != 5 or image.shape[1] < 2:
-            raise ValueError(
-                f"image must be videos of at least 2 frames, (T, C, H, W), got shape {list(image.shape[1:])}"
-            )
+        require_videos(image)
         pairs = torch.cat([image[:, :-1], image[:, 1:]], 2)
         found = self.extractor(pairs.flatten(0, 1)).unflatten(0, pairs.shape[:2])
         return torch.cat([found.mean(1), found.std(1, correction=0)], 1)

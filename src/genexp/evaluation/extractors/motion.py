@@ -5,6 +5,8 @@ import hashlib
 import torch
 from torch import Tensor
 
+from genexp.evaluation.extractors.videos import require_videos
+
 FAINT = 0.1
 """Light below this share of white is ground: what a model leaves there would draw every centre to the middle."""
 
@@ -48,10 +50,7 @@ class Motion:
         Raises:
             ValueError: these are no videos of at least two frames.
         """
-        if image.ndim != 5 or image.shape[1] < 2:
-            raise ValueError(
-                f"image must be videos of at least 2 frames, (T, C, H, W), got shape {list(image.shape[1:])}"
-            )
+        require_videos(image)
         centre, kept = _moments(_light(image))
         time = torch.arange(centre.shape[1], device=image.device, dtype=torch.float64)
         time = time - time.mean()
