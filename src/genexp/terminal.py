@@ -11,7 +11,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
 
 _FEW_ROWS = 30
 """Rows of a table that a narrow terminal shows as a block of lines each."""
@@ -72,13 +75,13 @@ def keep_output_plain() -> None:
             setattr(sys, name, PlainStream(stream))
 
 
-def console(stream: TextIO) -> Any:
+def console(stream: TextIO) -> "Console":
     """Rich's console on a stream: what it draws itself has colours, the texts in it are plain and hold no markup."""
     from rich.console import Console
     from rich.segment import Segment
 
     class PlainConsole(Console):
-        def render(self, renderable: Any, options: Any = None) -> Iterator[Any]:
+        def render(self, renderable: "RenderableType", options: "ConsoleOptions | None" = None) -> Iterator[Segment]:
             for each in super().render(renderable, options):
                 yield each if each.control else Segment(plain(each.text, lines=True), each.style)
 

@@ -1,13 +1,18 @@
 """What genexp gives to Hydra, which accepts launchers and sweepers from this namespace only. Imports almost nothing."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from genexp.sweeps.local_launcher import Launching
+    from genexp.sweeps.slurm_launcher import Submitting
+    from genexp.sweeps.study.search import Search
 
 
 class PoolLauncher(Launcher):
@@ -19,7 +24,7 @@ class PoolLauncher(Launcher):
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
-        self.launching: Any = None
+        self.launching: Launching | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare for the batches of one sweep."""
@@ -43,7 +48,7 @@ class SubmititLauncher(Launcher):
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
-        self.launching: Any = None
+        self.launching: Submitting | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare for the batches of one sweep."""
@@ -67,7 +72,7 @@ class OptunaSweeper(Sweeper):
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
-        self.search: Any = None
+        self.search: Search | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Prepare the study."""

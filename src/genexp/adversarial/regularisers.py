@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genexp.adversarial.parts import Draws, Follows, Observes, Penalty
+from genexp.adversarial.parts import Draws, Follows, Observes, Penalty, Step
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
@@ -61,7 +61,7 @@ class Penalties(nn.Module):
         drawing = {name: part for name, part in self.parts.items() if isinstance(part, Draws)}
         return {f"penalties/{name}": part.draw(image, images_seen) for name, part in drawing.items()}
 
-    def terms(self, step: Any, drawn: Mapping[str, Tensor], interval: int = 1) -> dict[str, Tensor]:
+    def terms(self, step: Step, drawn: Mapping[str, Tensor], interval: int = 1) -> dict[str, Tensor]:
         """The penalties of one interval, that many times their value (B,), as `penalty/<name>`."""
         found = {}
         for name, part in self.parts.items():
@@ -70,7 +70,7 @@ class Penalties(nn.Module):
                 found[f"penalty/{name}"] = interval * value.expand(len(step.real))
         return found
 
-    def lazy_terms(self, step: Any, drawn: Mapping[str, Tensor], interval: int) -> dict[str, Tensor]:
+    def lazy_terms(self, step: Step, drawn: Mapping[str, Tensor], interval: int) -> dict[str, Tensor]:
         """What a player minimises in a further step for the penalties of one interval: `loss`, and them by name."""
         found = self.terms(step, drawn, interval)
         return {"loss": sum(found.values()), **{name: value / interval for name, value in found.items()}}

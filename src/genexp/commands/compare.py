@@ -11,6 +11,7 @@ from genexp.config.compose import several
 
 if TYPE_CHECKING:
     from genexp.reports.table import Comparison
+    from genexp.runs.stored import StoredRun
 
 
 def compare(config: DictConfig) -> None:
@@ -71,7 +72,7 @@ def patterns_of(config: DictConfig) -> list[str]:
     return several(config.runs) if config.ablations is None else [_runs_of_ablation(config)]
 
 
-def _labelled(runs: list[Any], group: str | None, tags: list[str]) -> list[Any]:
+def _labelled(runs: "list[StoredRun]", group: str | None, tags: list[str]) -> "list[StoredRun]":
     """The runs that carry a group and all of the tags.
 
     Raises:

@@ -18,7 +18,9 @@ from genexp.runs.newest import newest_hint
 if TYPE_CHECKING:
     import torch
 
+    from genexp.contracts import Batch
     from genexp.evaluation.evaluator import Summary
+    from genexp.evaluation.images import ImageSet
     from genexp.inference.image_sets import Side
     from genexp.inference.prepare import Measuring
     from genexp.inference.run import Run
@@ -127,7 +129,7 @@ def _scores_of_model(config: DictConfig, run: "Run", metrics: dict[str, Any], de
     from genexp.evaluation.over_model import scores_of_model
     from genexp.inference.image_sets import open_side, tracked
 
-    def split(name: str) -> Any:
+    def split(name: str) -> "ImageSet":
         return tracked(open_side(name, {"": run.data}, device, like=run.data).images, "the model on")
 
     return scores_of_model(metrics, run.model.to(device).source(), split, config.seed, run.weights)
@@ -175,7 +177,7 @@ def _written(
     measuring: "Measuring",
     scores: dict[str, Any],
     summary: "Summary",
-    batches: Callable[[], Iterator[Any]],
+    batches: "Callable[[], Iterator[Batch]]",
     folder: Path,
     subject: dict[str, Any],
 ) -> dict[str, Any]:

@@ -12,8 +12,11 @@ from genexp.files.json_records import is_there, read_text, reason_of
 from genexp.files.writing import write_atomically
 
 if TYPE_CHECKING:
+    from genexp.ablations.plan import Plan, Training
     from genexp.ablations.report.study import Study
+    from genexp.ablations.running import Workers
     from genexp.ablations.spec import Ablation
+    from genexp.pool.record import Job
 
 _SOURCE = ".source"
 """File in an ablation's folder that says which file its results are of."""
@@ -49,7 +52,7 @@ def reproduce(config: DictConfig) -> None:
         )
 
 
-def ablations_of(config: DictConfig) -> list[tuple[Path, Any]]:
+def ablations_of(config: DictConfig) -> "list[tuple[Path, Ablation]]":
     """The ablations that are named, each behind its file.
 
     Raises:
@@ -128,7 +131,7 @@ def _reproduced(config: DictConfig, ablation: "Ablation", source: str) -> list[s
     return undone
 
 
-def _print_plan(config: DictConfig, plan: Any, workers: Any, jobs: dict[Any, Any]) -> None:
+def _print_plan(config: DictConfig, plan: "Plan", workers: "Workers", jobs: "dict[Training, Job]") -> None:
     from genexp.ablations.calibration import estimate
     from genexp.terminal import duration, shown_path
 
@@ -171,7 +174,7 @@ def _report(config: DictConfig, study: "Study", folder: Path) -> None:
     sys.stdout.flush()
 
 
-def _print_status(config: DictConfig, ablations: list[Any]) -> None:
+def _print_status(config: DictConfig, ablations: "list[tuple[Path, Ablation]]") -> None:
     from genexp.ablations.plan import make_plan
     from genexp.ablations.status import status_of
     from genexp.terminal import print_columns

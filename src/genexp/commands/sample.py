@@ -120,7 +120,7 @@ def _record(drawing: "Drawing", config: DictConfig, node: DictConfig, told: dict
     }
 
 
-def _timed(draw: Callable[[], "Figure | Grid"]) -> tuple[Any, float]:
+def _timed(draw: Callable[[], "Figure | Grid"]) -> tuple["Figure | Grid", float]:
     begun = time.monotonic()
     return draw(), time.monotonic() - begun
 

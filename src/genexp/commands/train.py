@@ -17,6 +17,7 @@ from genexp.training.neighbours import neighbours_of
 from genexp.training.taking_up import ClaimedRun
 
 if TYPE_CHECKING:
+    from genexp.callbacks.continuation import ResumePoint
     from genexp.families.base import Family
     from genexp.runs.folder import RunFolder
     from genexp.training.assemble import Experiment
@@ -92,7 +93,7 @@ def _give_up(folder: "RunFolder", experiment: "Experiment", error: Exception) ->
     print(f"genexp train: {error}", file=sys.stderr, flush=True)
 
 
-def _prepared(config: DictConfig, claim: ClaimedRun) -> tuple[Any, Any]:
+def _prepared(config: DictConfig, claim: ClaimedRun) -> "tuple[Experiment, ResumePoint | None]":
     """The live experiment and the point that it goes on from, or None; nothing of a resumed run is changed."""
     from genexp.callbacks.checkpoint import load_checkpoint
     from genexp.callbacks.continuation import ResumePoint

@@ -9,11 +9,11 @@ interpolated is made only for a list that has interpolations. What is composed i
 import pickle
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache, wraps
-from typing import Any
 
 import omegaconf.base
 from hydra._internal import defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import IConfigRepository
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.default_element import InputDefault, ResultDefault
@@ -49,7 +49,7 @@ def hydras_sources() -> list[type[ConfigSource]]:
 
 def _where_needed(make: Callable) -> Callable:
     @wraps(make)
-    def made(overrides: Any, defaults: list[InputDefault], self_added: bool) -> DictConfig | None:
+    def made(overrides: defaults_list.Overrides, defaults: list[InputDefault], self_added: bool) -> DictConfig | None:
         needed = any(not each.is_self() and each.is_interpolation() for each in defaults)
         return make(overrides, defaults, self_added) if needed else None
 
@@ -72,7 +72,7 @@ def _read_once(read: Callable) -> Callable:
 
 def _kept(merge: Callable) -> Callable:
     @wraps(merge)
-    def merged(self: ConfigLoader, defaults: Sequence[ResultDefault], repo: Any) -> DictConfig:
+    def merged(self: ConfigLoader, defaults: Sequence[ResultDefault], repo: IConfigRepository) -> DictConfig:
         key = _key(defaults, repo)
         if key is None:
             return merge(self, defaults, repo)
@@ -87,7 +87,7 @@ def _kept(merge: Callable) -> Callable:
     return merged
 
 
-def _key(defaults: Sequence[ResultDefault], repo: Any) -> tuple | None:
+def _key(defaults: Sequence[ResultDefault], repo: IConfigRepository) -> tuple | None:
     """The files with the places that their content takes; None where one is not ours or Hydra's."""
     found = []
     for each in defaults:

@@ -64,7 +64,7 @@ def _of_trainer(trainer: dict[str, Any]) -> Iterator[Problem]:
         yield from _of_cpu(devices, trainer.get("precision"))
 
 
-def _of_gpus(devices: Any, count: int) -> Iterator[Problem]:
+def _of_gpus(devices: int | str | list[int], count: int) -> Iterator[Problem]:
     listed = devices if isinstance(devices, list) else []
     if isinstance(devices, str) and "," in devices:
         listed = [int(each) for each in devices.split(",") if each]
@@ -74,7 +74,7 @@ def _of_gpus(devices: Any, count: int) -> Iterator[Problem]:
         yield Problem("trainer.devices", f"must be {numbers}, the GPUs of this machine, got {shown(devices)}")
 
 
-def _of_cpu(devices: Any, precision: Any) -> Iterator[Problem]:
+def _of_cpu(devices: int | str | list[int], precision: str | int | None) -> Iterator[Problem]:
     if isinstance(devices, list) or (devices != "auto" and (not str(devices).isdigit() or int(devices) < 1)):
         yield Problem("trainer.devices", f"must be a number of processes on the CPU, got {shown(devices)}")
     elif devices != "auto" and int(devices) > max(2, usable_cores()):  # two, to try out what several do

@@ -31,7 +31,7 @@ def monitored(config: Mapping[str, Any]) -> tuple[str | None, str]:
     return monitor, mode
 
 
-def value_directions(metrics: Any) -> dict[str, str]:
+def value_directions(metrics: Mapping[str, Any] | None) -> dict[str, str]:
     """The values of configured metrics and their direction: `lower`, `higher` or `reference`.
 
     Raises:

@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class InvalidConfig(ValueError):
         self.problems = problems
 
 
-def nearest(word: str, known: Iterable[Any], cutoff: float = 0.6) -> str | None:
+def nearest(word: str, known: Iterable[object], cutoff: float = 0.6) -> str | None:
     """The known name that is most like a word, or None where none is like it.
 
     Args:
@@ -42,7 +41,7 @@ def nearest(word: str, known: Iterable[Any], cutoff: float = 0.6) -> str | None:
     return next(iter(difflib.get_close_matches(word, [str(name) for name in known], n=1, cutoff=cutoff)), None)
 
 
-def did_you_mean(word: str, known: Iterable[Any], listed: bool = True) -> str:
+def did_you_mean(word: str, known: Iterable[object], listed: bool = True) -> str:
     """`; did you mean X?` for the nearest known name, or the list of names when there are few.
 
     Args:

@@ -8,7 +8,7 @@ import pickle
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import yaml
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
@@ -64,14 +64,14 @@ class ShippedFiles(FileConfigSource):
 
 
 @cache
-def _loader() -> Any:
+def _loader() -> type:
     """OmegaConf's rules for numbers, dates and keys that stand twice, over the fast parser where there is one."""
     rules = get_yaml_loader()
     if not yaml.__with_libyaml__:
         return rules
 
     class Loader(yaml.cyaml.CParser, rules):
-        def __init__(self, stream: Any) -> None:
+        def __init__(self, stream: str | bytes | IO) -> None:
             yaml.cyaml.CParser.__init__(self, stream)
             yaml.constructor.SafeConstructor.__init__(self)
             yaml.resolver.Resolver.__init__(self)

@@ -1,9 +1,7 @@
 """Which strategies of Lightning's a run can use."""
 
-from typing import Any
 
-
-def require_safe_strategy(strategy: Any, devices: Any) -> None:
+def require_safe_strategy(strategy: object, devices: object) -> None:
     """Refuse a strategy that cannot start a run's processes, and several processes a run where jobs share one.
 
     Raises:

@@ -175,7 +175,7 @@ def _unmeasured(trial: Trial, plain: dict[str, Any], source: object) -> Iterator
                 yield Problem(f"metrics.{name}", f"must fit the model: {error}", of_value=True)
 
 
-def _samplers_for(model: Any) -> Iterator[str]:
+def _samplers_for(model: nn.Module) -> Iterator[str]:
     """The shipped samplers that draw from a model, by the names of their files; none that wants a run of one's own."""
     for path in sorted((conf_dir() / "sampler").glob("*.yaml")):
         node = read_yaml(path)

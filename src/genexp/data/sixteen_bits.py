@@ -1,7 +1,7 @@
 """Pictures at 8 bits a channel from files that may hold more, with transparency where the file says so."""
 
 import sys
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -100,7 +100,7 @@ def _decoded_as(picture: Image.Image, file: IO[bytes], raw: str) -> np.ndarray:
         return np.asarray(again)
 
 
-def _exchanged(arguments: Any, raw: str) -> Any:
+def _exchanged(arguments: object, raw: str) -> object:
     return (raw, *arguments[1:]) if isinstance(arguments, tuple) else raw
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL.Image import DecompressionBombError
@@ -17,6 +17,9 @@ from genexp.data.decoding import stated_formats
 from genexp.data.pictures import Fit, Preparation
 from genexp.data.source import BadImage, Split, fingerprint, require_split
 from genexp.data.split_folders import OnBadImage, require_policy
+
+if TYPE_CHECKING:
+    from torchvision.datasets import VisionDataset
 
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, DecompressionBombError)
 
@@ -162,7 +165,7 @@ class TorchvisionExamples:
         )
 
     @cached_property
-    def dataset(self) -> Any:
+    def dataset(self) -> "VisionDataset":
         """The torchvision dataset."""
         return self.source.open(self.arguments)
 

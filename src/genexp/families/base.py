@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
 from genexp.conditioning.base import Conditioning
@@ -152,11 +153,11 @@ class Family(LightningModule):
         self.steps[name] += 1
         return means
 
-    def optimizer(self, name: str) -> Any:
+    def optimizer(self, name: str) -> LightningOptimizer:
         """The optimiser of the update `name`, wrapped by Lightning."""
         return _as_list(self.optimizers())[list(self._updates).index(name)]
 
-    def _set_learning_rate(self, name: str, optimizer: Any) -> None:
+    def _set_learning_rate(self, name: str, optimizer: LightningOptimizer) -> None:
         factor = self._updates[name].learning_rate(self.images_seen)
         for group in optimizer.param_groups:
             group.setdefault("base_lr", group["lr"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -27,6 +27,7 @@ from genexp.tensors import Grid, IndexedNoise, Plane
 from genexp.terminal import progress
 
 if TYPE_CHECKING:
+    from genexp.families.base import Family
     from genexp.inference.run import Run
 
 
@@ -216,7 +217,7 @@ def require_fitting(sampler: object, model: object, node: DictConfig) -> None:
         raise ValueError(f"run must be of a model that draws images from noise, got {name}: {error}") from error
 
 
-def require_drawable(model: Any, sampler: DictConfig) -> None:
+def require_drawable(model: "Family", sampler: DictConfig) -> None:
     """Check that a trained family draws images from noise with this sampler.
 
     Raises:

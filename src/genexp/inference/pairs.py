@@ -12,8 +12,11 @@ from genexp.inference.sampler_config import checked_sampler, sampler_label
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from genexp.contracts import JudgedMap, Sampler
+    from genexp.data.datamodule import ImageData
+    from genexp.data.stream import EvalLoader
     from genexp.inference.run import Run
 
 
@@ -72,7 +75,7 @@ def _measure(config: DictConfig, run: "Run", device: "torch.device") -> dict[str
     return keep_results(config, run, name, partial(_written, run, scores, shown))
 
 
-def _pairs(data: Any, split: str, config: DictConfig) -> tuple[Any, str]:
+def _pairs(data: "ImageData", split: str, config: DictConfig) -> tuple["EvalLoader", str]:
     """The pairs that are measured, in batches, and how they were drawn where they are not all.
 
     The first ones in order would have one style and many contents.
@@ -92,8 +95,8 @@ def _pairs(data: Any, split: str, config: DictConfig) -> tuple[Any, str]:
 
 
 def _rendered(
-    loader: Any, model: "JudgedMap", sampler: "Sampler", config: DictConfig, device: "torch.device"
-) -> tuple[dict[str, list[float]], list[Any]]:
+    loader: "EvalLoader", model: "JudgedMap", sampler: "Sampler", config: DictConfig, device: "torch.device"
+) -> tuple[dict[str, list[float]], list["Tensor"]]:
     """The distances of every pair, and the first pairs as contents, styles and results."""
     import torch
 
@@ -101,7 +104,7 @@ def _rendered(
     from genexp.tensors import IndexedNoise
 
     values: dict[str, list[float]] = {}
-    shown: list[Any] = []
+    shown: list[torch.Tensor] = []
     for batch in loader:
         batch = {name: value.to(device) for name, value in batch.items()}
         with torch.no_grad():

@@ -4,10 +4,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from genexp.pool.job_progress import Progress
 from genexp.terminal import console, duration
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
 
 HEADERS = ("job", "state", "images", "images/s", "newest value", "time left")
 
@@ -60,7 +64,7 @@ class Display:
         self.terminal = sys.stderr.isatty()
         self.every = refresh if self.terminal else plain_every
         self._next = time.monotonic() + (0 if self.terminal else self.every)
-        self._live: Any = None
+        self._live: Live | None = None
 
     def __enter__(self) -> "Display":
         if self.terminal:
@@ -106,7 +110,7 @@ def chosen(lines: Sequence[Line], most: int) -> list[Line]:
     return [lines[i] for i in sorted(ranked[:most])]
 
 
-def table(lines: Sequence[Line]) -> Any:
+def table(lines: Sequence[Line]) -> "Table":
     """The jobs as a table for a terminal."""
     from rich.box import SIMPLE_HEAVY
     from rich.table import Table

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from omegaconf import DictConfig
 
@@ -35,7 +34,7 @@ def need_of(config: DictConfig, gpus: int) -> Need:
     return Need(kind, _processes(trainer.devices, gpus if kind == "gpu" else 1), threads)
 
 
-def _processes(devices: Any, everything: int) -> int:
+def _processes(devices: int | str | Sequence[int], everything: int) -> int:
     if str(devices) in ("auto", "-1"):
         return everything
     if isinstance(devices, int) or str(devices).isdigit():

@@ -32,7 +32,7 @@ def as_csv(comparison: Comparison) -> str:
     lines = [["name", *values, "n", *keys, "seeds", "state", "runs", "folders"]]
     for name, row in zip(row_names(comparison).rows, comparison.rows, strict=True):
         settings = [_plain(row, key) for key in keys]
-        numbers: list[Any] = []
+        numbers: list[float | str] = []
         for n in range(len(comparison.columns)):
             cell = row.cells.get(n)
             numbers += ["", "", 0] if cell is None else [cell.mean, "" if cell.std is None else cell.std, cell.n]
@@ -129,7 +129,7 @@ def _cell_record(row: Row, number: int, cell: Cell) -> dict[str, Any]:
     return {k: _finite(v) for k, v in numbers.items()} | {"best": number in row.best}
 
 
-def _finite(number: Any) -> Any:
+def _finite(number: object) -> object:
     """JSON knows no infinities: they, and what is no number, become text."""
     if isinstance(number, list):
         return [_finite(each) for each in number]
@@ -149,7 +149,7 @@ def _remarks(comparison: Comparison) -> list[str]:
     return lines + [f"damaged: {each.path}: {each.reason}" for each in comparison.damaged]
 
 
-def _plain(row: Row, key: str) -> Any:
+def _plain(row: Row, key: str) -> float | str:
     value = setting_of(row, key)
     return "" if value is ABSENT else value if isinstance(value, int | float | str) else shown(value)
 

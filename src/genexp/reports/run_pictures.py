@@ -82,7 +82,7 @@ def pictures_in(run: int, folder: Path) -> list[ShownPicture]:
     return sorted(found, key=lambda picture: (picture.key, picture.images_seen))
 
 
-def _record(picture: ShownPicture) -> list[Any]:
+def _record(picture: ShownPicture) -> list[str | int]:
     content = picture.path.read_bytes()
     width, height = struct.unpack(">II", content[16:24]) if content[12:16] == b"IHDR" else (0, 0)
     return [picture.run, picture.key, picture.images_seen, width, height, base64.b64encode(content).decode()]

@@ -5,12 +5,15 @@ import runpy
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from genexp.config.messages import JobFailed
 from genexp.pool.record import is_finished
 from genexp.ranks import without_ranks
 from genexp.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    import submitit
 
 
 @dataclass
@@ -55,7 +58,7 @@ class SubmittedJob:
             told = f"the command ended with status {end.code}: genexp {' '.join(self.arguments)}"
             raise JobFailed(told) from None
 
-    def checkpoint(self) -> Any:
+    def checkpoint(self) -> "submitit.helpers.DelayedSubmission":
         """What the cluster shall call after a requeue: this job again."""
         import submitit
 
@@ -63,7 +66,7 @@ class SubmittedJob:
         return submitit.helpers.DelayedSubmission(SubmittedJob(self.folder, self.arguments))
 
 
-def local_ranks(place: Any, environment: dict[str, str]) -> dict[str, str]:
+def local_ranks(place: "submitit.JobEnvironment", environment: dict[str, str]) -> dict[str, str]:
     """The environment of a task that submitit's local executor has started, with its rank as Lightning reads it.
 
     Args:

@@ -6,7 +6,8 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
@@ -23,6 +24,9 @@ from genexp.runs.folder import RunFolder
 from genexp.sweeps.hydra_batches import Batches
 from genexp.sweeps.slurm_job import SubmittedJob
 from genexp.terminal import duration, shown_path
+
+if TYPE_CHECKING:
+    import submitit
 
 ALIVE = ("PENDING", "CONFIGURING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED", "COMPLETING", "PREEMPTED")
 """States of SLURM in which a job is still to run, or running."""
@@ -83,9 +87,9 @@ class Submitting(Batches):
             gpus = 0 if str(config.trainer.accelerator) == "cpu" else processes
         return {"nodes": nodes, "tasks_per_node": processes, "gpus_per_node": int(gpus)}
 
-    def _submit(self, tasks: Sequence[Task], wanted: Sequence[dict[str, int]]) -> dict[int, Any]:
+    def _submit(self, tasks: Sequence[Task], wanted: Sequence[dict[str, int]]) -> dict[int, "submitit.Job"]:
         """Hand in an array for all jobs of the same needs; jobs that an earlier command has handed in are not again."""
-        found: dict[int, Any] = {}
+        found: dict[int, submitit.Job] = {}
         for needs in {tuple(each.items()) for each in wanted}:
             executor = self._executor(dict(needs))
             mine = [i for i, each in enumerate(wanted) if tuple(each.items()) == needs]
@@ -113,7 +117,7 @@ class Submitting(Batches):
         threads = self.common.get("cpus_per_task")
         return with_threads(clean, threads) if threads else clean
 
-    def _executor(self, needs: dict[str, int]) -> Any:
+    def _executor(self, needs: dict[str, int]) -> "submitit.Executor":
         import submitit
 
         special = dict(self.special)
@@ -125,7 +129,7 @@ class Submitting(Batches):
         executor.update_parameters(**(common | needs), **special)
         return executor
 
-    def _wait(self, tasks: Sequence[Task], submitted: dict[int, Any], others: Sequence[Task]) -> None:
+    def _wait(self, tasks: Sequence[Task], submitted: dict[int, "submitit.Job"], others: Sequence[Task]) -> None:
         waiting, shown = dict(submitted), sorted([*tasks, *others], key=lambda task: task.job.number)
         with Display(lambda: [_line(self.sweep.path / task.job.folder, task) for task in shown]) as display:
             while waiting:
@@ -139,7 +143,7 @@ class Submitting(Batches):
                 if waiting:
                     time.sleep(self.poll)
 
-    def _end(self, task: Task, submitted: Any, display: Display) -> None:
+    def _end(self, task: Task, submitted: "submitit.Job", display: Display) -> None:
         job, folder = task.job, RunFolder(self.sweep.path / task.job.folder)
         error = None if self.sweep.finished(job) else submitted.exception()
         deadline = time.monotonic() + 30  # for the folder to reach this machine
@@ -188,7 +192,7 @@ def queue_settings(cluster: str, settings: Mapping[str, Any]) -> tuple[dict[str,
     return {key: value for key, value in plain.items() if key in shared}, special | {"max_num_timeout": timeouts}
 
 
-def still_alive(executor: Any, submitted: str | None, ranks: int) -> Any:
+def still_alive(executor: "submitit.Executor", submitted: str | None, ranks: int) -> "submitit.Job | None":
     """The job that an earlier command has handed in, if the cluster still has it to run.
 
     Args:
@@ -219,7 +223,7 @@ def require_submittable(trainer: DictConfig) -> int:
     return int(devices)
 
 
-def _line(folder: Any, task: Task) -> Line:
+def _line(folder: Path, task: Task) -> Line:
     return Line(task.name, task.job.state, task.images, read_progress(folder))
 
 

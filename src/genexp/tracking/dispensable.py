@@ -57,7 +57,7 @@ def hush_writer_threads() -> None:
 _usual = threading.excepthook
 
 
-def _told_later(found: Any) -> None:
+def _told_later(found: threading.ExceptHookArgs) -> None:
     if type(found.thread).__name__ != "_AsyncWriterThread" or not issubclass(found.exc_type, OSError):
         _usual(found)
 

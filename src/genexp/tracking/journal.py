@@ -5,7 +5,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -23,6 +23,10 @@ from genexp.tensors import Grid
 from genexp.tracking.dispensable import dispensable, hush_writer_threads
 from genexp.tracking.gif import gif_of, save_gif
 from genexp.tracking.past import CAPTION, LoggedPicture, Past
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+    from torch.utils.tensorboard import SummaryWriter
 
 
 class Journal(Logger):
@@ -177,7 +181,7 @@ class TensorBoard(BesideJournal, TensorBoardLogger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> Any:
+    def experiment(self) -> "SummaryWriter":
         """TensorBoard's writer, opened at first use."""
         hush_writer_threads()
         writer = super().experiment
@@ -200,7 +204,7 @@ class TensorBoard(BesideJournal, TensorBoardLogger):
             _add_gif(self.experiment, key, gif_of(moving), step)
 
 
-def _add_gif(writer: Any, key: str, gif: bytes, step: int) -> None:
+def _add_gif(writer: "SummaryWriter", key: str, gif: bytes, step: int) -> None:
     """Add what `add_video` would: a GIF as an encoded picture. That one needs moviepy to make it."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -213,7 +217,7 @@ class Csv(BesideJournal, CSVLogger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> Any:
+    def experiment(self) -> "ExperimentWriter":
         """The table's writer, opened at first use."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*exists and is not empty.*")  # the journal has all of it

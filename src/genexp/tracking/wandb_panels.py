@@ -5,12 +5,16 @@ Needs the extra `reports`. Imports no torch.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from genexp.reports.exports import as_markdown
 from genexp.reports.table import Comparison
 from genexp.runs.directions import metric_name
 from genexp.runs.stored import StoredRun
+
+if TYPE_CHECKING:
+    import wandb_workspaces.reports.v2 as wr
+    import wandb_workspaces.workspaces as ws
 
 PICTURES = "pictures/samples"
 AXIS = "images_seen"
@@ -30,7 +34,7 @@ class Place:
     entity: str | None
 
 
-def workspace(comparison: Comparison, place: Place, title: str) -> Any:
+def workspace(comparison: Comparison, place: Place, title: str) -> "ws.Workspace":
     """A view of the project with the compared runs alone: values by group, pictures, settings against values."""
     import wandb_workspaces.workspaces as ws
     from wandb_workspaces import expr
@@ -55,7 +59,7 @@ def workspace(comparison: Comparison, place: Place, title: str) -> Any:
     )
 
 
-def report(comparison: Comparison, place: Place, title: str, question: str | None) -> Any:
+def report(comparison: Comparison, place: Place, title: str, question: str | None) -> "wr.Report":
     """A report: question, table, value lines of every group, pictures, settings against values."""
     import wandb_workspaces.reports.v2 as wr
 
@@ -100,7 +104,7 @@ def setting_keys(comparison: Comparison) -> list[str]:
     return found
 
 
-def _lines(keys: Sequence[str]) -> list[Any]:
+def _lines(keys: Sequence[str]) -> "list[wr.LinePlot]":
     import wandb_workspaces.reports.v2 as wr
 
     return [
@@ -118,13 +122,13 @@ def _lines(keys: Sequence[str]) -> list[Any]:
     ]
 
 
-def _pictures() -> Any:
+def _pictures() -> "wr.MediaBrowser":
     import wandb_workspaces.reports.v2 as wr
 
     return wr.MediaBrowser(title="samples", media_keys=[PICTURES], num_columns=2)
 
 
-def _coordinates(comparison: Comparison) -> Any:
+def _coordinates(comparison: Comparison) -> "wr.ParallelCoordinatesPlot":
     """Settings against values, with the better end of every value on top."""
     import wandb_workspaces.reports.v2 as wr
 
@@ -138,7 +142,7 @@ def _coordinates(comparison: Comparison) -> Any:
     return wr.ParallelCoordinatesPlot(title="settings and values", columns=[*settings, *values])
 
 
-def _run_sets(comparison: Comparison) -> list[Any]:
+def _run_sets(comparison: Comparison) -> "list[wr.Runset]":
     import wandb_workspaces.reports.v2 as wr
     from wandb_workspaces import expr
 

@@ -2,12 +2,15 @@
 
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    import wandb
 
-def of_pixels(pixels: np.ndarray, caption: str) -> Any:
+
+def of_pixels(pixels: np.ndarray, caption: str) -> "wandb.Image":
     """A picture (H, W, 3) of 8 bits."""
     import wandb
     from PIL import Image
@@ -15,14 +18,14 @@ def of_pixels(pixels: np.ndarray, caption: str) -> Any:
     return wandb.Image(Image.fromarray(pixels), caption=caption)
 
 
-def of_gif(gif: bytes, caption: str) -> Any:
+def of_gif(gif: bytes, caption: str) -> "wandb.Video":
     """A picture that moves, by the bytes of a GIF."""
     import wandb
 
     return wandb.Video(BytesIO(gif), caption=caption, format="gif")
 
 
-def of_file(path: Path) -> Any:
+def of_file(path: Path) -> "wandb.Image | wandb.Video":
     """A PNG or GIF file."""
     import wandb
 

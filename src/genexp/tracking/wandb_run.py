@@ -5,7 +5,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
@@ -20,6 +20,9 @@ from genexp.tracking.gif import gif_of
 from genexp.tracking.past import Past
 from genexp.tracking.wandb_files import is_uploaded, is_whole, recorded, set_aside
 from genexp.tracking.wandb_pictures import of_gif, of_pixels
+
+if TYPE_CHECKING:
+    import wandb
 
 AXIS = "images_seen"
 
@@ -81,7 +84,7 @@ class WandbRun(Logger):
         self.is_lost = False
         self._config: dict[str, Any] = {}
         self._best: dict[str, float] = {}
-        self._run: Any = None
+        self._run: wandb.Run | None = None
         self._past: Past | None = None
         self._rows, self._sent = 0, 0
         self._states_steps = False
@@ -104,7 +107,7 @@ class WandbRun(Logger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> Any:
+    def experiment(self) -> "wandb.Run":
         """The live W&B run, created at first use on rank zero alone."""
         if self._run is None:
             import wandb

@@ -7,13 +7,18 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from genexp.files.writing import write_atomically
 from genexp.reports.table import Comparison
 from genexp.runs.stored import StoredRun
 from genexp.terminal import shown_path
 from genexp.tracking.wandb_panels import Place, report, workspace
+
+if TYPE_CHECKING:
+    import wandb
+    from wandb_workspaces.reports.v2 import Report
+    from wandb_workspaces.workspaces import Workspace
 
 
 def show_in_wandb(
@@ -95,7 +100,7 @@ def _offline() -> bool:
     return os.environ.get("WANDB_MODE") in ("offline", "disabled", "dryrun")
 
 
-def _account() -> Any:
+def _account() -> "wandb.Api | None":
     """W&B's interface to the account, or None where nobody is logged in."""
     import wandb
 
@@ -105,7 +110,7 @@ def _account() -> Any:
         return None
 
 
-def _saved(view: Any) -> str:
+def _saved(view: "Workspace | Report") -> str:
     import wandb
 
     try:

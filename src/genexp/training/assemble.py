@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningDataModule, Trainer, seed_everything
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.callbacks.continuation import Continuation, ResumePoint
@@ -89,7 +90,7 @@ def _with_paths(callbacks: DictConfig, folder: RunFolder) -> DictConfig:
 
 
 def _trainer(
-    config: DictConfig, folder: RunFolder, model: Family, callbacks: list[Callback], loggers: list[Any]
+    config: DictConfig, folder: RunFolder, model: Family, callbacks: list[Callback], loggers: list[Logger]
 ) -> Trainer:
     node = config.trainer.copy()
     if node.get("val_check_interval") is None:
@@ -112,7 +113,7 @@ def _trainer(
         )
 
 
-def strategy_for(model: Family, trainer: DictConfig) -> Any:
+def strategy_for(model: Family, trainer: DictConfig) -> str:
     """The strategy for a family: networks that take turns leave parameters without a gradient, which DDP must expect.
 
     With one network it need not look for these in every batch, of which PyTorch would warn.

@@ -15,6 +15,7 @@ from genexp.runs.staging import clear_partials
 from genexp.terminal import duration, print_table, shown_path, typed_path
 
 if TYPE_CHECKING:
+    from genexp.callbacks.evaluate import Evaluate
     from genexp.training.assemble import Experiment
 
 
@@ -125,7 +126,7 @@ def _rows(
     return rows
 
 
-def _to_measure(evaluate: Any) -> str | None:
+def _to_measure(evaluate: "Evaluate") -> str | None:
     """What to measure at the end: the model itself where the run did so, which draws nothing, else images."""
     if evaluate.of_model:
         names = ",".join(evaluate.of_model)

@@ -3,11 +3,11 @@
 import contextlib
 import logging
 import warnings
-from typing import Any
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def quiet_lightning() -> Any:
+def quiet_lightning() -> Iterator[None]:
     """Silence Lightning's start-up lines that say nothing about the run; warnings stay."""
     names = ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities")
     levels = {name: logging.getLogger(name).level for name in names}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from genexp.callbacks.checkpoint_contents import restore
 from genexp.config.instantiate import build
@@ -126,7 +126,7 @@ def _refused(key: str, old: object, new: object, why: str) -> str:
     return f"{key} must stay {was} in a resumed run, got {typed}: {why}; begin a new run with it"
 
 
-def _begins_alike(one: Any, other: Any, seed: int) -> bool:
+def _begins_alike(one: DictConfig, other: DictConfig, seed: int) -> bool:
     first, second = _first_values(one, seed), _first_values(other, seed)
     alike = first.keys() == second.keys()
     return alike and all(first[name].shape == second[name].shape for name in first) and _equal(first, second)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from genexp.contracts import Denoiser
     from genexp.inference.run import Run
     from genexp.sampling.base import DiffusionSampler
+    from genexp.sampling.style_guidance import TowardsStyle
 
 
 class Diffused:
@@ -97,7 +98,7 @@ class _Painter:
         words = f"strength {few_digits(self.config.strength)}, style {few_digits(self.config.style_scale)}"
         return Painted(drawn.expand(-1, 3, -1, -1), f"{sampler.evaluations_of(self.source)} evaluations, {words}")
 
-    def _towards(self, style: Style) -> Any:
+    def _towards(self, style: Style) -> "TowardsStyle":
         from genexp.sampling.style_guidance import TowardsStyle
 
         own = self.config.style_size is not None

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from genexp.config.compose import several
 from genexp.files.places import require_places
@@ -40,7 +40,7 @@ class Job:
     frames: tuple[int, ...] | None = None
 
 
-def style_files(given: Any, key: str = "style") -> tuple[Path, ...]:
+def style_files(given: Path | str | Sequence[Path | str] | None, key: str = "style") -> tuple[Path, ...]:
     """The picture files that a key names: one, or a list.
 
     Raises:
@@ -69,8 +69,8 @@ def content_files(given: str | None) -> tuple[Path | None, ...]:
 def planned(
     content: str | None,
     contents: tuple[Path | None, ...],
-    styles: Any,
-    masks: Any,
+    styles: Path | str | Sequence[Path | str] | None,
+    masks: Path | str | Sequence[Path | str] | None,
     out: str | None,
     sequence: bool = False,
 ) -> Job:
