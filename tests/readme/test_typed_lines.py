@@ -95,6 +95,9 @@ ELSEWHERE = {
     "genexp train experiment=ldm/first_stage": "test_codes trains it, tiny",
     "genexp train experiment=ldm/shapes model/codec=trained model.codec.run=<run of the first stage> "
     "model.codec.scale=measured": "test_codes trains it, tiny",
+    "genexp train experiment=ldm/shapes model/codec=diffusers model.codec.folder=<pipeline>/vae data.image_size=128": (
+        "test_diffusers_codec trains it, tiny"
+    ),
     "genexp stylize content=china.jpg style=flower.jpg experiment=gatys/imagenet size=384": (
         "test_every_experiment takes a step of it, tiny"
     ),

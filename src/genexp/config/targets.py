@@ -20,6 +20,7 @@ ALLOWED = (
     "genexp.evaluation.",
     "genexp.families.",
     "genexp.flows.",
+    "genexp.inference.diffusers_codec.",
     "genexp.inference.published.",
     "genexp.inference.trained.",
     "genexp.inference.shipped_codec.",

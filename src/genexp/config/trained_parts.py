@@ -1,21 +1,21 @@
-"""Finished runs that are parts of others, named so that they can be found again. Imports no torch."""
+"""Finished runs and folders that are parts of runs, named so that they can be found again. Imports no torch."""
 
 from typing import Any
 
 from genexp.config.targets import locate
 
 _KINDS = ("trained", "trained_codec", "trained_tokens", "trained_generator", "trained_features")
-_PLACES = tuple(f"genexp.inference.{each}." for each in _KINDS)
+_PLACES = (*(f"genexp.inference.{each}." for each in _KINDS), "genexp.inference.diffusers_codec.")
 
 
 def with_trained_parts(plain: Any) -> Any:
-    """Plain containers in which finished runs that are parts are named by place and the digest of their weights.
+    """Plain containers in which runs and folders that are parts are named by place and the digest of their weights.
 
     Args:
         plain: A resolved configuration, or a part of one.
 
     Raises:
-        FileNotFoundError: there is no such run, or it has no such checkpoint.
+        FileNotFoundError: there is no such run or folder, or it has no such checkpoint.
     """
     if isinstance(plain, list):
         return [with_trained_parts(each) for each in plain]
@@ -39,10 +39,10 @@ def with_measured_scale(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def trained_parts(plain: Any, path: str = "") -> dict[str, dict[str, str]]:
-    """Place and digest of every finished run that is a part of a settled configuration, by the part's dotted key."""
+    """Place and digest of every run and folder that is a part of a settled configuration, by the part's dotted key."""
     if not isinstance(plain, dict):
         return {}
-    own = {path: {"run": plain["run"], "digest": plain["digest"]}} if _is_trained(plain) else {}
+    own = {path: {key: plain[key] for key in ("run", "folder", "digest") if key in plain}} if _is_trained(plain) else {}
     below = [trained_parts(value, f"{path}.{key}".strip(".")) for key, value in plain.items()]
     return {key: part for found in (own, *below) for key, part in found.items()}
 

@@ -1,8 +1,12 @@
-"""Between images and codes of maps: what trained and shipped autoencoders share."""
+"""Between images and codes of maps: what autoencoders share that are trained, shipped or of another library."""
 
 from collections.abc import Sequence
 
+import torch
+from torch import Tensor, nn
+
 from genexp.contracts.maps import MapCoder
+from genexp.restoration.decoding import in_tiles
 
 
 def shape_of_codes(coder: MapCoder, image_shape: Sequence[int]) -> tuple[int, ...]:
@@ -17,6 +21,56 @@ def shape_of_codes(coder: MapCoder, image_shape: Sequence[int]) -> tuple[int, ..
             f"image_shape must have sides that the codec's factor {coder.factor} divides, got {list(image_shape)}"
         )
     return coder.latent_maps, height // coder.factor, width // coder.factor
+
+
+class FrozenCodec:
+    """An autoencoder of maps that is not trained here, between images and (latents - shift) scale.
+
+    Attributes:
+        image_shape: Shape (c, H, W) of the images.
+        code_shape: Shape of the codes.
+        scale: Codes over latents.
+        tile: Side in pixels of the parts in which images are decoded; None for whole.
+        digest: Of its weights.
+    """
+
+    image_shape: Sequence[int]
+    scale: float | None
+    tile: int | None
+    digest: str | None
+
+    def _begin(self, network: nn.Module, scale: float, shift: float = 0.0) -> None:
+        """Take over a network that is a `MapCoder`.
+
+        Raises:
+            ValueError: the scale is out of range, or the network's factor does not divide the image.
+        """
+        require_scale(scale)
+        self._network, self.scale, self.shift = network, scale, shift
+        self.image_shape = tuple(self.image_shape)
+        self.code_shape = shape_of_codes(network, self.image_shape)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and (self.digest, self.scale) == (other.digest, other.scale)
+
+    @torch.no_grad()
+    def encode(self, image: Tensor) -> Tensor:
+        """Images (B, *image_shape) in [-1, 1] to codes (B, *code_shape), in float32 under any autocast."""
+        self._follow(image)
+        with torch.autocast(image.device.type, enabled=False):
+            return self.scale * (self._network.encode(image.float()) - self.shift)
+
+    @torch.no_grad()
+    def decode(self, code: Tensor) -> Tensor:
+        """Codes (B, *code_shape) to images (B, *image_shape) in [-1, 1], in float32 under any autocast."""
+        self._follow(code)
+        with torch.autocast(code.device.type, enabled=False):
+            maps = code.float() / self.scale + self.shift
+            return self._network.decode(maps) if self.tile is None else in_tiles(self._network, maps, self.tile)
+
+    def _follow(self, tensor: Tensor) -> None:
+        if next(self._network.parameters()).device != tensor.device:
+            self._network.to(tensor.device)
 
 
 def require_scale(scale: float | str) -> None:

@@ -1,0 +1,146 @@
+"""Networks of diffusers and of transformers, frozen, from folders that these have saved (the extra `hub`)."""
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from genexp.files.json_records import read_json, reason_of
+from genexp.terminal import typed_path
+from genexp.weights_files import checked_digest, require_sound_weights
+
+WEIGHTS = {"diffusers": "diffusion_pytorch_model.safetensors", "transformers": "model.safetensors"}
+"""The one file of weights that is read of a folder, by the library that wrote it."""
+
+_DIGITS = 12
+
+
+def require_extra(library: str, for_what: str) -> None:
+    """Raise ValueError where a library is not installed, naming the extra that brings it.
+
+    Args:
+        library: `diffusers` or `transformers`.
+        for_what: Beginning of the line, such as `folder`.
+    """
+    if importlib.util.find_spec(library) is None:
+        raise ValueError(f"{for_what} needs the extra 'hub', which holds {library}: uv sync --extra hub")
+
+
+def config_of(folder: str, kind: str, library: str = "diffusers") -> dict[str, Any]:
+    """What the `config.json` of a folder says, which a stranger may have written.
+
+    Args:
+        folder: The folder of one network.
+        kind: Name of its class.
+        library: Whose class it is.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or it lacks the file.
+        ValueError: the library is not installed, or the file cannot be read or is of something else.
+    """
+    require_extra(library, "folder")
+    path = Path(folder).expanduser() / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"folder must hold config.json, as {library} saves it, got {folder} without it")
+    found = read_json(path, dict[str, Any])
+    named = found.get("_class_name") if library == "diffusers" else (found.get("architectures") or [None])[0]
+    if named != kind:
+        raise ValueError(f"folder must be of {kind}, got {named} in {path}")
+    strange = ["quantization_config"] if "quantization_config" in found else []
+    if library == "diffusers":
+        known = inspect.signature(class_of(kind, library).__init__).parameters
+        strange = [key for key in found if key not in known and not key.startswith("_")]
+    if strange:
+        raise ValueError(f"folder must have settings that {kind} of {library} knows, got {strange[0]} in {path}")
+    return found
+
+
+def class_of(kind: str, library: str) -> Any:
+    """A class of an installed library."""
+    return getattr(importlib.import_module(library), kind)
+
+
+def hub_network(folder: str, kind: str, library: str = "diffusers", digest: str | None = None) -> tuple[nn.Module, str]:
+    """A network in evaluation mode, in float32 and without gradients, and the digest of its folder.
+
+    Safetensors alone are read, no pickles; nothing is downloaded.
+
+    Args:
+        folder: The folder of one network.
+        kind: Name of its class.
+        library: Whose class it is.
+        digest: First digits of what `folder_digest` must be, or None.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or it lacks a file.
+        ValueError: it is of something else, a file cannot be read, weights are missing or left over, or the digest is
+            another.
+    """
+    config_of(folder, kind, library)
+    found = folder_digest(folder, library)
+    if digest is not None and not found.startswith(digest):
+        raise ValueError(f"folder must be the one with the digest {digest}, got {folder} with {found}: it was replaced")
+    path, options = Path(folder).expanduser(), {"low_cpu_mem_usage": False} if library == "diffusers" else {}
+    dtype = "torch_dtype" if library == "diffusers" else "dtype"
+    given = {dtype: torch.float32, "local_files_only": True, "use_safetensors": True, "output_loading_info": True}
+    try:
+        network, told = class_of(kind, library).from_pretrained(path, **given, **options)
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
+        raise ValueError(f"folder must hold a {kind} that {library} loads, got {folder}: {reason_of(error)}") from error
+    for what in ("missing_keys", "mismatched_keys", "unexpected_keys"):
+        if told[what]:
+            name, words = sorted(map(str, told[what]))[0], what.partition("_")[0]
+            raise ValueError(f"folder must hold the weights of its {kind}, got {folder} with {name} {words}")
+    return network.eval().requires_grad_(False), found
+
+
+def folder_digest(folder: str, library: str = "diffusers") -> str:
+    """The first digits of the SHA-256 of a folder's configuration and weights.
+
+    Raises:
+        FileNotFoundError: it lacks one.
+        ValueError: the weights cannot be read.
+    """
+    path = Path(folder).expanduser()
+    weights = path / WEIGHTS[library]
+    if not weights.is_file():
+        pickled = ", and .bin files are not read: they are pickles" if any(path.glob("*.bin")) else ""
+        raise FileNotFoundError(f"folder must hold {weights.name}, got {folder} without it{pickled}")
+    require_sound_weights(weights, f"those of a network as {library} saves them")
+    both = (path / "config.json").read_bytes() + checked_digest(weights).encode()
+    return hashlib.sha256(both).hexdigest()[:_DIGITS]
+
+
+class FromFolder:
+    """A part that is read of a folder; a run records the digest that it was trained with."""
+
+    library = "diffusers"
+
+    @classmethod
+    def settled(cls, node: dict[str, Any]) -> dict[str, Any]:
+        """The part's configuration with the digest of the folder that is there now.
+
+        Args:
+            node: Plain containers; one that has a digest stays as it is.
+
+        Raises:
+            FileNotFoundError: there is no such folder, or it lacks a file.
+        """
+        return node if node.get("digest") else {**node, "digest": folder_digest(node["folder"], cls.library)}
+
+
+def require_there(folder: str, digest: str | None) -> None:
+    """Check that a folder is there, and say what helps where one is gone that a run was trained with.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    if not Path(folder).expanduser().is_dir():
+        link = f"ln -s <its folder now> {typed_path(Path(folder))}"
+        hint = f"; what was trained with it needs it where it was: where it was moved, a link does, {link}"
+        raise FileNotFoundError(f"folder must be a folder that is there, got {folder}{hint if digest else ''}")
