@@ -19,7 +19,10 @@ COMMANDS = {
     "import": ("genexp.commands.import_folder", "a folder that diffusers has saved, as a run that every command takes"),
     "sweep": ("genexp.commands.sweep", "a question of conf/sweep as a W&B sweep, for agents on many machines"),
     "validate": ("genexp.commands.validate", "check configurations against the code without building anything"),
-    "info": ("genexp.commands.info", "versions, devices, and where data and outputs are; info metrics: every metric"),
+    "info": (
+        "genexp.commands.info",
+        "versions, devices, folders; info metrics: every metric; info <picture>: what made it",
+    ),
 }
 
 _ASKS = {"-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve", "--hydra-help"}

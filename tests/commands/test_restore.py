@@ -1,5 +1,6 @@
 """genexp restore: pictures of any kind and size in, PNG out, and clear refusals before any work."""
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -52,6 +53,13 @@ def test_a_picture_of_odd_sides_is_enlarged_and_tiles_change_nothing(runs, capsy
     shown = capsys.readouterr().out
     assert "photo_restored.png" in shown
     assert "135 x 93" in shown
+
+
+def test_a_result_says_of_what_and_by_which_run_it_is_made(runs):
+    run(runs["espcn"], "input=photo.png")
+    told = Image.open("photo_restored.png").text["genexp"]
+    assert runs["espcn"].record["id"] in told
+    assert hashlib.sha256(Path("photo.png").read_bytes()).hexdigest() in told
 
 
 def test_kinds_of_pictures(runs, place):

@@ -45,6 +45,14 @@ def test_a_picture_keeps_the_contents_shape_and_is_reported(pictures, tmp_path, 
     assert "3 steps" in shown
 
 
+def test_a_picture_says_of_what_it_is_made(pictures, tmp_path):
+    run(*pictures)
+    told = Image.open(tmp_path / "content_as_style.png").text["genexp"]
+    assert all(f'"title": "{name}"' in told for name in ("content.png", "style.jpg"))
+    run(*pictures, "out=plain.png", "provenance=false")
+    assert Image.open(tmp_path / "plain.png").text == {}
+
+
 def test_the_same_command_makes_the_same_picture(pictures, tmp_path):
     for name in ("a", "b"):
         run(*pictures, f"out=made/{name}.png", "model.init=noise")

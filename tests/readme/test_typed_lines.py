@@ -26,6 +26,7 @@ BESIDE_PAPERS = (
     "genexp train experiment=srcnn/paper data.batch_size=16 data.image_size=36 model.optimizer.lr=1e-3 "
     "ramp@model.learning_rate=cosine training.max_images=150_000 data.source.photographs.root=<folder>",
 )
+SAFE = ("genexp info samples/images/000002.png",)
 EXPORTED = (
     "genexp export",
     "genexp import",
@@ -152,6 +153,7 @@ ELSEWHERE = {
         VIDEO, "test_every_experiment trains them, test_video and test_video_conditions draw and measure, tiny"
     ),
     **dict.fromkeys(CASCADES, "test_cascade trains, draws and measures these, tiny"),
+    **dict.fromkeys(SAFE, "test_picture_info asks of such pictures"),
     **dict.fromkeys(EXPORTED, "test_export and test_import write and read such folders"),
     **dict.fromkeys(RESTORED, "test_restore restores such pictures"),
     **dict.fromkeys(RESTORATION, "test_every_experiment trains these recipes, tiny"),

@@ -3,20 +3,23 @@
 import os
 from pathlib import Path
 
+from genexp.commands.picture_info import is_picture, print_picture
 from genexp.terminal import counted, print_table
 
 
 def main(arguments: list[str]) -> int:
-    """Print versions, devices and folders, or with `metrics` every metric.
+    """Print versions, devices and folders; with `metrics` every metric; with a picture what it says of itself.
 
     Returns:
-        0, or 2 for another argument.
+        0, 1 for a picture that cannot be read, or 2 for another argument.
     """
     if arguments == ["metrics"]:
         from genexp.commands.metric_list import print_metrics
 
         print_metrics()
         return 0
+    if len(arguments) == 1 and is_picture(arguments[0]):
+        return print_picture(arguments[0])
     if arguments:
         print(_USAGE)
         return 0 if arguments[0] in ("-h", "--help") else 2
@@ -50,6 +53,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-_USAGE = """usage: genexp info [metrics]
-versions, devices, and where configuration, data and outputs are; metrics: every metric that can be chosen"""
+_USAGE = """usage: genexp info [metrics | <picture>]
+versions, devices, and where configuration, data and outputs are; metrics: every metric that can be chosen;
+a picture file: which run made it, from which seed, by which command, as far as it says so"""
 _UNITS = (("amx_bf16", "AMX"), ("avx512_bf16", "AVX512-bf16"))

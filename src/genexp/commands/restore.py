@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from genexp.inference.origins import origin_of
 from genexp.inference.restoring import Work, planned, require_sizes, restore_all
 from genexp.runs.newest import newest_hint
 
@@ -44,7 +45,8 @@ def restore(config: DictConfig) -> None:
         require_work(config, work, model)
     restorer = restorer_of(model.to(device_of(config.device)), config)
     begun = time.monotonic()
-    restore_all(work, restorer, config.tile, config.max_pixels, config.degrade, print)
+    origin = origin_of(config, [] if config.published is not None else [run])
+    restore_all(work, restorer, config.tile, config.max_pixels, config.degrade, print, origin)
     _report(work, time.monotonic() - begun)
 
 

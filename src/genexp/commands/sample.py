@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from genexp.commands.sample_several import opened_stages, sample_ensemble_of
 from genexp.files.writing import naming
 from genexp.hardware import chosen_threads
+from genexp.inference.origins import origin_of
 from genexp.inference.refining import settle_several
 from genexp.inference.sampler_config import checked_sampler, sampler_label, varied
 from genexp.runs.newest import newest_hint
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from genexp.figures.samples import Figure
     from genexp.inference.drawing import Drawing
     from genexp.inference.run import Run
+    from genexp.runs.origin import Origin
     from genexp.tensors import Grid
 
 
@@ -49,13 +51,14 @@ def sample(config: DictConfig) -> None:
     if config.shares is not None:
         sample_ensemble_of(config)
         return
-    run, name, draws, known = _of_stages(config) if OmegaConf.is_list(config.run) else _of_run(config)
-    drawing, beside = draws
+    runs, name, draws, known = _of_stages(config) if OmegaConf.is_list(config.run) else _of_run(config)
+    (drawing, beside), run = draws, runs[-1]
+    origin = origin_of(config, runs, () if drawing.editing is None else drawing.editing.pictures.files)
     folder = Path(config.out).resolve() if config.out else run.folder.samples / name
     images, seconds = _timed(lambda: drawing.images(config.num))
     known |= {"num": len(images), "seconds": round(seconds, 3)}
     with staged(folder, _PARTS, _RECORD) as partial:
-        written = [folder / name for name in _write(drawing, images, beside, config, partial)]
+        written = [folder / name for name in _write(drawing, images, beside, config, partial, origin)]
         with naming(folder / _RECORD):
             (partial / _RECORD).write_text(json.dumps(known, indent=2) + "\n")
     sync = _to_wandb(run, written) if config.wandb else None
@@ -65,17 +68,17 @@ def sample(config: DictConfig) -> None:
 _Draws = tuple["Drawing", dict[str, Callable[[], "Figure | Grid"]]]  # of images, and of pictures beside them
 
 
-def _of_run(config: DictConfig) -> tuple["Run", str, _Draws, dict[str, Any]]:
+def _of_run(config: DictConfig) -> tuple[list["Run"], str, _Draws, dict[str, Any]]:
     """One run, the name of what is drawn, what draws, and how."""
     from genexp.inference.run import load_run
 
     run = load_run(config.run, config.weights, config.checkpoint, config.trust)
     node, told, *draws = prepared(config, run, config.device)
-    return run, run.name_of(*_how(node, config, told)), tuple(draws), _record(draws[0], config, node, told)
+    return [run], run.name_of(*_how(node, config, told)), tuple(draws), _record(draws[0], config, node, told)
 
 
-def _of_stages(config: DictConfig) -> tuple["Run", str, _Draws, dict[str, Any]]:
-    """The last of several runs that follow each other, the name of what is drawn, what draws, and how."""
+def _of_stages(config: DictConfig) -> tuple[list["Run"], str, _Draws, dict[str, Any]]:
+    """Several runs that follow each other, the name of what is drawn, what draws, and how."""
     from genexp.inference.cascade import drawings, stage_pictures
 
     told = typed_conditions(config)
@@ -85,7 +88,7 @@ def _of_stages(config: DictConfig) -> tuple["Run", str, _Draws, dict[str, Any]]:
     draws = drawing, stage_pictures(every, config.num) | _beside(drawing, config, node)
     before = "-".join(stage.run.folder.record["id"][-4:] for stage in stages[:-1])
     known = _record(drawing, config, node, told) | {"stages": [stage.record() for stage in stages]}
-    return run, run.name_of(f"after-{before}", *_how(node, config, told)), draws, known
+    return [stage.run for stage in stages], run.name_of(f"after-{before}", *_how(node, config, told)), draws, known
 
 
 def prepared(config: DictConfig, run: "Run", device: str) -> tuple[DictConfig, dict[str, Any], Any, dict[str, Any]]:
@@ -206,6 +209,7 @@ def _write(
     beside: dict[str, Callable[[], "Figure | Grid"]],
     config: DictConfig,
     folder: Path,
+    origin: "Origin | None",
 ) -> list[str]:
     """Write what was drawn; returns the names of files and folders."""
     from genexp.figures.captioned import captioned
@@ -220,9 +224,9 @@ def _write(
         grids["edited.png"] = lambda: drawing.editing.grid(images, config.rows)
     written = []
     for name, draw in {**grids, **beside}.items():
-        written += save_grid(draw(), folder / name)
+        written += save_grid(draw(), folder / name, origin)
     if config.singles or not pictured:
-        written.append(save_each(images, folder))
+        written.append(save_each(images, folder, origin))
     return written
 
 

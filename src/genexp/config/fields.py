@@ -68,6 +68,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "frames": NONE_OR_TWO,
         "rows": whole(1),
         "sheet": mapping_of(anything()),
+        "provenance": FLAG,
         "wandb": FLAG,
     },
     "evaluate": {
@@ -123,7 +124,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
     "restore": {
         **_DRAWING,
         **dict.fromkeys(("run", "input", "published"), optional(TEXT)),
-        "degrade": FLAG,
+        **dict.fromkeys(("degrade", "provenance"), FLAG),
         "tile": optional(whole(16)),
         "max_pixels": whole(1),
         "weights": WEIGHTS,
@@ -144,7 +145,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         **dict.fromkeys(("size", "style_size"), optional(whole(16))),
         "method": one_of("gatys", "adain", "johnson", "diffusion", "efros_leung", "quilting", "quilting_transfer"),
         "strength": number(above=0, most=1),
-        "sequence": FLAG,
+        **dict.fromkeys(("sequence", "provenance"), FLAG),
         "style_scale": number(0),
         "steps": whole(1),
         "alpha": optional(number(0, 1)),

@@ -104,6 +104,23 @@ def read_header(path: str, max_pixels: int = MAX_PIXELS, skip: bool = False) -> 
         return Header(1 if grey else 3, height, width, has_several_frames(picture))
 
 
+def read_texts(path: str, max_pixels: int = MAX_PIXELS) -> dict[str, str]:
+    """What the texts of a PNG and the comment of another picture say, by keyword; nothing of it is to be trusted.
+
+    Raises:
+        BadImage: as `open_picture`.
+    """
+    with _told(path, max_pixels, False), _opened(path, max_pixels) as (picture, _):
+        picture.load()  # texts may stand behind the pixels
+        texts = dict(getattr(picture, "text", {}))
+        comment = picture.info.get("comment")
+        return {**texts, **({} if comment is None else {"comment": _decoded(comment)})}
+
+
+def _decoded(comment: str | bytes) -> str:
+    return comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment)
+
+
 def has_several_frames(picture: Image.Image) -> bool:
     """Whether a file holds frames or pages behind the first; previews that a camera adds to a JPEG do not count."""
     if picture.format == "MPO":

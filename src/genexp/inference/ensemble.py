@@ -15,6 +15,7 @@ from genexp.evaluation.dealing import dealt
 from genexp.files.writing import naming
 from genexp.inference.drawing import Drawing, require_drawable
 from genexp.inference.generated import Samples
+from genexp.inference.origins import origin_of
 from genexp.inference.run import Run
 from genexp.inference.sampler_config import checked_sampler, sampler_label
 from genexp.runs.staging import staged
@@ -165,10 +166,11 @@ def sample_ensemble(config: DictConfig, runs: Sequence[Run]) -> Path:
     folder = Path(config.out).resolve() if config.out else runs[0].folder.samples / _name(runs, nodes, config)
     plane = None if drawings[0].is_pictured else drawings[0].plane
     told_of = [_member(*each) for each in zip(runs, shares, nodes, strict=True)]
+    origin = origin_of(config, runs)
     record = {"members": told_of, "member": chosen.tolist(), "seed": config.seed, "num": config.num, "condition": told}
     with staged(folder, PARTS, RECORD) as partial:
-        save_grid(Grid(images, config.columns, plane=plane), partial / "grid.png")
-        save_each(images, partial)
+        save_grid(Grid(images, config.columns, plane=plane), partial / "grid.png", origin)
+        save_each(images, partial, origin)
         with naming(folder / RECORD):
             (partial / RECORD).write_text(json.dumps(record, indent=2) + "\n")
     return folder

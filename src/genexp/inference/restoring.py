@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from genexp.restoration.restorer import Restorer
     from genexp.restoration.whole import Trial
+    from genexp.runs.origin import Origin
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,13 @@ def require_sizes(work: Work, restorer: "Restorer", max_pixels: int, degrade: bo
 
 
 def restore_all(
-    work: Work, restorer: "Restorer", tile: int | None, max_pixels: int, degrade: bool, say: Callable[[str], None]
+    work: Work,
+    restorer: "Restorer",
+    tile: int | None,
+    max_pixels: int,
+    degrade: bool,
+    say: Callable[[str], None],
+    origin: "Origin | None" = None,
 ) -> None:
     """Restore the pictures in order; each result is written, complete or not at all, before the next is begun.
 
@@ -109,6 +116,7 @@ def restore_all(
         max_pixels: Largest width times height that is decoded.
         degrade: Whether pictures are degraded first; what is restored then lies beside the result.
         say: Told a line of every picture that was degraded: how near its restoration comes.
+        origin: What every result says of itself; None for nothing.
 
     Raises:
         BadImage: a picture cannot be used.
@@ -130,7 +138,7 @@ def restore_all(
             else:
                 made = restorer(picture, tile, lambda done, total: advance(1 / total))
                 made = made if opacity is None else _with_opacity(made, opacity, restorer.scale)
-            save_png(made, result)
+            save_png(made, result, origin and origin.made_of([path]).text(made))
 
 
 def read(path: Path, max_pixels: int) -> tuple["Tensor", "Tensor | None"]:

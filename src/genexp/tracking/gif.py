@@ -13,21 +13,22 @@ FRAME_MILLISECONDS = 250
 """How long a frame is shown; it goes round without end."""
 
 
-def gif_of(frames: Sequence[Tensor]) -> bytes:
+def gif_of(frames: Sequence[Tensor], comment: str = "") -> bytes:
     """Frames of 8 bits, (1, H, W) or (3, H, W) each, as the bytes of a GIF; colours are those of its 256."""
     from PIL import Image
 
     shown = [Image.fromarray(_pixels(frame)) for frame in frames]
     file = BytesIO()
-    shown[0].save(file, "GIF", save_all=True, append_images=shown[1:], duration=FRAME_MILLISECONDS, loop=0)
+    told = {"comment": comment.encode()} if comment else {}
+    shown[0].save(file, "GIF", save_all=True, append_images=shown[1:], duration=FRAME_MILLISECONDS, loop=0, **told)
     return file.getvalue()
 
 
-def save_gif(frames: Sequence[Tensor], path: Path) -> None:
-    """Write frames of 8 bits, (1, H, W) or (3, H, W) each, as GIF, complete or not at all."""
+def save_gif(frames: Sequence[Tensor], path: Path, comment: str = "") -> None:
+    """Write frames of 8 bits, (1, H, W) or (3, H, W) each, as GIF with a comment, complete or not at all."""
     partial = path.with_name(f".{path.name}.partial")
     with written_beside(partial, path):
-        partial.write_bytes(gif_of(frames))
+        partial.write_bytes(gif_of(frames, comment))
         partial.replace(path)
 
 

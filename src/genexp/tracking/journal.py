@@ -79,7 +79,7 @@ class Journal(Logger):
         """Write `samples/<key>_<images seen>.png`, and of videos a GIF beside it."""
         path = self.directory / "samples" / f"{key}_{step:010d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_png(drawn(grid), path, caption)
+        save_png(drawn(grid), path, {CAPTION: caption})
         if moving := moments(grid):
             save_gif(moving, path.with_suffix(".gif"))
 
@@ -228,17 +228,17 @@ class Csv(BesideJournal, CSVLogger):
         return writer
 
 
-def save_png(image: Tensor, path: Path, caption: str | None = None) -> None:
-    """Write a uint8 picture (3, H, W) or (1, H, W) as PNG, complete or not at all; a caption is kept as its text."""
+def save_png(image: Tensor, path: Path, texts: Mapping[str, str] | None = None) -> None:
+    """Write a uint8 picture (3, H, W) or (1, H, W) as PNG, complete or not at all, with texts by their keywords."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
     array = image.cpu().numpy()
     pixels = array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1)
     partial = path.with_name(f".{path.name}.partial")
-    text = PngInfo()
-    if caption is not None:
-        text.add_text(CAPTION, caption)
+    info = PngInfo()
+    for keyword, text in (texts or {}).items():
+        info.add_text(keyword, text)
     with written_beside(partial, path):
-        Image.fromarray(np.ascontiguousarray(pixels)).save(partial, format="PNG", pnginfo=text)
+        Image.fromarray(np.ascontiguousarray(pixels)).save(partial, format="PNG", pnginfo=info)
         partial.replace(path)

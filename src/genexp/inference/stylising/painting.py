@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from genexp.data.decoding import Header
+    from genexp.runs.origin import Origin
 
 
 def paint_all(config: DictConfig, job: Job, method: Method, steadiness: Steadiness | None = None) -> Iterator[Painted]:
@@ -47,7 +48,7 @@ def paint_all(config: DictConfig, job: Job, method: Method, steadiness: Steadine
     for path in job.masks:
         _require_size_of(path, read_header(str(path)), headers)
     styles = [in_strides(read_picture(path, config.style_size or config.size)) for path in job.styles]
-    painter = method.painter(config)
+    painter, origin = method.painter(config), _origin(config)
     with progress("stylize", len(job.contents)) as advance:
         for place, (path, result) in enumerate(zip(job.contents, job.results, strict=True), 1):
             if len(job.contents) > 1 and method.tells_progress:
@@ -58,10 +59,18 @@ def paint_all(config: DictConfig, job: Job, method: Method, steadiness: Steadine
             if steadiness is not None:
                 steadiness.see(content, painted.image)
             result.parent.mkdir(parents=True, exist_ok=True)
-            save_png(to_uint8(painted.image[0]), result)
+            made, given = to_uint8(painted.image[0]), [*([] if path is None else [path]), *job.styles]
+            save_png(made, result, origin and origin.made_of(given).text(made))
             if not method.tells_progress:
                 advance(1)
             yield painted
+
+
+def _origin(config: DictConfig) -> "Origin | None":
+    from genexp.inference.origins import origin_of
+    from genexp.inference.run import load_run
+
+    return origin_of(config, [] if config.run is None else [load_run(config.run)])
 
 
 def _painted(
