@@ -1,7 +1,11 @@
 """Tiny networks of random weights, as diffusers and transformers save them in folders."""
 
+import json
+from pathlib import Path
+
 import torch
 from diffusers import AutoencoderKL
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel
 
 
 def shaken(network):
@@ -26,4 +30,51 @@ def autoencoder(folder=None, **changed):
     network = shaken(AutoencoderKL(**{**sizes, **changed}))
     if folder is not None:
         network.save_pretrained(folder)
+    return network
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+LONGEST = 24
+"""Tokens of the longest text of the tiny tokenizer."""
+
+
+def tokenizer(folder):
+    """A tokenizer like CLIP's, of letters and a few syllables."""
+    parts = [*LETTERS, *(f"{each}</w>" for each in LETTERS)]
+    merges = ["r e", "re d</w>", "c i", "o n</w>", "a t</w>"]
+    parts += [each.replace(" ", "") for each in merges] + ["<|startoftext|>", "<|endoftext|>"]
+    Path(folder).mkdir(parents=True)
+    (Path(folder) / "vocab.json").write_text(json.dumps({part: place for place, part in enumerate(parts)}))
+    (Path(folder) / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+    files = (str(Path(folder) / name) for name in ("vocab.json", "merges.txt"))
+    found = CLIPTokenizer(*files, model_max_length=LONGEST)
+    found.save_pretrained(folder)
+    return found
+
+
+def clip_text(folder, tokens, **changed):
+    """A text encoder like CLIP's of so many tokens."""
+    torch.manual_seed(2)
+    sizes = {
+        "vocab_size": tokens,
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": LONGEST,
+        "eos_token_id": tokens - 1,
+        "bos_token_id": tokens - 2,
+        "pad_token_id": tokens - 1,
+    }
+    network = shaken(CLIPTextModel(CLIPTextConfig(**{**sizes, **changed})))
+    network.save_pretrained(folder)
+    return network
+
+
+def t5_text(folder, tokens):
+    """A text encoder like T5's of so many tokens."""
+    torch.manual_seed(3)
+    sizes = {"vocab_size": tokens, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2}
+    network = shaken(T5EncoderModel(T5Config(**sizes)))
+    network.save_pretrained(folder)
     return network

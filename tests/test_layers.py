@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/genexp"
 FLOORS = (  # from the ground up; what stands on one floor knows nothing of its neighbours
-    {"files", "hardware", "on_disk", "ranks", "startup", "terminal"},
+    {"extras", "files", "hardware", "on_disk", "ranks", "startup", "terminal"},
     {"colours", "conditioning", "ramps", "tensors"},
     {"contracts", "logistics", "sample_kinds", "shipped", "textures"},
     {"config", "data", "figures", "flows", "losses", "networks", "weights_files"},

@@ -9,6 +9,7 @@ from PIL import Image
 import tiny
 from genexp.commands.validate import options
 from genexp.config.compose import compose
+from hub_folders import clip_text, tokenizer
 
 EMBEDDED = {
     "digits",
@@ -89,6 +90,11 @@ def test_one_step(experiment, tmp_path):
         "_target_", ""
     ):  # a stored autoencoder of digits, of three latents
         overrides += [f"model.codec.run={AUTOENCODER}", "model.network.shape=[3]"]
+    if experiment == "captions/frozen":
+        tokens = tokenizer(tmp_path / "tokens")
+        clip_text(tmp_path / "encoder", len(tokens), max_position_embeddings=80)
+        overrides += [f"model.conditions.caption.folder={tmp_path}/tokens", "model.conditions.caption.length=80"]
+        overrides += [f"model.network.attended.caption.folder={tmp_path}/encoder"]
     if "teacher" in (config.model.get("goal") or {}):
         tiny.run([f"experiment={TEACHERS[experiment]}", *ONE_STEP, *ONE_BATCH, f"paths.outputs={tmp_path}/teacher"])
         overrides += [f"model.goal.teacher.run={tiny.newest(tmp_path / 'teacher').path}"]

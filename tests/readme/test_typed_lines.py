@@ -96,6 +96,8 @@ ELSEWHERE = {
     "genexp train experiment=ldm/first_stage": "test_codes trains it, tiny",
     "genexp train experiment=ldm/shapes model/codec=trained model.codec.run=<run of the first stage> "
     "model.codec.scale=measured": "test_codes trains it, tiny",
+    "genexp train experiment=captions/frozen model.conditions.caption.folder=<clip>/tokenizer "
+    "model.network.attended.caption.folder=<clip>/text_encoder": "test_frozen_text trains it, tiny",
     "genexp train experiment=ldm/shapes model/codec=diffusers model.codec.folder=<pipeline>/vae data.image_size=128": (
         "test_diffusers_codec trains it, tiny"
     ),

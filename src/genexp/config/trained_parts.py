@@ -5,7 +5,8 @@ from typing import Any
 from genexp.config.targets import locate
 
 _KINDS = ("trained", "trained_codec", "trained_tokens", "trained_generator", "trained_features")
-_PLACES = (*(f"genexp.inference.{each}." for each in _KINDS), "genexp.inference.diffusers_codec.")
+_FOLDERS = ("inference.diffusers_codec", "conditioning.tokenised", "networks.frozen_text", "networks.diffusers_unet")
+_PLACES = (*(f"genexp.inference.{each}." for each in _KINDS), *(f"genexp.{each}." for each in _FOLDERS))
 
 
 def with_trained_parts(plain: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
+from genexp.conditioning.tokenised import Tokenised
 from genexp.data import caption_files, word_lists
 from genexp.data.caption_files import LISTS, captions_of, require_all
 from genexp.data.decoding import MAX_PIXELS
@@ -31,7 +32,8 @@ class CaptionedFolder(Folder):
     Args:
         root: The folder.
         image_size: Pixels a side.
-        captions: How captions become numbers of words; its list is made of the training captions where it has none.
+        captions: How captions become numbers of words, whose list is made of the training captions where it has none;
+            or of the tokens of a tokenizer.
         uncaptioned: `error` refuses pictures without caption, `empty` shows them without words.
         channels: 1 (grey) or 3 (RGB).
         fit: How other aspect ratios are handled: crop, pad or stretch.
@@ -50,7 +52,7 @@ class CaptionedFolder(Folder):
         self,
         root: Annotated[str | Path, OnDisk("folder")],
         image_size: int,
-        captions: WordList,
+        captions: WordList | Tokenised,
         uncaptioned: Literal["error", "empty"] = "error",
         channels: int = 3,
         fit: Literal["crop", "pad", "stretch"] = "crop",
@@ -83,13 +85,13 @@ class CaptionedFolder(Folder):
         return {name: own[name] or own["train"] for name in own}  # what is cut from train has its captions there
 
     @cached_property
-    def captions(self) -> WordList:
-        """How captions become numbers of words.
+    def captions(self) -> WordList | Tokenised:
+        """How captions become numbers of words or tokens.
 
         Raises:
             ValueError: the training captions have no words, or too many different ones.
         """
-        if self._kind.settled:
+        if isinstance(self._kind, Tokenised) or self._kind.settled:
             return self._kind
         texts = self._texts_of("train")
         if not any(map(words_of, texts)):
@@ -127,7 +129,10 @@ class CaptionedFolder(Folder):
     def notes(self, num_classes: int | None) -> list[str]:
         """What was found, in lines for a person."""
         words = self.captions.words
-        lines = [f"captions of {counted(len(words), 'word')} ({few(words)}), at most {self.captions.length} a picture"]
+        most = f"at most {self.captions.length} a picture"
+        lines = [f"captions of {counted(len(words), 'word')} ({few(words)}), {most}"]
+        if isinstance(self.captions, Tokenised):
+            lines = [f"captions in tokens of {plain(self.captions.folder)}, {most}"]
         strange = self.captions.strange(text for name in self.pictures for text in self._texts_of(name))
         if strange:
             named = few([word for word, _ in strange.most_common(5)])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genexp.conditioning.kinds import Words
+from genexp.conditioning.tokenised import Tokenised
 from genexp.data.shape_pictures import FACTORS, MODES, factor_levels
 
 OPTIONAL = "size", "colour", "position", "background"
@@ -50,7 +51,7 @@ def understood(text: str) -> dict[str, str]:
     return {name: level for name, level in found.groupdict().items() if level is not None}
 
 
-def levels_said(caption: Tensor, kind: Words) -> dict[str, Tensor]:
+def levels_said(caption: Tensor, kind: Words | Tokenised) -> dict[str, Tensor]:
     """The level (N,) of every factor that captions (N, L) name, -1 where they say nothing of it.
 
     Args:
@@ -61,7 +62,7 @@ def levels_said(caption: Tensor, kind: Words) -> dict[str, Tensor]:
         ValueError: one does not follow the grammar of `understood`.
     """
     rows, place = caption.cpu().unique(dim=0, return_inverse=True)
-    texts = [" ".join(kind.words[number - 1] for number in row if number) for row in rows.tolist()]
+    texts = [kind.said(row) for row in rows]
     named = [understood(text) for text in texts]
     numbers = {
         name: torch.tensor([levels.index(each[name]) if name in each else -1 for each in named])
@@ -79,7 +80,7 @@ def modes_said(said: Mapping[str, Tensor]) -> Tensor:
 
 
 @cache
-def caption_row(kind: Words, mode: int, told: int, briefly: bool) -> Tensor:
+def caption_row(kind: Words | Tokenised, mode: int, told: int, briefly: bool) -> Tensor:
     """The caption (1, L) of a mode that names those factors of `OPTIONAL` whose bit is set in `told`."""
     levels = {name: FACTORS[name][int(level)] for name, level in factor_levels(torch.tensor([mode])).items()}
     unsaid = [name for place, name in enumerate(OPTIONAL) if not told >> place & 1]

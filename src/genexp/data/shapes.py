@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from genexp.conditioning.kinds import Words
+from genexp.conditioning.tokenised import Tokenised
 from genexp.data import generated, held_out, shape_pictures, shape_words
 from genexp.data.generated import drawn_by_index
 from genexp.data.held_out import Combinations, held_out_modes
@@ -34,7 +35,7 @@ class Shapes:
         train_images: Pictures of the train split.
         val_images: Pictures of the val split.
         test_images: Pictures of the test split.
-        captions: Give every picture its caption as `ShapeCaptions`, in the column `caption`.
+        captions: Give every picture its caption in the column `caption`, as `ShapeCaptions` or as this tokenizer does.
         held_out: Combinations that the train split never shows, as a share or a number of them.
         held_out_of: `modes`, combinations of all five factors, or `pairs` of colour and shape.
         held_out_seed: Which ones.
@@ -56,7 +57,7 @@ class Shapes:
         train_images: int = 9600,
         val_images: int = 960,
         test_images: int = 1920,
-        captions: bool = False,
+        captions: bool | Tokenised = False,
         held_out: float = 0,
         held_out_of: Combinations = "modes",
         held_out_seed: int = 0,
@@ -70,7 +71,8 @@ class Shapes:
             raise ValueError(f"jitter must lie in [0, 0.1], got {jitter}")
         if not 0 <= partial <= 1 or (partial and not captions):
             raise ValueError(f"partial must lie in [0, 1], and be 0 without captions, got {partial}")
-        self.image_size, self.jitter, self.captions, self.partial = image_size, jitter, captions, partial
+        self.image_size, self.jitter, self.partial = image_size, jitter, partial
+        self.captions = ShapeCaptions() if captions is True else captions or None
         self.held_out = held_out_modes(held_out, held_out_of, held_out_seed)
         self.shows: dict[Split, Shown] = {"train": "seen", "val": val_shows, "test": test_shows}
         for name, shown in self.shows.items():
@@ -116,12 +118,12 @@ class Shapes:
         return describe(**{**named, **dict.fromkeys(unsaid)}, briefly=bool(examples.briefly[index]))
 
     def said(self, caption: Tensor) -> dict[str, Tensor]:
-        """The level (N,) of every factor that captions (N, 12) name, -1 where they say nothing of it.
+        """The level (N,) of every factor that captions (N, L) name, -1 where they say nothing of it.
 
         Raises:
             ValueError: one does not follow the grammar.
         """
-        return levels_said(caption, ShapeCaptions())
+        return levels_said(caption, self.captions or ShapeCaptions())
 
     def seen(self, said: dict[str, Tensor]) -> Tensor | None:
         """Whether training shows pictures (N,) of which it is true what is said, levels (N,) of the factors or -1.
@@ -164,17 +166,18 @@ class ShapeExamples:
         count: int,
         image_size: int,
         jitter: float,
-        captions: bool = False,
+        captions: Words | Tokenised | None = None,
         turns: Sequence[Tensor] = (),
         partial: float = 0.0,
     ) -> None:
-        self.image_size, self.captions = image_size, ShapeCaptions() if captions else None
+        self.image_size, self.captions = image_size, captions
         turns = turns or [torch.arange(MODES)]
         block = MODES if len(turns) > 1 else len(turns[0])
         columns = drawn_by_index(count, block, name, lambda generator: _draw_modes(generator, jitter, turns, partial))
         self.mode, self.shift, self.growth = columns["mode"], columns["shift"], columns["growth"]
         self.told, self.briefly = columns["told"], columns["briefly"]
-        form = {"split": name, "count": count, "image_size": image_size, "jitter": jitter, "captions": captions}
+        form = {"split": name, "count": count, "image_size": image_size, "jitter": jitter}
+        form |= {"captions": captions.digest if isinstance(captions, Tokenised) else captions is not None}
         form |= {"turns": [turn.tolist() for turn in turns], "partial": partial}
         code = [module.__file__ for module in (generated, held_out, shape_pictures, shape_words)]
         self.fingerprint = fingerprint(__file__, *code, **form)

@@ -41,7 +41,7 @@ class DiffusersCodec(FromFolder, FrozenCodec):
 
     def __post_init__(self) -> None:
         require_there(self.folder, self.digest)
-        network, self.digest = hub_network(self.folder, "AutoencoderKL", digest=self.digest)
+        network, self.digest = hub_network(self.folder, ("AutoencoderKL",), digest=self.digest)
         settings = network.config
         for name in ("latents_mean", "latents_std"):
             if settings[name] is not None:

@@ -2,14 +2,15 @@
 
 import hashlib
 import importlib
-import importlib.util
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from genexp.extras import require_extra
 from genexp.files.json_records import read_json, reason_of
 from genexp.terminal import typed_path
 from genexp.weights_files import checked_digest, require_sound_weights
@@ -20,23 +21,12 @@ WEIGHTS = {"diffusers": "diffusion_pytorch_model.safetensors", "transformers": "
 _DIGITS = 12
 
 
-def require_extra(library: str, for_what: str) -> None:
-    """Raise ValueError where a library is not installed, naming the extra that brings it.
-
-    Args:
-        library: `diffusers` or `transformers`.
-        for_what: Beginning of the line, such as `folder`.
-    """
-    if importlib.util.find_spec(library) is None:
-        raise ValueError(f"{for_what} needs the extra 'hub', which holds {library}: uv sync --extra hub")
-
-
-def config_of(folder: str, kind: str, library: str = "diffusers") -> dict[str, Any]:
-    """What the `config.json` of a folder says, which a stranger may have written.
+def config_of(folder: str, kinds: Sequence[str], library: str = "diffusers") -> tuple[str, dict[str, Any]]:
+    """The name of a folder's class and what its `config.json` says, which a stranger may have written.
 
     Args:
         folder: The folder of one network.
-        kind: Name of its class.
+        kinds: Names of the classes that it may be of.
         library: Whose class it is.
 
     Raises:
@@ -49,15 +39,15 @@ def config_of(folder: str, kind: str, library: str = "diffusers") -> dict[str, A
         raise FileNotFoundError(f"folder must hold config.json, as {library} saves it, got {folder} without it")
     found = read_json(path, dict[str, Any])
     named = found.get("_class_name") if library == "diffusers" else (found.get("architectures") or [None])[0]
-    if named != kind:
-        raise ValueError(f"folder must be of {kind}, got {named} in {path}")
+    if named not in kinds:
+        raise ValueError(f"folder must be of {' or '.join(kinds)}, got {named} in {path}")
     strange = ["quantization_config"] if "quantization_config" in found else []
     if library == "diffusers":
-        known = inspect.signature(class_of(kind, library).__init__).parameters
+        known = inspect.signature(class_of(named, library).__init__).parameters
         strange = [key for key in found if key not in known and not key.startswith("_")]
     if strange:
-        raise ValueError(f"folder must have settings that {kind} of {library} knows, got {strange[0]} in {path}")
-    return found
+        raise ValueError(f"folder must have settings that {named} of {library} knows, got {strange[0]} in {path}")
+    return named, found
 
 
 def class_of(kind: str, library: str) -> Any:
@@ -65,14 +55,16 @@ def class_of(kind: str, library: str) -> Any:
     return getattr(importlib.import_module(library), kind)
 
 
-def hub_network(folder: str, kind: str, library: str = "diffusers", digest: str | None = None) -> tuple[nn.Module, str]:
+def hub_network(
+    folder: str, kinds: Sequence[str], library: str = "diffusers", digest: str | None = None
+) -> tuple[nn.Module, str]:
     """A network in evaluation mode, in float32 and without gradients, and the digest of its folder.
 
     Safetensors alone are read, no pickles; nothing is downloaded.
 
     Args:
         folder: The folder of one network.
-        kind: Name of its class.
+        kinds: Names of the classes that it may be of.
         library: Whose class it is.
         digest: First digits of what `folder_digest` must be, or None.
 
@@ -81,12 +73,13 @@ def hub_network(folder: str, kind: str, library: str = "diffusers", digest: str 
         ValueError: it is of something else, a file cannot be read, weights are missing or left over, or the digest is
             another.
     """
-    config_of(folder, kind, library)
+    kind, _ = config_of(folder, kinds, library)
     found = folder_digest(folder, library)
     if digest is not None and not found.startswith(digest):
         raise ValueError(f"folder must be the one with the digest {digest}, got {folder} with {found}: it was replaced")
     path, options = Path(folder).expanduser(), {"low_cpu_mem_usage": False} if library == "diffusers" else {}
     dtype = "torch_dtype" if library == "diffusers" else "dtype"
+    importlib.import_module(f"{library}.utils").logging.disable_progress_bar()
     given = {dtype: torch.float32, "local_files_only": True, "use_safetensors": True, "output_loading_info": True}
     try:
         network, told = class_of(kind, library).from_pretrained(path, **given, **options)
@@ -114,6 +107,28 @@ def folder_digest(folder: str, library: str = "diffusers") -> str:
     require_sound_weights(weights, f"those of a network as {library} saves them")
     both = (path / "config.json").read_bytes() + checked_digest(weights).encode()
     return hashlib.sha256(both).hexdigest()[:_DIGITS]
+
+
+class Held:
+    """A frozen network that no checkpoint, optimiser or average sees: it is no part of the module that holds it.
+
+    Args:
+        network: The network; it follows what it is called with to its device, and is never copied.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
+    def __deepcopy__(self, memo: object) -> "Held":
+        return self
+
+    @torch.no_grad()
+    def __call__(self, *rows: Tensor, **given: Any) -> Any:
+        """What the network makes of tensors, in float32 under any autocast."""
+        if next(self.network.parameters()).device != rows[0].device:
+            self.network.to(rows[0].device)
+        with torch.autocast(rows[0].device.type, enabled=False):
+            return self.network(*rows, **given)
 
 
 class FromFolder:

@@ -11,9 +11,9 @@ from torch import Tensor
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.prediction import Epsilon, Sample, Velocity
 from genexp.diffusion.schedules import VariancePreserving
+from genexp.extras import require_extra
 from genexp.families.diffusion import Diffusion
 from genexp.inference.exporting.card import model_card
-from genexp.inference.exporting.extra import require_diffusers
 from genexp.networks.unet import UNet
 from genexp.networks.unet_weights import to_diffusers
 from genexp.sampling.ddim import DDIM
@@ -45,7 +45,7 @@ class DiffusersFolder:
     """
 
     def __init__(self, run: "Run", label: int | None = None, licence: str | None = None) -> None:
-        require_diffusers("format=diffusers")
+        require_extra("diffusers", "format=diffusers")
         self.run, self.label, self.licence = run, label, licence
         self.denoiser = _expressed(run.model)
         classes = self.denoiser.conditioning.num_classes
