@@ -38,9 +38,9 @@ class Clock(Callback):
 
     def on_train_batch_end(self, trainer, pl_module, *_):
         if pl_module.batches == self.first:
-            self.begun = time.perf_counter()
+            self.begun = time.process_time()
         elif pl_module.batches == self.last:
-            self.seconds = (time.perf_counter() - self.begun) / (self.last - self.first)
+            self.seconds = (time.process_time() - self.begun) / (self.last - self.first)
 
 
 def inside_lightning(overrides, batches, warm_up, precision="32-true"):
@@ -84,10 +84,10 @@ def bare(overrides, batches, warm_up):
     step = BARE[config.model._target_.rsplit(".", 1)[-1]](model, config)
     for i in range(warm_up + batches):
         if i == warm_up:
-            begun = time.perf_counter()
+            begun = time.process_time()
         first = i * size % (len(next(iter(examples.values()))) - size + 1)
         step({name: values[first : first + size] for name, values in examples.items()})
-    return (time.perf_counter() - begun) / batches
+    return (time.process_time() - begun) / batches
 
 
 def joined(batches, count):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from genexp.families.updates import EXACT_TOGETHER, Update
+from genexp.families.updates import EXACT_TOGETHER, SMALL, Update
 
 OPTIONS = {
     torch.optim.Adam: [{}, {"betas": (0.0, 0.99)}, {"weight_decay": 0.01}, {"amsgrad": True}],
@@ -50,3 +50,12 @@ def test_what_was_asked_for_stays(options):
         Update(lambda given: torch.optim.Adam(given, **options), lambda: parameters).made(parameters).param_groups[0]
     )
     assert {name: group[name] for name in options} == options
+
+
+def test_large_parameters_are_stepped_one_by_one_on_a_cpu():
+    def joint(size):
+        parameters = [nn.Parameter(torch.zeros(size)), nn.Parameter(torch.zeros(()))]
+        return Update(torch.optim.Adam, lambda: parameters).made(parameters).param_groups[0]["foreach"]
+
+    assert joint(2 * SMALL - 1) is True
+    assert joint(2 * SMALL) is None

@@ -12,6 +12,8 @@ from genexp.ramps import Constant, Ramp
 
 EXACT_TOGETHER = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD)
 """Optimisers that give the same weights bit for bit whether they step parameters one by one or together (`foreach`)."""
+SMALL = 2**14
+"""Numbers a parameter, on average, up to which a CPU steps them faster together; larger ones leave its caches."""
 
 
 @dataclass
@@ -38,9 +40,10 @@ class Update:
             raise ValueError(f"clip must be above 0, or null for no clipping, got {self.clip}")
 
     def made(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        """The optimiser of `parameters`; on a CPU it steps all of them together where that changes no bit."""
+        """The optimiser of `parameters`; on a CPU it steps small ones together where that changes no bit."""
         optimizer = self.optimizer(parameters)
-        if type(optimizer) in EXACT_TOGETHER and all(p.device.type == "cpu" for p in parameters):
+        small = sum(p.numel() for p in parameters) <= SMALL * len(parameters)
+        if small and type(optimizer) in EXACT_TOGETHER and all(p.device.type == "cpu" for p in parameters):
             for group in optimizer.param_groups:
                 if group["foreach"] is None and not group.get("fused"):
                     group["foreach"] = True
