@@ -15,6 +15,7 @@ class Batch(TypedDict, total=False):
     """What every data source yields: named tensors with the batch on axis 0."""
 
     image: Tensor  # (B, C, H, W) float in [-1, 1]; (B, 2) for point data; (B, T, C, H, W) for video of T frames
+    code: Tensor  # (B, *code_shape), what a codec makes of the image, where that is known already
     label: Tensor  # (B,) int64 in [0, num_classes)
     index: Tensor  # (B,) int64, the position of each sample in its split
     group: Tensor  # (B,) int64, the part of its set that each sample is dealt into, for the jackknife
@@ -70,6 +71,11 @@ class Codec(Protocol):
 
     image_shape: tuple[int, ...]
     code_shape: tuple[int, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what codes follow from, beside the image: its weights, its scale."""
+        ...
 
     def encode(self, image: Tensor) -> Tensor: ...
 

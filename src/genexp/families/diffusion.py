@@ -110,7 +110,7 @@ class Diffusion(Family):
 
     def train_batch(self, batch: Batch) -> Terms:
         """One step on the loss at one random time an image."""
-        image, condition = self._coded(batch["image"]), self.conditioning.told(batch, anew=True)
+        image, condition = self._coded(batch), self.conditioning.told(batch, anew=True)
         place = torch.rand(len(image), device=image.device)
         drawn = {"image": image, "noise": self.coupling(image, torch.randn_like(image), condition)}
         drawn |= self._times(place)
@@ -125,7 +125,7 @@ class Diffusion(Family):
 
     def validate_batch(self, batch: Batch) -> Terms:
         """The loss at one random time in each quarter of the schedule, and its mean; nothing is left out."""
-        image, condition = self._coded(batch["image"]), self.conditioning.told(batch)
+        image, condition = self._coded(batch), self.conditioning.told(batch)
         terms = {}
         for quarter in range(QUARTERS):
             place = (quarter + torch.rand(len(image), device=image.device)) / QUARTERS
@@ -169,8 +169,11 @@ class Diffusion(Family):
         weight = None if held_out else self.goal.weight(t, s, schedule)
         return {"time": t, "earlier": s} | ({} if weight is None else {"weight": weight})
 
-    def _coded(self, image: Tensor) -> Tensor:
-        return image if self.codec is None else self.codec.encode(image)
+    def _coded(self, batch: Batch) -> Tensor:
+        """What is denoised: images, or their codes, known or not, in one order in memory, which noise is drawn in."""
+        if self.codec is None:
+            return batch["image"]
+        return (batch["code"] if "code" in batch else self.codec.encode(batch["image"])).contiguous()
 
     def _weighted(self, part: Batch, losses: list[Tensor]) -> Tensor:
         """The mean loss, multiplied as the time sampling wants; the losses themselves are added to `losses`."""

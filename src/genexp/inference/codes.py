@@ -53,6 +53,11 @@ class FrozenCodec:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, type(self)) and (self.digest, self.scale) == (other.digest, other.scale)
 
+    @property
+    def fingerprint(self) -> str:
+        """Of what codes follow from, beside the image."""
+        return f"{type(self).__name__} {self.digest} {self.scale!r}"
+
     @torch.no_grad()
     def encode(self, image: Tensor) -> Tensor:
         """Images (B, *image_shape) in [-1, 1] to codes (B, *code_shape), in float32 under any autocast."""

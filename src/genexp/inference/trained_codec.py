@@ -85,6 +85,11 @@ class TrainedCodec(TrainedPart):
         return {**node, "scale": float(f"{1 / std:.5g}")}
 
     @property
+    def fingerprint(self) -> str:
+        """Of what codes follow from, beside the image."""
+        return f"{type(self).__name__} {self.digest} {self.weights} {self.scale!r}"
+
+    @property
     def _factor(self) -> float:
         if isinstance(self.scale, str):
             raise ValueError(f"scale must be a number once codes are made, got {self.scale}, which trainings measure")

@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.callbacks.continuation import Continuation, ResumePoint
+from genexp.callbacks.known_codes import known_codes
 from genexp.config.fields import SWITCHES
 from genexp.config.instantiate import build, build_dict
 from genexp.config.strategy import require_safe_strategy
@@ -60,6 +61,8 @@ def assemble(
     model.arrange(**{name: config.training[name] for name in SWITCHES})
     notes = _begun(model, config, point is None)
     callbacks = build_dict(_with_paths(config.callbacks, folder))
+    if (codes := known_codes(getattr(model, "codec", None), data)) is not None:
+        callbacks["known_codes"] = codes
     journal = Journal(folder.path)
     callbacks["continuation"] = Continuation(journal, point)
     loggers = {"journal": journal, **build_dict(logger_nodes(config, folder))}
