@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/genexp"
 FLOORS = (  # from the ground up; what stands on one floor knows nothing of its neighbours
     {"extras", "files", "hardware", "on_disk", "ranks", "startup", "terminal"},
-    {"colours", "conditioning", "ramps", "tensors"},
+    {"colours", "conditioning", "ramps", "tensors", "watermark"},
     {"contracts", "logistics", "sample_kinds", "shipped", "textures"},
     {"config", "data", "figures", "flows", "losses", "networks", "weights_files"},
     {"adversarial", "densities", "diffusion", "latents", "restoration", "runs"},

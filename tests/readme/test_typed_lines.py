@@ -27,6 +27,12 @@ BESIDE_PAPERS = (
     "ramp@model.learning_rate=cosine training.max_images=150_000 data.source.photographs.root=<folder>",
 )
 SAFE = ("genexp info samples/images/000002.png",)
+MARKED = (
+    'genexp sample run=<run> watermark="a secret"',
+    'genexp info samples/images/000002.png watermark="a secret"',
+    'genexp sample run=<run> watermark="a secret" watermark_in=noise',
+    'genexp info samples/images/000002.png watermark="a secret" run=<run>',
+)
 EXPORTED = (
     "genexp export",
     "genexp import",
@@ -155,6 +161,7 @@ ELSEWHERE = {
         VIDEO, "test_every_experiment trains them, test_video and test_video_conditions draw and measure, tiny"
     ),
     **dict.fromkeys(CASCADES, "test_cascade trains, draws and measures these, tiny"),
+    **dict.fromkeys(MARKED, "test_watermarked draws and finds such marks, tiny"),
     **dict.fromkeys(SAFE, "test_picture_info asks of such pictures"),
     **dict.fromkeys(EXPORTED, "test_export and test_import write and read such folders"),
     **dict.fromkeys(RESTORED, "test_restore restores such pictures"),

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from genexp.commands.picture_info import is_picture, print_picture
+from genexp.commands.picture_info import asked_of, is_picture, print_picture
 from genexp.terminal import counted, print_table
 
 
@@ -18,8 +18,8 @@ def main(arguments: list[str]) -> int:
 
         print_metrics()
         return 0
-    if len(arguments) == 1 and is_picture(arguments[0]):
-        return print_picture(arguments[0])
+    if arguments and is_picture(arguments[0]) and (asked := asked_of(arguments[1:])) is not None:
+        return print_picture(arguments[0], **asked)
     if arguments:
         print(_USAGE)
         return 0 if arguments[0] in ("-h", "--help") else 2
@@ -53,7 +53,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-_USAGE = """usage: genexp info [metrics | <picture>]
+_USAGE = """usage: genexp info [metrics | <picture> [watermark=<key> [run=<run>]]]
 versions, devices, and where configuration, data and outputs are; metrics: every metric that can be chosen;
-a picture file: which run made it, from which seed, by which command, as far as it says so"""
+a picture file: which run made it, from which seed, by which command, as far as it says so; with a key whether it has
+the mark of that key in its pixels, and with a run of diffusion in the noise that it was drawn from"""
 _UNITS = (("amx_bf16", "AMX"), ("avx512_bf16", "AVX512-bf16"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from genexp.terminal import plain, print_table
 
-_TEXTS = 10
+_TEXTS, MOST_PIXELS = 10, 50_000_000
 
 
 def is_picture(argument: str) -> bool:
@@ -16,11 +16,23 @@ def is_picture(argument: str) -> bool:
     return path.suffix.lower() in EXTENSIONS or path.is_file()
 
 
-def print_picture(path: str) -> int:
-    """Print format and size of a picture, what its manifest says, and its other texts.
+def asked_of(arguments: list[str]) -> dict[str, str] | None:
+    """What is asked of a picture by `watermark=<key>` and `run=<run>`; None where that cannot be read."""
+    asked = dict(each.partition("=")[::2] for each in arguments)
+    sound = set(asked) <= {"watermark", "run"} and all(asked.values()) and len(asked) == len(arguments)
+    return asked if sound and ("run" not in asked or "watermark" in asked) else None
+
+
+def print_picture(path: str, watermark: str | None = None, run: str | None = None) -> int:
+    """Print format and size of a picture, what its manifest says, its other texts, and whether it has a mark.
+
+    Args:
+        path: The file.
+        watermark: A key, or None.
+        run: A run of diffusion, in whose noise the mark is looked for; None for the pixels.
 
     Returns:
-        0, or 1 where it cannot be read.
+        0, or 1 where something cannot be read.
     """
     from genexp.data.decoding import open_picture, read_header, read_texts
     from genexp.data.source import BadImage
@@ -28,7 +40,8 @@ def print_picture(path: str) -> int:
 
     try:
         header, texts, picture = read_header(path), read_texts(path), open_picture(path)
-    except BadImage as error:
+        found = [] if watermark is None else [("watermark", _mark_of(path, watermark, run))]
+    except (BadImage, ValueError, FileNotFoundError) as error:
         print(f"genexp info: {plain(str(error))}", file=sys.stderr)
         return 1
     size = f"{header.width} x {header.height}, {'grey' if header.channels == 1 else 'colour'}"
@@ -42,8 +55,32 @@ def print_picture(path: str) -> int:
         rows += [(f"  {key}", value) for key, value in claim.rows]  # set in, so that no row of ours can be imitated
         rows.append(("pixels", _compared(claim.digest, picture)))
     rows += [(f"text {short(key)}", short(value)) for key, value in list(texts.items())[:_TEXTS]]
-    print_table(rows)
+    print_table([*rows, *found])
     return 0
+
+
+def _mark_of(path: str, key: str, run: str | None) -> str:
+    """Whether a picture has the mark of a key, in words."""
+    from genexp.watermark import FALSE_POSITIVES, find
+
+    if run is None:
+        from genexp.inference.restoring import read
+
+        found = find(read(Path(path), MOST_PIXELS)[0], key)
+        known = "marked, but not with this key" if found.marked_p_value < FALSE_POSITIVES else "no mark"
+        ours, chance = found.p_value < FALSE_POSITIVES, found.p_value
+    else:
+        from genexp.data.own_pictures import own_pictures
+        from genexp.inference.noise_found import noise_p_values
+        from genexp.inference.run import load_run
+
+        opened = load_run(run)
+        channels, side, _ = opened.config.data.shape
+        chance = float(noise_p_values(opened, key, own_pictures(path, side, channels).images))
+        ours, known = chance < FALSE_POSITIVES, "no mark of this key in the noise"
+    of = "keys agree" if run is None else "pictures without it look"
+    told = f"one in {1 / chance:.3g}" if 0 < chance < 0.1 else f"a share of {chance:.2g}"
+    return f"{'of this key' if ours else known}: at most {told} of {of} so by chance"
 
 
 def _compared(digest: str | None, picture: object) -> str:

@@ -99,10 +99,12 @@ def prepared(config: DictConfig, run: "Run", device: str) -> tuple[DictConfig, d
     """
     from genexp.inference.drawing import Drawing
     from genexp.inference.editing import editing
+    from genexp.inference.watermarks import watermark_of
 
     node = checked_sampler(run.config, config.get("sampler"), "sample")
     told = typed_conditions(config)
-    drawing = Drawing(run, node, device, config.seed, config.batch_size, told, editing(config, run))
+    edited, mark = editing(config, run), watermark_of(config)
+    drawing = Drawing(run, node, device, config.seed, config.batch_size, told, edited, watermark=mark)
     return node, told, drawing, _beside(drawing, config, node)
 
 
@@ -120,6 +122,7 @@ def _record(drawing: "Drawing", config: DictConfig, node: DictConfig, told: dict
         "condition": told,
         "sheet": OmegaConf.to_container(config.sheet, resolve=True),
         **({} if drawing.editing is None else drawing.editing.record(config)),
+        **({} if config.watermark is None else {"watermark_in": config.watermark_in}),
     }
 
 
@@ -128,15 +131,9 @@ def _timed(draw: Callable[[], "Figure | Grid"]) -> tuple["Figure | Grid", float]
     return draw(), time.monotonic() - begun
 
 
-_RECORD = "sample.json"
-_LONGEST, _ARC = 30, 8
+_RECORD, _LONGEST, _ARC = "sample.json", 30, 8
 _PICTURES = ("grid", "edited", "interpolation", "pairs", "stages", "classes", "embeddings", "denoising", "sheet")
-_PARTS = (
-    *(f"{name}.{kind}" for name in _PICTURES for kind in ("png", "gif")),
-    "images",
-    "videos",
-    "points.csv",
-)
+_PARTS = (*(f"{name}.{kind}" for name in _PICTURES for kind in ("png", "gif")), "images", "videos", "points.csv")
 """What a drawing can consist of."""
 
 

@@ -69,6 +69,9 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "rows": whole(1),
         "sheet": mapping_of(anything()),
         "provenance": FLAG,
+        "watermark": optional(text("a key, text of at least one character", bool)),
+        "watermark_in": one_of("pixels", "noise"),
+        "watermark_strength": number(above=0, most=64),
         "wandb": FLAG,
     },
     "evaluate": {

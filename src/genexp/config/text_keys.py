@@ -16,7 +16,7 @@ _OF_COMMANDS = frozenset(
         *("include", "input", "job_type", "licence", "method", "name", "notes", "out"),
         *("project", "protocols", "publish"),
         "caption",
-        "published",
+        *("published", "watermark", "watermark_in"),
         *("question", "reference", "resume", "run", "run_dir", "runs", "scale", "settings", "sort", "source"),
         *("style", "tags", "told"),
         *("colours", "images", "mask", "masks", "title", "values", "weights"),

@@ -17,6 +17,7 @@ from genexp.hardware import device_of
 from genexp.inference.conditions import conditions_of
 from genexp.inference.editing import Editing
 from genexp.inference.sampler_config import told_of
+from genexp.inference.watermarks import Watermark
 from genexp.sample_kinds import kind_of
 from genexp.sampling.conditions import Conditions
 from genexp.sampling.draw import draw, in_images, network_evaluations, shares, told_by
@@ -53,10 +54,11 @@ class Drawing:
         condition: What every image is drawn under, by name; what is not given is as it was in training.
         editing: Given pictures that the images begin with, and what becomes of them; None for noise alone.
         after: What says what is told after another run; then `condition` is read there. None for a run alone.
+        watermark: The mark that images get, or None.
 
     Raises:
-        ValueError: the sampler does not fit the model or the pictures; the model has no such condition, or a value is
-            none of it.
+        ValueError: the sampler does not fit the model, the pictures or the watermark; the model has no such condition,
+            or a value is none of it.
     """
 
     def __init__(
@@ -69,9 +71,11 @@ class Drawing:
         condition: Mapping[str, object] | None = None,
         editing: Editing | None = None,
         after: "After | None" = None,
+        watermark: Watermark | None = None,
     ) -> None:
         self.device, self.seed, self.batch_size = device_of(device), seed, batch_size
         self.source, self.run, self.editing = run.model.to(self.device).source(), run, editing
+        self.watermark = watermark
         self.sampler = self._ready(sampler)
         told = told_by(self.sampler, self.source, run.model.conditioning)
         self.num_classes = told.num_classes
@@ -101,8 +105,10 @@ class Drawing:
 
     def images(self, num: int) -> Tensor:
         """The images of the sample indices 0 .. num - 1, on the CPU: (num, C, H, W), or points (num, 2)."""
-        if not self.has_start:
-            return self._rendered(num)
+        images = self._drawn(num) if self.has_start else self._rendered(num)
+        return images if self.watermark is None else self.watermark.after(images)
+
+    def _drawn(self, num: int) -> Tensor:
         parts = []
         with progress("sample", num) as advance:
             for indices in shares(num, self.batch_size):
@@ -178,6 +184,9 @@ class Drawing:
         """A sampler that fits the model, fitted to its training images, and begun with the given pictures."""
         sampler = build(node)
         require_fitting(sampler, self.source, node)
+        if self.watermark is not None:
+            self.watermark.require(tuple(self.run.config.data.shape), sampler)
+            sampler = self.watermark.before(sampler)
         if isinstance(sampler, FittedSampler) and self.run.trained:
             fit_to_training_images(sampler, self.source, build(self.run.data), self.device)
         return sampler if self.editing is None else self.editing.of(sampler, self.source)

@@ -25,6 +25,8 @@ def origin_of(config: DictConfig, runs: "Sequence[Run]", given: Sequence[Path] =
     facts: dict[str, Any] = {"runs": [_told(run) for run in runs]}
     if (published := config.get("published")) is not None:
         facts["published"] = Path(published).name
+    if config.get("watermark") is not None:
+        facts["watermark_in"] = config.watermark_in
     return Origin({**facts, "seed": config.seed, **typed()}).made_of(given)
 
 

@@ -81,8 +81,8 @@ def pixels_digest(values: bytes, shape: Sequence[int]) -> str:
 
 
 def typed() -> dict[str, str]:
-    """The command, with the home folder as `~`, for the facts of an origin."""
-    line = command_line().replace(str(Path.home()), "~")
+    """The command, with the home folder as `~` and no key of a watermark, for the facts of an origin."""
+    line = command_line(secret="watermark").replace(str(Path.home()), "~")
     return {"command": line if len(line) <= _COMMAND else f"{line[:_COMMAND]} ..."}
 
 

@@ -55,6 +55,7 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def command_line() -> str:
-    """The command as it was typed, for people to read and repeat."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+def command_line(secret: str | None = None) -> str:
+    """The command as it was typed, for people to read and repeat; without the value of the key that is secret."""
+    words = [f"{secret}=..." if secret and word.startswith(f"{secret}=") else word for word in sys.argv[1:]]
+    return shlex.join([Path(sys.argv[0]).name, *words])

@@ -1,7 +1,7 @@
 """What all diffusion samplers share: the time grid, clipping, guidance, the loop and its snapshots."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Generic, NamedTuple, TypeVar
 
@@ -59,6 +59,7 @@ class DiffusionSampler(Walking, Generic[State]):
     evaluations_per_step = 1
     remembers = False
     """Whether a step may look at what steps before it saw, as long as nothing else changes the images."""
+    marks: Callable[[Tensor], Tensor] | None = None  # puts a watermark into the starting noise (B, *image_shape)
 
     @property
     def deterministic(self) -> bool:
@@ -165,7 +166,7 @@ class DiffusionSampler(Walking, Generic[State]):
             ValueError: the sampler does not fit it.
         """
         self.require(model)
-        return noise.normal(*model.image_shape)
+        return (self.marks or (lambda start: start))(noise.normal(*model.image_shape))
 
     def steps_of(self, model: Denoiser) -> int:
         """As many as the grid has."""

@@ -1,0 +1,29 @@
+"""Whether pictures were drawn from marked noise: it is found again by the run that drew them."""
+
+from torch import Tensor
+
+from genexp.contracts import Coded, Source
+from genexp.inference.run import Run
+from genexp.sampling.ddim import DDIM
+from genexp.sampling.inversion import inverted
+from genexp.sampling.marked_noise import MarkedNoise
+
+INVERSION_STEPS = 50
+
+
+def noise_p_values(run: Run, key: str, images: Tensor) -> Tensor:
+    """How likely images (B, C, H, W) in [-1, 1] without a mark of this key in their noise would look so, float64 (B,).
+
+    Their noise is found by the steps of DDIM taken backwards, told nothing of what they show.
+
+    Raises:
+        ValueError: the run is of no diffusion of images.
+    """
+    source: Source = run.model.source()
+    sampler = DDIM(steps=INVERSION_STEPS, clip=False)
+    try:
+        sampler.require(source)
+    except TypeError as error:
+        raise ValueError(f"run must be a run of diffusion, whose noise can be found again: {error}") from error
+    codes = source.codec.encode(images) if isinstance(source, Coded) else images
+    return MarkedNoise(key).p_values(inverted(sampler, source, codes))

@@ -1,0 +1,58 @@
+"""Watermarks of what is drawn."""
+
+from dataclasses import dataclass
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from genexp.contracts import Sampler
+from genexp.sample_kinds import SampleKind, kind_of
+from genexp.sampling.base import DiffusionSampler
+from genexp.sampling.marked_noise import MarkedNoise
+from genexp.tensors import to_float, to_uint8
+from genexp.watermark import marked, require_markable
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """The mark that drawn images get.
+
+    Args:
+        key: Any text.
+        place: `pixels` or `noise`.
+        strength: Of a mark in pixels, see `genexp.watermark.marked`.
+    """
+
+    key: str
+    place: str
+    strength: float
+
+    def require(self, shape: tuple[int, ...], sampler: Sampler) -> None:
+        """Raise ValueError where samples of this shape, or of this sampler, cannot have it."""
+        if kind_of(shape) is not SampleKind.IMAGES:
+            raise ValueError(f"watermark must be null for samples that are no images, got shape {shape}")
+        if self.place == "pixels":
+            require_markable(shape[-2:], self.key)
+        elif not isinstance(sampler, DiffusionSampler) or not sampler.deterministic:
+            name = type(sampler).__name__
+            raise ValueError(f"watermark_in=noise needs a diffusion sampler that adds no fresh noise, got {name}")
+
+    def before(self, sampler: Sampler) -> Sampler:
+        """A sampler that begins with marked noise, where the mark is in the noise."""
+        if self.place == "noise":
+            sampler.marks = MarkedNoise(self.key).onto
+        return sampler
+
+    def after(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] with the mark, where it is in the pixels."""
+        if self.place == "noise":
+            return images
+        return torch.stack([to_float(marked(to_uint8(image), self.key, self.strength)) for image in images])
+
+
+def watermark_of(config: DictConfig) -> Watermark | None:
+    """What `genexp sample` is asked to mark images with, or None."""
+    if config.watermark is None:
+        return None
+    return Watermark(config.watermark, config.watermark_in, config.watermark_strength)

@@ -1,0 +1,80 @@
+"""genexp sample watermark=<key>, and genexp info <picture> watermark=<key>, which finds it again."""
+
+import json
+
+import pytest
+
+import tiny
+from genexp.commands import info
+from genexp.commands.sample import sample
+from genexp.config.compose import compose
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    outputs = tmp_path_factory.mktemp("runs")
+    length = ["training.max_images=64", "training.evaluate_every=64", "metrics=none"]
+    small = ["data=shapes", "data.limit=64", "model.encoder.width=8", "model.decoder.width=8"]
+    diffusion = [*tiny.overrides_for("diffusion"), *length, "sampler.steps=20", f"paths.outputs={outputs / 'd'}"]
+    return {
+        "vae": tiny.run([*tiny.overrides_for("vae"), *small, *length, f"paths.outputs={outputs / 'v'}"]),
+        "diffusion": tiny.run(diffusion),
+    }
+
+
+def draw(folder, out, *overrides):
+    sample(compose("sample", [f"run={folder.path}", f"out={out}", "interpolate=0", "frames=0", *overrides]))
+    return out / "images/000000.png"
+
+
+def said(capsys, *arguments):
+    capsys.readouterr()
+    assert info.main([str(each) for each in arguments]) == 0
+    rows = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines() if line[0] != " ")
+    return rows["watermark"].strip()
+
+
+def test_a_mark_in_pixels_is_found_by_its_key_alone(runs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["genexp", "sample", "run=r", "watermark=my secret"])
+    path = draw(runs["vae"], tmp_path / "a", "num=2", "watermark='my secret'")
+    assert said(capsys, path, "watermark=my secret").startswith("of this key: at most one in")
+    assert said(capsys, path, "watermark=another").startswith("marked, but not with this key")
+    plain = draw(runs["vae"], tmp_path / "b", "num=2")
+    assert said(capsys, plain, "watermark=my secret").startswith("no mark")
+    assert all(b"secret" not in each.read_bytes() for each in (tmp_path / "a").rglob("*") if each.is_file())
+    assert json.loads((tmp_path / "a/sample.json").read_text())["watermark_in"] == "pixels"
+
+
+def test_a_mark_in_noise_is_found_with_its_run_alone(runs, tmp_path, capsys):
+    path = draw(runs["diffusion"], tmp_path / "a", "num=2", "watermark=k", "watermark_in=noise")
+    plain = draw(runs["diffusion"], tmp_path / "b", "num=2")
+    run = f"run={runs['diffusion'].path}"
+    assert path.read_bytes() != plain.read_bytes()
+    assert "of this key" in said(capsys, path, "watermark=k", run)
+    assert said(capsys, path, "watermark=other", run).startswith("no mark of this key")
+    assert said(capsys, plain, "watermark=k", run).startswith("no mark of this key")
+
+
+@pytest.mark.parametrize(
+    ("family", "overrides", "text"),
+    [
+        ("diffusion", ["watermark=k"], "at least 32 pixels a side, got 8 x 8"),
+        ("vae", ["watermark=k", "watermark_in=noise"], "watermark_in=noise needs a diffusion sampler"),
+        ("diffusion", ["watermark=k", "watermark_in=noise", "sampler=ddpm"], "adds no fresh noise, got DDPM"),
+    ],
+)
+def test_what_cannot_be_marked_is_refused_before_work(family, overrides, text, runs, tmp_path):
+    with pytest.raises(ValueError, match=text):
+        draw(runs[family], tmp_path / "a", *overrides)
+    assert not (tmp_path / "a").exists()
+
+
+def test_wrong_questions(runs, tmp_path, capsys):
+    path = draw(runs["diffusion"], tmp_path / "a", "num=1")
+    for wrong in (["run=r"], ["watermark="], ["key=k"], ["watermark=a", "watermark=b"]):
+        assert info.main([str(path), *wrong]) == 2
+    assert info.main([str(path), "watermark=k"]) == 1
+    assert "at least 32 pixels a side, got 8 x 8" in capsys.readouterr().err
+    assert info.main([str(path), "watermark=k", "run=nowhere"]) == 1
+    assert info.main([str(path), "watermark=k", f"run={runs['vae'].path}"]) == 1
+    assert "run must be a run of diffusion" in capsys.readouterr().err
