@@ -53,6 +53,7 @@ WRONG = [
     ("train", "tags=null", "tags", "a list of texts"),
     ("train", "group=[a]", "group", "text or null"),
     ("train", "notes={a:b}", "notes", "text or null"),
+    ("train", "approval=yes", "approval", "who, when, why"),
     ("train", "resume=[a]", "resume", "text or null"),
     # training and paths
     ("train", "training.max_images=abc", "training.max_images", AT_LEAST_1),

@@ -136,7 +136,7 @@ CHOICES: dict[tuple[str, str], tuple[Check, str]] = {
     (DATA, "mnist"): (refused("MNIST", NO_NETWORK), ""),
     (DATA, "fashion_mnist"): (refused("FashionMNIST", NO_NETWORK), ""),
     (DATA, "cifar10"): (refused("CIFAR10", NO_NETWORK), ""),
-    (DATA, "celeba"): (refused("CelebA"), ""),
+    (DATA, "celeba"): (refused("CelebA"), "approval='A. Name, 2026-11-29, a test'"),
     (DATA, "stl10"): (refused("STL10", NO_NETWORK), ""),
     (DATA, "folder data.source.root=..."): (refused("data.source.root: must be the path of a folder that exists"), ""),
     **{(TRAINER, name): (trained("quickstart"), SHORT) for name in ("auto", "cpu", "ddp_cpu")},

@@ -161,6 +161,9 @@ ELSEWHERE = {
         VIDEO, "test_every_experiment trains them, test_video and test_video_conditions draw and measure, tiny"
     ),
     **dict.fromkeys(CASCADES, "test_cascade trains, draws and measures these, tiny"),
+    'genexp train data=celeba approval="A. Name, 2026-11-29, study 7 of the ethics board"': (
+        "test_approval trains with an approval, and test_lines_run asks for these data"
+    ),
     **dict.fromkeys(MARKED, "test_watermarked draws and finds such marks, tiny"),
     **dict.fromkeys(SAFE, "test_picture_info asks of such pictures"),
     **dict.fromkeys(EXPORTED, "test_export and test_import write and read such folders"),

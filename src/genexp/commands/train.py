@@ -161,6 +161,7 @@ def _announce(config: DictConfig, claim: ClaimedRun, experiment: "Experiment", p
         parameters=counts,
         class_counts=classes,
         data_digest=digest,
+        approval=config.approval,
         precision=config.trainer.precision,
         parts=trained_parts(OmegaConf.to_container(config)),
     )

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
+from genexp.config.approval import WORDS as WHO_WHEN_WHY
+from genexp.config.approval import says_all
 from genexp.config.hints import hint_of
 from genexp.config.problems import Problem
 from genexp.config.rules import Rule, anything, either, flag, list_of, mapping_of, number, one_of, optional, text, whole
@@ -49,6 +51,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "tags": TEXTS,
         "threads": THREADS,
         "seed": SEED,
+        "approval": optional(text(f"text that says {WHO_WHEN_WHY}", says_all)),
     },
     "sample": {
         **_DRAWING,

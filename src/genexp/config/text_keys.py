@@ -11,7 +11,7 @@ GROUPS = frozenset(
 
 _OF_COMMANDS = frozenset(
     [
-        *("ablations", "after", "by", "cache", "checkpoint", "content", "device", "entity"),
+        *("ablations", "after", "approval", "by", "cache", "checkpoint", "content", "device", "entity"),
         *("floor", "folder", "format", "generated", "group"),
         *("include", "input", "job_type", "licence", "method", "name", "notes", "out"),
         *("project", "protocols", "publish"),
@@ -37,7 +37,7 @@ _OF_PARTS = PLACES | frozenset(
         # names, labels and digests
         *("account", "asset", "attribute", "checkpoint", "classes", "constraint", "dataset", "digest", "entity"),
         "caption",
-        *("freeze", "group", "only", "reset"),
+        *("freeze", "group", "only", "requires_approval", "reset"),
         *("job_type", "layer", "layers", "model", "model_registry", "modules", "monitor", "name", "net", "notes"),
         *("partition", "prefix", "project", "qos", "run_id", "study_name", "tags", "template", "unit"),
         # words to choose from

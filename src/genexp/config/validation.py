@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from genexp.config.approval import lacking_approval
 from genexp.config.arguments import READ_OF_TRAINER, TRAINER
 from genexp.config.compose import conf_dir
 from genexp.config.devices import device_problems
@@ -89,6 +90,8 @@ def find_problems(
     problems += [*_top_level(plain, name), *_sections(plain), *_values(plain, name), *(_missing(plain) if here else ())]
     if here and not any(each.key.startswith(("trainer", "device")) for each in problems):
         problems += device_problems(plain)
+    if here and name == "train":
+        problems += lacking_approval(plain)
     problems = _once(config, problems)
     if not problems or _is_more_typed(problems, origins):
         problems = _once(config, [*problems, *node_problems(plain, {each.key for each in problems}, here)])

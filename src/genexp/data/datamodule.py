@@ -38,10 +38,11 @@ class ImageData(LightningDataModule):
         workers: Processes that read ahead when not `in_memory`; 0 reads in the main process.
         augment: torchvision v2 transforms of training images (uint8), drawn anew for every image; both pictures of a
             pair, `image` and `source`, get the same draws.
-        limit: Train on the first `limit` images only (debugging, studies of data efficiency); null for all.
+        limit: Train on the first so many images only (debugging, data efficiency); null for all.
         seed: Seed of order and augmentation.
         cache_dir: Folder of decoded copies; null keeps none.
         classes: Names of the source's classes that are used, with labels 0, 1, ... in this order; null for all.
+        requires_approval: What they show that training needs an approval for, as faces; null for nothing.
 
     Raises:
         ValueError: an argument is out of range, or does not fit the source.
@@ -63,6 +64,7 @@ class ImageData(LightningDataModule):
         seed: int = 0,
         cache_dir: str | Path | None = None,
         classes: Sequence[str] | None = None,
+        requires_approval: str | None = None,
     ) -> None:
         super().__init__()
         for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size), ("limit", limit)):
@@ -77,7 +79,7 @@ class ImageData(LightningDataModule):
         self.eval_batch_size, self.in_memory, self.workers = eval_batch_size, in_memory, workers
         self.augmentation = Augmentation(augment, seed)
         self.limit, self.seed, self.cache_dir = limit, seed, cache_dir
-        self.chosen = None if classes is None else tuple(classes)
+        self.chosen, self.requires_approval = None if classes is None else tuple(classes), requires_approval
         self.batches = 0
         self._splits: dict[str, Stored] = {}
 
@@ -91,11 +93,9 @@ class ImageData(LightningDataModule):
         """Load and check the train and val splits, and the share of a rank."""
         self.stored("train")
         self.stored("val")
-        world_size = self._world_size()
-        if self.batch_size % world_size:
-            raise ValueError(
-                f"batch_size must be a multiple of the {world_size} ranks that share it, got {self.batch_size}"
-            )
+        _, ranks = self._share()
+        if self.batch_size % ranks:
+            raise ValueError(f"batch_size must be a multiple of the {ranks} ranks that share it, got {self.batch_size}")
 
     def stored(self, split: Split) -> Stored:
         """The checked examples of a split with their digest; loaded at first use."""
@@ -141,16 +141,16 @@ class ImageData(LightningDataModule):
         examples = self.stored("train").examples
         size = min(len(examples), self.limit or len(examples))
         stream = Stream(size, self.batch_size, self.seed)
-        rank, world_size = self._rank(), self._world_size()
+        rank, world_size = self._share()
         return TrainLoader(examples, stream, lambda: self.batches, rank, world_size, self._labelled, self._workers)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment and count training batches; make images float in [-1, 1] on the device."""
         if self.trainer is not None and self.trainer.training:
             if self.augmentation:
-                first = self.batches * self.batch_size + self._rank()
+                rank, stride = self._share()
+                first = self.batches * self.batch_size + rank
                 moved = [name for name in ("image", "source") if name in batch]  # a pair by the same draws
-                stride = self._world_size()
                 batch = {**batch, **{name: self.augmentation(batch[name], first, stride) for name in moved}}
             self.batches += 1
         return as_float(batch)
@@ -172,7 +172,7 @@ class ImageData(LightningDataModule):
     def eval_loader(self, split: Split) -> EvalLoader:
         """A whole split in order, every image once over all ranks, floats in [-1, 1]."""
         examples = self.stored(split).examples
-        rank, world_size = self._rank(), self._world_size()
+        rank, world_size = self._share()
         return EvalLoader(examples, self.eval_batch_size, rank, world_size, self._labelled, self._workers)
 
     def reference(self, split: Split) -> Iterator[Batch]:
@@ -243,8 +243,6 @@ class ImageData(LightningDataModule):
     def _workers(self) -> int:
         return 0 if self.in_memory else self.workers
 
-    def _rank(self) -> int:
-        return self.trainer.global_rank if self.trainer is not None else 0
-
-    def _world_size(self) -> int:
-        return self.trainer.world_size if self.trainer is not None else 1
+    def _share(self) -> tuple[int, int]:
+        """The rank of this process, and how many there are."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
