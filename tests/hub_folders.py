@@ -1,10 +1,11 @@
 """Tiny networks of random weights, as diffusers and transformers save them in folders."""
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel
 
 
@@ -34,7 +35,7 @@ def autoencoder(folder=None, **changed):
 
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-LONGEST = 24
+LONGEST = 80
 """Tokens of the longest text of the tiny tokenizer."""
 
 
@@ -78,3 +79,31 @@ def t5_text(folder, tokens):
     network = shaken(T5EncoderModel(T5Config(**sizes)))
     network.save_pretrained(folder)
     return network
+
+
+def stable_diffusion(folder="theirs", scheduler=None, **changed):
+    """A pipeline in the layout of Stable Diffusion, of images of 16 pixels, with networks of random weights."""
+    tokens = tokenizer(Path(folder) / "made/tokens")
+    text = clip_text(Path(folder) / "made/text", len(tokens))
+    torch.manual_seed(4)
+    sizes = {
+        "sample_size": 8,
+        "in_channels": 3,
+        "out_channels": 3,
+        "block_out_channels": (8, 16),
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+        "layers_per_block": 1,
+        "norm_num_groups": 4,
+        "attention_head_dim": 2,
+        "cross_attention_dim": 16,
+    }
+    network = shaken(UNet2DConditionModel(**{**sizes, **changed}))
+    published = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+    scheduler = scheduler or PNDMScheduler(**published, skip_prk_steps=True, steps_offset=1)
+    parts = {"unet": network, "vae": autoencoder(), "text_encoder": text, "tokenizer": tokens, "scheduler": scheduler}
+    left = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    pipeline = StableDiffusionPipeline(**parts, **left)
+    pipeline.save_pretrained(folder)
+    shutil.rmtree(Path(folder) / "made")
+    return pipeline

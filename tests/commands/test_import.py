@@ -14,8 +14,8 @@ from genexp.commands.evaluate import evaluate
 from genexp.commands.import_folder import import_folder
 from genexp.commands.typed_arguments import overrides_of
 from genexp.config.compose import compose
+from genexp.config.instantiate import build
 from genexp.inference.run import load_run
-from genexp.sampling.ddim import DDIM
 from genexp.tensors import IndexedNoise
 
 TWIN = {"flip_sin_to_cos": False, "freq_shift": 1, "downsample_padding": 0, "norm_eps": 1e-6}
@@ -23,8 +23,14 @@ TWIN = {"flip_sin_to_cos": False, "freq_shift": 1, "downsample_padding": 0, "nor
 
 SCHEDULERS = {
     "linear": {},
+    "trailing": {"timestep_spacing": "trailing"},
     "cosine": {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction", "variance_type": "fixed_large"},
-    "scaled": {"beta_schedule": "scaled_linear", "beta_end": 0.01, "num_train_timesteps": 500},
+    "scaled": {
+        "beta_schedule": "scaled_linear",
+        "beta_end": 0.01,
+        "num_train_timesteps": 500,
+        "timestep_spacing": "trailing",  # at 476 of 500 more than a tenth is signal, which leading is refused for
+    },
     "listed": {"trained_betas": torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).tolist()},
 }
 
@@ -59,7 +65,7 @@ def place(tmp_path, monkeypatch):
 
 def imported(*typed):
     words = overrides_of(
-        "import", ["folder=theirs", "train=[data=digits,trainer=cpu,threads=1,sampler=ddim,sampler.steps=2]", *typed]
+        "import", ["folder=theirs", "train=[data=digits,trainer=cpu,threads=1,sampler=ddim,sampler.steps=20]", *typed]
     )
     import_folder(compose("import", words))
     return tiny.newest(Path("outputs"))
@@ -69,12 +75,14 @@ def imported(*typed):
 def test_a_run_draws_what_the_pipeline_draws(kind):
     saved(scheduler=SCHEDULERS[kind])
     pipeline = DDIMPipeline.from_pretrained("theirs", low_cpu_mem_usage=False)
-    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, timestep_spacing="trailing")
+    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
     given = {"num_inference_steps": 20, "use_clipped_model_output": True, "output_type": "pt"}
     theirs = pipeline(batch_size=3, generator=torch.Generator().manual_seed(5), **given).images
     start = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(5))
-    ours = DDIM(20).run(load_run(imported().path).model.source(), start, IndexedNoise(0, range(3)))
+    opened = load_run(imported().path)
+    sampler = build(opened.config.sampler)  # which is DDIM of 20 steps, at the times of the folder's scheduler
+    ours = sampler.run(opened.model.source(), start, IndexedNoise(0, range(3)))
     torch.testing.assert_close(ours.clamp(-1, 1), 2 * theirs - 1, rtol=0, atol=1e-4)
     assert theirs.std() > 0.1
 
@@ -109,6 +117,11 @@ def test_what_has_no_counterpart_is_refused_in_one_line():
         imported()
     saved(scheduler={"thresholding": True})
     with pytest.raises(ValueError, match="thresholding of the scheduler must be false, got true"):
+        imported()
+    saved()
+    path = Path("theirs/scheduler/scheduler_config.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"lambda_min_clipped": -5.0}))
+    with pytest.raises(ValueError, match=r"scheduler must be one of DDPMScheduler, .* got lambda_min_clipped"):
         imported()
     saved(scheduler={"trained_betas": [0.1, 0.2, 0.1]})
     with pytest.raises(ValueError, match=r"trained_betas of the scheduler must be those of cosine, .* got others"):

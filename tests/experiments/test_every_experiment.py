@@ -9,7 +9,9 @@ from PIL import Image
 import tiny
 from genexp.commands.validate import options
 from genexp.config.compose import compose
-from hub_folders import clip_text, tokenizer
+from genexp.inference.importing.pipelines import OpenedFolder
+from genexp.inference.importing.stable_diffusion import StableDiffusionFolder
+from hub_folders import clip_text, stable_diffusion, tokenizer
 
 EMBEDDED = {
     "digits",
@@ -92,9 +94,13 @@ def test_one_step(experiment, tmp_path):
         overrides += [f"model.codec.run={AUTOENCODER}", "model.network.shape=[3]"]
     if experiment == "captions/frozen":
         tokens = tokenizer(tmp_path / "tokens")
-        clip_text(tmp_path / "encoder", len(tokens), max_position_embeddings=80)
-        overrides += [f"model.conditions.caption.folder={tmp_path}/tokens", "model.conditions.caption.length=80"]
+        clip_text(tmp_path / "encoder", len(tokens))
+        overrides += [f"model.conditions.caption.folder={tmp_path}/tokens"]
         overrides += [f"model.network.attended.caption.folder={tmp_path}/encoder"]
+    if experiment == "stable_diffusion/pipeline":
+        stable_diffusion(tmp_path / "theirs")
+        overrides += StableDiffusionFolder(OpenedFolder(str(tmp_path / "theirs"))).overrides()[1:5]
+        overrides += ["data.image_size=16"]
     if "teacher" in (config.model.get("goal") or {}):
         tiny.run([f"experiment={TEACHERS[experiment]}", *ONE_STEP, *ONE_BATCH, f"paths.outputs={tmp_path}/teacher"])
         overrides += [f"model.goal.teacher.run={tiny.newest(tmp_path / 'teacher').path}"]

@@ -39,7 +39,7 @@ def test_captions_are_the_tokens_of_the_tokenizer_and_too_long_ones_are_refused(
     for typed, told in (
         ("", "must have at least one word, got an empty text; leave it out"),
         ([], "got an empty list"),
-        ("z" * 23, "must have at most 24 tokens, got 25"),
+        ("z" * 79, "must have at most 80 tokens, got 81"),
     ):
         with pytest.raises(ValueError, match=told):
             kind.read(typed)
@@ -82,7 +82,7 @@ def test_tokens_are_those_of_the_encoder_and_padding_changes_nothing(saved, thei
         torch.testing.assert_close(one, two, rtol=0, atol=1e-6)
     assert {name for name in frozen.state_dict()} == {"tokens.weight", "tokens.bias", "vector.weight", "vector.bias"}
     assert copy.deepcopy(frozen)._encoder is frozen._encoder
-    whole = FrozenText(None, kind, "encoder")(rows)
+    whole = FrozenText(16, kind, "encoder", whole=True)(rows)
     torch.testing.assert_close(whole.rows, network(rows).last_hidden_state, rtol=0, atol=1e-5)
     assert whole.counted.all()
 
@@ -99,18 +99,21 @@ class _Ends:
 
 def test_encoders_that_do_not_fit_the_tokenizer_are_refused(theirs):
     kind = Tokenised("tokens")
+    clip_text("encoder", len(theirs))
     clip_text("few", len(theirs) - 3)
     with pytest.raises(ValueError, match=r"folder must be of an encoder of the 59 tokens of tokens, got 56 in few"):
         FrozenText(8, kind, "few")
+    with pytest.raises(ValueError, match=r"of an encoder with tokens of size 8 and no mask, got tokens of size 16"):
+        FrozenText(8, kind, "encoder", whole=True)
     clip_text("short", len(theirs), max_position_embeddings=10)
-    with pytest.raises(ValueError, match=r"folder must be of an encoder of the 24 tokens of a text, got 10 in short"):
+    with pytest.raises(ValueError, match=r"folder must be of an encoder of the 80 tokens of a text, got 10 in short"):
         FrozenText(8, kind, "short")
     with pytest.raises(FileNotFoundError, match="folder must be a folder that is there, got gone"):
         FrozenText(8, kind, "gone")
 
 
 TYPED = [
-    *("experiment=captions/frozen", "model.conditions.caption.folder=tokens", "model.conditions.caption.length=80"),
+    *("experiment=captions/frozen", "model.conditions.caption.folder=tokens"),
     "model.network.attended.caption.folder=encoder",
     *("data.image_size=16", "model.network.patch_size=4", "model.network.width=8", "model.network.attention=[4]"),
     *("model.network.multipliers=[1]", "model.network.heads=2", "data.batch_size=4", "training.max_images=8"),
@@ -119,7 +122,7 @@ TYPED = [
 
 
 def test_a_run_reads_captions_by_it_and_says_which_it_was(theirs):
-    clip_text("encoder", len(theirs), max_position_embeddings=80)
+    clip_text("encoder", len(theirs))
     run = tiny.run([*TYPED, *tiny.COMMON])
     parts = run.record["parts"]
     assert {key: part["folder"] for key, part in parts.items() if "metrics" not in key} == {
@@ -148,7 +151,7 @@ def test_captions_of_pictures_are_read_by_it(theirs):
     split = source.split("train")
     said = {kind.said(row) for row in split.read(torch.arange(len(split)))["caption"]}
     assert said <= {"a red circle", "a dot"}
-    assert "captions in tokens of tokens, at most 24 a picture" in source.notes(None)
-    Path("birds/1.txt").write_text("q" * 30)
-    with pytest.raises(ValueError, match="must have at most 24 tokens, got 32"):
+    assert "captions in tokens of tokens, at most 80 a picture" in source.notes(None)
+    Path("birds/1.txt").write_text("q" * 90)
+    with pytest.raises(ValueError, match="must have at most 80 tokens, got 92"):
         [CaptionedFolder("birds", 16, kind, val_share=0.2, test_share=0.0).split(each) for each in ("train", "val")]

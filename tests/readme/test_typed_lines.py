@@ -40,6 +40,11 @@ EXPORTED = (
     "genexp export run=outputs/quickstart/<run> out=digits_for_diffusers",
     "genexp export run=outputs/quickstart/<run> out=threes label=3 licence=mit",
 )
+PIPELINES = (
+    "genexp import folder=stable-diffusion 'train=[data=captioned_folder,data.source.root=birds]'",
+    'genexp sample run=outputs/stable-diffusion/<run> caption="a red bird" num=4',
+    'genexp sample run=outputs/stable-diffusion/<run> caption="a bird in oil" edit=noised images=birds',
+)
 RESTORED = (
     "genexp restore",
     "genexp restore run=<run> input=photo.png",
@@ -167,6 +172,7 @@ ELSEWHERE = {
     **dict.fromkeys(MARKED, "test_watermarked draws and finds such marks, tiny"),
     **dict.fromkeys(SAFE, "test_picture_info asks of such pictures"),
     **dict.fromkeys(EXPORTED, "test_export and test_import write and read such folders"),
+    **dict.fromkeys(PIPELINES, "test_import_stable_diffusion types such, on a tiny one"),
     **dict.fromkeys(RESTORED, "test_restore restores such pictures"),
     **dict.fromkeys(RESTORATION, "test_every_experiment trains these recipes, tiny"),
     "genexp train experiment=esrgan/photographs initial=run initial.run=<run> 'initial.only=[generator]'": (

@@ -106,10 +106,21 @@ def test_impossible_grids_are_refused():
             time_grid(10, RectifiedFlow(), spacing)
     with pytest.raises(ValueError, match="spacing must have a positive number with karras, got -1"):
         time_grid(10, LinearContinuous(), {"karras": -1})
-    for spacing in ("edm", {"edm": 7}, {"karras": 7, "leading": 1}):
-        with pytest.raises(ValueError, match=r"spacing must be one of leading, .*, karras, \{karras: rho\} or a list"):
+    for spacing in ("edm", {"edm": 7}, {"karras": 7, "leading": 1}, {"end": 1}, {"leading": 1, "end": 2}):
+        with pytest.raises(ValueError, match=r"spacing must be one of leading, .*, \{karras: rho\}, \{leading: "):
             require_spacing(spacing)
     with pytest.raises(ValueError, match="steps must be 2, as many as spacing lists times, got 3"):
         time_grid(3, Cosine(10), [1, 2])
     with pytest.raises(ValueError, match=r"spacing must hold times in \(0, 10\], got \[0, 11\]"):
         time_grid(None, Cosine(10), [0, 11])
+
+
+def test_leading_as_diffusers_has_it_is_a_whole_number_of_times_apart():
+    assert time_grid(3, Cosine(10), {"leading": 0}) == [7, 4, 1, 0]
+    assert time_grid(3, Cosine(10), {"leading": 1, "end": 1}) == [8, 5, 2, 1]
+    assert time_grid(3, Cosine(10), {"leading": 0, "end": 1}) == [7, 4, 1]  # a step from time 1 to it changes nothing
+    with pytest.raises(ValueError, match=r"spacing must hold times in \(0, 10\], got \[6, 9, 12\]"):
+        time_grid(3, Cosine(10), {"leading": 5})
+    for schedule, offset in ((Cosine(10), -1), (Cosine(10), 0.5), (LinearContinuous(), 1)):
+        with pytest.raises(ValueError, match="spacing must have a whole number from 0 on, and integer times, with"):
+            time_grid(3, schedule, {"leading": offset})

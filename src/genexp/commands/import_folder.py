@@ -1,5 +1,7 @@
 """genexp import: a folder that diffusers has saved, made a run."""
 
+from shlex import quote
+
 from omegaconf import DictConfig
 
 
@@ -20,7 +22,7 @@ def import_folder(config: DictConfig) -> None:
     plan = planned(config)
     folder = plan.write()
     place = typed_path(folder.path)
-    further = " ".join(f"'{each}'" if "[" in each else each for each in plan.overrides if each.startswith(_KEPT))
+    further = " ".join(quote(each) for each in plan.overrides if each.startswith(_KEPT))
     print_table(
         [
             ("run folder", shown_path(folder.path)),
@@ -31,4 +33,4 @@ def import_folder(config: DictConfig) -> None:
     )
 
 
-_KEPT = ("model", "+model", "data", "sampler")
+_KEPT = ("experiment", "model", "+model", "data", "sampler")

@@ -5,7 +5,7 @@ from typing import Any
 from genexp.config.targets import locate
 
 _KINDS = ("trained", "trained_codec", "trained_tokens", "trained_generator", "trained_features")
-_FOLDERS = ("inference.diffusers_codec", "conditioning.tokenised", "networks.frozen_text", "networks.diffusers_unet")
+_FOLDERS = ("inference.diffusers_codec", "conditioning.tokenised", "networks.frozen_text")
 _PLACES = (*(f"genexp.inference.{each}." for each in _KINDS), *(f"genexp.{each}." for each in _FOLDERS))
 
 

@@ -20,17 +20,18 @@ class FrozenText(FromFolder, nn.Module):
     be filled up to any length. The vector of a text is linear in CLIP's own vector, that of the last token, or in the
     mean of T5's tokens. The encoder is no part of checkpoints; the linear layers are trained with the network.
 
-    With `features` None nothing is learned, tokens are those of the encoder, and all of them count, those after the
-    end as well: Stable Diffusion's UNet attends to texts so.
+    A `whole` text has nothing learned: tokens are those of the encoder, and all of them count, those after the end as
+    well. Stable Diffusion's UNet attends to texts so.
 
     References: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021); Raffel
     et al., "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer" (2020); Saharia et al.,
     "Photorealistic Text-to-Image Diffusion Models with Deep Language Understanding" (2022) for frozen encoders.
 
     Args:
-        features: Size of a token and of the vector, or None for the encoder's own.
+        features: Size of a token and of the vector.
         text: The form of the texts, by the tokenizer that the encoder was trained with.
         folder: The encoder's folder: `config.json` of a `CLIPTextModel` or a `T5EncoderModel`, and safetensors.
+        whole: Whether texts are such; `features` is the encoder's own size then.
         digest: Of the folder that is meant; None for the one that is there. A run's configuration has it.
 
     Raises:
@@ -42,9 +43,10 @@ class FrozenText(FromFolder, nn.Module):
 
     def __init__(
         self,
-        features: int | None,
+        features: int,
         text: Tokenised,
         folder: Annotated[str, OnDisk("folder")],
+        whole: bool = False,
         digest: str | None = None,
     ) -> None:
         super().__init__()
@@ -62,18 +64,18 @@ class FrozenText(FromFolder, nn.Module):
                 f"folder must be of an encoder of the {text.length} tokens of a text, got "
                 f"{config.max_position_embeddings} in {folder}"
             )
-        self.size = config.hidden_size
-        if features is None and getattr(config, "use_attention_mask", False):
-            raise ValueError(f"folder must be of an encoder without use_attention_mask, got it in {folder}")
-        self.tokens = None if features is None else nn.Linear(self.size, features)
-        self.vector = None if features is None else nn.Linear(self.size, features)
+        size = config.hidden_size
+        if whole and (features != size or getattr(config, "use_attention_mask", False)):
+            given = f"tokens of size {size}" if features != size else "use_attention_mask"
+            raise ValueError(f"folder must be of an encoder with tokens of size {features} and no mask, got {given}")
+        self.tokens = None if whole else nn.Linear(size, features)
+        self.vector = None if whole else nn.Linear(size, features)
 
     def forward(self, text: Tensor) -> Tokens:
         """Texts (B, length) int64 to tokens (B, length, features)."""
         if self.tokens is None or self.vector is None:
-            found = self._encoder(text)
-            rows = found.last_hidden_state
-            return Tokens(rows, torch.ones_like(text, dtype=torch.bool), rows.new_zeros(len(rows), self.size))
+            rows = self._encoder(text).last_hidden_state
+            return Tokens(rows, torch.ones_like(text, dtype=torch.bool), rows.new_zeros(len(rows), rows.shape[2]))
         counted = self.text.counted(text)
         there = counted[:, :, None]
         found = self._encoder(torch.where(counted, text, self.text.filler), attention_mask=counted.long())

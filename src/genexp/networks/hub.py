@@ -149,7 +149,7 @@ class FromFolder:
         return node if node.get("digest") else {**node, "digest": folder_digest(node["folder"], cls.library)}
 
 
-def require_there(folder: str, digest: str | None) -> None:
+def require_there(folder: str, digest: str | None = None) -> None:
     """Check that a folder is there, and say what helps where one is gone that a run was trained with.
 
     Raises:

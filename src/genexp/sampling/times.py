@@ -95,6 +95,17 @@ def _ends(schedule: Schedule, name: str) -> list[float]:
     return ends
 
 
+def apart(steps: int, schedule: Schedule, offset: int = 0) -> list[float]:
+    """1 + offset + i floor(T / steps) for i = 0, 1, ...: a whole number of times apart, as diffusers' `leading` has it.
+
+    Raises:
+        ValueError: times of the schedule are real, or `offset` is no whole number from 0 on.
+    """
+    if not schedule.discrete or offset != int(offset) or offset < 0:
+        raise ValueError(f"spacing must have a whole number from 0 on, and integer times, with leading, got {offset}")
+    return [1 + offset + i * (schedule.last // steps) for i in range(steps)]
+
+
 SPACINGS: dict[str, Callable[[int, Schedule], list[float]]] = {
     "leading": leading,
     "trailing": trailing,
@@ -105,11 +116,11 @@ SPACINGS: dict[str, Callable[[int, Schedule], list[float]]] = {
 }
 
 Spacing = str | Sequence[float] | Mapping[str, float]
-"""A name of `SPACINGS`, the times themselves in any order, or {"karras": rho}."""
+"""A name of `SPACINGS`, the times themselves in any order, {"karras": rho}, or {"leading": offset, "end": 0 or 1}."""
 
 
 def time_grid(steps: int | None, schedule: Schedule, spacing: Spacing = "trailing") -> list[float]:
-    """The times a sampler visits, from the noisiest down, with 0 at the end.
+    """The times a sampler visits, from the noisiest down, with 0 at the end, or 1 where a mapping says so.
 
     Where only integer times exist they are rounded, and times that fall together are visited once: `quadratic` then
     has fewer steps than asked for. A step between equal times would change nothing.
@@ -117,8 +128,9 @@ def time_grid(steps: int | None, schedule: Schedule, spacing: Spacing = "trailin
     Args:
         steps: Number of steps; None for every integer time, or for as many as an explicit list has.
         schedule: Its first and last time, and whether times are integers.
-        spacing: `leading`, `trailing`, `linspace`, `quadratic`, `log_snr`, `karras`, {"karras": rho}, or the times
-            themselves in any order.
+        spacing: `leading`, `trailing`, `linspace`, `quadratic`, `log_snr`, `karras`, {"karras": rho}, {"leading": n},
+            see `apart`, or the times themselves in any order. With {"end": 1} beside `leading` a little noise is left,
+            that of time 1, as diffusers has it without `set_alpha_to_one`.
 
     Raises:
         ValueError: `steps` does not fit the schedule or the list, or a listed time lies outside (0, T].
@@ -126,7 +138,9 @@ def time_grid(steps: int | None, schedule: Schedule, spacing: Spacing = "trailin
     if isinstance(spacing, str):
         times = SPACINGS[spacing](_checked_steps(steps, schedule), schedule)
     elif isinstance(spacing, Mapping):
-        times = karras(_checked_steps(steps, schedule), schedule, spacing["karras"])
+        made = karras if "karras" in spacing else apart
+        number = spacing["karras" if "karras" in spacing else "leading"]
+        times = made(_checked_steps(steps, schedule), schedule, number)
     else:
         times = list(spacing)
         if steps not in (None, len(times)):
@@ -135,7 +149,8 @@ def time_grid(steps: int | None, schedule: Schedule, spacing: Spacing = "trailin
         times = [round(time) for time in times]
     if not times or min(times) <= 0 or max(times) > schedule.last:
         raise ValueError(f"spacing must hold times in (0, {schedule.last}], got {times}")
-    return [*sorted(set(times), reverse=True), 0]
+    end = spacing.get("end", 0) if isinstance(spacing, Mapping) else 0
+    return [*(time for time in sorted(set(times), reverse=True) if time > end), end]
 
 
 def as_times(times: Sequence[float], schedule: Schedule) -> Tensor:
@@ -147,12 +162,15 @@ def require_spacing(spacing: Spacing) -> None:
     """Refuse a spacing of an unknown name.
 
     Raises:
-        ValueError: `spacing` is a string other than the names of `SPACINGS`, or a mapping other than one of karras.
+        ValueError: `spacing` is a string other than the names of `SPACINGS`, or a mapping that none of `Spacing` is.
     """
     unknown_name = isinstance(spacing, str) and spacing not in SPACINGS
-    if unknown_name or (isinstance(spacing, Mapping) and set(spacing) != {"karras"}):
-        names = ", ".join(SPACINGS)
-        raise ValueError(f"spacing must be one of {names}, {{karras: rho}} or a list of times, got {spacing!r}")
+    known = ({"karras"}, {"leading"}, {"leading", "end"})
+    unknown = isinstance(spacing, Mapping) and (set(spacing) not in known or spacing.get("end", 0) not in (0, 1))
+    if unknown_name or unknown:
+        given = repr(dict(spacing) if isinstance(spacing, Mapping) else spacing)
+        names = f"{', '.join(SPACINGS)}, {{karras: rho}}, {{leading: offset, end: 0 or 1}}"
+        raise ValueError(f"spacing must be one of {names} or a list of times, got {given}")
 
 
 def _checked_steps(steps: int | None, schedule: Schedule) -> int:

@@ -11,16 +11,17 @@ from omegaconf import DictConfig, OmegaConf
 from genexp.callbacks.checkpoint_contents import restore
 from genexp.config.compose import compose, config_digest
 from genexp.config.instantiate import build
+from genexp.config.trained_parts import trained_parts
 from genexp.config.validation import require_valid
 from genexp.families.diffusion import Diffusion
 from genexp.files.writing import write_atomically
-from genexp.inference.importing.diffusers_folder import PipelineFolder
-from genexp.networks.unet_weights import from_diffusers
+from genexp.inference.importing.diffusers_folder import PIPELINES, PipelineFolder
+from genexp.inference.importing.pipelines import OpenedFolder, Pipeline
+from genexp.inference.importing.stable_diffusion import STABLE_DIFFUSION, StableDiffusionFolder
 from genexp.runs.folder import OVERRIDES, RunFolder, new_run_id, run_path
 from genexp.runs.provenance import command_line, provenance
 from genexp.runs.trust import seal
 from genexp.training.settle import settled
-from genexp.weights_files import read_state
 
 
 class Import:
@@ -36,7 +37,7 @@ class Import:
         ValueError: images of the data have another shape, or the model has no counterpart here.
     """
 
-    def __init__(self, pipeline: PipelineFolder, typed: list[str], name: str | None = None) -> None:
+    def __init__(self, pipeline: Pipeline, typed: list[str], name: str | None = None) -> None:
         size = [] if any(each.startswith("data.image_size=") for each in typed) else [pipeline.shape[1]]
         sized = [f"data.image_size={each}" for each in size]
         self.pipeline = pipeline
@@ -58,8 +59,8 @@ class Import:
         Raises:
             ValueError: the network computes something that ours does not, or a weight is missing.
         """
-        weights, model = read_state(self.pipeline.weights), build(self.config.model)
-        model.network.load_state_dict(from_diffusers(weights, self.pipeline.network, model.network))
+        model = build(self.config.model)
+        self.pipeline.fill(model)
         return model
 
     def write(self) -> RunFolder:
@@ -90,7 +91,7 @@ class Import:
             "group": plain["group"],
             "tags": plain["tags"],
             "choices": self.choices,
-            "parts": {"imported": {"folder": str(self.pipeline.path), "digest": digest}},
+            "parts": {**trained_parts(plain), "imported": {"folder": str(self.pipeline.path), "digest": digest}},
             "config_digest": config_digest(plain),
             "seal": seal(run_id, self.overrides, config=config),
             **provenance(),
@@ -112,4 +113,20 @@ def planned(config: DictConfig) -> Import:
     """
     if config.folder is None:
         raise ValueError("folder must name a folder that diffusers has saved: genexp import folder=<folder>")
-    return Import(PipelineFolder(config.folder), [str(each) for each in config.train], config.name)
+    return Import(_pipeline(config.folder), [str(each) for each in config.train], config.name)
+
+
+def _pipeline(path: str) -> Pipeline:
+    """The reader of a folder.
+
+    Raises:
+        ValueError: it is of another pipeline, or a file cannot be read.
+        FileNotFoundError: it is not there, or lacks a file.
+    """
+    opened = OpenedFolder(path)
+    if opened.kind == STABLE_DIFFUSION:
+        return StableDiffusionFolder(opened)
+    if opened.kind in PIPELINES:
+        return PipelineFolder(opened)
+    known = ", ".join(PIPELINES)
+    raise ValueError(f"folder must be of {known} or {STABLE_DIFFUSION}, got {opened.kind} in {opened.path}")
