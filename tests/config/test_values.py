@@ -113,6 +113,8 @@ WRONG = [
     ("train", "data.workers=-1", "data.workers", "at least 0"),
     ("train", "data.limit=0", "data.limit", "at least 1"),
     ("train", "data.in_memory=1", "data.in_memory", TRUTH),
+    ("train", "data.shuffle_buffer=0", "data.shuffle_buffer", "at least 1"),
+    ("train", "data=webdataset data.source.root=/nowhere", "data.source.root", "the path of a folder that exists"),
     ("train", "data.augment=[1]", "data.augment", "a list of mappings with _target_"),
     ("train", "data.image_size=x", "data.image_size", WHOLE),
     ("train", "data.channels=2", "data.channels", "1"),

@@ -169,6 +169,9 @@ ELSEWHERE = {
     'genexp train data=celeba approval="A. Name, 2026-11-29, study 7 of the ethics board"': (
         "test_approval trains with an approval, and test_lines_run asks for these data"
     ),
+    "genexp train data=webdataset data.source.root=FOLDER data.image_size=32 data.num_classes=10": (
+        "test_webdataset trains on such shards"
+    ),
     **dict.fromkeys(MARKED, "test_watermarked draws and finds such marks, tiny"),
     **dict.fromkeys(SAFE, "test_picture_info asks of such pictures"),
     **dict.fromkeys(EXPORTED, "test_export and test_import write and read such folders"),
@@ -316,6 +319,7 @@ def test_the_table_of_words_has_every_choice_that_there_is(group):
         "paired_folder",
         "unpaired_folders",
         "captioned_folder",
+        "webdataset",
         "contrastive",
         "photographs",
     }

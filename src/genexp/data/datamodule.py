@@ -42,7 +42,8 @@ class ImageData(LightningDataModule):
         seed: Seed of order and augmentation.
         cache_dir: Folder of decoded copies; null keeps none.
         classes: Names of the source's classes that are used, with labels 0, 1, ... in this order; null for all.
-        requires_approval: What they show that training needs an approval for, as faces; null for nothing.
+        requires_approval: What they show that training needs an approval for, as faces; null for none.
+        shuffle_buffer: Training images among which their order is random, see `Stream`; null for all.
 
     Raises:
         ValueError: an argument is out of range, or does not fit the source.
@@ -65,9 +66,11 @@ class ImageData(LightningDataModule):
         cache_dir: str | Path | None = None,
         classes: Sequence[str] | None = None,
         requires_approval: str | None = None,
+        shuffle_buffer: int | None = None,
     ) -> None:
         super().__init__()
-        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size), ("limit", limit)):
+        sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size}
+        for name, value in {**sizes, "limit": limit, "shuffle_buffer": shuffle_buffer}.items():
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if workers < 0:
@@ -78,7 +81,7 @@ class ImageData(LightningDataModule):
         self.batch_size, self.image_size, self.channels = batch_size, image_size, channels
         self.eval_batch_size, self.in_memory, self.workers = eval_batch_size, in_memory, workers
         self.augmentation = Augmentation(augment, seed)
-        self.limit, self.seed, self.cache_dir = limit, seed, cache_dir
+        self.limit, self.seed, self.cache_dir, self.shuffle_buffer = limit, seed, cache_dir, shuffle_buffer
         self.chosen, self.requires_approval = None if classes is None else tuple(classes), requires_approval
         self.batches = 0
         self._splits: dict[str, Stored] = {}
@@ -134,13 +137,11 @@ class ImageData(LightningDataModule):
         if outside := [label for label in found.labels or () if count and not 0 <= label < count]:
             raise ValueError(f"every label of {split} must lie in [0, {count}), got {outside[0]}")
 
-    # Training
-
     def train_dataloader(self) -> TrainLoader:
         """Endless training batches from the current position on: uint8 images, made float on the device."""
         examples = self.stored("train").examples
         size = min(len(examples), self.limit or len(examples))
-        stream = Stream(size, self.batch_size, self.seed)
+        stream = Stream(size, self.batch_size, self.seed, self.shuffle_buffer, getattr(examples, "groups", ()))
         rank, world_size = self._share()
         return TrainLoader(examples, stream, lambda: self.batches, rank, world_size, self._labelled, self._workers)
 

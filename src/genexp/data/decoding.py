@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import IO, NamedTuple
 
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
@@ -47,7 +48,9 @@ class Header(NamedTuple):
     several: bool
 
 
-def open_picture(path: str, max_pixels: int = MAX_PIXELS, skip: bool = False) -> Image.Image:
+def open_picture(
+    path: str, max_pixels: int = MAX_PIXELS, skip: bool = False, content: bytes | None = None
+) -> Image.Image:
     """Decode the first frame of a picture file, upright, at 8 bits a channel.
 
     16 bits a channel are scaled and rounded.
@@ -56,12 +59,13 @@ def open_picture(path: str, max_pixels: int = MAX_PIXELS, skip: bool = False) ->
         path: The file.
         max_pixels: Largest width times height that is decoded; the header is asked first.
         skip: Passed on with the error: whether the source asked to go on without bad images.
+        content: The bytes of the picture where they are no file of their own; `path` is then what errors call it.
 
     Raises:
         BadImage: the file is unreadable, no regular file, none of `FORMATS`, truncated, larger than `max_pixels`, or
             holds values that are no colours.
     """
-    with _told(path, max_pixels, skip), _opened(path, max_pixels) as (picture, file):
+    with _told(path, max_pixels, skip), _opened(path, max_pixels, content) as (picture, file):
         several = has_several_frames(picture)
         upright = ImageOps.exif_transpose(sixteen_bits.decoded(picture, file))
         upright.info[SEVERAL] = several
@@ -163,9 +167,9 @@ def _told(path: str, max_pixels: int, skip: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: str, max_pixels: int) -> Iterator[tuple[Image.Image, IO[bytes]]]:
+def _opened(path: str, max_pixels: int, content: bytes | None = None) -> Iterator[tuple[Image.Image, IO[bytes]]]:
     with (
-        os.fdopen(open_regular(path), "rb") as file,
+        os.fdopen(open_regular(path), "rb") if content is None else BytesIO(content) as file,
         _limits(max_pixels),
         Image.open(file, formats=FORMATS) as picture,
     ):

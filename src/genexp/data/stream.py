@@ -1,6 +1,6 @@
 """The order in which training examples are seen: an endless stream fixed by (seed, position)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -21,12 +21,20 @@ class Stream:
         size: Number of examples.
         batch_size: Examples a batch, over all ranks.
         seed: Seed of the permutations; epoch e uses (seed, e).
+        buffer: Examples among which the order is random, for what is read best in its own order: the groups of an
+            epoch come in a random order, each from its first example on, and every `buffer` examples of that sequence
+            are shuffled. None for an order in which every place is as likely for every example.
+        groups: Sizes of the groups (shards) of the examples in order; none for one group of all.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, size: int, batch_size: int, seed: int, buffer: int | None = None, groups: Sequence[int] = ()
+    ) -> None:
         if size < 1:
             raise ValueError(f"a training stream needs at least 1 example, got {size}")
-        self.size, self.batch_size, self.seed = size, batch_size, seed
+        self.size, self.batch_size, self.seed, self.buffer = size, batch_size, seed, buffer
+        ends = torch.tensor([0, *(groups or [size])]).cumsum(0).clamp(max=size)
+        self._begins, self._counts = ends[:-1], ends.diff()
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
 
@@ -45,8 +53,18 @@ class Stream:
         """The order (size,) of one epoch."""
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch))
-            self._epoch, self._order = epoch, torch.randperm(self.size, generator=generator)
+            make = (lambda g: torch.randperm(self.size, generator=g)) if self.buffer is None else self._nearby
+            self._epoch, self._order = epoch, make(generator)
         return self._order
+
+    def _nearby(self, generator: torch.Generator) -> Tensor:
+        """Groups in a random order, shuffled within windows of `buffer` examples."""
+        chosen = torch.randperm(len(self._counts), generator=generator)
+        counts = self._counts[chosen]
+        shift = torch.repeat_interleave(self._begins[chosen] - (counts.cumsum(0) - counts), counts)
+        place = torch.arange(self.size)
+        window = (place // self.buffer).double() + torch.rand(self.size, generator=generator, dtype=torch.float64)
+        return (place + shift)[window.argsort()]
 
 
 class _Reader(Dataset):
