@@ -8,6 +8,7 @@ from genexp.evaluation.extractors.classifiers import ClassifierFeatures
 from genexp.evaluation.extractors.whole_images import Images
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.classifier_accuracy import ClassifierAccuracy
+from genexp.evaluation.metrics.detectability import Detectability
 from genexp.evaluation.metrics.ms_ssim import MsSsimDiversity
 from genexp.evaluation.metrics.spectrum import Spectrum
 from genexp.evaluation.radial_spectrum import RadialSpectrum
@@ -18,6 +19,7 @@ SHAPE = [1, 8, 8]
 METRICS = {
     "ms_ssim": lambda: MsSsimDiversity(Images(SHAPE)),
     "spectrum": lambda: Spectrum(RadialSpectrum(SHAPE)),
+    "detectability": lambda: Detectability(RadialSpectrum(SHAPE)),
     "cas": lambda: ClassifierAccuracy(Images(SHAPE), steps=80),
 }
 

@@ -9,7 +9,7 @@ from genexp.evaluation.extractors.dino_features import DinoFeatures
 from genexp.evaluation.extractors.vgg_features import VggFeatures
 
 CONF = Path(__file__).parents[2] / "conf"
-OFFLINE = ["reconstruction", "ms_ssim", "spectrum", "classifier_accuracy"]
+OFFLINE = ["reconstruction", "ms_ssim", "spectrum", "detectability", "classifier_accuracy"]
 WEIGHTS = [
     "lpips",
     "lpips_diversity",
