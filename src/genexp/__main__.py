@@ -15,6 +15,7 @@ COMMANDS = {
     "compare": ("genexp.commands.compare", "runs side by side: a table, files, and a page that opens from disk"),
     "stylize": ("genexp.commands.stylize", "paint one photograph in the style of another"),
     "restore": ("genexp.commands.restore", "pictures of any size through a trained network that restores them"),
+    "play": ("genexp.commands.play", "a page on this machine to draw from runs, paint and restore pictures"),
     "export": ("genexp.commands.export", "a run as a folder that diffusers loads and draws the same images from"),
     "import": ("genexp.commands.import_folder", "a folder that diffusers has saved, as a run that every command takes"),
     "sweep": ("genexp.commands.sweep", "a question of conf/sweep as a W&B sweep, for agents on many machines"),

@@ -18,7 +18,7 @@ from genexp.config.text_keys import is_text
 from genexp.files.yaml_records import read_yaml
 
 YAML = sorted(conf_dir().rglob("*.yaml"))
-COMMANDS = ("train", "sample", "evaluate", "compare", "reproduce", "stylize", "restore", "export", "import")
+COMMANDS = ("train", "sample", "evaluate", "compare", "reproduce", "stylize", "restore", "play", "export", "import")
 
 
 def nodes(content):
@@ -161,6 +161,7 @@ TYPED = {
     "evaluate": ["run", "generated", "reference", "floor", "cache", "out"],
     "stylize": ["content", "style", "masks", "out", "run", "model.features.weights"],
     "restore": ["run", "input", "out", "checkpoint", "weights"],
+    "play": ["run", "checkpoint", "weights"],
     "export": ["run", "out", "checkpoint", "weights", "licence"],
     "import": ["folder", "name"],
     "compare": ["runs", "group", "title", "question", "project", "out", "sort"],

@@ -282,6 +282,8 @@ WRONG = [
     ("reproduce", "ablations=a train=x", "train", "a list of texts"),
     ("restore", "run=r input=a tile=8", "tile", "a whole number of at least 16 or null"),
     ("restore", "run=r input=a degrade=2", "degrade", TRUTH),
+    ("play", "run=r port=70000", "port", "a whole number from 0 to 65535"),
+    ("play", "run=r device=cuda", "device", "on a machine without a GPU"),
     ("export", "run=r out=o format=pickle", "format", "diffusers"),
     ("export", "run=r out=o label=-1", "label", "a whole number of at least 0 or null"),
     ("import", "folder=f name=../away", "name", "text that names a folder below the outputs"),

@@ -172,6 +172,8 @@ ELSEWHERE = {
     "genexp train data=webdataset data.source.root=FOLDER data.image_size=32 data.num_classes=10": (
         "test_webdataset trains on such shards"
     ),
+    "genexp play run=outputs/quickstart/<run>": "test_play asks such a page, test_play_in_browser looks at it",
+    "genexp play run=[<run>,<another run>]": "test_play_in_browser looks at two runs",
     **dict.fromkeys(MARKED, "test_watermarked draws and finds such marks, tiny"),
     **dict.fromkeys(SAFE, "test_picture_info asks of such pictures"),
     **dict.fromkeys(EXPORTED, "test_export and test_import write and read such folders"),

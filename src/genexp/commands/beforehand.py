@@ -43,6 +43,7 @@ UNREAD = {
     "reproduce": "the configurations of the jobs, which plan=true composes",
     "stylize": "the pictures",
     "restore": "the run's weights and the pictures behind their headers",
+    "play": "the runs' weights",
     "export": "the run's weights, and what diffusers draws from them",
     "import": "the weights",
 }
@@ -144,6 +145,16 @@ def _restore(config: DictConfig) -> None:
     require_work(config, work, untrained(run).model)
 
 
+def _play(config: DictConfig) -> None:
+    from genexp.commands.play import require_runs
+    from genexp.config.compose import several
+    from genexp.inference.run import load_run
+
+    require_runs(config)
+    for each in several(config.run):
+        load_run(each, config.weights, config.checkpoint, config.trust)
+
+
 def _export(config: DictConfig) -> None:
     from genexp.commands.export import required_place
     from genexp.inference.exporting import FORMATS
@@ -167,6 +178,7 @@ _CHECKS: dict[str, Callable[[DictConfig], None]] = {
     "reproduce": _reproduce,
     "stylize": _stylize,
     "restore": _restore,
+    "play": _play,
     "export": _export,
     "import": _import,
 }

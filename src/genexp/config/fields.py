@@ -135,6 +135,12 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "max_pixels": whole(1),
         "weights": WEIGHTS,
     },
+    "play": {
+        **{key: _DRAWING[key] for key in ("threads", "device", "trust", "checkpoint")},
+        "run": optional(SEVERAL),
+        "port": whole(0, 65535),
+        "weights": WEIGHTS,
+    },
     "export": {
         **dict.fromkeys(("run", "out", "checkpoint", "licence"), optional(TEXT)),
         "format": one_of("diffusers"),

@@ -12,9 +12,16 @@ INVERSION_STEPS = 50
 
 
 def noise_p_values(run: Run, key: str, images: Tensor) -> Tensor:
-    """How likely images (B, C, H, W) in [-1, 1] without a mark of this key in their noise would look so, float64 (B,).
+    """The share of keys that the noise of images (B, C, H, W) in [-1, 1] agrees with as well by chance, float64 (B,).
 
-    Their noise is found by the steps of DDIM taken backwards, told nothing of what they show.
+    Raises:
+        ValueError: as `noise_of`.
+    """
+    return MarkedNoise(key).p_values(noise_of(run, images))
+
+
+def noise_of(run: Run, images: Tensor) -> Tensor:
+    """The noise that images (B, C, H, W) in [-1, 1] are drawn from: DDIM backwards, told nothing of what they show.
 
     Raises:
         ValueError: the run is of no diffusion of images.
@@ -26,4 +33,4 @@ def noise_p_values(run: Run, key: str, images: Tensor) -> Tensor:
     except TypeError as error:
         raise ValueError(f"run must be a run of diffusion, whose noise can be found again: {error}") from error
     codes = source.codec.encode(images) if isinstance(source, Coded) else images
-    return MarkedNoise(key).p_values(inverted(sampler, source, codes))
+    return inverted(sampler, source, codes)

@@ -1,0 +1,1 @@
+"""A page to play with: what it can ask for, and the small server behind it."""
