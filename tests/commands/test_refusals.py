@@ -37,7 +37,7 @@ LINES = {
     "interpolation?",
     "model/features=vgg16": "model/features: does not exist here: this command, or its model, has none",
     "sampler.eta=0.5": "sampler.eta: does not exist in sampler; sampler=ddim has it",
-    "zebra=3": "zebra: does not exist; known: callbacks, data, extractor, group, job_type, logger, metrics, "
+    "zebra=3": "zebra: does not exist; known: approval, callbacks, data, extractor, group, job_type, logger, metrics, "
     "model, name, notes, paths, resume, run_dir, sampler, seed, tags, threads, trainer, training",
     "experiment=adain/shapes": f"experiment: must be one of adain/offline, adain/paper, or of {len(EXPERIMENTS) - 2} "
     "others, got 'adain/shapes'; did you mean adain/paper?",

@@ -174,6 +174,9 @@ ELSEWHERE = {
     ),
     "genexp play run=outputs/quickstart/<run>": "test_play asks such a page, test_play_in_browser looks at it",
     "genexp play run=[<run>,<another run>]": "test_play_in_browser looks at two runs",
+    "genexp train data=hub data.source.root=FOLDER data.source.label_column=label data.num_classes=10": (
+        "test_hub_images reads such folders"
+    ),
     **dict.fromkeys(MARKED, "test_watermarked draws and finds such marks, tiny"),
     **dict.fromkeys(SAFE, "test_picture_info asks of such pictures"),
     **dict.fromkeys(EXPORTED, "test_export and test_import write and read such folders"),
@@ -322,6 +325,7 @@ def test_the_table_of_words_has_every_choice_that_there_is(group):
         "unpaired_folders",
         "captioned_folder",
         "webdataset",
+        "hub",
         "contrastive",
         "photographs",
     }

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,43 @@ from genexp.data.source import BadImage, Split, fingerprint, require_split
 from genexp.on_disk import OnDisk
 from genexp.terminal import counted, shown_path
 
-_WORDS = {"val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test", "testing": "test"}
+_WORDS: dict[str, Split] = {
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def split_named(path: str) -> Split:
+    """The split whose word is in a path below the root: val, valid, validation, dev, test or testing; else train."""
+    words = re.split(r"[^a-z]+", path.lower())
+    return next((_WORDS[word] for word in words if word in _WORDS), "train")
+
+
+def rows_of(name: Split, count: int, shares: Mapping[str, float], own: Collection[str]) -> Tensor:
+    """Which of `count` samples in the files of a split belong to it; those that are held out are evenly spread.
+
+    Args:
+        name: The split.
+        count: Samples in its own files, or in those of train where it has none.
+        shares: What val and test hold out of train where they have no files.
+        own: Splits that have files of their own.
+    """
+    if name in own and name != "train":
+        return torch.arange(count)
+    rest, left = torch.arange(count), 1.0
+    for split, share in shares.items():
+        if split in own:
+            continue
+        place = torch.arange(len(rest), dtype=torch.float64)
+        taken = ((place + 1) * share / left).floor() > (place * share / left).floor()
+        if split == name:
+            return rest[taken]
+        rest, left = rest[~taken], left - share
+    return rest
 
 
 class WebDataset:
@@ -76,8 +112,7 @@ class WebDataset:
             raise ValueError(f"data.source.root must be a folder of .tar shards, got {self.root} without any")
         found: dict[Split, list[tuple[Path, Indexed]]] = {"train": [], "val": [], "test": []}
         for path in tqdm(paths, desc="reading shards", delay=2):
-            words = re.split(r"[^a-z]+", str(path.relative_to(self.root)).lower())
-            found[next((_WORDS[word] for word in words if word in _WORDS), "train")].append((path, indexed(path)))
+            found[split_named(str(path.relative_to(self.root)))].append((path, indexed(path)))
         return found
 
     @cached_property
@@ -104,21 +139,8 @@ class WebDataset:
         """The shards that a split lies in, and which of their samples belong to it."""
         own = self.shards[name]
         part = self.shards["train"] if name in self.shares and not own else own
-        return part, self._chosen(name, sum(len(each.offsets) for _, each in part))
-
-    def _chosen(self, name: Split, count: int) -> Tensor:
-        if self.shards[name] and name != "train":
-            return torch.arange(count)
-        rest, left = torch.arange(count), 1.0
-        for split, share in self.shares.items():
-            if self.shards[split]:
-                continue
-            place = torch.arange(len(rest), dtype=torch.float64)
-            taken = ((place + 1) * share / left).floor() > (place * share / left).floor()
-            if split == name:
-                return rest[taken]
-            rest, left = rest[~taken], left - share
-        return rest
+        own_splits = {split for split, found in self.shards.items() if found}
+        return part, rows_of(name, sum(len(each.offsets) for _, each in part), self.shares, own_splits)
 
     def notes(self, num_classes: int | None) -> list[str]:
         """What was found, in lines for a person.
