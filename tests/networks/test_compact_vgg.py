@@ -97,7 +97,8 @@ def test_a_shipped_network_is_built_from_its_card(asset, trained):
 def test_other_bytes_and_unknown_architectures_are_refused(asset, trained):
     save_asset("odd", trained.folded(), {"architecture": "Perceiver", "network": {}, "image_size": 8}, asset)
     with pytest.raises(
-        ValueError, match="the card of odd must name one of ConvClassifier, CompactVGG, MapCodec, got 'Perceiver'"
+        ValueError,
+        match="must name one of ConvClassifier, CompactVGG, MapCodec, PicturesAndWords, got 'Perceiver'",
     ):
         trained_network("odd", asset)
     path = asset / "small.safetensors"

@@ -107,6 +107,10 @@ ELSEWHERE = {
     "genexp train experiment=ldm/first_stage": "test_codes trains it, tiny",
     "genexp train experiment=ldm/shapes model/codec=trained model.codec.run=<run of the first stage> "
     "model.codec.scale=measured": "test_codes trains it, tiny",
+    "genexp sample run=<run of data=shapes at 32 pixels> sampler/guidance=clip_shapes sampler.guidance.scale=3 "
+    'caption="a large red circle on black"': "test_clip_guides draws so",
+    "genexp sample run=<run> sampler/guidance=clip sampler.guidance.judge.run=outputs/clip_shapes/<run> "
+    'caption="a large red circle on black"': "test_clip_guides draws so",
     "genexp train experiment=captions/frozen model.conditions.caption.folder=<clip>/tokenizer "
     "model.network.attended.caption.folder=<clip>/text_encoder": "test_frozen_text trains it, tiny",
     "genexp train experiment=ldm/shapes model/codec=diffusers model.codec.folder=<pipeline>/vae data.image_size=128": (

@@ -85,6 +85,11 @@ class Words:
             raise ValueError("must be a text or a list of texts, got an empty list")
         return torch.stack([self._numbers(str(text)) for text in texts])
 
+    @property
+    def numbering(self) -> tuple[tuple[str, ...], int]:
+        """What numbers of words mean, and how many there are of a text."""
+        return tuple(self.words), self.length
+
     def said(self, row: Tensor) -> str:
         """The text of one row (length,) of numbers."""
         return " ".join(self.words[number - 1] for number in row.tolist() if number)

@@ -24,6 +24,7 @@ ALLOWED = (
     "genexp.inference.published.",
     "genexp.inference.trained.",
     "genexp.inference.shipped_codec.",
+    "genexp.inference.shipped_judge.",
     "genexp.inference.trained_codec.",
     "genexp.inference.trained_generator.",
     "genexp.inference.trained_tokens.",

@@ -4,17 +4,16 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch import nn
 
 from genexp.conditioning.base import Conditioning, ConditionKind
 from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update
-from genexp.losses.contrastive import contrastive_loss, retrieval, same_texts
+from genexp.losses.contrastive import InOneSpace, contrastive_loss, retrieval, same_texts
 from genexp.ramps import Constant, Ramp
 
 
-class Contrastive(Family):
+class Contrastive(InOneSpace, Family):
     """Two networks whose vectors, brought to length 1, are near each other for an image and its own caption.
 
     The temperature is learned: cosines are multiplied by exp(s), which begins at 1 / 0.07 and is held to 100 at most.
@@ -60,18 +59,6 @@ class Contrastive(Family):
     def source(self) -> object:
         """The family itself; nothing is drawn from it."""
         return self
-
-    def of_images(self, image: Tensor) -> Tensor:
-        """Vectors (B, features) of length 1 of images (B, C, H, W) in [-1, 1]."""
-        return normalize(self.network(image), dim=1)
-
-    def of_texts(self, caption: Tensor) -> Tensor:
-        """Vectors (B, features) of length 1 of captions (B, L), numbers of words."""
-        return normalize(self.text(caption), dim=1)
-
-    def similarity(self, image: Tensor, caption: Tensor) -> Tensor:
-        """Scaled cosines (B, N) of every image (B, C, H, W) with every caption (N, L)."""
-        return self.scale.clamp(max=math.log(100)).exp() * self.of_images(image) @ self.of_texts(caption).T
 
     def train_batch(self, batch: Batch) -> Terms:
         """One step; terms `train/loss`, `train/accuracy` and `train/scale`."""

@@ -16,6 +16,7 @@ from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.noising import OfNoisyImages
 from genexp.families.transfer import transferred
 from genexp.inference.run import Run, load_run
+from genexp.losses.contrastive import InOneSpace
 from genexp.terminal import typed_path
 
 Kind = TypeVar("Kind")
@@ -133,6 +134,20 @@ class TrainedClassifier(TrainedPart):
         """Logits (B, num_classes) of noisy images (B, *image_shape) at times (B,)."""
         self._follow(x_t)
         return self._classifier.logits(x_t, t)
+
+
+@dataclass(eq=False)
+class TrainedJudge(TrainedPart):
+    """What says how well pictures fit captions: a finished run of model=contrastive."""
+
+    def _begin(self, opened: Run) -> None:
+        self._space = self._source(InOneSpace, "pictures and captions (model=contrastive)")
+        self.image_shape, self.conditioning = tuple(opened.config.data.shape), self._family.conditioning
+
+    def fit(self, image: Tensor, caption: Tensor) -> Tensor:
+        """Scaled cosines (B,) of images (B, *image_shape) in [-1, 1], each with its caption (B, L)."""
+        self._follow(image)
+        return self._space.fit(image, caption)
 
 
 @dataclass(eq=False)

@@ -1,8 +1,44 @@
 """Images and texts told apart: every image belongs to its own text of the batch, and every text to its image."""
 
+import math
+
 import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+
+
+class InOneSpace:
+    """Pictures and texts as vectors of length 1 of one space, by two networks and a learned temperature.
+
+    Attributes:
+        network: Maps images (B, C, H, W) in [-1, 1] to vectors (B, features).
+        text: Maps texts (B, L) to vectors (B, features).
+        scale: Logarithm of what cosines are multiplied by, 100 at most.
+    """
+
+    network: nn.Module
+    text: nn.Module
+    scale: Tensor
+
+    def of_images(self, image: Tensor) -> Tensor:
+        """Vectors (B, features) of length 1 of images (B, C, H, W) in [-1, 1]."""
+        return normalize(self.network(image), dim=1)
+
+    def of_texts(self, caption: Tensor) -> Tensor:
+        """Vectors (B, features) of length 1 of captions (B, L), numbers of words."""
+        return normalize(self.text(caption), dim=1)
+
+    def similarity(self, image: Tensor, caption: Tensor) -> Tensor:
+        """Scaled cosines (B, N) of every image (B, C, H, W) with every caption (N, L)."""
+        return self._factor * self.of_images(image) @ self.of_texts(caption).T
+
+    def fit(self, image: Tensor, caption: Tensor) -> Tensor:
+        """Scaled cosines (B,) of images (B, C, H, W), each with its own caption (B, L)."""
+        return self._factor * (self.of_images(image) * self.of_texts(caption)).sum(1)
+
+    @property
+    def _factor(self) -> Tensor:
+        return self.scale.clamp(max=math.log(100)).exp()
 
 
 def same_texts(text: Tensor) -> Tensor:

@@ -46,6 +46,11 @@ class TextEncoder(nn.Module):
 
     def forward(self, text: Tensor) -> Tokens:
         """Texts (B, L) int64 of at most `text.length` words to tokens (B, L, features)."""
+        h, counted, vector = self.read(text)
+        return Tokens(self.tokens(h) * counted[:, :, None], counted, vector)
+
+    def read(self, text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is known of every place (B, L, width), which places count (B, L), and the vectors (B, features)."""
         first = torch.zeros_like(text)
         first[:, 0] = self.nothing
         text = torch.where((text == 0).all(1, keepdim=True), first, text)
@@ -56,7 +61,19 @@ class TextEncoder(nn.Module):
             h = block(h, counted)
         h = self.norm(h)
         mean = (h * there).sum(1) / there.sum(1)
-        return Tokens(self.tokens(h) * there, counted, self.vector(mean))
+        return h, counted, self.vector(mean)
+
+
+class TextVector(TextEncoder):
+    """The vector of a text alone, (B, features), by the blocks of `TextEncoder`; same arguments."""
+
+    def __init__(self, features: int, text: Words, width: int = 64, depth: int = 2, heads: int = 4) -> None:
+        super().__init__(features, text, width, depth, heads)
+        del self.tokens
+
+    def forward(self, text: Tensor) -> Tensor:
+        """Texts (B, L) int64 of at most `text.length` words to vectors (B, features)."""
+        return self.read(text)[2]
 
 
 class _Block(nn.Module):

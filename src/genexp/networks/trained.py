@@ -11,9 +11,10 @@ from genexp.files.json_records import reason_of
 from genexp.networks.classifier import ConvClassifier
 from genexp.networks.compact_vgg import CompactVGG
 from genexp.networks.map_codec import MapCodec
+from genexp.networks.pictures_and_words import PicturesAndWords
 from genexp.shipped import ASSETS, load_asset
 
-ARCHITECTURES = {"ConvClassifier": ConvClassifier, "CompactVGG": CompactVGG, "MapCodec": MapCodec}
+ARCHITECTURES = {each.__name__: each for each in (ConvClassifier, CompactVGG, MapCodec, PicturesAndWords)}
 
 
 def trained_network(asset: str, folder: str | Path = ASSETS) -> nn.Module:
