@@ -1,5 +1,6 @@
 """What an argument says of itself when it names a file or a folder. Imports nothing heavy."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,3 +28,19 @@ class OnDisk:
 
     def __str__(self) -> str:
         return " or ".join([*self.words, f"the path of a {self.kind} that exists"])
+
+
+def require_folder(folder: str, digest: str | None = None) -> None:
+    """Check that a folder is there, and say what helps where one is gone that a run was trained with.
+
+    Args:
+        folder: The folder.
+        digest: What a run has recorded of it, or None.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    if not Path(folder).expanduser().is_dir():
+        link = f"ln -s <its folder now> {shlex.quote(folder)}"
+        hint = f"; what was trained with it needs it where it was: where it was moved, a link does, {link}"
+        raise FileNotFoundError(f"folder must be a folder that is there, got {folder}{hint if digest else ''}")

@@ -14,6 +14,7 @@ from PIL import Image
 import tiny
 from genexp.__main__ import main
 from genexp.commands.import_folder import import_folder
+from genexp.commands.stylize import stylize
 from genexp.commands.typed_arguments import overrides_of
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
@@ -91,6 +92,10 @@ def test_a_run_of_it_is_drawn_from_edited_measured_and_trained_on(capsys, monkey
     assert list(Path("drawn").rglob("*.png"))
     assert list(Path("edited").rglob("*.png"))
     assert "fd/" in capsys.readouterr().out
+    with pytest.raises(
+        ValueError, match=r"run must be of images for method=diffusion, got .* of codes, .* edit=noised"
+    ):
+        stylize(compose("stylize", [f"run={run.path}", "method=diffusion", "content=china.jpg", "style=flower.jpg"]))
     line = next(each for each in told.splitlines() if each.startswith("train on"))
     typed = [each for each in shlex.split(line.removeprefix("train on"))[2:] if not each.startswith("initial.run=")]
     short = ["training.max_images=8", "training.evaluate_every=8", "training.checkpoint_every=8", "metrics=none"]
@@ -108,6 +113,14 @@ SCHEDULE, UNET = "scheduler/scheduler_config.json", "unet/config.json"
 def _edited(name, **changed):
     path = Path("theirs") / name
     path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
+def test_without_the_extra_it_is_named(monkeypatch):
+    stable_diffusion()
+    for name in ("diffusers", "transformers"):
+        monkeypatch.setattr("importlib.util.find_spec", lambda asked, lacks=name: None if asked == lacks else True)
+        with pytest.raises(ValueError, match=f"folder needs the extra 'hub', which holds {name}: uv sync --extra hub"):
+            imported()
 
 
 def test_pipelines_that_say_more_than_is_carried_are_refused_by_name():

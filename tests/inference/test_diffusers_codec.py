@@ -130,7 +130,8 @@ def test_a_diffusion_of_its_codes_trains_draws_and_is_measured(capsys, monkeypat
     autoencoder("vae")
     typed = [*GIVEN, *tiny.COMMON, *SMALL]
     assert problems_of("train", typed, here=True) == []
-    run = tiny.run([each for each in typed if "evaluate.num" not in each])
+    typed = [each for each in typed if "evaluate.num" not in each]
+    run = tiny.run(typed)
     codec = DiffusersCodec("vae", SHAPE)
     folder = str(Path("vae").resolve())
     assert run.record["parts"] == {"model.codec": {"folder": folder, "digest": codec.digest}}
@@ -146,6 +147,14 @@ def test_a_diffusion_of_its_codes_trains_draws_and_is_measured(capsys, monkeypat
     monkeypatch.setattr(sys, "argv", ["genexp", "sample", f"run={run.path}", *edited])
     main()
     assert list(Path("edited").rglob("*.png"))
+    autoencoder("other", scaling_factor=1.0)
+    resumed = [*typed, f"resume={run.path}", "model.codec.folder=other", "training.max_images=16"]
+    monkeypatch.setattr(sys, "argv", ["genexp", "train", *resumed])
+    with pytest.raises(SystemExit):
+        main()
+    told = capsys.readouterr().err
+    assert "model.codec.digest must stay" in told
+    assert "the network has learned the codes of that autoencoder" in told
     autoencoder("vae", scaling_factor=1.0)
     with pytest.raises(InstantiationException, match="folder must be the one with the digest"):
         genexp.load_run(run.path).samples(1)

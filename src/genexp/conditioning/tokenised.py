@@ -13,7 +13,7 @@ from torch import Tensor
 from genexp.conditioning.kinds import require_form, require_share
 from genexp.extras import require_extra
 from genexp.files.json_records import reason_of
-from genexp.on_disk import OnDisk
+from genexp.on_disk import OnDisk, require_folder
 
 _FILES = ("tokenizer.json", "vocab.json", "merges.txt", "spiece.model", "tokenizer_config.json")
 _MOST = 512
@@ -49,6 +49,7 @@ class Tokenised:
     def __post_init__(self) -> None:
         require_share(self.left_out)
         require_extra("transformers", "folder")
+        require_folder(self.folder, self.digest)
         found = _digest(self.folder)
         if self.digest not in (None, found):
             raise ValueError(
@@ -122,8 +123,7 @@ class Tokenised:
 def _digest(folder: str) -> str:
     """The first digits of the SHA-256 of a tokenizer's files."""
     path, digest = Path(folder).expanduser(), hashlib.sha256()
-    if not path.is_dir():
-        raise FileNotFoundError(f"folder must be a folder that is there, got {folder}")
+    require_folder(folder)
     there = [path / name for name in _FILES if (path / name).is_file()]
     if not there:
         raise FileNotFoundError(f"folder must hold a tokenizer as transformers saves it, got {folder} without one")

@@ -7,8 +7,8 @@ from typing import Annotated, cast
 from torch import Tensor, nn
 
 from genexp.inference.codes import FrozenCodec
-from genexp.networks.hub import FromFolder, hub_network, require_there
-from genexp.on_disk import OnDisk
+from genexp.networks.hub import FromFolder, hub_network
+from genexp.on_disk import OnDisk, require_folder
 
 
 @dataclass(eq=False)
@@ -40,7 +40,7 @@ class DiffusersCodec(FromFolder, FrozenCodec):
     digest: str | None = None
 
     def __post_init__(self) -> None:
-        require_there(self.folder, self.digest)
+        require_folder(self.folder, self.digest)
         network, self.digest = hub_network(self.folder, ("AutoencoderKL",), digest=self.digest)
         settings = network.config
         for name in ("latents_mean", "latents_std"):

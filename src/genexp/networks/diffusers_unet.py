@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.networks.hub import class_of, config_of, require_there
+from genexp.networks.hub import class_of, config_of
 from genexp.networks.tokens import Tokens, together
-from genexp.on_disk import OnDisk
+from genexp.on_disk import OnDisk, require_folder
 
 KIND = "UNet2DConditionModel"
 _NULL = ("class_embed_type", "addition_embed_type", "encoder_hid_dim", "encoder_hid_dim_type", "num_class_embeds")
@@ -40,7 +40,7 @@ class DiffusersUNet(nn.Module):
         super().__init__()
         if not attended:
             raise ValueError("attended must hold a condition, for the network attends to texts, got none")
-        require_there(folder)
+        require_folder(folder)
         _, config = config_of(folder, (KIND,))
         told = [name for name in _NULL if config.get(name) is not None]
         if told:

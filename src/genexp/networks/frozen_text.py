@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.tokenised import Tokenised
-from genexp.networks.hub import FromFolder, Held, hub_network, require_there
+from genexp.networks.hub import FromFolder, Held, hub_network
 from genexp.networks.tokens import Tokens
-from genexp.on_disk import OnDisk
+from genexp.on_disk import OnDisk, require_folder
 
 KINDS = ("CLIPTextModel", "T5EncoderModel")
 
@@ -50,7 +50,7 @@ class FrozenText(FromFolder, nn.Module):
         digest: str | None = None,
     ) -> None:
         super().__init__()
-        require_there(folder, digest)
+        require_folder(folder, digest)
         network, self.digest = hub_network(folder, KINDS, "transformers", digest)
         self._encoder, self.text, config = Held(network), text, network.config
         self.clip = type(network).__name__ == KINDS[0]

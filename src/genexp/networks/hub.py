@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from genexp.extras import require_extra
 from genexp.files.json_records import read_json, reason_of
-from genexp.terminal import typed_path
 from genexp.weights_files import checked_digest, require_sound_weights
 
 WEIGHTS = {"diffusers": "diffusion_pytorch_model.safetensors", "transformers": "model.safetensors"}
@@ -147,15 +146,3 @@ class FromFolder:
             FileNotFoundError: there is no such folder, or it lacks a file.
         """
         return node if node.get("digest") else {**node, "digest": folder_digest(node["folder"], cls.library)}
-
-
-def require_there(folder: str, digest: str | None = None) -> None:
-    """Check that a folder is there, and say what helps where one is gone that a run was trained with.
-
-    Raises:
-        FileNotFoundError: it is not there.
-    """
-    if not Path(folder).expanduser().is_dir():
-        link = f"ln -s <its folder now> {typed_path(Path(folder))}"
-        hint = f"; what was trained with it needs it where it was: where it was moved, a link does, {link}"
-        raise FileNotFoundError(f"folder must be a folder that is there, got {folder}{hint if digest else ''}")
