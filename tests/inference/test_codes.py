@@ -9,7 +9,9 @@ import tiny
 from genexp.adversarial.reconstructed import ReconstructionCritic
 from genexp.config.check import problems_of
 from genexp.config.instantiate import build
+from genexp.data.shape_pictures import factor_levels
 from genexp.data.shapes import Shapes
+from genexp.evaluation.extractors.shape_reader import ShapeReader
 from genexp.inference.shipped_codec import ShippedCodec
 from genexp.inference.trained_codec import TrainedCodec
 from genexp.networks.map_codec import MapCodec
@@ -56,11 +58,14 @@ def test_tiles_are_the_whole_where_a_decoder_says_how_far_it_looks():
 @torch.no_grad()
 def test_the_shipped_first_stage_gives_shapes_back_by_codes_of_unit_variance():
     codec = ShippedCodec("shapes_first_stage", (3, 64, 64))
-    image = Shapes(64).split("test").read(torch.arange(48))["image"].float() / 127.5 - 1
+    test, reader = Shapes(64).split("test"), ShapeReader()
+    image = test.read(torch.arange(48))["image"].float() / 127.5 - 1
     code = codec.encode(image)
     assert tuple(code.shape[1:]) == codec.code_shape == (4, 16, 16)
     assert code.std() == pytest.approx(1, abs=0.1)
-    assert 10 * torch.log10(4 / (codec.decode(code) - image).square().mean()) > 30
+    assert 10 * torch.log10(4 / (codec.decode(code) - image).square().mean()) > 36
+    shown, levels = reader.read(reader(codec.decode(code))), factor_levels(test.mode[:48])
+    assert torch.stack([shown[name] == levels[name] for name in levels]).all(0).sum() >= 47  # small ones, too
     tiled = ShippedCodec("shapes_first_stage", (3, 64, 64), tile=32)
     torch.testing.assert_close(tiled.decode(code), codec.decode(code), rtol=0, atol=1e-4)
     for shape, told in (((1, 64, 64), "must have the 3 channels"), ((3, 66, 66), "factor 4 divides, got")):
