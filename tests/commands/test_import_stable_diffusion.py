@@ -13,6 +13,7 @@ from PIL import Image
 
 import tiny
 from genexp.__main__ import main
+from genexp.commands.export import export
 from genexp.commands.import_folder import import_folder
 from genexp.commands.stylize import stylize
 from genexp.commands.typed_arguments import overrides_of
@@ -64,6 +65,28 @@ def test_a_run_draws_what_the_pipeline_draws(kind):
     assert theirs.std() > 0.05
     other = 2 * pipeline(captions[::-1], **given).images - 1
     assert (other - theirs).abs().max() > 1e-3
+
+
+def test_a_run_of_it_is_written_as_a_pipeline_that_draws_the_same_and_is_read_again():
+    stable_diffusion()
+    first = imported()
+    export(compose("export", [f"run={first.path}", "out=ours", "threads=1", "licence=mit"]))
+    pipelines = [StableDiffusionPipeline.from_pretrained(each, low_cpu_mem_usage=False) for each in ("theirs", "ours")]
+    start, drawn = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(5)), []
+    for each in pipelines:
+        each.set_progress_bar_config(disable=True)
+        each.scheduler = DDIMScheduler.from_config(each.scheduler.config, clip_sample=False)
+        drawn.append(each("a red circle", num_inference_steps=10, latents=start, output_type="pt").images)
+    torch.testing.assert_close(*drawn, rtol=0, atol=1e-4)
+    text = Path("ours/README.md").read_text()
+    assert "pipeline_tag: text-to-image" in text
+    assert "license: mit" in text
+    again = imported("folder=ours", "name=again")
+    one, other = (tiny.checkpoint(each)["state_dict"] for each in (first, again))
+    assert tiny.differences(one, other) == []
+    assert load_run(again.path).config.sampler.spacing == {"leading": 1, "end": 1}
+    with pytest.raises(ValueError, match="label must be null for a run without classes, got 3"):
+        export(compose("export", [f"run={first.path}", "out=other", "label=3"]))
 
 
 @pytest.mark.slow

@@ -41,6 +41,7 @@ EXPORTED = (
     "genexp export run=outputs/quickstart/<run> out=threes label=3 licence=mit",
 )
 PIPELINES = (
+    "genexp export run=outputs/stable-diffusion/<run> out=tuned licence=openrail",
     "genexp import folder=stable-diffusion 'train=[data=captioned_folder,data.source.root=birds]'",
     'genexp sample run=outputs/stable-diffusion/<run> caption="a red bird" num=4',
     'genexp sample run=outputs/stable-diffusion/<run> caption="a bird in oil" edit=noised images=birds',

@@ -52,7 +52,8 @@ class DiffusersCodec(FromFolder, FrozenCodec):
             raise ValueError(
                 f"folder must be of an autoencoder of images of {self.image_shape[0]} channels, got {given}"
             )
-        scale = settings["scaling_factor"] if self.scale is None else self.scale
+        self.network, self.configured_scale = network, settings["scaling_factor"]
+        scale = self.configured_scale if self.scale is None else self.scale
         self._begin(cast(nn.Module, _Maps(network)), scale, settings["shift_factor"] or 0.0)
 
 

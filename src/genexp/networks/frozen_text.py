@@ -53,7 +53,7 @@ class FrozenText(FromFolder, nn.Module):
         require_folder(folder, digest)
         network, self.digest = hub_network(folder, KINDS, "transformers", digest)
         self._encoder, self.text, config = Held(network), text, network.config
-        self.clip = type(network).__name__ == KINDS[0]
+        self.whole, self.clip = whole, type(network).__name__ == KINDS[0]
         if config.vocab_size < len(text.tokenizer):
             raise ValueError(
                 f"folder must be of an encoder of the {len(text.tokenizer):,} tokens of {text.folder}, got "
@@ -70,6 +70,11 @@ class FrozenText(FromFolder, nn.Module):
             raise ValueError(f"folder must be of an encoder with tokens of size {features} and no mask, got {given}")
         self.tokens = None if whole else nn.Linear(size, features)
         self.vector = None if whole else nn.Linear(size, features)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The encoder itself."""
+        return self._encoder.network
 
     def forward(self, text: Tensor) -> Tokens:
         """Texts (B, length) int64 to tokens (B, length, features)."""

@@ -15,7 +15,12 @@ Writer = Callable[["Run", DictConfig], Callable[[Path], None]]
 
 def _diffusers(run: "Run", config: DictConfig) -> Callable[[Path], None]:
     from genexp.inference.exporting.diffusers_folder import DiffusersFolder
+    from genexp.inference.exporting.stable_diffusion import StableDiffusionFolder, is_stable_diffusion
 
+    if is_stable_diffusion(run.model):
+        if config.label is not None:
+            raise ValueError(f"label must be null for a run without classes, got {config.label}")
+        return StableDiffusionFolder(run, config.licence).write
     return DiffusersFolder(run, config.label, config.licence).write
 
 
@@ -29,6 +34,12 @@ FILES: dict[str, tuple[str, ...]] = {
         "scheduler/scheduler_config.json",
         "unet/config.json",
         "unet/diffusion_pytorch_model.safetensors",
+        "vae/config.json",
+        "vae/diffusion_pytorch_model.safetensors",
+        "text_encoder/config.json",
+        "text_encoder/model.safetensors",
+        "tokenizer/tokenizer.json",
+        "tokenizer/tokenizer_config.json",
     )
 }
 """What each format writes; the first file says that the folder is one."""

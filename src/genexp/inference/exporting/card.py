@@ -12,11 +12,14 @@ from genexp.runs.stored import read_run
 
 if TYPE_CHECKING:
     from genexp.inference.exporting.diffusers_folder import DiffusersFolder
+    from genexp.inference.exporting.stable_diffusion import StableDiffusionFolder
+
+    Exported = DiffusersFolder | StableDiffusionFolder
 
 _PROTOCOL = ("n_generated", "reference", "weights", "sampler", "seed")
 
 
-def model_card(exported: "DiffusersFolder", difference: float, steps: int, weights: Path) -> str:
+def model_card(exported: "Exported", difference: float, steps: int, weights: Path) -> str:
     """The text of `README.md`.
 
     Args:
@@ -28,8 +31,8 @@ def model_card(exported: "DiffusersFolder", difference: float, steps: int, weigh
     run, shape = exported.run, " x ".join(map(str, exported.denoiser.image_shape))
     stored = read_run(run.folder.path)
     front = {"license": exported.licence or "unknown", "library_name": "diffusers", "tags": ["genexp", "diffusion"]}
-    if not exported.conditional:
-        front["pipeline_tag"] = "unconditional-image-generation"
+    if exported.kind in _TASKS:
+        front["pipeline_tag"] = _TASKS[exported.kind]
     data = str(stored.choices.get("data") or run.config.data.get("_target_") or "not recorded")
     facts = [
         ("data", data),
@@ -50,13 +53,13 @@ def model_card(exported: "DiffusersFolder", difference: float, steps: int, weigh
         f"From the same noise, by DDIM in {steps} steps, no pixel differs by more than {difference:.1g} of [-1, 1] "
         "from what the run draws.",
         "\n".join([markdown_row(("what", "value")), "|---|---|", *(markdown_row(each) for each in facts)]),
-        "## Drawing\n\n```python\n" + _drawing(exported.conditional) + "```",
+        "## Drawing\n\n```python\n" + _DRAWING[exported.kind] + "```",
         "## Measured\n\n" + (_table(found) if found else "Nothing was measured under a protocol."),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _classes(exported: "DiffusersFolder") -> str:
+def _classes(exported: "Exported") -> str:
     classes = exported.denoiser.conditioning.num_classes
     if classes is None:
         return "none"
@@ -86,9 +89,15 @@ for t in scheduler.timesteps:
 """
 
 
-def _drawing(conditional: bool) -> str:
-    """Lines that draw: with classes a loop, which the pipelines of diffusers do not tell any."""
-    return _TOLD if conditional else _ALONE
+_BY_WORDS = """from diffusers import StableDiffusionPipeline
+
+pipeline = StableDiffusionPipeline.from_pretrained("<this folder>")
+image = pipeline("<what it shows>", num_inference_steps=50).images[0]
+"""
+_DRAWING = {"nothing": _ALONE, "classes": _TOLD, "words": _BY_WORDS}
+"""Lines that draw: with classes a loop, for the pipelines of diffusers do not tell any."""
+
+_TASKS = {"nothing": "unconditional-image-generation", "words": "text-to-image"}
 
 
 def _table(found: list[Measurement]) -> str:

@@ -26,7 +26,7 @@ TOLERANCE = 1e-4
 """Largest difference between a pixel in [-1, 1] that diffusers draws and ours, from the same noise."""
 
 _STEPS, _IMAGES = 10, 2
-_PREDICTIONS = {Epsilon: "epsilon", Sample: "sample", Velocity: "v_prediction"}
+PREDICTIONS = {Epsilon: "epsilon", Sample: "sample", Velocity: "v_prediction"}
 
 
 class DiffusersFolder:
@@ -66,6 +66,11 @@ class DiffusersFolder:
         return self._network["num_class_embeds"] is not None
 
     @property
+    def kind(self) -> str:
+        """What it is drawn by: `classes` or `nothing`."""
+        return "classes" if self.conditional else "nothing"
+
+    @property
     def clip(self) -> bool:
         """Whether the run's own sampler clips the clean image."""
         return bool(self.run.config.sampler.get("clip", True))
@@ -76,7 +81,7 @@ class DiffusersFolder:
         return {
             "num_train_timesteps": schedule.last,
             "trained_betas": schedule.betas.tolist(),
-            "prediction_type": _PREDICTIONS[type(self.denoiser.prediction)],
+            "prediction_type": PREDICTIONS[type(self.denoiser.prediction)],
             "variance_type": "fixed_small" if self.denoiser.variance == "fixed_small" else "fixed_large",
             "clip_sample": self.clip,
             "clip_sample_range": 1.0,
@@ -137,7 +142,9 @@ def _expressed(model: object) -> NetworkDenoiser:
         raise ValueError(f"run must be of model=diffusion for format=diffusers, got {type(model).__name__}")
     denoiser, has = model.denoiser, "which format=diffusers has no word for"
     if model.codec is not None:
-        raise ValueError(f"model.codec must be null, {has}, got {type(model.codec).__name__}")
+        raise ValueError(
+            f"model.codec must be null, {has} but with model/network=diffusers_unet, got {type(model.codec).__name__}"
+        )
     if not isinstance(denoiser.network, UNet):
         raise ValueError(
             f"model.network must be a unet, {_no('other networks')}, got {type(denoiser.network).__name__}"
@@ -154,7 +161,7 @@ def _expressed(model: object) -> NetworkDenoiser:
     if not isinstance(denoiser.schedule, VariancePreserving):
         kind = type(denoiser.schedule).__name__
         raise ValueError(f"model.schedule must be one of integer times, {_no('other schedules')}, got {kind}")
-    if type(denoiser.prediction) not in _PREDICTIONS:
+    if type(denoiser.prediction) not in PREDICTIONS:
         kind = type(denoiser.prediction).__name__
         raise ValueError(f"model.prediction must be epsilon, sample or velocity, {_no('others')}, got {kind}")
     if denoiser.variance not in ("fixed_small", "fixed_large"):
