@@ -331,6 +331,7 @@ def test_the_table_of_words_has_every_choice_that_there_is(group):
         "captioned_folder",
         "webdataset",
         "hub",
+        "mlflow",
         "contrastive",
         "photographs",
     }

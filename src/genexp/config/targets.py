@@ -33,6 +33,7 @@ ALLOWED = (
     "genexp.networks.",
     "genexp.ramps.",
     "genexp.tracking.journal.",
+    "genexp.tracking.mlflow_run.",
     "genexp.tracking.wandb_run.",
     "genexp.sampling.",
     "lightning.Trainer",

@@ -36,7 +36,7 @@ _OF_PARTS = PLACES | frozenset(
     [
         # names, labels and digests
         *("account", "asset", "attribute", "checkpoint", "classes", "constraint", "dataset", "digest", "entity"),
-        "caption",
+        *("artifact_location", "caption", "experiment_name", "run_name", "tracking_uri"),
         *("freeze", "group", "only", "label_column", "requires_approval", "reset"),
         *(
             "job_type",
