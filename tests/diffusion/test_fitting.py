@@ -15,7 +15,7 @@ from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.exploding import NoiseLevel
 from genexp.diffusion.fitting import NAMED, require_leading_back, require_same_spread
 from genexp.diffusion.objective import Bound, Hybrid
-from genexp.diffusion.prediction import Consistent, Epsilon, Preconditioned, Velocity
+from genexp.diffusion.prediction import Bounded, Consistent, Epsilon, Preconditioned, Velocity
 from genexp.diffusion.rescaled import ZeroTerminalSNR
 from genexp.diffusion.schedules import Linear
 from genexp.diffusion.weighting import UniformEpsilon, UniformPreconditioned
@@ -31,7 +31,8 @@ def shipped(group):
 
 
 def test_what_is_told_to_type_are_the_names_of_the_parts():
-    assert {name: type(each) for name, each in NAMED.items()} | {"consistent": Consistent} == shipped("prediction")
+    of_goals = {"consistent": Consistent, "bounded": Bounded}
+    assert {name: type(each) for name, each in NAMED.items()} | of_goals == shipped("prediction")
     assert set(OF_REAL_TIMES) == {name for name, each in shipped("schedule").items() if not each.discrete}
 
 

@@ -71,6 +71,8 @@ def test_times_are_the_ends_of_steps_each_as_often(schedule):
 class Finished:
     """The teacher that a denoiser makes."""
 
+    codec = None
+
     def __init__(self, denoiser, distilled_to=None):
         self.network, self.schedule, self.distilled_to = denoiser.network, denoiser.schedule, distilled_to
         self.image_shape, self.conditioning = denoiser.image_shape, denoiser.conditioning
@@ -108,6 +110,10 @@ def test_what_cannot_be_distilled_is_refused():
     teacher = Finished(denoiser())
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         ProgressiveDistillation(teacher, 0)
+    of_codes = Finished(denoiser())
+    of_codes.codec = object()
+    with pytest.raises(ValueError, match="goal must not clip what is said of codes"):
+        ProgressiveDistillation(of_codes, 4).begin(denoiser())
     with pytest.raises(ValueError, match="steps must be half the 16 that the teacher was distilled to, got 16"):
         ProgressiveDistillation(Finished(denoiser(), distilled_to=16), 16)
     assert ProgressiveDistillation(Finished(denoiser(), distilled_to=16), 8).steps == 8

@@ -33,6 +33,14 @@ MARKED = (
     'genexp sample run=<run> watermark="a secret" watermark_in=noise',
     'genexp info samples/images/000002.png watermark="a secret" run=<run>',
 )
+FEW_STEPS = (
+    "genexp train experiment=lcm/teacher_digits",
+    "genexp train experiment=lcm/digits model.goal.teacher.run=outputs/lcm_teacher_digits/<run>",
+    "genexp train experiment=lcm/shapes model.goal.teacher.run=outputs/captions_attended/<run>",
+    "genexp train experiment=rectified_flow/ring8",
+    "genexp train experiment=rectified_flow/reflow_ring8 model.pairs.flow.run=outputs/rectified_flow_ring8/<run>",
+    "genexp train experiment=rectified_flow/reflow model.pairs.flow.run=outputs/rectified_flow_digits/<run>",
+)
 EXPORTED = (
     "genexp export",
     "genexp import",
@@ -155,6 +163,8 @@ ELSEWHERE = {
     "genexp train experiment=consistency/distilled_digits model.goal.teacher.run=outputs/edm_digits/<run>": (
         "test_every_experiment trains it, tiny"
     ),
+    **dict.fromkeys(FEW_STEPS, "test_every_experiment trains it, tiny"),
+    "genexp evaluate run=outputs/rectified_flow_reflow_ring8/<run> metrics=straightness": "test_reflow measures so",
     "genexp train experiment=latent/digits model.codec.run=outputs/vae_digits/<run>": "test_trained trains it, tiny",
     "genexp sample run=outputs/cfg_digits/<run> sheet.guidance.scale=[0,1,2,4] wandb=true": "test_sample draws sheets, "
     "test_wandb looks for them",

@@ -28,6 +28,7 @@ ALLOWED = (
     "genexp.inference.trained_codec.",
     "genexp.inference.trained_generator.",
     "genexp.inference.trained_tokens.",
+    "genexp.inference.reflow.",
     "genexp.latents.",
     "genexp.losses.",
     "genexp.networks.",

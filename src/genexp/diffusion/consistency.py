@@ -73,7 +73,7 @@ class Consistency(Goal):
                 f"schedule must be of real times for consistency, as edm, got {type(schedule).__name__} of integer ones"
             )
         require_trainable(denoiser)
-        _require_boundary(denoiser)
+        require_boundary(denoiser, schedule.first, "consistent does with lowest={:g}, the noise there")
         if self.teacher is not None:
             take_over(self.teacher, denoiser)
 
@@ -114,9 +114,13 @@ class Consistency(Goal):
     ) -> Tensor:
         """What is said at s, by the same dropout as will be at t."""
         x_s = noised(denoiser.schedule, x, s, noise) if self.teacher is None else heun(self.teacher, x_t, t, s, told)
-        devices = [x_t.device] if x_t.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            return denoiser(x_s, s, told)
+        return of_same_dropout(denoiser, x_s, s, told)
+
+
+def of_same_dropout(denoiser: Denoiser, x_s: Tensor, s: Tensor, told: Condition) -> Tensor:
+    """What is said of noisy images by the dropout that the next call will draw again."""
+    with torch.random.fork_rng(devices=[x_s.device] if x_s.device.type == "cuda" else []):
+        return denoiser(x_s, s, told)
 
 
 def heun(model: Denoiser, x_t: Tensor, t: Tensor, s: Tensor, told: Condition) -> Tensor:
@@ -138,20 +142,25 @@ def _level(schedule: Schedule, t: Tensor) -> Tensor:
     return (-schedule.log_snr(t) / 2).exp()
 
 
-def _require_boundary(denoiser: NetworkDenoiser) -> None:
-    """Check that the denoiser leaves an image at the first time as it is, whatever its network says.
+def require_boundary(denoiser: NetworkDenoiser, time: float, remedy: str) -> None:
+    """Check that the denoiser leaves an image at a time as it is, whatever its network says.
+
+    Args:
+        denoiser: The denoiser.
+        time: That time.
+        remedy: What does, formatted with the noise level sigma / alpha there.
 
     Raises:
         ValueError: it does not.
     """
     schedule = denoiser.schedule
-    t = torch.full((2,), schedule.first, dtype=torch.float64)
+    t = torch.full((2,), time, dtype=torch.int64 if schedule.discrete else torch.float64)
     alpha, sigma = schedule(t, torch.float64)
-    x_t, said = torch.full_like(t, 0.5), torch.tensor([-1.0, 1.0], dtype=torch.float64)
+    x_t, said = torch.full_like(alpha, 0.5), torch.tensor([-1.0, 1.0], dtype=torch.float64)
     found = denoiser.prediction.to_sample(said, x_t, alpha, sigma)
     if not torch.allclose(found, x_t / alpha, rtol=0, atol=1e-6):
         raise ValueError(
-            f"prediction must leave an image at the first time as it is, as consistent does with lowest="
-            f"{float(sigma[0] / alpha[0]):g}, the noise there, got {type(denoiser.prediction).__name__}, which makes "
+            f"prediction must leave an image at the {'first time' if time else 'time 0'} as it is, as "
+            f"{remedy.format(float(sigma[0] / alpha[0]))}, got {type(denoiser.prediction).__name__}, which makes "
             f"{found[0]:.4g} or {found[1]:.4g} of 0.5"
         )

@@ -94,6 +94,12 @@ class NetworkDenoiser:
         ready.encoded = Remembered(self.network)
         return ready
 
+    def with_network(self, network: nn.Module) -> Self:
+        """This denoiser with another network of the same kind, such as an average of its own."""
+        other = copy(self)
+        other.network, other.encoded = network, None
+        return other
+
     def moments(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> tuple[Tensor, Tensor | None]:
         """The posterior mean, and where the log-variance of a step back lies between the smallest and the largest.
 

@@ -6,15 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import Condition
-from genexp.contracts import Denoiser, Schedule
+from genexp.contracts import Codec, Denoiser, Schedule
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.objective import Bound, Hybrid
+from genexp.diffusion.prediction import Prediction
 from genexp.diffusion.schedules import same_levels
 from genexp.tensors import expand_to, in_double
 
 
 class Goal(Protocol):
     """Clean images that stand for noisy ones, at times of their own, in pairs t > s."""
+
+    teacher: "Teacher | None"
 
     def begin(self, denoiser: NetworkDenoiser) -> None:
         """Refuse a denoiser that it cannot teach, with a ValueError, and give it the weights that it starts from."""
@@ -36,11 +39,16 @@ class Goal(Protocol):
         """Clean images (B, *image_shape) that the denoiser should see in x_t = alpha x + sigma noise."""
         ...
 
+    def follow(self, denoiser: NetworkDenoiser, images: int) -> None:
+        """Learn from a step that has been taken on so many images; nothing by default."""
+
 
 class Teacher(Denoiser, Protocol):
     """The denoiser of a finished run, with what a student takes over of it."""
 
     network: nn.Module
+    prediction: Prediction  # what its network says
+    codec: Codec | None  # of a denoiser of codes
     distilled_to: int | None  # its own steps, where it is a student itself
 
 
@@ -77,6 +85,8 @@ class ProgressiveDistillation(Goal):
             ValueError: teacher and student do not fit, or the schedule has no time in the middle of every step.
         """
         schedule = denoiser.schedule
+        if self.clip and self.teacher.codec is not None:
+            raise ValueError("goal must not clip what is said of codes, which may lie anywhere, got clip true")
         if schedule.discrete and schedule.last % (2 * self.steps):
             raise ValueError(
                 f"goal must have steps that go twice into the {schedule.last} times of the schedule, each with a "
@@ -102,10 +112,10 @@ class ProgressiveDistillation(Goal):
         self, denoiser: NetworkDenoiser, x_t: Tensor, t: Tensor, s: Tensor, x: Tensor, noise: Tensor, told: Condition
     ) -> Tensor:
         """Where two steps of the teacher lead, as an image; all but the network in float64."""
-        z, (alpha_t, sigma_t) = in_double(x_t), _levels(denoiser.schedule, t, x_t)
+        z, (alpha_t, sigma_t) = in_double(x_t), levels(denoiser.schedule, t, x_t)
         middle = (t + s) // 2 if denoiser.schedule.discrete else (t + s) / 2
-        alpha_s, sigma_s = _levels(denoiser.schedule, s, x_t)
-        between = _levels(denoiser.schedule, middle, x_t)
+        alpha_s, sigma_s = levels(denoiser.schedule, s, x_t)
+        between = levels(denoiser.schedule, middle, x_t)
         z_m = self._implicit(z, x_t.dtype, t, (alpha_t, sigma_t), between, told)
         z_s = self._implicit(z_m, x_t.dtype, middle, between, (alpha_s, sigma_s), told)
         ratio = sigma_s / sigma_t
@@ -122,8 +132,7 @@ class ProgressiveDistillation(Goal):
     ) -> Tensor:
         """A step of DDIM without noise from time `t`, between two levels."""
         x_0 = in_double(self.teacher(z.to(t.device, dtype), t, told))
-        x_0 = x_0.clamp(-1, 1) if self.clip else x_0
-        return to[0] * x_0 + to[1] / at[1] * (z - at[0] * x_0)
+        return implicit(z, x_0.clamp(-1, 1) if self.clip else x_0, at, to)
 
 
 def require_trainable(denoiser: NetworkDenoiser) -> None:
@@ -156,7 +165,12 @@ def take_over(teacher: Teacher, denoiser: NetworkDenoiser) -> None:
         ) from error
 
 
-def _levels(schedule: Schedule, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+def implicit(z: Tensor, x_0: Tensor, at: tuple[Tensor, Tensor], to: tuple[Tensor, Tensor]) -> Tensor:
+    """A step of DDIM without noise from images z to those at another level (alpha, sigma), given the clean ones."""
+    return to[0] * x_0 + to[1] / at[1] * (z - at[0] * x_0)
+
+
+def levels(schedule: Schedule, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     """alpha and sigma in float64 at times (B,), for images such as `like`."""
     alpha, sigma = (expand_to(in_double(level), like) for level in schedule(t, torch.float64))
     return alpha, sigma

@@ -183,6 +183,53 @@ class Consistent(Preconditioned):
         return self.data_std * (level - self.lowest) / (level.square() + self.data_std**2).sqrt()
 
 
+class Bounded(Prediction):
+    """What another prediction says, but the noisy image itself where there is no noise: x = c_skip y + c_out x'.
+
+    With y = x_t / alpha, n = sigma / alpha and x' the clean image by `inside`: c_skip = e^2 / (n^2 + e^2), which is 1
+    without noise, and c_out = n / sqrt(n^2 + e^2), which is 0 there. Already at a few times e it is x' alone.
+
+    Reference: Luo et al., "Latent Consistency Models" (2023), equation 9 and appendix F, where n / e is 20 times the
+    integer time; here noise levels stand in its place, so that it is of any schedule.
+
+    Args:
+        inside: What the network predicts.
+        edge: The noise level e over the signal, above 0.
+
+    Raises:
+        ValueError: `edge` is not above 0.
+    """
+
+    def __init__(self, inside: Prediction, edge: float = 0.001) -> None:
+        self.inside, self.edge = inside, require_positive("edge", edge)
+
+    def input(self, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """That of `inside`."""
+        return self.inside.input(x_t, alpha, sigma)
+
+    def target(self, x: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """That of `inside` for the image x' = (x - c_skip y) / c_out in the same noisy one; none without noise."""
+        x_t = alpha * x + sigma * noise
+        within = (x - self._kept(x_t, alpha, sigma)) / self._share(alpha, sigma)
+        return self.inside.target(within, (x_t - alpha * within) / sigma, alpha, sigma)
+
+    def to_sample(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """c_skip y + c_out x'."""
+        within = self.inside.to_sample(output, x_t, alpha, sigma)
+        return self._kept(x_t, alpha, sigma) + self._share(alpha, sigma) * within
+
+    def scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """c_out times that of `inside`."""
+        return self._share(alpha, sigma) * self.inside.scale(alpha, sigma)
+
+    def _kept(self, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        edge = self.edge**2
+        return edge * alpha / (sigma.square() + edge * alpha.square()) * x_t  # 1 to the last bit without noise
+
+    def _share(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        return sigma / (sigma.square() + (self.edge * alpha).square()).sqrt()
+
+
 def require_positive(name: str, value: float) -> float:
     """The value of the argument `name`.
 

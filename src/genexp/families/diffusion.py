@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.goal import Goal
 from genexp.diffusion.latent import CodeDenoiser, require_codec
 from genexp.diffusion.objective import Objective, WeightedError
+from genexp.diffusion.pairs import Pairs
 from genexp.diffusion.prediction import Prediction
 from genexp.diffusion.self_conditioning import SelfConditioning
 from genexp.diffusion.time_sampling import TimeSampling, Uniform
@@ -49,6 +51,7 @@ class Diffusion(Family):
         codec: Between images and the codes that are denoised in their place, or None.
         goal: What the network is taught to say in the place of the clean image, at times of its own; or None.
         self_conditioning: How the network is told its own last answer, or None.
+        pairs: Noise and images that belong together, which are trained on in the place of the data; or None.
 
     Raises:
         ValueError: `label_dropout` lies outside [0, 1), or prediction, time sampling and schedule do not fit,
@@ -78,6 +81,7 @@ class Diffusion(Family):
         codec: Codec | None = None,
         goal: Goal | None = None,
         self_conditioning: SelfConditioning | None = None,
+        pairs: Pairs | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= label_dropout < 1:
@@ -92,12 +96,14 @@ class Diffusion(Family):
         parts = (network, schedule, prediction, weighting, shape, self.conditioning)
         self.denoiser = NetworkDenoiser(*parts, variance, objective, None if codec is not None else levels)
         self.of_codes = None if codec is None else CodeDenoiser(self.denoiser, codec)
-        if objective.bounds and not isinstance(coupling, Independent):
+        if objective.bounds and not (isinstance(coupling, Independent) and pairs is None):
             raise ValueError(
                 f"coupling must be independent with {type(objective).__name__}, whose bound takes noise for drawn "
-                f"without looking at the image, got {type(coupling).__name__}"
+                f"without looking at the image, got {type(coupling if pairs is None else pairs).__name__}"
             )
-        self.time_sampling, self.coupling = time_sampling, coupling
+        self.time_sampling, self.coupling, self.pairs = time_sampling, coupling, pairs
+        if pairs is not None:
+            self._require_pairs(pairs)
         time_sampling.begin(schedule)
         self.goal = goal
         if goal is not None:
@@ -112,8 +118,8 @@ class Diffusion(Family):
         """One step on the loss at one random time an image."""
         image, condition = self._coded(batch), self.conditioning.told(batch, anew=True)
         place = torch.rand(len(image), device=image.device)
-        drawn = {"image": image, "noise": self.coupling(image, torch.randn_like(image), condition)}
-        drawn |= self._times(place)
+        image, noise, condition = self._paired(image, condition)
+        drawn = {"image": image, "noise": noise} | self._times(place)
         drawn |= self.conditioning.sparing(condition)
         if self.self_conditioning is not None:
             drawn["reads"] = self.self_conditioning.chosen(len(image), image.device)
@@ -121,6 +127,8 @@ class Diffusion(Family):
         terms = self.update("network", drawn, lambda part: {"loss": self._weighted(part, losses)})
         if self.time_sampling.learns:
             self._learn(drawn["time"], torch.cat(losses)[-len(image) :])
+        if self.goal is not None:
+            self.goal.follow(self.denoiser, len(image) * self.trainer.world_size)
         return {"train/loss": terms["loss"]}
 
     def validate_batch(self, batch: Batch) -> Terms:
@@ -129,22 +137,33 @@ class Diffusion(Family):
         terms = {}
         for quarter in range(QUARTERS):
             place = (quarter + torch.rand(len(image), device=image.device)) / QUARTERS
-            drawn = {
-                "image": image,
-                "noise": self.coupling(image, torch.randn_like(image), condition),
-                **self._times(place, held_out=True),
-                **condition,
-            }
+            shown, noise, told = self._paired(image, condition, held_out=True)
+            drawn = {"image": shown, "noise": noise, **self._times(place, held_out=True), **told}
             if self.self_conditioning is not None:
                 drawn["reads"] = torch.ones(len(image), dtype=torch.bool, device=image.device)
             terms[f"val/loss_quarter{quarter + 1}"] = self._loss(drawn).mean()
         return {"val/loss": torch.stack(list(terms.values())).mean(), **terms}
 
+    def _paired(self, image: Tensor, condition: Condition, held_out: bool = False) -> tuple[Tensor, Tensor, Condition]:
+        """Images or codes, the noise that belongs to each, and what is told; or as many pairs in their place."""
+        if self.pairs is None:
+            return image, self.coupling(image, torch.randn_like(image), condition), condition
+        return self.pairs(torch.rand(len(image), device=image.device), held_out, image.device)
+
+    def _require_pairs(self, pairs: Pairs) -> None:
+        """Refuse pairs of something else, and a coupling beside them."""
+        if not isinstance(self.coupling, Independent):
+            kind = type(self.coupling).__name__
+            raise ValueError(f"coupling must be independent with pairs, which belong together already, got {kind}")
+        if pairs.codec != self.codec:
+            raise ValueError("pairs must be of what the model is of: of images, or of codes by the same codec")
+        pairs.require(self.denoiser)
+
     def _begin(self, goal: Goal) -> None:
         """Let a goal begin.
 
         Raises:
-            ValueError: something else says at which times it is trained, or the denoiser is of codes.
+            ValueError: something else says at which times it is trained, or its teacher is of other codes.
         """
         if self.self_conditioning is not None:
             raise ValueError(
@@ -153,9 +172,18 @@ class Diffusion(Family):
         if not isinstance(self.time_sampling, Uniform):
             kind = type(self.time_sampling).__name__
             raise ValueError(f"time_sampling must be uniform with a goal, which has times of its own, got {kind}")
-        if self.codec is not None:
-            raise ValueError(f"goal must be null with a codec: it is taught of images, got {type(goal).__name__}")
+        if goal.teacher is not None and goal.teacher.codec != self.codec:
+            raise ValueError(
+                "goal must have a teacher of what the student is of: of images, or of codes by the same codec"
+            )
         goal.begin(self.denoiser)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the counters; what a goal has kept is left out where the model is drawn from without it."""
+        super().on_load_checkpoint(checkpoint)
+        if self.goal is None:
+            for name in [name for name in checkpoint["state_dict"] if name.startswith("goal.")]:
+                del checkpoint["state_dict"][name]
 
     def _times(self, place: Tensor, held_out: bool = False) -> dict[str, Tensor]:
         """What a batch is trained at (B,): `time`, perhaps `weight`, and with a goal `earlier`."""

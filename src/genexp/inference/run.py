@@ -163,8 +163,8 @@ def default_checkpoint(folder: RunFolder) -> Path:
 
 
 def drawn_from(model: DictConfig) -> DictConfig:
-    """A model without what only its training needs: goal and teacher of a student, which may be gone."""
-    return OmegaConf.merge(model, {key: None for key in ("goal", "teacher") if model.get(key) is not None})
+    """A model without what only its training needs: goal, teacher and pairs of a student, whose run may be gone."""
+    return OmegaConf.merge(model, {key: None for key in ("goal", "teacher", "pairs") if model.get(key) is not None})
 
 
 def _best(folder: RunFolder) -> Path:

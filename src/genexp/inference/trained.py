@@ -13,6 +13,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Codec, Coded, Denoiser, LatentDecoder
 from genexp.contracts.preparing import prepared
 from genexp.diffusion.denoiser import NetworkDenoiser
+from genexp.diffusion.latent import CodeDenoiser
 from genexp.diffusion.noising import OfNoisyImages
 from genexp.families.transfer import transferred
 from genexp.inference.run import Run, load_run
@@ -152,15 +153,21 @@ class TrainedJudge(TrainedPart):
 
 @dataclass(eq=False)
 class TrainedTeacher(TrainedDenoiser):
-    """The denoiser of a finished diffusion run of images, from which a student begins."""
+    """The denoiser of a finished diffusion run, of images or of codes, from which a student begins."""
 
     def _begin(self, opened: Run) -> None:
         super()._begin(opened)
-        if not isinstance(self._model, NetworkDenoiser):
-            raise ValueError(f"run must be of a diffusion of images, got {self._given} of codes")
-        self.network = self._model.network
+        inner = self._model.denoiser if isinstance(self._model, CodeDenoiser) else self._model
+        if not isinstance(inner, NetworkDenoiser):
+            raise ValueError(f"run must be of a diffusion by a network, got {self._given} of {type(inner).__name__}")
+        self.inner, self.network, self.prediction = inner, inner.network, inner.prediction
         goal = opened.config.model.get("goal")
         self.distilled_to: int | None = None if goal is None else goal.get("steps")
+
+    def on(self, device: torch.device) -> NetworkDenoiser:
+        """The denoiser, of codes where the run is of these, on a device."""
+        self._follow(torch.empty(0, device=device))
+        return self.inner
 
 
 @dataclass(eq=False)

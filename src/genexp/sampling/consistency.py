@@ -11,9 +11,11 @@ class ConsistencySampler(DiffusionSampler[None]):
     """The image that a noisy one stands for; as long as there are steps, with noise of the next time added to it.
 
     x_s = alpha_s x_0 + sqrt(sigma_s^2 - (alpha_s e)^2) z, where e is the noise level sigma / alpha of the schedule's
-    first time, whose noise counts as part of the image. The last step is x_0 itself.
+    first time, whose noise counts as part of the image; on integer times, where only consistency from time 0 on is
+    taught, e is 0. The last step is x_0 itself.
 
-    Reference: Song et al., "Consistency Models" (2023), algorithm 1.
+    Reference: Song et al., "Consistency Models" (2023), algorithm 1; Luo et al., "Latent Consistency Models" (2023),
+    algorithm 3.
     """
 
     @property
@@ -28,6 +30,7 @@ class ConsistencySampler(DiffusionSampler[None]):
         x_0 = denoise(x_t, t)
         if s.sigma == 0:
             return Step(x_0, x_0)
-        first = denoise.level(denoise.model.schedule.first)
+        schedule = denoise.model.schedule
+        first = denoise.level(0 if schedule.discrete else schedule.first)
         added = max(s.sigma**2 - (s.alpha * first.sigma / first.alpha) ** 2, 0.0) ** 0.5
         return Step(s.alpha * x_0 + added * noise.normal(*x_t.shape[1:]), x_0)
