@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import genexp
 import tiny
@@ -85,6 +86,23 @@ def test_tokens_are_those_of_the_encoder_and_padding_changes_nothing(saved, thei
     whole = FrozenText(16, kind, "encoder", whole=True)(rows)
     torch.testing.assert_close(whole.rows, network(rows).last_hidden_state, rtol=0, atol=1e-5)
     assert whole.counted.all()
+
+
+@torch.no_grad()
+def test_names_and_buffers_of_published_weights_are_read(theirs):
+    """Those of Stable Diffusion's text encoder begin with `text_model`, and places are counted among them."""
+    network, kind, path = clip_text("encoder", len(theirs)), Tokenised("tokens"), Path("encoder/model.safetensors")
+    state = {f"text_model.{name.removeprefix('text_model.')}": value for name, value in load_file(path).items()}
+    save_file({**state, "text_model.embeddings.position_ids": torch.arange(LONGEST)[None]}, path, {"format": "pt"})
+    rows = kind.read(CAPTIONS)
+    found = FrozenText(16, kind, "encoder", whole=True)(rows).rows
+    torch.testing.assert_close(found, network(rows).last_hidden_state, rtol=0, atol=1e-5)
+    del state["text_model.final_layer_norm.weight"]
+    save_file(state, path, {"format": "pt"})
+    with pytest.raises(
+        ValueError, match=r"must hold the weights of its CLIPTextModel, got encoder with .*norm.weight mis"
+    ):
+        FrozenText(16, kind, "encoder", whole=True)
 
 
 class _Ends:
