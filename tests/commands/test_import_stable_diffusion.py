@@ -17,9 +17,11 @@ from genexp.commands.export import export
 from genexp.commands.import_folder import import_folder
 from genexp.commands.stylize import stylize
 from genexp.commands.typed_arguments import overrides_of
+from genexp.config.check import problems_of
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
 from genexp.inference.run import load_run
+from genexp.networks.diffusers_unet import DiffusersUNet
 from genexp.tensors import IndexedNoise
 from hub_folders import stable_diffusion
 
@@ -149,6 +151,9 @@ def test_without_the_extra_it_is_named(monkeypatch):
 def test_pipelines_that_say_more_than_is_carried_are_refused_by_name():
     stable_diffusion()
     whole = Path("theirs").resolve()
+    with pytest.raises(ValueError, match="attended must hold a condition, for the network attends to texts, got none"):
+        DiffusersUNet("theirs/unet", {})
+    assert problems_of("train", ["model=diffusion", "model/network=diffusers_unet"]) == []
     shutil.copytree(whole, "kept")
 
     def refused(told, error=ValueError):

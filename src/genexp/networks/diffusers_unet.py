@@ -38,10 +38,10 @@ class DiffusersUNet(nn.Module):
         attended: Mapping[str, Callable[[int], nn.Module]],
     ) -> None:
         super().__init__()
-        if not attended:
-            raise ValueError("attended must hold a condition, for the network attends to texts, got none")
         require_folder(folder)
         _, config = config_of(folder, (KIND,))
+        if not attended:
+            raise ValueError("attended must hold a condition, for the network attends to texts, got none")
         told = [name for name in _NULL if config.get(name) is not None]
         if told:
             raise ValueError(f"folder must be of a UNet that is told texts alone, got {told[0]} {config[told[0]]}")
