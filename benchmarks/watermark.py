@@ -143,7 +143,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    of_pixels(arguments.quick, (3.0,) if arguments.quick else (2.0, 3.0, 6.0))
+    of_pixels(arguments.quick, (4.0,) if arguments.quick else (2.0, 4.0, 6.0))
     if arguments.run:
         of_noise(arguments.run, 64 if arguments.quick else 200, arguments.level)
 

@@ -23,7 +23,7 @@ def photograph():
 
 @pytest.fixture(scope="module")
 def with_mark(photograph):
-    return marked(photograph, "a key", 3)
+    return marked(photograph, "a key")
 
 
 def pil(image):
@@ -107,6 +107,15 @@ def test_signs_are_of_the_key_and_balanced():
     public[::2, ::2] = public[1::2, 1::2] = True
     assert torch.equal(ours[public], theirs[public])
     assert abs(float((ours * theirs)[~public].sum())) < 4 * BAND
+
+
+def test_smooth_parts_change_less_than_rough_ones():
+    image = torch.full((1, 128, 256), 120, dtype=torch.uint8)
+    noise = 30 * torch.randn(128, 128, generator=torch.Generator().manual_seed(0))
+    image[0, :, 128:] = (120 + noise).clamp(0, 255).byte()
+    change = (marked(image, "k").double() - image.double()).pow(2)[0].mean(0).sqrt()
+    assert float(change[:100].mean()) < 0.3 * float(change[156:].mean())
+    assert find(marked(image, "k"), "k").p_value < FALSE_POSITIVES
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 32), (3, 33, 57), (1, 500, 40)])

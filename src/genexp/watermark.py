@@ -3,7 +3,7 @@
 A picture is read at 256 x 256 pixels, so that sizes do not matter; of its luminance one level of Haar's wavelet leaves
 the band LL (128 x 128), and of that the DCT the frequencies (u, v) below 64 of the whole picture. A key gives each of
 them a sign. Marking moves coefficients of the wrong sign, or too near 0, to `margin` on the right side, the cheapest
-first; the margin is what a change of `strength` allows.
+first; the margin is what a change of `strength` allows, which is larger where a picture has structure that hides it.
 
 What is measured is z = sum s_i x_i / |x|, with signs s_i of a key and bounded coefficients x_i. For *any* picture that
 does not know the key, P(z >= t) <= exp(-t^2 / 2) over keys (Hoeffding 1963, theorem 2, for sums of random signs): that
@@ -21,14 +21,15 @@ from functools import cache, lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import avg_pool2d, interpolate
 
 SIDE, BAND, LEAST_SIDE = 256, 64, 32
 """Pixels a side at which a picture is read, frequencies a side that are marked, and pixels a side that it must have."""
 FALSE_POSITIVES = 1e-6
 """Share of pictures without a mark, or with that of another key, that are said to have it."""
 _FLAT = 6  # frequencies u + v below which nothing is marked: they are what a picture looks like from afar
-_ROUNDS, _HALVINGS = 4, 24
+_ROUNDS, _HALVINGS = 6, 24
+_AROUND, _ROUGH, _LEAST_HIDDEN = 9, 12.0, 0.15  # pixels a side; levels of deviation that hide all; share where flat
 _FLOOR = 0.02  # of coefficients in levels: what is smaller was lost when a picture was made small
 _PUBLIC = "genexp"
 _LUMA = (0.299, 0.587, 0.114)
@@ -49,7 +50,7 @@ class Found:
     marked_p_value: float
 
 
-def marked(image: Tensor, key: str, strength: float = 3.0) -> Tensor:
+def marked(image: Tensor, key: str, strength: float = 4.0) -> Tensor:
     """A picture with the mark of a key.
 
     Args:
@@ -67,12 +68,13 @@ def marked(image: Tensor, key: str, strength: float = 3.0) -> Tensor:
     signs = _signs(key) * ((torch.arange(BAND) < height)[:, None] & (torch.arange(BAND) < width))
     rows, columns = _cosines(height), _cosines(width)
     original = levels = image.double()
+    hidden = _hidden(original)
     for _ in range(_ROUNDS):
         left = strength**2 - float((levels - original).pow(2).mean())
         if left <= 0:
             break
         moves = _moves(_coefficients(levels), signs, left)
-        levels = (levels + rows.T @ moves @ columns).clamp(0, 255)
+        levels = (levels + hidden * (rows.T @ moves @ columns)).clamp(0, 255)
         change = levels - original
         levels = original + change * min(1.0, strength / float(change.pow(2).mean().sqrt().clamp(min=1e-12)))
     return levels.round().to(torch.uint8)
@@ -124,6 +126,18 @@ def _moves(found: Tensor, signs: Tensor, energy: float) -> Tensor:
     return lacking(low) * signs
 
 
+def _hidden(levels: Tensor) -> Tensor:
+    """How much structure hides at every place (H, W): the deviation around it, within bounds, at mean square 1."""
+    light = _light(levels)[None, None]
+
+    def around(values: Tensor) -> Tensor:
+        return avg_pool2d(values, _AROUND, 1, _AROUND // 2, count_include_pad=False)
+
+    deviation = (around(light**2) - around(light) ** 2).clamp(min=0).sqrt()
+    share = (around(deviation)[0, 0] / _ROUGH).clamp(_LEAST_HIDDEN, 1)
+    return share / share.pow(2).mean().sqrt()
+
+
 def _coefficients(levels: Tensor) -> Tensor:
     """Coefficients (BAND, BAND) of a whole picture in levels: those of functions of mean square 1."""
     band = _low_band(levels)
@@ -133,10 +147,15 @@ def _coefficients(levels: Tensor) -> Tensor:
 
 def _low_band(levels: Tensor) -> Tensor:
     """The band LL (SIDE / 2, SIDE / 2) of the luminance by one level of Haar's wavelet, as means of 2 x 2 pixels."""
-    weights = levels.new_tensor(_LUMA if len(levels) == 3 else (1.0,))
-    light = (weights[:, None, None] * levels).sum(0)
-    read = interpolate(light[None, None], (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)[0, 0]
+    read = interpolate(_light(levels)[None, None], (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)[
+        0, 0
+    ]
     return read.unflatten(0, (-1, 2)).unflatten(2, (-1, 2)).mean((1, 3))
+
+
+def _light(levels: Tensor) -> Tensor:
+    weights = levels.new_tensor(_LUMA if len(levels) == 3 else (1.0,))
+    return (weights[:, None, None] * levels).sum(0)
 
 
 @lru_cache(maxsize=8)
