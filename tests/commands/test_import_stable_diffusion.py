@@ -82,6 +82,7 @@ def test_a_run_of_it_is_written_as_a_pipeline_that_draws_the_same_and_is_read_ag
     torch.testing.assert_close(*drawn, rtol=0, atol=1e-4)
     text = Path("ours/README.md").read_text()
     assert "pipeline_tag: text-to-image" in text
+    assert "3 x 16 x 16, values from -1 to 1" in text
     assert "license: mit" in text
     again = imported("folder=ours", "name=again")
     one, other = (tiny.checkpoint(each)["state_dict"] for each in (first, again))

@@ -28,7 +28,7 @@ def model_card(exported: "Exported", difference: float, steps: int, weights: Pat
         steps: In how many steps of DDIM.
         weights: The file of weights.
     """
-    run, shape = exported.run, " x ".join(map(str, exported.denoiser.image_shape))
+    run, shape = exported.run, " x ".join(map(str, exported.run.config.data.shape))
     stored = read_run(run.folder.path)
     front = {"license": exported.licence or "unknown", "library_name": "diffusers", "tags": ["genexp", "diffusion"]}
     if exported.kind in _TASKS:
