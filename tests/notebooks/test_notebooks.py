@@ -195,6 +195,17 @@ def test_photographs_are_painted_and_enlarged(execute):
     assert shown.pictures == 2
 
 
+@pytest.mark.slow
+def test_words_to_pictures(execute):
+    outputs, shown = execute("09_words_to_pictures", [("num=240", "num=48")])
+    run = load_run(only(outputs / "words"))
+    assert run.folder.record["state"] == "finished"
+    assert "96 of 960 combinations are held out" in shown.text
+    told = re.search(r"caption_truth/shape_reader@\w+\s+([\d.]+)", shown.text)
+    assert float(told[1]) >= 0.8
+    assert shown.pictures == 4
+
+
 MACHINE = re.compile(
     r"(?<![\w.<])/(?:home|tmp|root|work|Users|private|usr|opt|mnt|var|srv|data)/|[A-Z]:\\\\|[.]venv|site-packages"
 )

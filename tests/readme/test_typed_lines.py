@@ -144,9 +144,9 @@ ELSEWHERE = {
     ),
     "genexp train experiment=clip/shapes": "test_contrastive trains it, small",
     "genexp train experiment=captions/folder data.source.root=birds": "test_captioned_folder trains it, tiny",
-    "genexp train experiment=captions/shapes": "test_captions_end_to_end trains it, tiny",
-    'genexp sample run=outputs/captions_shapes/<run> condition.caption="a large red circle in the centre on a white '
-    'background"': "test_captions_end_to_end draws by this caption",
+    "genexp train experiment=ldm/shapes_captions initial=shipped": "test_shipped_weights trains it, tiny",
+    'genexp sample run=outputs/ldm_shapes_captions/<run> caption="a small green cross at the top right on a brown '
+    'background"': "test_shipped_weights draws captions",
     "genexp sample run=outputs/quickstart/<run> edit=noised images=my/digits "
     "edit.strength=0.5": "test_edited_pictures draws from such pictures",
     "genexp sample run=outputs/quickstart/<run> edit=repaint images=my/digits mask=my/mask.png sampler=ddim "

@@ -212,7 +212,7 @@ def _others_for(group: str) -> list[list[str]]:
     if group in others:
         named = [f"{each}={name}" for each in others[group] for name in options(each) if "/" not in name]
         return [[], *([each] for each in named), _POINTS]
-    beside = {"data": _POINTS[1:], "adapters": ["initial=run"]}
+    beside = {"data": _POINTS[1:], "adapters": ["initial=run"], "initial": ["experiment=ldm/shapes_captions"]}
     return [[], beside[group]] if group in beside else [[]]
 
 

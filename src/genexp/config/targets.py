@@ -25,6 +25,7 @@ ALLOWED = (
     "genexp.inference.trained.",
     "genexp.inference.shipped_codec.",
     "genexp.inference.shipped_judge.",
+    "genexp.inference.shipped_weights.",
     "genexp.inference.trained_codec.",
     "genexp.inference.trained_generator.",
     "genexp.inference.trained_tokens.",
