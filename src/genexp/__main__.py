@@ -16,8 +16,9 @@ COMMANDS = {
     "stylize": ("genexp.commands.stylize", "paint one photograph in the style of another"),
     "restore": ("genexp.commands.restore", "pictures of any size through a trained network that restores them"),
     "play": ("genexp.commands.play", "a page on this machine to draw from runs, paint and restore pictures"),
-    "export": ("genexp.commands.export", "a run as a folder that diffusers loads and draws the same images from"),
+    "export": ("genexp.commands.export", "a run as a file for ONNX, OpenVINO, PyTorch or diffusers"),
     "import": ("genexp.commands.import_folder", "a folder that diffusers has saved, as a run that every command takes"),
+    "new": ("genexp.commands.new", "a project of your own: network, data set, recipe and test, outside of genexp"),
     "sweep": ("genexp.commands.sweep", "a question of conf/sweep as a W&B sweep, for agents on many machines"),
     "validate": ("genexp.commands.validate", "check configurations against the code without building anything"),
     "info": (

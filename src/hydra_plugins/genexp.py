@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -13,6 +15,17 @@ if TYPE_CHECKING:
     from genexp.sweeps.local_launcher import Launching
     from genexp.sweeps.slurm_launcher import Submitting
     from genexp.sweeps.study.search import Search
+
+
+class Projects(SearchPathPlugin):
+    """The configuration of projects lies behind that of genexp, whose names stay its own."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Append the folder conf/ of every project."""
+        from genexp.config.projects import conf_dirs
+
+        for folder in conf_dirs():
+            search_path.append("genexp.projects", f"file://{folder}")
 
 
 class PoolLauncher(Launcher):

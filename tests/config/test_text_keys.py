@@ -162,7 +162,7 @@ TYPED = {
     "stylize": ["content", "style", "masks", "out", "run", "model.features.weights"],
     "restore": ["run", "input", "out", "checkpoint", "weights"],
     "play": ["run", "checkpoint", "weights"],
-    "export": ["run", "out", "checkpoint", "weights", "licence"],
+    "export": ["run", "out", "checkpoint", "weights", "licence", "intended_use"],
     "import": ["folder", "name"],
     "compare": ["runs", "group", "title", "question", "project", "out", "sort"],
     "reproduce": ["ablations", "publish", "out"],

@@ -285,6 +285,12 @@ WRONG = [
     ("play", "run=r port=70000", "port", "a whole number from 0 to 65535"),
     ("play", "run=r device=cuda", "device", "on a machine without a GPU"),
     ("export", "run=r out=o format=pickle", "format", "diffusers"),
+    (
+        "export",
+        "run=r out=o part=all",
+        "part",
+        "one of decoder, encoder, denoiser, sampler, stylizer",
+    ),
     ("export", "run=r out=o label=-1", "label", "a whole number of at least 0 or null"),
     ("import", "folder=f name=../away", "name", "text that names a folder below the outputs"),
     ("sample", "run=r provenance=maybe", "provenance", TRUTH),

@@ -41,7 +41,19 @@ FEW_STEPS = (
     "genexp train experiment=rectified_flow/reflow_ring8 model.pairs.flow.run=outputs/rectified_flow_ring8/<run>",
     "genexp train experiment=rectified_flow/reflow model.pairs.flow.run=outputs/rectified_flow_digits/<run>",
 )
+FROM_FILES = ("genexp train experiment=biggan/digits initial=file initial.weights=generator/model.safetensors",)
+QUANTISED = (
+    "genexp sample run=<run> weights=averaged+int8_dynamic",
+    "genexp evaluate run=<run> num=1000 weights=[averaged,averaged+int8_weight_only,averaged+int8_dynamic]",
+)
+PROJECTS = (
+    "genexp new",
+    "genexp new my_project",
+    "genexp validate experiment=my_project/first",
+)
 EXPORTED = (
+    "genexp export run=outputs/gan/<run> out=generator format=onnx licence=mit",
+    "genexp export run=outputs/quickstart/<run> out=drawing format=onnx part=sampler sampler.steps=10",
     "genexp export",
     "genexp import",
     "genexp import folder=ddpm-cifar10-32 'train=[data=cifar10]'",
@@ -194,7 +206,10 @@ ELSEWHERE = {
     ),
     **dict.fromkeys(MARKED, "test_watermarked draws and finds such marks, tiny"),
     **dict.fromkeys(SAFE, "test_picture_info asks of such pictures"),
-    **dict.fromkeys(EXPORTED, "test_export and test_import write and read such folders"),
+    **dict.fromkeys(FROM_FILES, "test_transfer_of_files begins so, tiny"),
+    **dict.fromkeys(QUANTISED, "test_quantising draws and measures such weights, tiny"),
+    **dict.fromkeys(PROJECTS, "test_new makes such a project, trains it and runs its test"),
+    **dict.fromkeys(EXPORTED, "test_export, test_export_parts and test_import write and read such folders"),
     **dict.fromkeys(PIPELINES, "test_import_stable_diffusion types such, on a tiny one"),
     **dict.fromkeys(RESTORED, "test_restore restores such pictures"),
     **dict.fromkeys(RESTORATION, "test_every_experiment trains these recipes, tiny"),

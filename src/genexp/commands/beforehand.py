@@ -44,7 +44,7 @@ UNREAD = {
     "stylize": "the pictures",
     "restore": "the run's weights and the pictures behind their headers",
     "play": "the runs' weights",
-    "export": "the run's weights, and what diffusers draws from them",
+    "export": "the run's weights, and what is made of the written files",
     "import": "the weights",
 }
 """What validate leaves unread, by command."""

@@ -35,8 +35,9 @@ def export(config: DictConfig) -> None:
     FORMATS[config.format](untrained(run), config)
     write, files = FORMATS[config.format](run, config), FILES[config.format]
     with staged(out, files, files[0]) as partial:
-        write(partial)
-    print_table([("exported", shown_path(out)), ("format", config.format), ("weights", run.name_of())])
+        told = write(partial)
+    head = [("exported", shown_path(out)), ("format", config.format), ("weights", run.name_of())]
+    print_table([*head, *told])
 
 
 def required_place(config: DictConfig) -> Path:

@@ -142,8 +142,9 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "weights": WEIGHTS,
     },
     "export": {
-        **dict.fromkeys(("run", "out", "checkpoint", "licence"), optional(TEXT)),
-        "format": one_of("diffusers"),
+        **dict.fromkeys(("run", "out", "checkpoint", "licence", "intended_use"), optional(TEXT)),
+        "format": one_of("diffusers", "onnx", "openvino", "torch_export", "safetensors"),
+        "part": optional(one_of("decoder", "encoder", "denoiser", "sampler", "stylizer", "restorer")),
         "label": optional(whole(0)),
         "weights": WEIGHTS,
         "threads": THREADS,

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from genexp.config.problems import did_you_mean
+from genexp.config.projects import packages
 from genexp.config.renamed import moved
 
 ALLOWED = (
@@ -79,7 +80,7 @@ def require_allowed(target: str, where: str) -> None:
 
     Its name must begin with an allowed prefix, and it must be a class that is defined there, or one of `FACTORIES`:
     `torch.nn.functional.torch.load` begins with `torch.nn.` and is a function of another module. A package that
-    `GENEXP_TRUST` names may offer functions too.
+    `GENEXP_TRUST` names, or that is a project (`genexp.config.projects`), may offer functions too.
 
     Args:
         target: The dotted name.
@@ -91,13 +92,14 @@ def require_allowed(target: str, where: str) -> None:
     if now := moved(target):
         raise ValueError(f"{where}._target_ must name a class where it is now, {now}, got {target!r}")
     trusted = [each.strip() for each in os.environ.get("GENEXP_TRUST", "").split(",") if each.strip()]
+    trusted += [f"{package}." for package in packages()]
     prefix = next((each for each in (*trusted, *ALLOWED) if _begins(target, each)), None)
     if prefix is None:
         known = [*ALLOWED, *trusted]
         near = [each for each in known if each.split(".")[0] == target.split(".")[0]] or known
         raise ValueError(
             f"{where}._target_ must begin with one of {', '.join(near)}, got {target!r}; "
-            "set GENEXP_TRUST=mypackage. to allow a package of your own"
+            "set GENEXP_TRUST=mypackage. to allow a package of your own, or let genexp new make a project"
         )
     found = locate(target)
     if target in FACTORIES:

@@ -13,8 +13,8 @@ _OF_COMMANDS = frozenset(
     [
         *("ablations", "after", "approval", "by", "cache", "checkpoint", "content", "device", "entity"),
         *("floor", "folder", "format", "generated", "group"),
-        *("include", "input", "job_type", "licence", "method", "name", "notes", "out"),
-        *("project", "protocols", "publish"),
+        *("include", "input", "intended_use", "job_type", "licence", "method", "name", "notes", "out"),
+        *("part", "project", "protocols", "publish"),
         "caption",
         *("published", "watermark", "watermark_in"),
         *("question", "reference", "resume", "run", "run_dir", "runs", "scale", "settings", "sort", "source"),

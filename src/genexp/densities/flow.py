@@ -114,7 +114,7 @@ class NormalizingFlow(nn.Module):
         require_image_shape(image, self.image_shape)
         image = image.to(torch.promote_types(image.dtype, torch.float32))
         if self.levels is None:
-            return image, image.new_zeros(len(image))
+            return image, image.new_zeros(image.shape[0])
         within, log_q = self.dequantisation.within(image, batch["noise"].to(image.dtype), condition)
         values = (to_levels(image, self.levels) + within) / self.levels
         return values, log_q + image[0].numel() * math.log(self.levels)

@@ -185,7 +185,7 @@ class NetworkDenoiser:
         return torch.stack([*terms, self.bound.prior(exact)], 1)
 
     def _output(self, seen: Tensor, t: Tensor, condition: Condition) -> tuple[Tensor, Tensor | None]:
-        whole = self.conditioning.whole(condition, len(seen), seen.device)
+        whole = self.conditioning.whole(condition, seen.shape[0], seen.device)
         encoded = () if self.encoded is None else (self.encoded(whole),)
         output = self.network(seen, self.schedule.embedded(t), whole, *encoded).to(seen.dtype)
         return output_and_share(output, seen.shape[1], self.variance)

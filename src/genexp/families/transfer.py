@@ -93,13 +93,13 @@ def _require_alike(own: Mapping[str, Tensor], given: Mapping[str, Tensor], names
     other = [name for name in names if name not in given or given[name].shape != own[name].shape]
     if len(other) == len(names):
         held = ", ".join(sorted({name.split(".")[0] for name in given}))
-        raise ValueError(f"{KEY}.run must have layers of this model, got a run of {held}, of which none is alike")
+        raise ValueError(f"{KEY} must have layers of this model, got one of {held}, of which none is alike")
     if not other:
         return
     first = other[0]
     there = str(tuple(given[first].shape)) if first in given else "nothing"
     layers = ",".join(dict.fromkeys(owner(name) or name for name in other))
     raise ValueError(
-        f"{KEY}.reset must name the layers that are other than in the run, first {first}, {tuple(own[first].shape)} "
+        f"{KEY}.reset must name the layers that are other than there, first {first}, {tuple(own[first].shape)} "
         f"here and {there} there; {KEY}.reset=[{layers}] lets them begin anew"
     )

@@ -37,7 +37,7 @@ class Scaling(Transform):
         return z * _along(torch.exp(-self.log_scale), z), -self._log_det(z)
 
     def _log_det(self, x: Tensor) -> Tensor:
-        return (self.places * self.log_scale.sum()).to(x.dtype).expand(len(x))
+        return (self.places * self.log_scale.sum()).to(x.dtype).expand(x.shape[0])
 
 
 class ActNorm(Scaling):
@@ -95,11 +95,11 @@ class Permutation(Transform):
 
     def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Change:
         """Channels in their new order."""
-        return x[:, self.order], x.new_zeros(len(x))
+        return x[:, self.order], x.new_zeros(x.shape[0])
 
     def inverse(self, z: Tensor, condition: Condition = UNCONDITIONAL) -> Change:
         """Channels in their old order."""
-        return z[:, self.order.argsort()], z.new_zeros(len(z))
+        return z[:, self.order.argsort()], z.new_zeros(z.shape[0])
 
 
 class Reverse(Permutation):
@@ -169,7 +169,7 @@ class InvertibleLinear(Transform):
         return lower, self.upper.triu(1) + torch.diag(self.sign * self.log_scale.exp())
 
     def _log_det(self, x: Tensor) -> Tensor:
-        return (self.places * self.log_scale.sum()).to(x.dtype).expand(len(x))
+        return (self.places * self.log_scale.sum()).to(x.dtype).expand(x.shape[0])
 
 
 def _along(values: Tensor, x: Tensor) -> Tensor:

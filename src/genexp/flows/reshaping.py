@@ -31,11 +31,11 @@ class Squeeze(Transform):
 
     def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Change:
         """Blocks into channels."""
-        return pixel_unshuffle(x, 2), x.new_zeros(len(x))
+        return pixel_unshuffle(x, 2), x.new_zeros(x.shape[0])
 
     def inverse(self, z: Tensor, condition: Condition = UNCONDITIONAL) -> Change:
         """Channels into blocks."""
-        return pixel_shuffle(z, 2), z.new_zeros(len(z))
+        return pixel_shuffle(z, 2), z.new_zeros(z.shape[0])
 
 
 class Flatten(Transform):
@@ -51,11 +51,11 @@ class Flatten(Transform):
 
     def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Change:
         """Samples as vectors."""
-        return x.flatten(1), x.new_zeros(len(x))
+        return x.flatten(1), x.new_zeros(x.shape[0])
 
     def inverse(self, z: Tensor, condition: Condition = UNCONDITIONAL) -> Change:
         """Vectors as samples."""
-        return z.unflatten(1, self.shape), z.new_zeros(len(z))
+        return z.unflatten(1, self.shape), z.new_zeros(z.shape[0])
 
 
 class FactorOut(Transform):

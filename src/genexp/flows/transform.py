@@ -57,7 +57,7 @@ class Chain(Transform):
 
     def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Change:
         """The first to the last."""
-        log_det = x.new_zeros(len(x))
+        log_det = x.new_zeros(x.shape[0])
         for part in self.parts:
             x, gained = part(x, condition)
             log_det = log_det + gained
@@ -65,7 +65,7 @@ class Chain(Transform):
 
     def inverse(self, z: Tensor, condition: Condition = UNCONDITIONAL) -> Change:
         """The last to the first."""
-        log_det = z.new_zeros(len(z))
+        log_det = z.new_zeros(z.shape[0])
         for part in reversed(self.parts):
             z, gained = part.inverse(z, condition)
             log_det = log_det + gained

@@ -1,5 +1,6 @@
-"""Weights that others published: as what a run begins with, and as what restores pictures."""
+"""Weights of files: as what a run begins with, and, published by others, as what restores pictures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
@@ -15,6 +16,7 @@ from genexp.losses.pictures import Absolute
 from genexp.networks.published_rrdb import published_rrdb
 from genexp.networks.rrdb import Rrdb
 from genexp.on_disk import OnDisk
+from genexp.weights_files import checked_digest, existing, read_state
 
 
 @dataclass(eq=False)
@@ -52,6 +54,47 @@ class PublishedWeights:
             raise ValueError(f"model.generator must be as in {self.weights}, {theirs}, got {ours}")
         given = {f"generator.{name}": tensor for name, tensor in self._network.state_dict().items()}
         found = transferred(model, given, only=["generator"])
+        return f"{self.weights}@{self._found[:12]}: {found.note()}"
+
+
+@dataclass(eq=False)
+class FileWeights:
+    """The weights of a file, by the names of the model's own layers, with which a run of any family begins.
+
+    `genexp export format=safetensors` writes such files. What the file has not, such as a critic, begins anew where
+    `only` leaves it out.
+
+    Args:
+        weights: A state dict, `.safetensors`, `.pt` or `.pth`; none is unpickled.
+        digest: First digits, at least eight, that its SHA-256 must have, or None.
+        only: Layers of the new model that take over; None for those at the top that the file has anything of. A name
+            stands for all below it, `*` for text.
+        reset: Layers that begin anew.
+
+    Raises:
+        FileNotFoundError: there is no file.
+        ValueError: it is damaged or holds something else.
+        WrongDigest: it has another digest.
+    """
+
+    weights: Annotated[str, OnDisk("file")]
+    digest: str | None = None
+    only: Sequence[str] | None = None
+    reset: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        path = existing(self.weights, "a state dict")
+        self._found, self._state = checked_digest(path, self.digest), read_state(path)
+
+    def give(self, model: nn.Module) -> str:
+        """Let a model begin with the weights; says in a line what it took and what not.
+
+        Raises:
+            ValueError: the model has no such layers, or one is other than in the file and is not reset.
+        """
+        held = {name.split(".")[0] for name in self._state}
+        only = self.only or [name for name, _ in model.named_children() if name in held] or None
+        found = transferred(model, self._state, only, self.reset)
         return f"{self.weights}@{self._found[:12]}: {found.note()}"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.config.weights_choice import WeightsChoice
+from genexp.extras import require_extra
 from genexp.files.json_records import is_there
 from genexp.files.partial import LAID_OUT
 from genexp.runs.directions import direction
@@ -64,6 +65,7 @@ class Run:
         from genexp.callbacks.checkpoint_contents import put_in_place, restore
         from genexp.config.instantiate import build
         from genexp.families.low_rank import merge
+        from genexp.inference.quantising import quantised
         from genexp.inference.recovery import averages_of
 
         checkpoint = load_checkpoint(self.checkpoint)
@@ -73,10 +75,12 @@ class Run:
         if self.config.get("adapters") is not None:
             build(self.config.adapters).adapt(model)
         restore(model, checkpoint, self.checkpoint)
-        averages = averages_of(checkpoint, WeightsChoice.read(self.weights), self.folder.path)
+        choice = WeightsChoice.read(self.weights)
+        averages = averages_of(checkpoint, choice, self.folder.path)
         put_in_place(model, averages, self.checkpoint)
         merge(model)
-        return model.eval().requires_grad_(False)
+        model.eval().requires_grad_(False)
+        return model if choice.quantised is None else quantised(model, choice.quantised)
 
     @cached_property
     def digest(self) -> str:
@@ -181,7 +185,7 @@ def load_run(path: Path | str, weights: str = "averaged", checkpoint: str | None
 
     Args:
         path: The run folder, or any file in it.
-        weights: `averaged`, `raw`, `averaged@<half-life in images>` or `post_hoc@<width>`.
+        weights: `averaged`, `raw`, `averaged@<half-life in images>` or `post_hoc@<width>`; see `WeightsChoice`.
         checkpoint: `best`, `last`, or a file; by default `best` where the run kept one.
         trust: Where another user wrote the run, take its data from the places that it names.
 
@@ -190,7 +194,10 @@ def load_run(path: Path | str, weights: str = "averaged", checkpoint: str | None
         FileNotFoundError: there is no run, or it has no such checkpoint.
         DamagedRun: a file of the run cannot be read, or is none that a run writes.
     """
-    weights = str(WeightsChoice.read(weights))
+    choice = WeightsChoice.read(weights)
+    weights = str(choice)
+    if choice.quantised is not None:
+        require_extra("torchao", f"weights={weights}", "quantise")
     folder = RunFolder.open(path)
     read_run(folder.path).require_id()  # told now, and not when images have been drawn
     named = {None: default_checkpoint, "best": _best, "last": lambda folder: folder.last}

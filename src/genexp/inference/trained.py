@@ -44,6 +44,8 @@ class TrainedPart:
     digest: str | None = None
 
     def __post_init__(self) -> None:
+        if "+" in self.weights:
+            raise ValueError(f"weights must be as they were trained for a part of another run, got {self.weights}")
         opened = self._opened()
         found = opened.digest[:_DIGITS]
         if self.digest not in (None, found):

@@ -105,7 +105,7 @@ class Hierarchy:
             image: Images (B, C, H, W) as observed, or None.
         """
         seen = None if image is None else self.ladder.features(image)
-        state, drawn, kl, log_ratio = self.ladder.start(len(noise)), [], [], []
+        state, drawn, kl, log_ratio = self.ladder.start(noise.shape[0]), [], [], []
         parts = noise.split(self.sizes, 1)
         for group, (shape, part) in enumerate(zip(self.ladder.group_shapes, parts, strict=True)):
             given, state = self.ladder.prior(group, state)

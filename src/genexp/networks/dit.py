@@ -180,7 +180,7 @@ def normalisation(width: int) -> nn.LayerNorm:
 
 def _beside(told: Tensor, tokens: Tensor) -> Tensor:
     """What every sample is told (B, F), so that it goes with all of its tokens (B, ..., N, width)."""
-    return told.reshape(len(told), *[1] * (tokens.ndim - 2), -1)
+    return told.reshape(told.shape[0], *[1] * (tokens.ndim - 2), -1)
 
 
 def modulated(tokens: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

@@ -158,7 +158,7 @@ class NumbersEmbedding(nn.Module):
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Numbers (B, count) to vectors (B, features)."""
-        waves = sinusoidal(numbers.flatten(), self.width).view(len(numbers), -1).to(self.first.weight.dtype)
+        waves = sinusoidal(numbers.flatten(), self.width).view(numbers.shape[0], -1).to(self.first.weight.dtype)
         return self.second(nn.functional.silu(self.first(waves)))
 
 

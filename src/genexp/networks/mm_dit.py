@@ -94,7 +94,7 @@ class JointBlock(nn.Module):
             stream.asked(tokens, embedding) for stream, tokens in ((self.image, image), (self.words, words))
         )
         q, k, v = torch.cat([of_image, of_words], 1).chunk(3, dim=2)
-        there = torch.cat([counted.new_ones(len(image), num), counted], 1)
+        there = torch.cat([counted.new_ones(image.shape[0], num), counted], 1)
         mixed = attention_to(q, k, v, there, self.heads)
         image = self.image.onward(image, mixed[:, :num], embedding)
         return image, self.words.onward(words, mixed[:, num:], embedding)

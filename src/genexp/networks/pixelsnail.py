@@ -71,7 +71,7 @@ class PixelSNAIL(ToldPixels):
         """Images (B, C, H, W) in [-1, 1] to logits (B, levels, C, H, W), or to numbers (B, N, H, W) of mixtures."""
         vector = self.vector(condition)
         features = sum(self.begin(image))
-        places = self.places.expand(len(image), -1, -1, -1)
+        places = self.places.expand(image.shape[0], -1, -1, -1)
         for block in self.blocks:
             features = block(features, image, places, vector)
         return self.head(features, image)

@@ -95,6 +95,11 @@ class Srcnn(RestorationNetwork):
         self.margin = sum(kernel // 2 for kernel in kernels)
         self.reach = ceil(self.margin / self.scale) + (3 if self.scale > 1 else 0)
 
+    @property
+    def enlarges_first(self) -> bool:
+        """Whether it sees a bicubic picture, whose weights follow from the size."""
+        return self.scale > 1
+
     def restored(self, picture: Tensor) -> Tensor:
         """Images of the pictures' enlargements."""
         enlarged = resized(picture, self.scale) if self.scale > 1 else picture

@@ -107,7 +107,7 @@ class StyleGAN2Generator(ReadsClass, nn.Module):
             latent: Latents (B, *latent_shape) that the noise is taken from; None for none.
         """
         noise = self._noise(latent)
-        hidden = self.first(self.constant.expand(len(styles), -1, -1, -1), styles[:, 0], noise[0])
+        hidden = self.first(self.constant.expand(styles.shape[0], -1, -1, -1), styles[:, 0], noise[0])
         image = self.outputs[0](hidden, styles[:, 1])
         for i, (doubling, layer, output) in enumerate(zip(self.doublings, self.layers, self.outputs[1:], strict=True)):
             hidden = doubling(hidden, styles[:, 2 * i + 1], noise[2 * i + 1])

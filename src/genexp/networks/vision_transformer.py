@@ -89,9 +89,11 @@ class VisionTransformer(nn.Module):
             raise ValueError(f"image must have sides in multiples of {self.patch_size}, got {tuple(image.shape[2:])}")
         patches = self.patch_embed["proj"](image)
         position = self._positions(*patches.shape[2:])
-        tokens = torch.cat([self.cls_token.expand(len(image), -1, -1), patches.flatten(2).mT], dim=1) + position
+        tokens = torch.cat([self.cls_token.expand(image.shape[0], -1, -1), patches.flatten(2).mT], dim=1) + position
         if self.registers:
-            tokens = torch.cat([tokens[:, :1], self.register_tokens.expand(len(image), -1, -1), tokens[:, 1:]], dim=1)
+            tokens = torch.cat(
+                [tokens[:, :1], self.register_tokens.expand(image.shape[0], -1, -1), tokens[:, 1:]], dim=1
+            )
         for block in self.blocks:
             tokens = block(tokens)
         return self.norm(tokens[:, 0])

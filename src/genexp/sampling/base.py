@@ -247,4 +247,4 @@ class Denoise:
 
     def _times(self, x_t: Tensor, level: Level) -> Tensor:
         real = None if self.model.schedule.discrete else torch.promote_types(x_t.dtype, torch.float32)
-        return torch.full((len(x_t),), level.time, dtype=real, device=x_t.device)
+        return torch.full((x_t.shape[0],), level.time, dtype=real, device=x_t.device)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -49,6 +50,12 @@ def weights(places: Sequence[float], moments: Sequence[float]) -> list[float]:
         places: Where the curve is known, each another.
         moments: The integrals of 1, u, u^2, ..., as many as places.
     """
+    return list(_weights(tuple(places), tuple(moments)))
+
+
+@lru_cache(maxsize=1024)
+def _weights(places: tuple[float, ...], moments: tuple[float, ...]) -> list[float]:
+    """Computed once for every drawing's grid, so that a traced drawing has them as numbers."""
     powers = torch.tensor(places, dtype=torch.float64) ** torch.arange(len(places), dtype=torch.float64)[:, None]
     return torch.linalg.solve(powers, torch.tensor(moments, dtype=torch.float64)).tolist()
 

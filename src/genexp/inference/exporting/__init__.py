@@ -1,30 +1,45 @@
 """Runs written as files that other libraries load. Imports no torch."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from genexp.inference.exporting.part_formats import PARTS_IN
+
 if TYPE_CHECKING:
     from genexp.inference.run import Run
 
-Writer = Callable[["Run", DictConfig], Callable[[Path], None]]
-"""Refuses a run and options that a format has no word for, with a ValueError; returns what writes into a folder."""
+Write = Callable[[Path], list[tuple[str, str]]]
+"""Writes into an empty folder, and returns what is to be told of that in rows."""
+
+Writer = Callable[["Run", DictConfig], Write]
+"""Refuses a run and options that a format has no word for, with a ValueError; returns what writes."""
 
 
-def _diffusers(run: "Run", config: DictConfig) -> Callable[[Path], None]:
+def _diffusers(run: "Run", config: DictConfig) -> Write:
     from genexp.inference.exporting.diffusers_folder import DiffusersFolder
     from genexp.inference.exporting.stable_diffusion import StableDiffusionFolder, is_stable_diffusion
 
+    for key in ("part", "sampler"):
+        if config.get(key) is not None:
+            raise ValueError(f"{key} must be null for format=diffusers, which has a network and a schedule")
     if is_stable_diffusion(run.model):
         if config.label is not None:
             raise ValueError(f"label must be null for a run without classes, got {config.label}")
-        return StableDiffusionFolder(run, config.licence).write
-    return DiffusersFolder(run, config.label, config.licence).write
+        return StableDiffusionFolder(run, config.licence, config.intended_use).write
+    return DiffusersFolder(run, config.label, config.licence, config.intended_use).write
 
 
-FORMATS: dict[str, Writer] = {"diffusers": _diffusers}
+def _part(kind: str, run: "Run", config: DictConfig) -> Write:
+    from genexp.inference.exporting.part_file import PartFile
+
+    return PartFile(run, config, kind).write
+
+
+FORMATS: dict[str, Writer] = {"diffusers": _diffusers} | {kind: partial(_part, kind) for kind in PARTS_IN}
 """By the name that `format` has."""
 
 FILES: dict[str, tuple[str, ...]] = {
@@ -40,6 +55,8 @@ FILES: dict[str, tuple[str, ...]] = {
         "text_encoder/model.safetensors",
         "tokenizer/tokenizer.json",
         "tokenizer/tokenizer_config.json",
-    )
+    ),
+    **{kind: (file, "README.md") for kind, file in PARTS_IN.items()},
+    "openvino": ("model.xml", "model.bin", "README.md"),
 }
 """What each format writes; the first file says that the folder is one."""

@@ -1,103 +1,109 @@
-"""The model card of an exported run: what it was trained on, what was measured and how, and how it is drawn from."""
+"""The model card of an exported run: its data and training, what was measured and how, what it is for and its use."""
 
 import hashlib
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from genexp.runs.markup import digest_text, markdown_row, markdown_text
+from genexp.runs.markup import digest_text, markdown_prose, markdown_row, markdown_text
 from genexp.runs.measurements import Measurement, measurements
-from genexp.runs.stored import read_run
+from genexp.runs.stored import StoredRun, read_run
 
 if TYPE_CHECKING:
-    from genexp.inference.exporting.diffusers_folder import DiffusersFolder
-    from genexp.inference.exporting.stable_diffusion import StableDiffusionFolder
-
-    Exported = DiffusersFolder | StableDiffusionFolder
+    from genexp.inference.run import Run
 
 _PROTOCOL = ("n_generated", "reference", "weights", "sampler", "seed")
+_USE = (
+    "Research on image generation: images like those of its data. It was not examined for what it may reproduce of "
+    "single training images, nor for how it treats groups of people."
+)
 
 
-def model_card(exported: "Exported", difference: float, steps: int, weights: Path) -> str:
+@dataclass(frozen=True)
+class Card:
+    """What a format says of a run in its card.
+
+    Attributes:
+        says: What was exported, and how near it is to the run.
+        library: Name of the library that loads it.
+        code: Lines of Python that use it.
+        facts: Rows of the table of facts.
+        front: What else stands in the front matter.
+    """
+
+    says: str
+    library: str
+    code: str
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    front: dict[str, Any] = field(default_factory=dict)
+
+
+def model_card(run: "Run", card: Card, weights: Path, licence: str | None = None, use: str | None = None) -> str:
     """The text of `README.md`.
 
     Args:
-        exported: What is written.
-        difference: Largest difference of a pixel to what the run draws.
-        steps: In how many steps of DDIM.
+        run: The run.
+        card: What the format says.
         weights: The file of weights.
+        licence: Name of the licence, or None.
+        use: What the model is meant for, in Markdown, or None.
     """
-    run, shape = exported.run, " x ".join(map(str, exported.run.config.data.shape))
     stored = read_run(run.folder.path)
-    front = {"license": exported.licence or "unknown", "library_name": "diffusers", "tags": ["genexp", "diffusion"]}
-    if exported.kind in _TASKS:
-        front["pipeline_tag"] = _TASKS[exported.kind]
-    data = str(stored.choices.get("data") or run.config.data.get("_target_") or "not recorded")
+    front = {"license": licence or "unknown", "library_name": card.library, "tags": ["genexp"], **card.front}
     facts = [
-        ("data", data),
-        ("samples", f"{shape}, values from -1 to 1"),
-        ("classes", _classes(exported)),
-        ("images seen", f"{run.model.images_seen:,}"),
+        ("data", data_of(run, stored)),
+        *card.facts,
+        *_training(run, stored),
         ("weights", f"{run.weights}, {run.checkpoint.name}"),
         ("run", str(stored.id)),
+        *lineage(stored),
         ("sha256 of the checkpoint", run.digest),
         (f"sha256 of {weights.name}", hashlib.sha256(weights.read_bytes()).hexdigest()),
-        ("licence", exported.licence or "not stated"),
+        ("licence", licence or "not stated"),
     ]
     found = [each for each in measurements(stored) if each.protocol is not None]
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False)}---",
         f"# {markdown_text(stored.name)}",
-        "A diffusion model trained with genexp and exported for diffusers. "
-        f"From the same noise, by DDIM in {steps} steps, no pixel differs by more than {difference:.1g} of [-1, 1] "
-        "from what the run draws.",
+        card.says,
         "\n".join([markdown_row(("what", "value")), "|---|---|", *(markdown_row(each) for each in facts)]),
-        "## Drawing\n\n```python\n" + _DRAWING[exported.kind] + "```",
+        "## Intended use\n\n" + (_USE if use is None else markdown_prose(use)),
+        f"## Use\n\n```python\n{card.code}```",
         "## Measured\n\n" + (_table(found) if found else "Nothing was measured under a protocol."),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _classes(exported: "Exported") -> str:
-    classes = exported.denoiser.conditioning.num_classes
-    if classes is None:
-        return "none"
-    if exported.label is not None:
-        return f"class {exported.label} alone, of {classes}"
-    return f"{classes}, numbered from 0; {classes} stands for none"
+def data_of(run: "Run", stored: StoredRun) -> str:
+    """Name of the data that a run was trained on."""
+    return str(stored.choices.get("data") or run.config.data.get("_target_") or "not recorded")
 
 
-_ALONE = """from diffusers import DDIMPipeline
-
-pipeline = DDIMPipeline.from_pretrained("<this folder>")
-image = pipeline(num_inference_steps=50, use_clipped_model_output=True).images[0]
-"""
-_TOLD = """import torch
-from diffusers import DDIMPipeline
-
-pipeline = DDIMPipeline.from_pretrained("<this folder>")
-unet, scheduler = pipeline.unet, pipeline.scheduler
-scheduler.set_timesteps(50)
-labels = torch.arange(4)
-shape = unet.config.in_channels, unet.config.sample_size, unet.config.sample_size
-x = torch.randn(len(labels), *shape)
-for t in scheduler.timesteps:
-    with torch.no_grad():
-        output = unet(x, t, class_labels=labels).sample
-    x = scheduler.step(output, t, x, use_clipped_model_output=True).prev_sample
-"""
+def lineage(stored: StoredRun) -> list[tuple[str, str]]:
+    """The runs that a run was made with, by the key that names them: name of the folder and digest of the weights."""
+    found = []
+    for key, value in stored.settings.items():
+        place, _, last = key.rpartition(".")
+        if last == "run" and place and value is not None:
+            digest = stored.settings.get(f"{place}.digest") or "no digest"
+            found.append((place, f"{PurePath(str(value)).name}, weights {digest}"))
+    return found
 
 
-_BY_WORDS = """from diffusers import StableDiffusionPipeline
-
-pipeline = StableDiffusionPipeline.from_pretrained("<this folder>")
-image = pipeline("<what it shows>", num_inference_steps=50).images[0]
-"""
-_DRAWING = {"nothing": _ALONE, "classes": _TOLD, "words": _BY_WORDS}
-"""Lines that draw: with classes a loop, for the pipelines of diffusers do not tell any."""
-
-_TASKS = {"nothing": "unconditional-image-generation", "words": "text-to-image"}
+def _training(run: "Run", stored: StoredRun) -> list[tuple[str, str]]:
+    record = stored.record
+    commit, cpu = record.get("git") or {}, (record.get("hardware") or {}).get("cpu") or {}
+    gpus = (record.get("hardware") or {}).get("gpus") or []
+    machine = ", ".join(str(each.get("name", each) if isinstance(each, dict) else each) for each in gpus)
+    rows = [
+        ("images seen", f"{run.model.images_seen:,}"),
+        ("seed", str(stored.settings.get("seed", "not recorded"))),
+        ("trained on", machine or str(cpu.get("name") or "not recorded")),
+        ("commit", f"{commit.get('commit') or 'not recorded'}"),
+    ]
+    return rows if stored.seconds is None else [*rows, ("seconds of training", f"{stored.seconds:,.0f}")]
 
 
 def _table(found: list[Measurement]) -> str:

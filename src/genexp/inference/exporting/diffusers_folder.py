@@ -14,6 +14,7 @@ from genexp.diffusion.schedules import VariancePreserving
 from genexp.extras import require_extra
 from genexp.families.diffusion import Diffusion
 from genexp.inference.exporting.card import model_card
+from genexp.inference.exporting.diffusers_card import card_of
 from genexp.networks.unet import UNet
 from genexp.networks.unet_weights import to_diffusers
 from genexp.sampling.ddim import DDIM
@@ -39,14 +40,17 @@ class DiffusersFolder:
         run: A run of diffusion.
         label: The one class that the folder is to draw, or None for all that the model knows.
         licence: Name of the licence for the card, or None.
+        use: What the model is meant for, for the card, or None.
 
     Raises:
         ValueError: diffusers is not installed, or has no word for something of the run.
     """
 
-    def __init__(self, run: "Run", label: int | None = None, licence: str | None = None) -> None:
+    def __init__(
+        self, run: "Run", label: int | None = None, licence: str | None = None, use: str | None = None
+    ) -> None:
         require_extra("diffusers", "format=diffusers")
-        self.run, self.label, self.licence = run, label, licence
+        self.run, self.label, self.licence, self.use = run, label, licence, use
         self.denoiser = _expressed(run.model)
         classes = self.denoiser.conditioning.num_classes
         if label is not None and (classes is None or label >= classes):
@@ -88,8 +92,11 @@ class DiffusersFolder:
             "timestep_spacing": "trailing",
         }
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path) -> list[tuple[str, str]]:
         """Write the files into an empty folder, and hold what diffusers draws from them against what the run draws.
+
+        Returns:
+            What is to be told of them, in rows.
 
         Raises:
             ValueError: an image differs by more than `TOLERANCE`.
@@ -117,7 +124,9 @@ class DiffusersFolder:
             raise ValueError(
                 f"run must be drawn alike by diffusers, to {TOLERANCE:g}, got a pixel that differs by {difference:.2g}"
             )
-        (folder / "README.md").write_text(model_card(self, difference, _STEPS, file))
+        card = card_of(self, difference, _STEPS)
+        (folder / "README.md").write_text(model_card(self.run, card, file, self.licence, self.use))
+        return [("largest difference of a pixel", f"{difference:.1g}")]
 
     def _difference(self, folder: Path) -> float:
         """The largest difference of a pixel between images of the run and of the folder, by DDIM from one noise."""

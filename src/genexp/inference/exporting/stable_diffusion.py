@@ -12,6 +12,7 @@ from genexp.extras import require_extra
 from genexp.families.diffusion import Diffusion
 from genexp.inference.diffusers_codec import DiffusersCodec
 from genexp.inference.exporting.card import model_card
+from genexp.inference.exporting.diffusers_card import card_of
 from genexp.inference.exporting.diffusers_folder import PREDICTIONS, TOLERANCE
 from genexp.networks.diffusers_unet import DiffusersUNet
 from genexp.networks.frozen_text import FrozenText
@@ -38,6 +39,7 @@ class StableDiffusionFolder:
     Args:
         run: A run of diffusion by a `DiffusersUNet`.
         licence: Name of the licence for the card, or None.
+        use: What the model is meant for, for the card, or None.
 
     Raises:
         ValueError: the extra is not installed, or diffusers has no word for something of the run.
@@ -45,10 +47,10 @@ class StableDiffusionFolder:
 
     label, kind = None, "words"
 
-    def __init__(self, run: "Run", licence: str | None = None) -> None:
+    def __init__(self, run: "Run", licence: str | None = None, use: str | None = None) -> None:
         for library in ("diffusers", "transformers"):
             require_extra(library, "format=diffusers")
-        self.run, self.licence, self.model = run, licence, run.model
+        self.run, self.licence, self.use, self.model = run, licence, use, run.model
         self.denoiser = self.model.denoiser
         codec, text = self.model.codec, self.denoiser.network.attended
         has = "which StableDiffusionPipeline has no word for"
@@ -76,8 +78,11 @@ class StableDiffusionFolder:
             "set_alpha_to_one": not mapping.get("end", 0),
         }
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path) -> list[tuple[str, str]]:
         """Write the files into an empty folder, and hold what diffusers draws from them against what the run draws.
+
+        Returns:
+            What is to be told of them, in rows.
 
         Raises:
             ValueError: an image differs by more than `TOLERANCE`.
@@ -102,7 +107,9 @@ class StableDiffusionFolder:
                 f"run must be drawn alike by diffusers, to {TOLERANCE:g}, got a pixel that differs by {difference:.2g}"
             )
         file = folder / "unet/diffusion_pytorch_model.safetensors"
-        (folder / "README.md").write_text(model_card(self, difference, _STEPS, file))
+        card = card_of(self, difference, _STEPS)
+        (folder / "README.md").write_text(model_card(self.run, card, file, self.licence, self.use))
+        return [("largest difference of a pixel", f"{difference:.1g}")]
 
     @torch.no_grad()
     def _difference(self, folder: Path) -> float:
