@@ -3,7 +3,10 @@
 import http.client
 import io
 import json
+import signal
+import tempfile
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ import torch
 from PIL import Image
 
 import tiny
-from genexp.commands.play import play
+from genexp.commands.play import ended_alike, play
 from genexp.commands.sample import sample
 from genexp.config.compose import compose
 from genexp.inference.playing.asked import checked
@@ -201,6 +204,19 @@ def test_what_has_no_page_and_no_port_is_refused(runs, server):
     taken = server("gan").server_address[1]
     with pytest.raises(ValueError, match=f"port must be one that is free, got {taken}"):
         play(compose("play", [f"run={runs['gan'].path}", f"port={taken}"]))
+
+
+def test_a_page_that_is_killed_leaves_no_given_picture_behind(tmp_path):
+    def given_and_killed():
+        with ended_alike(), tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+            (Path(folder) / "content").write_bytes(b"x")
+            signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        given_and_killed()
+    assert not list(tmp_path.iterdir())
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_what_each_run_can_do_is_known(server):

@@ -3,11 +3,15 @@
 import json
 
 import pytest
+import torch
 
 import tiny
 from genexp.commands import info
 from genexp.commands.sample import sample
 from genexp.config.compose import compose
+from genexp.inference.watermarks import Watermark
+from genexp.tensors import Grid, to_uint8
+from genexp.watermark import FALSE_POSITIVES, find
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +59,25 @@ def test_a_mark_in_noise_is_found_with_its_run_alone(runs, tmp_path, capsys):
     assert said(capsys, plain, "watermark=k", run).startswith("no mark of this key")
 
 
+def test_pictures_beside_the_grid_have_the_mark_in_every_image_that_was_drawn():
+    grid = Grid(torch.linspace(-0.5, 0.5, 3)[:, None, None, None].expand(3, 3, 32, 32), columns=3)
+    found = Watermark("k", "pixels", 3.0).beside({"sheet.png": lambda: grid, "pairs.png": lambda: grid})
+    assert all(find(to_uint8(each), "k").p_value < FALSE_POSITIVES for each in found["sheet.png"]().samples)
+    assert found["sheet.png"]().columns == 3
+    assert found["pairs.png"]() is grid
+
+
 @pytest.mark.parametrize(
     ("family", "overrides", "text"),
     [
         ("diffusion", ["watermark=k"], "at least 32 pixels a side, got 8 x 8"),
         ("vae", ["watermark=k", "watermark_in=noise"], "watermark_in=noise needs a diffusion sampler"),
         ("diffusion", ["watermark=k", "watermark_in=noise", "sampler=ddpm"], "adds no fresh noise, got DDPM"),
+        (
+            "diffusion",
+            ["watermark=k", "watermark_in=noise", "edit=noised", "images=x"],
+            "must be pixels with edit",
+        ),
     ],
 )
 def test_what_cannot_be_marked_is_refused_before_work(family, overrides, text, runs, tmp_path):
@@ -71,8 +88,19 @@ def test_what_cannot_be_marked_is_refused_before_work(family, overrides, text, r
 
 def test_wrong_questions(runs, tmp_path, capsys):
     path = draw(runs["diffusion"], tmp_path / "a", "num=1")
-    for wrong in (["run=r"], ["watermark="], ["key=k"], ["watermark=a", "watermark=b"]):
+    capsys.readouterr()
+    for told, *wrong in (
+        ("watermark must be the key", "run=r"),
+        ("watermark must be text of at least one character, got none", "watermark="),
+        ("each once, got key=k", "key=k"),
+        ("each once, got watermark=b", "watermark=a", "watermark=b"),
+    ):
         assert info.main([str(path), *wrong]) == 2
+        err = capsys.readouterr().err
+        assert told in err
+        assert err.count("\n") == 1
+    assert info.main([str(path.parent)]) == 2
+    assert capsys.readouterr().err == f"genexp info: a picture must be a file, got the folder {path.parent}\n"
     assert info.main([str(path), "watermark=k"]) == 1
     assert "at least 32 pixels a side, got 8 x 8" in capsys.readouterr().err
     assert info.main([str(path), "watermark=k", "run=nowhere"]) == 1

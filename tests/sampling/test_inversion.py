@@ -7,6 +7,7 @@ import torch
 
 from exact_denoisers import Mixture, shipped, shipped_samplers
 from genexp.diffusion.continuous import LinearContinuous, RectifiedFlow
+from genexp.diffusion.rescaled import ZeroTerminalSNR
 from genexp.diffusion.schedules import Cosine, Linear
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.ddpm import DDPM
@@ -49,6 +50,14 @@ def test_there_and_back_again(name, schedule):
     noise = inverted(sampler, model, IMAGES)
     back = sampler.run(model, noise, IndexedNoise(0, range(9)))
     torch.testing.assert_close(back, IMAGES, rtol=0, atol=0.06 if name in ("ddim", "euler") else 0.02)
+
+
+def test_noise_in_which_nothing_is_left_of_an_image_is_found():
+    """The grid of `trailing` reaches the last time of a schedule, whose alpha is 0 here."""
+    model = Mixture(ZeroTerminalSNR(Linear()), mean=0.4, std=0.3)
+    noise = inverted(DDIM(100, clip=False), model, IMAGES)
+    back = DDIM(100, clip=False).run(model, noise, IndexedNoise(0, range(9)))
+    torch.testing.assert_close(back, IMAGES, rtol=0, atol=0.06)
 
 
 def test_what_cannot_be_inverted_is_refused():

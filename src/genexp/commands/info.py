@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from genexp.commands.picture_info import asked_of, is_picture, print_picture
+from genexp.commands.picture_info import names_file, print_asked
 from genexp.terminal import counted, print_table
 
 
@@ -18,8 +18,8 @@ def main(arguments: list[str]) -> int:
 
         print_metrics()
         return 0
-    if arguments and is_picture(arguments[0]) and (asked := asked_of(arguments[1:])) is not None:
-        return print_picture(arguments[0], **asked)
+    if arguments and names_file(arguments[0]):
+        return print_asked(*arguments)
     if arguments:
         print(_USAGE)
         return 0 if arguments[0] in ("-h", "--help") else 2

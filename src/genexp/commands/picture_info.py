@@ -1,6 +1,7 @@
 """genexp info <picture>: what a picture says of itself. It is shown as text, and nothing of it is trusted."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from genexp.terminal import plain, print_table
@@ -8,19 +9,51 @@ from genexp.terminal import plain, print_table
 _TEXTS, MOST_PIXELS = 10, 50_000_000
 
 
-def is_picture(argument: str) -> bool:
-    """Whether an argument names a picture file, there or not, by its ending or because there is a file."""
+def names_file(argument: str) -> bool:
+    """Whether an argument names a picture file, there or not, by its ending, or whatever else is there."""
     from genexp.data.decoding import EXTENSIONS
 
     path = Path(argument)
-    return path.suffix.lower() in EXTENSIONS or path.is_file()
+    return path.suffix.lower() in EXTENSIONS or path.exists()
 
 
-def asked_of(arguments: list[str]) -> dict[str, str] | None:
-    """What is asked of a picture by `watermark=<key>` and `run=<run>`; None where that cannot be read."""
-    asked = dict(each.partition("=")[::2] for each in arguments)
-    sound = set(asked) <= {"watermark", "run"} and all(asked.values()) and len(asked) == len(arguments)
-    return asked if sound and ("run" not in asked or "watermark" in asked) else None
+def print_asked(path: str, *asked: str) -> int:
+    """Print what is asked of a picture, or one line on a wrong question.
+
+    Args:
+        path: The file.
+        asked: As they are typed, see `asked_of`.
+
+    Returns:
+        That of `print_picture`; 2 for a wrong question.
+    """
+    try:
+        if Path(path).is_dir():
+            raise ValueError(f"a picture must be a file, got the folder {path}")
+        questions = asked_of(asked)
+    except ValueError as error:
+        print(f"genexp info: {plain(str(error))}", file=sys.stderr)
+        return 2
+    return print_picture(path, **questions)
+
+
+def asked_of(arguments: Sequence[str]) -> dict[str, str]:
+    """What is asked of a picture by `watermark=<key>` and `run=<run>`.
+
+    Raises:
+        ValueError: another key, one twice, one without a value, or a run without a key.
+    """
+    asked: dict[str, str] = {}
+    for each in arguments:
+        key, _, value = each.partition("=")
+        if key not in ("watermark", "run") or key in asked:
+            raise ValueError(f"what is asked of a picture must be watermark=<key> and run=<run>, each once, got {each}")
+        if not value:
+            raise ValueError(f"{key} must be text of at least one character, got none")
+        asked[key] = value
+    if "run" in asked and "watermark" not in asked:
+        raise ValueError("watermark must be the key that is looked for in the noise of run, got none")
+    return asked
 
 
 def print_picture(path: str, watermark: str | None = None, run: str | None = None) -> int:

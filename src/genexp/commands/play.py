@@ -1,7 +1,10 @@
 """genexp play: a page on this machine to draw from runs, paint and restore pictures."""
 
+import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -13,7 +16,7 @@ MOST_RUNS = 4
 
 
 def play(config: DictConfig) -> None:
-    """Serve the page of the runs that `config` names until Ctrl-C.
+    """Serve the page of the runs that `config` names until Ctrl-C or SIGTERM.
 
     Raises:
         ValueError: no run is named, one can do nothing here, or the port cannot be had.
@@ -34,7 +37,7 @@ def play(config: DictConfig) -> None:
 
     torch.set_num_threads(chosen_threads(config.threads))
     runs = [load_run(each, config.weights, config.checkpoint, config.trust) for each in several(config.run)]
-    with tempfile.TemporaryDirectory(prefix="genexp-play-") as folder:
+    with ended_alike(), tempfile.TemporaryDirectory(prefix="genexp-play-") as folder:
         server = serving(Studio(runs, config.device, Path(folder)), config.port)
         print(f"open        http://{HOST}:{server.server_address[1]}  (Ctrl-C ends it)", flush=True)
         try:
@@ -43,6 +46,20 @@ def play(config: DictConfig) -> None:
             print("ended", file=sys.stderr)
         finally:
             server.server_close()
+
+
+@contextmanager
+def ended_alike() -> Iterator[None]:
+    """While this lasts SIGTERM is a Ctrl-C, so that no given picture stays behind in the temporary folder."""
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def require_runs(config: DictConfig) -> None:

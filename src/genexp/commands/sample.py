@@ -103,7 +103,7 @@ def prepared(config: DictConfig, run: "Run", device: str) -> tuple[DictConfig, d
 
     node = checked_sampler(run.config, config.get("sampler"), "sample")
     told = typed_conditions(config)
-    edited, mark = editing(config, run), watermark_of(config)
+    mark, edited = watermark_of(config), editing(config, run)
     drawing = Drawing(run, node, device, config.seed, config.batch_size, told, edited, watermark=mark)
     return node, told, drawing, _beside(drawing, config, node)
 
@@ -197,7 +197,7 @@ def _beside(drawing: "Drawing", config: DictConfig, node: DictConfig) -> dict[st
         if not (drawing.has_start and pictured):
             raise ValueError("sheet must be empty for a model of points or one that maps images, got rows for it")
         found["sheet.png"] = drawing.sheet(varied(node, config.sheet), _columns(drawing, config) or _ARC)
-    return found
+    return found if drawing.watermark is None else drawing.watermark.beside(found)
 
 
 def _write(

@@ -1,6 +1,8 @@
 """Watermarks of what is drawn."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from omegaconf import DictConfig
@@ -10,7 +12,7 @@ from genexp.contracts import Sampler
 from genexp.sample_kinds import SampleKind, kind_of
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.marked_noise import MarkedNoise
-from genexp.tensors import to_float, to_uint8
+from genexp.tensors import Grid, to_float, to_uint8
 from genexp.watermark import marked, require_markable
 
 
@@ -50,9 +52,27 @@ class Watermark:
             return images
         return torch.stack([to_float(marked(to_uint8(image), self.key, self.strength)) for image in images])
 
+    def beside(self, found: Mapping[str, Callable[[], Grid]]) -> dict[str, Callable[[], Grid]]:
+        """What draws pictures beside the grid, by their files, with the mark in every image that was drawn.
+
+        Those of `pairs.png` stay as they are: given images are among them.
+        """
+
+        def with_mark(draws: Callable[[], Grid]) -> Grid:
+            grid = draws()
+            return replace(grid, samples=self.after(grid.samples))
+
+        return {name: draws if name == "pairs.png" else partial(with_mark, draws) for name, draws in found.items()}
+
 
 def watermark_of(config: DictConfig) -> Watermark | None:
-    """What `genexp sample` is asked to mark images with, or None."""
+    """What `genexp sample` is asked to mark images with, or None.
+
+    Raises:
+        ValueError: the mark would be in a noise that images do not begin with.
+    """
     if config.watermark is None:
         return None
+    if config.watermark_in == "noise" and config.get("edit") is not None:
+        raise ValueError("watermark_in must be pixels with edit, whose images do not begin with noise alone, got noise")
     return Watermark(config.watermark, config.watermark_in, config.watermark_strength)

@@ -71,7 +71,7 @@ class DDIM(DiffusionSampler[None]):
         """x_s from x_t along the noise that x_t holds."""
         x_0 = denoise(x_t, t)
         epsilon = noise_in(x_t, x_0, t)
-        fresh = self.eta**2 * posterior_variance(t, s)
+        fresh = self.eta**2 * posterior_variance(t, s) if self.eta else 0.0  # without, s may be one of no signal
         x_s = s.alpha * x_0 + (s.sigma**2 - fresh) ** 0.5 * epsilon
         added = step_variance(t, s) if self.variance == "sigma_hat" and s.sigma > 0 else fresh
         return Step(x_s + added**0.5 * noise.normal(*x_t.shape[1:]) if added > 0 else x_s, x_0)
