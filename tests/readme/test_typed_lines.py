@@ -33,6 +33,11 @@ MARKED = (
     'genexp sample run=<run> watermark="a secret" watermark_in=noise',
     'genexp info samples/images/000002.png watermark="a secret" run=<run>',
 )
+BETWEEN = (
+    "genexp sample run=outputs/captions_attended/<run> 'caption=[a red circle,a blue cross]'",
+    'genexp sample run=outputs/captions_attended/<run> caption="a red circle" edit=swapped '
+    'edit.source.caption="a red cross" edit.share=0.4',
+)
 FEW_STEPS = (
     "genexp train experiment=lcm/teacher_digits",
     "genexp train experiment=lcm/digits model.goal.teacher.run=outputs/lcm_teacher_digits/<run>",
@@ -175,6 +180,7 @@ ELSEWHERE = {
     "genexp train experiment=consistency/distilled_digits model.goal.teacher.run=outputs/edm_digits/<run>": (
         "test_every_experiment trains it, tiny"
     ),
+    **dict.fromkeys(BETWEEN, "test_between_captions draws so"),
     **dict.fromkeys(FEW_STEPS, "test_every_experiment trains it, tiny"),
     "genexp evaluate run=outputs/rectified_flow_reflow_ring8/<run> metrics=straightness": "test_reflow measures so",
     "genexp train experiment=latent/digits model.codec.run=outputs/vae_digits/<run>": "test_trained trains it, tiny",

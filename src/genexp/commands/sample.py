@@ -132,7 +132,8 @@ def _timed(draw: Callable[[], "Figure | Grid"]) -> tuple["Figure | Grid", float]
 
 
 _RECORD, _LONGEST, _ARC = "sample.json", 30, 8
-_PICTURES = ("grid", "edited", "interpolation", "pairs", "stages", "classes", "embeddings", "denoising", "sheet")
+_PICTURES = ("grid", "edited", "interpolation", "pairs", "stages", "classes", "embeddings", "texts")
+_PICTURES += ("denoising", "sheet")
 _PARTS = (*(f"{name}.{kind}" for name in _PICTURES for kind in ("png", "gif")), "images", "videos", "points.csv")
 """What a drawing can consist of."""
 
@@ -217,7 +218,7 @@ def _write(
     grids = {"grid.png": lambda: Grid(images, _columns(drawing, config), plane=None if pictured else drawing.plane)}
     if pictured and said is not None:
         grids["grid.png"] = lambda: captioned(images, [said] if isinstance(said, str) else said, config.columns)
-    if drawing.editing is not None:
+    if drawing.editing is not None and drawing.editing.pictures is not None:
         grids["edited.png"] = lambda: drawing.editing.grid(images, config.rows)
     written = []
     for name, draw in {**grids, **beside}.items():

@@ -32,3 +32,19 @@ class Encodes(Protocol):
     def encode(self, condition: Condition) -> object:
         """What a call under this condition takes as its fourth argument."""
         ...
+
+
+@runtime_checkable
+class Reads(Prepares, Protocol):
+    """A denoiser whose network attends to some conditions, which may be read by another encoder in its place."""
+
+    network: Encodes
+
+    @property
+    def attends(self) -> tuple[str, ...]:
+        """Names of these conditions."""
+        ...
+
+    def encoding(self, encoder: Encodes) -> Denoiser:
+        """The same denoiser with that encoder."""
+        ...

@@ -88,10 +88,17 @@ class NetworkDenoiser:
 
     def prepared(self) -> Self:
         """This denoiser for one drawing: what its network reads out of conditions alone is read once, see `Encodes`."""
-        if not isinstance(self.network, Encodes) or not self.network.attends:
-            return self
+        return self if self.encoded is not None or not self.attends else self.encoding(self.network)
+
+    @property
+    def attends(self) -> tuple[str, ...]:
+        """Names of the conditions that its network reads in tokens."""
+        return self.network.attends if isinstance(self.network, Encodes) else ()
+
+    def encoding(self, encoder: Encodes) -> Self:
+        """This denoiser with another encoder of the conditions that its network attends to."""
         ready = copy(self)
-        ready.encoded = Remembered(self.network)
+        ready.encoded = Remembered(encoder)
         return ready
 
     def with_network(self, network: nn.Module) -> Self:

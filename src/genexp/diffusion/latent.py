@@ -4,10 +4,11 @@ from copy import copy
 from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Codec
+from genexp.contracts.preparing import Encodes
 from genexp.diffusion.denoiser import NetworkDenoiser
 
 
@@ -37,9 +38,26 @@ class CodeDenoiser:
 
     def prepared(self) -> Self:
         """This denoiser for one drawing, see `NetworkDenoiser.prepared`."""
-        ready = copy(self)
-        ready.denoiser = self.denoiser.prepared()
-        return ready
+        return self._around(self.denoiser.prepared())
+
+    @property
+    def network(self) -> nn.Module:
+        """The network, of codes."""
+        return self.denoiser.network
+
+    @property
+    def attends(self) -> tuple[str, ...]:
+        """Names of the conditions that its network reads in tokens."""
+        return self.denoiser.attends
+
+    def encoding(self, encoder: Encodes) -> Self:
+        """This denoiser with another encoder, see `NetworkDenoiser.encoding`."""
+        return self._around(self.denoiser.encoding(encoder))
+
+    def _around(self, denoiser: NetworkDenoiser) -> Self:
+        other = copy(self)
+        other.denoiser = denoiser
+        return other
 
     def moments(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> tuple[Tensor, Tensor | None]:
         """Clean codes, and where the log-variance of a step back lies, see `NetworkDenoiser.moments`."""

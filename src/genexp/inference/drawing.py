@@ -10,9 +10,11 @@ from torch import Tensor
 
 from genexp.conditioning.base import Conditioning
 from genexp.conditioning.embedded import Embedded
+from genexp.conditioning.kinds import Words
 from genexp.config.instantiate import build
 from genexp.config.trial import refused
 from genexp.contracts import FittedSampler, ImageMap, Sampler, Source
+from genexp.contracts.preparing import Reads
 from genexp.hardware import device_of
 from genexp.inference.conditions import conditions_of
 from genexp.inference.editing import Editing
@@ -137,6 +139,10 @@ class Drawing:
         found: dict[str, Callable[[], Grid]] = {}
         if mixes_classes(self.source) and "label" not in self._typed:
             found["classes.png"] = lambda: self.pictures.between_classes(rows, count, self.num_classes)
+        attended = self.source.attends if isinstance(self.source, Reads) else ()
+        texts = [name for name in attended if isinstance(self.told.kinds[name], Words)]
+        if len(texts) == 1 and len(self.conditions.of(range(2))[texts[0]].unique(dim=0)) > 1:
+            found["texts.png"] = lambda: self.pictures.between_texts(texts[0], rows, count)
         embedded = [name for name, kind in self.told.kinds.items() if isinstance(kind, Embedded)]
         if len(embedded) == 1:
             found["embeddings.png"] = lambda: self.pictures.between_embeddings(embedded[0], rows, count)

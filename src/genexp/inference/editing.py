@@ -20,6 +20,7 @@ from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.completion import Completed, Completing
 from genexp.sampling.continued import Continued
 from genexp.sampling.editing import Originals
+from genexp.sampling.swapped import Swapped
 from genexp.tensors import Grid
 from genexp.terminal import counted, plain
 
@@ -36,12 +37,12 @@ class Editing:
 
     Args:
         node: Configuration of the edit.
-        pictures: The pictures.
+        pictures: The pictures; None for an edit of what is drawn.
         known: Where they are kept, bool; None where all may change.
     """
 
     node: DictConfig
-    pictures: OwnPictures
+    pictures: OwnPictures | None
     known: Tensor | None
 
     def of(self, sampler: object, model: object) -> Sampler:
@@ -54,10 +55,12 @@ class Editing:
         if not isinstance(sampler, DiffusionSampler | Completing):
             raise ValueError(f"edit must be null for {name}, which does not go from noise to images in steps")
         if not isinstance(sampler, edit.edits):
-            fitting = "completed" if isinstance(sampler, Completing) else "noised, inverted, repaint or continued"
+            fitting = (
+                "completed" if isinstance(sampler, Completing) else "noised, inverted, repaint, continued or swapped"
+            )
             raise ValueError(f"edit must be {fitting} for {name}, got {type(edit).__name__}")
         try:
-            edited = edit(sampler, Originals(self.pictures.images, self.known))
+            edited = edit(sampler, None if self.pictures is None else Originals(self.pictures.images, self.known))
             edited.require(model)
         except ValueError as error:
             raise ValueError(str(refused(error, "edit", OmegaConf.to_container(self.node)))) from error
@@ -106,6 +109,13 @@ def editing(config: DictConfig, run: "Run") -> Editing | None:
     node = OmegaConf.create(OmegaConf.to_container(config.edit, resolve=True))
     require_valid(OmegaConf.create({"edit": node}), "sample")
     edit = build(node)
+    if isinstance(edit, Swapped):
+        for key in ("images", "mask"):
+            if config[key] is not None:
+                raise ValueError(f"{key} must be null for edit=swapped, whose pictures are drawn, got {config[key]}")
+        return Editing(node, None, None)
+    if config.images is None:
+        raise ValueError("images must name a picture or a folder of them for an edit, got null")
     if isinstance(edit, Continued):
         return _continuing(config, node, edit, run.config.data.shape)
     channels, size = square(run.config.data.shape)
@@ -161,5 +171,3 @@ def _require_together(config: DictConfig) -> None:
             if config[key] is not None:
                 edits = "edit=noised, inverted, repaint, completed or continued"
                 raise ValueError(f"{key} must be null without an edit ({edits}), got {config[key]}")
-    elif config.images is None:
-        raise ValueError("images must name a picture or a folder of them for an edit, got null")

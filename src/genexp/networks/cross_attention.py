@@ -1,6 +1,7 @@
 """Attention of an image to tokens of something else, such as the words of its caption."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from torch import Tensor, nn
 
@@ -25,6 +26,9 @@ class CrossAttention(nn.Module):
         ValueError: `heads` does not divide `width`.
     """
 
+    lends = False
+    """Whether samples come in twos, of which the second attends where the first does, see `lending_maps`."""
+
     def __init__(self, width: int, features: int, heads: int) -> None:
         super().__init__()
         if heads < 1 or width % heads:
@@ -36,7 +40,10 @@ class CrossAttention(nn.Module):
     def forward(self, image: Tensor, texts: Tokens) -> Tensor:
         """Tokens of images (B, M, width) and what these are told to what is added to them, (B, M, width)."""
         k, v = self.keys_values(texts.rows).chunk(2, dim=2)
-        return self.project_out(attention_to(self.query(image), k, v, texts.counted, self.heads))
+        q, counted = self.query(image), texts.counted
+        if self.lends:
+            q, k, counted = (each[::2].repeat_interleave(2, 0) for each in (q, k, counted))
+        return self.project_out(attention_to(q, k, v, counted, self.heads))
 
 
 class PixelCrossAttention(nn.Module):
@@ -72,6 +79,24 @@ class Untold(nn.Module):
     def forward(self, x: Tensor, texts: Tokens | None) -> Tensor:
         """Features (B, C, H, W) to themselves."""
         return x
+
+
+def swaps_maps(network: nn.Module) -> bool:
+    """Whether a network has cross-attention whose maps can be lent."""
+    return any(isinstance(module, CrossAttention) for module in network.modules())
+
+
+@contextmanager
+def lending_maps(network: nn.Module) -> Iterator[None]:
+    """Within, every second sample of a batch attends to its tokens where the one before it does to its own."""
+    attending = [module for module in network.modules() if isinstance(module, CrossAttention)]
+    try:
+        for module in attending:
+            module.lends = True
+        yield
+    finally:
+        for module in attending:
+            module.lends = False
 
 
 def start_at_nothing(modules: Iterable[nn.Module]) -> None:

@@ -9,7 +9,9 @@ from torch.nn import functional
 
 from genexp.conditioning.base import Condition, Conditioning
 from genexp.contracts import LatentDecoder, Sampler
+from genexp.contracts.preparing import Reads
 from genexp.sampling.base import DiffusionSampler
+from genexp.sampling.between import Between
 from genexp.sampling.completion import Completing, upper_half
 from genexp.sampling.conditions import Conditions
 from genexp.sampling.draw import draw, shares
@@ -86,6 +88,31 @@ class Pictures:
         arcs = path(told[0::2], told[1::2], count).flatten(0, 1)
         images = self._drawn(starts, indices, {**self._told(indices), name: arcs})
         return Grid(images, count, _per_cent(count), [f"embedding {2 * row} to {2 * row + 1}" for row in range(rows)])
+
+    def between_texts(self, name: str, rows: int, count: int) -> Grid:
+        """One noise a row, told `count` texts on the line between those of the samples 2i and 2i + 1, see `Between`.
+
+        The ends are what is drawn of this noise under either text.
+
+        Raises:
+            TypeError: the model attends to no text.
+        """
+        if not isinstance(self.model, Reads) or name not in self.model.attends:
+            raise TypeError(f"between_texts needs a model that attends to {name}, got {type(self.model).__name__}")
+        texts, indices = self._told(range(2 * rows))[name], [2 * row for row in range(rows) for _ in range(count)]
+        first, second = (texts[side::2].repeat_interleave(count, 0) for side in (0, 1))
+        weight = torch.linspace(0, 1, count, device=first.device).repeat(rows)
+        parts = []
+        for begin in range(0, len(indices), self.batch_size):
+            some = slice(begin, begin + self.batch_size)
+            encoder = Between(self.model.network, name, first[some], second[some], weight[some])
+            noise = IndexedNoise(self.seed, indices[some], self.device)
+            told = {**self._told(indices[some]), name: first[some]}
+            start = self.sampler.start(self.model, noise)
+            parts.append(self.sampler.run(self.model.encoding(encoder), start, noise, told).cpu())
+        return Grid(
+            torch.cat(parts), count, _per_cent(count), [f"text {2 * row} to {2 * row + 1}" for row in range(rows)]
+        )
 
     def denoising(self, rows: int, frames: int) -> Grid:
         """Moments of denoising: every sample has a row of noisy images above one of the clean images they stand for.
