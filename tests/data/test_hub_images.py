@@ -89,3 +89,41 @@ def test_what_is_no_data_set_is_told(root, tmp_path):
     (root / "train-00000-of-00002.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(ValueError, match=r"data\.source\.root must be a folder of Parquet files"):
         opened(root, tmp_path).split("train")
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (["cat", "dog"], "got kind with string"),
+        ([0.5, 1.5], "got kind with float64"),
+        ([True, False], "got kind with bool"),
+        ([[1], [2]], "got kind with"),
+        ([None, 1], "got kind with None"),
+        ([-1, 1], "got kind with -1"),
+    ],
+    ids=["words", "fractions", "truths", "lists", "none", "negative"],
+)
+def test_labels_that_are_no_classes_are_refused_by_name(labels, told, tmp_path):
+    root = tmp_path / "set"
+    root.mkdir()
+    rows = {"image": [{"bytes": png(i), "path": None} for i in range(2)], "kind": labels}
+    datasets.Dataset.from_dict(rows).to_parquet(root / "train.parquet")
+    rule = "data.source.label_column must be one of whole numbers of at least 0, "
+    with pytest.raises(ValueError, match=rule + told):
+        opened(root, tmp_path, label_column="kind").classes  # noqa: B018
+
+
+def test_classes_are_those_of_all_splits(tmp_path):
+    root = tmp_path / "set"
+    root.mkdir()
+    for name, label in (("train", 1), ("test", 3)):
+        rows = {"image": [{"bytes": png(i), "path": None} for i in range(2)], "kind": [label] * 2}
+        datasets.Dataset.from_dict(rows).to_parquet(root / f"{name}.parquet")
+    assert opened(root, tmp_path, label_column="kind").classes == ["0", "1", "2", "3"]
+
+
+def test_a_damaged_file_is_told_in_the_error_alone(tmp_path, capfd):
+    (tmp_path / "train.parquet").write_bytes(b"no")
+    with pytest.raises(ValueError, match=r"data.source.root must be a folder of Parquet files, .*file size is 2 bytes"):
+        opened(tmp_path, tmp_path).split("train")
+    assert "Failed" not in capfd.readouterr().err

@@ -81,23 +81,35 @@ class HubImages:
                 if column is not None and column not in table.column_names:
                     known = ", ".join(table.column_names)
                     raise ValueError(f"data.source.{key} must be one of {known}, got {column}")
+            if self.label_column is not None:
+                self._require_labels(table)
             columns = [self.image_column, *([] if self.label_column is None else [self.label_column])]
             if isinstance(table.features[self.image_column], datasets.Image):
                 table = table.cast_column(self.image_column, datasets.Image(decode=False))
             found[name] = table.select_columns(columns)
         return found
 
+    def _require_labels(self, table: Any) -> None:
+        dtype = str(getattr(table.features[self.label_column], "dtype", "lists"))
+        whole = "int" in dtype
+        wrong = [each for each in table.unique(self.label_column) if each is None or each < 0] if whole else [dtype]
+        if wrong:
+            told = f"one of whole numbers of at least 0, got {self.label_column} with {wrong[0]}"
+            raise ValueError(f"data.source.label_column must be {told} in {self.root}")
+
     def _loaded(self, datasets: Any) -> dict[Split, Any]:
         files: dict[Split, list[str]] = {}
         for path in self.files:
             files.setdefault(split_named(str(path.relative_to(self.root))), []).append(str(path))
+        datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what is wrong is told below, in one line
         try:
             if files:
                 loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=str(self.cache_dir))
             else:
                 loaded = datasets.load_from_disk(str(self.root))
         except Exception as error:  # pyarrow and datasets raise nearly everything for what they cannot read
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            cause = error.__cause__ or error
+            reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
             told = "a folder of Parquet files, or one that save_to_disk wrote"
             raise ValueError(f"data.source.root must be {told}, got {self.root}: {reason}") from error
         if isinstance(loaded, datasets.Dataset):
@@ -115,7 +127,8 @@ class HubImages:
         if self.label_column is None:
             return None
         names = getattr(self.tables["train"].features[self.label_column], "names", None)
-        return names or [str(each) for each in range(max(self.tables["train"][self.label_column]) + 1)]
+        most = max(max(table.unique(self.label_column), default=0) for table in self.tables.values())
+        return names or [str(each) for each in range(most + 1)]
 
     def split(self, name: Split) -> "HubRows":
         """The pictures of one split.
