@@ -115,7 +115,7 @@ def test_means_of_parameters_begin_with_the_weights_that_were_taken():
 
 
 REFUSED = {
-    "initial.run": (f"initial.run={STORED / 'vae'}", "must have layers of this model, got one of decoder, encoder"),
+    "initial": (f"initial.run={STORED / 'vae'}", "must have layers of this model, got one of decoder, encoder"),
     "initial.only": ("initial.only=[generater]", "got generater; did you mean generator?"),
     "initial.reset": ("initial.reset=[critic.discriminator.plane]", "did you mean critic.discriminator.planes?"),
     "initial.rest": ("initial.rest=[a]", "is not an argument of genexp.inference.trained.TrainedWeights"),
