@@ -47,7 +47,9 @@ def test_a_person_gives_conditions_by_name():
         ({"label": "three"}, r"label must lie in \[0, 10\), got three"),
         ({"caption": "pink"}, "caption must consist of the words red, green, blue, got 'pink'"),
         ({"caption": "red red red"}, "caption must have at most 2 words, got 3"),
-        ({"size": [1]}, r"size must be 2 numbers, got \[1\]"),
+        ({"size": [1]}, r"size must be 2 finite numbers, got \[1\]"),
+        ({"size": [True, 32]}, r"size must be 2 finite numbers, got \[True, 32\]"),
+        ({"size": [32, float("nan")]}, r"size must be 2 finite numbers, got \[32, nan\]"),
         ({"colour": "red"}, "colour must be null for a model of 10 classes, caption, size, got red"),
     ):
         with pytest.raises(ValueError, match=told):

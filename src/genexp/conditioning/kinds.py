@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import prod
+from math import isfinite, prod
 
 import torch
 from torch import Tensor
@@ -139,8 +139,9 @@ class Values:
     def read(self, typed: object) -> Tensor:
         """A number, or a list of as many as there are values, row by row."""
         numbers = list(typed) if isinstance(typed, Sequence) and not isinstance(typed, str) else [typed]
-        if len(numbers) != prod(self.shape) or not all(isinstance(each, int | float) for each in numbers):
-            raise ValueError(f"must be {prod(self.shape)} numbers, got {typed}")
+        real = all(isinstance(each, int | float) and not isinstance(each, bool) and isfinite(each) for each in numbers)
+        if len(numbers) != prod(self.shape) or not real:
+            raise ValueError(f"must be {prod(self.shape)} finite numbers, got {typed}")
         return torch.tensor(numbers, dtype=torch.float32).view(1, *self.shape)
 
 
