@@ -53,7 +53,7 @@ def sample(config: DictConfig) -> None:
         return
     runs, name, draws, known = _of_stages(config) if OmegaConf.is_list(config.run) else _of_run(config)
     (drawing, beside), run = draws, runs[-1]
-    origin = origin_of(config, runs, () if drawing.editing is None else drawing.editing.pictures.files)
+    origin = origin_of(config, runs, () if drawing.editing is None else drawing.editing.files)
     folder = Path(config.out).resolve() if config.out else run.folder.samples / name
     images, seconds = _timed(lambda: drawing.images(config.num))
     known |= {"num": len(images), "seconds": round(seconds, 3)}

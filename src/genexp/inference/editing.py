@@ -45,6 +45,11 @@ class Editing:
     pictures: OwnPictures | None
     known: Tensor | None
 
+    @property
+    def files(self) -> list[Path]:
+        """The files of the pictures."""
+        return [] if self.pictures is None else list(self.pictures.files)
+
     def of(self, sampler: object, model: object) -> Sampler:
         """A sampler that begins with the pictures.
 
