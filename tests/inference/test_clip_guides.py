@@ -53,6 +53,10 @@ def test_a_run_without_captions_is_drawn_by_captions(tmp_path, monkeypatch, caps
         main()
         return Image.open(tmp_path / name / "images" / "000001.png").convert("RGB").tobytes()
 
+    with pytest.raises(SystemExit):
+        drawn("none", *given)
+    assert "caption must be given (condition.caption=...) for guidance by it, got none" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
     plain = drawn("plain")
     assert drawn("zero", *given, "sampler.guidance.scale=0", "caption=a red circle") == plain
     red, blue = (

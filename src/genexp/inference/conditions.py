@@ -121,4 +121,12 @@ def as_it_was(run: "Run", conditioning: Conditioning, split: "Split" = "train") 
             lost = f"those of the training data cannot be read ({error})"
             print(f"classes     drawn equally often: {lost}", file=sys.stderr)
             return ClassShares((1,) * conditioning.num_classes)
-    return as_in_training(conditioning, build(run.data), split=split) if conditioning.names else None
+    found = as_in_training(conditioning, build(run.data), split=split) if conditioning.names else None
+    more = [name for name in conditioning.names if name not in run.model.conditioning.names]
+    if more and found is not None:
+        try:
+            found.of([0])
+        except ValueError as error:
+            told = f"{more[0]} must be given (condition.{more[0]}=...) for guidance by it, got none"
+            raise ValueError(f"{told}, and the run's data cannot tell it: {error}") from error
+    return found
