@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from genexp.config.messages import JobFailed
 from genexp.pool import preloading
 from genexp.pool.connection import Connection
 
@@ -170,7 +172,7 @@ def test_jobs_die_with_a_server_that_is_killed_and_the_sweep_learns_of_it(connec
     pid = start(connection, tmp_path, "deaf")["pid"]
     connection.process.kill()
     wait_for_death(pid)
-    with pytest.raises(RuntimeError, match=r"the process that starts jobs has ended, see .*server\.log"):
+    with pytest.raises(JobFailed, match=r"the process that starts jobs has ended, see .*server\.log"):
         endings(connection, 2)
 
 
@@ -197,5 +199,33 @@ def test_a_server_that_cannot_start_says_why(tmp_path, monkeypatch):
     monkeypatch.setattr(Connection, "program", (str(tmp_path / "broken.py"),))
     connection = Connection(tmp_path / "server.log", True, 1.0, 2, os.environ)
     with pytest.raises(RuntimeError, match="no torch here"):
+        connection.ready()
+    connection.close()
+
+
+def test_libraries_that_start_threads_are_left_to_the_jobs(tmp_path):
+    (tmp_path / "pyarrow.py").write_text(
+        "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()"
+    )
+    (tmp_path / "looks_for_it.py").write_text("try:\n    import pyarrow\nexcept ImportError:\n    pyarrow = None")
+    code = (
+        "import os, sys; from genexp.pool import preloading; preloading.OWN = preloading.PRELOADED = ();"
+        "preloading._compose_once = lambda: None; preloading.preload(['looks_for_it']);"
+        "print(len(os.listdir('/proc/self/task'))); import pyarrow; print(len(os.listdir('/proc/self/task')))"
+    )
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
+    assert told == ["1", "2"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for the threads of a process")
+def test_an_import_that_starts_a_thread_is_said_in_one_line(tmp_path, monkeypatch):
+    thread = "threading.Thread(target=threading.Event().wait, daemon=True).start()"
+    serving = "server.preload, server.count_gpus = start, lambda: 0; server.serve(sys.argv[1:], None)"
+    program = f"import sys, threading\nfrom genexp.pool import server\ndef start(modules): {thread}\n{serving}"
+    (tmp_path / "threaded.py").write_text(program)
+    monkeypatch.setattr(Connection, "program", (str(tmp_path / "threaded.py"),))
+    connection = Connection(tmp_path / "server.log", True, 1.0, 2, os.environ)
+    with pytest.raises(JobFailed, match=r"server\.log: hydra\.launcher\.preload must be false .*; started: \w+$"):
         connection.ready()
     connection.close()

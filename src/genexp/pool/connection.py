@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from genexp.config.messages import JobFailed
 from genexp.pool.environment import with_threads
 from genexp.pool.job_progress import tail
 from genexp.ranks import without_ranks
@@ -47,7 +48,7 @@ class Connection:
         """Wait until the server has imported everything.
 
         Raises:
-            RuntimeError: it ended instead.
+            JobFailed: it ended instead.
         """
         while True:
             for answer in self.answers(timeout=1.0):
@@ -62,14 +63,15 @@ class Connection:
         """What has come within so many seconds.
 
         Raises:
-            RuntimeError: the server has ended.
+            JobFailed: the server has ended.
         """
         readable, _, _ = select.select([self.process.stdout], [], [], timeout)
         if not readable:
             return []
         text = os.read(self.process.stdout.fileno(), 1 << 16)
         if not text:
-            raise RuntimeError(f"the process that starts jobs has ended, see {self.log}\n{tail(self.log)}")
+            last = tail(self.log).strip().rpartition("\n")[2]
+            raise JobFailed(f"the process that starts jobs has ended, see {self.log}{last and ': '}{last}")
         *lines, self._pending = (self._pending + text).split(b"\n")
         return [json.loads(line) for line in lines]
 

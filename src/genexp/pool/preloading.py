@@ -5,13 +5,15 @@ folder, a socket, a thread) is left to the jobs: wandb makes two folders.
 """
 
 import atexit
+import contextlib
 import gc
 import importlib
 import os
 import pkgutil
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 PRELOADED = (
     "torch",
@@ -26,6 +28,9 @@ PRELOADED = (
 OWN = ("adversarial", "callbacks", "config", "data", "diffusion", "evaluation", "families", "inference", "latents")
 OWN = (*OWN, "losses", "networks", "runs", "sampling", "tracking", "training")
 """Packages of ours that jobs need as a whole."""
+
+STARTS_THREADS = ("pyarrow",)
+"""Libraries that start threads at import; pandas, which sklearn imports, takes them where there are some."""
 
 _FOR_EVERY_PROCESS = ("concurrent.futures.thread", "logging", "multiprocessing.util", "weakref")
 """Modules of Python whose exit handlers end what a process itself has begun: also what a job has begun."""
@@ -49,11 +54,25 @@ def preload(modules: Sequence[str] = ()) -> None:
 
     atexit.register = noted
     try:
-        _import_all(modules)
+        with _absent(STARTS_THREADS):
+            _import_all(modules)
     finally:
         atexit.register = register
     gc.freeze()
     gc.enable()
+
+
+def require_one_thread() -> None:
+    """Check that no import has started threads, which a fork would lack.
+
+    Raises:
+        RuntimeError: one has; named as far as Linux tells.
+    """
+    tasks = Path("/proc/self/task")
+    if tasks.is_dir() and (others := [each for each in tasks.iterdir() if each.name != str(os.getpid())]):
+        names = ", ".join(sorted({(each / "comm").read_text().strip() for each in others}))
+        rule = "must be false where an import starts threads, which jobs would lack"
+        raise RuntimeError(f"hydra.launcher.preload {rule}; started: {names}")
 
 
 def disown() -> None:
@@ -73,6 +92,18 @@ def _import_all(modules: Sequence[str]) -> None:
         for module in pkgutil.walk_packages(path, f"genexp.{package}."):
             importlib.import_module(module.name)
     _compose_once()
+
+
+@contextlib.contextmanager
+def _absent(names: Sequence[str]) -> Iterator[None]:
+    """Meanwhile these cannot be imported, as if they were not installed; a job finds them again."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def _compose_once() -> None:

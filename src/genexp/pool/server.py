@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from genexp.pool.environment import THREAD_VARIABLES
-from genexp.pool.preloading import count_gpus, disown, preload
+from genexp.pool.preloading import count_gpus, disown, preload, require_one_thread
 
 _PR_SET_PDEATHSIG = 1
 
@@ -235,14 +235,16 @@ def serve(arguments: list[str], command: Command, modules: Sequence[str] = ()) -
     answers = os.dup(1)
     os.dup2(2, 1)
     server, own = Server(preloaded, grace, answers), os.getpid()
-    if preloaded:
-        preload(modules)
-    ready = {"gpus": count_gpus(), "cpu_seconds": round(time.process_time(), 2)}
-    if preloaded and sys.platform.startswith("linux") and len(os.listdir("/proc/self/task")) > 1:
-        raise RuntimeError("the server must run one thread to fork safely; hydra.launcher.preload=false starts afresh")
-    server._answer(ready=ready)
-    order = server.serve()
-    if order is None:
+    try:
+        if preloaded:
+            preload(modules)
+            require_one_thread()
+        gpus = count_gpus()
+    except RuntimeError as error:
+        print(error, file=sys.stderr, flush=True)
+        os._exit(1)  # behind the reason stood else what libraries have to say at the end of a process
+    server._answer(ready={"gpus": gpus, "cpu_seconds": round(time.process_time(), 2)})
+    if (order := server.serve()) is None:
         os._exit(0)  # nothing is left to tidy up, and what is frozen would be reported as leaked
     os.close(answers)
     become(order, own, preloaded, lock, command)
