@@ -15,7 +15,7 @@ from genexp.config.compose import compose
 from genexp.data.decoding import read_texts
 from genexp.inference.run import load_run
 from genexp.inference.saving import save_grid
-from genexp.runs.origin import KEY, Origin, pixels_digest, read_claim
+from genexp.runs.picture_origin import KEY, Origin, pixels_digest, read_claim
 from genexp.tensors import Grid
 
 

@@ -69,7 +69,7 @@ def print_picture(path: str, watermark: str | None = None, run: str | None = Non
     """
     from genexp.data.decoding import open_picture, read_header, read_texts
     from genexp.data.source import BadImage
-    from genexp.runs.origin import KEY, read_claim, short
+    from genexp.runs.picture_origin import KEY, read_claim, short
 
     try:
         header, texts, picture = read_header(path), read_texts(path), open_picture(path)
@@ -119,7 +119,7 @@ def _mark_of(path: str, key: str, run: str | None) -> str:
 def _compared(digest: str | None, picture: object) -> str:
     import numpy as np
 
-    from genexp.runs.origin import pixels_digest
+    from genexp.runs.picture_origin import pixels_digest
 
     if digest is None:
         return "it does not say which they were"

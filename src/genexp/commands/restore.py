@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from genexp.inference.origins import origin_of
+from genexp.inference.picture_origins import origin_of
 from genexp.inference.restoring import Work, planned, require_sizes, restore_all
 from genexp.runs.newest import newest_hint
 

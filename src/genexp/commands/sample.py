@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from genexp.commands.sample_several import opened_stages, sample_ensemble_of
 from genexp.files.writing import naming
 from genexp.hardware import chosen_threads
-from genexp.inference.origins import origin_of
+from genexp.inference.picture_origins import origin_of
 from genexp.inference.refining import settle_several
 from genexp.inference.sampler_config import checked_sampler, sampler_label, varied
 from genexp.runs.newest import newest_hint
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from genexp.figures.samples import Figure
     from genexp.inference.drawing import Drawing
     from genexp.inference.run import Run
-    from genexp.runs.origin import Origin
+    from genexp.runs.picture_origin import Origin
     from genexp.tensors import Grid
 
 

@@ -15,7 +15,7 @@ from genexp.evaluation.dealing import dealt
 from genexp.files.writing import naming
 from genexp.inference.drawing import Drawing, require_drawable
 from genexp.inference.generated import Samples
-from genexp.inference.origins import origin_of
+from genexp.inference.picture_origins import origin_of
 from genexp.inference.run import Run
 from genexp.inference.sampler_config import checked_sampler, sampler_label
 from genexp.runs.staging import staged

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from genexp.restoration.restorer import Restorer
     from genexp.restoration.whole import Trial
-    from genexp.runs.origin import Origin
+    from genexp.runs.picture_origin import Origin
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genexp.figures.samples import Figure, drawn, moments
 from genexp.files.writing import naming
-from genexp.runs.origin import Origin
+from genexp.runs.picture_origin import Origin
 from genexp.sample_kinds import SampleKind, kind_of
 from genexp.tensors import Grid
 from genexp.tracking.gif import save_gif

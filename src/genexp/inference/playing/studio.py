@@ -16,7 +16,7 @@ from genexp.contracts.blending import Blender
 from genexp.data.decoding import read_header
 from genexp.figures.samples import drawn
 from genexp.inference.drawing import Drawing
-from genexp.inference.origins import origin_of
+from genexp.inference.picture_origins import origin_of
 from genexp.inference.playing.asked import MOST_IMAGES, changes_of, checked, offers_of
 from genexp.inference.restoring import read
 from genexp.inference.run import Run

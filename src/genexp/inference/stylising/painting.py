@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from genexp.data.decoding import Header
-    from genexp.runs.origin import Origin
+    from genexp.runs.picture_origin import Origin
 
 
 def paint_all(config: DictConfig, job: Job, method: Method, steadiness: Steadiness | None = None) -> Iterator[Painted]:
@@ -67,7 +67,7 @@ def paint_all(config: DictConfig, job: Job, method: Method, steadiness: Steadine
 
 
 def _origin(config: DictConfig) -> "Origin | None":
-    from genexp.inference.origins import origin_of
+    from genexp.inference.picture_origins import origin_of
     from genexp.inference.run import load_run
 
     return origin_of(config, [] if config.run is None else [load_run(config.run)])

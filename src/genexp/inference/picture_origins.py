@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from genexp.runs.origin import Origin, typed
+from genexp.runs.picture_origin import Origin, typed
 
 if TYPE_CHECKING:
     from genexp.inference.run import Run
