@@ -134,7 +134,7 @@ def test_full_strength_is_the_drawing_without_pictures_and_little_strength_stays
         ),
         (
             ["edit=completed", "images=pictures", "mask=mask.png"],
-            "edit must be noised, inverted, repaint or continued for DDIM, got",
+            "edit must be noised, inverted, repaint, continued or swapped for DDIM, got",
         ),
         (["edit=inverted", "images=pictures", "sampler=ddpm"], "edit: sampler must add no fresh noise to be inverted"),
         (
