@@ -387,6 +387,14 @@ def test_a_group_that_needs_a_choice_is_not_null(group):
     assert line.endswith(", got null")
 
 
+@pytest.mark.parametrize("group", ["adapters", "initial", "debug"])
+def test_a_group_that_may_be_empty_says_how(group):
+    (line,) = validate.problems_of("train", [f"{group}=null"])
+    assert line.startswith(f"{group}: must be one of ")
+    assert line.endswith(f", got null (~{group} chooses none)")
+    assert validate.problems_of("train", [f"~{group}"]) == []
+
+
 @pytest.mark.parametrize(
     "typed",
     [

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from genexp.config.keys import VOLATILE
 from genexp.config.quoting import text_quoted
 from genexp.config.whole_parts import require_one_part
-from genexp.files.yaml_records import require_small
+from genexp.files.yaml_records import read_yaml, require_small
 
 
 def conf_dir() -> Path:
@@ -27,6 +27,11 @@ def conf_dir() -> Path:
     if (package.parents[1] / "pyproject.toml").is_file() and checkout.is_dir():
         return checkout
     raise FileNotFoundError(f"conf/ must be at {packaged} or {checkout}, and is at neither")
+
+
+def may_be_empty(group: str) -> bool:
+    """Whether `genexp train` chooses nothing of a group unless it is typed, as of `initial`."""
+    return {group: None} in read_yaml(conf_dir() / "train.yaml")["defaults"]
 
 
 def compose(name: str = "train", overrides: list[str] | None = None, with_hydra: bool = False) -> DictConfig:

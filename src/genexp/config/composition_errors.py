@@ -7,7 +7,7 @@ import yaml
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from genexp.config.compose import conf_dir
+from genexp.config.compose import conf_dir, may_be_empty
 from genexp.config.field_words import meant_choice
 from genexp.config.fields import SECTIONS
 from genexp.config.hints import hint_of_absent
@@ -51,7 +51,8 @@ def refusal(error: Exception, overrides: list[str]) -> str:
         typed = [each.partition("=")[0].lstrip("+") for each in overrides if each.endswith("=null")]
         group = next((each for each in typed if each.split("@")[0] in _groups()), typed[0] if typed else "a group")
         known = [each for each in options(group.split("@")[0]) if "/" not in each]
-        return str(Problem(group, f"must be one of {', '.join(known)}, got null"))
+        none = f" (~{group} chooses none)" if may_be_empty(group) else ""
+        return str(Problem(group, f"must be one of {', '.join(known)}, got null{none}"))
     unused = re.search(r"Could not override '([^']+)'\.", str(error))
     if unused:
         return str(_unused_group(str(error), unused[1], overrides))

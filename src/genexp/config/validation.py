@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genexp.config.approval import lacking_approval
 from genexp.config.arguments import READ_OF_TRAINER, TRAINER
-from genexp.config.compose import conf_dir
+from genexp.config.compose import conf_dir, may_be_empty
 from genexp.config.devices import device_problems
 from genexp.config.fields import COMMANDS, GROUPS, SECTIONS, SETTINGS, refusal_of
 from genexp.config.interpolations import MISSING, UNKNOWN, carried_out, missing, source_of, sources_below
@@ -106,7 +106,7 @@ def _taken_away(name: str, typed: list[str] | None) -> Iterator[Problem]:
         needed |= {f"trainer.{key}" for key in READ_OF_TRAINER}
     for each in typed or []:
         key = each.removeprefix("~").split("=")[0]
-        if each.startswith("~") and key in needed:
+        if each.startswith("~") and key in needed and not may_be_empty(key):
             yield Problem(key, f"must be set, and {each} takes it away", "the command line")
 
 
