@@ -4,6 +4,7 @@ A line reads `key: must be <rule>, got <value> (set by <file or override>)`. Eve
 typed, or a relative of it: the command, its overrides, the key that must be named, and words of the rule.
 """
 
+import re
 import subprocess
 import sys
 
@@ -555,3 +556,22 @@ def test_what_every_training_needs_may_not_be_taken_away(override):
 
 def test_what_a_training_can_do_without_may_be_taken_away():
     assert validate.problems_of("train", ["~metrics.fd", "~logger"]) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "problem"),
+    [
+        (
+            ["experiment=video/moving_shapes", "data.image_size=16"],
+            "data.image_size: must be null for examples of",
+        ),
+        (
+            ["experiment=ldm/shapes", "data.image_size=60"],
+            "model.network: must take codes .*: sides must be divisible",
+        ),
+    ],
+    ids=["video", "codes"],
+)
+def test_sizes_that_do_not_fit_are_told_by_their_rule(typed, problem):
+    (line,) = validate.problems_of("train", typed)
+    assert re.match(problem, line), line

@@ -234,6 +234,8 @@ def test_wrong_sizes_are_refused():
         UNet(1, 10, multipliers=(1, 1, 1))
     with pytest.raises(ValueError, match="at least one block"):
         UNet(1, 8, multipliers=())
+    with pytest.raises(ValueError, match="sides must be divisible by 4 for 3 levels, got 8x10"):
+        UNet(1, 8, width=8, multipliers=(1, 1, 1))(torch.zeros(1, 1, 8, 10), torch.tensor([5]))
     with pytest.raises(ValueError, match="heads must divide the 16 channels, got 3"):
         PixelAttention(16, heads=3)
     with pytest.raises(ValueError, match="width must be even and at least 4, got 2"):

@@ -75,6 +75,10 @@ class ImageData(LightningDataModule):
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if workers < 0:
             raise ValueError(f"workers must be at least 0, got {workers}")
+        if image_size is not None and len(shape) != 3:
+            raise ValueError(
+                f"image_size must be null for examples of shape {list(shape)}, of source, got {image_size}"
+            )
         if image_size is not None and list(shape) != [channels, image_size, image_size]:
             raise ValueError(f"shape must be [channels, image_size, image_size], got {list(shape)}")
         self.source, self.shape, self.num_classes = source, tuple(shape), num_classes

@@ -144,6 +144,9 @@ class UNet(AttendingNetwork):
         """Noisy images (B, channels, H, W), times (B,) and a condition to outputs (B, outputs * channels, H, W).
 
         `texts` is what `encode` makes of the condition, where that is known.
+
+        Raises:
+            ValueError: levels and patches do not divide a side.
         """
         texts = self.encode(condition) if texts is None else texts
         h, embedding, skips = self.way_down(x_t, t, condition, texts)
@@ -156,6 +159,9 @@ class UNet(AttendingNetwork):
         self, x_t: Tensor, t: Tensor, condition: Condition, texts: Tokens | None, hint: Tensor | None = None
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """What the middle gives, what every block is told, and the skips; `hint` is added to the first layer."""
+        divisor, (height, width) = self.patch_size * 2 ** (len(self.down) - 1), x_t.shape[-2:]
+        if height % divisor or width % divisor:
+            raise ValueError(f"sides must be divisible by {divisor} for {len(self.down)} levels, got {height}x{width}")
         embedding = self.vector(t, condition, texts)
         h = self.stem(F.pixel_unshuffle(self.seen(x_t, condition), self.patch_size))
         return self.through_down(h if hint is None else h + hint, embedding, texts)
