@@ -563,7 +563,7 @@ def test_what_a_training_can_do_without_may_be_taken_away():
     [
         (
             ["experiment=video/moving_shapes", "data.image_size=16"],
-            "data.image_size: must be null for examples of",
+            "data.image_size: must be null, got image_size 16 and shape",
         ),
         (
             ["experiment=ldm/shapes", "data.image_size=60"],

@@ -69,18 +69,15 @@ class ImageData(LightningDataModule):
         shuffle_buffer: int | None = None,
     ) -> None:
         super().__init__()
-        sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size}
-        for name, value in {**sizes, "limit": limit, "shuffle_buffer": shuffle_buffer}.items():
+        sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "limit": limit}
+        for name, value in {**sizes, "shuffle_buffer": shuffle_buffer}.items():
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if workers < 0:
             raise ValueError(f"workers must be at least 0, got {workers}")
-        if image_size is not None and len(shape) != 3:
-            raise ValueError(
-                f"image_size must be null for examples of shape {list(shape)}, of source, got {image_size}"
-            )
         if image_size is not None and list(shape) != [channels, image_size, image_size]:
-            raise ValueError(f"shape must be [channels, image_size, image_size], got {list(shape)}")
+            rule = "shape must be [channels, image_size, image_size]" if len(shape) == 3 else "image_size must be null"
+            raise ValueError(f"{rule}, got image_size {image_size} and shape {list(shape)}")
         self.source, self.shape, self.num_classes = source, tuple(shape), num_classes
         self.batch_size, self.image_size, self.channels = batch_size, image_size, channels
         self.eval_batch_size, self.in_memory, self.workers = eval_batch_size, in_memory, workers
