@@ -96,7 +96,7 @@ def test_protocols_say_strengths_and_negatives():
         (PerCondition({"label": 2.0}, {"caption": "red"}), "negative must be of guided conditions, label, got caption"),
         (
             ClassifierFree(2.0, ["caption"], negative={"caption": "green"}),
-            "caption must consist of the words red, blue",
+            "negative: caption must consist of the words red, blue",
         ),
         (ClassifierFree(2.0, ["caption"], negative={"caption": ["red", "blue"]}), "must be one for all samples, got 2"),
     ],

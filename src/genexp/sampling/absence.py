@@ -38,7 +38,10 @@ class Absence:
         if unguided:
             raise ValueError(f"negative must be of guided conditions, {', '.join(over)}, got {unguided[0]}")
         self.conditioning = conditioning
-        self.negative = dict(conditioning.read(negative or {}))
+        try:
+            self.negative = dict(conditioning.read(negative or {}))
+        except ValueError as error:
+            raise ValueError(f"negative: {error}") from error
         for name, rows in self.negative.items():
             if len(rows) != 1:
                 raise ValueError(f"negative.{name} must be one for all samples, got {len(rows)}")
