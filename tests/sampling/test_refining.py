@@ -69,7 +69,15 @@ def test_commands_draw_and_measure_a_base_and_its_refiner(tmp_path):
             "data.image_size=16",
         ]
         runs.append(str(tiny.run([f"experiment=sdxl/{name}", *small, *place]).path))
-    given = [f"run=[{','.join(runs)}]", "num=4", "threads=1", "singles=true", "frames=0", "interpolate=0"]
+    given = [
+        f"run=[{','.join(runs)}]",
+        "num=4",
+        "threads=1",
+        "singles=true",
+        "frames=0",
+        "interpolate=0",
+        "provenance=false",
+    ]
     found = {}
     for at in (0, 0.5, 1):
         sample(compose("sample", [*given, f"switch_at={at}", f"out={tmp_path}/at{at}"]))
