@@ -218,7 +218,10 @@ def test_a_source_that_does_not_fit_is_refused_before_training(source, options, 
         ({"eval_batch_size": 0}, "eval_batch_size must be at least 1, got 0"),
         ({"limit": 0}, "limit must be at least 1, got 0"),
         ({"workers": -1}, "workers must be at least 0, got -1"),
-        ({"image_size": 8, "channels": 1}, r"shape must be \[channels, image_size, image_size\], got image_size .* and shape \[1, 4, 4\]"),
+        (
+            {"image_size": 8, "channels": 1},
+            r"shape must be \[channels, image_size, image_size\], got image_size 8 and shape",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(options, message):
