@@ -7,10 +7,10 @@ from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.conditioning.kinds import Classes
-from genexp.contracts import Coded, Denoiser
+from genexp.contracts import Denoiser
 from genexp.diffusion.noising import GuidingClassifier
 from genexp.diffusion.schedules import same_levels
-from genexp.sampling.guidance import Guided
+from genexp.sampling.guidance import Guided, require_images
 from genexp.tensors import expand_to
 
 
@@ -47,11 +47,7 @@ class ClassifierGuidance:
         Raises:
             ValueError: shape, classes or noise levels of the classifier are others, or the model is of codes.
         """
-        if isinstance(model, Coded):
-            raise ValueError("guidance must not be by a classifier of images for a model of codes")
-        if tuple(self.classifier.image_shape) != tuple(model.image_shape):
-            theirs = tuple(self.classifier.image_shape)
-            raise ValueError(f"classifier must be of images of shape {tuple(model.image_shape)}, got {theirs}")
+        require_images(model, "a classifier", "classifier", self.classifier.image_shape)
         if model.conditioning.num_classes not in (None, self.classifier.num_classes):
             ours = model.conditioning.num_classes
             raise ValueError(f"classifier must have the model's {ours} classes, got {self.classifier.num_classes}")

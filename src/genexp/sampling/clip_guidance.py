@@ -8,8 +8,8 @@ from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.conditioning.kinds import Words
-from genexp.contracts import Coded, Denoiser
-from genexp.sampling.guidance import Guided
+from genexp.contracts import Denoiser
+from genexp.sampling.guidance import Guided, require_images
 from genexp.tensors import expand_to
 
 
@@ -59,11 +59,7 @@ class ClipGuidance:
         Raises:
             ValueError: shape or captions of the judge are others, or the model is of codes.
         """
-        if isinstance(model, Coded):
-            raise ValueError("guidance must not be by captions of images for a model of codes")
-        if tuple(self.judge.image_shape) != tuple(model.image_shape):
-            theirs = tuple(self.judge.image_shape)
-            raise ValueError(f"judge must be of images of shape {tuple(model.image_shape)}, got {theirs}")
+        require_images(model, "captions", "judge", self.judge.image_shape)
         (name, kind) = next(iter(self.judge.conditioning.kinds.items()))
         own = model.conditioning.kinds.get(name, kind)
         same_words = isinstance(own, Words) and isinstance(kind, Words) and own.numbering == kind.numbering
