@@ -29,14 +29,16 @@ class Codes:
     def __init__(self, codec: Codec, count: int, cache: TensorCache | None, content: str) -> None:
         self.codec, self.cache = codec, cache
         self.key: dict[str, str | int] = {"codes": content, "codec": codec.fingerprint, "count": count}
-        self.known = torch.zeros(count, dtype=torch.bool)
+        self.known: Tensor | None = torch.zeros(count, dtype=torch.bool)  # None: all are
         self.codes: Tensor | None = None
 
     def of(self, image: Tensor, index: Tensor) -> Tensor:
         """The codes (B, *code_shape) of images (B, C, H, W) with positions (B,) in the split."""
-        rows = index.cpu()
         if self.codes is None:
             self._begin(image.device)
+        if self.codes is not None and self.known is None:  # beside the images, so that no step waits for the device
+            return self.codes[index.to(self.codes.device)]
+        rows = index.cpu()
         if self.codes is not None and bool(self.known[rows].all()):
             return self.codes[rows].to(image.device)
         code = self.codec.encode(image)
@@ -48,8 +50,8 @@ class Codes:
         self.key |= {"device": device.type, "torch": torch.__version__}
         found = None if self.cache is None else self.cache.load(self.key)
         if found is not None:
-            self.codes = found["codes"]
-            self.known[:] = True
+            with torch.inference_mode(False):
+                self.codes, self.known = found["codes"].to(device), None
 
     def _learn(self, rows: Tensor, code: Tensor) -> None:
         with torch.inference_mode(False):  # a validation begins it, in a mode whose tensors training could not use
@@ -58,8 +60,10 @@ class Codes:
             new = ~self.known[rows]
             self.codes[rows[new]] = code.detach().cpu()[new]
             self.known[rows] = True
-        if self.cache is not None and bool(self.known.all()):
-            self.cache.store(self.key, {"codes": self.codes})
+            if bool(self.known.all()):
+                if self.cache is not None:
+                    self.cache.store(self.key, {"codes": self.codes})
+                self.codes, self.known = self.codes.to(code.device), None
 
 
 class KnownCodes(Callback):

@@ -12,6 +12,7 @@ from genexp.data import decoding, pictures, sixteen_bits
 from genexp.data.decoding import MAX_PIXELS, open_picture
 from genexp.data.pictures import Preparation
 from genexp.data.source import BadImage, Split, fingerprint, require_split
+from genexp.data.split_folders import require_shares
 from genexp.data.webdataset import rows_of, split_named
 from genexp.extras import require_extra
 from genexp.on_disk import OnDisk
@@ -59,12 +60,10 @@ class HubImages:
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         require_extra("datasets", "data=hub")
-        if min(val_share, test_share) < 0 or val_share + test_share >= 1:
-            raise ValueError(f"val_share and test_share must be at least 0 and sum to less than 1, got {val_share}")
         self.root, self.cache_dir = Path(root), Path(cache_dir)
         self.image_column, self.label_column, self.skip, self.max_pixels = image_column, label_column, skip, max_pixels
         self.preparation = Preparation(image_size, channels, fit, None, interpolation)
-        self.shares = {"val": val_share, "test": test_share}
+        self.shares = require_shares(val_share, test_share)
 
     @cached_property
     def tables(self) -> dict[Split, Any]:

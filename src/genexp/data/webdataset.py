@@ -15,6 +15,7 @@ from genexp.data.decoding import MAX_PIXELS, open_picture
 from genexp.data.pictures import Preparation
 from genexp.data.shards import MOST_BYTES, Indexed, indexed
 from genexp.data.source import BadImage, Split, fingerprint, require_split
+from genexp.data.split_folders import require_shares
 from genexp.on_disk import OnDisk
 from genexp.terminal import counted, shown_path
 
@@ -91,11 +92,9 @@ class WebDataset:
         skip: bool = False,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        if min(val_share, test_share) < 0 or val_share + test_share >= 1:
-            raise ValueError(f"val_share and test_share must be at least 0 and sum to less than 1, got {val_share}")
         self.root, self.skip, self.max_pixels = Path(root), skip, max_pixels
         self.preparation = Preparation(image_size, channels, fit, None, interpolation)
-        self.shares = {"val": val_share, "test": test_share}
+        self.shares = require_shares(val_share, test_share)
 
     @cached_property
     def shards(self) -> dict[Split, list[tuple[Path, Indexed]]]:
