@@ -47,6 +47,10 @@ FEW_STEPS = (
     "genexp train experiment=rectified_flow/reflow model.pairs.flow.run=outputs/rectified_flow_digits/<run>",
 )
 FROM_FILES = ("genexp train experiment=biggan/digits initial=file initial.weights=generator/model.safetensors",)
+RATES = (
+    "genexp train experiment=biggan/digits initial=run initial.run=<run> "
+    "'training.rate_factors={generator.blocks.*: 0.1, critic: 0.5}'",
+)
 QUANTISED = (
     "genexp sample run=<run> weights=averaged+int8_dynamic",
     "genexp evaluate run=<run> num=1000 weights=[averaged,averaged+int8_weight_only,averaged+int8_dynamic]",
@@ -213,6 +217,7 @@ ELSEWHERE = {
     **dict.fromkeys(MARKED, "test_watermarked draws and finds such marks, tiny"),
     **dict.fromkeys(SAFE, "test_picture_info asks of such pictures"),
     **dict.fromkeys(FROM_FILES, "test_transfer_of_files begins so, tiny"),
+    **dict.fromkeys(RATES, "test_rates trains so, tiny"),
     **dict.fromkeys(QUANTISED, "test_quantising draws and measures such weights, tiny"),
     **dict.fromkeys(PROJECTS, "test_new makes such a project, trains it and runs its test"),
     **dict.fromkeys(EXPORTED, "test_export, test_export_parts and test_import write and read such folders"),

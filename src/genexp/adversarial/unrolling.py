@@ -96,9 +96,10 @@ def differentiable(optimizer: torch.optim.Optimizer, owned: Mapping[str, Tensor]
     Adam divides by sqrt(v + eps^2), which has a slope where v is 0, in the place of sqrt(v) + eps.
     """
     group = optimizer.param_groups[0]
-    rate = group["lr"]
+    rates = {id(p): each["lr"] for each in optimizer.param_groups for p in each["params"]}
+    rate = {name: rates[id(parameter)] for name, parameter in owned.items()}
     if isinstance(optimizer, torch.optim.SGD):
-        return lambda weights, gradients, step: {name: w - rate * gradients[name] for name, w in weights.items()}
+        return lambda weights, gradients, step: {name: w - rate[name] * gradients[name] for name, w in weights.items()}
     states = {name: optimizer.state.get(parameter, {}) for name, parameter in owned.items()}
     first = {name: state.get("exp_avg", torch.zeros_like(owned[name])) for name, state in states.items()}
     second = {name: state.get("exp_avg_sq", torch.zeros_like(owned[name])) for name, state in states.items()}
@@ -112,7 +113,7 @@ def differentiable(optimizer: torch.optim.Optimizer, owned: Mapping[str, Tensor]
             first[name] = beta1 * first[name] + (1 - beta1) * gradient
             second[name] = beta2 * second[name] + (1 - beta2) * gradient.square()
             mean, square = first[name] / (1 - beta1**count), second[name] / (1 - beta2**count)
-            moved[name] = weights[name] - rate * mean / (square + group["eps"] ** 2).sqrt()
+            moved[name] = weights[name] - rate[name] * mean / (square + group["eps"] ** 2).sqrt()
         return moved
 
     return move

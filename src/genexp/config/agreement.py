@@ -59,13 +59,15 @@ def disagreements(trial: Trial, plain: dict[str, Any], unsound: set[str]) -> Ite
 
 
 def _of_adapters(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
-    """Layers to be adapted or frozen that are none of the model's, and updates of what nothing has trained."""
+    """Layers to be adapted, frozen or sped up that are none of the model's, and updates of what nothing has trained."""
     model, still = trial.built["model"], list[str]()
     if plain.get("adapters") is not None and plain.get("initial") is None:
         yield Problem("adapters", "must be null without initial=run, whose weights they add to")
     elif "adapters" in trial.built:
         yield from _told(lambda: still.extend(trial.built["adapters"].adapt(model)), "adapters")
     yield from _told(lambda: model.freeze(plain["training"].get("freeze") or [], still), "training.freeze")
+    factors = plain["training"].get("rate_factors") or {}
+    yield from _told(lambda: model.set_rates(factors), "training.rate_factors")
 
 
 def _of_beginning(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:

@@ -183,6 +183,7 @@ SECTIONS: dict[str, dict[str, Rule]] = {
         "compile": FLAG,
         "channels_last": FLAG,
         "freeze": optional(TEXTS),
+        "rate_factors": optional(mapping_of(number(above=0))),
     },
     "paths": {"outputs": TEXT, "data": TEXT, "cache": TEXT},
 }

@@ -1,6 +1,6 @@
 """What all generator families share: optimiser steps, counters in images, named terms, and repeatable seeds."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -14,6 +14,7 @@ from genexp.families.freezing import Frozen, agree_on_buffers
 from genexp.families.held_out import HeldOutMeans
 from genexp.families.layers import rename_first
 from genexp.families.micro_batches import batch_size, split
+from genexp.families.rates import RateFactors
 from genexp.families.terms import TermLog
 from genexp.families.updates import Update, gradients_only_to, owner_of, with_options
 from genexp.tensors import Grid, IndexedNoise, mix_seed, seed_generators
@@ -49,7 +50,7 @@ class Family(LightningModule):
         self._updates: dict[str, Update] = {}
         self._owners: dict[str, str] = {}
         self._held_out = HeldOutMeans()
-        self.frozen_layers = Frozen(self, (), {})
+        self.frozen_layers, self.rate_factors = Frozen(self, (), {}), RateFactors(self, {}, {})
 
     def arrange(self, accumulate: int = 1, compile: bool = False, channels_last: bool = False) -> Self:
         """Settle how a batch is gone about; what is learned stays the same, up to rounding.
@@ -73,6 +74,10 @@ class Family(LightningModule):
         """Leave layers as they are in training, and further parameters; ValueError where that means nothing."""
         self.frozen_layers = Frozen(self, layers, self._updates, further)
         return self
+
+    def set_rates(self, factors: Mapping[str, float]) -> None:
+        """Multiply the learning rate of layers; after `freeze`. ValueError where that means nothing."""
+        self.rate_factors = RateFactors(self, factors, self._updates)
 
     def train(self, mode: bool = True) -> Self:
         """Set all but the frozen layers to training or evaluation."""
@@ -121,8 +126,8 @@ class Family(LightningModule):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One optimiser for every registered update, in the order of registration."""
-        moving = self.frozen_layers.moving
-        return [update.made(moving(update.parameters())) for update in self._updates.values()]
+        moving, factors = self.frozen_layers.moving, self.rate_factors
+        return [update.made(moving(update.parameters()), factors) for update in self._updates.values()]
 
     def update(self, name: str, batch: Batch, loss: Callable[[Batch], Terms]) -> Terms:
         """One optimiser step of the update `name` on the mean of `loss(part)["loss"]` over the micro-batches.
@@ -135,7 +140,7 @@ class Family(LightningModule):
             The terms of the last evaluation of `loss`, detached and averaged over the micro-batches.
         """
         optimizer = self.optimizer(name)
-        self._set_learning_rate(name, optimizer)
+        self._updates[name].set_rate(optimizer.optimizer, self.images_seen)
         means: Terms = {}
 
         def evaluate() -> Tensor:
@@ -157,19 +162,12 @@ class Family(LightningModule):
         """The optimiser of the update `name`, wrapped by Lightning."""
         return _as_list(self.optimizers())[list(self._updates).index(name)]
 
-    def _set_learning_rate(self, name: str, optimizer: LightningOptimizer) -> None:
-        factor = self._updates[name].learning_rate(self.images_seen)
-        for group in optimizer.param_groups:
-            group.setdefault("base_lr", group["lr"])
-            group["lr"] = group["base_lr"] * factor
-
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip gradients here: Lightning calls this after fp16 gradients were unscaled."""
         made = [getattr(o, "optimizer", o) for o in _as_list(self.optimizers())]
         update = list(self._updates.values())[made.index(optimizer)]
         if update.clip is not None:
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            nn.utils.clip_grad_norm_(parameters, update.clip)
+            nn.utils.clip_grad_norm_(self.frozen_layers.moving(update.parameters()), update.clip)
 
     # The loop
 
@@ -215,8 +213,9 @@ class Family(LightningModule):
         return dict(zip(means, values, strict=True))
 
     def learning_rates(self) -> dict[str, float]:
-        """The current learning rate of every update, named for the log."""
-        rates = [optimizer.param_groups[0]["lr"] for optimizer in _as_list(self.optimizers())]
+        """The current learning rate of every update, before factors of layers, named for the log."""
+        first = [optimizer.param_groups[0] for optimizer in _as_list(self.optimizers())]
+        rates = [group["lr"] / group.get("factor", 1.0) for group in first]
         if len(rates) == 1:
             return {"train/learning_rate": rates[0]}
         return {f"train/{name}/learning_rate": rate for name, rate in zip(self._updates, rates, strict=True)}

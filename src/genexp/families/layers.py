@@ -35,7 +35,7 @@ def require_layers(model: nn.Module, patterns: Sequence[str], key: str) -> None:
     for pattern in patterns:
         if any(below(name, [pattern]) for name in names):
             continue
-        known = sorted({name for name, _ in model.named_modules() if name} | set(names))
+        known = sorted({".".join(name.split(".")[: i + 1]) for name in names for i in range(len(name.split(".")))})
         close = difflib.get_close_matches(pattern, known, n=1)
         beside = sorted({name.split(".")[0] for name in names})
         told = f"did you mean {close[0]}?" if close else f"it consists of {', '.join(beside)}"

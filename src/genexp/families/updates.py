@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from genexp.families.rates import RateFactors
 from genexp.ramps import Constant, Ramp
 
 EXACT_TOGETHER = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD)
@@ -39,15 +40,24 @@ class Update:
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip must be above 0, or null for no clipping, got {self.clip}")
 
-    def made(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    def made(self, parameters: list[nn.Parameter], factors: RateFactors | None = None) -> torch.optim.Optimizer:
         """The optimiser of `parameters`; on a CPU it steps small ones together where that changes no bit."""
-        optimizer = self.optimizer(parameters)
+        optimizer = self.optimizer(parameters if factors is None else factors.groups(parameters))
         small = sum(p.numel() for p in parameters) <= SMALL * len(parameters)
         if small and type(optimizer) in EXACT_TOGETHER and all(p.device.type == "cpu" for p in parameters):
             for group in optimizer.param_groups:
                 if group["foreach"] is None and not group.get("fused"):
                     group["foreach"] = True
+        for group in optimizer.param_groups:
+            group["lr"] *= group.get("factor", 1.0)
         return optimizer
+
+    def set_rate(self, optimizer: torch.optim.Optimizer, images_seen: int) -> None:
+        """Give every group of the optimiser its learning rate of now."""
+        ramp = self.learning_rate(images_seen)
+        for group in optimizer.param_groups:
+            group.setdefault("base_lr", group["lr"])
+            group["lr"] = group["base_lr"] * ramp
 
 
 def with_options(states: list[dict[str, Any]], updates: dict[str, Update]) -> list[dict[str, Any]]:
@@ -66,9 +76,9 @@ def with_options(states: list[dict[str, Any]], updates: dict[str, Update]) -> li
         options = {key: value for key, value in fresh.items() if key not in ("params", "lr")}
         groups = []
         for group in state["param_groups"]:
-            base = group.get("base_lr", group["lr"])
-            rate = group["lr"] if base == fresh["lr"] else fresh["lr"]
-            groups.append({**group, **options, "lr": rate, "base_lr": fresh["lr"]})
+            base, now = group.get("base_lr", group["lr"]), fresh["lr"] * group.get("factor", 1.0)
+            rate = group["lr"] if base == now else now
+            groups.append({**group, **options, "lr": rate, "base_lr": now})
         settled.append({**state, "param_groups": groups})
     return settled
 

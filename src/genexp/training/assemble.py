@@ -73,7 +73,7 @@ def assemble(
 
 
 def _begun(model: Family, config: DictConfig, new: bool) -> dict[str, str]:
-    """Give a new model the weights that it begins with, adapt it and freeze layers; what there is to tell of it."""
+    """Give a new model the weights that it begins with, settle what of it learns how fast; what there is to tell."""
     notes, still = {}, []
     if new and config.get("initial") is not None:
         notes["initial"] = build(config.initial).give(model)
@@ -81,8 +81,10 @@ def _begun(model: Family, config: DictConfig, new: bool) -> dict[str, str]:
         adapters = build(config.adapters)
         still = adapters.adapt(model)
         notes["adapters"] = adapters.note(model)
-    frozen = model.freeze(config.training.get("freeze") or [], still).frozen_layers.note()
-    return notes | ({} if frozen is None else {"frozen": frozen})
+    model.freeze(config.training.get("freeze") or [], still)
+    model.set_rates(config.training.get("rate_factors") or {})
+    settled = {"frozen": model.frozen_layers.note(), "rates": model.rate_factors.note()}
+    return notes | {word: note for word, note in settled.items() if note is not None}
 
 
 def _with_paths(callbacks: DictConfig, folder: RunFolder) -> DictConfig:

@@ -36,6 +36,7 @@ FIXED = {
     "initial*": "the weights were begun with it",
     "adapters*": "the checkpoint holds what they have learned",
     "training.freeze": "the checkpoint's optimisers hold the state of what moved",
+    "training.rate_factors*": "the checkpoint's optimisers hold the groups of layers that it makes",
     "model.*optimizer._target_": "the checkpoint holds the state of that class",
     "model.*optimizer.history_size": "the checkpoint holds so many pairs of steps and gradient changes",
     "callbacks.post_hoc.widths": "power-function averages are over all of training",
@@ -158,7 +159,7 @@ def _try_optimizer(name: str, update: Any, state: dict[str, Any], keys: list[str
     """Step an optimiser of one weight once on a copy of its state: an option may need state that is not there."""
     model_state = {index: each for index, each in state["state"].items() if isinstance(index, int)}
     (stored,) = with_options([state], {name: update})
-    if not keys or not model_state or len(stored["param_groups"]) != 1:
+    if not keys or not model_state:
         return
     index, own = next(iter(model_state.items()))
     shape = next((v.shape for k, v in own.items() if torch.is_tensor(v) and k != "step" and v.ndim), (1,))
@@ -166,7 +167,7 @@ def _try_optimizer(name: str, update: Any, state: dict[str, Any], keys: list[str
     optimizer = update.optimizer([weight])
     if isinstance(optimizer, torch.optim.LBFGS):  # its options are settings of the search alone
         return
-    group = stored["param_groups"][0] | {"params": [index]}
+    group = next(each for each in stored["param_groups"] if index in each["params"]) | {"params": [index]}
     try:
         optimizer.load_state_dict(copy.deepcopy({"state": {index: own}, "param_groups": [group]}))
         weight.grad = torch.zeros_like(weight)
