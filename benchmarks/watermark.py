@@ -20,12 +20,12 @@ from torch import Tensor
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
 from genexp.inference.drawing import Drawing
+from genexp.inference.marked_pixels import FALSE_POSITIVES, find, marked
 from genexp.inference.noise_found import noise_of
 from genexp.inference.run import load_run
 from genexp.inference.watermarks import Watermark
 from genexp.sampling.marked_noise import MarkedNoise
 from genexp.tensors import to_float, to_uint8
-from genexp.watermark import FALSE_POSITIVES, find, marked
 
 
 def resized(image: Tensor, factor: float) -> Tensor:

@@ -3,12 +3,12 @@
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genexp.files.json_records import open_regular
 
@@ -200,6 +200,27 @@ def seed_generators(seed: int, device: torch.device) -> None:
         torch.default_generator.manual_seed(seed)
     else:
         torch.manual_seed(seed)
+
+
+@torch.no_grad()
+def draw_to(kept: Mapping[str, Tensor], module: nn.Module, share: float, buffers: bool = True) -> None:
+    """Draw an average of a module's weights towards them, in place: kept <- (1 - share) kept + share weights.
+
+    Args:
+        kept: The average, by names as those of the module.
+        module: The module.
+        share: How far, in [0, 1].
+        buffers: Whether the average has buffers, too, which are copied.
+    """
+    parameters = dict(module.named_parameters())
+    torch._foreach_lerp_([kept[name] for name in parameters], list(parameters.values()), share)
+    for name, buffer in module.named_buffers() if buffers else ():
+        kept[name].copy_(buffer)
+
+
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers of a module by their state-dict names."""
+    return dict(module.named_parameters()) | dict(module.named_buffers())
 
 
 def require_sound(path: Path, what: str) -> None:

@@ -9,9 +9,9 @@ import tiny
 from genexp.commands import info
 from genexp.commands.sample import sample
 from genexp.config.compose import compose
+from genexp.inference.marked_pixels import FALSE_POSITIVES, find
 from genexp.inference.watermarks import Watermark
 from genexp.tensors import Grid, to_uint8
-from genexp.watermark import FALSE_POSITIVES, find
 
 
 @pytest.fixture(scope="module")

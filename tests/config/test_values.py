@@ -105,6 +105,7 @@ WRONG = [
     ("train", "trainer.benchmark=2", "trainer.benchmark", TRUTH),
     ("train", "+trainer.accumulate_grad_batches=2", "trainer.accumulate_grad_batches", "training.accumulate splits"),
     ("train", "+trainer.gradient_clip_val=1", "trainer.gradient_clip_val", "model.clip limits the norm"),
+    ("train", "+trainer.gradient_clip_algorithm=norm", "trainer.gradient_clip_algorithm", "model.clip limits the norm"),
     ("train", "+trainer.profiler=fast", "trainer.profiler", "one of simple, advanced"),
     # data
     ("train", "data.batch_size=x", "data.batch_size", WHOLE),

@@ -15,8 +15,11 @@ from genexp.__main__ import main
 from genexp.config.check import problems_of
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
+from genexp.contracts.codecs import codec_of
 from genexp.inference.trained import TrainedDenoiser
 from genexp.inference.trained_codec import TrainedCodec
+from genexp.sampling.ddim import DDIM
+from genexp.sampling.walking import pictured
 from genexp.tensors import IndexedNoise
 from genexp.training.settle import settled
 
@@ -28,6 +31,9 @@ def test_it_denoises_as_the_run_does_and_knows_where_it_comes_from():
     x_t, t = torch.randn(4, 2), torch.tensor([1, 10, 500, 1000])
     assert torch.equal(guide(x_t, t), run.model.source()(x_t, t))
     assert (guide.image_shape, guide.conditioning.names, guide.schedule.last) == ((2,), (), 1000)
+    assert codec_of(guide) is None
+    DDIM(clip=True).require(guide)
+    assert pictured(guide, x_t) is x_t
     assert (guide.run, guide.weights, guide.checkpoint) == (run.folder.record["id"], "raw", "best.ckpt")
     with pytest.raises(ValueError, match=r"run must be of a diffusion model, got .*vae of VAE"):
         TrainedDenoiser(str(STORED / "vae"))

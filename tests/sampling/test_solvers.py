@@ -227,7 +227,7 @@ def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="steps must be above 3 for warm_up=runge_kutta, got 3"):
         PNDM(3, "runge_kutta", "linspace").require(Mixture(Linear()))
     model = Mixture(Cosine())
-    model.codec = None
+    model.codec = object()
     told = r"clip must be false .*; steps and spacing must begin .* got 0\.5 [^;]*; steps must be above 3 .*, got 3; "
     with pytest.raises(ValueError, match=told + "spacing=leading with steps=16 or more has nothing of it$"):
         PNDM(3, "runge_kutta").require(model)

@@ -6,8 +6,9 @@ from typing import Any
 
 from lightning import Callback, Trainer
 
-from genexp.callbacks.tracked import Tracked, names_of, tensors_of
+from genexp.callbacks.tracked import Tracked, names_of
 from genexp.callbacks.trainee import Trainee
+from genexp.tensors import tensors_of
 
 
 class Averaging(Callback):

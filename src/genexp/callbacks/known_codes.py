@@ -9,7 +9,8 @@ from lightning import Callback, Trainer
 from torch import Tensor
 
 from genexp.callbacks.trainee import Trainee
-from genexp.contracts import Batch, Codec
+from genexp.contracts import Batch
+from genexp.contracts.codecs import Codec
 from genexp.evaluation.cache import TensorCache
 
 

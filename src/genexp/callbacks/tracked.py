@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from genexp.callbacks.trainee import Trainee
+from genexp.tensors import draw_to, tensors_of
 
 Decay = Callable[[int, int], float]
 """The share that an average keeps of itself, from the images seen at its last update and those seen now."""
@@ -45,22 +45,15 @@ class Tracked:
             else:
                 self.modules[name] = {key: loaded[key].to(value.device) for key, value in state.items()}
 
-    @torch.no_grad()
     def follow(self, pl_module: Trainee, names: Sequence[str], decay: Decay) -> None:
         """Fold the weights of every sub-module that has been updated into its average."""
         for name in names:
             steps = pl_module.steps_of(name)
             if steps == self.steps[name]:
                 continue
-            self._fold(pl_module.get_submodule(name), name, decay(self.images[name], pl_module.images_seen))
+            share = 1 - decay(self.images[name], pl_module.images_seen)
+            draw_to(self.modules[name], pl_module.get_submodule(name), share, self.buffers)
             self.images[name], self.steps[name] = pl_module.images_seen, steps
-
-    def _fold(self, module: nn.Module, name: str, decay: float) -> None:
-        averages = self.modules[name]
-        parameters = dict(module.named_parameters())
-        torch._foreach_lerp_([averages[key] for key in parameters], list(parameters.values()), 1 - decay)
-        for key, buffer in module.named_buffers() if self.buffers else ():
-            averages[key].copy_(buffer)
 
     def state(self) -> dict[str, Any]:
         """Plain containers that `load` goes on from."""
@@ -70,11 +63,6 @@ class Tracked:
         """Take up what `state` gave."""
         self.modules = {name: dict(each) for name, each in state["modules"].items()}
         self.images, self.steps = dict(state["images"]), dict(state["steps"])
-
-
-def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers of a module by their state-dict names."""
-    return dict(module.named_parameters()) | dict(module.named_buffers())
 
 
 def names_of(pl_module: Trainee, modules: Sequence[str] | None) -> list[str]:

@@ -94,7 +94,7 @@ def print_picture(path: str, watermark: str | None = None, run: str | None = Non
 
 def _mark_of(path: str, key: str, run: str | None) -> str:
     """Whether a picture has the mark of a key, in words."""
-    from genexp.watermark import FALSE_POSITIVES, find
+    from genexp.inference.marked_pixels import FALSE_POSITIVES, find
 
     if run is None:
         from genexp.inference.restoring import read

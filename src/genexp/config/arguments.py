@@ -40,6 +40,7 @@ TRAINER: dict[str, Rule] = {
     "reload_dataloaders_every_n_epochs": whole(0),
     "accumulate_grad_batches": one_of(1),
     "gradient_clip_val": null(),
+    "gradient_clip_algorithm": null(),
     "profiler": optional(either(one_of("simple", "advanced", "pytorch", "xla"), PART)),
 }
 """Arguments of lightning.Trainer, as far as families with optimisers of their own take them."""

@@ -12,7 +12,10 @@ HINTS = {
 }
 """What does what a refused key was meant to do."""
 
-ABSENT = {"sampler.guidance.scale": "type sampler/guidance=classifier_free too, which has one"}
+ABSENT = {
+    "sampler.guidance.scale": "type sampler/guidance=classifier_free too, which has one",
+    "trainer.max_steps": "training.max_images is the length; +trainer.max_steps=... counts steps of all optimisers",
+}
 """What gives keys that are not there, though they may be."""
 
 

@@ -66,31 +66,6 @@ class Denoiser(Protocol):
 
 
 @runtime_checkable
-class Codec(Protocol):
-    """A map between images and the codes that a diffusion is of, such as an autoencoder's; nothing is learned there."""
-
-    image_shape: tuple[int, ...]
-    code_shape: tuple[int, ...]
-
-    @property
-    def fingerprint(self) -> str:
-        """Of what codes follow from, beside the image: its weights, its scale."""
-        ...
-
-    def encode(self, image: Tensor) -> Tensor: ...
-
-    def decode(self, code: Tensor) -> Tensor: ...
-
-
-@runtime_checkable
-class Coded(Protocol):
-    """A denoiser of codes; what is drawn from it becomes an image by its codec."""
-
-    @property
-    def codec(self) -> Codec: ...
-
-
-@runtime_checkable
 class LatentDecoder(Protocol):
     """A model that turns a latent with a standard normal prior into an image in one pass."""
 

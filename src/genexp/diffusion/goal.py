@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import Condition
-from genexp.contracts import Codec, Denoiser, Schedule
+from genexp.contracts import Denoiser, Schedule
+from genexp.contracts.codecs import Codec
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.objective import Bound, Hybrid
 from genexp.diffusion.prediction import Prediction

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.contracts import Codec
+from genexp.contracts.codecs import Codec
 from genexp.contracts.preparing import Encodes
 from genexp.diffusion.denoiser import NetworkDenoiser
 

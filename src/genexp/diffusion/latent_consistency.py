@@ -12,7 +12,7 @@ from genexp.diffusion.consistency import of_same_dropout, require_boundary
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.goal import Goal, Teacher, implicit, levels, require_trainable, take_over
 from genexp.diffusion.prediction import Bounded, require_positive
-from genexp.tensors import in_double
+from genexp.tensors import draw_to, in_double, tensors_of
 
 
 class LatentConsistency(nn.Module, Goal):
@@ -82,15 +82,10 @@ class LatentConsistency(nn.Module, Goal):
         """None: the weighting says it all."""
 
     def follow(self, denoiser: NetworkDenoiser, images: int) -> None:
-        """Draw the average to the student's weights; what is not learned is copied."""
+        """Draw the average to the student's weights; buffers are copied."""
         if self.target is None or self.half_life is None:
             return
-        share, ours = 1 - 0.5 ** (images / self.half_life), denoiser.network.state_dict()
-        for name, kept in self.target.state_dict().items():
-            if kept.is_floating_point():
-                kept.lerp_(ours[name], share)
-            else:
-                kept.copy_(ours[name])
+        draw_to(tensors_of(self.target), denoiser.network, 1 - 0.5 ** (images / self.half_life))
 
     @torch.no_grad()
     def forward(

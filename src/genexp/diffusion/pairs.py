@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from genexp.contracts import Codec
+from genexp.contracts.codecs import Codec
 from genexp.diffusion.denoiser import NetworkDenoiser
 
 

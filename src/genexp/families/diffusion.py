@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import Condition, Conditioning, ConditionKind
-from genexp.contracts import Batch, Codec, Schedule
+from genexp.contracts import Batch, Schedule
+from genexp.contracts.codecs import Codec
 from genexp.diffusion.coupling import Coupling, Independent
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.goal import Goal

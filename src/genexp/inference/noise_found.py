@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from genexp.contracts import Coded, Source
+from genexp.contracts import Source
+from genexp.contracts.codecs import codec_of
 from genexp.inference.run import Run
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.inversion import inverted
@@ -32,5 +33,5 @@ def noise_of(run: Run, images: Tensor) -> Tensor:
         sampler.require(source)
     except TypeError as error:
         raise ValueError(f"run must be a run of diffusion, whose noise can be found again: {error}") from error
-    codes = source.codec.encode(images) if isinstance(source, Coded) else images
-    return inverted(sampler, source, codes)
+    codec = codec_of(source)
+    return inverted(sampler, source, images if codec is None else codec.encode(images))

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.contracts import Codec, Coded, Denoiser, LatentDecoder
+from genexp.contracts import Denoiser, LatentDecoder
+from genexp.contracts.codecs import Codec, codec_of
 from genexp.contracts.preparing import prepared
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.latent import CodeDenoiser
@@ -109,7 +110,7 @@ class TrainedDenoiser(TrainedPart):
     @property
     def codec(self) -> Codec | None:
         """What codes images for it, if it is of codes."""
-        return self._model.codec if isinstance(self._model, Coded) else None
+        return codec_of(self._model)
 
     def __call__(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Clean images (B, *image_shape) from noisy ones, times (B,) and a condition."""

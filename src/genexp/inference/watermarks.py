@@ -9,11 +9,11 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from genexp.contracts import Sampler
+from genexp.inference.marked_pixels import marked, require_markable
 from genexp.sample_kinds import SampleKind, kind_of
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.marked_noise import MarkedNoise
 from genexp.tensors import Grid, to_float, to_uint8
-from genexp.watermark import marked, require_markable
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Watermark:
     Args:
         key: Any text.
         place: `pixels` or `noise`.
-        strength: Of a mark in pixels, see `genexp.watermark.marked`.
+        strength: Of a mark in pixels, see `genexp.inference.marked_pixels.marked`.
     """
 
     key: str

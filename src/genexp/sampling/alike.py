@@ -1,6 +1,7 @@
 """Whether two denoisers can stand beside each other."""
 
-from genexp.contracts import Codec, Coded, Denoiser
+from genexp.contracts import Denoiser
+from genexp.contracts.codecs import codec_of
 from genexp.diffusion.schedules import same_levels
 
 
@@ -18,11 +19,7 @@ def require_alike(other: Denoiser, model: Denoiser, role: str) -> None:
     if other.image_shape != model.image_shape or other.conditioning != model.conditioning:
         ours, theirs = (f"{each.image_shape} and {each.conditioning}" for each in (model, other))
         raise ValueError(f"{role} must have shape and conditions of the model, {ours}, got {theirs}")
-    if _codec_of(other) != _codec_of(model):
+    if codec_of(other) != codec_of(model):
         raise ValueError(f"{role} must be of the codes of the model, got one with another codec")
     if not same_levels(model.schedule, other.schedule):
         raise ValueError(f"{role} must have the noise levels of the model's schedule, got others")
-
-
-def _codec_of(model: Denoiser) -> Codec | None:
-    return model.codec if isinstance(model, Coded) else None

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.conditioning.estimate import ESTIMATE
-from genexp.contracts import Coded, Denoiser, Schedule
+from genexp.contracts import Denoiser, Schedule
+from genexp.contracts.codecs import codec_of
 from genexp.contracts.preparing import prepared
 from genexp.diffusion.variance import LearnedVariance
 from genexp.sampling.clipping import Clip, Dynamic, clipped, read_clip
@@ -26,7 +27,6 @@ MOST_SIGNAL = 0.1
 Sampling begins with noise alone. Where a share a of the image should be in it, the mean of normal data N(m, s^2) comes
 out at about m (1 - a s).
 """
-
 
 State = TypeVar("State")
 
@@ -140,7 +140,7 @@ class DiffusionSampler(Walking, Generic[State]):
         """
         if not isinstance(model, Denoiser):
             raise TypeError(f"{type(self).__name__} draws from a Denoiser, got {type(model).__name__}")
-        clipped = self.clip and isinstance(model, Coded)
+        clipped = self.clip and codec_of(model) is not None
         wrong = ["clip must be false for a model of codes, which may lie anywhere, got true"] if clipped else []
         for check, part in ((self.require_grid, model.schedule), (self.guidance, model)):
             try:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
-from genexp.contracts import Coded, Denoiser, Sampler
+from genexp.contracts import Denoiser, Sampler
+from genexp.contracts.codecs import codec_of
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.guidance import Unguided
 from genexp.sampling.inversion import inverted, inverting_steps, require_invertible
@@ -69,7 +70,8 @@ class Edited(Walking):
             ValueError: the sampler does not fit the model, or the images have another shape.
         """
         self.sampler.require(model)
-        require_like(self.originals, model.codec.image_shape if isinstance(model, Coded) else model.image_shape)
+        codec = codec_of(model)
+        require_like(self.originals, model.image_shape if codec is None else codec.image_shape)
 
     def start(self, model: Denoiser, noise: IndexedNoise) -> Tensor:
         """Standard normal noise (B, *image_shape), as the sampler begins with where there are no images."""
@@ -82,8 +84,8 @@ class Edited(Walking):
 
     def images_of(self, model: Denoiser, noise: IndexedNoise) -> Tensor:
         """The images of the samples, in codes where the model has them."""
-        images = self.originals.of(noise)[0]
-        return model.codec.encode(images) if isinstance(model, Coded) else images
+        images, codec = self.originals.of(noise)[0], codec_of(model)
+        return images if codec is None else codec.encode(images)
 
     def evaluations_of(self, model: Denoiser) -> int:
         """How often the denoiser of a model is evaluated for an image."""

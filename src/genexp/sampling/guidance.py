@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, joined
-from genexp.contracts import Coded, Denoiser
+from genexp.contracts import Denoiser
+from genexp.contracts.codecs import codec_of
 from genexp.contracts.preparing import prepared
 from genexp.sampling.absence import Absence, require_told
 from genexp.sampling.alike import require_alike
@@ -34,7 +35,7 @@ def require_images(model: Denoiser, by: str, name: str, shape: Sequence[int]) ->
     Raises:
         ValueError: the model is of codes, or of images of another shape.
     """
-    if isinstance(model, Coded):
+    if codec_of(model) is not None:
         raise ValueError(f"guidance must not be by {by} of images for a model of codes")
     if tuple(shape) != tuple(model.image_shape):
         raise ValueError(f"{name} must be of images of shape {tuple(model.image_shape)}, got {tuple(shape)}")

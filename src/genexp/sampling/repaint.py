@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.contracts import Coded, Denoiser
+from genexp.contracts import Denoiser
+from genexp.contracts.codecs import codec_of
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.editing import Edited, Originals
 from genexp.sampling.levels import step_variance
@@ -88,7 +89,7 @@ class _RePainted(Edited):
     def require(self, model: object) -> None:
         """Check as every edit does, and that there are pixels to keep, and steps to take anew."""
         super().require(model)
-        if isinstance(model, Coded):
+        if codec_of(model) is not None:
             raise ValueError("edit must not be repaint for a model of codes, which have no pixels that could be kept")
         steps = self.sampler.steps_of(model)
         if self.resamplings > 1 and self.jump_length >= steps:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.contracts import Coded, Denoiser
+from genexp.contracts import Denoiser
+from genexp.contracts.codecs import codec_of
 from genexp.data.own_pictures import own_pictures
 from genexp.losses.style import StyleLoss
 from genexp.on_disk import OnDisk
@@ -59,7 +60,7 @@ class TowardsStyle:
         Raises:
             ValueError: the model is of codes, or of no pictures of 1 or 3 channels.
         """
-        if isinstance(model, Coded):
+        if codec_of(model) is not None:
             raise ValueError("guidance must not be by the style of images for a model of codes")
         if len(model.image_shape) != 3 or model.image_shape[0] not in (1, 3):
             raise ValueError(f"guidance by a style needs images of 1 or 3 channels, got {tuple(model.image_shape)}")

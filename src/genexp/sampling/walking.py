@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.contracts import Coded, Denoiser, Progress
+from genexp.contracts import Denoiser, Progress
+from genexp.contracts.codecs import codec_of
 from genexp.tensors import IndexedNoise
 
 
@@ -68,4 +69,5 @@ class Walking:
 
 def pictured(model: Denoiser, x: Tensor) -> Tensor:
     """What was drawn from a model as images: themselves, or decoded codes."""
-    return model.codec.decode(x) if isinstance(model, Coded) else x
+    codec = codec_of(model)
+    return x if codec is None else codec.decode(x)

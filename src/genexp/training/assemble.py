@@ -14,6 +14,7 @@ from genexp.callbacks.known_codes import known_codes
 from genexp.config.fields import SWITCHES
 from genexp.config.instantiate import build, build_dict
 from genexp.config.strategy import require_safe_strategy
+from genexp.contracts.codecs import codec_of
 from genexp.families.base import Family
 from genexp.hardware import look_for_no_gpus
 from genexp.runs.folder import RunFolder
@@ -61,7 +62,7 @@ def assemble(
     model.arrange(**{name: config.training[name] for name in SWITCHES})
     notes = _begun(model, config, point is None)
     callbacks = build_dict(_with_paths(config.callbacks, folder))
-    if (codes := known_codes(getattr(model, "codec", None), data)) is not None:
+    if (codes := known_codes(codec_of(model), data)) is not None:
         callbacks["known_codes"] = codes
     journal = Journal(folder.path)
     callbacks["continuation"] = Continuation(journal, point)

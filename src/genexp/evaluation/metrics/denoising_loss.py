@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
-from genexp.contracts import Batch, Coded, Schedule
+from genexp.contracts import Batch, Schedule
+from genexp.contracts.codecs import codec_of
 from genexp.evaluation.metrics.base import Better, Curve, MetricKind, Value
 from genexp.evaluation.over_model import mean_over_images, over_images, require_split
 from genexp.evaluation.protocol import describe
@@ -72,7 +73,7 @@ class DenoisingLoss:
     def subject(self, model: DenoiserWithLoss) -> str:
         """What the loss is made of."""
         parts = (model.objective, model.weighting, model.schedule)
-        return ", ".join([*map(describe, parts), *(["codes"] if isinstance(model, Coded) else [])])
+        return ", ".join([*map(describe, parts), *([] if codec_of(model) is None else ["codes"])])
 
     def times(self, schedule: Schedule) -> Tensor:
         """The times (P,) of the levels, rising; of a schedule of fewer whole times each once."""
@@ -99,8 +100,8 @@ class DenoisingLoss:
 
 def _errors(model: DenoiserWithLoss, batch: Batch, noise: IndexedNoise, times: Tensor) -> Tensor:
     """Loss and error of the clean image (B, P, 2) at every time, each with noise of its own."""
-    x, told = batch["image"].float(), model.conditioning.told(batch)
-    x = model.codec.encode(x) if isinstance(model, Coded) else x
+    x, told, codec = batch["image"].float(), model.conditioning.told(batch), codec_of(model)
+    x = x if codec is None else codec.encode(x)
     found = []
     for time in times:
         t = time.to(x.device, None if model.schedule.discrete else x.dtype).expand(len(x))

@@ -47,7 +47,8 @@ class Diffused:
     def painter(self, config: DictConfig) -> Painter:
         """The model and its sampler, ready on their device."""
         from genexp.config.instantiate import build
-        from genexp.contracts import Coded, Denoiser
+        from genexp.contracts import Denoiser
+        from genexp.contracts.codecs import codec_of
         from genexp.hardware import device_of
         from genexp.inference.editing import square
         from genexp.inference.run import load_run
@@ -58,7 +59,7 @@ class Diffused:
         source, sampler = run.model.to(device).source(), build(run.config.sampler)
         if not isinstance(source, Denoiser) or not isinstance(sampler, DiffusionSampler):
             raise ValueError(f"run must be a run of model=diffusion, got one of {type(run.model).__name__}")
-        if isinstance(source, Coded):
+        if codec_of(source) is not None:
             raise ValueError(
                 f"run must be of images for method=diffusion, got {config.run}, of codes, which no style is read in; "
                 f"genexp sample run={config.run} edit=noised images=<content> draws on from a picture"

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from genexp.watermark import BAND, FALSE_POSITIVES, _coefficients, _signs, chance, find, marked
+from genexp.inference.marked_pixels import BAND, FALSE_POSITIVES, _coefficients, _signs, chance, find, marked
 
 
 def tensor(picture):
