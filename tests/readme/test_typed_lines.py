@@ -51,6 +51,7 @@ RATES = (
     "genexp train experiment=biggan/digits initial=run initial.run=<run> "
     "'training.rate_factors={generator.blocks.*: 0.1, critic: 0.5}'",
 )
+CHANNELS = ("genexp train data=shapes initial=run initial.run=outputs/quickstart/<run> initial.adapt_channels=true",)
 QUANTISED = (
     "genexp sample run=<run> weights=averaged+int8_dynamic",
     "genexp evaluate run=<run> num=1000 weights=[averaged,averaged+int8_weight_only,averaged+int8_dynamic]",
@@ -217,6 +218,7 @@ ELSEWHERE = {
     **dict.fromkeys(MARKED, "test_watermarked draws and finds such marks, tiny"),
     **dict.fromkeys(SAFE, "test_picture_info asks of such pictures"),
     **dict.fromkeys(FROM_FILES, "test_transfer_of_files begins so, tiny"),
+    **dict.fromkeys(CHANNELS, "test_channels begins so, tiny"),
     **dict.fromkeys(RATES, "test_rates trains so, tiny"),
     **dict.fromkeys(QUANTISED, "test_quantising draws and measures such weights, tiny"),
     **dict.fromkeys(PROJECTS, "test_new makes such a project, trains it and runs its test"),

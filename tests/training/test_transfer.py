@@ -31,8 +31,8 @@ def five(tmp_path_factory):
 def test_the_number_of_classes_is_swapped_and_all_else_taken_over(five, tmp_path, capsys):
     typed = [*GAN, "initial=run", f"initial.run={five.path}", f"paths.outputs={tmp_path}"]
     (told,) = problems_of("train", typed)
-    first = "first generator.embedding.weight, (10, 16) here and (5, 16) there"
-    assert first in told
+    for name, width in (("generator.embedding", 16), ("critic.discriminator.planes", 1)):  # all of them at once
+        assert f"{name}.weight (10, {width}) here and (5, {width}) there" in told
     cure = re.search(r"initial\.reset=\[[^]]*\]", told)[0]  # what the refusal says to type
     assert cure == f"initial.reset=[{CLASSES}]"
     folder = tiny.run([*typed, cure, *STILL, FROZEN])

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from genexp.adversarial.regularisers import Penalties
+from genexp.families.channels import adapted
 from genexp.families.layers import below, in_words, owner, require_layers
 
 KEY = "initial"
+_MOST = 12
+"""Tensors that a line tells the shapes of."""
 
 
 @runtime_checkable
@@ -26,6 +29,7 @@ class Transferred:
 
     Attributes:
         taken: Name and shape agree.
+        reshaped: They were made for pictures of another number of channels, see `genexp.families.channels`.
         reset: They begin anew because that was asked for.
         beyond: They lie outside of what was asked for.
         anew: Buffers, such as running means of a penalty, that the other model has not.
@@ -33,6 +37,7 @@ class Transferred:
     """
 
     taken: list[str]
+    reshaped: list[str]
     reset: list[str]
     beyond: list[str]
     anew: list[str]
@@ -40,8 +45,9 @@ class Transferred:
 
     def note(self) -> str:
         """All of it in a line."""
-        count = len(self.taken) + len(self.reset) + len(self.beyond) + len(self.anew)
+        count = sum(map(len, (self.taken, self.reshaped, self.reset, self.beyond, self.anew)))
         rest = {
+            "reshaped for other channels": self.reshaped,
             "reset": self.reset,
             "left as they are": self.beyond,
             "anew, as the run has none": self.anew,
@@ -52,7 +58,11 @@ class Transferred:
 
 
 def transferred(
-    model: nn.Module, given: Mapping[str, Tensor], only: Sequence[str] | None = None, reset: Sequence[str] = ()
+    model: nn.Module,
+    given: Mapping[str, Tensor],
+    only: Sequence[str] | None = None,
+    reset: Sequence[str] = (),
+    adapt_channels: bool = False,
 ) -> Transferred:
     """Give a model the weights of another, where names and shapes agree.
 
@@ -61,6 +71,7 @@ def transferred(
         given: The state dict of the other one.
         only: Layers that take over; None for all. See `genexp.families.layers.below`.
         reset: Layers that begin anew, such as those of the classes where their number is another.
+        adapt_channels: Whether convolutions of grey pictures begin those of colours, and the other way.
 
     Raises:
         ValueError: the model has no such layer; a parameter has another name or shape in `given` and is not reset; or
@@ -73,22 +84,36 @@ def transferred(
     again = [name for name in own if name not in beyond and below(name, reset)]
     asked = [name for name in own if name not in {*beyond, *again}]
     anew = [name for name in asked if name not in given and name not in parameters]
-    taken = [name for name in asked if name not in anew]
-    _require_alike(own, given, taken)
+    wanted = [name for name in asked if name not in anew]
+    shaped = _reshaped(model, own, given, wanted)
+    reshaped = [name for name in wanted if adapt_channels and name in shaped]
+    taken = [name for name in wanted if name not in reshaped]
+    _require_alike(own, given, taken, [name for name in shaped if name not in reshaped])
     with torch.no_grad():
-        for name in taken:
-            own[name].copy_(given[name])
+        for name in wanted:
+            own[name].copy_(shaped[name] if name in reshaped else given[name])
     for name, module in model.named_modules():
-        if any(below(each, [name]) for each in taken):
+        if any(below(each, [name]) for each in wanted):
             continue
         if isinstance(module, Penalties):
             module.follow()
         elif isinstance(module, BeginsAsCopy):
             module.begin_as_copy()
-    return Transferred(taken, again, beyond, anew, [name for name in given if name not in own])
+    return Transferred(taken, reshaped, again, beyond, anew, [name for name in given if name not in own])
 
 
-def _require_alike(own: Mapping[str, Tensor], given: Mapping[str, Tensor], names: Sequence[str]) -> None:
+def _reshaped(
+    model: nn.Module, own: Mapping[str, Tensor], given: Mapping[str, Tensor], names: Sequence[str]
+) -> dict[str, Tensor]:
+    """Tensors of another shape in `given` that are those of pictures of another number of channels, by name."""
+    other = [name for name in names if name in given and given[name].shape != own[name].shape]
+    found = {n: adapted(model.get_submodule(n.rpartition(".")[0]), given[n], tuple(own[n].shape)) for n in other}
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+
+def _require_alike(
+    own: Mapping[str, Tensor], given: Mapping[str, Tensor], names: Sequence[str], adaptable: Sequence[str]
+) -> None:
     """Refuse tensors that the other model has otherwise or not at all, and a model that takes nothing."""
     other = [name for name in names if name not in given or given[name].shape != own[name].shape]
     if len(other) == len(names):
@@ -96,10 +121,14 @@ def _require_alike(own: Mapping[str, Tensor], given: Mapping[str, Tensor], names
         raise ValueError(f"{KEY} must have layers of this model, got one of {held}, of which none is alike")
     if not other:
         return
-    first = other[0]
-    there = str(tuple(given[first].shape)) if first in given else "nothing"
+    told = [
+        f"{name} {tuple(own[name].shape)} here and {tuple(given[name].shape) if name in given else 'nothing'} there"
+        for name in other
+    ]
+    more = f" and {len(told) - _MOST} more" if len(told) > _MOST else ""
     layers = ",".join(dict.fromkeys(owner(name) or name for name in other))
+    cure = f"; {KEY}.adapt_channels=true makes those of {in_words(adaptable)} fit" if adaptable else ""
     raise ValueError(
-        f"{KEY}.reset must name the layers that are other than there, first {first}, {tuple(own[first].shape)} "
-        f"here and {there} there; {KEY}.reset=[{layers}] lets them begin anew"
+        f"{KEY}.reset must name the layers that are other than there: {'; '.join(told[:_MOST])}{more}; "
+        f"{KEY}.reset=[{layers}] lets them begin anew{cure}"
     )

@@ -70,6 +70,7 @@ class FileWeights:
         only: Layers of the new model that take over; None for those at the top that the file has anything of. A name
             stands for all below it, `*` for text.
         reset: Layers that begin anew.
+        adapt_channels: Whether convolutions of grey pictures begin those of colours, and the other way.
 
     Raises:
         FileNotFoundError: there is no file.
@@ -81,6 +82,7 @@ class FileWeights:
     digest: str | None = None
     only: Sequence[str] | None = None
     reset: Sequence[str] = ()
+    adapt_channels: bool | None = None
 
     def __post_init__(self) -> None:
         path = existing(self.weights, "a state dict")
@@ -94,7 +96,7 @@ class FileWeights:
         """
         held = {name.split(".")[0] for name in self._state}
         only = self.only or [name for name, _ in model.named_children() if name in held] or None
-        found = transferred(model, self._state, only, self.reset)
+        found = transferred(model, self._state, only, self.reset, bool(self.adapt_channels))
         return f"{self.weights}@{self._found[:12]}: {found.note()}"
 
 

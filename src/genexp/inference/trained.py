@@ -201,10 +201,12 @@ class TrainedWeights(TrainedPart):
         digest: Of the checkpoint that is meant; None for the one that is there.
         only: Layers of the new model that take over; None for all. A name stands for all below it, `*` for text.
         reset: Layers that begin anew.
+        adapt_channels: Whether convolutions of grey pictures begin those of colours, and the other way.
     """
 
     only: Sequence[str] | None = None
     reset: Sequence[str] = ()
+    adapt_channels: bool | None = None
 
     def give(self, model: nn.Module) -> str:
         """Let a model begin with the weights; says in a line what it took and what not.
@@ -212,7 +214,7 @@ class TrainedWeights(TrainedPart):
         Raises:
             ValueError: the model has no such layers, or one is other than in the run and is not reset.
         """
-        found = transferred(model, self._family.state_dict(), self.only, self.reset)
+        found = transferred(model, self._family.state_dict(), self.only, self.reset, bool(self.adapt_channels))
         return f"{self.weights} weights of {self._given}: {found.note()}"
 
 
