@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import tiny
+from genexp.ablations.finding import ablation_files
 from genexp.commands import new
-from genexp.config import projects
+from genexp.commands.completion import offers
+from genexp.config import compose, projects
 from genexp.config.targets import require_allowed
 
 NAME = "wave_study"
@@ -54,6 +56,8 @@ def test_the_recipe_of_the_project_trains(project):
     short = ["training.max_images=256", "training.evaluate_every=256", "callbacks.evaluate.num=8", *tiny.COMMON]
     status, said = typed(project, "genexp", "train", f"experiment={NAME}/first", "sampler.steps=2", *short)
     assert status == 0, said
+    status, said = typed(project, "genexp", "validate", f"experiment=glob({NAME}/*)")
+    assert (status, said.splitlines()[-1]) == (0, "1 configuration checked, 0 with problems"), said
     (run,) = (project / "outputs" / f"{NAME}_first").glob("2*")
     status, said = typed(project, "genexp", "sample", f"run={run}", "num=2", "threads=1")
     assert status == 0, said
@@ -69,6 +73,21 @@ def test_a_project_that_is_not_installed_takes_no_part(project):
     status, said = typed(project, "genexp", "train", "model=diffusion", f"model.network={target}", installed=False)
     assert status == 1
     assert "_target_: must begin with one of" in said
+
+
+def test_choices_of_a_project_are_listed_beside_those_of_genexp(project, monkeypatch):
+    for folder, name in (("ablation", "waves"), ("data", "digits"), ("experiment", "_shared")):
+        file = project / NAME / NAME / f"conf/{folder}/{name}.yaml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("{}\n")
+    monkeypatch.setattr(compose, "conf_dirs", lambda: (project / NAME / NAME / "conf",))
+    own = {*compose.own_choices("data"), *compose.own_choices("model/network"), *compose.choice_files("experiment")}
+    assert {"digits", "stripes", "unet", "convolutions", "quickstart", f"{NAME}/first"} <= own
+    assert "_shared" not in own
+    assert compose.choice_files("data")["digits"] == compose.conf_dir() / "data/digits.yaml"
+    assert ablation_files("waves") == [project / NAME / NAME / "conf/ablation/waves.yaml"]
+    assert "model/network=convolutions" in offers("genexp train model/network=conv", ["train"])
+    assert "data=stripes" in offers("genexp train data=str", ["train"])
 
 
 def test_classes_of_a_project_alone_are_allowed(monkeypatch):

@@ -3,13 +3,14 @@
 import fnmatch
 from pathlib import Path
 
-from genexp.config.compose import conf_dir
+from genexp.config.compose import choice_files
 from genexp.config.problems import did_you_mean
 
 
 def named(path: Path) -> str:
-    """What to type for a file: its name if genexp ships it, else its path."""
-    return path.stem if path.resolve().parent == (conf_dir() / "ablation").resolve() else str(path)
+    """What to type for a file: its name if genexp or a project ships it, else its path."""
+    known = choice_files("ablation").get(path.stem)
+    return path.stem if known is not None and known.resolve() == path.resolve() else str(path)
 
 
 def ablation_files(text: str, folder: Path | None = None) -> list[Path]:
@@ -17,13 +18,12 @@ def ablation_files(text: str, folder: Path | None = None) -> list[Path]:
 
     Args:
         text: What was typed.
-        folder: Where names are looked up; by default the ablations that genexp ships.
+        folder: Where names are looked up; by default the ablations of genexp and of projects.
 
     Raises:
         FileNotFoundError: there is no such ablation.
     """
-    folder = folder or conf_dir() / "ablation"
-    known = sorted(folder.glob("*.yaml"))
+    known = sorted(choice_files("ablation").values() if folder is None else folder.glob("*.yaml"))
     if text.startswith("glob(") and text.endswith(")"):
         found = [path for path in known if fnmatch.fnmatch(path.stem, text[5:-1])]
     elif text.endswith((".yaml", ".yml")):

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from genexp.commands.shells import HOW, INSTALL, UNINSTALL
 from genexp.commands.usage import TYPED, keys_of
-from genexp.config.compose import compose, conf_dir
+from genexp.config.compose import compose, conf_dir, group_names, own_choices
 from genexp.config.composition_errors import options
 from genexp.config.text_keys import PLACES
 from genexp.runs.newest import finished_runs, outputs_folder
@@ -110,12 +110,10 @@ def _first_words(groups: dict[str, Any], keys: dict[str, Any]) -> Iterator[str]:
 
 def _parts(key: str) -> Iterator[str]:
     """The groups below a group: `model/network=`, `model/critic/`."""
-    above = conf_dir() / key.rpartition("/")[0]
-    for each in sorted(above.iterdir()) if above.is_dir() and above.is_relative_to(conf_dir()) else ():
-        if each.is_dir():
-            name = str(each.relative_to(conf_dir()))
-            yield from [f"{name}="] * any(each.glob("*.yaml"))
-            yield from [f"{name}/"] * any(inside.is_dir() for inside in each.iterdir())
+    above, groups = key.rpartition("/")[0], group_names()
+    for name in (each for each in groups if each.rpartition("/")[0] == above):
+        yield from [f"{name}="] * bool(own_choices(name))
+        yield from [f"{name}/"] * any(each.startswith(f"{name}/") for each in groups)
 
 
 def _values(

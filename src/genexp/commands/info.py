@@ -25,9 +25,10 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments[0] in ("-h", "--help") else 2
     import torch
 
-    from genexp.commands.usage import keys_of, own_choices
-    from genexp.config.compose import compose, conf_dir
+    from genexp.commands.usage import keys_of
+    from genexp.config.compose import compose, conf_dir, own_choices
     from genexp.config.composition_errors import options
+    from genexp.config.projects import conf_dirs
     from genexp.hardware import cpu_features, devices, precision_of
     from genexp.runs.provenance import git_state, versions
 
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> int:
     rows.append(("bf16 units", ", ".join(units)))
     rows.append(("precision", precision_of(torch.cuda.is_available())))
     rows += [("gpu", f"{each['name']}, {each.get('memory_gib', '?')} GiB") for each in devices()] or [("gpu", "none")]
-    rows.append(("configuration", str(conf_dir())))
+    rows += [("configuration", str(folder)) for folder in (conf_dir(), *conf_dirs())]
     for key in ("outputs", "data", "cache"):
         path = Path(paths[key]).expanduser().resolve()
         rows.append((key, f"{path}{'' if path.exists() else ' (not there yet)'}"))

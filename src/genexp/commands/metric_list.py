@@ -1,7 +1,6 @@
 """genexp info metrics: every metric that can be chosen, as its file and its class describe it."""
 
-from genexp.config.compose import conf_dir
-from genexp.config.composition_errors import options
+from genexp.config.compose import choice_files
 from genexp.config.targets import locate
 from genexp.files.yaml_records import read_yaml
 from genexp.terminal import print_columns
@@ -12,8 +11,7 @@ _LOOKS_AT = {"sets": "sets of images", "pairs": "image i beside image i", "model
 def print_metrics() -> None:
     """Print a row for every metric: values, which direction is better, what it looks at, and its file's first line."""
     rows = []
-    for name in options("metrics"):
-        path = conf_dir() / "metrics" / f"{name}.yaml"
+    for name, path in choice_files("metrics").items():
         for node in read_yaml(path).values():
             if isinstance(node, dict) and "_target_" in node:
                 metric = locate(node["_target_"])

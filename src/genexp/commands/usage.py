@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from genexp.config.compose import group_names, own_choices
 from genexp.config.composition_errors import options
 
 _LINE = re.compile(r"(?:  - )?(?P<key>\w+): (?P<value>[^#]*?)\s*(?:# (?P<text>.*))?")
@@ -43,8 +44,7 @@ def usage(path: Path) -> str:
     parts = [about, "\n".join(["group=choice", *groups]) if groups else ""]
     parts.append("\n".join(["key=value", *(line for each in _entries(values) for line in _described(*each))]))
     if "model" in {name for name, _, _ in _entries(defaults)}:
-        folders = sorted(each for each in (path.parent / "model").rglob("*") if list(each.glob("*.yaml")))
-        names = [str(each.relative_to(path.parent)) for each in folders]
+        names = [each for each in group_names() if each.startswith("model/") and own_choices(each)]
         parts.append("\n".join(["parts of a model", *(line for name in names for line in _part(name))]))
         parts.append("Values of groups are values, too: training.max_images=30_000, model.network.width=64.")
     parts.append("--cfg job prints the whole configuration, --hydra-help what Hydra itself takes.")
@@ -74,8 +74,3 @@ def _part(name: str) -> list[str]:
     indent = 34
     lines = textwrap.wrap(", ".join(own_choices(name)), _WIDTH - indent) or [""]
     return [f"  {name:<{indent - 2}}{lines[0]}", *(" " * indent + line for line in lines[1:])]
-
-
-def own_choices(group: str) -> list[str]:
-    """The choices that lie in the group's own folder; those below are of its parts."""
-    return [each for each in options(group) if "/" not in each]

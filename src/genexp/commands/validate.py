@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from genexp.commands.beforehand import refused_beforehand, unread
 from genexp.commands.typed_arguments import overrides_of
 from genexp.config.check import problems_of
-from genexp.config.compose import conf_dir, initialised
+from genexp.config.compose import choice_files, conf_dir, initialised, own_choices
 from genexp.config.composition_errors import options
 from genexp.config.messages import told
 from genexp.config.quoting import typed_texts
@@ -137,9 +137,8 @@ def every_composition() -> Iterator[Composition]:
         if (conf_dir() / f"{name}.yaml").is_file():
             yield Composition(name, [])
     for group in GROUPS:
-        for choice in options(group):
-            if "/" not in choice:
-                yield _fitting([[f"{group}={choice}", *others] for others in _others_for(group)])
+        for choice in own_choices(group):
+            yield _fitting([[f"{group}={choice}", *others] for others in _others_for(group)])
     for experiment in options("experiment"):
         yield Composition("train", [f"experiment={experiment}"])
     yield from nested_choices()
@@ -161,22 +160,21 @@ def nested_choices() -> Iterator[Composition]:
     parts = _parts_of_models()
     for group in sorted({group for groups in parts.values() for group in groups}):
         bases = [base for base, groups in parts.items() if group in groups]
-        for choice in options(group):
-            if "/" not in choice:
-                alone = {base: [*base, f"{parts[base][group]}={choice}"] for base in bases}
-                together = [[*alone[base], each] for base in bases for each in _beside(parts[base], group)]
-                yield _fitting([*alone.values(), *together])
+        for choice in own_choices(group):
+            alone = {base: [*base, f"{parts[base][group]}={choice}"] for base in bases}
+            together = [[*alone[base], each] for base in bases for each in _beside(parts[base], group)]
+            yield _fitting([*alone.values(), *together])
 
 
 def _parts_of_models() -> dict[tuple[str, ...], dict[str, str]]:
     """The groups of parts of every model, and those that only a choice of one brings, by what is typed for them."""
     found = {}
-    for path in sorted((conf_dir() / "model").glob("[!_]*.yaml")):
-        base = (f"model={path.stem}",)
+    for name in own_choices("model"):
+        base = (f"model={name}",)
         groups = found[base] = part_groups(*base)
         for group, key in groups.items():
-            for choice in options(group) if group.startswith("model/") else ():
-                if "/" not in choice and (conf_dir() / group / f"{choice}.yaml").read_text().count("\ndefaults:"):
+            for choice, path in choice_files(group).items() if group.startswith("model/") else ():
+                if "/" not in choice and path.read_text().count("\ndefaults:"):
                     within = part_groups(*base, f"{key}={choice}")
                     found[(*base, f"{key}={choice}")] = {each: within[each] for each in within if each not in groups}
     return found
@@ -189,8 +187,8 @@ def _beside(parts: dict[str, str], group: str) -> Iterator[str]:
         yield "model.density.levels=null"
     for other, key in parts.items():
         if other.startswith("model/") and other != group:
-            yield from (f"{key}={choice}" for choice in options(other) if "/" not in choice)
-    yield from (f"data={name}" for name in options("data") if "/" not in name)
+            yield from (f"{key}={choice}" for choice in own_choices(other))
+    yield from (f"data={name}" for name in own_choices("data"))
 
 
 def jobs_of_question(name: str) -> Iterator[Composition]:
@@ -210,7 +208,7 @@ def _others_for(group: str) -> list[list[str]]:
     """Overrides to try a choice with: none; data and models that what measures or draws may want; MLPs; a run."""
     others = {"extractor": ("data",), "metrics": ("model", "data"), "sampler": ("model",)}
     if group in others:
-        named = [f"{each}={name}" for each in others[group] for name in options(each) if "/" not in name]
+        named = [f"{each}={name}" for each in others[group] for name in own_choices(each)]
         return [[], *([each] for each in named), _POINTS]
     beside = {"data": _POINTS[1:], "adapters": ["initial=run"], "initial": ["experiment=ldm/shapes_captions"]}
     return [[], beside[group]] if group in beside else [[]]

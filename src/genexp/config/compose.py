@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from genexp.config.keys import VOLATILE
+from genexp.config.projects import conf_dirs
 from genexp.config.quoting import text_quoted
 from genexp.config.whole_parts import require_one_part
 from genexp.files.yaml_records import read_yaml, require_small
@@ -27,6 +28,29 @@ def conf_dir() -> Path:
     if (package.parents[1] / "pyproject.toml").is_file() and checkout.is_dir():
         return checkout
     raise FileNotFoundError(f"conf/ must be at {packaged} or {checkout}, and is at neither")
+
+
+def choice_files(group: str) -> dict[str, Path]:
+    """The file of every choice of a group by its name, nested ones as `folder/name`: those of genexp and of projects.
+
+    What begins with _ is what several choices share. A name of genexp's stays its own, as in a composition.
+    """
+    found: dict[str, Path] = {}
+    for root in (folder / group for folder in (conf_dir(), *conf_dirs())):
+        for path in root.rglob("[!_]*.yaml"):
+            found.setdefault(str(path.relative_to(root).with_suffix("")), path)
+    return dict(sorted(found.items()))
+
+
+def own_choices(group: str) -> list[str]:
+    """The choices that lie in the group's own folder; those below are of its parts."""
+    return [name for name in choice_files(group) if "/" not in name]
+
+
+def group_names() -> list[str]:
+    """Every folder of configurations, of genexp and of projects, by its path from conf/ on."""
+    roots = (conf_dir(), *conf_dirs())
+    return sorted({str(path.relative_to(root)) for root in roots for path in root.rglob("*") if path.is_dir()})
 
 
 def may_be_empty(group: str) -> bool:
@@ -88,7 +112,7 @@ SPLITS = ("train", "val", "test")
 def data_name(text: str) -> str | None:
     """The data configuration that a text such as `cifar10:test` or `digits` names; None if it names none."""
     name, _, split = text.partition(":")
-    known = (conf_dir() / "data" / f"{name}.yaml").is_file() and "/" not in name
+    known = "/" not in name and name in choice_files("data")
     return name if known and split in ("", *SPLITS) else None
 
 

@@ -7,7 +7,7 @@ import yaml
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from genexp.config.compose import conf_dir, may_be_empty
+from genexp.config.compose import choice_files, conf_dir, group_names, may_be_empty, own_choices
 from genexp.config.field_words import meant_choice
 from genexp.config.fields import SECTIONS
 from genexp.config.hints import hint_of_absent
@@ -49,8 +49,8 @@ def refusal(error: Exception, overrides: list[str]) -> str:
             return str(problem)
     if is_of_null_group(error):
         typed = [each.partition("=")[0].lstrip("+") for each in overrides if each.endswith("=null")]
-        group = next((each for each in typed if each.split("@")[0] in _groups()), typed[0] if typed else "a group")
-        known = [each for each in options(group.split("@")[0]) if "/" not in each]
+        group = next((each for each in typed if each.split("@")[0] in group_names()), typed[0] if typed else "a group")
+        known = own_choices(group.split("@")[0])
         none = f" (~{group} chooses none)" if may_be_empty(group) else ""
         return str(Problem(group, f"must be one of {', '.join(known)}, got null{none}"))
     unused = re.search(r"Could not override '([^']+)'\.", str(error))
@@ -66,8 +66,7 @@ def is_of_null_group(error: Exception) -> bool:
 
 def options(group: str) -> list[str]:
     """The choices of a group, nested ones as `folder/name`; what begins with _ is what several of them share."""
-    root = conf_dir() / group
-    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("[!_]*.yaml"))
+    return list(choice_files(group))
 
 
 def _unknown_key(cause: ConfigAttributeError | ConfigKeyError, overrides: list[str]) -> Problem:
@@ -77,7 +76,7 @@ def _unknown_key(cause: ConfigAttributeError | ConfigKeyError, overrides: list[s
     if "/" in key:
         choice = typed.partition("=")[2]
         group = group_of(key.replace("/", "."), choice)
-        hint = f"; did you mean {group}={choice}?" if group else did_you_mean(key, _groups())
+        hint = f"; did you mean {group}={choice}?" if group else did_you_mean(key, group_names())
         return Problem(key, f"is not a group{hint}")
     siblings = [str(name) for name in parent or () if name not in ("hydra", "_target_", "_partial_")]
     if above and not siblings:
@@ -154,12 +153,12 @@ def _experiment(overrides: Sequence[str]) -> str | None:
 
 
 def _choices_of(experiment: str) -> dict[str, str]:
-    """The model, data and sampler that a shipped experiment chooses; without a word its model is that of train."""
-    path = conf_dir() / "experiment" / f"{experiment}.yaml"
+    """The model, data and sampler that an experiment chooses; without a word its model is that of train."""
     found: dict[str, str] = {}
     try:
-        entries = [*(read_yaml(conf_dir() / "train.yaml")["defaults"]), *(read_yaml(path).get("defaults") or ())]
-    except (OSError, AttributeError, ValueError, yaml.YAMLError):
+        own = read_yaml(choice_files("experiment")[experiment]).get("defaults") or ()
+        entries = [*read_yaml(conf_dir() / "train.yaml")["defaults"], *own]
+    except (KeyError, OSError, AttributeError, ValueError, yaml.YAMLError):
         return found  # one of somebody's own: what Hydra says of it stands
     for entry in entries:
         if isinstance(entry, str) and entry != "_self_":
@@ -206,8 +205,8 @@ def _unknown_choice(error: Exception, overrides: list[str]) -> Problem | None:
         return None
     group = max(groups, key=len)
     word = missing.removeprefix(f"{group}/")
-    found = [each for each in options(group) if "/" not in each or group in _IN_FOLDERS]
-    known = sorted({*found, *(error.options or ())})
+    found = (options if group in _IN_FOLDERS else own_choices)(group)
+    known = sorted({*found, *(each for each in error.options or () if each[0] != "_")})
     meant = meant_choice(group, word, found)
     suggestion = did_you_mean(word, known)
     hint = suggestion if "did you mean" in suggestion else ""
@@ -226,8 +225,3 @@ def _listed(known: list[str], word: str) -> str:
         if beside
         else f"the {len(known)} that genexp info lists"
     )
-
-
-def _groups() -> list[str]:
-    root = conf_dir()
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir())

@@ -1,12 +1,11 @@
 """The key that was meant by one that does not exist: by its last word, anywhere in the configuration. No torch."""
 
-import re
 from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
-from genexp.config.compose import conf_dir
+from genexp.config.compose import choice_files, own_choices
 from genexp.config.field_words import KEYS, UNITS, meant_choice
 from genexp.config.hints import hint_of_absent
 from genexp.config.problems import did_you_mean, nearest
@@ -78,14 +77,9 @@ def _of_the_run(key: str, known: Container[str]) -> bool:
 
 def _with_unit(key: str, value: str) -> str:
     if "/" in key:
-        choice = meant_choice(key, value, choices(key))
+        choice = meant_choice(key, value, own_choices(key))
         return key if choice is None else f"{key}={choice.name}"
     return f"{key} ({UNITS[key]})" if key in UNITS else key
-
-
-def choices(group: str) -> list[str]:
-    """The names of a group's own files."""
-    return sorted(path.stem for path in (conf_dir() / group).glob("[!_]*.yaml"))
 
 
 def _as_typed(keys: Sequence[str], known: dict[str, Any], value: str) -> list[str]:
@@ -99,7 +93,7 @@ def group_of(key: str, choice: str) -> str | None:
     """The override of a group that puts this choice at a key; None where there is no such choice."""
     path, word = key.replace(".", "/"), key.rpartition(".")[2]
     for folder, group in ((path, path), (word, f"{word}@{key}")):
-        if re.fullmatch(r"[\w-]+", choice, re.ASCII) and (conf_dir() / folder / f"{choice}.yaml").is_file():
+        if choice in own_choices(folder):
             return group
     return None
 
@@ -113,12 +107,10 @@ def who_has(key: str, words: str = "") -> str:
     """
     part, _, word = key.rpartition(".")
     group = part.replace(".", "/")
-    files = sorted((conf_dir() / group).glob("[!_]*.yaml")) if part else []
-    found = [f"{group}={file.stem}" for file in files if word in (read_yaml(file) or {})][:_MOST]
+    files = {name: file for name, file in choice_files(group).items() if "/" not in name} if part else {}
+    found = [f"{group}={name}" for name, file in files.items() if word in (read_yaml(file) or {})][:_MOST]
     above, _, name = group.rpartition("/")
-    if (conf_dir() / above / f"{name}.yaml").is_file() and name in (
-        read_yaml(conf_dir() / above / f"{name}.yaml") or {}
-    ):
+    if name in (whole := choice_files(above)) and name in (read_yaml(whole[name]) or {}):
         found = [f"{above}={name}"]  # one of several parts, which stand under their names
     if words and found:
         return " " + words.format(" or ".join(found))

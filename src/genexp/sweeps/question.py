@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genexp.config.compose import conf_dir, load_plain
+from genexp.config.compose import choice_files, load_plain
 from genexp.config.text_keys import is_text
 
 KEYS = ("question", "metric", "direction", "space", "overrides")
@@ -80,18 +80,15 @@ def read_question(name: str, folder: Path | None = None) -> Question:
 
     Args:
         name: Name of a file in `folder`, without its suffix.
-        folder: `conf/sweep` by default.
+        folder: By default the questions of genexp and of projects.
 
     Raises:
         ValueError: there is none of this name, or its content is not as above.
     """
-    folder = folder or conf_dir() / "sweep"
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(str(each.relative_to(folder).with_suffix("")) for each in folder.rglob("*.yaml")))
-        raise ValueError(f"sweep must be one of {known or 'none: there are no questions'}, got {name}")
-    plain = load_plain(path, "a question")
-    return question_of(name, plain)
+    known = choice_files("sweep") if folder is None else {each.stem: each for each in sorted(folder.glob("*.yaml"))}
+    if name not in known:
+        raise ValueError(f"sweep must be one of {', '.join(known) or 'none: there are no questions'}, got {name}")
+    return question_of(name, load_plain(known[name], "a question"))
 
 
 def question_of(name: str, plain: dict[str, Any]) -> Question:
