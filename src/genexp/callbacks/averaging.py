@@ -58,7 +58,7 @@ class Averaging(Callback):
         for each in self.tracked:
             each.begin(pl_module, names_of(pl_module, self.modules))
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: object) -> None:
         """Fold the weights of every sub-module that has been updated into its averages."""
         names = names_of(pl_module, self.modules)
         for each, half_life in zip(self.tracked, self.half_lives, strict=True):

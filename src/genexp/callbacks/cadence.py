@@ -47,7 +47,7 @@ class StopAfter(Callback):
         """Do nothing more when a resumed run has already seen them all."""
         trainer.should_stop = trainer.should_stop or pl_module.images_seen >= self.images
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: object) -> None:
         """Stop once the images are seen; Lightning then runs a last evaluation."""
         if pl_module.images_seen >= self.images:
             trainer.should_stop = True
@@ -82,7 +82,7 @@ class LogTerms(Callback):
             pl_module.terms.load_state(self._kept["groups"], mine.to(pl_module.device))
             self._kept = None
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: object) -> None:
         """Log on the interval, and before training stops."""
         now = pl_module.images_seen
         if crossed(self._logged_at, now, self.every) or trainer.should_stop:

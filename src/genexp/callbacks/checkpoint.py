@@ -50,7 +50,7 @@ class Checkpoints(Checkpoint):
         """Count the interval from where training starts."""
         self._saved_at = pl_module.images_seen
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: object) -> None:
         """Write `last.ckpt` on the interval, and before an evaluation, which takes long and then writes it again."""
         if crossed(self._saved_at, pl_module.images_seen, self.every) or evaluation_follows(trainer):
             self._write(trainer, pl_module)

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from lightning import Callback, Trainer
@@ -12,6 +12,9 @@ from genexp.callbacks.trainee import Trainee
 from genexp.contracts import Batch
 from genexp.contracts.codecs import Codec
 from genexp.evaluation.cache import TensorCache
+
+if TYPE_CHECKING:
+    from genexp.data.datamodule import ImageData
 
 
 class Codes:
@@ -100,7 +103,7 @@ class KnownCodes(Callback):
         batch["code"] = self.splits[split].of(batch["image"], batch["index"])
 
 
-def known_codes(codec: Codec | None, data: Any) -> KnownCodes | None:
+def known_codes(codec: Codec | None, data: "ImageData") -> KnownCodes | None:
     """What keeps the codes of a model with this codec on these data; None where images change or are not in memory."""
     if codec is None or not data.in_memory or data.augmentation:
         return None

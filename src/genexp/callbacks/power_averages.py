@@ -68,7 +68,7 @@ class PowerAverages(Callback):
         for each in self.tracked:
             each.begin(pl_module, names)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: object) -> None:
         """Fold the weights into the averages; on the interval, write a snapshot."""
         names = names_of(pl_module, self.modules)
         for each, gamma in zip(self.tracked, self.gammas, strict=True):

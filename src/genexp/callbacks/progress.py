@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 from lightning import Callback, Trainer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -66,7 +65,7 @@ class ImageProgress(Callback):
             self._progress.start()
             self._task = self._progress.add_task(self.name, total=self.images, speed="", note="")
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Trainee, *_: object) -> None:
         """Refresh when it is time."""
         now = time.monotonic()
         if now < self._next:

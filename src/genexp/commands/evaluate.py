@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from genexp.contracts import Batch
     from genexp.evaluation.evaluator import Summary
     from genexp.evaluation.images import ImageSet
+    from genexp.evaluation.metrics.base import ModelMetric
+    from genexp.evaluation.scores import Score
     from genexp.inference.image_sets import Side
     from genexp.inference.prepare import Measuring
     from genexp.inference.run import Run
@@ -114,7 +116,9 @@ def _of_images(config: DictConfig, device: "torch.device") -> Measure:
     return lambda: [_measure_side(config, side, measuring)]
 
 
-def _measure_model(config: DictConfig, run: "Run", metrics: dict[str, Any], device: "torch.device") -> dict[str, Any]:
+def _measure_model(
+    config: DictConfig, run: "Run", metrics: dict[str, "ModelMetric"], device: "torch.device"
+) -> dict[str, Any]:
     """Values of a run's model alone: nothing is drawn."""
     scores = _scores_of_model(config, run, metrics, device)
 
@@ -125,7 +129,9 @@ def _measure_model(config: DictConfig, run: "Run", metrics: dict[str, Any], devi
     return keep_results(config, run, run.name_of("model", f"seed{config.seed}"), write)
 
 
-def _scores_of_model(config: DictConfig, run: "Run", metrics: dict[str, Any], device: "torch.device") -> dict[str, Any]:
+def _scores_of_model(
+    config: DictConfig, run: "Run", metrics: dict[str, "ModelMetric"], device: "torch.device"
+) -> dict[str, "Score"]:
     from genexp.evaluation.over_model import scores_of_model
     from genexp.inference.image_sets import open_side, tracked
 
@@ -136,7 +142,12 @@ def _scores_of_model(config: DictConfig, run: "Run", metrics: dict[str, Any], de
 
 
 def _measure_run(
-    config: DictConfig, run: "Run", measuring: "Measuring", of_model: dict[str, Any], num: int, device: "torch.device"
+    config: DictConfig,
+    run: "Run",
+    measuring: "Measuring",
+    of_model: dict[str, "ModelMetric"],
+    num: int,
+    device: "torch.device",
 ) -> dict[str, Any]:
     from genexp.evaluation.scores import Generated
     from genexp.inference.generated import Samples
@@ -175,7 +186,7 @@ def _measure_side(config: DictConfig, side: "Side", measuring: "Measuring") -> d
 def _written(
     config: DictConfig,
     measuring: "Measuring",
-    scores: dict[str, Any],
+    scores: dict[str, "Score"],
     summary: "Summary",
     batches: "Callable[[], Iterator[Batch]]",
     folder: Path,

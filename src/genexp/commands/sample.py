@@ -65,7 +65,8 @@ def sample(config: DictConfig) -> None:
     _report(folder, written, len(images), seconds, drawing.evaluations, sync)
 
 
-_Draws = tuple["Drawing", dict[str, Callable[[], "Figure | Grid"]]]  # of images, and of pictures beside them
+_Beside = dict[str, Callable[[], "Figure | Grid"]]
+_Draws = tuple["Drawing", _Beside]  # of images, and of pictures beside them
 
 
 def _of_run(config: DictConfig) -> tuple[list["Run"], str, _Draws, dict[str, Any]]:
@@ -91,7 +92,7 @@ def _of_stages(config: DictConfig) -> tuple[list["Run"], str, _Draws, dict[str, 
     return [stage.run for stage in stages], run.name_of(f"after-{before}", *_how(node, config, told)), draws, known
 
 
-def prepared(config: DictConfig, run: "Run", device: str) -> tuple[DictConfig, dict[str, Any], Any, dict[str, Any]]:
+def prepared(config: DictConfig, run: "Run", device: str) -> tuple[DictConfig, dict[str, Any], "Drawing", _Beside]:
     """The sampler's configuration, what is told beside the noise, what draws, and what draws the pictures beside.
 
     Raises:

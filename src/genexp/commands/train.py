@@ -139,7 +139,9 @@ def _parameter_counts(model: "Family") -> dict[str, int]:
     return counts
 
 
-def _announce(config: DictConfig, claim: ClaimedRun, experiment: "Experiment", point: Any) -> dict[str, Any]:
+def _announce(
+    config: DictConfig, claim: ClaimedRun, experiment: "Experiment", point: "ResumePoint | None"
+) -> dict[str, Any]:
     """Write down that the run begins, and say what is about to happen.
 
     Returns:

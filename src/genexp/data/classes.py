@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genexp.contracts import Batch
 from genexp.data.picture_files import few
-from genexp.data.source import Arrays, ContentDigest, Examples, Source
+from genexp.data.source import Arrays, ContentDigest, Examples, MayLackLabels, Source
 from genexp.data.store import CHUNK, Stored
 
 
@@ -97,7 +97,7 @@ def require_classes(source: Source, chosen: Sequence[str] | None, num_classes: i
         return
     known = source.classes
     if known is None or not labelled:
-        cause = getattr(source, "why_unlabelled", None)
+        cause = source.why_unlabelled if isinstance(source, MayLackLabels) else None
         told = f" ({cause})" if cause else ""
         key, given = ("num_classes", num_classes) if chosen is None else ("classes", list(chosen))
         raise ValueError(f"{key} must be null for a source without labels{told}, got {given}")

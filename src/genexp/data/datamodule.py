@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from genexp.contracts import Batch
 from genexp.data.augment import Augmentation
 from genexp.data.classes import of_classes, require_classes
-from genexp.data.source import Factored, Source, Split, require_split
+from genexp.data.source import Factored, InShards, Noted, OnPlane, Source, Split, require_split
 from genexp.data.store import Stored, Subset, load_in_memory, survey
 from genexp.data.stream import EvalLoader, Stream, TrainLoader, as_float
 from genexp.sample_kinds import SampleKind, kind_of
@@ -122,7 +122,7 @@ class ImageData(LightningDataModule):
             return None
         examples = self.stored("val").examples
         target = examples.read(torch.arange(min(len(examples), 2000)))["image"]
-        known = getattr(self.source, "plane", None) or Plane(1.25 * float(target.abs().max()))
+        known = self.source.plane if isinstance(self.source, OnPlane) else Plane(1.25 * float(target.abs().max()))
         return replace(known, target=target)
 
     def _check(self, split: str, found: Stored) -> None:
@@ -142,7 +142,8 @@ class ImageData(LightningDataModule):
         """Endless training batches from the current position on: uint8 images, made float on the device."""
         examples = self.stored("train").examples
         size = min(len(examples), self.limit or len(examples))
-        stream = Stream(size, self.batch_size, self.seed, self.shuffle_buffer, getattr(examples, "groups", ()))
+        groups = examples.groups if isinstance(examples, InShards) else ()
+        stream = Stream(size, self.batch_size, self.seed, self.shuffle_buffer, groups)
         rank, world_size = self._share()
         return TrainLoader(examples, stream, lambda: self.batches, rank, world_size, self._labelled, self._workers)
 
@@ -195,7 +196,7 @@ class ImageData(LightningDataModule):
     def described(self) -> list[str]:
         """What was found, in lines for a person: numbers of images, splits and classes, and what is not used."""
         some = [] if self.chosen is None else [f"of these the classes {', '.join(self.chosen)} alone"]
-        if hasattr(self.source, "notes"):
+        if isinstance(self.source, Noted):
             return self.source.notes(self.num_classes) + some
         sizes = f"train {self.split_size('train'):,}, val {self.split_size('val'):,}"
         classes = len(self.chosen or self.source.classes or ())

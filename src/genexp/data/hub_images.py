@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from genexp.data.webdataset import rows_of, split_named
 from genexp.extras import require_extra
 from genexp.on_disk import OnDisk
 from genexp.terminal import counted, shown_path
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 class HubImages:
@@ -66,7 +70,7 @@ class HubImages:
         self.shares = require_shares(val_share, test_share)
 
     @cached_property
-    def tables(self) -> dict[Split, Any]:
+    def tables(self) -> dict[Split, "Dataset"]:
         """The rows of every split that has some, with pictures as bytes.
 
         Raises:
@@ -88,7 +92,7 @@ class HubImages:
             found[name] = table.select_columns(columns)
         return found
 
-    def _require_labels(self, table: Any) -> None:
+    def _require_labels(self, table: "Dataset") -> None:
         dtype = str(getattr(table.features[self.label_column], "dtype", "lists"))
         whole = "int" in dtype
         wrong = [each for each in table.unique(self.label_column) if each is None or each < 0] if whole else [dtype]
@@ -96,7 +100,7 @@ class HubImages:
             told = f"one of whole numbers of at least 0, got {self.label_column} with {wrong[0]}"
             raise ValueError(f"data.source.label_column must be {told} in {self.root}")
 
-    def _loaded(self, datasets: Any) -> dict[Split, Any]:
+    def _loaded(self, datasets: ModuleType) -> dict[Split, "Dataset"]:
         files: dict[Split, list[str]] = {}
         for path in self.files:
             files.setdefault(split_named(str(path.relative_to(self.root))), []).append(str(path))
@@ -189,7 +193,7 @@ class HubRows:
         label = self.source.label_column
         return columns if label is None else {**columns, "label": torch.tensor(found[label], dtype=torch.int64)}
 
-    def _image(self, number: int, cell: Any) -> Tensor:
+    def _image(self, number: int, cell: object) -> Tensor:
         name, skip = f"{self.source.root}, row {number:,}", self.source.skip
         content = cell.get("bytes") if isinstance(cell, dict) else cell
         if not isinstance(content, bytes):

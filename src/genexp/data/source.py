@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Batch
+from genexp.tensors import Plane
 from genexp.terminal import plain
 
 Split = Literal["train", "val", "test"]
@@ -56,6 +57,46 @@ class Factored(Protocol):
         ...
 
 
+@runtime_checkable
+class Noted(Protocol):
+    """A source that says what it found."""
+
+    def notes(self, num_classes: int | None) -> list[str]:
+        """Lines for a person who uses so many classes, or none."""
+        ...
+
+
+@runtime_checkable
+class OnPlane(Protocol):
+    """A source of points that says what part of the plane is shown."""
+
+    @property
+    def plane(self) -> Plane: ...
+
+
+@runtime_checkable
+class MayLackLabels(Protocol):
+    """A source that may have no classes for a cause that a person can mend."""
+
+    @property
+    def why_unlabelled(self) -> str | None: ...
+
+
+@runtime_checkable
+class InShards(Protocol):
+    """Examples that lie in shards one after the other."""
+
+    groups: Sequence[int]
+
+
+@runtime_checkable
+class Remarking(Protocol):
+    """Examples that have something to say once all of them have been read, such as files of which a part is unused."""
+
+    @property
+    def remarks(self) -> Sequence[str]: ...
+
+
 class BadImage(ValueError):
     """An image that cannot be used; names its path. `skip` says that the source asked to go on without it."""
 
@@ -63,7 +104,7 @@ class BadImage(ValueError):
         super().__init__(plain(f"cannot use image {path}: {reason}"))
         self.path, self.reason, self.skip = path, reason, skip
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type, tuple[str, str, bool]]:
         return BadImage, (self.path, self.reason, self.skip)
 
 

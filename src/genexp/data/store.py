@@ -17,7 +17,7 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from genexp.contracts import Batch
-from genexp.data.source import Arrays, BadImage, ContentDigest, Examples
+from genexp.data.source import Arrays, BadImage, ContentDigest, Examples, Remarking
 from genexp.files.json_records import Count, DamagedFile, is_there, read_json
 from genexp.files.partial import partial_path, remove_abandoned
 from genexp.terminal import plain
@@ -167,8 +167,7 @@ def _require_some(found: list, skipped: list[str]) -> None:
 
 
 def _remarks(examples: Examples) -> list[str]:
-    """What examples have to say once all of them have been read, such as files of which only a part is used."""
-    return list(getattr(examples, "remarks", ()))
+    return list(examples.remarks) if isinstance(examples, Remarking) else []
 
 
 def _stored(arrays: Arrays, digest: str, skipped: list[str], remarks: list[str]) -> Stored:

@@ -1,7 +1,7 @@
 """What images are said to show: a caption for every sample."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -47,6 +47,7 @@ class ClassCaptions:
         return [self.template.format(self._names[k]) for k in label.tolist()]
 
 
+@runtime_checkable
 class Captioned(Protocol):
     """Data with a caption for every picture."""
 
@@ -65,7 +66,7 @@ class IndexCaptions:
     """
 
     def __init__(self, source: Captioned, split: str = "train") -> None:
-        if not callable(getattr(source, "caption", None)):
+        if not isinstance(source, Captioned):
             raise ValueError(f"source must have captions, got {type(source).__name__}")
         self.split = split
         self._source = source

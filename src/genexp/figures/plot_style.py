@@ -5,11 +5,12 @@ import logging
 from contextlib import AbstractContextManager
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from genexp.files.writing import write_atomically
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from PIL.Image import Image as Picture
@@ -43,7 +44,9 @@ def house_style() -> AbstractContextManager[None]:
     return rc_context(_STYLE)
 
 
-def blank_figure(width: float, height: float, rows: int = 1, columns: int = 1, **shared: Any) -> tuple[Any, Any]:
+def blank_figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, **shared: bool | str
+) -> tuple["Figure", "np.ndarray"]:
     """A figure of that many inches with an array (rows, columns) of planes to draw on.
 
     Args:

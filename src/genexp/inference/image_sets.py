@@ -13,6 +13,7 @@ from genexp.callbacks.evaluate import image_set
 from genexp.config.compose import SPLITS, compose, data_name
 from genexp.config.composition_errors import options
 from genexp.config.instantiate import build
+from genexp.data.source import Noted
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.picture_folder import PictureFolder
 from genexp.terminal import progress
@@ -118,7 +119,7 @@ def tracked(images: ImageSet, title: str) -> ImageSet:
 
 def _split(data: DictConfig, split: str, device: "torch.device") -> Side:
     module = build(data)
-    for line in module.source.notes(module.num_classes) if hasattr(module.source, "notes") else ():
+    for line in module.source.notes(module.num_classes) if isinstance(module.source, Noted) else ():
         print(line, file=sys.stderr)
     counts = None if module.num_classes is None else module.label_counts(split)
     return Side(image_set(module, split, device), data, counts, module)

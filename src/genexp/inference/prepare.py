@@ -105,13 +105,13 @@ def prepare(
     return Measuring(evaluator, side, reference, floor_side, floor)
 
 
-def require_named(metrics: Mapping[str, Any]) -> None:
+def require_named(metrics: Mapping[str, Metric | ModelMetric]) -> None:
     """Raise ValueError where there is no metric."""
     if not metrics:
         raise ValueError("metrics must name at least one metric, got none")
 
 
-def by_kind(metrics: Mapping[str, Any]) -> tuple[dict[str, Metric], dict[str, ModelMetric]]:
+def by_kind(metrics: Mapping[str, Metric | ModelMetric]) -> tuple[dict[str, Metric], dict[str, ModelMetric]]:
     """Metrics of images and those of a model."""
     of_model = {name: metric for name, metric in metrics.items() if metric.kind == "model"}
     return {name: metric for name, metric in metrics.items() if name not in of_model}, of_model
@@ -199,7 +199,7 @@ def _require_no_partners(metrics: Mapping[str, Metric]) -> None:
         )
 
 
-def _require_no_pairs(metrics: dict[str, Any], sampled: Side) -> None:
+def _require_no_pairs(metrics: Mapping[str, Metric], sampled: Side) -> None:
     pairs = [name for name, metric in metrics.items() if metric.kind == "pairs"]
     if pairs:
         raise ValueError(

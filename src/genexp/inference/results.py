@@ -52,7 +52,11 @@ def _folder(config: DictConfig, run: "Run") -> Path:
 
 
 def write_values(
-    scores: Any, floor: dict[str, Any], subject: dict[str, Any], folder: Path, pictures: list[Path]
+    scores: Mapping[str, "Score"],
+    floor: Mapping[str, "Score"],
+    subject: dict[str, Any],
+    folder: Path,
+    pictures: list[Path],
 ) -> dict[str, Any]:
     """Write `metrics.json` of a measurement; returns all that is reported.
 

@@ -12,7 +12,12 @@ from omegaconf import DictConfig
 if TYPE_CHECKING:
     import torch
 
+    from genexp.evaluation.canaries import RealImages
+    from genexp.evaluation.evaluator import Reference
+    from genexp.evaluation.scores import Score
     from genexp.inference.prepare import Measuring
+
+Scores = dict[str, "Score"]
 
 
 def self_check(config: DictConfig, device: "torch.device") -> None:
@@ -48,7 +53,7 @@ def self_check(config: DictConfig, device: "torch.device") -> None:
         sys.exit(1)
 
 
-def _prepared(measuring: "Measuring", images: Any, note: str) -> Any:
+def _prepared(measuring: "Measuring", images: "RealImages", note: str) -> "Reference":
     """Images as the reference of all metrics."""
     side = measuring.side.images
     digest = f"{side.digest}, {note}"
@@ -56,8 +61,8 @@ def _prepared(measuring: "Measuring", images: Any, note: str) -> Any:
 
 
 def _all_scores(
-    measuring: "Measuring", held_out: Any, reference: Any, device: "torch.device"
-) -> dict[str, dict[str, Any]]:
+    measuring: "Measuring", held_out: "RealImages", reference: "RealImages", device: "torch.device"
+) -> dict[str, Scores]:
     """Scores of the held-out images, of every canary, and of the held-out images against a faulty reference.
 
     The last, `swapped`, is collapse with the sides exchanged: what asks whether images look real must see it, and what
@@ -66,7 +71,7 @@ def _all_scores(
     from genexp.evaluation.canaries import CANARIES, collapse
     from genexp.evaluation.scores import Generated
 
-    values: dict[str, dict[str, Any]] = {}
+    values: dict[str, Scores] = {}
     for name, fault in {"real": lambda held_out, reference: held_out, **CANARIES, "swapped": None}.items():
         images = held_out if fault is None else fault(held_out, reference)
         if images is None:
@@ -79,7 +84,7 @@ def _all_scores(
     return values
 
 
-def _verdicts(measuring: "Measuring", real: Any, scores: Any) -> dict[str, dict[str, Any]]:
+def _verdicts(measuring: "Measuring", real: Scores, scores: Scores) -> dict[str, dict[str, Any]]:
     """How each value moved against real images, what its metric's card says, and whether the two agree."""
     from genexp.evaluation.canaries import moved
 
@@ -95,7 +100,7 @@ def _verdicts(measuring: "Measuring", real: Any, scores: Any) -> dict[str, dict[
     return found
 
 
-def _write(folder: Path, values: dict[str, Any], verdicts: dict[str, Any]) -> None:
+def _write(folder: Path, values: dict[str, Scores], verdicts: dict[str, Any]) -> None:
     from genexp.files.writing import write_atomically
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,7 +111,7 @@ def _write(folder: Path, values: dict[str, Any], verdicts: dict[str, Any]) -> No
     write_atomically(folder / "self_check.json", json.dumps(plain, indent=2) + "\n")
 
 
-def _report(values: dict[str, Any], verdicts: dict[str, Any], folder: Path) -> None:
+def _report(values: dict[str, Scores], verdicts: dict[str, Any], folder: Path) -> None:
     from genexp.terminal import print_columns, print_table, shown_path
 
     marks = {"worse": "-", "better": "+", "same": "="}

@@ -21,6 +21,7 @@ class RestorationNetwork(SeesPictures, nn.Module, ABC):
         scale: Side of an image in sides of its picture.
         reach: Pixels of the picture to every side of a place that the image depends on there, at most.
         multiple: What sides of pictures must be multiples of.
+        enlarges_first: Whether it sees a bicubic picture, whose weights follow from the size.
 
     Args:
         image_size: Side of the square images of training in pixels.
@@ -34,6 +35,7 @@ class RestorationNetwork(SeesPictures, nn.Module, ABC):
     latent_shape = (1,)
     reach: int
     multiple: int = 1
+    enlarges_first: bool = False
 
     def __init__(self, image_size: int, beside: Mapping[str, OfPictures]) -> None:
         super().__init__()
@@ -90,15 +92,10 @@ class Srcnn(RestorationNetwork):
         super().__init__(image_size, beside)
         require_same_channels(self.inputs, channels)
         require_layers(kernels, widths)
-        self.residual = residual
+        self.residual, self.enlarges_first = residual, self.scale > 1
         self.layers = convolutions([channels, *widths, channels], kernels)
         self.margin = sum(kernel // 2 for kernel in kernels)
         self.reach = ceil(self.margin / self.scale) + (3 if self.scale > 1 else 0)
-
-    @property
-    def enlarges_first(self) -> bool:
-        """Whether it sees a bicubic picture, whose weights follow from the size."""
-        return self.scale > 1
 
     def restored(self, picture: Tensor) -> Tensor:
         """Images of the pictures' enlargements."""

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from lightning.pytorch.loggers import MLFlowLogger
@@ -17,6 +17,9 @@ from genexp.tensors import Grid
 from genexp.tracking.dispensable import dispensable
 from genexp.tracking.journal import BesideJournal
 from genexp.tracking.past import Past
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 _NOWHERE = "http://127.0.0.1:9"
 """An address that Lightning's own constructor may be given: nothing is asked there."""
@@ -67,7 +70,7 @@ class MLflow(BesideJournal, MLFlowLogger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> Any:
+    def experiment(self) -> "MlflowClient":
         """MLflow's client, with the run begun at first use."""
         if not self._initialized:
             with _in_words():

@@ -2,12 +2,15 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
 
 CAPTION = "Description"
 """The text in a PNG file that holds what a picture shows."""
@@ -80,8 +83,28 @@ class Past:
         return Past(self.images_seen, rows, pictures, self.repeats)
 
 
-def tell(loggers: dict[str, Any], past: Past) -> None:
+@runtime_checkable
+class Remembers(Protocol):
+    """A logger that has something to do with what was logged before it began."""
+
+    def remember(self, past: Past) -> None: ...
+
+
+@runtime_checkable
+class Closes(Protocol):
+    """A logger that has to be told the closing values of a run."""
+
+    def close(self, summary: Mapping[str, float], exit_code: int = 0) -> None:
+        """End it; of a run that failed with another code than 0."""
+        ...
+
+    def sync_command(self) -> str | None:
+        """What uploads what was kept on this machine."""
+        ...
+
+
+def tell(loggers: Mapping[str, "Logger"], past: Past) -> None:
     """Tell the past to every logger that has something to do with it."""
     for logger in loggers.values():
-        if hasattr(logger, "remember"):
+        if isinstance(logger, Remembers):
             logger.remember(past)

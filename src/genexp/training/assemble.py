@@ -2,10 +2,9 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-from lightning import Callback, LightningDataModule, Trainer, seed_everything
+from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
@@ -15,6 +14,7 @@ from genexp.config.fields import SWITCHES
 from genexp.config.instantiate import build, build_dict
 from genexp.config.strategy import require_safe_strategy
 from genexp.contracts.codecs import codec_of
+from genexp.data.datamodule import ImageData
 from genexp.families.base import Family
 from genexp.hardware import look_for_no_gpus
 from genexp.runs.folder import RunFolder
@@ -30,10 +30,10 @@ _PLAIN_DDP = ("ddp", "ddp_fork", "ddp_notebook")
 class Experiment:
     """The live objects of one run."""
 
-    data: LightningDataModule
+    data: ImageData
     model: Family
     callbacks: dict[str, Callback]
-    loggers: dict[str, Any]
+    loggers: dict[str, Logger]
     trainer: Trainer
     notes: dict[str, str] = field(default_factory=dict)
     """What a person is told of how the model begins, by a word."""

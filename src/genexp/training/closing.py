@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from genexp.callbacks.checkpoint import load_checkpoint
@@ -13,8 +14,12 @@ from genexp.runs.evaluations import newest_of_training, read_evaluations
 from genexp.runs.folder import RunFolder
 from genexp.runs.staging import clear_partials
 from genexp.terminal import duration, print_table, shown_path, typed_path
+from genexp.tracking.past import Closes
 
 if TYPE_CHECKING:
+    from lightning import Callback
+    from lightning.pytorch.loggers import Logger
+
     from genexp.callbacks.evaluate import Evaluate
     from genexp.training.assemble import Experiment
 
@@ -88,11 +93,11 @@ def report_failure(folder: RunFolder, experiment: "Experiment", error: BaseExcep
         print(f"continue it with  genexp train resume={typed_path(folder.path)}", file=sys.stderr)
 
 
-def close_loggers(loggers: dict[str, Any], values: dict[str, float], exit_code: int = 0) -> str | None:
+def close_loggers(loggers: Mapping[str, "Logger"], values: dict[str, float], exit_code: int = 0) -> str | None:
     """Finish every logger that has to be finished; returns the command that uploads an offline W&B run."""
     sync = None
     for logger in loggers.values():
-        if hasattr(logger, "close"):
+        if isinstance(logger, Closes):
             logger.close(values, exit_code)
             sync = logger.sync_command() or sync
     return sync
@@ -102,7 +107,7 @@ def _rows(
     folder: RunFolder,
     closing: dict[str, Any],
     sync: str | None,
-    callbacks: dict[str, Any],
+    callbacks: Mapping[str, "Callback"],
     worth: list[tuple[str, str]],
 ) -> list[tuple[str, str]]:
     shown, typed = shown_path(folder.path), typed_path(folder.path)

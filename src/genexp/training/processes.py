@@ -4,9 +4,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING
 
 from lightning import Callback, Trainer
 from torch.multiprocessing import ProcessRaisedException
@@ -18,6 +19,7 @@ from genexp.ranks import is_further_rank
 
 if TYPE_CHECKING:
     from lightning import LightningModule
+    from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 LAUNCHER = "GENEXP_LAUNCHER"
 """Variable by which the process that begins a run tells its number to the ranks that it forks or starts."""
@@ -53,7 +55,7 @@ def _launcher() -> int:
     return int(os.environ.get(LAUNCHER, os.getpid()))
 
 
-def _watch(what: Callable[..., None], *arguments: Any) -> None:
+def _watch(what: Callable[..., None], *arguments: object) -> None:
     threading.Thread(target=what, args=arguments, daemon=True, name="genexp-ranks").start()
 
 
@@ -64,7 +66,10 @@ def _end_with(launcher: int) -> None:
 
 
 def _end_with_programs(
-    launcher: Any, ended: threading.Event, dead: threading.Event, give_up: Callable[[RankFailed], None]
+    launcher: "_SubprocessScriptLauncher",
+    ended: threading.Event,
+    dead: threading.Event,
+    give_up: Callable[[RankFailed], None],
 ) -> None:
     """Wait for a rank that was started as a program to fail, or for all to end."""
     while not ended.wait(INTERVAL):
@@ -135,7 +140,7 @@ def launched(trainer: Trainer, give_up: Callable[[RankFailed], None]) -> Iterato
         del os.environ[LAUNCHER]
 
 
-def _of_a_rank(error: BaseException, ranks: list[Any]) -> RankFailed | None:
+def _of_a_rank(error: BaseException, ranks: Sequence[BaseProcess]) -> RankFailed | None:
     """What to tell of the ranks that were forked, or None where the error itself says it."""
     if not isinstance(error, ProcessException):
         return None

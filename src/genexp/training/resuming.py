@@ -6,16 +6,18 @@ value only serves to make one of these cannot act any more. The table is in docs
 
 import copy
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from lightning import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.callbacks.checkpoint_contents import restore
 from genexp.config.instantiate import build
 from genexp.data.stream import as_float
-from genexp.families.updates import with_options
+from genexp.families.updates import Update, with_options
 from genexp.files.json_records import shown
 from genexp.tensors import IndexedNoise
 
@@ -50,7 +52,7 @@ JUDGING = ("training.monitor", "training.monitor_mode", "sampler", "extractor", 
 Changed = dict[str, list[Any]]
 
 
-def require_resumable(config: Any, before: dict[str, Any], changed: Changed) -> None:
+def require_resumable(config: DictConfig, before: dict[str, Any], changed: Changed) -> None:
     """Refuse changes that could not act because a checkpoint's content takes their place.
 
     Whatever changes how a model begins (shapes, first values, weights that it loads) is found by beginning both.
@@ -83,7 +85,7 @@ def require_resumable(config: Any, before: dict[str, Any], changed: Changed) -> 
     )
 
 
-def _with(model: dict[str, Any], config: Any, part: str) -> dict[str, Any]:
+def _with(model: dict[str, Any], config: DictConfig, part: str) -> dict[str, Any]:
     """A model with one part of the model of `config`."""
     return model | {part: OmegaConf.to_container(config.model).get(part)}
 
@@ -136,11 +138,11 @@ def _begins_alike(one: DictConfig, other: DictConfig, seed: int) -> bool:
     return alike and all(first[name].shape == second[name].shape for name in first) and _equal(first, second)
 
 
-def _equal(first: dict[str, Any], second: dict[str, Any]) -> bool:
+def _equal(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor]) -> bool:
     return all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-def _first_values(node: Any, seed: int) -> dict[str, Any]:
+def _first_values(node: dict[str, Any], seed: int) -> dict[str, torch.Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build(node).state_dict()
@@ -155,7 +157,7 @@ def _require_drawable(sampler: object, source: object) -> None:
         pass
 
 
-def _try_optimizer(name: str, update: Any, state: dict[str, Any], keys: list[str]) -> None:
+def _try_optimizer(name: str, update: Update, state: dict[str, Any], keys: list[str]) -> None:
     """Step an optimiser of one weight once on a copy of its state: an option may need state that is not there."""
     model_state = {index: each for index, each in state["state"].items() if isinstance(index, int)}
     (stored,) = with_options([state], {name: update})
@@ -179,7 +181,9 @@ def _try_optimizer(name: str, update: Any, state: dict[str, Any], keys: list[str
         ) from error
 
 
-def _require_own_value(callbacks: dict[str, Any], states: dict[str, Any], key: str, old: object, new: object) -> None:
+def _require_own_value(
+    callbacks: Mapping[str, Callback], states: dict[str, Any], key: str, old: object, new: object
+) -> None:
     """Refuse an argument of a callback that its own saved state overwrites, such as patience in `EarlyStopping`."""
     parts = key.split(".")
     callback = callbacks.get(parts[1]) if parts[0] == "callbacks" and len(parts) == 3 else None

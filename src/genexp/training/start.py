@@ -27,7 +27,7 @@ class Start(Callback):
         loggers: The trainer's loggers.
     """
 
-    def __init__(self, announce: Callable[[], dict[str, Any]], close: Callable[[bool], Any], loggers: list[Logger]):
+    def __init__(self, announce: Callable[[], dict[str, Any]], close: Callable[[bool], object], loggers: list[Logger]):
         self.loggers, self._announce, self._close = loggers, announce, close
         self._described: dict[str, Any] | None = None
         self._parent = os.getpid()

@@ -1,6 +1,7 @@
 """What a file says of itself: its part, inputs and output, labels, data, weights and licence."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from genexp.inference.exporting.card import data_of, lineage
@@ -48,7 +49,7 @@ def about(run: "Run", graph: Graph, licence: str | None, sampler: dict[str, Any]
     }
 
 
-def _sides(shape: Any, free: Any) -> list[Any]:
+def _sides(shape: Sequence[int], free: Mapping[int, int]) -> list[str | int]:
     return [f"any multiple of {free[axis]}" if axis in free else int(size) for axis, size in enumerate(shape, 1)]
 
 

@@ -1,16 +1,17 @@
 """What of a traced graph follows from weights alone, computed before it is written where a format has no word."""
 
-from typing import Any
-
 import torch
-from torch import Tensor, fx
-from torch.export import ExportedProgram
+from torch import Tensor, fx, nn
+from torch.export import Dim, ExportedProgram
+
+Shapes = tuple[dict[int, Dim], ...]
+"""The axes of every input that may differ."""
 
 _SOLVING = ("aten.linalg_", "aten._linalg_", "aten.triangular_solve", "aten.lu_", "aten.cholesky", "aten.inverse")
 """Solvers of linear systems, which ONNX has none of: flows and samplers use them on weights and numbers of a grid."""
 
 
-def folded(program: ExportedProgram, examples: tuple[Tensor, ...], shapes: Any) -> ExportedProgram:
+def folded(program: ExportedProgram, examples: tuple[Tensor, ...], shapes: Shapes) -> ExportedProgram:
     """The same function without solvers of systems that do not depend on its inputs; itself where it has none.
 
     Args:
@@ -50,7 +51,7 @@ def _inverted(module: fx.GraphModule, node: fx.Node, constants: "_Constants") ->
         node.replace_all_uses_with(module.graph.call_function(torch.ops.aten.matmul.default, order))
 
 
-def _put(module: fx.GraphModule, node: fx.Node, value: Any) -> None:
+def _put(module: fx.GraphModule, node: fx.Node, value: object) -> None:
     if isinstance(value, Tensor):
         with module.graph.inserting_before(node):
             node.replace_all_uses_with(module.graph.get_attr(_kept(module, value)))
@@ -76,7 +77,7 @@ class _Constants:
             self._held[node] = node.op == "get_attr" or computed
         return self._held[node]
 
-    def value(self, node: fx.Node) -> Any:
+    def value(self, node: fx.Node) -> object:
         """Its value."""
         if node not in self._values:
             if node.op == "get_attr":
@@ -87,7 +88,7 @@ class _Constants:
         return self._values[node]
 
 
-def _attribute(module: Any, path: str) -> Any:
+def _attribute(module: nn.Module, path: str) -> object:
     for name in path.split("."):
         module = getattr(module, name)
     return module

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from genexp.conditioning.base import Conditioning, ConditionKind
 from genexp.conditioning.kinds import Classes, Words
 from genexp.contracts import Denoiser, LatentDecoder, LatentEncoder, Sampler, Stylizer
+from genexp.contracts.blending import Blender
 from genexp.contracts.generating import HasGenerator
 from genexp.contracts.restoring import LocalNetwork
 from genexp.inference.exporting.given_noise import CountedNoise, GivenNoise
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.draw import told_by
+from genexp.sampling.latent import LatentPrior
 
 if TYPE_CHECKING:
     from genexp.families.base import Family
@@ -109,7 +111,7 @@ def _pictures(*shape: int) -> Tensor:
 
 def _decoder(model: LatentDecoder, run: "Run") -> Graph:
     names = model.conditioning.names
-    normal = getattr(model, "standard_normal", True)
+    normal = model.standard_normal if isinstance(model, LatentPrior) else True
     law = "standard normal noise" if normal else "a latent of the model's own prior, which is not N(0, I)"
     inputs = _with_conditions(model.conditioning, {"latent": Input(_normal(*model.latent_shape), law)})
     return Graph("decoder", lambda latent, *told: model.decode(latent, dict(zip(names, told))), inputs, "image", _IMAGE)
@@ -143,19 +145,19 @@ def _denoiser(model: Denoiser, run: "Run") -> Graph:
 
 
 def _stylizer(model: Stylizer, run: "Run") -> Graph:
-    side, one = int(run.config.data.image_size), not getattr(model, "any_style", True)
+    side = int(run.config.data.image_size)
     content = Input(_pictures(3, side, side), "picture, values from -1 to 1")
-    if one:
+    if isinstance(model, Blender) and not model.any_style:
         return Graph("stylizer", lambda picture: model.stylize(picture, picture, 1.0), {"content": content}, *_PICTURE)
     inputs = {"content": content, "style": Input(_pictures(3, side, side).flip(0), "picture of the style")}
-    alpha = float(getattr(model, "alpha", 1.0))
+    alpha = model.alpha if isinstance(model, Blender) else 1.0
     return Graph("stylizer", lambda content, style: model.stylize(content, style, alpha), inputs, *_PICTURE)
 
 
 def _restorer(model: HasGenerator, run: "Run") -> Graph:
     """A network of pictures of any size."""
     network, (kind,) = model.generator, model.conditioning.pictures.values()
-    fixed = getattr(network, "enlarges_first", False)
+    fixed = network.enlarges_first
     free = {} if fixed else {2: network.multiple, 3: network.multiple}
     meaning = "of the size of training, as it is enlarged first" if fixed else f"sides multiples of {network.multiple}"
     picture = Input(_pictures(*kind.row), f"picture, {meaning}", free)

@@ -1,6 +1,7 @@
 """A part of a model as an ONNX file, held against the run by onnxruntime."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from genexp.inference.exporting.tensorrt import trtexec, unsupported
 from genexp.inference.exporting.traced import dynamic_shapes, quietly, traced
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
     from torch.export import ExportedProgram
 
     from genexp.inference.run import Run
@@ -73,7 +75,7 @@ def _convert(graph: Graph, program: "ExportedProgram", file: Path) -> None:
         raise ValueError(_lacking(error, program)) from error
 
 
-def _opset(written: Any) -> int:
+def _opset(written: "ModelProto") -> int:
     return next(each.version for each in written.opset_import if not each.domain)
 
 
@@ -94,7 +96,7 @@ def _lacking(error: BaseException, program: "ExportedProgram") -> str:
     return f"format=onnx has no operator for {name}, which {place} uses"
 
 
-def _caller(written: Any, file: Path) -> Any:
+def _caller(written: "ModelProto", file: Path) -> Callable[[tuple[Tensor, ...]], Tensor]:
     """What calls a file by onnxruntime."""
     import onnxruntime
 
@@ -116,7 +118,7 @@ def _caller(written: Any, file: Path) -> Any:
     return call
 
 
-def _module(written: Any, node: str) -> str:
+def _module(written: "ModelProto", node: str) -> str:
     """The innermost module of a node, as the exporter notes it."""
     for each in written.graph.node:
         if each.name == node:

@@ -5,13 +5,13 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from genexp.inference.exporting.folding import Shapes
 from genexp.inference.exporting.graphs import Graph
 
 
@@ -70,7 +70,7 @@ def traced(graph: Graph, model: nn.Module) -> ExportedProgram:
         ) from error
 
 
-def dynamic_shapes(graph: Graph) -> tuple[dict[int, Any], ...]:
+def dynamic_shapes(graph: Graph) -> Shapes:
     """Which axes of every input may differ, as torch.export is told."""
     batch = Dim("batch")
     return tuple(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from genexp.contracts.blending import Blender
 from genexp.data.decoding import read_header
+from genexp.data.source import BadImage
 from genexp.figures.samples import drawn
 from genexp.inference.drawing import Drawing
 from genexp.inference.picture_origins import origin_of
@@ -85,7 +86,7 @@ class Studio:
             try:
                 header = read_header(str(self.folder / f"{slot}.new"), MOST_PIXELS)
             except ValueError as error:
-                reason = getattr(error, "reason", str(error))
+                reason = error.reason if isinstance(error, BadImage) else error
                 raise ValueError(f"this is no picture that can be used: {reason}") from error
             (self.folder / f"{slot}.new").replace(self.folder / slot)
         return f"{header.width} x {header.height}"
@@ -181,7 +182,7 @@ def _about(run: Run, can: set[str]) -> dict[str, Any]:
         "classes": told.num_classes if "label" in told.names else None,
         "captions": "caption" in told.names,
         "values": offers_of(run.config.sampler) if "sample" in can else {},
-        "any_style": bool(getattr(run.model, "any_style", False)),
+        "any_style": isinstance(run.model, Blender) and run.model.any_style,
     }
 
 

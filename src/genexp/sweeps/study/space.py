@@ -3,10 +3,13 @@
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genexp.config.quoting import quoted_text
 from genexp.sweeps.question import Choices, Range
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
 
 Parameter = Range | Choices
 _KEY = re.compile(r"\+{0,2}\w[\w/.@-]*")
@@ -93,7 +96,7 @@ def short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else written(value)
 
 
-def typed_space(overrides: Sequence[Any]) -> Iterator[tuple[str, Parameter]]:
+def typed_space(overrides: Sequence["Override"]) -> Iterator[tuple[str, Parameter]]:
     """What is swept on the command line, in Hydra's words: `a,b`, `choice(...)`, `range(...)`, `interval(...)`.
 
     Args:

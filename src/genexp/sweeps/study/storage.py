@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
@@ -126,7 +127,7 @@ def used(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return [each for each in trials if each.state != TrialState.WAITING and SURPLUS not in each.user_attrs]
 
 
-def ask(study: optuna.Study, distributions: dict[str, Any], total: int) -> optuna.Trial | None:
+def ask(study: optuna.Study, distributions: dict[str, BaseDistribution], total: int) -> optuna.Trial | None:
     """A new trial, or None when the study has as many as it should.
 
     Processes that ask in the same moment may get one too many. Numbers are unique and rise, so all agree which trial
