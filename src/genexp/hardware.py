@@ -3,7 +3,9 @@
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from genexp.files.trees import Tree
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +45,7 @@ def precision_of(gpu: bool) -> str:
     return "bf16-mixed" if fast else "32-true"
 
 
-def cpu_features() -> dict[str, Any]:
+def cpu_features() -> Tree:
     """The processor's name, cores usable here, and the bf16 units that PyTorch can use."""
     flags, name = _cpuinfo()
     return {
@@ -89,7 +91,7 @@ def _cpuinfo() -> tuple[set[str], str]:
     return set(fields.get("flags", "").split()), fields.get("model name", platform.machine())
 
 
-def devices() -> list[dict[str, Any]]:
+def devices() -> list[Tree]:
     """The GPUs that PyTorch sees."""
     import torch
 

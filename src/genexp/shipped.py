@@ -3,7 +3,6 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import TypedDict
 
 from genexp.files.json_records import read_json
+from genexp.files.trees import Tree
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 
@@ -20,7 +20,7 @@ class Card(TypedDict):
 
     sha256: str
     architecture: str
-    network: dict[str, Any]
+    network: Tree
     image_size: int | None
 
 
@@ -28,7 +28,7 @@ class WrongDigest(ValueError):
     """A weights file is not the one that its card describes."""
 
 
-def load_asset(name: str, folder: Path = ASSETS) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_asset(name: str, folder: Path = ASSETS) -> tuple[dict[str, Tensor], Tree]:
     """Read shipped weights after checking them against their card.
 
     Args:
@@ -59,7 +59,7 @@ def load_asset(name: str, folder: Path = ASSETS) -> tuple[dict[str, Tensor], dic
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, card
 
 
-def save_asset(name: str, network: nn.Module, card: dict[str, Any], folder: Path = ASSETS) -> dict[str, Any]:
+def save_asset(name: str, network: nn.Module, card: Tree, folder: Path = ASSETS) -> Tree:
     """Write a network's weights in half precision with their card; the same weights give the same bytes.
 
     Args:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genexp.config.problems import did_you_mean
+from genexp.files.trees import Tree
 
 
-def mapping_of(value: Any, what: str) -> dict[str, Any]:
+def mapping_of(value: Any, what: str) -> Tree:
     """A mapping with texts for keys.
 
     Raises:

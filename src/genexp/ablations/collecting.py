@@ -12,6 +12,7 @@ from genexp.ablations.plan import Plan, PlannedDrawing, Training
 from genexp.ablations.report.study import Labels, Study, StudyValue
 from genexp.ablations.running import Workers
 from genexp.ablations.spec import Ablation
+from genexp.files.trees import Tree
 from genexp.pool.record import Job
 from genexp.runs.directions import direction, metric_name
 from genexp.runs.evaluations import newest_of_training, read_evaluations
@@ -150,7 +151,7 @@ def _newest_picture(folder: Path) -> Path | None:
 
 def _origin(
     plan: Plan, workers: Workers, trained: Mapping[Training, Job], measured: Mapping[PlannedDrawing, Job]
-) -> dict[str, Any]:
+) -> Tree:
     finished = [job for job in trained.values() if workers.runs.finished(job)]
     records = [workers.run_of(job).record for job in finished]
     commits = sorted({str((each.get("git") or {}).get("commit")) for each in records} - {"None"})

@@ -6,6 +6,7 @@ from typing import Any
 from genexp.ablations.checks import mapping_of, number_of, require_known
 from genexp.ablations.report.claims import parse_claim
 from genexp.ablations.report.study import Claim, Labels, Paper, Reported
+from genexp.files.trees import Tree
 
 
 def paper_of(value: Any) -> Paper:
@@ -25,7 +26,7 @@ def paper_of(value: Any) -> Paper:
     return Paper(str(given["title"]), str(given["authors"]), year, str(given["table"]), given.get("link"))
 
 
-def reported_of(given: dict[str, Any], axes: dict[str, list[str]]) -> Reported:
+def reported_of(given: Tree, axes: dict[str, list[str]]) -> Reported:
     """A column of reported numbers, in the order of the axes.
 
     Args:

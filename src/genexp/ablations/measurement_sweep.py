@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import NotRequired
 
 from typing_extensions import TypedDict
 
 from genexp.config.quoting import quoted
 from genexp.files.json_records import DamagedFile, read_json
+from genexp.files.trees import Tree
 from genexp.pool.record import Job, SweepFolder
 
 
@@ -19,7 +20,7 @@ class StoredValue(TypedDict):
     floor: NotRequired[float | None]
     floor_images: NotRequired[int | None]
     error: NotRequired[float | None]
-    protocol: NotRequired[dict[str, Any] | None]
+    protocol: NotRequired[Tree | None]
 
 
 class Sampling(TypedDict):
@@ -70,7 +71,7 @@ def values_in(folder: Path) -> Path | None:
     return file
 
 
-def read_values(file: Path) -> dict[str, Any]:
+def read_values(file: Path) -> Tree:
     """What a measurement has left.
 
     Raises:

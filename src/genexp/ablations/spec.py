@@ -10,6 +10,7 @@ from genexp.ablations.finding import named
 from genexp.ablations.literature import claim_of, paper_of, reported_of
 from genexp.ablations.report.study import Claim, Paper, Reported
 from genexp.config.compose import load_plain
+from genexp.files.trees import Tree
 from genexp.runs.directions import direction
 
 SCALES = ("cpu", "gpu", "paper")
@@ -81,7 +82,7 @@ def read_ablation(path: Path, scale: str) -> Ablation:
     return replace(ablation, asked=f"ablation={named(path)} scale={scale}")
 
 
-def _checked(name: str, content: dict[str, Any], scale: str) -> Ablation:
+def _checked(name: str, content: Tree, scale: str) -> Ablation:
     require_known("key", content, _KEYS)
     for key in ("title", "experiment", "variants", "metrics", "scales"):
         if not content.get(key):
@@ -138,7 +139,7 @@ def _guides(value: Any, at_scale: Any, axes: dict[str, dict[str, list[str]]]) ->
     }
 
 
-def _budget(scales: Any, scale: str) -> dict[str, Any]:
+def _budget(scales: Any, scale: str) -> Tree:
     """What the file says of one scale."""
     known = mapping_of(scales, "scales")
     require_known("scale", known, SCALES)
@@ -171,7 +172,7 @@ def _axes(value: Any) -> dict[str, dict[str, list[str]]]:
     return axes
 
 
-def _at_scale(axes: dict[str, dict[str, list[str]]], budget: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
+def _at_scale(axes: dict[str, dict[str, list[str]]], budget: Tree) -> dict[str, dict[str, list[str]]]:
     """The axes with the values that a scale has (`only`) and what it adds to some of them (`variants`)."""
     only, more = (mapping_of(budget.get(key) or {}, key) for key in ("only", "variants"))
     require_known("axis of only", only, list(axes))

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from lightning import Callback, Trainer
 
 from genexp.callbacks.tracked import Tracked, names_of
 from genexp.callbacks.trainee import Trainee
+from genexp.files.trees import State
 from genexp.tensors import tensors_of
 
 
@@ -94,7 +94,7 @@ class Averaging(Callback):
 
     # Checkpoints
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: State) -> None:
         """Store the averages beside the raw weights, one state dict a sub-module, under `averaged`.
 
         The first of several stands where one alone does.
@@ -105,7 +105,7 @@ class Averaging(Callback):
         several = {"half_lives": [float(each) for each in self.half_lives], "others": others}
         checkpoint["averaged"] = first | (several if others else {})
 
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: State) -> None:
         """Take up the averages of a checkpoint that has them, in their order; those beyond begin at the weights."""
         stored = checkpoint.get("averaged")
         if stored is not None:

@@ -1,12 +1,11 @@
 """When things happen, counted in images: the end of training and the lines of the log."""
 
-from typing import Any
-
 import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from genexp.callbacks.trainee import Trainee
+from genexp.files.trees import State, Tree
 
 _SUMS = "log_terms"
 
@@ -67,7 +66,7 @@ class LogTerms(Callback):
             raise ValueError(f"every must be a positive number of images, got {every}")
         self.every = every
         self._logged_at = 0
-        self._kept: dict[str, Any] | None = None
+        self._kept: Tree | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: Trainee) -> None:
         """Count the interval from where training starts."""
@@ -96,13 +95,13 @@ class LogTerms(Callback):
         if means and not trainer.sanity_checking:
             publish(trainer, pl_module.images_seen, means)
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: State) -> None:
         """Store the sums since the last line, (ranks, terms); every rank takes part in writing a checkpoint."""
         groups, totals = pl_module.terms.state()
         gathered = trainer.strategy.all_gather(totals).reshape(trainer.world_size, -1) if groups else totals[None]
         checkpoint[_SUMS] = {"groups": groups, "totals": gathered.cpu()}
 
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: State) -> None:
         """Keep the sums until the model is on its device."""
         self._kept = checkpoint.get(_SUMS)
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning import Trainer
@@ -17,6 +16,7 @@ from genexp.callbacks.checkpoint_contents import StoredCheckpoint
 from genexp.callbacks.trainee import Trainee
 from genexp.files.json_records import require_shape
 from genexp.files.partial import LAID_OUT
+from genexp.files.trees import State, Tree
 from genexp.files.writing import flush, write_atomically, written_beside
 from genexp.tensors import require_sound
 
@@ -41,7 +41,7 @@ class Checkpoints(Checkpoint):
             raise ValueError(f"every must be a positive number of images, got {every}")
         self.directory = Path(directory)
         self.every, self.monitor, self.mode = every, monitor, mode
-        self.best: dict[str, Any] | None = None
+        self.best: Tree | None = None
         self.judge_anew = False
         """Set where a resumed run judges otherwise than before: its best so far then counts for nothing."""
         self._saved_at = 0
@@ -148,16 +148,16 @@ class Checkpoints(Checkpoint):
             return True
         return value < self.best["value"] if self.mode == "min" else value > self.best["value"]
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """The best evaluation so far."""
         return {"best": self.best}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         """Restore the best evaluation."""
         self.best = None if self.judge_anew else state_dict["best"]
 
 
-def best_of(checkpoint: dict[str, Any]) -> dict[str, Any] | None:
+def best_of(checkpoint: State) -> Tree | None:
     """The best evaluation that a checkpoint knows of: its `metric`, `value` and `images_seen`."""
     return checkpoint.get("callbacks", {}).get("Checkpoints", {}).get("best")
 
@@ -187,7 +187,7 @@ def _twin(path: Path, twin: Path) -> None:
         flush(twin)
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Path) -> State:
     """Read a checkpoint's plain containers on the CPU; nothing in it can run code.
 
     Every part is held against its checksum first, so that a flipped bit in a weight is told.

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import NotRequired
 
 from torch import Tensor, nn
 from typing_extensions import TypedDict
 
 from genexp.files.json_records import Count
+from genexp.files.trees import State, Tree
 
 Averaged = Mapping[str, Mapping[str, Tensor]]
 """Weights by their sub-module and name."""
@@ -32,7 +33,7 @@ class Owed(TypedDict):
 class Average(TypedDict):
     """One average of weights, by the name of their sub-module, and how far each has come."""
 
-    modules: dict[str, dict[str, Any]]
+    modules: dict[str, Tree]
     images: dict[str, Count]
     steps: dict[str, Count]
 
@@ -64,15 +65,15 @@ class StoredCheckpoint(TypedDict):
     """A checkpoint's plain containers, as far as they are read by name."""
 
     counters: Counters
-    state_dict: dict[str, Any]
-    optimizer_states: NotRequired[list[dict[str, Any]]]
-    callbacks: NotRequired[dict[str, Any]]
+    state_dict: State
+    optimizer_states: NotRequired[list[Tree]]
+    callbacks: NotRequired[Tree]
     averaged: NotRequired[Averages]
     post_hoc: NotRequired[PowerFunctionAverages]
     continuation: NotRequired[Owed]
 
 
-def restore(model: nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
+def restore(model: nn.Module, checkpoint: State, path: Path) -> None:
     """Give a family the weights and counters of a checkpoint.
 
     Args:

@@ -1,13 +1,14 @@
 """How a run goes on from a checkpoint as if it had never stopped: what the checkpoint owes is done first, once."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from lightning import Callback, Trainer
 
 from genexp.callbacks.cadence import evaluation_follows
 from genexp.callbacks.checkpoint import Checkpoints
 from genexp.callbacks.trainee import Trainee
+from genexp.files.trees import State
 
 _KEY = "continuation"
 
@@ -27,7 +28,7 @@ class ResumePoint:
     lines: int | None = 0
 
     @classmethod
-    def of(cls, checkpoint: dict[str, Any]) -> "ResumePoint":
+    def of(cls, checkpoint: State) -> "ResumePoint":
         """The point that a checkpoint's plain containers describe."""
         stored = checkpoint.get(_KEY, {"evaluation_owed": False, "lines": None})
         return cls(checkpoint["counters"]["images_seen"], **stored)
@@ -72,7 +73,7 @@ class Continuation(Callback):
         if self.point.evaluation_owed and trainer.enable_validation:
             _evaluate(trainer)
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: State) -> None:
         """Say whether an evaluation follows, and how many lines have been written."""
         owed = trainer.training and evaluation_follows(trainer)
         checkpoint[_KEY] = {"evaluation_owed": owed, "lines": self.journal.lines}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from lightning import Callback, Trainer
@@ -24,6 +24,7 @@ from genexp.evaluation.over_model import require_data, scores_of_model
 from genexp.evaluation.scores import Generated, Score, described
 from genexp.figures.curves import curve_figure
 from genexp.figures.samples import Figure
+from genexp.files.trees import State, Tree
 from genexp.sampling.conditions import Conditions, as_in_training
 from genexp.sampling.draw import draw, in_images, shares, to_draw, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from genexp.families.base import Family
 
 Numbers = dict[str, float]
-Records = dict[str, dict[str, Any]]
+Records = dict[str, Tree]
 """Values by their keys: numbers, and all that they mean."""
 
 
@@ -173,11 +174,11 @@ class Evaluate(Callback):
     def _dealt(self, conditions: Conditions | None) -> tuple[Tensor, str]:
         return dealt(self.num, None if conditions is None else conditions.of(range(self.num)).get("label"))
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """The protocol of every value, so that a checkpoint says what its numbers are."""
         return {"protocols": self.protocols}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         """Restore the protocols."""
         self.protocols = dict(state_dict["protocols"])
 

@@ -1,10 +1,9 @@
 """A few samples of the same noise over the whole of training, side by side."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from genexp.files.trees import State
 from genexp.tensors import Grid, to_float, to_uint8
 
 COLUMNS = 12
@@ -36,10 +35,10 @@ class Evolution:
         down = [f"sample {row}" for row in range(len(newest))]
         return Grid(to_float(images.flatten(0, 1)), len(shown), [f"{seen:,}" for seen in shown], down)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """Everything that the next strip is made of."""
         return {"kept": self._kept, "evaluations": self._evaluations, "stride": self._stride}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: State) -> None:
         """Go on from a saved strip."""
         self._kept, self._evaluations, self._stride = dict(state["kept"]), state["evaluations"], state["stride"]

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from lightning import Callback, Trainer
 from safetensors.torch import save
@@ -15,6 +14,7 @@ from genexp.callbacks.checkpoint_contents import Averaged
 from genexp.callbacks.power_function import decay, gamma_of
 from genexp.callbacks.tracked import Tracked, names_of
 from genexp.callbacks.trainee import Trainee
+from genexp.files.trees import State, Tree
 from genexp.files.writing import write_atomically
 
 AVERAGES = "averages"
@@ -52,7 +52,7 @@ class PowerAverages(Callback):
         self.widths, self.every = [float(each) for each in widths], every
         self.modules = None if modules is None else list(modules)
         self.tracked = [Tracked(buffers=False) for _ in self.widths]
-        self.snapshots: list[dict[str, Any]] = []
+        self.snapshots: list[Tree] = []
         self._seen = 0
 
     def on_fit_start(self, trainer: Trainer, pl_module: Trainee) -> None:
@@ -93,7 +93,7 @@ class PowerAverages(Callback):
 
     # Checkpoints
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: State) -> None:
         """Store the averages by their widths, and what snapshots there are, under `post_hoc`."""
         checkpoint["post_hoc"] = {
             "widths": list(self.widths),
@@ -101,7 +101,7 @@ class PowerAverages(Callback):
             "snapshots": [dict(each) for each in self.snapshots],
         }
 
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: Trainee, checkpoint: State) -> None:
         """Take up the averages that a checkpoint has, which are of the same widths, and what snapshots it names."""
         stored = checkpoint.get("post_hoc")
         if stored is not None:

@@ -1,7 +1,5 @@
 """Pictures during training: the same noise and the same labels at every evaluation, under one fixed key."""
 
-from typing import Any
-
 import torch
 from lightning import Callback, Trainer
 from torch import Tensor
@@ -10,6 +8,7 @@ from genexp.callbacks.evolution import Evolution
 from genexp.callbacks.progress import shown
 from genexp.callbacks.trainee import PictureLogger, Trainee
 from genexp.contracts import Autoregressive, ImageMap, Progress, Sampler
+from genexp.files.trees import State
 from genexp.sample_kinds import kind_of
 from genexp.sampling.completion import Completing
 from genexp.sampling.conditions import Conditions, as_in_training
@@ -113,11 +112,11 @@ class SampleGrid(Callback):
                 if isinstance(logger, PictureLogger):
                     logger.log_picture(key, grid, step=pl_module.images_seen, caption=caption)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """The samples that are followed, as they were."""
         return {} if self.evolution is None else {"evolution": self.evolution.state_dict()}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         """Go on with them; those of a run that followed none begin now."""
         if self.evolution is not None and "evolution" in state_dict:
             self.evolution.load_state_dict(state_dict["evolution"])

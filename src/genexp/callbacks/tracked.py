@@ -1,11 +1,11 @@
 """One average of the weights of some sub-modules, followed through training."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from torch import Tensor
 
 from genexp.callbacks.trainee import Trainee
+from genexp.files.trees import State
 from genexp.tensors import draw_to, tensors_of
 
 Decay = Callable[[int, int], float]
@@ -55,11 +55,11 @@ class Tracked:
             draw_to(self.modules[name], pl_module.get_submodule(name), share, self.buffers)
             self.images[name], self.steps[name] = pl_module.images_seen, steps
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Plain containers that `load` goes on from."""
         return {"modules": self.modules, "images": dict(self.images), "steps": dict(self.steps)}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: State) -> None:
         """Take up what `state` gave."""
         self.modules = {name: dict(each) for name, each in state["modules"].items()}
         self.images, self.steps = dict(state["images"]), dict(state["steps"])

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from genexp.contracts import Batch
 from genexp.figures.samples import Figure
+from genexp.files.trees import Tree
 from genexp.tensors import Grid, IndexedNoise
 
 
@@ -18,11 +19,11 @@ class LossTerms(Protocol):
         """The means since the last call; an error where a term was not finite."""
         ...
 
-    def state(self) -> tuple[list[dict[str, Any]], Tensor]:
+    def state(self) -> tuple[list[Tree], Tensor]:
         """The sums since then: names and number of batches of every group, and all totals (terms,)."""
         ...
 
-    def load_state(self, described: list[dict[str, Any]], totals: Tensor) -> None:
+    def load_state(self, described: list[Tree], totals: Tensor) -> None:
         """Go on with the sums that `state` gave."""
         ...
 

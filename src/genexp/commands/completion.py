@@ -14,6 +14,7 @@ from genexp.commands.usage import TYPED, keys_of
 from genexp.config.compose import compose, conf_dir, group_names, own_choices
 from genexp.config.composition_errors import options
 from genexp.config.text_keys import PLACES
+from genexp.files.trees import Tree
 from genexp.runs.newest import finished_runs, outputs_folder
 from genexp.terminal import shown_path
 
@@ -96,7 +97,7 @@ def _overrides(command: str, before: Sequence[str], word: str) -> Iterator[str]:
     yield from (f"{signs}{each}" for each in found)
 
 
-def _first_words(groups: dict[str, Any], keys: dict[str, Any]) -> Iterator[str]:
+def _first_words(groups: Tree, keys: Tree) -> Iterator[str]:
     for each in (*groups, *keys):
         yield f"{TYPED.get(each, each)}="
     for each in groups:
@@ -116,9 +117,7 @@ def _parts(key: str) -> Iterator[str]:
         yield from [f"{name}/"] * any(each.startswith(f"{name}/") for each in groups)
 
 
-def _values(
-    command: str, before: Sequence[str], key: str, part: str, groups: dict[str, Any], keys: dict[str, Any]
-) -> Iterator[str]:
+def _values(command: str, before: Sequence[str], key: str, part: str, groups: Tree, keys: Tree) -> Iterator[str]:
     """What a value may be: a choice, a run, a file, a word that the command's file names beside the key."""
     folder = {"ablation": "ablation", "hydra/launcher": "hydra/launcher"}.get(key, key.partition("@")[0])
     if folder in groups or key == "ablation" or "/" in folder or "@" in key:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from genexp.files.trees import Tree
 from genexp.hardware import chosen_threads
 from genexp.inference.results import keep_results, subject_of, write_values
 from genexp.inference.sampler_config import checked_sampler, sampler_label
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from genexp.inference.prepare import Measuring
     from genexp.inference.run import Run
 
-Measure = Callable[[], list[dict[str, Any]]]
+Measure = Callable[[], list[Tree]]
 """Measures what a command names, with everything read and checked before; returns what is reported."""
 
 
@@ -116,13 +117,11 @@ def _of_images(config: DictConfig, device: "torch.device") -> Measure:
     return lambda: [_measure_side(config, side, measuring)]
 
 
-def _measure_model(
-    config: DictConfig, run: "Run", metrics: dict[str, "ModelMetric"], device: "torch.device"
-) -> dict[str, Any]:
+def _measure_model(config: DictConfig, run: "Run", metrics: dict[str, "ModelMetric"], device: "torch.device") -> Tree:
     """Values of a run's model alone: nothing is drawn."""
     scores = _scores_of_model(config, run, metrics, device)
 
-    def write(folder: Path) -> dict[str, Any]:
+    def write(folder: Path) -> Tree:
         folder.mkdir(parents=True, exist_ok=True)
         return write_values(scores, {}, subject_of(run), folder, [])
 
@@ -148,7 +147,7 @@ def _measure_run(
     of_model: dict[str, "ModelMetric"],
     num: int,
     device: "torch.device",
-) -> dict[str, Any]:
+) -> Tree:
     from genexp.evaluation.scores import Generated
     from genexp.inference.generated import Samples
     from genexp.terminal import progress
@@ -166,7 +165,7 @@ def _measure_run(
     return keep_results(config, run, name, write)
 
 
-def _measure_side(config: DictConfig, side: "Side", measuring: "Measuring") -> dict[str, Any]:
+def _measure_side(config: DictConfig, side: "Side", measuring: "Measuring") -> Tree:
     from genexp.evaluation.dealing import dealing_of
     from genexp.evaluation.scores import Generated
     from genexp.inference.image_sets import tracked
@@ -190,8 +189,8 @@ def _written(
     summary: "Summary",
     batches: "Callable[[], Iterator[Batch]]",
     folder: Path,
-    subject: dict[str, Any],
-) -> dict[str, Any]:
+    subject: Tree,
+) -> Tree:
     """Write pictures and values; returns all that is reported."""
     from genexp.inference.evaluation_pictures import write_pictures, write_samples
 
@@ -202,7 +201,7 @@ def _written(
     return write_values(scores, measuring.floor, subject, folder, pictures)
 
 
-def _report(results: list[dict[str, Any]], seconds: float) -> None:
+def _report(results: list[Tree], seconds: float) -> None:
     from genexp.evaluation.worth import worth
     from genexp.terminal import duration, print_columns, print_table, shown_path
 
@@ -224,7 +223,7 @@ def _report(results: list[dict[str, Any]], seconds: float) -> None:
     sys.stdout.flush()
 
 
-def _row(key: str, value: dict[str, Any]) -> tuple[str, ...]:
+def _row(key: str, value: Tree) -> tuple[str, ...]:
     reach = f"{value['low']:.4g} to {value['high']:.4g}" if "low" in value else "-"
     plain = f"{value['extrapolated']:.4g}" if "extrapolated" in value else "-"
     floor = f"{value['floor']:.4g}" if "floor" in value else "-"
@@ -232,7 +231,7 @@ def _row(key: str, value: dict[str, Any]) -> tuple[str, ...]:
     return key, f"{value['value']:.4g}{unit}", plain, reach, floor, value["better"]
 
 
-def _compare(first: dict[str, Any], second: dict[str, Any]) -> None:
+def _compare(first: Tree, second: Tree) -> None:
     """The paired test between two results over the same noise."""
     from genexp.evaluation.protocol import require_same
     from genexp.evaluation.uncertainty import paired

@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.commands.sample_several import opened_stages, sample_ensemble_of
+from genexp.files.trees import Tree
 from genexp.files.writing import naming
 from genexp.hardware import chosen_threads
 from genexp.inference.picture_origins import origin_of
@@ -69,7 +70,7 @@ _Beside = dict[str, Callable[[], "Figure | Grid"]]
 _Draws = tuple["Drawing", _Beside]  # of images, and of pictures beside them
 
 
-def _of_run(config: DictConfig) -> tuple[list["Run"], str, _Draws, dict[str, Any]]:
+def _of_run(config: DictConfig) -> tuple[list["Run"], str, _Draws, Tree]:
     """One run, the name of what is drawn, what draws, and how."""
     from genexp.inference.run import load_run
 
@@ -78,7 +79,7 @@ def _of_run(config: DictConfig) -> tuple[list["Run"], str, _Draws, dict[str, Any
     return [run], run.name_of(*_how(node, config, told)), tuple(draws), _record(draws[0], config, node, told)
 
 
-def _of_stages(config: DictConfig) -> tuple[list["Run"], str, _Draws, dict[str, Any]]:
+def _of_stages(config: DictConfig) -> tuple[list["Run"], str, _Draws, Tree]:
     """Several runs that follow each other, the name of what is drawn, what draws, and how."""
     from genexp.inference.cascade import drawings, stage_pictures
 
@@ -92,7 +93,7 @@ def _of_stages(config: DictConfig) -> tuple[list["Run"], str, _Draws, dict[str, 
     return [stage.run for stage in stages], run.name_of(f"after-{before}", *_how(node, config, told)), draws, known
 
 
-def prepared(config: DictConfig, run: "Run", device: str) -> tuple[DictConfig, dict[str, Any], "Drawing", _Beside]:
+def prepared(config: DictConfig, run: "Run", device: str) -> tuple[DictConfig, Tree, "Drawing", _Beside]:
     """The sampler's configuration, what is told beside the noise, what draws, and what draws the pictures beside.
 
     Raises:
@@ -109,7 +110,7 @@ def prepared(config: DictConfig, run: "Run", device: str) -> tuple[DictConfig, d
     return node, told, drawing, _beside(drawing, config, node)
 
 
-def _record(drawing: "Drawing", config: DictConfig, node: DictConfig, told: dict[str, Any]) -> dict[str, Any]:
+def _record(drawing: "Drawing", config: DictConfig, node: DictConfig, told: Tree) -> Tree:
     """How images are drawn."""
     run = drawing.run
     return {
@@ -139,7 +140,7 @@ _PARTS = (*(f"{name}.{kind}" for name in _PICTURES for kind in ("png", "gif")), 
 """What a drawing can consist of."""
 
 
-def typed_conditions(config: DictConfig) -> dict[str, Any]:
+def typed_conditions(config: DictConfig) -> Tree:
     """What is typed of the conditions, by name; `label` and `caption` are short for those of `condition`."""
     typed = OmegaConf.to_container(config.condition, resolve=True)
     for name in ("label", "caption"):
@@ -151,7 +152,7 @@ def typed_conditions(config: DictConfig) -> dict[str, Any]:
     return {name: value for name, value in typed.items() if value is not None}
 
 
-def _how(node: DictConfig, config: DictConfig, told: dict[str, Any]) -> list[str]:
+def _how(node: DictConfig, config: DictConfig, told: Tree) -> list[str]:
     """What makes these images others than those that were drawn before, for the name of their folder."""
     how = [f"seed{config.seed}", sampler_label(node), *(_under(*each) for each in sorted(told.items()))]
     if config.get("edit") is None:

@@ -5,12 +5,13 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.config.messages import told
 from genexp.files.json_records import is_there
+from genexp.files.trees import Tree
 from genexp.terminal import counted, shown_path
 from genexp.training.claim import claim_folder
 from genexp.training.neighbours import neighbours_of
@@ -139,9 +140,7 @@ def _parameter_counts(model: "Family") -> dict[str, int]:
     return counts
 
 
-def _announce(
-    config: DictConfig, claim: ClaimedRun, experiment: "Experiment", point: "ResumePoint | None"
-) -> dict[str, Any]:
+def _announce(config: DictConfig, claim: ClaimedRun, experiment: "Experiment", point: "ResumePoint | None") -> Tree:
     """Write down that the run begins, and say what is about to happen.
 
     Returns:

@@ -13,6 +13,7 @@ from torch import Tensor
 from genexp.conditioning.kinds import require_form, require_share
 from genexp.extras import require_extra
 from genexp.files.json_records import reason_of
+from genexp.files.trees import Tree
 from genexp.on_disk import OnDisk, require_folder
 
 _FILES = ("tokenizer.json", "vocab.json", "merges.txt", "spiece.model", "tokenizer_config.json")
@@ -72,7 +73,7 @@ class Tokenised:
         return hash((self.digest, self.length))
 
     @classmethod
-    def settled(cls, node: dict[str, Any]) -> dict[str, Any]:
+    def settled(cls, node: Tree) -> Tree:
         """The configuration with the digest of the folder that is there now; see `genexp.config.trained_parts`."""
         return node if node.get("digest") else {**node, "digest": _digest(node["folder"])}
 

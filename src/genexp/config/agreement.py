@@ -1,13 +1,14 @@
 """What sections of a training configuration say that does not go together, though each is sound by itself."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from genexp.config.fields import SWITCHES
 from genexp.config.monitor import monitored, value_directions
 from genexp.config.problems import Problem, did_you_mean
 from genexp.config.trial import Trial
 from genexp.files.json_records import shown
+from genexp.files.trees import Tree
 
 HIGHER = ("val/elbo", "val/accuracy")
 """Held-out terms of families of which more is better; all others are losses, or have no direction."""
@@ -21,7 +22,7 @@ class _InGroups(Protocol):
     def group_size(self) -> int: ...
 
 
-def disagreements(trial: Trial, plain: dict[str, Any], unsound: set[str]) -> Iterator[Problem]:
+def disagreements(trial: Trial, plain: Tree, unsound: set[str]) -> Iterator[Problem]:
     """What sections of a training configuration say that does not go together.
 
     Args:
@@ -58,7 +59,7 @@ def disagreements(trial: Trial, plain: dict[str, Any], unsound: set[str]) -> Ite
         yield from _of_averages(trial, plain)
 
 
-def _of_adapters(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
+def _of_adapters(trial: Trial, plain: Tree) -> Iterator[Problem]:
     """Layers to be adapted, frozen or sped up that are none of the model's, and updates of what nothing has trained."""
     model, still = trial.built["model"], list[str]()
     if plain.get("adapters") is not None and plain.get("initial") is None:
@@ -70,7 +71,7 @@ def _of_adapters(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
     yield from _told(lambda: model.set_rates(factors), "training.rate_factors")
 
 
-def _of_beginning(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
+def _of_beginning(trial: Trial, plain: Tree) -> Iterator[Problem]:
     """Weights to begin with that are none of the model's, or that a teacher gives it already."""
     goal = plain["model"].get("goal") if isinstance(plain.get("model"), dict) else None
     if isinstance(goal, dict) and goal.get("teacher") is not None:
@@ -79,7 +80,7 @@ def _of_beginning(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
         yield from _told(lambda: trial.built["initial"].give(trial.built["model"]), "initial")
 
 
-def _of_groups(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
+def _of_groups(trial: Trial, plain: Tree) -> Iterator[Problem]:
     """Micro-batches that do not hold whole groups of what a discriminator sees at once."""
     size, devices = plain["data"].get("batch_size"), plain["trainer"].get("devices", 1)
     parts = plain["training"].get("accumulate", 1)
@@ -97,7 +98,7 @@ def _of_groups(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
             )
 
 
-def _of_averages(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
+def _of_averages(trial: Trial, plain: Tree) -> Iterator[Problem]:
     """Averages of nothing, and several that are one because the ramp never lets their half-lives differ."""
     node = plain["callbacks"].get("post_hoc")
     if isinstance(node, dict) and node.get("modules") is None and "model" in trial.built:
@@ -120,7 +121,7 @@ def _of_averages(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
         )
 
 
-def _of_early_stopping(callbacks: dict[str, Any], metrics: dict[str, Any]) -> Iterator[Problem]:
+def _of_early_stopping(callbacks: Tree, metrics: Tree) -> Iterator[Problem]:
     """Callbacks of Lightning that wait for a value which no run has end it by a traceback, after all of an epoch."""
     directions = value_directions(metrics)
     known = ["val", "train", *directions]
@@ -137,7 +138,7 @@ def _of_early_stopping(callbacks: dict[str, Any], metrics: dict[str, Any]) -> It
                 yield Problem(f"callbacks.{name}.mode", f"must be max for {monitor}, of which more is better")
 
 
-def _of_strategy(trainer: dict[str, Any]) -> Iterator[Problem]:
+def _of_strategy(trainer: Tree) -> Iterator[Problem]:
     from lightning.pytorch.strategies import StrategyRegistry
 
     from genexp.config.strategy import require_safe_strategy

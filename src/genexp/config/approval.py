@@ -1,9 +1,9 @@
 """Data that show people, or whatever else their configuration says: nothing is trained on them without an approval."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from genexp.config.problems import Problem
+from genexp.files.trees import Tree
 
 WORDS = "who, when, why, three parts with commas between them"
 
@@ -14,7 +14,7 @@ def says_all(approval: str) -> bool:
     return len(parts) == 3 and all(parts)
 
 
-def lacking_approval(plain: dict[str, Any]) -> Iterator[Problem]:
+def lacking_approval(plain: Tree) -> Iterator[Problem]:
     """What a configuration of training lacks where its data require an approval.
 
     Args:

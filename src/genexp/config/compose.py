@@ -12,6 +12,7 @@ from genexp.config.keys import VOLATILE
 from genexp.config.projects import conf_dirs
 from genexp.config.quoting import text_quoted
 from genexp.config.whole_parts import require_one_part
+from genexp.files.trees import Tree
 from genexp.files.yaml_records import read_yaml, require_small
 
 
@@ -99,7 +100,7 @@ def initialised() -> Iterator[None]:
         yield
 
 
-def resolved(config: DictConfig) -> dict[str, Any]:
+def resolved(config: DictConfig) -> Tree:
     """The configuration as plain containers with every interpolation carried out."""
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     plain.pop("hydra", None)
@@ -116,13 +117,13 @@ def data_name(text: str) -> str | None:
     return name if known and split in ("", *SPLITS) else None
 
 
-def config_digest(plain: dict[str, Any]) -> str:
+def config_digest(plain: Tree) -> str:
     """Twelve hexadecimal digits that two runs share exactly when they compute the same."""
     text = OmegaConf.to_yaml(OmegaConf.create(_deciding(plain)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _deciding(plain: dict[str, Any], above: str = "") -> dict[str, Any]:
+def _deciding(plain: Tree, above: str = "") -> Tree:
     kept = {key: value for key, value in plain.items() if f"{above}{key}" not in VOLATILE}
     return {k: _deciding(v, f"{above}{k}.") if isinstance(v, dict) else v for k, v in kept.items()}
 
@@ -148,7 +149,7 @@ def load_config(path: Path, what: str) -> DictConfig:
     return config
 
 
-def load_plain(path: Path, what: str) -> dict[str, Any]:
+def load_plain(path: Path, what: str) -> Tree:
     """A file that holds a mapping, as plain containers with its interpolations as they stand there.
 
     Raises:

@@ -3,10 +3,10 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from genexp.config.problems import Problem
 from genexp.files.json_records import shown
+from genexp.files.trees import Tree
 from genexp.hardware import usable_cores
 from genexp.terminal import counted
 
@@ -32,7 +32,7 @@ def has_mps() -> bool:
     return torch.backends.mps.is_available()
 
 
-def device_problems(plain: dict[str, Any]) -> Iterator[Problem]:
+def device_problems(plain: Tree) -> Iterator[Problem]:
     """What `trainer` and `device` of a configuration, types checked, ask for and this machine has not."""
     if isinstance(trainer := plain.get("trainer"), dict):
         yield from _of_trainer(trainer)
@@ -47,7 +47,7 @@ def device_problems(plain: dict[str, Any]) -> Iterator[Problem]:
             yield Problem("device", f"must be below cuda:{count} on this machine, got {shown(device)}")
 
 
-def _of_trainer(trainer: dict[str, Any]) -> Iterator[Problem]:
+def _of_trainer(trainer: Tree) -> Iterator[Problem]:
     accelerator, devices = trainer.get("accelerator", "auto"), trainer.get("devices", "auto")
     if accelerator == "mps" and not has_mps():
         yield Problem("trainer.accelerator", "must be auto or cpu on a machine without an Apple GPU, got 'mps'")

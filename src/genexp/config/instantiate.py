@@ -7,6 +7,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.config.targets import require_allowed, targets
+from genexp.files.trees import Tree
 
 
 def build(config: Any, **arguments: Any) -> Any:
@@ -25,7 +26,7 @@ def build(config: Any, **arguments: Any) -> Any:
         return hydra.utils.instantiate(node, _convert_="all", **arguments)
 
 
-def build_dict(config: DictConfig | None) -> dict[str, Any]:
+def build_dict(config: DictConfig | None) -> Tree:
     """Build every entry of a dictionary of configurations; entries that are null are left out."""
     if not config:
         return {}

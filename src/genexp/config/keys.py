@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from genexp.files.trees import Tree
+
 VOLATILE = (
     *("resume", "run_dir", "paths", "logger", "group", "job_type", "notes", "tags", "threads", "callbacks.progress"),
     *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.profiler"),
@@ -28,11 +30,11 @@ def override_key(override: str) -> str:
     return override.split("=", 1)[0].lstrip("+~").split("@", 1)[0].replace("/", ".")
 
 
-def flat(plain: Any, path: str = "") -> dict[str, Any]:
+def flat(plain: Any, path: str = "") -> Tree:
     """Nested containers as one dictionary from dotted keys to leaves; a list counts as a leaf."""
     if not isinstance(plain, dict):
         return {path: plain}
-    found: dict[str, Any] = {}
+    found: Tree = {}
     for key, value in plain.items():
         found |= flat(value, f"{path}.{key}" if path else str(key))
     return found

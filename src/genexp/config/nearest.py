@@ -9,6 +9,7 @@ from genexp.config.compose import choice_files, own_choices
 from genexp.config.field_words import KEYS, UNITS, meant_choice
 from genexp.config.hints import hint_of_absent
 from genexp.config.problems import did_you_mean, nearest
+from genexp.files.trees import Tree
 from genexp.files.yaml_records import read_yaml
 
 _MOST, SURE, _CLOSE = 3, 0.8, 0.65
@@ -82,7 +83,7 @@ def _with_unit(key: str, value: str) -> str:
     return f"{key} ({UNITS[key]})" if key in UNITS else key
 
 
-def _as_typed(keys: Sequence[str], known: dict[str, Any], value: str) -> list[str]:
+def _as_typed(keys: Sequence[str], known: Tree, value: str) -> list[str]:
     """Keys that can take what was typed: a number goes to a value, a choice to the group that fills a part."""
     values = [each for each in keys if not isinstance(known[each], DictConfig)]
     parts = [f"{group}={value}" for each in keys if (group := group_of(each, value)) is not None]

@@ -13,6 +13,7 @@ from genexp.config.problems import Problem, did_you_mean
 from genexp.config.rules import Rule, flag
 from genexp.config.signatures import parameters_of
 from genexp.config.targets import locate, require_allowed
+from genexp.files.trees import Tree
 
 _RESERVED = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
@@ -63,7 +64,7 @@ def _nodes(node: Any, path: str, here: bool) -> Iterator[Problem]:
             yield from _nodes(value, f"{path}[{i}]", here)
 
 
-def _against_signature(node: dict[str, Any], path: str, here: bool) -> Iterator[Problem]:
+def _against_signature(node: Tree, path: str, here: bool) -> Iterator[Problem]:
     target = node["_target_"]
     if target in (MISSING, UNKNOWN):
         return
@@ -121,7 +122,7 @@ def _is_built(value: Any) -> bool:
     return isinstance(value, dict) and "_target_" in value
 
 
-def _made(value: dict[str, Any]) -> Any:
+def _made(value: Tree) -> Any:
     """What a node with a `_target_` builds, or None where that is told at the node itself."""
     try:
         require_allowed(value["_target_"], "")

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from genexp.files.trees import Tree
+
 RENAMED = {
     "model.likelihood": "model.reconstruction",
     "model.accumulate": "training.accumulate",
@@ -47,7 +49,7 @@ def moved(target: str) -> str | None:
     return f"{MOVED[module]}.{name}" if module in MOVED else MOVED.get(target)
 
 
-def renamed(plain: dict[str, Any]) -> dict[str, Any]:
+def renamed(plain: Tree) -> Tree:
     """A recorded configuration with every key and class under its name of today."""
     for old, new in RENAMED.items():
         (before, name), (after, today) = (_place(plain, key) for key in (old, new))
@@ -73,7 +75,7 @@ def _with_todays_parts(plain: Any) -> Any:
     return [_with_todays_parts(each) for each in plain] if isinstance(plain, list) else plain
 
 
-def _guidance(scale: float) -> dict[str, Any]:
+def _guidance(scale: float) -> Tree:
     """The part that does what a number did: the scale of classifier-free guidance, 1 for none."""
     kind = "genexp.sampling.guidance."
     return {"_target_": f"{kind}Unguided"} if scale == 1 else {"_target_": f"{kind}ClassifierFree", "scale": scale}
@@ -90,7 +92,7 @@ def todays(override: str) -> list[str]:
     return [renamed_override(override)]
 
 
-def _place(plain: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+def _place(plain: Tree, key: str) -> tuple[Tree, str]:
     """The mapping that holds a dotted key, empty where there is none, and the key's last word."""
     above, _, name = key.rpartition(".")
     node: Any = plain

@@ -3,6 +3,7 @@
 from typing import Any
 
 from genexp.config.targets import locate
+from genexp.files.trees import Tree
 
 _KINDS = ("trained", "trained_codec", "trained_tokens", "trained_generator", "trained_features")
 _FOLDERS = ("inference.diffusers_codec", "conditioning.tokenised", "networks.frozen_text")
@@ -26,7 +27,7 @@ def with_trained_parts(plain: Any) -> Any:
     return locate(node["_target_"]).settled(node) if _is_trained(node) else node
 
 
-def with_measured_scale(plain: dict[str, Any]) -> dict[str, Any]:
+def with_measured_scale(plain: Tree) -> Tree:
     """A settled configuration in which a codec's `scale: measured` has become the number, from the training images.
 
     Args:
@@ -48,5 +49,5 @@ def trained_parts(plain: Any, path: str = "") -> dict[str, dict[str, str]]:
     return {key: part for found in (own, *below) for key, part in found.items()}
 
 
-def _is_trained(node: dict[str, Any]) -> bool:
+def _is_trained(node: Tree) -> bool:
     return str(node.get("_target_")).startswith(_PLACES)

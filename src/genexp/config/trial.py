@@ -25,6 +25,7 @@ from genexp.config.signatures import parameters_of
 from genexp.config.targets import locate
 from genexp.contracts import ImageMap, Sampler
 from genexp.files.json_records import shown
+from genexp.files.trees import Tree
 from genexp.files.yaml_records import read_yaml
 
 _TRIED = ("genexp.", "torch.optim.", "torch.nn.", "torchvision.transforms.")
@@ -91,7 +92,7 @@ class Trial:
             return _StandIn()
         return self._called(node, path, arguments)
 
-    def _called(self, node: dict[str, Any], path: str, arguments: dict[str, Any]) -> Any:
+    def _called(self, node: Tree, path: str, arguments: Tree) -> Any:
         found, partial = locate(node["_target_"]), node.get("_partial_", False)
         optimiser = inspect.isclass(found) and issubclass(found, torch.optim.Optimizer)
         given = [[nn.Parameter(torch.zeros(1))]] if partial and optimiser else []
@@ -124,7 +125,7 @@ def on_trial() -> Iterator[Trial]:
         logging.disable(before)
 
 
-def refused(error: Exception, path: str, node: dict[str, Any]) -> Problem:
+def refused(error: Exception, path: str, node: Tree) -> Problem:
     """What a constructor refused, at the key of the argument that its message begins with."""
     line = " ".join(str(error).split()) or type(error).__name__
     if not isinstance(error, ValueError | OSError):
@@ -134,7 +135,7 @@ def refused(error: Exception, path: str, node: dict[str, Any]) -> Problem:
     return Problem(f"{path}.{word}" if at_argument else path, rest if at_argument else line, of_value=True)
 
 
-def misfits(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
+def misfits(trial: Trial, plain: Tree) -> Iterator[Problem]:
     """Samplers that do not fit the model which they are to draw from, and metrics of a model that draws nothing."""
     model = trial.built.get("model")
     if model is None:
@@ -154,7 +155,7 @@ def misfits(trial: Trial, plain: dict[str, Any]) -> Iterator[Problem]:
     yield from _unmeasured(trial, plain, model.source())
 
 
-def _unmeasured(trial: Trial, plain: dict[str, Any], source: object) -> Iterator[Problem]:
+def _unmeasured(trial: Trial, plain: Tree, source: object) -> Iterator[Problem]:
     """Metrics that a model does not have."""
     place = "callbacks.evaluate.metrics"
     built = {name: trial.built.get(f"{place}.{name}") for name in plain.get("metrics") or {}}
@@ -199,7 +200,7 @@ def _holds_stand_in(value: Any) -> bool:
     return isinstance(value, _StandIn)
 
 
-def _is_tried(node: dict[str, Any]) -> bool:
+def _is_tried(node: Tree) -> bool:
     target = str(node["_target_"])
     if not target.startswith(_TRIED) or target.startswith(_NOT_TRIED):
         return False

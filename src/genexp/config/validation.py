@@ -7,7 +7,6 @@ looked at: shipped configurations are sound.
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -23,6 +22,7 @@ from genexp.config.nodes import node_problems
 from genexp.config.origins import Origins
 from genexp.config.problems import InvalidConfig, Problem, did_you_mean
 from genexp.config.rules import Rule
+from genexp.files.trees import Tree
 
 
 def require_valid(config: DictConfig, name: str = "train", origins: Origins | None = None) -> None:
@@ -51,7 +51,7 @@ def require_options(config: DictConfig, name: str) -> None:
         raise InvalidConfig(_with_origins(_once(config, problems), None))
 
 
-def require_settings(settings: dict[str, Any], where: str) -> None:
+def require_settings(settings: Tree, where: str) -> None:
     """Raise `InvalidConfig` where Hydra hands wrong values to a launcher or sweeper of ours.
 
     Args:
@@ -143,7 +143,7 @@ def _once(config: DictConfig, problems: Iterable[Problem]) -> list[Problem]:
     return [each for key, each in found.items() if not (sources_below(config, key) - {key}) & found.keys()]
 
 
-def _top_level(plain: dict[str, Any], name: str) -> Iterator[Problem]:
+def _top_level(plain: Tree, name: str) -> Iterator[Problem]:
     known = declared_keys(name)
     for key in plain:
         if key not in known:
@@ -162,7 +162,7 @@ def declared_keys(name: str) -> frozenset[str]:
     return frozenset({str(key) for key in primary} - {"defaults", "hydra"} | groups - {"experiment", "debug"})
 
 
-def _sections(plain: dict[str, Any]) -> Iterator[Problem]:
+def _sections(plain: Tree) -> Iterator[Problem]:
     for section, rules in SECTIONS.items():
         if isinstance(plain.get(section), dict):
             for key in plain[section]:
@@ -173,17 +173,17 @@ def _sections(plain: dict[str, Any]) -> Iterator[Problem]:
         yield from _against(trainer, TRAINER, "trainer.")
 
 
-def _values(plain: dict[str, Any], name: str) -> Iterator[Problem]:
+def _values(plain: Tree, name: str) -> Iterator[Problem]:
     yield from _against(plain, COMMANDS[name], "")
     if name in ("train", "stylize"):
         yield from _against(plain, GROUPS, "")
 
 
-def _against(plain: dict[str, Any], rules: dict[str, Rule], above: str) -> Iterator[Problem]:
+def _against(plain: Tree, rules: dict[str, Rule], above: str) -> Iterator[Problem]:
     for key, rule in rules.items():
         if key in plain and plain[key] not in (MISSING, UNKNOWN) and not rule.accepts(plain[key]):
             yield refusal_of(f"{above}{key}", rule, plain[key])
 
 
-def _missing(plain: dict[str, Any]) -> Iterator[Problem]:
+def _missing(plain: Tree) -> Iterator[Problem]:
     yield from (Problem(key, "must be given", of_value=True) for key in missing(plain))

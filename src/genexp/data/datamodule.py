@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning import LightningDataModule
@@ -16,6 +15,7 @@ from genexp.data.classes import of_classes, require_classes
 from genexp.data.source import Factored, InShards, Noted, OnPlane, Source, Split, require_split
 from genexp.data.store import Stored, Subset, load_in_memory, survey
 from genexp.data.stream import EvalLoader, Stream, TrainLoader, as_float
+from genexp.files.trees import State
 from genexp.sample_kinds import SampleKind, kind_of
 from genexp.tensors import Plane
 
@@ -158,11 +158,11 @@ class ImageData(LightningDataModule):
             self.batches += 1
         return as_float(batch)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """The position: training batches that reached the model."""
         return {"batches": self.batches}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         """Continue from a saved position."""
         self.batches = state_dict["batches"]
 

@@ -20,6 +20,7 @@ from genexp.contracts import Batch
 from genexp.data.source import Arrays, BadImage, ContentDigest, Examples, Remarking
 from genexp.files.json_records import Count, DamagedFile, is_there, read_json
 from genexp.files.partial import partial_path, remove_abandoned
+from genexp.files.trees import Tree
 from genexp.terminal import plain
 
 CHUNK = 256  # examples decoded at once
@@ -89,7 +90,7 @@ def survey(examples: Examples, cache_dir: str | Path | None) -> Stored:
     return Stored(kept, found["digest"], dict(found["labels"]), found["skipped"])
 
 
-def _survey(examples: Examples) -> dict[str, Any]:
+def _survey(examples: Examples) -> Tree:
     digest, rows, labels, skipped = ContentDigest(), [], Counter(), []
     for piece, piece_rows in _readable(examples, skipped):
         digest.add(piece)
@@ -111,7 +112,7 @@ class Survey(TypedDict):
     remarks: list[str]
 
 
-def _read_survey(path: Path) -> dict[str, Any] | None:
+def _read_survey(path: Path) -> Tree | None:
     try:
         return read_json(path, Survey)
     except DamagedFile as error:

@@ -1,13 +1,13 @@
 """Whether a model gives back its training images: the verdict that goes with what is handed to others."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
 from genexp.evaluation.neighbours import nearest, require_more_than
+from genexp.files.trees import Tree
 
 NEAR = 0.01
 """Share of the training images that is nearer to another training image than the distance below which is `near`."""
@@ -52,7 +52,7 @@ class Verdict:
             f"{self.exact} exact copies, features {self.features})"
         )
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Tree:
         """All of it, for a card or a record."""
         return {**asdict(self), "copies": self.copies, "words": self.words}
 

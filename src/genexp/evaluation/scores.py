@@ -1,7 +1,6 @@
 """A value that says what it is: the number, the protocol that it was measured under, and the better direction."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.dealing import BY_INDEX
@@ -9,6 +8,7 @@ from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.base import Better, Metric, Value
 from genexp.evaluation.protocol import Protocol, describe
 from genexp.evaluation.uncertainty import interval
+from genexp.files.trees import Tree
 from genexp.sample_kinds import kind_of
 
 
@@ -50,13 +50,13 @@ class Score:
     value: Value
     better: Better
 
-    def record(self, floor: "Score | None" = None) -> dict[str, Any]:
+    def record(self, floor: "Score | None" = None) -> Tree:
         """The score as plain values for JSON: value, its interval without the bias of order 1 / n, floor and protocol.
 
         Args:
             floor: That of held-out real images, if there is one.
         """
-        found: dict[str, Any] = {"value": self.value.value, "better": self.better}
+        found: Tree = {"value": self.value.value, "better": self.better}
         found |= {"unit": self.value.unit} if self.value.unit else {}
         if self.value.draws:
             without_bias = interval(self.value.draws)

@@ -17,6 +17,7 @@ from genexp.families.micro_batches import batch_size, split
 from genexp.families.rates import RateFactors
 from genexp.families.terms import TermLog
 from genexp.families.updates import Update, gradients_only_to, owner_of, with_options
+from genexp.files.trees import State
 from genexp.tensors import Grid, IndexedNoise, mix_seed, seed_generators
 
 Terms = dict[str, Tensor]
@@ -227,11 +228,11 @@ class Family(LightningModule):
 
     # Checkpoints: counters are ours
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: State) -> None:
         """Store the counters as plain integers."""
         checkpoint["counters"] = {"images_seen": self.images_seen, "batches": self.batches, "steps": dict(self.steps)}
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: State) -> None:
         """Restore the counters, and names that sub-modules had earlier; optimisers go on with today's options."""
         for part, named in {**checkpoint.get("averaged", {}), "state_dict": checkpoint["state_dict"]}.items():
             if part in ("modules", "images", "steps", "state_dict"):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from genexp.diffusion.self_conditioning import SelfConditioning
 from genexp.diffusion.time_sampling import TimeSampling, Uniform
 from genexp.diffusion.weighting import Weighting
 from genexp.families.base import Family, Terms, Update
+from genexp.files.trees import State
 from genexp.ramps import Constant, Ramp
 
 QUARTERS = 4
@@ -179,7 +179,7 @@ class Diffusion(Family):
             )
         goal.begin(self.denoiser)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: State) -> None:
         """Restore the counters; what a goal has kept is left out where the model is drawn from without it."""
         super().on_load_checkpoint(checkpoint)
         if self.goal is None:

@@ -3,9 +3,10 @@
 import difflib
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
 from torch import nn
+
+from genexp.files.trees import Tree
 
 
 def below(name: str, patterns: Iterable[str]) -> bool:
@@ -54,7 +55,7 @@ def in_words(names: Iterable[str], most: int = 6) -> str:
     return ", ".join(layers[:most]) + more
 
 
-def rename_first(named: dict[str, Any], words: dict[str, str]) -> None:
+def rename_first(named: Tree, words: dict[str, str]) -> None:
     """Give sub-modules other names in a mapping by dotted names, by their first words."""
     for name, (first, *rest) in [(name, name.split(".")) for name in named]:
         if first in words:

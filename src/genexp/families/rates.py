@@ -5,11 +5,12 @@ lower rates of the lower layers.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from genexp.families.layers import below, require_layers
+from genexp.files.trees import Tree
 
 if TYPE_CHECKING:
     from genexp.families.updates import Update
@@ -51,7 +52,7 @@ class RateFactors:
             except ValueError as error:
                 raise ValueError(f"{KEY} must be null with an optimiser of one rate for all: {error}") from error
 
-    def groups(self, parameters: Sequence[nn.Parameter]) -> list[dict[str, Any]]:
+    def groups(self, parameters: Sequence[nn.Parameter]) -> list[Tree]:
         """Parameter groups for an optimiser, each with its `factor`; that of 1, if any, comes first."""
         groups: dict[float, list[nn.Parameter]] = {}
         for parameter in parameters:

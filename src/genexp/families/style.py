@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from genexp.families.style_pairs import (
     shares_of,
     yardstick,
 )
+from genexp.files.trees import State
 from genexp.losses.style import StyleLoss
 from genexp.losses.style_objective import Style, StyleObjective, StyleTerm
 from genexp.ramps import Constant, Ramp
@@ -179,13 +179,13 @@ class StyleOptimisation(Family):
         shown, _ = rows(self.content, *styles, self.render(_one(self.content)))
         return {"transfer": Grid(shown, len(shown), ("content", *self.styles, "result"))}
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: State) -> None:
         """Add the number of evaluations and the digest of the encoder, whose weights stay outside."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["encoder"] = self.objective.features.digest
         checkpoint["evaluations"] = self.evaluations
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: State) -> None:
         """Restore the number of evaluations; the encoder must be the one the run began with."""
         super().on_load_checkpoint(checkpoint)
         require_same_encoder(self.objective.features, checkpoint["encoder"])

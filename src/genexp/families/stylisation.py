@@ -16,6 +16,7 @@ from genexp.families.style_pairs import (
     rows,
     yardstick,
 )
+from genexp.files.trees import State
 from genexp.losses.style import StyleLoss
 from genexp.losses.style_objective import StyleObjective
 from genexp.ramps import Constant, Ramp
@@ -174,12 +175,12 @@ class StyleNetwork(Family):
             "strength": Grid(sweep.flatten(0, 1), len(strengths), *words),
         }
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: State) -> None:
         """Add the digest of the encoder, whose weights stay outside."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["encoder"] = self.objective.features.digest
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: State) -> None:
         """Restore the counters; the encoder must be the one the run began with."""
         super().on_load_checkpoint(checkpoint)
         require_same_encoder(self.objective.features, checkpoint["encoder"])

@@ -1,9 +1,9 @@
 """Named loss terms, averaged between two log lines without waiting for the device, and watched for NaN and infinity."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
+
+from genexp.files.trees import Tree
 
 
 class NonFiniteLoss(FloatingPointError):
@@ -49,13 +49,13 @@ class TermLog:
                 counts[name] = counts.get(name, 0) + group.count
         return {name: total / counts[name] for name, total in totals.items()}
 
-    def state(self) -> tuple[list[dict[str, Any]], Tensor]:
+    def state(self) -> tuple[list[Tree], Tensor]:
         """The sums since the last flush: names and number of batches of every group, and all totals (terms,)."""
         described = [{"names": list(names), "count": group.count} for names, group in self._groups.items()]
         totals = [group.total for group in self._groups.values()]
         return described, torch.cat(totals) if totals else torch.empty(0)
 
-    def load_state(self, described: list[dict[str, Any]], totals: Tensor) -> None:
+    def load_state(self, described: list[Tree], totals: Tensor) -> None:
         """Go on with the sums that `state` gave."""
         self._groups = {}
         parts = totals.split([len(each["names"]) for each in described])

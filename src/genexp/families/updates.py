@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
 from genexp.families.rates import RateFactors
+from genexp.files.trees import Tree
 from genexp.ramps import Constant, Ramp
 
 EXACT_TOGETHER = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD)
@@ -60,7 +60,7 @@ class Update:
             group["lr"] = group["base_lr"] * ramp
 
 
-def with_options(states: list[dict[str, Any]], updates: dict[str, Update]) -> list[dict[str, Any]]:
+def with_options(states: list[Tree], updates: dict[str, Update]) -> list[Tree]:
     """Saved states of optimisers with the options that their updates give now; momenta and counts stay.
 
     The option `lr` is the rate before its ramp, which a state keeps as `base_lr`. One that is as before leaves the rate

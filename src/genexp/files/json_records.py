@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 from annotated_types import Interval
 
+from genexp.files.trees import Tree
+
 MOST_BYTES = 256 * 1024 * 1024
 Count = Annotated[int, Interval(ge=0, lt=2**63)]
 """A number of images, batches or seconds that something can have."""
@@ -144,7 +146,7 @@ def shown(value: Any, longest: int = 80) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
-def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def each_key_once(pairs: list[tuple[str, Any]]) -> Tree:
     """An object of JSON in which no key hides another of the same name; for `json.loads(object_pairs_hook=...)`."""
     found = dict(pairs)
     if len(found) < len(pairs):

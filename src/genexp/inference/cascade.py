@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -22,6 +22,7 @@ from genexp.config.instantiate import build
 from genexp.contracts import Batch
 from genexp.data.embeddings import Embeddings
 from genexp.evaluation.protocol import describe
+from genexp.files.trees import Tree
 from genexp.inference.conditions import LEVEL, levels_of
 from genexp.inference.drawing import Drawing, require_drawable
 from genexp.inference.following import Following, Images, Known, of_first
@@ -60,7 +61,7 @@ class Stage:
         """The run and the digest of its weights, for protocols."""
         return f"{self.run.folder.record['id']}@{self.run.digest[:12]}"
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Tree:
         """How it draws."""
         told = {"run": self.run.folder.record["id"], "digest": self.run.digest, "weights": self.run.weights}
         sampler = OmegaConf.to_container(self.sampler, resolve=True)
@@ -172,7 +173,7 @@ class Cascade:
         return f"Cascade({'; '.join(told)})"
 
     @property
-    def subject(self) -> dict[str, Any]:
+    def subject(self) -> Tree:
         """The stages, for a record."""
         return {"cascade": self.described, "runs": [stage.run.folder.record["id"] for stage in self.stages]}
 

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -15,6 +15,7 @@ from genexp.config.validation import require_valid
 from genexp.contracts import Sampler
 from genexp.data.own_pictures import OwnPictures, masks_for, own_pictures
 from genexp.data.own_videos import own_videos
+from genexp.files.trees import Tree
 from genexp.sample_kinds import SampleKind, kind_of
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.completion import Completed, Completing
@@ -71,7 +72,7 @@ class Editing:
             raise ValueError(str(refused(error, "edit", OmegaConf.to_container(self.node)))) from error
         return edited
 
-    def record(self, config: DictConfig) -> dict[str, Any]:
+    def record(self, config: DictConfig) -> Tree:
         """What is recorded of it beside the drawing."""
         given = {key: config[key] for key in ("images", "mask") if config[key] is not None}
         return {"edit": OmegaConf.to_container(self.node), **given}

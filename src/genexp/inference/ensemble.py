@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -12,6 +11,7 @@ from torch import Tensor
 from genexp.contracts import Batch
 from genexp.data.source import Split
 from genexp.evaluation.dealing import dealt
+from genexp.files.trees import Tree
 from genexp.files.writing import naming
 from genexp.inference.drawing import Drawing, require_drawable
 from genexp.inference.generated import Samples
@@ -133,7 +133,7 @@ class Ensemble:
             advance(len(index))
 
     @property
-    def subject(self) -> dict[str, Any]:
+    def subject(self) -> Tree:
         """The members, for a record."""
         return {"ensemble": self.described, "runs": [run.folder.record["id"] for run in self.runs]}
 
@@ -184,7 +184,7 @@ def _name(runs: Sequence[Run], nodes: Sequence[DictConfig], config: DictConfig) 
     return runs[0].name_of(f"ensemble_{'-'.join(of)}", f"shares{'-'.join(shares)}", *how)
 
 
-def _member(run: Run, share: float, node: DictConfig) -> dict[str, Any]:
+def _member(run: Run, share: float, node: DictConfig) -> Tree:
     """A run of an ensemble, for a record."""
     told = {"run": run.folder.record["id"], "digest": run.digest, "weights": run.weights, "share": share}
     return {**told, "sampler": OmegaConf.to_container(node, resolve=True)}

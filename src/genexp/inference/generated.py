@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
-from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -19,6 +18,7 @@ from genexp.evaluation.dealing import dealt
 from genexp.evaluation.images import quantised
 from genexp.evaluation.protocol import describe
 from genexp.evaluation.scores import described
+from genexp.files.trees import Tree
 from genexp.inference.conditions import conditions_of
 from genexp.inference.following import Following
 from genexp.inference.run import Run
@@ -83,7 +83,7 @@ class Samples:
         self._drawn = 0
 
     @property
-    def sampling(self) -> dict[str, Any] | None:
+    def sampling(self) -> Tree | None:
         """How fast images were drawn, or None if all of them came from the disk.
 
         `sampling_seconds` is the wall time of an image: the median over the batches that were drawn anew, of a batch's

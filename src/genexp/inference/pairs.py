@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from genexp.files.trees import Tree
 from genexp.inference.results import keep_results, subject_of, write_values
 from genexp.inference.sampler_config import checked_sampler, sampler_label
 
@@ -27,7 +28,7 @@ def maps_images(run: "Run") -> bool:
     return isinstance(run.model.source(), JudgedMap)
 
 
-def evaluate_pairs(config: DictConfig, runs: Sequence["Run"], device: "torch.device") -> list[dict[str, Any]]:
+def evaluate_pairs(config: DictConfig, runs: Sequence["Run"], device: "torch.device") -> list[Tree]:
     """Measure the distances of every run's own yardstick over pairs of its data, after 8-bit rounding.
 
     Returns:
@@ -60,7 +61,7 @@ def require_options_of_pairs(config: DictConfig, runs: Sequence["Run"]) -> None:
         )
 
 
-def _measure(config: DictConfig, run: "Run", device: "torch.device") -> dict[str, Any]:
+def _measure(config: DictConfig, run: "Run", device: "torch.device") -> Tree:
     from genexp.config.instantiate import build
 
     data, split = build(run.data), config.reference or "test"
@@ -124,7 +125,7 @@ def _scores(
     sampler: "Sampler",
     run: "Run",
     seed: int,
-) -> dict[str, Any]:
+) -> Tree:
     from statistics import fmean
 
     from genexp.evaluation.metrics.base import DISTANCE, Value
@@ -155,7 +156,7 @@ def _scores(
     return scores
 
 
-def _written(run: "Run", scores: dict[str, Any], shown: list[Any], folder: Path) -> dict[str, Any]:
+def _written(run: "Run", scores: Tree, shown: list[Any], folder: Path) -> Tree:
     from genexp.families.style_pairs import PARTS, rows
     from genexp.figures.samples import drawn
     from genexp.tensors import Grid

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from genexp.files.trees import Tree
 from genexp.runs.picture_origin import Origin, typed
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def origin_of(config: DictConfig, runs: "Sequence[Run]", given: Sequence[Path] =
     """
     if not config.provenance:
         return None
-    facts: dict[str, Any] = {"runs": [_told(run) for run in runs]}
+    facts: Tree = {"runs": [_told(run) for run in runs]}
     if (published := config.get("published")) is not None:
         facts["published"] = Path(published).name
     if config.get("watermark") is not None:

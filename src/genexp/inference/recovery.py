@@ -4,7 +4,6 @@ import hashlib
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import load
 from torch import Tensor
@@ -14,12 +13,13 @@ from genexp.callbacks.power_averages import AVERAGES, by_name, stored_name
 from genexp.callbacks.power_function import Profile, combination, gamma_of
 from genexp.config.weights_choice import WeightsChoice, shortest
 from genexp.files.json_records import open_regular
+from genexp.files.trees import State, Tree
 
 MOST_ERROR = 0.1
 """Largest distance between a profile and what stands for it, over the length of the profile."""
 
 
-def averages_of(checkpoint: dict[str, Any], choice: WeightsChoice, folder: Path) -> Averaged:
+def averages_of(checkpoint: State, choice: WeightsChoice, folder: Path) -> Averaged:
     """The averages that a choice of weights means, by sub-module; nothing for the raw ones.
 
     `averaged` means the raw weights too where a run kept no average.
@@ -51,7 +51,7 @@ _Factors = dict[str, dict[tuple[int, float], float]]
 """By sub-module, the factor of every moment and width."""
 
 
-def _recovered(checkpoint: dict[str, Any], choice: WeightsChoice, folder: Path) -> Averaged:
+def _recovered(checkpoint: State, choice: WeightsChoice, folder: Path) -> Averaged:
     kept = checkpoint.get("post_hoc")
     if kept is None:
         raise ValueError(f"weights must be averaged or raw of a run without callbacks/post_hoc=power, got {choice}")
@@ -96,7 +96,7 @@ def _tell(choice: WeightsChoice, error: float, moments: int) -> None:
     print(f"weights     {choice}, its profile made up of {moments} moments to {error:.2%}", file=sys.stderr)
 
 
-def _summed(factors: _Factors, kept: dict[str, Any], folder: Path) -> Averaged:
+def _summed(factors: _Factors, kept: Tree, folder: Path) -> Averaged:
     """The sums in float64, one snapshot in memory at a time; then in the precision of the weights."""
     model = {module: kept["averages"][0]["modules"][module] for module in factors}
     sums = {module: {name: 0.0 for name in tensors} for module, tensors in model.items()}
@@ -112,7 +112,7 @@ def _summed(factors: _Factors, kept: dict[str, Any], folder: Path) -> Averaged:
     }
 
 
-def _moment(index: int, kept: dict[str, Any], folder: Path) -> dict[str, Tensor]:
+def _moment(index: int, kept: Tree, folder: Path) -> dict[str, Tensor]:
     """All averages of one moment: of a snapshot, or after these of the checkpoint itself.
 
     Raises:

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from genexp.config.compose import several
+from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
 from genexp.runs.evaluations import EVALUATE, keep_evaluations
 from genexp.runs.trust import wrote_run
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
     from genexp.inference.run import Run
 
 
-def subject_of(run: "Run") -> dict[str, Any]:
+def subject_of(run: "Run") -> Tree:
     """What a measurement is of."""
     return {"run": run.folder.record["id"], "checkpoint": run.checkpoint.name, "images_seen": run.model.images_seen}
 
 
-def keep_results(config: DictConfig, run: "Run", name: str, write: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+def keep_results(config: DictConfig, run: "Run", name: str, write: Callable[[Path], Tree]) -> Tree:
     """Write a run's results, keep its values in the run, and say what is reported of them.
 
     Args:
@@ -54,10 +55,10 @@ def _folder(config: DictConfig, run: "Run") -> Path:
 def write_values(
     scores: Mapping[str, "Score"],
     floor: Mapping[str, "Score"],
-    subject: dict[str, Any],
+    subject: Tree,
     folder: Path,
     pictures: list[Path],
-) -> dict[str, Any]:
+) -> Tree:
     """Write `metrics.json` of a measurement; returns all that is reported.
 
     Args:

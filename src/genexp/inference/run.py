@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -13,6 +13,7 @@ from genexp.config.weights_choice import WeightsChoice
 from genexp.extras import require_extra
 from genexp.files.json_records import is_there
 from genexp.files.partial import LAID_OUT
+from genexp.files.trees import Tree
 from genexp.runs.directions import direction
 from genexp.runs.folder import RunFolder
 from genexp.runs.measurements import Measurement, measurements
@@ -95,7 +96,7 @@ class Run:
             print("checkpoint  last.ckpt: no evaluation of this run has been its best yet", file=sys.stderr)
 
     @property
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> Tree:
         """The closing values."""
         return self.folder.metrics
 
@@ -222,7 +223,7 @@ def _lacking(folder: RunFolder, asked: str | None) -> str:
     return f"{told}, and its training ended before; begin it anew" + (f": {command}" if command else "")
 
 
-def _as_row(each: Measurement) -> dict[str, Any]:
+def _as_row(each: Measurement) -> Tree:
     protocol = each.protocol or {}
     better = direction(each.key, each.better, {})
     row = {"metric": each.key, "value": each.value, "better": better, "real images": each.floor, "error": each.error}

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from genexp.config.keys import flat
 from genexp.config.targets import locate, require_allowed
 from genexp.config.trained_parts import with_trained_parts
+from genexp.files.trees import Tree
 from genexp.runs.places import with_absolute_places
 
 
@@ -104,7 +105,7 @@ def sampler_label(node: DictConfig) -> str:
     return _label(OmegaConf.to_container(node, resolve=True))
 
 
-def _label(given: dict[str, Any]) -> str:
+def _label(given: Tree) -> str:
     target = str(given.pop("_target_"))
     defaults = _defaults(target)
     steps = {**defaults, **given}.get("steps")
@@ -137,7 +138,7 @@ _LONGEST = 100
 _WORD = re.compile(r"(?!(?:null|true|false)$)[A-Za-z]\w{0,23}", re.ASCII)
 
 
-def _defaults(target: str) -> dict[str, Any]:
+def _defaults(target: str) -> Tree:
     require_allowed(target, "sampler")
     parameters = inspect.signature(locate(target)).parameters.values()
     return {each.name: each.default for each in parameters if each.default is not each.empty}
@@ -154,5 +155,5 @@ def _text(value: Any) -> str | None:
     return f"-{value}" if isinstance(value, str) and _WORD.fullmatch(value) else None
 
 
-def _digest(content: dict[str, Any]) -> str:
+def _digest(content: Tree) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:6]

@@ -5,9 +5,11 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
+
+from genexp.files.trees import Tree
 
 if TYPE_CHECKING:
     import torch
@@ -84,7 +86,7 @@ def _all_scores(
     return values
 
 
-def _verdicts(measuring: "Measuring", real: Scores, scores: Scores) -> dict[str, dict[str, Any]]:
+def _verdicts(measuring: "Measuring", real: Scores, scores: Scores) -> dict[str, Tree]:
     """How each value moved against real images, what its metric's card says, and whether the two agree."""
     from genexp.evaluation.canaries import moved
 
@@ -100,7 +102,7 @@ def _verdicts(measuring: "Measuring", real: Scores, scores: Scores) -> dict[str,
     return found
 
 
-def _write(folder: Path, values: dict[str, Scores], verdicts: dict[str, Any]) -> None:
+def _write(folder: Path, values: dict[str, Scores], verdicts: Tree) -> None:
     from genexp.files.writing import write_atomically
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +113,7 @@ def _write(folder: Path, values: dict[str, Scores], verdicts: dict[str, Any]) ->
     write_atomically(folder / "self_check.json", json.dumps(plain, indent=2) + "\n")
 
 
-def _report(values: dict[str, Scores], verdicts: dict[str, Any], folder: Path) -> None:
+def _report(values: dict[str, Scores], verdicts: Tree, folder: Path) -> None:
     from genexp.terminal import print_columns, print_table, shown_path
 
     marks = {"worse": "-", "better": "+", "same": "="}

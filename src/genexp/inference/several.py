@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from genexp.evaluation.scores import Generated
+from genexp.files.trees import Tree
 from genexp.inference.cascade import Cascade, stages_of
 from genexp.inference.ensemble import Ensemble
 from genexp.inference.prepare import prepare
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 
 def measured_as_one(
-    config: DictConfig, runs: Sequence[Run], device: "torch.device", num: int, write: Callable[..., dict[str, Any]]
-) -> Callable[[], list[dict[str, Any]]]:
+    config: DictConfig, runs: Sequence[Run], device: "torch.device", num: int, write: Callable[..., Tree]
+) -> Callable[[], list[Tree]]:
     """What measures several runs as one, with everything checked before: by their shares, or one after the other.
 
     Args:
@@ -46,7 +47,7 @@ def measured_as_one(
         drawn, title = Cascade(stages, num, config.batch_size, device), f"cascade of {len(runs)} runs"
     measuring = prepare(config, runs[-1], device, num)
 
-    def measure() -> list[dict[str, Any]]:
+    def measure() -> list[Tree]:
         summary = measuring.evaluator.summarise(drawn.batches())
         generated = Generated(num, config.seed, runs[-1].weights, drawn.described, drawn.dealing)
         scores = measuring.scores(summary, generated)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.latent import CodeDenoiser
 from genexp.diffusion.noising import OfNoisyImages
 from genexp.families.transfer import transferred
+from genexp.files.trees import Tree
 from genexp.inference.run import Run, load_run
 from genexp.losses.contrastive import InOneSpace
 from genexp.terminal import typed_path
@@ -73,7 +74,7 @@ class TrainedPart:
         """Take from the run what this part gives."""
 
     @classmethod
-    def settled(cls, node: dict[str, Any]) -> dict[str, Any]:
+    def settled(cls, node: Tree) -> Tree:
         """The part's configuration with the digest of the checkpoint that is there now.
 
         Args:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +9,7 @@ from torch import Tensor
 from genexp.config.instantiate import build
 from genexp.contracts import LatentEncoder
 from genexp.contracts.maps import HasMaps, MapCoder
+from genexp.files.trees import Tree
 from genexp.inference.codes import MEASURED, require_scale, shape_of_codes
 from genexp.inference.run import Run
 from genexp.inference.trained import TrainedPart
@@ -66,7 +66,7 @@ class TrainedCodec(TrainedPart):
         return isinstance(other, TrainedCodec) and all(getattr(self, name) == getattr(other, name) for name in known)
 
     @classmethod
-    def measured(cls, node: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    def measured(cls, node: Tree, data: Tree) -> Tree:
         """The part's configuration with the number that `scale: measured` stands for.
 
         Args:

@@ -1,11 +1,12 @@
 """The UNet of diffusers that attends to texts, as a network of diffusion (the extra `hub`)."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.files.trees import Tree
 from genexp.networks.hub import class_of, config_of
 from genexp.networks.tokens import Tokens, together
 from genexp.on_disk import OnDisk, require_folder
@@ -82,7 +83,7 @@ class DiffusersUNet(nn.Module):
         return self.unet(x_t, t, encoder_hidden_states=rows, encoder_attention_mask=mask).sample
 
 
-def _built(config: dict[str, Any], folder: str) -> nn.Module:
+def _built(config: Tree, folder: str) -> nn.Module:
     try:
         return class_of(KIND, "diffusers").from_config(config)
     except Exception as error:  # whatever the library raises of a stranger's settings

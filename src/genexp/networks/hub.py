@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from genexp.extras import require_extra
 from genexp.files.json_records import read_json, reason_of
+from genexp.files.trees import Tree
 from genexp.weights_files import checked_digest, require_sound_weights
 
 WEIGHTS = {"diffusers": "diffusion_pytorch_model.safetensors", "transformers": "model.safetensors"}
@@ -20,7 +21,7 @@ WEIGHTS = {"diffusers": "diffusion_pytorch_model.safetensors", "transformers": "
 _DIGITS = 12
 
 
-def config_of(folder: str, kinds: Sequence[str], library: str = "diffusers") -> tuple[str, dict[str, Any]]:
+def config_of(folder: str, kinds: Sequence[str], library: str = "diffusers") -> tuple[str, Tree]:
     """The name of a folder's class and what its `config.json` says, which a stranger may have written.
 
     Args:
@@ -36,7 +37,7 @@ def config_of(folder: str, kinds: Sequence[str], library: str = "diffusers") -> 
     path = Path(folder).expanduser() / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"folder must hold config.json, as {library} saves it, got {folder} without it")
-    found = read_json(path, dict[str, Any])
+    found = read_json(path, Tree)
     named = found.get("_class_name") if library == "diffusers" else (found.get("architectures") or [None])[0]
     if named not in kinds:
         raise ValueError(f"folder must be of {' or '.join(kinds)}, got {named} in {path}")
@@ -136,7 +137,7 @@ class FromFolder:
     library = "diffusers"
 
     @classmethod
-    def settled(cls, node: dict[str, Any]) -> dict[str, Any]:
+    def settled(cls, node: Tree) -> Tree:
         """The part's configuration with the digest of the folder that is there now.
 
         Args:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from genexp.files.json_records import reason_of
+from genexp.files.trees import Tree
 from genexp.networks.classifier import ConvClassifier
 from genexp.networks.compact_vgg import CompactVGG
 from genexp.networks.map_codec import MapCodec
@@ -32,7 +33,7 @@ def trained_network(asset: str, folder: str | Path = ASSETS) -> nn.Module:
     return trained_with_card(asset, folder)[0]
 
 
-def trained_with_card(asset: str, folder: str | Path = ASSETS) -> tuple[nn.Module, dict[str, Any]]:
+def trained_with_card(asset: str, folder: str | Path = ASSETS) -> tuple[nn.Module, Tree]:
     """As `trained_network`, with the card."""
     state, card = load_asset(asset, Path(folder))
     if card.get("architecture") not in ARCHITECTURES:

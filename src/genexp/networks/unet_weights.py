@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from genexp.files.trees import Tree
 from genexp.networks.attention import PixelAttention
 from genexp.networks.blocks import ResidualBlock
 from genexp.networks.unet import UNet
@@ -77,7 +78,7 @@ _PARTS = (
 _JOINED, _SEPARATE = ".project_in.", (".to_q.", ".to_k.", ".to_v.")
 
 
-def diffusers_config(network: UNet) -> dict[str, Any]:
+def diffusers_config(network: UNet) -> Tree:
     """The arguments of the `UNet2DModel` that computes what the network computes.
 
     Raises:
@@ -146,7 +147,7 @@ def from_diffusers(weights: Mapping[str, Tensor], config: Mapping[str, Any], net
     return ours
 
 
-def to_diffusers(network: UNet) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def to_diffusers(network: UNet) -> tuple[Tree, dict[str, Tensor]]:
     """Arguments and state dict of the `UNet2DModel` that computes what the network computes.
 
     Raises:
@@ -163,7 +164,7 @@ def to_diffusers(network: UNet) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return diffusers_config(network), theirs
 
 
-def _require_equal(config: Mapping[str, Any], twin: dict[str, Any]) -> None:
+def _require_equal(config: Mapping[str, Any], twin: Tree) -> None:
     given = {**_FIXED, **_DEFAULTS, **{key: value for key, value in config.items() if not key.startswith("_")}}
     unknown = sorted(set(given) - set(twin) - set(_WITHOUT_EFFECT))
     if unknown:
@@ -177,7 +178,7 @@ def _require_equal(config: Mapping[str, Any], twin: dict[str, Any]) -> None:
         raise ValueError(f"config must be of a UNet2DModel that computes what the UNet computes, got {listed}")
 
 
-def _head_size(given: dict[str, Any], twin: dict[str, Any]) -> int | None:
+def _head_size(given: Tree, twin: Tree) -> int | None:
     """Channels a head; None where that is all channels of every layer with attention, which null says in short."""
     size, widths, kinds = given["attention_head_dim"], given["block_out_channels"], given["down_block_types"]
     attended = {widths[-1], *(width for width, kind in zip(widths, kinds, strict=False) if "Attn" in kind)}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from genexp.config.messages import JobFailed
+from genexp.files.trees import Tree
 from genexp.pool.environment import with_threads
 from genexp.pool.job_progress import tail
 from genexp.ranks import without_ranks
@@ -44,7 +45,7 @@ class Connection:
                 bufsize=0,
             )
 
-    def ready(self) -> dict[str, Any]:
+    def ready(self) -> Tree:
         """Wait until the server has imported everything.
 
         Raises:
@@ -59,7 +60,7 @@ class Connection:
         """Send one order."""
         self.process.stdin.write(json.dumps(fields).encode() + b"\n")
 
-    def answers(self, timeout: float) -> list[dict[str, Any]]:
+    def answers(self, timeout: float) -> list[Tree]:
         """What has come within so many seconds.
 
         Raises:

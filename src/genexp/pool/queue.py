@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 from genexp.config.messages import SweepInterrupted
+from genexp.files.trees import Tree
 from genexp.pool.connection import Connection
 from genexp.pool.display import Display, Line
 from genexp.pool.job_progress import read_progress, tail
@@ -140,7 +141,7 @@ class Pool:
             self._shown.append(task)
         return task
 
-    def _end(self, task: Task, answer: dict[str, Any], display: Display) -> None:
+    def _end(self, task: Task, answer: Tree, display: Display) -> None:
         job, seconds = task.job, time.monotonic() - task.begun
         self.slots.give_back(task.need, task.places)
         keep_log(task.log, self.sweep.log(job))

@@ -6,12 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from genexp.config.quoting import quoted
 from genexp.files import locks
 from genexp.files.json_records import is_there, read_json
 from genexp.files.partial import remove_abandoned
+from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
 from genexp.pool.identity import identity, new_for
 from genexp.pool.shape import SweepRecord, require_own_jobs
@@ -95,7 +95,7 @@ class SweepFolder:
             self.release()
             raise
 
-    def _new_record(self) -> dict[str, Any]:
+    def _new_record(self) -> Tree:
         return {"id": self.path.name, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "jobs": []}
 
     def _require_fitting(self) -> None:
@@ -220,7 +220,7 @@ def holds_sweep(path: Path) -> bool:
     return is_there(record) and (record.lstat().st_size > 0 or any(path.glob("[0-9]*/")))
 
 
-def read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> Tree:
     """What `sweep.json` says.
 
     Raises:

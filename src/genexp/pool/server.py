@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from genexp.files.trees import Tree
 from genexp.pool.environment import THREAD_VARIABLES
 from genexp.pool.preloading import count_gpus, disown, preload, require_one_thread
 
@@ -60,7 +61,7 @@ class Server:
     def _stop(self, *_: Any) -> None:
         self.stopping = True
 
-    def serve(self) -> dict[str, Any] | None:
+    def serve(self) -> Tree | None:
         """Follow orders until there are no more; in a forked job, return its order at once."""
         while not self.stopping:
             readable, _, _ = select.select([0, self._wake], [], [])
@@ -91,7 +92,7 @@ class Server:
         except BrokenPipeError:
             self.stopping = True
 
-    def _start(self, order: dict[str, Any]) -> bool:
+    def _start(self, order: Tree) -> bool:
         temporary = tempfile.mkdtemp(prefix="genexp-")
         pid = os.fork()
         if pid == 0:
@@ -151,7 +152,7 @@ def _signal_group(pid: int, number: int) -> None:
         os.kill(pid, number)  # a job that has not made its group yet; it is not buried, so the number is still its own
 
 
-def become(order: dict[str, Any], parent: int, preloaded: bool, lock: int, command: Command) -> NoReturn:
+def become(order: Tree, parent: int, preloaded: bool, lock: int, command: Command) -> NoReturn:
     """Turn a fork into a job: its own session, log, environment and command line; then run it."""
     os.setsid()
     _die_with(parent)

@@ -1,11 +1,12 @@
 """What the records of sweeps hold: the types that `genexp.files.json_records` reads them by. Imports no torch."""
 
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import NotRequired
 
 from typing_extensions import TypedDict
 
 from genexp.files.json_records import Count, DamagedFile
+from genexp.files.trees import Tree
 from genexp.runs.record_types import Measured
 
 
@@ -39,7 +40,7 @@ class StudyRecord(TypedDict):
     owner: str
     study: str
     storage: str
-    plan: NotRequired[dict[str, Any]]
+    plan: NotRequired[Tree]
 
 
 def require_own_jobs(record: SweepRecord, where: str) -> None:

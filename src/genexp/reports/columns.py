@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from genexp.files.trees import Tree
 from genexp.runs.directions import metric_name
 from genexp.runs.evaluations import EVALUATE, TRAINING
 from genexp.runs.markup import digest_text
@@ -31,7 +31,7 @@ class Column:
     name: str
     key: str
     source: str
-    protocol: dict[str, Any] | None
+    protocol: Tree | None
     values: dict[int, list[Measurement]] = field(default_factory=dict)
 
     @property
@@ -121,7 +121,7 @@ def _divided(
     return sorted(parts, key=lambda each: sum(not runs[i].finished for i in each.values) - len(each.values))
 
 
-def _telling(differ: list[str], records: list[dict[str, Any]]) -> list[str]:
+def _telling(differ: list[str], records: list[Tree]) -> list[str]:
     """The fewest of the fields that differ, from the front, by which every record is told from the others."""
     named: list[str] = []
     for name in sorted(differ, key=lambda name: -len({repr(each.get(name)) for each in records})):

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
 from genexp.reports.curves import curves_of
 from genexp.reports.formatting import (
@@ -73,7 +74,7 @@ def _as_script(content: Any) -> str:
     return json.dumps(content, separators=(",", ":"), default=str, allow_nan=False).replace("<", "\\u003c")
 
 
-def _data(comparison: Comparison) -> dict[str, Any]:
+def _data(comparison: Comparison) -> Tree:
     written = formats(comparison)
     states = Counter(run.state for run in comparison.runs)
     common, own = _configurations(comparison)
@@ -95,7 +96,7 @@ def _data(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _column(column: ValueColumn, written: NumberFormat) -> dict[str, Any]:
+def _column(column: ValueColumn, written: NumberFormat) -> Tree:
     return {
         "name": column.name,
         "heading": heading(column, written),
@@ -106,7 +107,7 @@ def _column(column: ValueColumn, written: NumberFormat) -> dict[str, Any]:
     }
 
 
-def _runs(comparison: Comparison) -> list[dict[str, Any]]:
+def _runs(comparison: Comparison) -> list[Tree]:
     row_of = {i: number for number, row in enumerate(comparison.rows) for i in row.runs}
     return [
         {
@@ -122,7 +123,7 @@ def _runs(comparison: Comparison) -> list[dict[str, Any]]:
     ]
 
 
-def _row(comparison: Comparison, row: Row, written: list[NumberFormat]) -> dict[str, Any]:
+def _row(comparison: Comparison, row: Row, written: list[NumberFormat]) -> Tree:
     values = [setting_of(row, each.key) for each in comparison.settings]
     cells = []
     for n in range(len(comparison.columns)):

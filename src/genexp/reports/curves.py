@@ -1,8 +1,8 @@
 """Logged values over images seen, thinned so that hundreds of runs still open at once."""
 
 import math
-from typing import Any
 
+from genexp.files.trees import Tree
 from genexp.reports.table import Comparison
 from genexp.runs.stored import StoredRun
 
@@ -13,7 +13,7 @@ LONGEST, SHORTEST = 400, 20
 """Points of one curve: at most and, however many runs there are, at least."""
 
 
-def curves_of(comparison: Comparison) -> dict[str, Any]:
+def curves_of(comparison: Comparison) -> Tree:
     """Keys with their curves by run: `[images_seen, values]`, every curve with its first and last point."""
     histories = {i: history_by_key(run) for i, run in enumerate(comparison.runs)}
     shown = list(dict.fromkeys(each.column.key for each in comparison.columns))

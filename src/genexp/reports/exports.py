@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
 from genexp.reports.formatting import cell_text, floor_text, formats, row_names, state_text, text_table
 from genexp.reports.settings import ABSENT, shown
@@ -100,7 +101,7 @@ def as_json(comparison: Comparison) -> str:
     return json.dumps(content, indent=2, default=str) + "\n"
 
 
-def _row_record(comparison: Comparison, row: Row) -> dict[str, Any]:
+def _row_record(comparison: Comparison, row: Row) -> Tree:
     keys = [key for each in comparison.settings for key in (each.key, *each.followers)]
     keys += [key for key in row.settings if key.startswith("evaluation.") and key not in keys]
     runs = [comparison.runs[i] for i in row.runs]
@@ -123,7 +124,7 @@ def _row_record(comparison: Comparison, row: Row) -> dict[str, Any]:
     }
 
 
-def _cell_record(row: Row, number: int, cell: Cell) -> dict[str, Any]:
+def _cell_record(row: Row, number: int, cell: Cell) -> Tree:
     values = [cell.values.get(i) for i in row.runs]
     numbers = {"mean": cell.mean, "std": cell.std, "n": cell.n, "values": values, "error": cell.error}
     return {k: _finite(v) for k, v in numbers.items()} | {"best": number in row.best}

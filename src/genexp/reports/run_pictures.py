@@ -5,8 +5,8 @@ import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from genexp.files.trees import Tree
 from genexp.reports.table import Comparison
 
 _NAME = re.compile(r"(?P<key>.+)_(?P<images>\d{10})\.png")
@@ -33,7 +33,7 @@ class ShownPicture:
     size: int
 
 
-def pictures_of(comparison: Comparison, limit: int) -> dict[str, Any]:
+def pictures_of(comparison: Comparison, limit: int) -> Tree:
     """Pictures as base64 text, with how many there are and how many are held.
 
     The last picture of every run comes first, in the order of the table, then the others of the first rows; none is

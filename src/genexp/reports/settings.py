@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-Settings = dict[str, Any]
+from genexp.files.trees import Tree
+
+Settings = Tree
 Pattern = tuple[int | None, ...]
 
 

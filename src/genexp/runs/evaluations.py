@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from genexp.files.json_records import DamagedFile, each_key_once, is_there, open_regular, reason_of, require_shape
+from genexp.files.trees import Tree
 from genexp.files.writing import naming, write_atomically
 from genexp.runs.folder import RunFolder
 from genexp.runs.record_types import Evaluation
@@ -62,13 +63,13 @@ _BLOCK = 65536
 """Bytes that are looked through at a time, from the end of the file."""
 
 
-def read_evaluations(folder: RunFolder) -> list[dict[str, Any]]:
+def read_evaluations(folder: RunFolder) -> list[Tree]:
     """Every value once, in order; of one that was measured again in the same way the last; no torn last line.
 
     Raises:
         DamagedRun: another line is none that genexp writes.
     """
-    known: dict[str, dict[str, Any]] = {}
+    known: dict[str, Tree] = {}
     for row in (row for _, row in _lines(folder) if row is not None):
         same = [row.get(name) for name in ("source", "key", "images_seen", "protocol")]
         known[json.dumps(same, sort_keys=True)] = row
@@ -102,7 +103,7 @@ def rewind_evaluations(folder: RunFolder, keeps: Callable[[int], bool]) -> None:
         write_atomically(folder.path / EVALUATIONS, b"".join(kept))
 
 
-def _lines(folder: RunFolder) -> list[tuple[bytes, dict[str, Any] | None]]:
+def _lines(folder: RunFolder) -> list[tuple[bytes, Tree | None]]:
     """Every line with what it holds; None for a last one that is torn."""
     path = folder.path / EVALUATIONS
     if not is_there(path):
@@ -118,7 +119,7 @@ def _lines(folder: RunFolder) -> list[tuple[bytes, dict[str, Any] | None]]:
         raise DamagedRun(f"{where} cannot be read: {reason_of(error)}") from error
 
 
-def _row(line: bytes, where: str) -> dict[str, Any] | None:
+def _row(line: bytes, where: str) -> Tree | None:
     try:
         content = json.loads(line, object_pairs_hook=each_key_once)
     except (ValueError, RecursionError) as error:

@@ -13,6 +13,7 @@ from typing import Any
 
 from genexp.files import locks
 from genexp.files.changing import finish_change
+from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically, write_new
 from genexp.runs import records
 from genexp.runs.records import CONFIG, JOURNAL, METRICS, OVERRIDES, RECORD, DamagedRun
@@ -52,7 +53,7 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def claim(cls, path: Path, record: dict[str, Any]) -> "RunFolder":
+    def claim(cls, path: Path, record: Tree) -> "RunFolder":
         """Take a folder for one new run and write its record, which is there complete or not at all.
 
         Raises:
@@ -108,7 +109,7 @@ class RunFolder:
         return self.path / CONFIG
 
     @property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Tree:
         """What `run.json` says.
 
         Raises:
@@ -117,7 +118,7 @@ class RunFolder:
         return records.read_record(self.path)
 
     @property
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Tree:
         """The resolved configuration, as plain containers.
 
         Raises:
@@ -135,7 +136,7 @@ class RunFolder:
         return records.read_overrides(self.path)
 
     @property
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> Tree:
         """The closing values of a finished run; empty before.
 
         Raises:
@@ -144,7 +145,7 @@ class RunFolder:
         return records.read_metrics(self.path)
 
     @property
-    def best(self) -> dict[str, Any] | None:
+    def best(self) -> Tree | None:
         """The best evaluation so far: `metric`, `value`, `images_seen`; None where the run keeps none.
 
         Raises:
@@ -207,7 +208,7 @@ class RunFolder:
         finish_change(self.path)
         write_atomically(self.path / RECORD, json.dumps(self.record | changes, indent=2) + "\n")
 
-    def write_metrics(self, values: dict[str, Any]) -> None:
+    def write_metrics(self, values: Tree) -> None:
         """Write the closing values."""
         write_atomically(self.path / METRICS, json.dumps(values, indent=2) + "\n")
 

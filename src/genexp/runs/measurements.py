@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from genexp.files.trees import Tree
 from genexp.runs.evaluations import EVALUATE, TRAINING, newest_of_training
 from genexp.runs.stored import StoredRun
 
@@ -35,7 +36,7 @@ class Measurement:
     key: str
     value: float
     source: str
-    protocol: dict[str, Any] | None = None
+    protocol: Tree | None = None
     better: str | None = None
     floor: float | None = None
     error: float | None = None
@@ -94,7 +95,7 @@ def _is_floor(key: str, values: dict[str, float]) -> bool:
 
 def _evaluated(run: StoredRun) -> list[Measurement]:
     """One value for every key, weights, sampler and protocol: the newest checkpoint's, averaged over noise seeds."""
-    groups: dict[tuple, list[dict[str, Any]]] = {}
+    groups: dict[tuple, list[Tree]] = {}
     later = [row for row in run.evaluations if row.get("source") == EVALUATE]
     for row in [*(run.metrics.get("evaluations") or []), *later]:
         protocol = row.get("protocol") or {}

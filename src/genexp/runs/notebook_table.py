@@ -4,8 +4,10 @@ import html
 from collections.abc import Iterator
 from typing import Any
 
+from genexp.files.trees import Tree
 
-class Rows(list[dict[str, Any]]):
+
+class Rows(list[Tree]):
     """A list of dictionaries, shown as a table in a notebook and as aligned text elsewhere.
 
     `pandas.DataFrame(rows)` takes it as it is.

@@ -6,14 +6,14 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
+from genexp.files.trees import Tree
 from genexp.hardware import cpu_features, devices
 
 PACKAGES = ("genexp", "torch", "torchvision", "lightning", "hydra-core", "omegaconf", "wandb", "torchmetrics")
 
 
-def git_state(folder: Path | None = None) -> dict[str, Any] | None:
+def git_state(folder: Path | None = None) -> Tree | None:
     """Commit, branch and whether files differ from it, of the checkout that holds the package; None outside one."""
     here = folder or Path(__file__).resolve().parent
     commit = _git(here, "rev-parse", "HEAD")
@@ -46,7 +46,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def provenance() -> dict[str, Any]:
+def provenance() -> Tree:
     """Everything above, for `run.json` and W&B."""
     return {
         "git": git_state(),

@@ -6,6 +6,7 @@ from annotated_types import Predicate
 from typing_extensions import TypedDict
 
 from genexp.files.json_records import Count
+from genexp.files.trees import Tree
 
 
 def _is_number(value: float) -> bool:
@@ -29,7 +30,7 @@ class RunRecord(TypedDict, total=False):
     tags: list[str]
     choices: dict[str, str] | None
     config_digest: str
-    seal: dict[str, Any] | None
+    seal: Tree | None
     resumed: Count
     changed: dict[str, list[Any]] | None
     parameters: dict[str, Count]
@@ -37,9 +38,9 @@ class RunRecord(TypedDict, total=False):
     parts: dict[str, dict[str, str]]
     data_digest: str
     precision: str | int | None
-    git: dict[str, Any] | None
+    git: Tree | None
     versions: dict[str, str | None]
-    hardware: dict[str, Any]
+    hardware: Tree
     error: str
 
 
@@ -58,7 +59,7 @@ class Evaluation(TypedDict):
     value: float
     source: NotRequired[str]
     images_seen: NotRequired[Count]
-    protocol: NotRequired[dict[str, Any] | None]
+    protocol: NotRequired[Tree | None]
     time: NotRequired[str]
     better: NotRequired[str | None]
     floor: NotRequired[float | None]
@@ -75,7 +76,7 @@ class Closing(TypedDict):
     images_per_second: NotRequired[Measured]
     best: NotRequired[Best | None]
     values: NotRequired[dict[str, float] | None]
-    protocols: NotRequired[dict[str, dict[str, Any] | None] | None]
+    protocols: NotRequired[dict[str, Tree | None] | None]
     evaluations: NotRequired[list[Evaluation] | None]
 
 
@@ -114,4 +115,4 @@ class RunConfig(TypedDict):
     sampler: BuiltSection
     trainer: TrainerSection
     training: TrainingSection
-    callbacks: dict[str, Any] | None
+    callbacks: Tree | None

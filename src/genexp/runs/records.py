@@ -9,6 +9,7 @@ from genexp.config.keys import flat
 from genexp.config.renamed import renamed, todays
 from genexp.files.changing import CHANGING, place_of
 from genexp.files.json_records import DamagedFile, each_key_once, is_there, open_regular, read_json, reason_of
+from genexp.files.trees import Tree
 from genexp.files.yaml_records import read_yaml_record
 from genexp.runs.record_types import Best, Closing, RunConfig, RunRecord
 from genexp.runs.trust import seal_breaks
@@ -24,7 +25,7 @@ class DamagedRun(DamagedFile):
     """A folder looks like a run, but a file in it cannot be read, or holds what no run writes there."""
 
 
-def read_record(run: Path) -> dict[str, Any]:
+def read_record(run: Path) -> Tree:
     """What `run.json` says.
 
     Raises:
@@ -33,7 +34,7 @@ def read_record(run: Path) -> dict[str, Any]:
     return _read(run, RECORD, RunRecord)
 
 
-def read_config(run: Path) -> dict[str, Any]:
+def read_config(run: Path) -> Tree:
     """The resolved configuration, as plain containers, under today's keys and names; errors as `read_record`."""
     return renamed(_read(run, CONFIG, RunConfig))
 
@@ -69,12 +70,12 @@ def read_overrides(run: Path) -> list[str]:
     return [each for typed in overrides for each in todays(typed)]
 
 
-def read_metrics(run: Path) -> dict[str, Any]:
+def read_metrics(run: Path) -> Tree:
     """The closing values, empty before a run has ended; errors as `read_record`."""
     return _read(run, METRICS, Closing) if is_there(run / METRICS) else {}
 
 
-def read_best(run: Path) -> dict[str, Any] | None:
+def read_best(run: Path) -> Tree | None:
     """The best evaluation so far, or None where none is kept; errors as `read_record`."""
     return _read(run, BEST, Best) if is_there(run / BEST) else None
 
@@ -103,7 +104,7 @@ def read_journal(run: Path) -> list[dict[str, float]]:
     return rows
 
 
-def journal_row(line: bytes) -> dict[str, Any] | None:
+def journal_row(line: bytes) -> Tree | None:
     """A line of the journal: numbers by name, with `images_seen`; None for what is none."""
     try:
         row = json.loads(line, object_pairs_hook=each_key_once)
@@ -126,7 +127,7 @@ def require_readable(run: Path) -> None:
         read(run)
 
 
-def require_named(run: Path, record: dict[str, Any]) -> None:
+def require_named(run: Path, record: Tree) -> None:
     """Refuse a record that does not say which run it is of.
 
     Raises:

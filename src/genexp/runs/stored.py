@@ -8,6 +8,7 @@ from typing import Any
 
 from genexp.config.keys import VOLATILE, flat, is_volatile
 from genexp.files.json_records import is_there
+from genexp.files.trees import Tree
 from genexp.runs.evaluations import read_evaluations
 from genexp.runs.folder import OVERRIDES, DamagedRun, RunFolder
 
@@ -29,11 +30,11 @@ class StoredRun:
     """
 
     folder: RunFolder
-    record: dict[str, Any]
-    settings: dict[str, Any]
+    record: Tree
+    settings: Tree
     choices: dict[str, str]
     typed: frozenset[str]
-    metrics: dict[str, Any]
+    metrics: Tree
 
     @property
     def id(self) -> str:
@@ -75,7 +76,7 @@ class StoredRun:
         return self.folder.history()
 
     @cached_property
-    def evaluations(self) -> list[dict[str, Any]]:
+    def evaluations(self) -> list[Tree]:
         """Every value that has a record, see `genexp.runs.evaluations`."""
         return read_evaluations(self.folder)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from genexp.config.text_keys import PLACES
+from genexp.files.trees import Tree
 
 TRUST = "trust=true"
 
@@ -54,7 +55,7 @@ def is_ours(signed: Any, *parts: Any) -> bool:
     return hmac.compare_digest(signed, signature(*parts) or "")
 
 
-def seal(run_id: str, overrides: Sequence[str], before: Any = None, config: str | None = None) -> dict[str, Any]:
+def seal(run_id: str, overrides: Sequence[str], before: Any = None, config: str | None = None) -> Tree:
     """What `run.json` says of `overrides.yaml` and `config.yaml`: digests, and a signature of them.
 
     Args:
@@ -70,14 +71,14 @@ def seal(run_id: str, overrides: Sequence[str], before: Any = None, config: str 
     return {**sealed, "signature": signature("run", run_id, *sealed.values())}
 
 
-def seal_breaks(record: dict[str, Any], overrides: Sequence[str]) -> bool:
+def seal_breaks(record: Tree, overrides: Sequence[str]) -> bool:
     """Whether a run's `overrides.yaml` is another one than its record says; older runs do not say."""
     sealed = record.get("seal")
     digests = sealed.get("digests") if isinstance(sealed, dict) else None
     return isinstance(digests, list) and _digest(overrides) not in digests
 
 
-def wrote_run(record: dict[str, Any], folder: Path | None = None) -> bool:
+def wrote_run(record: Tree, folder: Path | None = None) -> bool:
     """Whether this user began the run with this record, or took it up last.
 
     Args:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from genexp.files.trees import Tree
 from genexp.sweeps.question import Choices, Question, Range
 from genexp.sweeps.study.space import require_searchable, values_of, written
 
@@ -21,7 +22,7 @@ def wandb_sweep(
     project: str = "genexp",
     count: int | None = None,
     overrides: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> Tree:
     """What `wandb sweep` reads.
 
     Agents start `python -m genexp train key=value ...`. The metric is `best/<metric>`: what a run writes for its
@@ -71,7 +72,7 @@ def _objective(question: Question, metric: str | None) -> tuple[str, str]:
     return name, question.directions[question.metrics.index(name)]
 
 
-def _parameter(key: str, node: Range | Choices, method: str) -> dict[str, Any]:
+def _parameter(key: str, node: Range | Choices, method: str) -> Tree:
     require_searchable(key, node)
     values = doubles(node) if isinstance(node, Range) and node.whole and node.log else values_of(node)
     if isinstance(node, Range) and node.whole and not node.log and node.step is None and method != "grid":

@@ -20,6 +20,7 @@ from typing import Any
 
 from genexp.config.compose import choice_files, load_plain
 from genexp.config.text_keys import is_text
+from genexp.files.trees import Tree
 
 KEYS = ("question", "metric", "direction", "space", "overrides")
 DIRECTIONS = ("minimize", "maximize")
@@ -91,7 +92,7 @@ def read_question(name: str, folder: Path | None = None) -> Question:
     return question_of(name, load_plain(known[name], "a question"))
 
 
-def question_of(name: str, plain: dict[str, Any]) -> Question:
+def question_of(name: str, plain: Tree) -> Question:
     """A question from the content of its file.
 
     Raises:

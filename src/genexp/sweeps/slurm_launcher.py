@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genexp.config.messages import SweepInterrupted
+from genexp.files.trees import Tree
 from genexp.pool.display import Display, Line
 from genexp.pool.environment import typed_environment, with_threads
 from genexp.pool.job_progress import read_progress, tail
@@ -166,7 +167,7 @@ class Submitting(Batches):
         self.sweep.save()
 
 
-def queue_settings(cluster: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def queue_settings(cluster: str, settings: Mapping[str, Any]) -> tuple[Tree, Tree]:
     """Settings that every cluster has, and those of this one, checked against what hydra-submitit-launcher takes.
 
     Raises:

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from genexp.figures.samples import Figure, drawn, moments
 from genexp.files.json_records import reason_of
+from genexp.files.trees import Tree
 from genexp.tensors import Grid
 from genexp.terminal import typed_path
 from genexp.tracking.dispensable import dispensable, hush_log_of, lose
@@ -82,7 +83,7 @@ class WandbRun(Logger):
             "notes": notes,
         }
         self.is_lost = False
-        self._config: dict[str, Any] = {}
+        self._config: Tree = {}
         self._best: dict[str, float] = {}
         self._run: wandb.Run | None = None
         self._past: Past | None = None
@@ -150,7 +151,7 @@ class WandbRun(Logger):
         pixels, moving = drawn(grid).movedim(0, -1).contiguous().numpy(), moments(grid)
         self._log(_picture(key, pixels, step, caption, gif_of(moving) if moving else None))
 
-    def _log(self, row: dict[str, Any]) -> None:
+    def _log(self, row: Tree) -> None:
         """Send one row, unless W&B has it already."""
         run = self.experiment
         number, self._rows = self._rows, self._rows + 1
@@ -227,7 +228,7 @@ class WandbRun(Logger):
         return f"wandb sync {' '.join(typed_path(path) for path in there)}" if there else None
 
 
-def _picture(key: str, pixels: np.ndarray, images_seen: int, caption: str, gif: bytes | None) -> dict[str, Any]:
+def _picture(key: str, pixels: np.ndarray, images_seen: int, caption: str, gif: bytes | None) -> Tree:
     """The row of one picture, of 8 bits, with the GIF of one that moves."""
     moving = {} if gif is None else {f"videos/{key}": of_gif(gif, caption)}
     return {AXIS: images_seen, f"pictures/{key}": of_pixels(pixels, caption), **moving}

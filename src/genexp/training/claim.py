@@ -5,11 +5,11 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
 
 from genexp.config.compose import config_digest
+from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
 from genexp.ranks import is_further_rank
 from genexp.runs.folder import OVERRIDES, RECORD, RunFolder, new_run_id, newest_unfinished, run_path
@@ -20,7 +20,7 @@ from genexp.training.tags import id_from_agent
 from genexp.training.taking_up import ClaimedRun, typed_overrides
 
 
-def claim_folder(plain: dict[str, Any]) -> ClaimedRun:
+def claim_folder(plain: Tree) -> ClaimedRun:
     """The folder of this run, and the checkpoint to continue from if there is one.
 
     A run that is continued stays as it is until `Claim.take_up`.
@@ -50,7 +50,7 @@ def claim_folder(plain: dict[str, Any]) -> ClaimedRun:
         raise
 
 
-def _folder_of_rank_zero(plain: dict[str, Any], patience: float = 600.0) -> RunFolder:
+def _folder_of_rank_zero(plain: Tree, patience: float = 600.0) -> RunFolder:
     """The folder that rank zero has claimed; `run_dir` names it where Lightning does not start the ranks."""
     given = os.environ.get("GENEXP_RUN_DIR") or plain["run_dir"]
     if given is None:
@@ -64,7 +64,7 @@ def _folder_of_rank_zero(plain: dict[str, Any], patience: float = 600.0) -> RunF
     return folder
 
 
-def _to_continue(plain: dict[str, Any], outputs: Path) -> RunFolder | None:
+def _to_continue(plain: Tree, outputs: Path) -> RunFolder | None:
     """The run that `resume` means, held by this process, or None to begin a new one."""
     resume = plain["resume"]
     if resume is None:
@@ -110,7 +110,7 @@ def _unfinished(folder: RunFolder, digest: str) -> RunFolder | None:
     return folder
 
 
-def _continued(folder: RunFolder, plain: dict[str, Any]) -> ClaimedRun:
+def _continued(folder: RunFolder, plain: Tree) -> ClaimedRun:
     """What is continued in a folder that this process holds; without a checkpoint it begins anew. Nothing is written.
 
     Raises:
@@ -144,7 +144,7 @@ def _checkpoint_of(folder: RunFolder, resume: str | None) -> Path | None:
     return folder.last if folder.last.is_file() else None
 
 
-def _new_folder(plain: dict[str, Any], outputs: Path) -> RunFolder:
+def _new_folder(plain: Tree, outputs: Path) -> RunFolder:
     run_id, choices = id_from_agent() or new_run_id(), _choices()
     name, config = plain["name"] or _default_name(choices), OmegaConf.to_yaml(OmegaConf.create(plain))
     record = {
@@ -185,7 +185,7 @@ def _abandon(folder: RunFolder) -> None:
             each.rmdir()
 
 
-def _place(plain: dict[str, Any], outputs: Path, name: str, run_id: str) -> Path:
+def _place(plain: Tree, outputs: Path, name: str, run_id: str) -> Path:
     if plain["run_dir"]:
         return Path(plain["run_dir"]).expanduser().resolve()
     sweep = _sweep_folder()

@@ -3,13 +3,14 @@
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from genexp.callbacks.checkpoint import load_checkpoint
 from genexp.config.messages import told
 from genexp.evaluation.collapse import collapse
 from genexp.evaluation.worth import too_short, worth
 from genexp.families.terms import NonFiniteLoss
+from genexp.files.trees import Tree
 from genexp.runs.evaluations import newest_of_training, read_evaluations
 from genexp.runs.folder import RunFolder
 from genexp.runs.staging import clear_partials
@@ -52,7 +53,7 @@ def close_run(folder: RunFolder, experiment: "Experiment", seconds: float) -> fl
     return closing["best"]["value"] if closing["best"] else None
 
 
-def _worth(folder: RunFolder, closing: dict[str, Any], experiment: "Experiment") -> list[tuple[str, str]]:
+def _worth(folder: RunFolder, closing: Tree, experiment: "Experiment") -> list[tuple[str, str]]:
     """What must be known of the values: the features behind them, a collapse, and that a run was too short."""
     if not closing["protocols"]:
         return []
@@ -105,7 +106,7 @@ def close_loggers(loggers: Mapping[str, "Logger"], values: dict[str, float], exi
 
 def _rows(
     folder: RunFolder,
-    closing: dict[str, Any],
+    closing: Tree,
     sync: str | None,
     callbacks: Mapping[str, "Callback"],
     worth: list[tuple[str, str]],

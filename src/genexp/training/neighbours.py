@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from genexp.files import locks
+from genexp.files.trees import Tree
 from genexp.hardware import threads_of_environment, usable_cores
 from genexp.ranks import is_further_rank
 from genexp.terminal import counted
@@ -63,7 +63,7 @@ class Neighbours:
             )
 
     @contextmanager
-    def joined(self, plain: dict[str, Any], auto: bool) -> Iterator[None]:
+    def joined(self, plain: Tree, auto: bool) -> Iterator[None]:
         """Within, this training counts. A number of threads that nobody chose leaves others theirs, but for one.
 
         Args:
@@ -89,12 +89,12 @@ class Alone:
         """Nothing."""
 
     @contextmanager
-    def joined(self, plain: dict[str, Any], auto: bool) -> Iterator[None]:
+    def joined(self, plain: Tree, auto: bool) -> Iterator[None]:
         """Nothing."""
         yield
 
 
-def neighbours_of(plain: dict[str, Any]) -> Neighbours | Alone:
+def neighbours_of(plain: Tree) -> Neighbours | Alone:
     """The place of a training on CPU cores among others of this user; further ranks belong to the first.
 
     Args:

@@ -19,6 +19,7 @@ from genexp.config.instantiate import build
 from genexp.data.stream import as_float
 from genexp.families.updates import Update, with_options
 from genexp.files.json_records import shown
+from genexp.files.trees import State, Tree
 from genexp.tensors import IndexedNoise
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ JUDGING = ("training.monitor", "training.monitor_mode", "sampler", "extractor", 
 Changed = dict[str, list[Any]]
 
 
-def require_resumable(config: DictConfig, before: dict[str, Any], changed: Changed) -> None:
+def require_resumable(config: DictConfig, before: Tree, changed: Changed) -> None:
     """Refuse changes that could not act because a checkpoint's content takes their place.
 
     Whatever changes how a model begins (shapes, first values, weights that it loads) is found by beginning both.
@@ -85,12 +86,12 @@ def require_resumable(config: DictConfig, before: dict[str, Any], changed: Chang
     )
 
 
-def _with(model: dict[str, Any], config: DictConfig, part: str) -> dict[str, Any]:
+def _with(model: Tree, config: DictConfig, part: str) -> Tree:
     """A model with one part of the model of `config`."""
     return model | {part: OmegaConf.to_container(config.model).get(part)}
 
 
-def _why_not(before: dict[str, Any], model: dict[str, Any], seed: int) -> str | None:
+def _why_not(before: Tree, model: Tree, seed: int) -> str | None:
     """Why the checkpoint of a run cannot be that of `model`, or None."""
     try:
         alike = _begins_alike(before["model"], model, seed)
@@ -99,7 +100,7 @@ def _why_not(before: dict[str, Any], model: dict[str, Any], seed: int) -> str | 
     return None if alike else "the checkpoint's weights take the place of what it makes"
 
 
-def require_restorable(experiment: "Experiment", checkpoint: dict[str, Any], path: Path, changed: Changed) -> None:
+def require_restorable(experiment: "Experiment", checkpoint: State, path: Path, changed: Changed) -> None:
     """Restore the model and try the optimisers and callbacks on copies, before training restores everything itself.
 
     Args:
@@ -142,7 +143,7 @@ def _equal(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor]
     return all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-def _first_values(node: dict[str, Any], seed: int) -> dict[str, torch.Tensor]:
+def _first_values(node: Tree, seed: int) -> dict[str, torch.Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build(node).state_dict()
@@ -157,7 +158,7 @@ def _require_drawable(sampler: object, source: object) -> None:
         pass
 
 
-def _try_optimizer(name: str, update: Update, state: dict[str, Any], keys: list[str]) -> None:
+def _try_optimizer(name: str, update: Update, state: State, keys: list[str]) -> None:
     """Step an optimiser of one weight once on a copy of its state: an option may need state that is not there."""
     model_state = {index: each for index, each in state["state"].items() if isinstance(index, int)}
     (stored,) = with_options([state], {name: update})
@@ -181,9 +182,7 @@ def _try_optimizer(name: str, update: Update, state: dict[str, Any], keys: list[
         ) from error
 
 
-def _require_own_value(
-    callbacks: Mapping[str, Callback], states: dict[str, Any], key: str, old: object, new: object
-) -> None:
+def _require_own_value(callbacks: Mapping[str, Callback], states: State, key: str, old: object, new: object) -> None:
     """Refuse an argument of a callback that its own saved state overwrites, such as patience in `EarlyStopping`."""
     parts = key.split(".")
     callback = callbacks.get(parts[1]) if parts[0] == "callbacks" and len(parts) == 3 else None

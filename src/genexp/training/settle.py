@@ -10,12 +10,13 @@ from genexp.config.instantiate import build
 from genexp.config.monitor import monitored
 from genexp.config.trained_parts import with_measured_scale, with_trained_parts
 from genexp.data.word_lists import WordList
+from genexp.files.trees import Tree
 from genexp.hardware import chosen_threads, precision_of
 from genexp.runs.places import absolute, with_absolute_places
 from genexp.training.tags import group_and_tags
 
 
-def settled(config: DictConfig) -> dict[str, Any]:
+def settled(config: DictConfig) -> Tree:
     """What a run is trained with, as plain containers: no `auto`, no interpolation, places absolute.
 
     Args:
@@ -37,7 +38,7 @@ def settled(config: DictConfig) -> dict[str, Any]:
     return with_measured_scale(named)
 
 
-def with_word_lists(plain: dict[str, Any]) -> dict[str, Any]:
+def with_word_lists(plain: Tree) -> Tree:
     """Plain containers in which every `WordList` without words has those of the training captions.
 
     Args:

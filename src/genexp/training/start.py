@@ -3,11 +3,12 @@
 import os
 from collections.abc import Callable
 from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 
+from genexp.files.trees import Tree
 from genexp.training.processes import forks
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ class Start(Callback):
         loggers: The trainer's loggers.
     """
 
-    def __init__(self, announce: Callable[[], dict[str, Any]], close: Callable[[bool], object], loggers: list[Logger]):
+    def __init__(self, announce: Callable[[], Tree], close: Callable[[bool], object], loggers: list[Logger]):
         self.loggers, self._announce, self._close = loggers, announce, close
-        self._described: dict[str, Any] | None = None
+        self._described: Tree | None = None
         self._parent = os.getpid()
         self._at_exit: Finalize | None = None
 

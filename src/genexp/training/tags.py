@@ -2,10 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
+from genexp.files.trees import Tree
 from genexp.pool.record import holds_sweep, read_record
 
 
@@ -51,5 +51,5 @@ def _told_tags(config: DictConfig) -> list[str]:
 def _experiment() -> str | None:
     from hydra.core.hydra_config import HydraConfig
 
-    choices: dict[str, Any] = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    choices: Tree = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     return choices.get("experiment")

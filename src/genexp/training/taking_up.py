@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from genexp.config.compose import config_digest
 from genexp.config.keys import flat, is_volatile
 from genexp.files.changing import write_together
+from genexp.files.trees import Tree
 from genexp.runs.evaluations import rewind_evaluations
 from genexp.runs.folder import JOURNAL, OVERRIDES, RECORD, RunFolder
 from genexp.runs.records import read_overrides
@@ -33,7 +34,7 @@ class ClaimedRun:
 
     folder: RunFolder
     checkpoint: Path | None = None
-    before: dict[str, Any] | None = None
+    before: Tree | None = None
     is_further: bool = False
     resumed: int = 0
 
@@ -47,7 +48,7 @@ class ClaimedRun:
         """Whether this process began the run."""
         return self.before is None and not self.is_further
 
-    def changed(self, plain: dict[str, Any]) -> dict[str, list[Any]]:
+    def changed(self, plain: Tree) -> dict[str, list[Any]]:
         """The keys that matter to the result and differ from before, each with its old and new value.
 
         Args:
@@ -62,7 +63,7 @@ class ClaimedRun:
             if before.get(key) != now.get(key) and not is_volatile(key)
         }
 
-    def take_up(self, plain: dict[str, Any]) -> None:
+    def take_up(self, plain: Tree) -> None:
         """Record that the run is continued, and with which values other than before: all of it or nothing.
 
         That holds for a kill too: all three records change at one moment (`genexp.files.changing`).

@@ -1,11 +1,12 @@
 """`claims.json` of an ablation: what it holds, and its one reader."""
 
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import NotRequired
 
 from typing_extensions import TypedDict
 
 from genexp.files.json_records import Count, read_json
+from genexp.files.trees import Tree
 
 CLAIMS = "claims.json"
 
@@ -42,7 +43,7 @@ class StoredClaims(TypedDict):
     claims: list[StoredClaim]
 
 
-def read_claims(path: Path) -> dict[str, Any]:
+def read_claims(path: Path) -> Tree:
     """The content of a `claims.json`.
 
     Raises:

@@ -6,6 +6,7 @@ from typing import Any
 
 from genexp.ablations.report.study import Labels, Study
 from genexp.ablations.report.table_blocks import Entry, TableBlock, blocks_of
+from genexp.files.trees import Tree
 from genexp.reports.formatting import NumberFormat
 from genexp.runs.directions import metric_name
 from genexp.runs.markup import csv_text, latex_number, latex_text
@@ -81,12 +82,12 @@ def as_csv(study: Study) -> str:
     return csv_text(lines)
 
 
-def _csv_row(study: Study, kind: str, labels: Labels, row: dict[str, Any]) -> list[Any]:
+def _csv_row(study: Study, kind: str, labels: Labels, row: Tree) -> list[Any]:
     places = [dict(labels).get(axis, "") for axis in study.axes]
     return [kind, *places, *("" if row.get(name) is None else row[name] for name in _FIELDS)]
 
 
-def protocol_digest(record: dict[str, Any]) -> str:
+def protocol_digest(record: Tree) -> str:
     """Eight digits that are equal for values that may share a column; empty for a value without protocol."""
     if not record:
         return ""

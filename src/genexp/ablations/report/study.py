@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from genexp.files.trees import Tree
 
 Labels = tuple[tuple[str, str], ...]
 """Which variant: a pair (axis, value) for every axis, in their order, as in (("eta", "0"), ("steps", "10"))."""
@@ -32,7 +33,7 @@ class StudyValue:
     floor: float | None = None
     floor_images: int | None = None
     error: float | None = None
-    protocol: dict[str, Any] | None = None
+    protocol: Tree | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,6 @@ class Study:
     values: list[StudyValue]
     pictures: dict[Labels, list[Path]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    origin: dict[str, Any] = field(default_factory=dict)
+    origin: Tree = field(default_factory=dict)
     remarks: str = ""
     words: dict[str, str] = field(default_factory=dict)

@@ -5,9 +5,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from genexp.ablations.report.study import Labels, Study, StudyValue
+from genexp.files.trees import Tree
 from genexp.reports.columns import MixedProtocols
 from genexp.runs.directions import badness, direction, metric_name
 from genexp.runs.markup import digest_text
@@ -37,7 +37,7 @@ class MetricValues:
     better: str | None
     floors: tuple[float, float] | None
     floor_images: list[int]
-    protocol: dict[str, Any] | None
+    protocol: Tree | None
     made_by: list[tuple[str, str]]
     values: Cells
 
@@ -97,7 +97,7 @@ def metric_of(study: Study, name: str) -> MetricValues | None:
     )
 
 
-def _terms(value: StudyValue) -> dict[str, Any]:
+def _terms(value: StudyValue) -> Tree:
     return {k: v for k, v in (value.protocol or {}).items() if k not in FREE}
 
 

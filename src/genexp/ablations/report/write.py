@@ -18,6 +18,7 @@ from genexp.ablations.report.values import check_study, label_text, missing_valu
 from genexp.ablations.report.verdicts import LEVEL, UNDECIDED, Verdict, judge_all
 from genexp.ablations.report.wording import counts_of, counts_text, number, p_text
 from genexp.figures.plot_style import VECTORS
+from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
 from genexp.runs.markup import markdown_code, markdown_text
 
@@ -64,7 +65,7 @@ def _remove_others(folder: Path, kept: set[Path]) -> None:
             path.unlink()
 
 
-def claims_record(study: Study, verdicts: list[Verdict]) -> dict[str, Any]:
+def claims_record(study: Study, verdicts: list[Verdict]) -> Tree:
     """What claims.json holds: the study in short, and every claim with its verdict and numbers."""
     return {
         "name": study.name,
@@ -82,7 +83,7 @@ def claims_record(study: Study, verdicts: list[Verdict]) -> dict[str, Any]:
     }
 
 
-def _claim_record(verdict: Verdict) -> dict[str, Any]:
+def _claim_record(verdict: Verdict) -> Tree:
     record = {key: value for key, value in asdict(verdict).items() if key != "claim"}
     claim = {"claim": verdict.claim.text, **{key: getattr(verdict.claim, key) for key in ("source", "note", "ours")}}
     return claim | {key: _plain(value) for key, value in record.items()}
@@ -165,7 +166,7 @@ def write_index(target: Path) -> Path:
     return path
 
 
-def _total(claims: list[dict[str, Any]]) -> str:
+def _total(claims: list[Tree]) -> str:
     """All claims of all ablations: those of papers, our own, and what Holm's correction would leave open."""
     parts = []
     for ours, whose in ((False, "statements from the literature"), (True, "statements of our own")):
@@ -181,7 +182,7 @@ def _total(claims: list[dict[str, Any]]) -> str:
     return "\n".join(parts)
 
 
-def _index_row(name: str, record: dict[str, Any]) -> str:
+def _index_row(name: str, record: Tree) -> str:
     paper = record["paper"]
     said = "our own question" if paper is None else f"{paper['authors']} ({paper['year']}), {paper['table']}"
     counts = " | ".join(str(count) for count in record["counts"].values())
@@ -189,7 +190,7 @@ def _index_row(name: str, record: dict[str, Any]) -> str:
     return f"| {link} | {markdown_text(said)} | {markdown_text(record['scale'])} | {len(record['seeds'])} | {counts} |"
 
 
-def _index_claim(claim: dict[str, Any]) -> str:
+def _index_claim(claim: Tree) -> str:
     text = f"- {markdown_code(claim['claim'])}{' (our own)' if claim.get('ours') else ''} **{claim['verdict']}**"
     if isinstance(claim["left"], float | int):
         text += f": {number(claim['left'])} against {number(claim['right'])}"

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from genexp.files.trees import Tree
 from genexp.inference.exporting.card import data_of, lineage
 from genexp.inference.exporting.graphs import Graph
 from genexp.runs.stored import read_run
@@ -15,7 +16,7 @@ KEY = "genexp"
 """Under which name the text stands in a file's metadata."""
 
 
-def about(run: "Run", graph: Graph, licence: str | None, sampler: dict[str, Any] | None) -> dict[str, Any]:
+def about(run: "Run", graph: Graph, licence: str | None, sampler: Tree | None) -> Tree:
     """Plain values that say all that a caller has to know, without names of places on this machine.
 
     Args:
@@ -53,6 +54,6 @@ def _sides(shape: Sequence[int], free: Mapping[int, int]) -> list[str | int]:
     return [f"any multiple of {free[axis]}" if axis in free else int(size) for axis, size in enumerate(shape, 1)]
 
 
-def as_text(content: dict[str, Any]) -> str:
+def as_text(content: Tree) -> str:
     """The text that is written into a file."""
     return json.dumps(content, sort_keys=True)

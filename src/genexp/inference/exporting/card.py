@@ -3,10 +3,11 @@
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
+from genexp.files.trees import Tree
 from genexp.runs.markup import digest_text, markdown_prose, markdown_row, markdown_text
 from genexp.runs.measurements import Measurement, measurements
 from genexp.runs.stored import StoredRun, read_run
@@ -37,7 +38,7 @@ class Card:
     library: str
     code: str
     facts: list[tuple[str, str]] = field(default_factory=list)
-    front: dict[str, Any] = field(default_factory=dict)
+    front: Tree = field(default_factory=dict)
 
 
 def model_card(run: "Run", card: Card, weights: Path, licence: str | None = None, use: str | None = None) -> str:

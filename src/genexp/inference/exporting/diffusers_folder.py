@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save_file
@@ -13,6 +13,7 @@ from genexp.diffusion.prediction import Epsilon, Sample, Velocity
 from genexp.diffusion.schedules import VariancePreserving
 from genexp.extras import require_extra
 from genexp.families.diffusion import Diffusion
+from genexp.files.trees import Tree
 from genexp.inference.exporting.card import model_card
 from genexp.inference.exporting.diffusers_card import card_of
 from genexp.networks.unet import UNet
@@ -79,7 +80,7 @@ class DiffusersFolder:
         """Whether the run's own sampler clips the clean image."""
         return bool(self.run.config.sampler.get("clip", True))
 
-    def scheduler_config(self) -> dict[str, Any]:
+    def scheduler_config(self) -> Tree:
         """Arguments of diffusers' `DDPMScheduler`, from which their `DDIMScheduler` takes those that it has as well."""
         schedule = self.denoiser.schedule
         return {
@@ -206,5 +207,5 @@ def _drawn(folder: Path, start: Tensor, steps: int, told: dict[str, Tensor]) -> 
     return x
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def _write_json(path: Path, content: Tree) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n")

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from genexp.files.trees import Tree
 from genexp.inference.exporting.about import KEY, as_text
 from genexp.inference.exporting.folding import folded
 from genexp.inference.exporting.graphs import Graph
@@ -25,7 +26,7 @@ OPSET = 20
 """Version of the operators: the newest that all of onnxruntime, OpenVINO and TensorRT 10 read."""
 
 
-def write_onnx(run: "Run", graph: Graph, content: dict[str, Any], file: Path) -> tuple[float, list[tuple[str, str]]]:
+def write_onnx(run: "Run", graph: Graph, content: Tree, file: Path) -> tuple[float, list[tuple[str, str]]]:
     """Write one file with the weights inside.
 
     Args:

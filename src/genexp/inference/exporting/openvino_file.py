@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from genexp.files.trees import Tree
 from genexp.inference.exporting.about import KEY, as_text
 from genexp.inference.exporting.graphs import Graph
 from genexp.inference.exporting.held import held_against
@@ -21,9 +22,7 @@ TIMED = 32
 """Samples in the calls that are timed."""
 
 
-def write_openvino(
-    run: "Run", graph: Graph, content: dict[str, Any], file: Path
-) -> tuple[float, list[tuple[str, str]]]:
+def write_openvino(run: "Run", graph: Graph, content: Tree, file: Path) -> tuple[float, list[tuple[str, str]]]:
     """Write `model.xml` and `model.bin`; arguments as those of `write_onnx`."""
     import openvino
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.extras import require_extra
+from genexp.files.trees import Tree
 from genexp.inference.exporting.about import about
 from genexp.inference.exporting.card import Card, model_card
 from genexp.inference.exporting.graphs import Graph, graph_of
@@ -16,7 +17,7 @@ from genexp.inference.sampler_config import checked_sampler
 if TYPE_CHECKING:
     from genexp.inference.run import Run
 
-WriteFile = Callable[["Run", Graph, dict[str, Any], Path], tuple[float, list[tuple[str, str]]]]
+WriteFile = Callable[["Run", Graph, Tree, Path], tuple[float, list[tuple[str, str]]]]
 
 _NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnx", "onnxscript", "onnxruntime", "openvino")}
 _EXTRAS = {"openvino": "openvino"}
@@ -89,14 +90,14 @@ def _writer(kind: str) -> WriteFile:
     return torch_files.write_program if kind == "torch_export" else torch_files.write_weights
 
 
-def _inputs(content: dict[str, Any]) -> list[tuple[str, str]]:
+def _inputs(content: Tree) -> list[tuple[str, str]]:
     rows = []
     for name, each in content["inputs"].items():
         rows.append((f"input {name}", f"{' x '.join(map(str, each['shape']))}, {each['kind']}: {each['meaning']}"))
     return [*rows, (f"output {content['output']['name']}", content["output"]["meaning"])]
 
 
-def _feeds(inputs: dict[str, Any]) -> str:
+def _feeds(inputs: Tree) -> str:
     return "{" + ", ".join(f'"{name}": {name}' for name in inputs) + "}"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from genexp.diffusion.schedules import VariancePreserving
 from genexp.extras import require_extra
 from genexp.families.diffusion import Diffusion
+from genexp.files.trees import Tree
 from genexp.inference.diffusers_codec import DiffusersCodec
 from genexp.inference.exporting.card import model_card
 from genexp.inference.exporting.diffusers_card import card_of
@@ -63,7 +64,7 @@ class StableDiffusionFolder:
         if type(self.denoiser.prediction) not in PREDICTIONS:
             raise ValueError(f"model.prediction must be epsilon, sample or velocity, got others, {has}")
 
-    def scheduler_config(self) -> dict[str, Any]:
+    def scheduler_config(self) -> Tree:
         """Arguments of diffusers' `DDIMScheduler`, at the times of the run's sampler where it has a word for them."""
         spacing = self.run.config.sampler.get("spacing")
         mapping = spacing if isinstance(spacing, Mapping) and "leading" in spacing else {}

@@ -1,11 +1,12 @@
 """A part of a model as torch.export's archive, or its weights as safetensors; both read again before they count."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file, save_file
 
+from genexp.files.trees import Tree
 from genexp.inference.exporting.about import KEY, as_text
 from genexp.inference.exporting.graphs import Graph
 from genexp.inference.exporting.held import held_against
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
     from genexp.inference.run import Run
 
 
-def write_program(run: "Run", graph: Graph, content: dict[str, Any], file: Path) -> tuple[float, list[tuple[str, str]]]:
+def write_program(run: "Run", graph: Graph, content: Tree, file: Path) -> tuple[float, list[tuple[str, str]]]:
     """Write what `torch.export.load` reads; arguments as those of `write_onnx`."""
     torch.export.save(traced(graph, run.model), file, extra_files={f"{KEY}.json": as_text(content)})
     loaded = torch.export.load(file).module()
     return held_against(graph, lambda inputs: loaded(*inputs), file), []
 
 
-def write_weights(run: "Run", graph: Graph, content: dict[str, Any], file: Path) -> tuple[float, list[tuple[str, str]]]:
+def write_weights(run: "Run", graph: Graph, content: Tree, file: Path) -> tuple[float, list[tuple[str, str]]]:
     """Write the weights that the part needs, by the names of the checkpoint; arguments as those of `write_onnx`.
 
     They are read into a model whose weights are zeros, and that is held against the run.

@@ -3,7 +3,6 @@
 import hashlib
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -14,6 +13,7 @@ from genexp.config.instantiate import build
 from genexp.config.trained_parts import trained_parts
 from genexp.config.validation import require_valid
 from genexp.families.diffusion import Diffusion
+from genexp.files.trees import State, Tree
 from genexp.files.writing import write_atomically
 from genexp.inference.importing.diffusers_folder import PIPELINES, PipelineFolder
 from genexp.inference.importing.pipelines import OpenedFolder, Pipeline
@@ -71,14 +71,14 @@ class Import:
         folder = RunFolder.claim(_place(plain, run_id), record)
         write_atomically(folder.path / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(self.overrides)))
         write_atomically(folder.config_path, config)
-        checkpoint: dict[str, Any] = {"state_dict": model.state_dict()}
+        checkpoint: State = {"state_dict": model.state_dict()}
         model.on_save_checkpoint(checkpoint)
         torch.save(checkpoint, folder.last)
         restore(build(self.config.model), checkpoint, folder.last)
         folder.write_metrics({**checkpoint["counters"], "seconds": 0.0, "values": {}, "protocols": {}})
         return folder
 
-    def _record(self, run_id: str, plain: dict[str, Any], config: str) -> dict[str, Any]:
+    def _record(self, run_id: str, plain: Tree, config: str) -> Tree:
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         digest = hashlib.sha256(self.pipeline.weights.read_bytes()).hexdigest()
         return {
@@ -98,7 +98,7 @@ class Import:
         }
 
 
-def _place(plain: dict[str, Any], run_id: str) -> Path:
+def _place(plain: Tree, run_id: str) -> Path:
     if plain["run_dir"]:
         return Path(plain["run_dir"]).expanduser().resolve()
     return run_path(Path(plain["paths"]["outputs"]), plain["name"], run_id)

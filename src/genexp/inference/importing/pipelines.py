@@ -2,9 +2,10 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from genexp.files.json_records import read_json
+from genexp.files.trees import Tree
 from genexp.inference.importing.schedulers import Scheduler, overrides_of_scheduler
 
 if TYPE_CHECKING:
@@ -54,10 +55,10 @@ class OpenedFolder:
             name = re.fullmatch(r"[\w.-]+/[\w.-]+", path)
             hint = f"; hf download {path} --local-dir <folder> fetches one of the hub" if name else ""
             raise FileNotFoundError(f"folder must be a folder that diffusers has saved, got {path}{hint}")
-        self.index = self.read("model_index.json", dict[str, Any])
+        self.index = self.read("model_index.json", Tree)
         self.kind = self.index.get("_class_name")
 
-    def read(self, name: str, shape: object) -> dict[str, Any]:
+    def read(self, name: str, shape: object) -> Tree:
         """The content of a file of JSON below the folder.
 
         Raises:

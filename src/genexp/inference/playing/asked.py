@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from genexp.config.fields import SEED
 from genexp.config.rules import Rule, number, optional, text, whole
 from genexp.files.json_records import shown
+from genexp.files.trees import Tree
 
 MOST_IMAGES = 64
 _VALUES: dict[str, Rule] = {
@@ -25,7 +26,7 @@ _VALUES: dict[str, Rule] = {
 _OPTIONAL = ("label", "caption", "steps", "scale", "truncation", "alpha")
 
 
-def checked(asked: Mapping[str, Any]) -> dict[str, Any]:
+def checked(asked: Mapping[str, Any]) -> Tree:
     """The values of a request with those that are not given at their defaults.
 
     Raises:
@@ -42,13 +43,13 @@ def checked(asked: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def changes_of(sampler: DictConfig, values: dict[str, Any]) -> DictConfig | None:
+def changes_of(sampler: DictConfig, values: Tree) -> DictConfig | None:
     """What is changed of a run's own sampler.
 
     Raises:
         ValueError: it has no such value.
     """
-    changes: dict[str, Any] = {}
+    changes: Tree = {}
     for key in ("steps", "scale", "truncation"):
         if values[key] is None:
             continue
@@ -58,7 +59,7 @@ def changes_of(sampler: DictConfig, values: dict[str, Any]) -> DictConfig | None
     return OmegaConf.create(changes) if changes else None
 
 
-def offers_of(sampler: DictConfig) -> dict[str, Any]:
+def offers_of(sampler: DictConfig) -> Tree:
     """The values of a sampler that can be changed, as they are."""
     found = {key: sampler[key] for key in ("steps", "truncation") if sampler.get(key) is not None}
     guidance = sampler.get("guidance")

@@ -16,6 +16,7 @@ from genexp.contracts.blending import Blender
 from genexp.data.decoding import read_header
 from genexp.data.source import BadImage
 from genexp.figures.samples import drawn
+from genexp.files.trees import Tree
 from genexp.inference.drawing import Drawing
 from genexp.inference.picture_origins import origin_of
 from genexp.inference.playing.asked import MOST_IMAGES, changes_of, checked, offers_of
@@ -53,7 +54,7 @@ class Studio:
         self._busy = threading.Lock()
         self.can = [_abilities(run, device) for run in runs]
 
-    def about(self) -> dict[str, Any]:
+    def about(self) -> Tree:
         """What every run is and can do, for the page."""
         return {"runs": [_about(*each) for each in zip(self.runs, self.can, strict=True)], "most": MOST_IMAGES}
 
@@ -91,7 +92,7 @@ class Studio:
             (self.folder / f"{slot}.new").replace(self.folder / slot)
         return f"{header.width} x {header.height}"
 
-    def _made(self, asked: Mapping[str, Any], ability: str, make: Callable[[Run, dict[str, Any]], Tensor]) -> bytes:
+    def _made(self, asked: Mapping[str, Any], ability: str, make: Callable[[Run, Tree], Tensor]) -> bytes:
         values = checked(asked)
         place = values["run"]
         if place >= len(self.runs) or ability not in self.can[place]:
@@ -108,12 +109,12 @@ class Studio:
         wanted = {"sample": (), "restore": SLOTS[:1], "stylize": SLOTS}[ability]
         return [self.folder / slot for slot in wanted if (self.folder / slot).is_file()]
 
-    def _drawing(self, run: Run, values: dict[str, Any]) -> Drawing:
+    def _drawing(self, run: Run, values: Tree) -> Drawing:
         node = checked_sampler(run.config, changes_of(run.config.sampler, values), "sample")
         told = {name: values[name] for name in ("label", "caption") if values[name] is not None}
         return Drawing(run, node, self.device, values["seed"], MOST_IMAGES, told)
 
-    def _sampled(self, run: Run, values: dict[str, Any]) -> Tensor:
+    def _sampled(self, run: Run, values: Tree) -> Tensor:
         drawing = self._drawing(run, values)
         batch = draw(
             drawing.source,
@@ -126,12 +127,12 @@ class Studio:
         )
         return drawn(Grid(batch["image"].cpu(), plane=None if drawing.is_pictured else drawing.plane))
 
-    def _between(self, run: Run, values: dict[str, Any]) -> Tensor:
+    def _between(self, run: Run, values: Tree) -> Tensor:
         drawing = self._drawing(run, values)
         require_path(drawing.sampler)
         return drawn(drawing.pictures.interpolation(min(4, values["num"]), 8))
 
-    def _painted(self, run: Run, values: dict[str, Any]) -> Tensor:
+    def _painted(self, run: Run, values: Tree) -> Tensor:
         any_style = run.model.any_style
         content = read_picture(self._slot("content"), values["size"])
         style = [Style(in_strides(read_picture(self._slot("style"), values["size"])))] if any_style else []
@@ -139,7 +140,7 @@ class Studio:
         painted = OnePass("style", any_style).painter(config)(in_strides(content), style)
         return to_uint8(painted.image[0, :, : content.shape[-2], : content.shape[-1]])
 
-    def _restored(self, run: Run, values: dict[str, Any]) -> Tensor:
+    def _restored(self, run: Run, values: Tree) -> Tensor:
         picture, _ = read(self._slot("content"), MOST_PIXELS)
         restorer = Restorer(run.model.source(), values["seed"])
         if picture.shape[-1] * picture.shape[-2] * restorer.scale**2 > 4 * MOST_PIXELS:
@@ -173,7 +174,7 @@ def _abilities(run: Run, device: str) -> set[str]:
     return {"sample"}
 
 
-def _about(run: Run, can: set[str]) -> dict[str, Any]:
+def _about(run: Run, can: set[str]) -> Tree:
     told = run.model.conditioning
     return {
         "name": str(run.folder.record["name"]),

@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
 from genexp.runs.markup import csv_text
 from genexp.sweeps.study.samplers import values_from
@@ -29,7 +30,7 @@ FEWEST = 4
 """Finished trials from which on the importance of parameters is estimated."""
 
 
-def report(study: optuna.Study, plan: SearchPlan, folder: Path) -> list[dict[str, Any]]:
+def report(study: optuna.Study, plan: SearchPlan, folder: Path) -> list[Tree]:
     """Write `study.csv` and the plots, print the best trials; returns the numbers and values of these.
 
     Args:

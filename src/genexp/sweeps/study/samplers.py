@@ -10,11 +10,12 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from genexp.files.trees import Tree
 from genexp.sweeps.question import Choices
 from genexp.sweeps.study.space import Parameter, shown, written
 from genexp.sweeps.study.study_plan import SearchPlan
 
-SAMPLERS: dict[str, tuple[type[optuna.samplers.BaseSampler], dict[str, Any]]] = {
+SAMPLERS: dict[str, tuple[type[optuna.samplers.BaseSampler], Tree]] = {
     "tpe": (optuna.samplers.TPESampler, {"constant_liar": True, "multivariate": False}),
     "random": (optuna.samplers.RandomSampler, {}),
     "grid": (optuna.samplers.RandomSampler, {}),
@@ -65,7 +66,7 @@ class PerTrialSampler(optuna.samplers.BaseSampler):
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
+    ) -> Tree:
         """Values chosen together."""
         return self._inner.sample_relative(study, trial, search_space)
 
@@ -82,7 +83,7 @@ class PerTrialSampler(optuna.samplers.BaseSampler):
         self._inner.after_trial(study, trial, state, values)
 
 
-def named(key: str, given: Any, table: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def named(key: str, given: Any, table: Mapping[str, Any]) -> tuple[str, Tree]:
     """A word, or a mapping with `name` and arguments.
 
     Args:
@@ -187,7 +188,7 @@ def label(value: Any) -> Any:
     return value if isinstance(value, _SINGLE) else written(value)
 
 
-def values_from(plan: SearchPlan, params: Mapping[str, Any]) -> dict[str, Any]:
+def values_from(plan: SearchPlan, params: Mapping[str, Any]) -> Tree:
     """The values of a trial, lists and mappings among them."""
     values = {}
     for key, parameter in plan.space.items():

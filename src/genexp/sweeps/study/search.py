@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from genexp.config.messages import JobFailed, SweepInterrupted
 from genexp.files.json_records import is_there, read_json
+from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
 from genexp.pool.queue import Task
 from genexp.pool.record import Job
@@ -71,7 +72,7 @@ class Search:
         self.failures: list[str] = []
         self.done = False
 
-    def run(self, arguments: Sequence[str]) -> list[dict[str, Any]]:
+    def run(self, arguments: Sequence[str]) -> list[Tree]:
         """Run trials until the study has its total; returns the best.
 
         Args:

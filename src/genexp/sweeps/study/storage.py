@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -13,6 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from genexp.files.json_records import DamagedFile, is_there, read_text, reason_of
+from genexp.files.trees import Tree
 from genexp.sweeps.study.samplers import label
 from genexp.sweeps.study.study_plan import SearchPlan
 
@@ -69,7 +69,7 @@ def open_study(
     plan: SearchPlan,
     sampler: optuna.samplers.BaseSampler,
     pruner: optuna.pruners.BasePruner | None,
-    grid: Sequence[dict[str, Any]] = (),
+    grid: Sequence[Tree] = (),
 ) -> optuna.Study:
     """Begin a study or join it. The process that begins it states its plan, and puts a grid into it.
 
@@ -103,7 +103,7 @@ def open_study(
     return study
 
 
-def _stated_plan(study: optuna.Study) -> dict[str, Any]:
+def _stated_plan(study: optuna.Study) -> Tree:
     deadline = time.monotonic() + PATIENCE
     while PLAN not in study.user_attrs:
         if time.monotonic() > deadline:
@@ -112,7 +112,7 @@ def _stated_plan(study: optuna.Study) -> dict[str, Any]:
     return study.user_attrs[PLAN]
 
 
-def _require_same(study: optuna.Study, stated: dict[str, Any], plan: SearchPlan) -> None:
+def _require_same(study: optuna.Study, stated: Tree, plan: SearchPlan) -> None:
     mine = plan.record()
     for key, value in mine.items():
         if stated.get(key) != value:

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from genexp.files.trees import Tree
 from genexp.sweeps.question import Choices, Question, question_of
 from genexp.sweeps.study.space import Parameter, require_searchable, shown, typed_space, values_of, written
 
@@ -27,7 +28,7 @@ class SearchPlan:
     space: dict[str, Parameter]
     typed: tuple[str, ...] = ()
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Tree:
         """What all commands that work on one study must share, as plain containers."""
         return {
             "metrics": list(self.question.metrics),
@@ -47,7 +48,7 @@ class SearchPlan:
         fixed = [each for each in self.question.overrides if key_of(each) not in keys]
         return [*fixed, *self.typed, *(f"{key}={written(values[key])}" for key in self.space)]
 
-    def first(self) -> dict[str, Any]:
+    def first(self) -> Tree:
         """The first value of every parameter."""
         return {key: each.values[0] if isinstance(each, Choices) else each.low for key, each in self.space.items()}
 
@@ -62,7 +63,7 @@ class SearchPlan:
         ]
         return [self.job(values) for values in (first, *others)]
 
-    def grid(self) -> list[dict[str, Any]]:
+    def grid(self) -> list[Tree]:
         """Every combination of values, the last parameter changing fastest.
 
         Raises:
