@@ -7,7 +7,7 @@ from genexp.config.problems import did_you_mean
 from genexp.files.trees import Tree
 
 
-def mapping_of(value: Any, what: str) -> Tree:
+def mapping_of(value: object, what: str) -> Tree:
     """A mapping with texts for keys.
 
     Raises:
@@ -18,7 +18,7 @@ def mapping_of(value: Any, what: str) -> Tree:
     return {str(key): each for key, each in value.items()}
 
 
-def texts_of(value: Any, what: str) -> list[str]:
+def texts_of(value: object, what: str) -> list[str]:
     """A list of texts; empty for None.
 
     Raises:
@@ -46,7 +46,7 @@ def require_known(what: str, given: Mapping[str, Any], known: Sequence[str]) -> 
             raise ValueError(f"{what} must be one of {', '.join(known)}, got {key}{hint}")
 
 
-def seeds_of(value: Any, what: str = "seeds") -> list[int]:
+def seeds_of(value: object, what: str = "seeds") -> list[int]:
     """Seeds, given as a list or as how many.
 
     Raises:

@@ -1,7 +1,6 @@
 """What an ablation's file says of its paper: the publication, reported numbers, and claims. Imports no torch."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from genexp.ablations.checks import mapping_of, number_of, require_known
 from genexp.ablations.report.claims import parse_claim
@@ -9,7 +8,7 @@ from genexp.ablations.report.study import Claim, Labels, Paper, Reported
 from genexp.files.trees import Tree
 
 
-def paper_of(value: Any) -> Paper:
+def paper_of(value: object) -> Paper:
     """The publication of a file.
 
     Raises:
@@ -70,7 +69,7 @@ def labels_of(text: str, axes: dict[str, list[str]]) -> Labels:
     return tuple((axis, given[axis]) for axis in axes)
 
 
-def claim_of(value: Any, axes: dict[str, list[str]], without_paper: bool) -> Claim:
+def claim_of(value: object, axes: dict[str, list[str]], without_paper: bool) -> Claim:
     """A claim of a file.
 
     Args:

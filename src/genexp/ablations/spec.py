@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from genexp.ablations.checks import mapping_of, require_known, seeds_of, texts_of
 from genexp.ablations.finding import named
@@ -119,13 +118,13 @@ def _checked(name: str, content: Tree, scale: str) -> Ablation:
     )
 
 
-def _words(value: Any, axes: dict[str, list[str]]) -> dict[str, str]:
+def _words(value: object, axes: dict[str, list[str]]) -> dict[str, str]:
     given = mapping_of(value, "words")
     require_known("axis of words", given, list(axes))
     return {axis: str(text) for axis, text in given.items()}
 
 
-def _guides(value: Any, at_scale: Any, axes: dict[str, dict[str, list[str]]]) -> dict[str, list[str]]:
+def _guides(value: object, at_scale: object, axes: dict[str, dict[str, list[str]]]) -> dict[str, list[str]]:
     """The guides, each with what a scale adds to it; those that overrides name in braces, and no others."""
     every, more = mapping_of(value, "guides"), mapping_of(at_scale, "guides of a scale")
     require_known("guide of a scale", more, list(every))
@@ -139,7 +138,7 @@ def _guides(value: Any, at_scale: Any, axes: dict[str, dict[str, list[str]]]) ->
     }
 
 
-def _budget(scales: Any, scale: str) -> Tree:
+def _budget(scales: object, scale: str) -> Tree:
     """What the file says of one scale."""
     known = mapping_of(scales, "scales")
     require_known("scale", known, SCALES)
@@ -159,7 +158,7 @@ def _require_searchable(search: str | None, axes: dict[str, list[str]], metrics:
             raise ValueError(f"metrics of a search must have a best direction, got {metric}")
 
 
-def _axes(value: Any) -> dict[str, dict[str, list[str]]]:
+def _axes(value: object) -> dict[str, dict[str, list[str]]]:
     axes = {}
     for axis, values in mapping_of(value, "variants").items():
         inside = mapping_of(values, f"variants.{axis}")

@@ -3,7 +3,7 @@
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -88,7 +88,7 @@ def _labelled(runs: "list[StoredRun]", group: str | None, tags: list[str]) -> "l
     return runs
 
 
-def _labels(recorded: Any) -> list[str]:
+def _labels(recorded: object) -> list[str]:
     return [str(each) for each in (recorded if isinstance(recorded, list) else [recorded]) if each is not None]
 
 

@@ -182,7 +182,7 @@ def _composed(command: str, before: Sequence[str], key: str) -> Any:
         return None
 
 
-def _children(config: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _children(config: object, path: str) -> Iterator[tuple[str, Any]]:
     node = config
     for word in path.split("."):
         node = node._get_node(word) if _is_section(node) and word in node else None
@@ -190,7 +190,7 @@ def _children(config: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield from ((str(key), node._get_node(key)) for key in node if key not in ("_target_", "_partial_"))
 
 
-def _is_section(node: Any) -> bool:
+def _is_section(node: object) -> bool:
     return isinstance(node, DictConfig) and not (node._is_none() or node._is_missing() or node._is_interpolation())
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from genexp.inference.run import Run
 
 Measure = Callable[[], list[Tree]]
+OfModel = dict[str, "ModelMetric"]
 """Measures what a command names, with everything read and checked before; returns what is reported."""
 
 
@@ -117,7 +118,7 @@ def _of_images(config: DictConfig, device: "torch.device") -> Measure:
     return lambda: [_measure_side(config, side, measuring)]
 
 
-def _measure_model(config: DictConfig, run: "Run", metrics: dict[str, "ModelMetric"], device: "torch.device") -> Tree:
+def _measure_model(config: DictConfig, run: "Run", metrics: OfModel, device: "torch.device") -> Tree:
     """Values of a run's model alone: nothing is drawn."""
     scores = _scores_of_model(config, run, metrics, device)
 
@@ -128,9 +129,7 @@ def _measure_model(config: DictConfig, run: "Run", metrics: dict[str, "ModelMetr
     return keep_results(config, run, run.name_of("model", f"seed{config.seed}"), write)
 
 
-def _scores_of_model(
-    config: DictConfig, run: "Run", metrics: dict[str, "ModelMetric"], device: "torch.device"
-) -> dict[str, "Score"]:
+def _scores_of_model(config: DictConfig, run: "Run", metrics: OfModel, device: "torch.device") -> dict[str, "Score"]:
     from genexp.evaluation.over_model import scores_of_model
     from genexp.inference.image_sets import open_side, tracked
 
@@ -141,12 +140,7 @@ def _scores_of_model(
 
 
 def _measure_run(
-    config: DictConfig,
-    run: "Run",
-    measuring: "Measuring",
-    of_model: dict[str, "ModelMetric"],
-    num: int,
-    device: "torch.device",
+    config: DictConfig, run: "Run", measuring: "Measuring", of_model: OfModel, num: int, device: "torch.device"
 ) -> Tree:
     from genexp.evaluation.scores import Generated
     from genexp.inference.generated import Samples

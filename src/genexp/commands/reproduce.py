@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -66,7 +66,7 @@ def ablations_of(config: DictConfig) -> "list[tuple[Path, Ablation]]":
     return [(path, _with_seeds(read_ablation(path, str(config.scale)), config.seeds)) for path in files]
 
 
-def _with_seeds(ablation: "Ablation", seeds: Any) -> "Ablation":
+def _with_seeds(ablation: "Ablation", seeds: object) -> "Ablation":
     """The ablation with other seeds than its file's, if there are any."""
     from genexp.ablations.checks import seeds_of
 

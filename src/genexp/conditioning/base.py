@@ -216,7 +216,7 @@ def joined(*conditions: Condition) -> Condition:
     return {name: torch.cat([each[name] for each in conditions]) for name in conditions[0]}
 
 
-def _at(name: str, act: Callable[[Any], Any], value: Any) -> Any:
+def _at(name: str, act: Callable[[Any], Any], value: object) -> Any:
     try:
         return act(value)
     except ValueError as error:

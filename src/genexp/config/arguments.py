@@ -8,7 +8,6 @@ import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from genexp.config.fields import PART, SEED, TEXT
 from genexp.config.rules import Rule, either, list_of, mapping_of, null, number, one_of, optional, row_of, text, whole
@@ -117,6 +116,6 @@ def _data_sets() -> Rule:
     return one_of(*re.findall(r"\w+", names[1])) if names else TEXT
 
 
-def told_by_the_run(path: str, value: Any) -> bool:
+def told_by_the_run(path: str, value: object) -> bool:
     """Whether a run fills in what a configuration leaves null: places, ids and names of loggers."""
     return value is None and path.startswith("logger.")

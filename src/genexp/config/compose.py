@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -158,7 +157,7 @@ def load_plain(path: Path, what: str) -> Tree:
     return OmegaConf.to_container(load_config(path, what), resolve=False)
 
 
-def several(value: Any) -> list[str]:
+def several(value: object) -> list[str]:
     """One value, a list of them, or none."""
     given = [] if value is None else value if isinstance(value, ListConfig) else [value]
     return [str(one) for one in given]

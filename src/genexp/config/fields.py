@@ -7,7 +7,6 @@ import os
 import re
 from dataclasses import replace
 from pathlib import PurePath
-from typing import Any
 
 from genexp.config.approval import WORDS as WHO_WHEN_WHY
 from genexp.config.approval import says_all
@@ -235,7 +234,7 @@ SETTINGS: dict[str, dict[str, Rule]] = {
 """What Hydra hands to our launchers and sweeper."""
 
 
-def refusal_of(key: str, rule: Rule, value: Any) -> Problem:
+def refusal_of(key: str, rule: Rule, value: object) -> Problem:
     """What the value of a key must be, and what it is."""
     end = hint_of(key)
     if isinstance(value, float) and value.is_integer() and rule.accepts(int(value)):

@@ -10,7 +10,7 @@ from genexp.config.targets import require_allowed, targets
 from genexp.files.trees import Tree
 
 
-def build(config: Any, **arguments: Any) -> Any:
+def build(config: object, **arguments: object) -> Any:
     """Instantiate a configuration node, nested nodes included; lists and dicts arrive as plain Python containers.
 
     What is checked is the node with its interpolations carried out: they too can lead to a `_target_`.

@@ -51,7 +51,7 @@ def _plain(node: Any, path: str, problems: dict[str, Problem]) -> Any:
     return list(found.values()) if is_list else found
 
 
-def missing(plain: Any, path: str = "") -> Iterator[str]:
+def missing(plain: object, path: str = "") -> Iterator[str]:
     """The keys of plain containers at which `???` stands."""
     if plain == MISSING:
         yield path

@@ -1,7 +1,6 @@
 """Keys of a configuration, with dots: which of them decide what a run computes. Imports nothing heavy."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from genexp.files.trees import Tree
 
@@ -30,7 +29,7 @@ def override_key(override: str) -> str:
     return override.split("=", 1)[0].lstrip("+~").split("@", 1)[0].replace("/", ".")
 
 
-def flat(plain: Any, path: str = "") -> Tree:
+def flat(plain: object, path: str = "") -> Tree:
     """Nested containers as one dictionary from dotted keys to leaves; a list counts as a leaf."""
     if not isinstance(plain, dict):
         return {path: plain}

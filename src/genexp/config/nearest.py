@@ -15,7 +15,7 @@ from genexp.files.yaml_records import read_yaml
 _MOST, SURE, _CLOSE = 3, 0.8, 0.65
 
 
-def key_hint(typed: str, place: str, siblings: Sequence[str], root: Any) -> str:
+def key_hint(typed: str, place: str, siblings: Sequence[str], root: object) -> str:
     """What may have been meant, as `; did you mean X?`, or the names that are known in this place.
 
     A near name in the same place goes first, then the same last word elsewhere, in British or American spelling, then
@@ -122,7 +122,7 @@ def _meant(keys: Sequence[str]) -> str:
     return f"; did you mean {' or '.join(keys)}?"
 
 
-def _keys(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def _keys(node: object, path: str = "") -> Iterator[tuple[str, Any]]:
     """All dotted keys of a configuration, each with what stands there, interpolations as they are."""
     if isinstance(node, ListConfig) or not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
         return

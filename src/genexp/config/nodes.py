@@ -18,7 +18,7 @@ from genexp.files.trees import Tree
 _RESERVED = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
 
-def node_problems(plain: Any, unsound: set[str], here: bool) -> list[Problem]:
+def node_problems(plain: object, unsound: set[str], here: bool) -> list[Problem]:
     """What is wrong with the nodes that have a `_target_`, and with what they build.
 
     Args:
@@ -47,13 +47,13 @@ def _outermost(problems: list[Problem]) -> list[Problem]:
     return [each for each in problems if not any(each.key.startswith(f"{key}.") for key in wrong)]
 
 
-def _builds(node: Any) -> bool:
+def _builds(node: object) -> bool:
     if isinstance(node, list):
         return any(_builds(each) for each in node)
     return isinstance(node, dict) and ("_target_" in node or any(_builds(each) for each in node.values()))
 
 
-def _nodes(node: Any, path: str, here: bool) -> Iterator[Problem]:
+def _nodes(node: object, path: str, here: bool) -> Iterator[Problem]:
     if isinstance(node, dict):
         if "_target_" in node:
             yield from _against_signature(node, path, here)
@@ -98,7 +98,7 @@ def _against_signature(node: Tree, path: str, here: bool) -> Iterator[Problem]:
             yield from _against_rule(node[key], narrowed(target, key, parameters.rule(key)), f"{path}.{key}", here)
 
 
-def _against_rule(value: Any, rule: Rule, path: str, here: bool) -> Iterator[Problem]:
+def _against_rule(value: object, rule: Rule, path: str, here: bool) -> Iterator[Problem]:
     if told_by_the_run(path, value):
         return
     if _is_built(value):
@@ -118,7 +118,7 @@ def _against_rule(value: Any, rule: Rule, path: str, here: bool) -> Iterator[Pro
             yield from _against_rule(each, rule.members, here_below, here)
 
 
-def _is_built(value: Any) -> bool:
+def _is_built(value: object) -> bool:
     return isinstance(value, dict) and "_target_" in value
 
 

@@ -106,7 +106,7 @@ def take_as_written(config: DictConfig, origins: Callable[[], Origins]) -> None:
             node[last] = text if text is not None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _values(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+def _values(node: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     """The values of keys that mean text which are no plain text, each with its path."""
     if isinstance(node, dict | list):
         for key, value in node.items() if isinstance(node, dict) else enumerate(node):
@@ -135,7 +135,7 @@ def _below(path: str, package: str) -> str | None:
     return path[len(package) + 1 :] if path.startswith(f"{package}.") else None
 
 
-def _has(content: Any, path: str) -> bool:
+def _has(content: object, path: str) -> bool:
     node = content
     for part in path.split("."):
         if isinstance(node, DictConfig):

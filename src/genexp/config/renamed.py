@@ -61,7 +61,7 @@ def renamed(plain: Tree) -> Tree:
     return _with_todays_parts(plain)
 
 
-def _with_todays_parts(plain: Any) -> Any:
+def _with_todays_parts(plain: object) -> Any:
     """Plain containers in which every `_target_` of an earlier version is today's, and a part what was its number."""
     if isinstance(plain, dict):
         named = {key: _with_todays_parts(value) for key, value in plain.items()}

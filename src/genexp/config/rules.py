@@ -46,7 +46,7 @@ class Rule:
     def _validator(self) -> SchemaValidator:
         return SchemaValidator(self.schema, _CONFIG)
 
-    def accepts(self, value: Any) -> bool:
+    def accepts(self, value: object) -> bool:
         """Whether plain containers and values, as YAML holds them, follow the rule."""
         try:
             self._validator.validate_json(json.dumps(value, default=str))
@@ -119,7 +119,7 @@ def one_of(*values: Any) -> Rule:
     return Rule(words, f"values, each {words}", schema)
 
 
-def _exactly(value: Any) -> CoreSchema:
+def _exactly(value: object) -> CoreSchema:
     if type(value) is int:
         return core_schema.int_schema(ge=value, le=value)
     return core_schema.none_schema() if value is None else core_schema.literal_schema([value])

@@ -88,7 +88,7 @@ def _evaluated(function: Callable, annotations: dict[str, Any]) -> dict[str, Any
         return {name: Any if isinstance(each, str) else each for name, each in annotations.items()}
 
 
-def rule_of(annotation: Any) -> Rule:
+def rule_of(annotation: object) -> Rule:
     """What a value must be for an argument with this annotation.
 
     A class, a protocol and a callable stand for a part: a mapping with a `_target_`. What is not known may be anything.

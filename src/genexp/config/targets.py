@@ -146,7 +146,7 @@ def locate(target: str) -> Any:
     return found
 
 
-def _import_inside(found: Any, parts: list[str], target: str) -> ModuleType:
+def _import_inside(found: object, parts: list[str], target: str) -> ModuleType:
     """A module of the package `found` that nobody has imported yet, or that was when the package was another object."""
     name = ".".join(parts)
     missing = ValueError(f"{target} does not exist{did_you_mean(parts[-1], dir(found))}")
@@ -160,7 +160,7 @@ def _import_inside(found: Any, parts: list[str], target: str) -> ModuleType:
         raise ValueError(f"{target} cannot be imported: {error}") from error
 
 
-def targets(node: Any, path: str = "") -> Iterable[tuple[str, str]]:
+def targets(node: object, path: str = "") -> Iterable[tuple[str, str]]:
     """All `_target_` values below a plain node with the dotted paths of the nodes that hold them."""
     if isinstance(node, dict):
         if isinstance(node.get("_target_"), str):

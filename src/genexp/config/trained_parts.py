@@ -10,7 +10,7 @@ _FOLDERS = ("inference.diffusers_codec", "conditioning.tokenised", "networks.fro
 _PLACES = (*(f"genexp.inference.{each}." for each in _KINDS), *(f"genexp.{each}." for each in _FOLDERS))
 
 
-def with_trained_parts(plain: Any) -> Any:
+def with_trained_parts(plain: object) -> Any:
     """Plain containers in which runs and folders that are parts are named by place and the digest of their weights.
 
     Args:
@@ -40,7 +40,7 @@ def with_measured_scale(plain: Tree) -> Tree:
     return {**plain, "model": {**plain["model"], "codec": found}}
 
 
-def trained_parts(plain: Any, path: str = "") -> dict[str, dict[str, str]]:
+def trained_parts(plain: object, path: str = "") -> dict[str, dict[str, str]]:
     """Place and digest of every run and folder that is a part of a settled configuration, by the part's dotted key."""
     if not isinstance(plain, dict):
         return {}

@@ -144,8 +144,7 @@ class ImageData(LightningDataModule):
         size = min(len(examples), self.limit or len(examples))
         groups = examples.groups if isinstance(examples, InShards) else ()
         stream = Stream(size, self.batch_size, self.seed, self.shuffle_buffer, groups)
-        rank, world_size = self._share()
-        return TrainLoader(examples, stream, lambda: self.batches, rank, world_size, self._labelled, self._workers)
+        return TrainLoader(examples, stream, lambda: self.batches, *self._share(), self._labelled, self._workers)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment and count training batches; make images float in [-1, 1] on the device."""

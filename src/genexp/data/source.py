@@ -124,7 +124,7 @@ class Arrays:
         return {name: column[rows] for name, column in self.columns.items()}
 
 
-def fingerprint(*modules: str, **parameters: Any) -> str:
+def fingerprint(*modules: str, **parameters: object) -> str:
     """Sha256 of the source code of `modules` (their `__file__`) and of plain `parameters`: changed code changes it."""
     code = [hashlib.sha256(Path(module).read_bytes()).hexdigest() for module in modules]
     return hashlib.sha256(json.dumps([code, parameters], sort_keys=True, default=str).encode()).hexdigest()

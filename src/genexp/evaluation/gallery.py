@@ -1,7 +1,7 @@
 """Which samples a person should look at: those nearest to the training images, the most and the least typical."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -52,7 +52,7 @@ class Gallery:
         """Keep the real side as it is."""
         return reference
 
-    def compute(self, generated: Any, prepared: Any) -> dict[str, Value]:
+    def compute(self, generated: object, prepared: object) -> dict[str, Value]:
         """No values."""
         return {}
 

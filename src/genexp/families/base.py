@@ -244,5 +244,5 @@ class Family(LightningModule):
         self.steps = dict(counters["steps"])
 
 
-def _as_list(value: Any) -> list[Any]:
+def _as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else [value]

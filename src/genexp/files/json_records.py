@@ -61,7 +61,7 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
     return content.decode()
 
 
-def read_json(path: Path, shape: Any, of: str = "") -> Any:
+def read_json(path: Path, shape: object, of: str = "") -> Any:
     """The content of a file of JSON.
 
     Args:
@@ -80,7 +80,7 @@ def read_json(path: Path, shape: Any, of: str = "") -> Any:
     return require_shape(content, shape, where)
 
 
-def require_shape(content: Any, shape: Any, where: str) -> Any:
+def require_shape(content: object, shape: object, where: str) -> Any:
     """Return `content` as it is if it has the type `shape`.
 
     Args:
@@ -108,7 +108,7 @@ def reason_of(error: BaseException) -> str:
 
 
 @functools.cache
-def _adapter(shape: Any) -> Any:
+def _adapter(shape: object) -> Any:
     from pydantic import TypeAdapter
 
     return TypeAdapter(shape)
@@ -134,7 +134,7 @@ def _told(error: Any) -> str:
     return f"{key}: {rule}{got}" if key else f"{rule}{got}"
 
 
-def shown(value: Any, longest: int = 80) -> str:
+def shown(value: object, longest: int = 80) -> str:
     """A value for an error, in one line: in YAML's words, text in quotes, cut where it is long."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]

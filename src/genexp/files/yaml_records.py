@@ -36,7 +36,7 @@ def read_yaml(path: Path) -> Any:
     return yaml.load(require_small(path), Loader=_Loader)
 
 
-def read_yaml_record(path: Path, shape: Any, of: str = "") -> Any:
+def read_yaml_record(path: Path, shape: object, of: str = "") -> Any:
     """The content of a YAML file that genexp wrote, as `genexp.files.json_records.read_json`.
 
     Raises:

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -85,7 +84,7 @@ def told_of(words: str) -> Iterator[None]:
         raise ValueError(f"sheet, {words}: {error}") from error
 
 
-def _word(value: Any) -> str:
+def _word(value: object) -> str:
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -125,7 +124,7 @@ def _label(given: Tree) -> str:
     return "_".join([*parts, *([_digest(untold)] if untold else [])])
 
 
-def _is_default(value: Any, default: Any) -> bool:
+def _is_default(value: object, default: object) -> bool:
     """Whether a value is the default of an argument, or the description of the part that is."""
     if not isinstance(value, dict) or "_target_" not in value:
         return value == default
@@ -144,7 +143,7 @@ def _defaults(target: str) -> Tree:
     return {each.name: each.default for each in parameters if each.default is not each.empty}
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     """A value behind its setting's name; None where it cannot be read in a file's name."""
     if value is None or isinstance(value, bool):
         return "-null" if value is None else f"-{str(value).lower()}"

@@ -123,7 +123,7 @@ class Held:
         return self
 
     @torch.no_grad()
-    def __call__(self, *rows: Tensor, **given: Any) -> Any:
+    def __call__(self, *rows: Tensor, **given: object) -> Any:
         """What the network makes of tensors, in float32 under any autocast."""
         if next(self.network.parameters()).device != rows[0].device:
             self.network.to(rows[0].device)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from genexp.config.messages import JobFailed
 from genexp.files.trees import Tree
@@ -56,7 +55,7 @@ class Connection:
                 if "ready" in answer:
                     return answer["ready"]
 
-    def order(self, **fields: Any) -> None:
+    def order(self, **fields: object) -> None:
         """Send one order."""
         self.process.stdin.write(json.dumps(fields).encode() + b"\n")
 

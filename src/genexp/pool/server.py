@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from genexp.files.trees import Tree
 from genexp.pool.environment import THREAD_VARIABLES
@@ -48,8 +48,7 @@ class Server:
         self.preloaded, self.grace, self.answers = preloaded, grace, answers
         self.jobs: dict[int, str] = {}
         self.temporary: dict[int, str] = {}
-        self.stopping = False
-        self._pending = b""
+        self.stopping, self._pending = False, b""
         self._wake, wake = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(wake, False)
@@ -58,7 +57,7 @@ class Server:
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def _stop(self, *_: Any) -> None:
+    def _stop(self, *_: object) -> None:
         self.stopping = True
 
     def serve(self) -> Tree | None:
@@ -86,7 +85,7 @@ class Server:
             while os.read(self._wake, 512):
                 pass
 
-    def _answer(self, **fields: Any) -> None:
+    def _answer(self, **fields: object) -> None:
         try:
             os.write(self.answers, json.dumps(fields).encode() + b"\n")
         except BrokenPipeError:

@@ -4,7 +4,6 @@ import fnmatch
 import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
-from typing import Any
 
 from genexp.reports.columns import Column, columns, measured_by_default
 from genexp.reports.settings import ABSENT, Differing, Settings, differing, tied
@@ -200,7 +199,7 @@ def _sort(rows: list[Row], sort: str | None, shown: list[Differing], chosen: lis
     rows[:] = sorted(ordered + rest, key=lambda row: not row.finished)
 
 
-def _order(value: Any) -> tuple:
+def _order(value: object) -> tuple:
     """Numbers by size, then everything else as text."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return (0, value, "")

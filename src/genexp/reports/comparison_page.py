@@ -6,7 +6,6 @@ import re
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
@@ -69,7 +68,7 @@ def _plotting_library() -> str:
     return source
 
 
-def _as_script(content: Any) -> str:
+def _as_script(content: object) -> str:
     """JSON that cannot end the script element it stands in."""
     return json.dumps(content, separators=(",", ":"), default=str, allow_nan=False).replace("<", "\\u003c")
 
@@ -153,7 +152,7 @@ def _row(comparison: Comparison, row: Row, written: list[NumberFormat]) -> Tree:
     }
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     """What a setting sorts by, if it is a number."""
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     return value if plain and math.isfinite(value) else None

@@ -4,7 +4,6 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any
 
 from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
@@ -155,7 +154,7 @@ def _plain(row: Row, key: str) -> float | str:
     return "" if value is ABSENT else value if isinstance(value, int | float | str) else shown(value)
 
 
-def _tex_cell(row: Row, number: int, written: Any) -> str:
+def _tex_cell(row: Row, number: int, written: object) -> str:
     cell = row.cells.get(number)
     if cell is None:
         return "--"

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from genexp.files.trees import Tree
 
@@ -24,7 +23,7 @@ class Differing:
     followers: list[str] = field(default_factory=list)
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A setting as text; a dash for one that a configuration does not have."""
     if value is ABSENT:
         return NONE

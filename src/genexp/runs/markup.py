@@ -19,7 +19,7 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     return file.getvalue()
 
 
-def harmless(cell: Any) -> Any:
+def harmless(cell: object) -> Any:
     """A cell that no spreadsheet computes: an apostrophe stands before texts that begin with `=`, `+`, `-`, `@`, a tab
     or an end of line, with or without spaces before it; a text that is a number stays as it is.
 

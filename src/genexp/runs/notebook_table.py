@@ -51,7 +51,7 @@ class Rows(list[Tree]):
             yield [_text(row.get(name)) for name in names]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

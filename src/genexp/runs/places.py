@@ -15,7 +15,7 @@ _WORDS = ("random", "torchvision", "averaged", "raw", "best", "last")
 """What these keys take beside paths."""
 
 
-def with_absolute_places(plain: Any, below: str = "") -> Any:
+def with_absolute_places(plain: object, below: str = "") -> Any:
     """A resolved configuration in which the paths of data, weights and finished runs are absolute.
 
     These are every `root` below `data`, but not the names of embedded photographs, all of `paths`, and every `weights`,
@@ -45,7 +45,7 @@ def _is_place(key: str, value: str) -> bool:
     return group == "paths" or (last in _NAMED and value not in _WORDS and there)
 
 
-def recorded_places(config: Any) -> list[str]:
+def recorded_places(config: object) -> list[str]:
     """Overrides that name the data of a recorded configuration where they lay: its own may be relative to a folder.
 
     Args:
@@ -59,7 +59,7 @@ def recorded_places(config: Any) -> list[str]:
     return [f"{key}={quoted(Path(value))}" for key, value in places.items()]
 
 
-def with_recorded_places(overrides: Sequence[str], config: Any) -> list[str]:
+def with_recorded_places(overrides: Sequence[str], config: object) -> list[str]:
     """Overrides of a run in which weights and other runs are where its configuration recorded them.
 
     Args:

@@ -138,7 +138,7 @@ def require_named(run: Path, record: Tree) -> None:
             raise DamagedRun(f"{RECORD} of the run {run} must be as genexp writes it: {key}: it is missing")
 
 
-def _read(run: Path, name: str, shape: Any) -> Any:
+def _read(run: Path, name: str, shape: object) -> Any:
     read = read_json if name.endswith(".json") else read_yaml_record
     path = place_of(run, name)
     try:

@@ -142,7 +142,7 @@ def read_run(path: Path) -> StoredRun:
     )
 
 
-def _portable(value: Any, places: Mapping[str, Any]) -> Any:
+def _portable(value: object, places: Mapping[str, Any]) -> Any:
     """A setting as it compares: 1.0 equals 1, and a place below a run's own `paths` loses the machine's part."""
     if isinstance(value, float) and value.is_integer():
         return int(value)

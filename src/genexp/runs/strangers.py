@@ -36,7 +36,7 @@ def data_of(config: DictConfig, folder: RunFolder, trusted: bool) -> DictConfig:
     moves = [(Path(str(recorded.get(key))), _absolute(own[key])) for key in ("data", "cache")]
     inside = [folder.path.resolve(), _absolute(own["data"])]
 
-    def settled(node: Any, key: str, word: str = "") -> Any:
+    def settled(node: object, key: str, word: str = "") -> Any:
         if isinstance(node, dict):
             return {name: settled(each, f"{key}.{name}", str(name)) for name, each in node.items()}
         if isinstance(node, list):

@@ -14,7 +14,6 @@ import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from genexp.config.text_keys import PLACES
 from genexp.files.trees import Tree
@@ -28,7 +27,7 @@ _HARMLESS = (
 _REACHING = PLACES | {"_target_", "_partial_", "callbacks", "logger", "paths", "plugins", "profiler"}
 
 
-def signature(*parts: Any) -> str | None:
+def signature(*parts: object) -> str | None:
     """What only this user's key gives for these values; None, said in a line, where no key can be kept.
 
     Args:
@@ -43,7 +42,7 @@ def signature(*parts: Any) -> str | None:
     return hmac.new(key, json.dumps(parts).encode(), hashlib.sha256).hexdigest()
 
 
-def is_ours(signed: Any, *parts: Any) -> bool:
+def is_ours(signed: object, *parts: object) -> bool:
     """Whether this user signed these values.
 
     Args:
@@ -55,7 +54,7 @@ def is_ours(signed: Any, *parts: Any) -> bool:
     return hmac.compare_digest(signed, signature(*parts) or "")
 
 
-def seal(run_id: str, overrides: Sequence[str], before: Any = None, config: str | None = None) -> Tree:
+def seal(run_id: str, overrides: Sequence[str], before: object = None, config: str | None = None) -> Tree:
     """What `run.json` says of `overrides.yaml` and `config.yaml`: digests, and a signature of them.
 
     Args:

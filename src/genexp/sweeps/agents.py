@@ -6,7 +6,6 @@ Imports no torch.
 import math
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from genexp.files.trees import Tree
 from genexp.sweeps.question import Choices, Question, Range
@@ -94,7 +93,7 @@ def doubles(node: Range) -> list[int]:
     return found if found[-1] == high else [*found, high]
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

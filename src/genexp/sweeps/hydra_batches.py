@@ -5,7 +5,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
@@ -39,7 +39,7 @@ class Outcome(JobReturn):
         return self._return_value
 
     @return_value.setter
-    def return_value(self, value: Any) -> None:
+    def return_value(self, value: object) -> None:
         self._return_value = value
 
 

@@ -118,11 +118,11 @@ def question_of(name: str, plain: Tree) -> Question:
     return Question(name, str(plain.get("question", "")), tuple(metrics), tuple(directions), space, overrides)
 
 
-def _listed(node: Any) -> list[str]:
+def _listed(node: object) -> list[str]:
     return [] if node is None else [str(each) for each in node] if isinstance(node, list) else [str(node)]
 
 
-def _dimension(key: str, where: str, node: Any) -> Range | Choices:
+def _dimension(key: str, where: str, node: object) -> Range | Choices:
     if isinstance(node, dict) and set(node) == {"choices"} and node["choices"]:
         for each in node["choices"] if is_text(key) else ():
             if isinstance(each, bool | int | float):  # YAML has read 007 as 7, on as true
@@ -138,7 +138,7 @@ def _dimension(key: str, where: str, node: Any) -> Range | Choices:
     return found
 
 
-def _number(where: str, value: Any) -> float:
+def _number(where: str, value: object) -> float:
     """YAML reads 1e-5 as text."""
     try:
         return value if isinstance(value, int | float) else float(value)

@@ -23,7 +23,7 @@ def dispensable(method: Callable[..., Any]) -> Callable[..., Any]:
     """A method of a `Dispensable` that ends nothing where a file cannot be written, such as on a full disk."""
 
     @functools.wraps(method)
-    def kept(self: Dispensable, *arguments: Any, **options: Any) -> Any:
+    def kept(self: Dispensable, *arguments: object, **options: object) -> Any:
         if self.is_lost:
             return None
         try:

@@ -71,7 +71,7 @@ class Journal(Logger):
         self._lines += 1
 
     @rank_zero_only
-    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+    def log_hyperparams(self, *_: object, **__: object) -> None:
         """Nothing: the folder already holds the configuration."""
 
     @rank_zero_only
@@ -150,7 +150,7 @@ class BesideJournal(Logger):
     _past: Past | None = None
     is_lost = False
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, **options: object) -> None:
         """Let none of the methods that write end a run."""
         super().__init_subclass__(**options)
         for name in ("log_hyperparams", "log_metrics", "save", "finalize"):

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from lightning.pytorch.loggers import MLFlowLogger
@@ -110,7 +110,7 @@ class MLflow(BesideJournal, MLFlowLogger):
             super().log_metrics({name.replace("@", "."): value for name, value in metrics.items()}, step)
 
     @rank_zero_only
-    def log_hyperparams(self, params: Any) -> None:
+    def log_hyperparams(self, params: object) -> None:
         """Log the configuration."""
         with _in_words():
             super().log_hyperparams(params)

@@ -132,7 +132,7 @@ class WandbRun(Logger):
 
     @rank_zero_only
     @dispensable
-    def log_hyperparams(self, params: Mapping[str, Any], *_: Any, **__: Any) -> None:
+    def log_hyperparams(self, params: Mapping[str, Any], *_: object, **__: object) -> None:
         """Store the configuration and whatever describes the run."""
         self._config |= dict(params)
         self.experiment.config.update(dict(params), allow_val_change=True)

@@ -52,7 +52,7 @@ def with_word_lists(plain: Tree) -> Tree:
         return plain
     words = list(build(source).captions.words)
 
-    def filled(node: Any) -> Any:
+    def filled(node: object) -> Any:
         if isinstance(node, list):
             return [filled(each) for each in node]
         if not isinstance(node, dict):
@@ -63,7 +63,7 @@ def with_word_lists(plain: Tree) -> Tree:
     return filled(plain)
 
 
-def _is_open(node: Any) -> bool:
+def _is_open(node: object) -> bool:
     """Whether plain containers describe a list of words that training captions are to fill."""
     target = f"{WordList.__module__}.{WordList.__name__}"
     return isinstance(node, dict) and node.get("_target_") == target and node.get("words") is None

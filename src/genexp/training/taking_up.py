@@ -111,9 +111,9 @@ def _forget(folder: RunFolder) -> None:
         path.unlink(missing_ok=True)
 
 
-def _yaml(content: Any) -> str:
+def _yaml(content: object) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(content))
 
 
-def _mixed(before: Any, now: str) -> str:
+def _mixed(before: object, now: str) -> str:
     return hashlib.sha256(f"{before} then {now}".encode()).hexdigest()[:12]

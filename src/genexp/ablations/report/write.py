@@ -89,7 +89,7 @@ def _claim_record(verdict: Verdict) -> Tree:
     return claim | {key: _plain(value) for key, value in record.items()}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """JSON knows no infinities: they, and what is no number, become text."""
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]

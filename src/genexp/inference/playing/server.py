@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from genexp.config.messages import told
 from genexp.inference.playing.studio import SLOTS, Studio
@@ -129,7 +129,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(400, "the request must be JSON") from error
         return make(asked), "image/png"
 
-    def log_message(self, format: str, *arguments: Any) -> None:
+    def log_message(self, format: str, *arguments: object) -> None:
         """Nothing: what a browser asks for is no news."""
 
 
@@ -157,5 +157,5 @@ def _content(name: str) -> bytes:
     return (Path(__file__).parent / name).read_bytes()
 
 
-def _json(content: Any) -> tuple[bytes, str]:
+def _json(content: object) -> tuple[bytes, str]:
     return json.dumps(content).encode(), "application/json"

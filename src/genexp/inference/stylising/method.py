@@ -126,5 +126,5 @@ def _shipped() -> Mapping[str, Any]:
     return _raw(OmegaConf.load(conf_dir() / "stylize.yaml"))
 
 
-def _raw(config: Any) -> Mapping[str, Any]:
+def _raw(config: object) -> Mapping[str, Any]:
     return {key: value for key, value in OmegaConf.to_container(config, resolve=False).items() if key != "defaults"}

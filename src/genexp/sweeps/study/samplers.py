@@ -83,7 +83,7 @@ class PerTrialSampler(optuna.samplers.BaseSampler):
         self._inner.after_trial(study, trial, state, values)
 
 
-def named(key: str, given: Any, table: Mapping[str, Any]) -> tuple[str, Tree]:
+def named(key: str, given: object, table: Mapping[str, Any]) -> tuple[str, Tree]:
     """A word, or a mapping with `name` and arguments.
 
     Args:
@@ -101,7 +101,7 @@ def named(key: str, given: Any, table: Mapping[str, Any]) -> tuple[str, Tree]:
     return name, settings
 
 
-def make_sampler(given: Any, seed: int, plan: SearchPlan) -> tuple[str, PerTrialSampler]:
+def make_sampler(given: object, seed: int, plan: SearchPlan) -> tuple[str, PerTrialSampler]:
     """The sampler of `hydra.sweeper.sampler`, and its name.
 
     Raises:
@@ -125,7 +125,7 @@ def make_sampler(given: Any, seed: int, plan: SearchPlan) -> tuple[str, PerTrial
 
 
 def make_pruner(
-    given: Any, plan: SearchPlan, every: float | None, images: float | None
+    given: object, plan: SearchPlan, every: float | None, images: float | None
 ) -> optuna.pruners.BasePruner | None:
     """The pruner of `hydra.sweeper.pruner`, or None.
 
@@ -183,7 +183,7 @@ def distribution(parameter: Parameter) -> BaseDistribution:
     return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
 
 
-def label(value: Any) -> Any:
+def label(value: object) -> Any:
     """A choice as a study keeps it: lists and mappings as the text of an override."""
     return value if isinstance(value, _SINGLE) else written(value)
 

@@ -240,7 +240,7 @@ def _interval(config: DictConfig) -> float | None:
     return training.get("evaluate_every") if training else None
 
 
-def _total(given: Any, cells: int) -> int:
+def _total(given: object, cells: int) -> int:
     if given is None:
         return cells or DEFAULT_TRIALS
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:

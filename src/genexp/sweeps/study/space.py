@@ -70,7 +70,7 @@ def shown(parameter: Parameter) -> str:
     return f"{parameter.low} to {parameter.high}{step}{' log' if parameter.log else ''}"
 
 
-def written(value: Any) -> str:
+def written(value: object) -> str:
     """A value as an override has it.
 
     Raises:
@@ -91,7 +91,7 @@ def written(value: Any) -> str:
     raise ValueError(f"a choice must be a number, a text, a list or a mapping, got {value!r}")
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     """A value as it is shown, with four digits."""
     return f"{value:.4g}" if isinstance(value, float) else written(value)
 
