@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import TypedDict
 
 from genexp.files.json_records import Count
-from genexp.files.trees import State, Tree
+from genexp.files.trees import State
 
 Averaged = Mapping[str, Mapping[str, Tensor]]
 """Weights by their sub-module and name."""
@@ -33,7 +33,7 @@ class Owed(TypedDict):
 class Average(TypedDict):
     """One average of weights, by the name of their sub-module, and how far each has come."""
 
-    modules: dict[str, Tree]
+    modules: dict[str, State]
     images: dict[str, Count]
     steps: dict[str, Count]
 
@@ -66,8 +66,8 @@ class StoredCheckpoint(TypedDict):
 
     counters: Counters
     state_dict: State
-    optimizer_states: NotRequired[list[Tree]]
-    callbacks: NotRequired[Tree]
+    optimizer_states: NotRequired[list[State]]
+    callbacks: NotRequired[State]
     averaged: NotRequired[Averages]
     post_hoc: NotRequired[PowerFunctionAverages]
     continuation: NotRequired[Owed]

@@ -5,16 +5,15 @@ import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeGuard
 
 from omegaconf import DictConfig
 
 from genexp.commands.shells import HOW, INSTALL, UNINSTALL
-from genexp.commands.usage import TYPED, keys_of
+from genexp.commands.usage import TYPED, Described, keys_of
 from genexp.config.compose import compose, conf_dir, group_names, own_choices
 from genexp.config.composition_errors import options
 from genexp.config.text_keys import PLACES
-from genexp.files.trees import Tree
 from genexp.runs.newest import finished_runs, outputs_folder
 from genexp.terminal import shown_path
 
@@ -97,7 +96,7 @@ def _overrides(command: str, before: Sequence[str], word: str) -> Iterator[str]:
     yield from (f"{signs}{each}" for each in found)
 
 
-def _first_words(groups: Tree, keys: Tree) -> Iterator[str]:
+def _first_words(groups: Described, keys: Described) -> Iterator[str]:
     for each in (*groups, *keys):
         yield f"{TYPED.get(each, each)}="
     for each in groups:
@@ -117,7 +116,9 @@ def _parts(key: str) -> Iterator[str]:
         yield from [f"{name}/"] * any(each.startswith(f"{name}/") for each in groups)
 
 
-def _values(command: str, before: Sequence[str], key: str, part: str, groups: Tree, keys: Tree) -> Iterator[str]:
+def _values(
+    command: str, before: Sequence[str], key: str, part: str, groups: Described, keys: Described
+) -> Iterator[str]:
     """What a value may be: a choice, a run, a file, a word that the command's file names beside the key."""
     folder = {"ablation": "ablation", "hydra/launcher": "hydra/launcher"}.get(key, key.partition("@")[0])
     if folder in groups or key == "ablation" or "/" in folder or "@" in key:
@@ -171,7 +172,7 @@ def _present_value(command: str, before: Sequence[str], key: str) -> Iterator[st
             yield str(value)
 
 
-def _composed(command: str, before: Sequence[str], key: str) -> Any:
+def _composed(command: str, before: Sequence[str], key: str) -> DictConfig | None:
     """The configuration of a line, as far as it composes; None where it does not."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -182,7 +183,7 @@ def _composed(command: str, before: Sequence[str], key: str) -> Any:
         return None
 
 
-def _children(config: object, path: str) -> Iterator[tuple[str, Any]]:
+def _children(config: DictConfig | None, path: str) -> Iterator[tuple[str, Any]]:
     node = config
     for word in path.split("."):
         node = node._get_node(word) if _is_section(node) and word in node else None
@@ -190,7 +191,7 @@ def _children(config: object, path: str) -> Iterator[tuple[str, Any]]:
         yield from ((str(key), node._get_node(key)) for key in node if key not in ("_target_", "_partial_"))
 
 
-def _is_section(node: object) -> bool:
+def _is_section(node: object) -> TypeGuard[DictConfig]:
     return isinstance(node, DictConfig) and not (node._is_none() or node._is_missing() or node._is_interpolation())
 
 

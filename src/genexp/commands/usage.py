@@ -8,13 +8,16 @@ from pathlib import Path
 from genexp.config.compose import group_names, own_choices
 from genexp.config.composition_errors import options
 
+Described = dict[str, tuple[str, str]]
+"""The default of every group or value of a command, and what its file says of it."""
+
 _LINE = re.compile(r"(?:  - )?(?P<key>\w+): (?P<value>[^#]*?)\s*(?:# (?P<text>.*))?")
 TYPED = {"ablations": "ablation"}
 """Keys that are typed under another name, since Hydra takes that for a group."""
 _WIDTH, _INDENT = 118, 26
 
 
-def keys_of(path: Path) -> tuple[dict[str, tuple[str, str]], dict[str, tuple[str, str]]]:
+def keys_of(path: Path) -> tuple[Described, Described]:
     """The groups and the values of a command, each with its default and what the file says of it.
 
     Args:

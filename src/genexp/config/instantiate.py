@@ -4,13 +4,13 @@ import warnings
 from typing import Any
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from genexp.config.targets import require_allowed, targets
 from genexp.files.trees import Tree
 
 
-def build(config: object, **arguments: object) -> Any:
+def build(config: DictConfig | ListConfig | Tree, **arguments: object) -> Any:
     """Instantiate a configuration node, nested nodes included; lists and dicts arrive as plain Python containers.
 
     What is checked is the node with its interpolations carried out: they too can lead to a `_target_`.
@@ -26,7 +26,7 @@ def build(config: object, **arguments: object) -> Any:
         return hydra.utils.instantiate(node, _convert_="all", **arguments)
 
 
-def build_dict(config: DictConfig | None) -> Tree:
+def build_dict(config: DictConfig | None) -> dict[str, Any]:
     """Build every entry of a dictionary of configurations; entries that are null are left out."""
     if not config:
         return {}

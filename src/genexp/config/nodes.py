@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from genexp.config.arguments import narrowed, told_by_the_run
 from genexp.config.fields import refusal_of
@@ -18,7 +18,7 @@ from genexp.files.trees import Tree
 _RESERVED = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
 
-def node_problems(plain: object, unsound: set[str], here: bool) -> list[Problem]:
+def node_problems(plain: Tree, unsound: set[str], here: bool) -> list[Problem]:
     """What is wrong with the nodes that have a `_target_`, and with what they build.
 
     Args:
@@ -28,7 +28,7 @@ def node_problems(plain: object, unsound: set[str], here: bool) -> list[Problem]
     """
     problems = _outermost([*_nodes(plain, "", here)])
     unsound = unsound | {each.key for each in problems}
-    nodes = {key: value for key, value in plain.items() if _builds(value)} if isinstance(plain, dict) else {}
+    nodes = {key: value for key, value in plain.items() if _builds(value)}
     if not nodes:
         return problems
     from genexp.config.agreement import disagreements
@@ -118,7 +118,7 @@ def _against_rule(value: object, rule: Rule, path: str, here: bool) -> Iterator[
             yield from _against_rule(each, rule.members, here_below, here)
 
 
-def _is_built(value: object) -> bool:
+def _is_built(value: object) -> TypeGuard[Tree]:
     return isinstance(value, dict) and "_target_" in value
 
 

@@ -135,7 +135,7 @@ def _below(path: str, package: str) -> str | None:
     return path[len(package) + 1 :] if path.startswith(f"{package}.") else None
 
 
-def _has(content: object, path: str) -> bool:
+def _has(content: Any, path: str) -> bool:
     node = content
     for part in path.split("."):
         if isinstance(node, DictConfig):

@@ -92,7 +92,7 @@ class Trial:
             return _StandIn()
         return self._called(node, path, arguments)
 
-    def _called(self, node: Tree, path: str, arguments: Tree) -> Any:
+    def _called(self, node: Tree, path: str, arguments: dict[str, Any]) -> Any:
         found, partial = locate(node["_target_"]), node.get("_partial_", False)
         optimiser = inspect.isclass(found) and issubclass(found, torch.optim.Optimizer)
         given = [[nn.Parameter(torch.zeros(1))]] if partial and optimiser else []

@@ -108,7 +108,7 @@ def reason_of(error: BaseException) -> str:
 
 
 @functools.cache
-def _adapter(shape: object) -> Any:
+def _adapter(shape: Any) -> Any:
     from pydantic import TypeAdapter
 
     return TypeAdapter(shape)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from genexp.contracts import JudgedMap, Sampler
     from genexp.data.datamodule import ImageData
     from genexp.data.stream import EvalLoader
+    from genexp.evaluation.scores import Score
     from genexp.inference.run import Run
 
 
@@ -125,7 +126,7 @@ def _scores(
     sampler: "Sampler",
     run: "Run",
     seed: int,
-) -> Tree:
+) -> dict[str, "Score"]:
     from statistics import fmean
 
     from genexp.evaluation.metrics.base import DISTANCE, Value
@@ -156,7 +157,7 @@ def _scores(
     return scores
 
 
-def _written(run: "Run", scores: Tree, shown: list[Any], folder: Path) -> Tree:
+def _written(run: "Run", scores: dict[str, "Score"], shown: list["Tensor"], folder: Path) -> Tree:
     from genexp.families.style_pairs import PARTS, rows
     from genexp.figures.samples import drawn
     from genexp.tensors import Grid

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
-from genexp.reports.formatting import cell_text, floor_text, formats, row_names, state_text, text_table
+from genexp.reports.formatting import NumberFormat, cell_text, floor_text, formats, row_names, state_text, text_table
 from genexp.reports.settings import ABSENT, shown
 from genexp.reports.table import Cell, Comparison, Row, setting_of
 from genexp.runs.markup import csv_text, digest_text, latex_number, latex_text, markdown_row, markdown_text
@@ -154,7 +154,7 @@ def _plain(row: Row, key: str) -> float | str:
     return "" if value is ABSENT else value if isinstance(value, int | float | str) else shown(value)
 
 
-def _tex_cell(row: Row, number: int, written: object) -> str:
+def _tex_cell(row: Row, number: int, written: NumberFormat) -> str:
     cell = row.cells.get(number)
     if cell is None:
         return "--"

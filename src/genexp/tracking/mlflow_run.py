@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from genexp.extras import require_extra
 from genexp.figures.samples import Figure, drawn
+from genexp.files.trees import Tree
 from genexp.tensors import Grid
 from genexp.tracking.dispensable import dispensable
 from genexp.tracking.journal import BesideJournal
@@ -110,7 +111,7 @@ class MLflow(BesideJournal, MLFlowLogger):
             super().log_metrics({name.replace("@", "."): value for name, value in metrics.items()}, step)
 
     @rank_zero_only
-    def log_hyperparams(self, params: object) -> None:
+    def log_hyperparams(self, params: Tree) -> None:
         """Log the configuration."""
         with _in_words():
             super().log_hyperparams(params)

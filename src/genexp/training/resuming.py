@@ -143,7 +143,7 @@ def _equal(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor]
     return all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-def _first_values(node: Tree, seed: int) -> dict[str, torch.Tensor]:
+def _first_values(node: DictConfig, seed: int) -> dict[str, torch.Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build(node).state_dict()

@@ -111,7 +111,7 @@ def _forget(folder: RunFolder) -> None:
         path.unlink(missing_ok=True)
 
 
-def _yaml(content: object) -> str:
+def _yaml(content: Tree | list[Any]) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(content))
 
 

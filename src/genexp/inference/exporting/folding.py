@@ -1,5 +1,7 @@
 """What of a traced graph follows from weights alone, computed before it is written where a format has no word."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
@@ -77,7 +79,7 @@ class _Constants:
             self._held[node] = node.op == "get_attr" or computed
         return self._held[node]
 
-    def value(self, node: fx.Node) -> object:
+    def value(self, node: fx.Node) -> Any:
         """Its value."""
         if node not in self._values:
             if node.op == "get_attr":
@@ -88,7 +90,7 @@ class _Constants:
         return self._values[node]
 
 
-def _attribute(module: nn.Module, path: str) -> object:
+def _attribute(module: nn.Module, path: str) -> Any:
     for name in path.split("."):
         module = getattr(module, name)
     return module
