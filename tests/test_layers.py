@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -51,6 +52,19 @@ ALONE_WITHOUT_TORCH = (
     "on_disk",
 )
 ALONE_WITHOUT_TORCH += ("ranks", "startup", "terminal", "training/claim")
+NAMED_TWICE = {  # classes whose configurations tell them apart by their group, or that go with one another
+    "Augmentation",
+    "Bound",
+    "Categorical",
+    "Consistency",
+    "Continuation",
+    "Cosine",
+    "Linear",
+    "NoiseLevel",
+    "Reconstruction",
+    "StableDiffusionFolder",
+    "Uniform",
+}
 HEAVY = {"torch", "lightning", "torchvision", "torchmetrics", "wandb", "sklearn"}
 
 
@@ -180,6 +194,12 @@ def test_a_circle_through_a_function_is_found_and_one_of_types_is_none(tmp_path)
     (package / "second.py").write_text("def name():\n    import mine.part")
     with pytest.raises(CycleError, match=r"mine\.second"):
         TopologicalSorter(module_graph(package)).prepare()
+
+
+def test_a_class_has_its_name_alone():
+    classes = [node for path in files() for node in parsed(path).body if isinstance(node, ast.ClassDef)]
+    counts = Counter(each.name for each in classes if not each.name.startswith("_"))
+    assert {name for name, count in counts.items() if count > 1} == NAMED_TWICE
 
 
 def test_files_and_functions_keep_to_a_readable_size():

@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
         print(HELP.format(commands="\n".join(f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items())), end="")
         return 0
     if _COMPLETES & set(arguments):
-        from genexp.commands.completion import main as complete
+        from genexp.commands.shell_completion import main as complete
 
         return complete(arguments, COMMANDS)
     name = arguments[0]

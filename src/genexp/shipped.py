@@ -15,7 +15,7 @@ from genexp.files.trees import Tree
 ASSETS = Path(__file__).resolve().parent / "assets"
 
 
-class Card(TypedDict):
+class AssetCard(TypedDict):
     """What lies beside shipped weights: their digest, and what builds their network."""
 
     sha256: str
@@ -47,7 +47,7 @@ def load_asset(name: str, folder: Path = ASSETS) -> tuple[dict[str, Tensor], Tre
     if not card_path.is_file() or not weights_path.is_file():
         known = ", ".join(sorted(path.stem for path in folder.glob("*.safetensors"))) or "nothing"
         raise FileNotFoundError(f"asset must be one of the shipped weights ({known}), got {name!r}")
-    card = read_json(card_path, Card)
+    card = read_json(card_path, AssetCard)
     data = weights_path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     if digest != card["sha256"]:

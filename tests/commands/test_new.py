@@ -11,7 +11,7 @@ import pytest
 import tiny
 from genexp.ablations.finding import ablation_files
 from genexp.commands import new
-from genexp.commands.completion import offers
+from genexp.commands.shell_completion import offers
 from genexp.config import compose, projects
 from genexp.config.targets import require_allowed
 

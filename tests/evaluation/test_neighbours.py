@@ -82,12 +82,12 @@ def test_a_copy_is_at_distance_zero():
     assert nearest(points, points)[0].eq(0).all()
 
 
-def test_neighbours_of_no_rows_are_none():
+def test_runs_beside_of_no_rows_are_none():
     values, numbers = nearest_few(normal(0, 5), normal(20, 5), 3)
     assert values.shape == numbers.shape == (0, 3)
 
 
-def test_neighbours_are_those_of_the_full_matrix():
+def test_runs_beside_are_those_of_the_full_matrix():
     rows, columns = normal(37, 4), normal(53, 4, seed=1)
     full = exact(rows, columns)
     expected = full.sort(1)

@@ -5,7 +5,7 @@ import pytest
 import tiny
 from genexp.commands import validate
 from genexp.config.problems import InvalidConfig
-from genexp.evaluation.copies import Verdict
+from genexp.evaluation.copies import CopyVerdict
 from genexp.inference.copies import verdict_on_copies
 from genexp.inference.run import load_run
 
@@ -35,6 +35,6 @@ def test_faces_are_declared_and_validate_tells_it(capsys):
 def test_a_run_is_judged_by_its_own_features_and_training_images():
     folder = tiny.run([*tiny.overrides_for("vae"), "training.max_images=64"])
     found = verdict_on_copies(load_run(folder.path), num=64)
-    assert isinstance(found, Verdict)
+    assert isinstance(found, CopyVerdict)
     assert (found.generated, found.training) == (64, 100)
     assert found.features.startswith("digits_classifier@")

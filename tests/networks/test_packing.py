@@ -8,7 +8,7 @@ from genexp.networks.mlp import MLPDiscriminator
 from genexp.networks.packing import packed, unpacked
 
 
-def test_neighbours_are_joined_and_the_last_pack_is_filled_up_with_the_first_samples():
+def test_runs_beside_are_joined_and_the_last_pack_is_filled_up_with_the_first_samples():
     points = torch.arange(10.0).reshape(5, 2)
     joined = packed(points, 3)
     assert joined.tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 0, 1]]

@@ -24,7 +24,7 @@ _TRIALS, _BATCHES = 3, 24
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CostEstimate:
     """Expected work that is left.
 
     Args:
@@ -47,7 +47,7 @@ class Estimate:
         return found
 
 
-def estimate(plan: Plan, workers: Workers, jobs: Mapping[Training, Job]) -> Estimate:
+def estimate(plan: Plan, workers: Workers, jobs: Mapping[Training, Job]) -> CostEstimate:
     """Estimate the work that is left.
 
     At most three configurations that no run has finished are tried for a few batches, and one of these models is
@@ -77,7 +77,7 @@ def _estimated(
     trials: "_Trials",
     known: dict[tuple[str, ...], float],
     tried: list[tuple[str, ...]],
-) -> Estimate:
+) -> CostEstimate:
     left = [each for each, job in jobs.items() if not workers.runs.finished(job)]
     seconds = known | {typical: trials.training_seconds(typical) for typical in tried}
     lengths = {
@@ -90,7 +90,7 @@ def _estimated(
     if drawings:
         measured = [job.seconds for job in workers.measurements.jobs if job.state == "finished" and job.seconds]
         each_drawing = fmean(measured) if measured else trials.drawing_seconds(plan, jobs, drawings)
-    return Estimate(len(left), training, len(drawings), each_drawing * len(drawings))
+    return CostEstimate(len(left), training, len(drawings), each_drawing * len(drawings))
 
 
 def _unmeasured(plan: Plan, workers: Workers, jobs: Mapping[Training, Job]) -> list[PlannedDrawing]:

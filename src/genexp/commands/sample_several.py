@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from genexp.inference.cascade import Stage
+    from genexp.inference.cascade import CascadeStage
     from genexp.inference.run import Run
 
 
@@ -40,7 +40,7 @@ def sample_ensemble_of(config: DictConfig) -> None:
     print_table([("drawn", f"{config.num} images of {len(runs)} runs"), ("images", shown_path(folder))])
 
 
-def opened_stages(config: DictConfig, told: Mapping[str, object]) -> "list[Stage]":
+def opened_stages(config: DictConfig, told: Mapping[str, object]) -> "list[CascadeStage]":
     """The runs that are named, each told what the one before draws.
 
     Args:
@@ -53,7 +53,7 @@ def opened_stages(config: DictConfig, told: Mapping[str, object]) -> "list[Stage
     return require_stages(config, opened(config), told)
 
 
-def require_stages(config: DictConfig, runs: "Sequence[Run]", told: Mapping[str, object]) -> "list[Stage]":
+def require_stages(config: DictConfig, runs: "Sequence[Run]", told: Mapping[str, object]) -> "list[CascadeStage]":
     """Runs, each told what the one before draws.
 
     Raises:

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from genexp.inference.stylising.method import require_own_options
 from genexp.inference.stylising.methods import METHODS
-from genexp.inference.stylising.pictures import Job, content_files, planned, style_files
+from genexp.inference.stylising.pictures import PaintingJob, content_files, planned, style_files
 from genexp.inference.stylising.sequences import Steadiness
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def required_pictures(config: DictConfig) -> None:
                 style_files(config[key], key)
 
 
-def required_job(config: DictConfig) -> Job:
+def required_job(config: DictConfig) -> PaintingJob:
     """What is painted where.
 
     Raises:
@@ -66,7 +66,7 @@ def required_job(config: DictConfig) -> Job:
     )
 
 
-def _report(job: Job, painted: list["Painted"], seconds: float, steadiness: Steadiness | None) -> None:
+def _report(job: PaintingJob, painted: list["Painted"], seconds: float, steadiness: Steadiness | None) -> None:
     from genexp.terminal import counted, duration, print_table, shown_path
 
     several = len(painted) > 1 or job.results != (job.out,)

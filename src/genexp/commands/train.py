@@ -14,7 +14,7 @@ from genexp.files.json_records import is_there
 from genexp.files.trees import Tree
 from genexp.terminal import counted, shown_path
 from genexp.training.claim import claim_folder
-from genexp.training.neighbours import neighbours_of
+from genexp.training.runs_beside import neighbours_of
 from genexp.training.taking_up import ClaimedRun
 
 if TYPE_CHECKING:

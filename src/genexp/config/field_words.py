@@ -144,14 +144,14 @@ CHOICES: dict[str, dict[str, str]] = {
 _ENDINGS = ("scheduler", "solver", "sampler", "multistep")
 
 
-class Choice(NamedTuple):
+class MeantChoice(NamedTuple):
     """What was meant by a choice that does not exist: one that does, and what to type beside it."""
 
     name: str
     beside: str
 
 
-def meant_choice(group: str, word: str, known: list[str]) -> Choice | None:
+def meant_choice(group: str, word: str, known: list[str]) -> MeantChoice | None:
     """The choice of a group that another library calls `word`; a number behind it is taken for steps of a sampler.
 
     Args:
@@ -164,11 +164,11 @@ def meant_choice(group: str, word: str, known: list[str]) -> Choice | None:
     stems = [plain, *(plain.removesuffix(ending) for ending in _ENDINGS if plain.endswith(ending))]
     for stem in stems:
         if (found := table.get(stem)) and found.split()[0] in known:
-            return Choice(*_parts(found))
+            return MeantChoice(*_parts(found))
     number = re.fullmatch(r"(\D.*?)(\d+)", plain)
     if number and group == "sampler" and (found := table.get(number[1])):
         name, beside = _parts(found)
-        return Choice(name, f"{beside} sampler.steps={number[2]}".strip())
+        return MeantChoice(name, f"{beside} sampler.steps={number[2]}".strip())
     return None
 
 

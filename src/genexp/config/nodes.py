@@ -31,7 +31,7 @@ def node_problems(plain: Tree, unsound: set[str], here: bool) -> list[Problem]:
     nodes = {key: value for key, value in plain.items() if _builds(value)}
     if not nodes:
         return problems
-    from genexp.config.agreement import disagreements
+    from genexp.config.disagreements import disagreements
     from genexp.config.trial import misfits, on_trial
 
     with on_trial() as trial:

@@ -12,7 +12,7 @@ from genexp.data import decoding, pictures, sixteen_bits
 from genexp.data.decoding import MAX_PIXELS, SEVERAL, open_picture
 from genexp.data.layout import shown
 from genexp.data.listing import in_words
-from genexp.data.paired_layout import SIDES, Pair, Pairs, find_pairs
+from genexp.data.paired_layout import SIDES, FoundPairs, Pair, find_pairs
 from genexp.data.picture_files import first_frames
 from genexp.data.pictures import Preparation
 from genexp.data.source import BadImage, Split, fingerprint
@@ -21,7 +21,7 @@ from genexp.on_disk import OnDisk
 from genexp.terminal import counted
 
 
-class PairedFolder(SplitFolders[Pair, Pairs]):
+class PairedFolder(SplitFolders[Pair, FoundPairs]):
     """Pairs below a folder, as `image`, the target, and `source`.
 
     Split folders are those of `Folder`; a split without one is cut from train. In each (or in `root`) lie folders
@@ -81,19 +81,19 @@ class PairedFolder(SplitFolders[Pair, Pairs]):
         """
         return PairedFiles(self.chosen(name), self)
 
-    def find(self, folder: Path, skip: bool) -> Pairs:
+    def find(self, folder: Path, skip: bool) -> FoundPairs:
         """The pairs below a folder."""
         return find_pairs(folder, skip)
 
-    def nothing(self) -> Pairs:
+    def nothing(self) -> FoundPairs:
         """No pairs."""
-        return Pairs()
+        return FoundPairs()
 
-    def parts(self, found: Pairs) -> list[Pair]:
+    def parts(self, found: FoundPairs) -> list[Pair]:
         """The pairs, sorted by name."""
         return found.pairs
 
-    def require_alike(self, found: Mapping[str, Pairs]) -> None:
+    def require_alike(self, found: Mapping[str, FoundPairs]) -> None:
         """Raise ValueError where some splits are folders of two and others files of two."""
         if len({each.halves for each in found.values() if each.pairs}) > 1:
             raise ValueError(f"root must hold pairs of one layout in all splits, got both in {shown(self.root)}")

@@ -31,7 +31,7 @@ class Pair(NamedTuple):
 
 
 @dataclass
-class Pairs:
+class FoundPairs:
     """What lies in the folder of a split.
 
     Args:
@@ -45,7 +45,7 @@ class Pairs:
     halves: bool | None = None
 
 
-def find_pairs(folder: Path, skip: bool = False) -> Pairs:
+def find_pairs(folder: Path, skip: bool = False) -> FoundPairs:
     """All pairs of one split.
 
     Args:
@@ -63,7 +63,7 @@ def find_pairs(folder: Path, skip: bool = False) -> Pairs:
         raise ValueError(f"root must hold {_LAYOUTS}, got {_some(names)} in {shown(folder)}")
     if not named:
         found = find_pictures(folder, skip)
-        return Pairs([Pair(each.relative, each, None) for each in found.pictures], found.passed, True)
+        return FoundPairs([Pair(each.relative, each, None) for each in found.pictures], found.passed, True)
     if set(named) != set(SIDES) or len([name for name in names if name.lower() in SIDES]) > 2:
         raise ValueError(
             f"root must hold one folder source and one folder target, got {_some(names)} in {shown(folder)}"
@@ -77,7 +77,7 @@ def find_pairs(folder: Path, skip: bool = False) -> Pairs:
     return found
 
 
-def _matched(listings: dict[str, Listing], skip: bool) -> Pairs:
+def _matched(listings: dict[str, Listing], skip: bool) -> FoundPairs:
     by_name = {side: _by_name(side, listing.pictures) for side, listing in listings.items()}
     source, target = (by_name[side] for side in SIDES)
     alone = {
@@ -92,7 +92,9 @@ def _matched(listings: dict[str, Listing], skip: bool) -> Pairs:
         ]
         raise ValueError(f"source and target must hold pictures of the same names, got {'; '.join(told)}")
     passed = [Passed(each.file, ALONE) for files in alone.values() for each in files]
-    return Pairs([Pair(name, source[name], target[name]) for name in sorted(set(source) & set(target))], passed, False)
+    return FoundPairs(
+        [Pair(name, source[name], target[name]) for name in sorted(set(source) & set(target))], passed, False
+    )
 
 
 def _by_name(side: str, pictures: Iterable[ListedPicture]) -> dict[str, ListedPicture]:

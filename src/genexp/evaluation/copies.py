@@ -15,7 +15,7 @@ SIGNIFICANT = 1e-3
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CopyVerdict:
     """What was found of the nearest training images of generated images.
 
     Attributes:
@@ -57,7 +57,7 @@ class Verdict:
         return {**asdict(self), "copies": self.copies, "words": self.words}
 
 
-def judged(generated: Tensor, training: Tensor, features: str = "") -> Verdict:
+def judged(generated: Tensor, training: Tensor, features: str = "") -> CopyVerdict:
     """Compare features of generated images with those of the images that a model was trained on.
 
     New real images are near a training image as often as training images are near each other (of which the share
@@ -81,4 +81,4 @@ def judged(generated: Tensor, training: Tensor, features: str = "") -> Verdict:
     near = int((distance <= limit).sum())
     chance = binomtest(near, len(distance), usual, alternative="greater").pvalue
     exact = int((distance == 0).sum())
-    return Verdict(len(distance), len(training), near / len(distance), usual, exact, float(chance), features)
+    return CopyVerdict(len(distance), len(training), near / len(distance), usual, exact, float(chance), features)

@@ -39,7 +39,7 @@ def distances_to(rows: Tensor, columns: Tensor, numbers: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Block:
+class DistanceBlock:
     """The distances between some rows and some columns.
 
     Args:
@@ -77,12 +77,12 @@ class Block:
             inside[row, column] = exact < at if strictly else exact <= at
         return inside
 
-    def of_columns(self, which: Tensor) -> "Block":
+    def of_columns(self, which: Tensor) -> "DistanceBlock":
         """The block of the columns `which` (K,) of these alone; its `across` is still that of all."""
         return replace(self, columns=self.columns[which], squared=self.squared[:, which])
 
 
-def blocks(rows: Tensor, columns: Tensor, dtype: torch.dtype = torch.float32) -> Iterator[Block]:
+def blocks(rows: Tensor, columns: Tensor, dtype: torch.dtype = torch.float32) -> Iterator[DistanceBlock]:
     """All distances between vectors (M, D) and (N, D), block by block: for some rows all columns, then the next rows.
 
     Args:
@@ -102,7 +102,7 @@ def blocks(rows: Tensor, columns: Tensor, dtype: torch.dtype = torch.float32) ->
         for number, (y, y_square) in enumerate(seen):
             across = slice(number * BLOCK, (number + 1) * BLOCK)
             squared = torch.addmm(x_square[:, None] + y_square, x, y.mT, alpha=-2)
-            yield Block(rows[down], columns[across], down, across, squared, slack, scale)
+            yield DistanceBlock(rows[down], columns[across], down, across, squared, slack, scale)
 
 
 def _mean(points: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ class GaussianMoments:
 
 
 @dataclass(frozen=True)
-class Distance:
+class FrechetResult:
     """A Fréchet distance and how far rounding may have moved it.
 
     Args:
@@ -56,7 +56,7 @@ class Distance:
     residual: float
 
 
-def frechet_distance(moments: Moments, reference: GaussianMoments) -> Distance:
+def frechet_distance(moments: Moments, reference: GaussianMoments) -> FrechetResult:
     r"""The squared Fréchet (2-Wasserstein) distance between the normal law with `moments` and `reference`.
 
     |m - m_r|^2 + tr S + tr S_r - 2 tr (R^T S R)^{1/2} with S_r = R R^T. The matrix under the root is symmetric and
@@ -93,4 +93,4 @@ def frechet_distance(moments: Moments, reference: GaussianMoments) -> Distance:
     gap = (moments.mean - reference.mean).square().sum()
     value = gap + trace + reference.trace - 2 * overlap
     residual = 2 * clipped + (-value).clamp(min=0)
-    return Distance(float(value.clamp(min=0)), float(residual))
+    return FrechetResult(float(value.clamp(min=0)), float(residual))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from genexp.evaluation.distances import BLOCK, Block, blocks, distances_to
+from genexp.evaluation.distances import BLOCK, DistanceBlock, blocks, distances_to
 
 _SPARE = 8
 _MARGIN = 1e-6
@@ -131,7 +131,7 @@ def _without_own(exact: Tensor, numbers: Tensor, rows: Tensor, own: Tensor | Non
     return exact if own is None else exact.masked_fill(own[numbers] == rows[:, None], torch.inf)
 
 
-def _exclude(block: Block, own: Tensor | None) -> None:
+def _exclude(block: DistanceBlock, own: Tensor | None) -> None:
     if own is None:
         return
     row = own[block.across] - block.down.start

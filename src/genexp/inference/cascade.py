@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Stage:
+class CascadeStage:
     """A run among those that are drawn from one after the other.
 
     Attributes:
@@ -70,7 +70,7 @@ class Stage:
 
 def stages_of(
     runs: Sequence["Run"], sampler: DictConfig | None, typed: Mapping[str, object], seed: int, command: str
-) -> list[Stage]:
+) -> list[CascadeStage]:
     """How runs follow each other; what cannot be drawn is refused.
 
     Args:
@@ -97,7 +97,7 @@ def stages_of(
         require_drawable(run.model, node)
         own = {name: value for name, value in typed.items() if name in known[place]}
         levels_of(run.model.conditioning, own)  # refuses those that training has not shown
-        found.append(Stage(run, node, link, mix_seed(seed, place) if place else seed, own))
+        found.append(CascadeStage(run, node, link, mix_seed(seed, place) if place else seed, own))
     return found
 
 
@@ -108,7 +108,7 @@ def follows(runs: Sequence["Run"]) -> bool:
     return bool(pairs) and different and all(len(_taking(one, other)) == 1 for one, other in pairs)
 
 
-def drawings(stages: Sequence[Stage], device: str, batch_size: int) -> list[Drawing]:
+def drawings(stages: Sequence[CascadeStage], device: str, batch_size: int) -> list[Drawing]:
     """Every stage ready to draw, each told what the one before draws."""
     found: list[Drawing] = []
     known: Known = {}
@@ -147,7 +147,7 @@ class Cascade:
         device: Where they are drawn.
     """
 
-    def __init__(self, stages: Sequence[Stage], num: int, batch_size: int, device: torch.device) -> None:
+    def __init__(self, stages: Sequence[CascadeStage], num: int, batch_size: int, device: torch.device) -> None:
         self.stages, known = list(stages), {}
         self.samples: list[Samples] = []
         for stage in stages:

@@ -3,13 +3,13 @@
 import torch
 
 from genexp.config.instantiate import build
-from genexp.evaluation.copies import Verdict, judged
+from genexp.evaluation.copies import CopyVerdict, judged
 from genexp.inference.run import Run
 
 MOST_TRAINING = 50_000
 
 
-def verdict_on_copies(run: Run, num: int = 1000, seed: int = 0, device: str = "cpu") -> Verdict:
+def verdict_on_copies(run: Run, num: int = 1000, seed: int = 0, device: str = "cpu") -> CopyVerdict:
     """Draw from a run and compare with the images that it was trained on, by the features of its evaluations.
 
     Args:

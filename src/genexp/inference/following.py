@@ -79,7 +79,7 @@ class Following:
         """Everything that the stage is told, with the noise that its pictures have."""
         rest, kind = self.rest(told), told.kinds[self.name]
         _, levels = levels_of(told, self.typed)
-        whole = Drawn(self.name, kind, self.images, rest, self.words)
+        whole = DrawnBefore(self.name, kind, self.images, rest, self.words)
         return noised(whole, told, self.seed, levels)
 
 
@@ -105,7 +105,7 @@ class Gathered:
         return f"Gathered({self.sources})"
 
 
-class Drawn:
+class DrawnBefore:
     """Conditions of which one is what another run has drawn.
 
     Args:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from genexp.restoration.restorer import Restorer
-    from genexp.restoration.whole import Trial
+    from genexp.restoration.whole import RestoredPicture
     from genexp.runs.picture_origin import Origin
 
 
@@ -176,7 +176,7 @@ def _with_opacity(made: "Tensor", opacity: "Tensor", scale: int) -> "Tensor":
     return torch.cat([made.expand(3, -1, -1), larger])
 
 
-def _in_words(trial: "Trial") -> str:
+def _in_words(trial: "RestoredPicture") -> str:
     """How near a restoration comes, beside the plain picture."""
     ours, itself = trial.ours, trial.plain
     decibels = f"{ours.psnr_y:.2f} dB (the picture itself {itself.psnr_y:.2f})"

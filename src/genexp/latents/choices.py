@@ -13,7 +13,7 @@ from genexp.latents.priors import Encode, Prior
 
 
 @dataclass(frozen=True)
-class Choices:
+class OneHotChoices:
     """Independent choices (B, N) of C each, as one-hot latents (B, N * C).
 
     Args:
@@ -105,10 +105,10 @@ class Categorical(nn.Module, Posterior):
         """Uniform noise."""
         return noise.uniform(*(self.noise_shape if count == 1 else (count, *self.noise_shape)))
 
-    def law(self, parameters: Tensor) -> Choices:
+    def law(self, parameters: Tensor) -> OneHotChoices:
         """The choices of what an encoder gave."""
         logits = self.require(parameters).unflatten(1, self.noise_shape).log_softmax(2)
-        return Choices(logits, self.temperature if self.training else None, self.straight_through)
+        return OneHotChoices(logits, self.temperature if self.training else None, self.straight_through)
 
 
 class UniformChoices(Prior):

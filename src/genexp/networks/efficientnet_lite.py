@@ -35,7 +35,7 @@ STAGES = (
 STEM, HEAD = 32, 1280
 
 
-class Block(nn.Module):
+class InvertedResidual(nn.Module):
     """An inverted bottleneck: 1 x 1 to more channels, a filter for each of them, 1 x 1 to few that are not rectified.
 
     Reference: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (2018).
@@ -88,7 +88,7 @@ class EfficientNetLite0(nn.Module):
         self.stem = nn.Conv2d(3, STEM, 3, 2)
         self.names, width = ["stem"], STEM
         for i, (stage, stride) in enumerate(_blocks(), start=1):
-            self.add_module(f"block{i}", Block(width, stage, stride))
+            self.add_module(f"block{i}", InvertedResidual(width, stage, stride))
             self.names += [f"expand{i}"] * (stage.expansion > 1) + [f"block{i}"]
             width = stage.width
         self.head = nn.Conv2d(width, HEAD, 1)

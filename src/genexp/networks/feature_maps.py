@@ -66,7 +66,7 @@ class MapEncoder(nn.Module):
         self.grid, self.factor = (side, side), 2**halvings
         self.stem = nn.Conv2d(channels, width, 3, padding=1)
         self.down = nn.Sequential(*(Halve(width, norm) for _ in range(halvings)))
-        self.blocks = nn.Sequential(*(Residual(width, norm) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(MapResidual(width, norm) for _ in range(depth)))
         self.norm, self.head = MAP_NORMS[norm](width), nn.Conv2d(width, size, 1)
 
     def give(self, numbers: int) -> None:
@@ -117,7 +117,7 @@ class MapDecoder(nn.Module):
         self.grid, self.channels, self.factor = (side, side), channels, 2**halvings
         self.reach = depth + 2 if norm == "pixel" else None  # stem, blocks, and less than one for all behind them
         self.stem = nn.Conv2d(size, width, 3, padding=1)
-        self.blocks = nn.Sequential(*(Residual(width, norm) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(MapResidual(width, norm) for _ in range(depth)))
         self.up = nn.Sequential(*(Double(width, norm) for _ in range(halvings)))
         self.norm, self.head = MAP_NORMS[norm](width), nn.Conv2d(width, channels, 3, padding=1)
 
@@ -141,7 +141,7 @@ class MapDecoder(nn.Module):
         return self.head(nn.functional.silu(self.norm(self.up(self.blocks(self.stem(features))))))
 
 
-class Residual(nn.Module):
+class MapResidual(nn.Module):
     """x + conv(silu(norm(conv(silu(norm(x)))))), the first 3x3, the second 1x1.
 
     Args:

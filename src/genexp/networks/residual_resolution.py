@@ -15,7 +15,7 @@ ENLARGEMENTS = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "prelu": nn.PReLU}
 
 
-class ResidualBlock(nn.Module):
+class ResolutionBlock(nn.Module):
     """x + scale * (convolution, activation, convolution), each convolution with a batch norm behind it or not.
 
     Args:
@@ -90,7 +90,7 @@ class ResidualResolution(RestorationNetwork):
         first = nn.Conv2d(self.inputs, width, ends, padding=ends // 2)
         self.first = nn.Sequential(first, *(kind() for kind in behind))
         self.blocks = nn.Sequential(
-            *(ResidualBlock(width, batch_norm, activation, residual_scale) for _ in range(depth))
+            *(ResolutionBlock(width, batch_norm, activation, residual_scale) for _ in range(depth))
         )
         closing = [nn.BatchNorm2d(width)] if batch_norm else []
         self.closing = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), *closing)

@@ -54,7 +54,7 @@ class VisionTransformer(nn.Module):
         if registers:
             self.register_tokens = nn.Parameter(torch.randn(1, registers, width) * 1e-6)
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(channels, width, patch_size, patch_size)})
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width, eps=1e-6)
 
     @classmethod
@@ -110,7 +110,7 @@ class VisionTransformer(nn.Module):
         return torch.cat([self.pos_embed[:, :1], plane.flatten(2).mT], dim=1)
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """x + g_1 attention(norm(x)), then x + g_2 perceptron(norm(x)), with one scale for every channel.
 
     Args:

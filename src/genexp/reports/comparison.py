@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 
 from genexp.reports.columns import Column, columns, measured_by_default
 from genexp.reports.settings import ABSENT, Differing, Settings, differing, tied
-from genexp.reports.table import Cell, Comparison, Row, ValueColumn, setting_of
+from genexp.reports.table import Comparison, Row, TableCell, ValueColumn, setting_of
 from genexp.runs.directions import badness, direction, metric_name
 from genexp.runs.measurements import MADE_BY, NOT_DRAWN, Measurement
 from genexp.runs.stored import Damaged, StoredRun
@@ -147,7 +147,7 @@ def _row(runs: Sequence[StoredRun], units: list[Unit], by: Sequence[str], finish
         values = {i: float(each.value) for i, each in found.items()}
         spread = stdev(values.values()) if len(values) > 1 else None
         error = next(iter(found.values())).error if len(found) == 1 else None
-        row.cells[number] = Cell(fmean(values.values()), spread, values, error)
+        row.cells[number] = TableCell(fmean(values.values()), spread, values, error)
     return row
 
 

@@ -9,7 +9,7 @@ from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
 from genexp.reports.formatting import NumberFormat, cell_text, floor_text, formats, row_names, state_text, text_table
 from genexp.reports.settings import ABSENT, shown
-from genexp.reports.table import Cell, Comparison, Row, setting_of
+from genexp.reports.table import Comparison, Row, TableCell, setting_of
 from genexp.runs.markup import csv_text, digest_text, latex_number, latex_text, markdown_row, markdown_text
 
 
@@ -123,7 +123,7 @@ def _row_record(comparison: Comparison, row: Row) -> Tree:
     }
 
 
-def _cell_record(row: Row, number: int, cell: Cell) -> Tree:
+def _cell_record(row: Row, number: int, cell: TableCell) -> Tree:
     values = [cell.values.get(i) for i in row.runs]
     numbers = {"mean": cell.mean, "std": cell.std, "n": cell.n, "values": values, "error": cell.error}
     return {k: _finite(v) for k, v in numbers.items()} | {"best": number in row.best}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from genexp.reports.settings import NONE, shown
-from genexp.reports.table import Cell, Comparison, Row, setting_of
+from genexp.reports.table import Comparison, Row, TableCell, setting_of
 from genexp.runs.directions import WORDS, metric_name
 
 ARROWS = {"lower": "↓", "higher": "↑", "reference": "→"}
@@ -71,7 +71,7 @@ def formats(comparison: Comparison) -> list[NumberFormat]:
     ]
 
 
-def cell_text(cell: Cell | None, written: NumberFormat, separator: str = " ± ") -> str:
+def cell_text(cell: TableCell | None, written: NumberFormat, separator: str = " ± ") -> str:
     """Mean and standard deviation over seeds; a single run's value alone."""
     if cell is None:
         return "–"

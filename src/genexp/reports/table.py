@@ -9,7 +9,7 @@ from genexp.runs.stored import Damaged, StoredRun
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A row's value in a column.
 
     Args:
@@ -49,7 +49,7 @@ class Row:
     runs: list[int]
     seeds: list[str]
     finished: bool
-    cells: dict[int, Cell] = field(default_factory=dict)
+    cells: dict[int, TableCell] = field(default_factory=dict)
     best: set[int] = field(default_factory=set)
 
 

@@ -13,7 +13,7 @@ from genexp.restoration.restorer import Restorer
 from genexp.tensors import to_float, to_uint8
 
 
-class Closeness(NamedTuple):
+class PictureScores(NamedTuple):
     """How near an image comes to the real picture.
 
     Attributes:
@@ -28,7 +28,7 @@ class Closeness(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trial:
+class RestoredPicture:
     """A picture that was degraded and restored.
 
     Attributes:
@@ -40,8 +40,8 @@ class Trial:
 
     degraded: Tensor
     restored: Tensor
-    ours: Closeness
-    plain: Closeness
+    ours: PictureScores
+    plain: PictureScores
 
 
 def tried(
@@ -50,7 +50,7 @@ def tried(
     tile: int | None = None,
     border: int | None = None,
     in_colour: bool = False,
-) -> Trial:
+) -> RestoredPicture:
     """Degrade a picture as in training, restore it, and measure.
 
     What is random in the degradation depends on the picture alone. Sides are cut to multiples of the scale.
@@ -76,7 +76,7 @@ def tried(
     plain = resized(degraded, scale) if scale > 1 else degraded
     border = border_of(border, scale)
     ours, theirs = (closeness(each, real, border) for each in (made, plain))
-    return Trial(to_uint8(degraded[0]), to_uint8(made[0]), ours, theirs)
+    return RestoredPicture(to_uint8(degraded[0]), to_uint8(made[0]), ours, theirs)
 
 
 def border_of(asked: int | None, scale: int) -> int:
@@ -89,7 +89,7 @@ def least_side(scale: int, border: int | None = None) -> int:
     return scale * (2 * border_of(border, scale) // scale + 1)
 
 
-def closeness(image: Tensor, real: Tensor, border: int) -> Closeness:
+def closeness(image: Tensor, real: Tensor, border: int) -> PictureScores:
     """How near an image (1, 1 or 3, H, W) in [-1, 1] comes to a picture (1, 1 or 3, H, W) of 8 bits.
 
     Luminance is that of `studio_luminance`, in whole levels, of which 255 is the peak; of a grey picture it is its own
@@ -122,7 +122,7 @@ def closeness(image: Tensor, real: Tensor, border: int) -> Closeness:
     similar = float("nan")
     if min(image.shape[-2:]) >= WINDOW:
         similar = float(structural_similarity(ours / 127.5 - 1, theirs / 127.5 - 1)[0])
-    return Closeness(psnr(ours - theirs), similar, rgb)
+    return PictureScores(psnr(ours - theirs), similar, rgb)
 
 
 def psnr(difference: Tensor) -> float:

@@ -87,7 +87,7 @@ def typed() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Claim:
+class ForeignManifest:
     """What a stranger's manifest says, as texts that are short and only to be shown.
 
     Attributes:
@@ -99,7 +99,7 @@ class Claim:
     digest: str | None
 
 
-def read_claim(text: str) -> Claim | None:
+def read_claim(text: str) -> ForeignManifest | None:
     """A manifest as it can be shown; None of any other text."""
     try:
         content = json.loads(text) if len(text) <= _MOST else None
@@ -112,7 +112,7 @@ def read_claim(text: str) -> Claim | None:
     except (ValueError, RecursionError, KeyError, TypeError, IndexError, AttributeError):
         return None
     cut = tuple((short(name), short(value)) for name, value in rows[:_ROWS])
-    return Claim(cut, digest if isinstance(digest, str) else None)
+    return ForeignManifest(cut, digest if isinstance(digest, str) else None)
 
 
 def short(value: object) -> str:

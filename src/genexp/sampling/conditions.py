@@ -104,7 +104,7 @@ class AtLevels(Protocol):
         ...
 
 
-class Noised:
+class WithNoise:
     """Conditions of which some have noise of a fixed level: that of sample i depends on the seed and i alone.
 
     Args:
@@ -143,7 +143,7 @@ def noised(
     known = {name: kind for name, kind in conditioning.kinds.items() if isinstance(kind, AtLevels)}
     found = {name: levels.get(name, kind.drawn) for name, kind in known.items()}
     found = {name: level for name, level in found.items() if level > 0}
-    return Noised(bare, {name: known[name] for name in found}, found, seed) if bare and found else bare
+    return WithNoise(bare, {name: known[name] for name in found}, found, seed) if bare and found else bare
 
 
 def labels_in_shares(indices: Sequence[int], counts: Sequence[int]) -> Tensor:

@@ -29,7 +29,7 @@ class LeveledDenoiser(Protocol):
     def __call__(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor: ...
 
 
-class Point(NamedTuple):
+class PathPoint(NamedTuple):
     """A time of the way: z = x_t / `size` is at `place`, and moves by eps - `pull` x_0 a unit of it."""
 
     time: Tensor
@@ -135,7 +135,7 @@ class FlowLikelihood(OfLevels):
 
 
 def _slope(
-    model: LeveledDenoiser, z: Tensor, at: Point, direction: Tensor, condition: Condition
+    model: LeveledDenoiser, z: Tensor, at: PathPoint, direction: Tensor, condition: Condition
 ) -> tuple[Tensor, Tensor]:
     """eps - pull x_0 at z, and its divergence (B,) as the direction sees it."""
     with torch.enable_grad():
@@ -148,7 +148,7 @@ def _slope(
     return slope.detach(), (pulled * direction).flatten(1).sum(1)
 
 
-def _way(schedule: Schedule, steps: int, along: str) -> list[Point]:
+def _way(schedule: Schedule, steps: int, along: str) -> list[PathPoint]:
     """Times from the first to the last, even in the log-SNR where that is finite, else as training has them."""
     ends = torch.tensor([schedule.first, schedule.last], dtype=torch.float64)
     high, low = schedule.log_snr(ends).tolist()
@@ -159,4 +159,4 @@ def _way(schedule: Schedule, steps: int, along: str) -> list[Point]:
     if along == "noise" and not math.isfinite(low):
         raise ValueError(f"along must be flow where no signal is left at the last time, {schedule.last:g}, got noise")
     pull = 1.0 if along == "flow" else 0.0
-    return [Point(*point, pull) for point in zip(times, alpha.tolist(), sigma.tolist(), strict=True)]
+    return [PathPoint(*point, pull) for point in zip(times, alpha.tolist(), sigma.tolist(), strict=True)]

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.distances import Block, blocks
+from genexp.evaluation.distances import DistanceBlock, blocks
 from genexp.evaluation.jackknife import centred_draws, draws_of_mean, groups_to_leave_out, sizes_of
 from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, MetricKind, Value
 from genexp.evaluation.neighbours import radii, radii_without_groups, require_more_than
@@ -166,7 +166,7 @@ class DensityCoverage:
         }
 
 
-def _covered(block: Block, reach: Tensor, group: Tensor) -> Tensor:
+def _covered(block: DistanceBlock, reach: Tensor, group: Tensor) -> Tensor:
     """Which rows (G + 1, M) lie in a ball of a column, without the columns of one group, and with all.
 
     A radius grows when a neighbour is left out: what lies in a ball of all does in that one too, so that the others are

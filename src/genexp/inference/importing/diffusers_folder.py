@@ -13,7 +13,7 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 PIPELINES = ("DDPMPipeline", "DDIMPipeline")
 
 
-class Network(TypedDict, total=False):
+class UNetConfig(TypedDict, total=False):
     """What is read of `unet/config.json`: the file is a stranger's, and only values of these types become overrides."""
 
     sample_size: int
@@ -42,7 +42,7 @@ class PipelineFolder:
 
     def __init__(self, opened: OpenedFolder) -> None:
         self.opened, self.path = opened, opened.path
-        self.network = cast(Network, opened.read("unet/config.json", Network))
+        self.network = cast(UNetConfig, opened.read("unet/config.json", UNetConfig))
         self.weights = self.path / "unet" / WEIGHTS
         if not self.weights.is_file():
             pickled = (

@@ -18,7 +18,7 @@ _LEFT = ("safety_checker", "feature_extractor")
 """What judges finished pictures, and is left behind."""
 
 
-class Network(TypedDict, total=False):
+class TextUNetConfig(TypedDict, total=False):
     """What is read of `unet/config.json` here; all else is diffusers' own affair."""
 
     sample_size: int
@@ -26,7 +26,7 @@ class Network(TypedDict, total=False):
     out_channels: int
 
 
-class Autoencoder(TypedDict, total=False):
+class AutoencoderConfig(TypedDict, total=False):
     """What is read of `vae/config.json` here."""
 
     in_channels: int
@@ -58,8 +58,8 @@ class StableDiffusionFolder:
         ]
         if further:
             raise ValueError(f"folder must be of a pipeline of {', '.join(_PARTS)}, got {further[0]} in {self.path}")
-        self.network = cast(Network, opened.read("unet/config.json", Network))
-        self.autoencoder = cast(Autoencoder, opened.read("vae/config.json", Autoencoder))
+        self.network = cast(TextUNetConfig, opened.read("unet/config.json", TextUNetConfig))
+        self.autoencoder = cast(AutoencoderConfig, opened.read("vae/config.json", AutoencoderConfig))
         codes, own = self.autoencoder.get("latent_channels", 4), self.network.get("in_channels", 4)
         if not codes == own == self.network.get("out_channels", 4):
             raise ValueError(

@@ -23,7 +23,7 @@ from genexp.inference.playing.asked import MOST_IMAGES, changes_of, checked, off
 from genexp.inference.restoring import read
 from genexp.inference.run import Run
 from genexp.inference.sampler_config import checked_sampler
-from genexp.inference.stylising.method import Style
+from genexp.inference.stylising.method import StylePicture
 from genexp.inference.stylising.one_pass import OnePass
 from genexp.inference.stylising.pictures import in_strides, read_picture
 from genexp.restoration.restorer import Restorer
@@ -135,7 +135,7 @@ class Studio:
     def _painted(self, run: Run, values: Tree) -> Tensor:
         any_style = run.model.any_style
         content = read_picture(self._slot("content"), values["size"])
-        style = [Style(in_strides(read_picture(self._slot("style"), values["size"])))] if any_style else []
+        style = [StylePicture(in_strides(read_picture(self._slot("style"), values["size"])))] if any_style else []
         config = OmegaConf.create({"run": str(run.folder.path), "device": self.device, "alpha": values["alpha"]})
         painted = OnePass("style", any_style).painter(config)(in_strides(content), style)
         return to_uint8(painted.image[0, :, : content.shape[-2], : content.shape[-1]])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from genexp.inference.stylising.method import Painted, Painter, Style, is_given
+from genexp.inference.stylising.method import Painted, Painter, StylePicture, is_given
 from genexp.runs.newest import newest_hint
 from genexp.terminal import few_digits
 
@@ -87,7 +87,7 @@ class _Painter:
         self.guidance = sampler.guidance
         self.features, self.style_loss = build(config.model.features), build(config.model.style_loss)
 
-    def __call__(self, content: "Tensor | None", styles: Sequence[Style]) -> Painted:
+    def __call__(self, content: "Tensor | None", styles: Sequence[StylePicture]) -> Painted:
         """The content (1, 3, H, W) at the size of the model, in the style."""
         from genexp.sampling.draw import draw
         from genexp.sampling.editing import Noised, Originals
@@ -104,7 +104,7 @@ class _Painter:
         words = f"strength {few_digits(self.config.strength)}, style {few_digits(self.config.style_scale)}"
         return Painted(drawn.expand(-1, 3, -1, -1), f"{sampler.evaluations_of(self.source)} evaluations, {words}")
 
-    def _towards(self, style: Style) -> "TowardsStyle":
+    def _towards(self, style: StylePicture) -> "TowardsStyle":
         from genexp.sampling.style_guidance import TowardsStyle
 
         own = self.config.style_size is not None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from genexp.inference.stylising.method import Painted, Painter, Style
+from genexp.inference.stylising.method import Painted, Painter, StylePicture
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,13 +29,13 @@ class Gatys:
     def painter(self, config: DictConfig) -> Painter:
         """What optimises one picture after the other; each has a model of its own."""
 
-        def paint(content: "Tensor | None", styles: Sequence[Style]) -> Painted:
+        def paint(content: "Tensor | None", styles: Sequence[StylePicture]) -> Painted:
             return _optimised(config, _batch(content, styles), [style.weight for style in styles])
 
         return paint
 
 
-def _batch(content: "Tensor", styles: Sequence[Style]) -> "Batch":
+def _batch(content: "Tensor", styles: Sequence[StylePicture]) -> "Batch":
     """The images as the family takes them; masks say where the content is painted, and whole styles are read."""
     import torch
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Style:
+class StylePicture:
     """A style picture as a method is given it.
 
     Attributes:
@@ -44,7 +44,7 @@ class Painted:
 class Painter(Protocol):
     """A method made ready: its networks are there, and it paints one picture after the other."""
 
-    def __call__(self, content: "Tensor | None", styles: Sequence[Style]) -> Painted:
+    def __call__(self, content: "Tensor | None", styles: Sequence[StylePicture]) -> Painted:
         """The content (1, 3, H, W) in [-1, 1], sides multiples of 8, in the styles; None for a texture alone."""
         ...
 

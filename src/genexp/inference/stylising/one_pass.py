@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from genexp.config.compose import several
-from genexp.inference.stylising.method import Painted, Painter, Style
+from genexp.inference.stylising.method import Painted, Painter, StylePicture
 from genexp.runs.newest import newest_hint
 from genexp.terminal import few_digits
 
@@ -71,7 +71,7 @@ class _Painter:
         self._images: list[Tensor] = []
         self._told: list[Tensor] = []
 
-    def __call__(self, content: "Tensor | None", styles: Sequence[Style]) -> Painted:
+    def __call__(self, content: "Tensor | None", styles: Sequence[StylePicture]) -> Painted:
         """The content (1, 3, H, W) in the styles."""
         import torch
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from genexp.config.compose import several
-from genexp.inference.stylising.method import Method, Painted, Painter, Style
-from genexp.inference.stylising.pictures import Job, in_strides, read_picture, require_pixels
+from genexp.inference.stylising.method import Method, Painted, Painter, StylePicture
+from genexp.inference.stylising.pictures import PaintingJob, in_strides, read_picture, require_pixels
 from genexp.inference.stylising.sequences import Steadiness, require_one_size
 from genexp.terminal import plain, progress
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from genexp.runs.picture_origin import Origin
 
 
-def paint_all(config: DictConfig, job: Job, method: Method, steadiness: Steadiness | None = None) -> Iterator[Painted]:
+def paint_all(
+    config: DictConfig, job: PaintingJob, method: Method, steadiness: Steadiness | None = None
+) -> Iterator[Painted]:
     """Paint the contents of a job in order; each result is written, complete or not at all, before it is given.
 
     Args:
@@ -74,7 +76,7 @@ def _origin(config: DictConfig) -> "Origin | None":
 
 
 def _painted(
-    config: DictConfig, job: Job, painter: Painter, content: "Tensor | None", styles: list["Tensor"]
+    config: DictConfig, job: PaintingJob, painter: Painter, content: "Tensor | None", styles: list["Tensor"]
 ) -> Painted:
     given = content if content is None else in_strides(content)
     masks = _masks(job, given)
@@ -82,7 +84,7 @@ def _painted(
     shares = [weight / sum(weights) for weight in weights]
     coloured = [_coloured(style, content, config.colours) for style in styles]
     grey = given if config.colours != "luminance" or given is None else _grey(given)
-    painted = painter(grey, [Style(*each) for each in zip(coloured, shares, masks, strict=True)])
+    painted = painter(grey, [StylePicture(*each) for each in zip(coloured, shares, masks, strict=True)])
     if content is None:
         return painted
     height, width = content.shape[-2:]
@@ -113,7 +115,7 @@ def _require_size_of(path: "Path", mask: "Header", contents: Sequence["Header"])
             raise ValueError(f"masks must be of the content's size, {sizes} in {plain(str(path))}")
 
 
-def _masks(job: Job, content: "Tensor | None") -> list["Tensor | None"]:
+def _masks(job: PaintingJob, content: "Tensor | None") -> list["Tensor | None"]:
     """Masks (1, 1, H, W) in [0, 1], one a style."""
     if not job.masks or content is None:
         return [None] * len(job.styles)

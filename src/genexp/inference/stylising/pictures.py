@@ -20,7 +20,7 @@ STRIDE = 8
 
 
 @dataclass(frozen=True)
-class Job:
+class PaintingJob:
     """What is painted, and where it goes.
 
     Attributes:
@@ -73,7 +73,7 @@ def planned(
     masks: Path | str | Sequence[Path | str] | None,
     out: str | None,
     sequence: bool = False,
-) -> Job:
+) -> PaintingJob:
     """Where every result goes.
 
     Args:
@@ -113,7 +113,7 @@ def planned(
     read = [("content", contents), ("style", style), ("masks", mask)]
     require_apart(results, [(key, path) for key, paths in read for path in paths if path is not None])
     require_places(results)
-    return Job(contents, results, style, mask, target, frames)
+    return PaintingJob(contents, results, style, mask, target, frames)
 
 
 def _numbered_in(target: Path, count: int) -> tuple[Path, ...]:

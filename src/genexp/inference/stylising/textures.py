@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from genexp.inference.stylising.method import Painted, Painter, Style
+from genexp.inference.stylising.method import Painted, Painter, StylePicture
 from genexp.terminal import counted, progress
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Growing:
 
         grow = EfrosLeung(config.window)
 
-        def paint(content: "Tensor | None", styles: Sequence[Style]) -> Painted:
+        def paint(content: "Tensor | None", styles: Sequence[StylePicture]) -> Painted:
             (style,) = styles
             with progress("stylize", config.size**2) as advance:
                 texture = grow(style.image[0], config.size, config.size, config.seed, advance)
@@ -66,7 +66,7 @@ class Quilted:
 
         quilting = Quilting(config.patch) if config.alpha is None else Quilting(config.patch, alpha=config.alpha)
 
-        def paint(content: "Tensor | None", styles: Sequence[Style]) -> Painted:
+        def paint(content: "Tensor | None", styles: Sequence[StylePicture]) -> Painted:
             (style,) = styles
             height, width = (config.size,) * 2 if content is None else content.shape[-2:]
             down, across = quilting.grid(height, width)

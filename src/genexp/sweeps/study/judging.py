@@ -21,7 +21,7 @@ def reason(log: str) -> str:
     return found[-1].removeprefix("genexp train: ")[:200] if found else ""
 
 
-class Judge:
+class TrialJudge:
     """Reads what jobs have measured.
 
     Args:

@@ -23,7 +23,7 @@ from genexp.runs.folder import new_run_id
 from genexp.sweeps.hydra_batches import length_of
 from genexp.sweeps.local_launcher import Launching
 from genexp.sweeps.question import Question, question_of
-from genexp.sweeps.study.judging import Judge
+from genexp.sweeps.study.judging import TrialJudge
 from genexp.sweeps.study.report import report
 from genexp.sweeps.study.samplers import distribution, make_pruner, make_sampler, values_from
 from genexp.sweeps.study.space import short
@@ -97,7 +97,7 @@ class Search:
         name = settings["study_name"] or self.plan.question.name
         self.study = open_study(storage, name, self.plan, sampler, pruner, grid)
         self.distributions = {key: distribution(each) for key, each in self.plan.space.items()}
-        self.judge = Judge(self.plan, self.study, self.sweep, self.every)
+        self.judge = TrialJudge(self.plan, self.study, self.sweep, self.every)
         self.owner = self._owner()
         self._announce()
         try:

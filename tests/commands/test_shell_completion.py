@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from genexp.__main__ import COMMANDS, main
-from genexp.commands.completion import offers
+from genexp.commands.shell_completion import offers
 from genexp.commands.shells import HOW, INSTALL, UNINSTALL
 from genexp.config.composition_errors import options
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from genexp.files import locks
-from genexp.training.neighbours import Alone, Neighbours, neighbours_of
+from genexp.training.runs_beside import Alone, Neighbours, neighbours_of
 
 
 @pytest.fixture
 def four_cores(monkeypatch, tmp_path):
-    monkeypatch.setattr("genexp.training.neighbours.usable_cores", lambda: 4)
-    monkeypatch.setattr("genexp.training.neighbours.platform.node", lambda: "here")
+    monkeypatch.setattr("genexp.training.runs_beside.usable_cores", lambda: 4)
+    monkeypatch.setattr("genexp.training.runs_beside.platform.node", lambda: "here")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     return tmp_path / "trainings"
 
