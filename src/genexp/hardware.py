@@ -3,9 +3,7 @@
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from genexp.files.trees import Tree
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +43,7 @@ def precision_of(gpu: bool) -> str:
     return "bf16-mixed" if fast else "32-true"
 
 
-def cpu_features() -> Tree:
+def cpu_features() -> dict[str, Any]:
     """The processor's name, cores usable here, and the bf16 units that PyTorch can use."""
     flags, name = _cpuinfo()
     return {
@@ -91,7 +89,7 @@ def _cpuinfo() -> tuple[set[str], str]:
     return set(fields.get("flags", "").split()), fields.get("model name", platform.machine())
 
 
-def devices() -> list[Tree]:
+def devices() -> list[dict[str, Any]]:
     """The GPUs that PyTorch sees."""
     import torch
 
