@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
-from genexp.contracts import Batch, Noise
+from genexp.contracts import Batch, LatentEncoder, Noise
 
 
 @runtime_checkable
@@ -86,3 +86,15 @@ def require_gaussian(metric: object, model: object) -> None:
         raise TypeError(f"{type(metric).__name__} measures Gaussian posteriors, got {type(model).__name__}")
     if not model.gaussian_latents:
         raise TypeError(f"{type(metric).__name__} measures Gaussian posteriors and a prior N(0, I), got others")
+
+
+def require_encoder(metric: object, model: object) -> None:
+    """Check that a metric's model encodes images and is told nothing of them.
+
+    Raises:
+        TypeError: it does not encode, or is told something.
+    """
+    if not isinstance(model, LatentEncoder):
+        raise TypeError(f"{type(metric).__name__} measures a LatentEncoder, got {type(model).__name__}")
+    if model.conditioning.names:
+        raise TypeError(f"{type(metric).__name__} measures an encoder that is told nothing, got {model.conditioning}")

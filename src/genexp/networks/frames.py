@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, ReadsConditions
 from genexp.conditioning.estimate import ESTIMATE
-from genexp.networks.attention import self_attention
-from genexp.networks.blocks import group_norm, initialise
+from genexp.networks.attention import PixelAttention, self_attention
+from genexp.networks.blocks import initialise
 from genexp.networks.embeddings import sinusoidal
 from genexp.networks.told import ToldNetwork
 
@@ -33,7 +33,7 @@ class StackedFrames(nn.Module):
         return self.network(video.flatten(1, 2), t, condition).view_as(video)
 
 
-class TemporalAttention(nn.Module):
+class TemporalAttention(PixelAttention):
     """Multi-head self-attention of every pixel among the frames of its video, normalised first and added to its input.
 
     The number of a frame is told by sines and cosines, so that videos may have any number of frames. The last layer
@@ -51,13 +51,7 @@ class TemporalAttention(nn.Module):
     """
 
     def __init__(self, channels: int, heads: int = 1, groups: int = 32) -> None:
-        super().__init__()
-        if heads < 1 or channels % heads:
-            raise ValueError(f"heads must divide the {channels} channels, got {heads}")
-        self.heads = heads
-        self.norm = group_norm(channels, groups)
-        self.project_in = nn.Linear(channels, 3 * channels)
-        self.project_out = nn.Linear(channels, channels)
+        super().__init__(channels, heads, groups)
         initialise(self.project_in)
         nn.init.zeros_(self.project_out.weight)
         nn.init.zeros_(self.project_out.bias)

@@ -11,7 +11,7 @@ from genexp.contracts import Denoiser
 from genexp.diffusion.noising import GuidingClassifier
 from genexp.diffusion.schedules import same_levels
 from genexp.sampling.guidance import Guided, require_images
-from genexp.tensors import expand_to
+from genexp.sampling.levels import reach_of_slope
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,7 @@ class _ClassifierGuided(Guided):
             return x_0
         if "label" not in condition:
             raise ValueError(f"label must be given for classifier guidance of scale {self.scale:g}, got none")
-        alpha, sigma = (expand_to(level, x_0) for level in self.schedule(t, x_0.dtype))
-        reach = torch.where(alpha > 0, sigma.square() / alpha, 0)
-        return x_0 + self.scale * reach * self._slope(x_t, t, condition["label"])
+        return x_0 + self.scale * reach_of_slope(self.schedule, t, x_0) * self._slope(x_t, t, condition["label"])
 
     @torch.enable_grad()
     def _slope(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.conditioning.kinds import Words
 from genexp.contracts import Denoiser
 from genexp.sampling.guidance import Guided, require_images
-from genexp.tensors import expand_to
+from genexp.sampling.levels import reach_of_slope
 
 
 class Judge(Protocol):
@@ -90,6 +90,4 @@ class _ClipGuided(Guided):
             noisy = x_t.detach().requires_grad_()
             x_0 = self.bare(noisy, t, condition)
             (slope,) = torch.autograd.grad(self.judge.fit(x_0, condition[self.name]).sum(), noisy)
-        alpha, sigma = (expand_to(level, x_0) for level in self.schedule(t, x_0.dtype))
-        reach = torch.where(alpha > 0, sigma.square() / alpha, 0)
-        return x_0.detach() + self.scale * reach * slope
+        return x_0.detach() + self.scale * reach_of_slope(self.schedule, t, x_0) * slope

@@ -3,7 +3,11 @@
 import math
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
+
+from genexp.contracts import Schedule
+from genexp.tensors import expand_to
 
 
 class Level(NamedTuple):
@@ -34,3 +38,9 @@ def step_variance(t: Level, s: Level) -> float:
 def posterior_variance(t: Level, s: Level) -> float:
     """Variance of x_s given x_t and the clean image, for s < t: step variance times sigma_s^2 / sigma_t^2."""
     return step_variance(t, s) * s.sigma**2 / t.sigma**2
+
+
+def reach_of_slope(schedule: Schedule, t: Tensor, x_0: Tensor) -> Tensor:
+    """sigma^2 / alpha at times (B,): how far a slope of a log-density at x_t moves the clean images; 0 at alpha = 0."""
+    alpha, sigma = (expand_to(level, x_0) for level in schedule(t, x_0.dtype))
+    return torch.where(alpha > 0, sigma.square() / alpha, 0)

@@ -16,7 +16,7 @@ from genexp.data.own_pictures import own_pictures
 from genexp.losses.style import StyleLoss
 from genexp.on_disk import OnDisk
 from genexp.sampling.guidance import Guided
-from genexp.tensors import expand_to
+from genexp.sampling.levels import reach_of_slope
 
 _DIGITS = 8
 
@@ -94,9 +94,7 @@ class _TowardsStyle(Guided):
             x_0 = self.bare(noisy, t, condition)
             energy = x_0[0].numel() * self.towards.distance(x_0).sum()
             (slope,) = torch.autograd.grad(energy, noisy)
-        alpha, sigma = (expand_to(level, x_0) for level in self.schedule(t, x_0.dtype))
-        reach = torch.where(alpha > 0, sigma.square() / alpha, 0)
-        return x_0.detach() - self.towards.scale * reach * slope
+        return x_0.detach() - self.towards.scale * reach_of_slope(self.schedule, t, x_0) * slope
 
 
 @dataclass(eq=False)

@@ -4,11 +4,10 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.extractors.frozen import require_channels
+from genexp.evaluation.extractors.frozen import features_in_pieces, require_channels
 from genexp.evaluation.extractors.resizing import resized
 from genexp.networks.trained import trained_with_card
 from genexp.shipped import ASSETS
@@ -46,11 +45,7 @@ class ClassifierFeatures:
             image = image.expand(-1, 3, -1, -1)
         require_channels(self.name, image, self.channels)
         image = resized(image, self.image_size, self.resize)
-        if image.device.type != "cpu":
-            return self.network.to(image.device, memory_format=torch.contiguous_format).features(image)
-        network = self.network.to(image.device, memory_format=torch.channels_last)
-        pieces = image.contiguous(memory_format=torch.channels_last).split(_PIECE)
-        return torch.cat([network.features(piece) for piece in pieces])
+        return features_in_pieces(self.network, image, _PIECE)
 
     def logits(self, features: Tensor) -> Tensor:
         """Class logits (B, num_classes) of feature vectors (B, dimensions)."""

@@ -1,8 +1,8 @@
 """Features of EfficientNet-Lite0, from the weights that the extra `pretrained` installs."""
 
-import torch
 from torch import Tensor
 
+from genexp.evaluation.extractors.frozen import features_in_pieces
 from genexp.evaluation.extractors.resizing import Resize, require_resize, resized
 from genexp.evaluation.extractors.whole_images import in_colour
 from genexp.networks.pretrained import WeightsFile, efficientnet_lite0_with_digest
@@ -53,11 +53,7 @@ class EfficientNetFeatures:
             ValueError: the images have another number of channels.
         """
         image = resized(in_colour(image, 3), self.image_size, self.resize)
-        if image.device.type != "cpu":
-            return self.network.to(image.device, memory_format=torch.contiguous_format).features(image)
-        network = self.network.to(image.device, memory_format=torch.channels_last)
-        pieces = image.contiguous(memory_format=torch.channels_last).split(_PIECE)
-        return torch.cat([network.features(piece) for piece in pieces])
+        return features_in_pieces(self.network, image, _PIECE)
 
     def logits(self, features: Tensor) -> Tensor:
         """Class logits (B, 1000) of feature vectors (B, 1280)."""

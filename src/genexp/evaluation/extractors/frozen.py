@@ -2,6 +2,7 @@
 
 import hashlib
 
+import torch
 from torch import Tensor, nn
 
 
@@ -30,3 +31,15 @@ def digest_of(network: nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def features_in_pieces(network: nn.Module, image: Tensor, piece: int) -> Tensor:
+    """The `features` of a network of images (B, C, H, W), on a CPU channels last and `piece` images at a time.
+
+    The maps of so many stay in the caches of a CPU; another device takes all at once.
+    """
+    if image.device.type != "cpu":
+        return network.to(image.device, memory_format=torch.contiguous_format).features(image)
+    network = network.to(image.device, memory_format=torch.channels_last)
+    pieces = image.contiguous(memory_format=torch.channels_last).split(piece)
+    return torch.cat([network.features(each) for each in pieces])

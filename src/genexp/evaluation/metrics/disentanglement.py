@@ -10,6 +10,7 @@ from torch import Tensor
 from genexp.contracts import Batch, LatentEncoder
 from genexp.evaluation.dealing import GROUPS
 from genexp.evaluation.jackknife import draws_of_sums, groups_to_leave_out, sizes_of
+from genexp.evaluation.latent_models import require_encoder
 from genexp.evaluation.metrics.base import SHARE, Better, MetricKind, Value
 from genexp.evaluation.over_model import FACTOR, over_images, require_split
 
@@ -60,10 +61,7 @@ class Disentanglement:
         Raises:
             TypeError: it does not encode, or is told something.
         """
-        if not isinstance(model, LatentEncoder):
-            raise TypeError(f"{type(self).__name__} measures a LatentEncoder, got {type(model).__name__}")
-        if model.conditioning.names:
-            raise TypeError(f"{type(self).__name__} measures an encoder that is told nothing, got {model.conditioning}")
+        require_encoder(self, model)
 
     def subject(self, model: LatentEncoder) -> str:
         """How many units a latent has."""

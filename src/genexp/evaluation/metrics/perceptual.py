@@ -31,7 +31,76 @@ Net = Literal["alex", "vgg", "squeeze"]
 WeightsFile = Annotated[str, OnDisk("file")]
 
 
-class Lpips:
+class _Images:
+    """What the metrics of a distance between images share."""
+
+    reacts: ClassVar[
+        dict[str, str]
+    ] = {}  # it depends on the network, and those of LPIPS see no images as small as canaries
+    statistic = FeatureStore
+    extractor: Images
+    _distance: Distance
+
+    def _checked(self, reference: FeatureStore, extractor: FeatureExtractor, least: int) -> FeatureStore:
+        require_images(type(self).__name__, extractor)
+        if reference.count < least:
+            raise ValueError(f"{type(self).__name__} needs at least {least} real images, got {reference.count}")
+        first: Tensor = self.extractor.restored(reference.features[:1])
+        self._distance(first, first)  # the network refuses here what it cannot look at
+        return reference
+
+
+class _Paired(_Images):
+    kind: ClassVar[MetricKind] = "pairs"
+
+    def prepare(self, reference: FeatureStore, extractor: FeatureExtractor) -> FeatureStore:
+        """The real images.
+
+        Raises:
+            ValueError: the extractor is another than `Images`, or the network refuses its images.
+        """
+        return self._checked(reference, extractor, least=1)
+
+    def compute(self, generated: FeatureStore, prepared: FeatureStore) -> dict[str, Value]:
+        """The mean over all pairs.
+
+        Raises:
+            ValueError: there are not as many generated as real images, or their indices differ.
+        """
+        require_matched(type(self).__name__, generated, prepared)
+        first, second = self.extractor.restored(generated.features), self.extractor.restored(prepared.features)
+        mean = mean_of(between(self._distance, first, second, CHUNK), generated.group)
+        return {name: replace(mean, limits=DISTANCE) for name in self.values}
+
+
+class _Diversity(_Images):
+    kind: ClassVar[MetricKind] = "sets"
+    pairs: int
+    seed: int
+
+    def prepare(self, reference: FeatureStore, extractor: FeatureExtractor) -> float:
+        """The value of the real images.
+
+        Raises:
+            ValueError: the extractor is another than `Images`, the network refuses its images, or there are too few.
+        """
+        return self._over_pairs(self._checked(reference, extractor, least=2)).value
+
+    def compute(self, generated: FeatureStore, prepared: float) -> dict[str, Value]:
+        """The mean over pairs of generated images.
+
+        Raises:
+            ValueError: there are fewer than two images.
+        """
+        return {name: self._over_pairs(generated, {"real": prepared}) for name in self.values}
+
+    def _over_pairs(self, store: FeatureStore, details: dict[str, float] | None = None) -> Value:
+        pairs = seeded_pairs(store.count, self.pairs, self.seed)
+        measured = within(self._distance, self.extractor.restored(store.features), pairs, CHUNK)
+        return replace(mean_of_pairs(measured, pairs, store.group, details), limits=DISTANCE)
+
+
+class Lpips(_Paired):
     """LPIPS between generated image i and real image i, averaged over the images; lower is closer.
 
     For models that answer to a given image. Traps: values of different nets do not compare; it says nothing about the
@@ -48,9 +117,6 @@ class Lpips:
     """
 
     values: ClassVar[dict[str, Better]] = {"lpips": "lower"}
-    reacts: ClassVar[dict[str, str]] = {}
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "pairs"
 
     def __init__(
         self, extractor: Images, net: Net = "alex", weights: WeightsFile | None = None, digest: str | None = None
@@ -59,24 +125,8 @@ class Lpips:
         self._distance = LpipsDistance(net, weights, digest)
         self.net, self.digest = net, self._distance.digest
 
-    def prepare(self, reference: FeatureStore, extractor: FeatureExtractor) -> FeatureStore:
-        """The real images.
 
-        Raises:
-            ValueError: the extractor is another than `Images`, or its images are too small.
-        """
-        return _checked(self, self._distance, reference, extractor, least=1)
-
-    def compute(self, generated: FeatureStore, prepared: FeatureStore) -> dict[str, Value]:
-        """The mean over all pairs.
-
-        Raises:
-            ValueError: there are not as many generated as real images, or their indices differ.
-        """
-        return {"lpips": _paired(self, self._distance, generated, prepared)}
-
-
-class LpipsDiversity:
+class LpipsDiversity(_Diversity):
     """Mean LPIPS over random pairs of generated images: the higher, the more diverse.
 
     The detail `real` is the value of the real images, which is what a good generator reaches. Traps: noise looks very
@@ -96,9 +146,6 @@ class LpipsDiversity:
     """
 
     values: ClassVar[dict[str, Better]] = {"lpips_diversity": "higher"}
-    reacts: ClassVar[dict[str, str]] = {}  # the nets cannot look at images as small as the canaries
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(
         self,
@@ -113,24 +160,8 @@ class LpipsDiversity:
         self._distance = LpipsDistance(net, weights, digest)
         self.net, self.digest = net, self._distance.digest
 
-    def prepare(self, reference: FeatureStore, extractor: FeatureExtractor) -> float:
-        """The value of the real images.
 
-        Raises:
-            ValueError: the extractor is another than `Images`, its images are too small, or fewer than two.
-        """
-        return _diversity(self, self._distance, _checked(self, self._distance, reference, extractor, least=2)).value
-
-    def compute(self, generated: FeatureStore, prepared: float) -> dict[str, Value]:
-        """The mean over pairs of generated images.
-
-        Raises:
-            ValueError: there are fewer than two images.
-        """
-        return {"lpips_diversity": _diversity(self, self._distance, generated, {"real": prepared})}
-
-
-class PerceptualDistance:
+class PerceptualDistance(_Paired):
     """Distance of the feature maps of generated image i and real image i, averaged over the images; lower is closer.
 
     It works with any network that names its maps, such as the one shipped for images of 32 pixels, and is not LPIPS:
@@ -146,33 +177,14 @@ class PerceptualDistance:
     """
 
     values: ClassVar[dict[str, Better]] = {"perceptual": "lower"}
-    reacts: ClassVar[dict[str, str]] = {}
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "pairs"
 
     def __init__(self, extractor: Images, network: NamedMaps, layers: Sequence[str] = LAYERS) -> None:
         self.extractor = require_images(type(self).__name__, extractor)
         self._distance = MapDistance(network, layers)
         self.layers, self.digest = " ".join(layers), self._distance.digest
 
-    def prepare(self, reference: FeatureStore, extractor: FeatureExtractor) -> FeatureStore:
-        """The real images.
 
-        Raises:
-            ValueError: the extractor is another than `Images`, or the network refuses its images.
-        """
-        return _checked(self, self._distance, reference, extractor, least=1)
-
-    def compute(self, generated: FeatureStore, prepared: FeatureStore) -> dict[str, Value]:
-        """The mean over all pairs.
-
-        Raises:
-            ValueError: there are not as many generated as real images, or their indices differ.
-        """
-        return {"perceptual": _paired(self, self._distance, generated, prepared)}
-
-
-class PerceptualDiversity:
+class PerceptualDiversity(_Diversity):
     """Mean distance of the feature maps of random pairs of generated images: the higher, the more diverse.
 
     The detail `real` is the value of the real images, which is what a good generator reaches. Not LPIPS, for the
@@ -188,9 +200,6 @@ class PerceptualDiversity:
     """
 
     values: ClassVar[dict[str, Better]] = {"perceptual_diversity": "higher"}
-    reacts: ClassVar[dict[str, str]] = {}  # they depend on the network
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(
         self, extractor: Images, network: NamedMaps, layers: Sequence[str] = LAYERS, pairs: int = 1000, seed: int = 0
@@ -198,48 +207,3 @@ class PerceptualDiversity:
         self.extractor, self.pairs, self.seed = require_images(type(self).__name__, extractor), pairs, seed
         self._distance = MapDistance(network, layers)
         self.layers, self.digest = " ".join(layers), self._distance.digest
-
-    def prepare(self, reference: FeatureStore, extractor: FeatureExtractor) -> float:
-        """The value of the real images.
-
-        Raises:
-            ValueError: the extractor is another than `Images`, the network refuses its images, or there are too few.
-        """
-        return _diversity(self, self._distance, _checked(self, self._distance, reference, extractor, least=2)).value
-
-    def compute(self, generated: FeatureStore, prepared: float) -> dict[str, Value]:
-        """The mean over pairs of generated images.
-
-        Raises:
-            ValueError: there are fewer than two images.
-        """
-        return {"perceptual_diversity": _diversity(self, self._distance, generated, {"real": prepared})}
-
-
-Paired = Lpips | PerceptualDistance
-Diversity = LpipsDiversity | PerceptualDiversity
-
-
-def _checked(
-    metric: Paired | Diversity, distance: Distance, reference: FeatureStore, extractor: FeatureExtractor, least: int
-) -> FeatureStore:
-    require_images(type(metric).__name__, extractor)
-    if reference.count < least:
-        raise ValueError(f"{type(metric).__name__} needs at least {least} real images, got {reference.count}")
-    first: Tensor = metric.extractor.restored(reference.features[:1])
-    distance(first, first)  # the network refuses here what it cannot look at
-    return reference
-
-
-def _paired(metric: Paired, distance: Distance, generated: FeatureStore, reference: FeatureStore) -> Value:
-    require_matched(type(metric).__name__, generated, reference)
-    first, second = metric.extractor.restored(generated.features), metric.extractor.restored(reference.features)
-    return replace(mean_of(between(distance, first, second, CHUNK), generated.group), limits=DISTANCE)
-
-
-def _diversity(
-    metric: Diversity, distance: Distance, store: FeatureStore, details: dict[str, float] | None = None
-) -> Value:
-    pairs = seeded_pairs(store.count, metric.pairs, metric.seed)
-    measured = within(distance, metric.extractor.restored(store.features), pairs, CHUNK)
-    return replace(mean_of_pairs(measured, pairs, store.group, details), limits=DISTANCE)

@@ -23,7 +23,23 @@ class Neighbourhoods:
     radii: Tensor
 
 
-class PrecisionRecall:
+class _OfNeighbourhoods:
+    """What metrics share that look for balls around real images."""
+
+    statistic = FeatureStore
+    kind: ClassVar[MetricKind] = "sets"
+    k: int
+
+    def prepare(self, reference: FeatureStore, extractor: FeatureExtractor) -> Neighbourhoods:
+        """Find the balls of the real images.
+
+        Raises:
+            ValueError: there are not more than k real images.
+        """
+        return _neighbourhoods(reference, self.k)
+
+
+class PrecisionRecall(_OfNeighbourhoods):
     """Share of generated images that lie where real ones do (precision), and of real ones where generated do (recall).
 
     Every image of one side is the centre of a ball that reaches its k-th nearest other image of that side; the image
@@ -57,19 +73,9 @@ class PrecisionRecall:
         "jpeg": "worse",
         "duplicates": "better",
     }
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, k: int = 3, extractor: FeatureExtractor | None = None) -> None:
         self.k, self.extractor = _positive(k), extractor
-
-    def prepare(self, reference: FeatureStore, extractor: FeatureExtractor) -> Neighbourhoods:
-        """Find the balls of the real images.
-
-        Raises:
-            ValueError: there are not more than k real images.
-        """
-        return _neighbourhoods(reference, self.k)
 
     def compute(self, generated: FeatureStore, prepared: Neighbourhoods) -> dict[str, Value]:
         """Both shares with their pseudo-values.
@@ -92,7 +98,7 @@ class PrecisionRecall:
         return {"precision": precision, "recall": Value(recalls[-1], draws, limits=SHARE)}
 
 
-class DensityCoverage:
+class DensityCoverage(_OfNeighbourhoods):
     r"""How many real neighbourhoods a generated image lies in (density), and how many hold a generated one (coverage).
 
     Only real images have balls, which reach the k-th nearest other real image (the image itself does not count, copies
@@ -125,19 +131,9 @@ class DensityCoverage:
         "jpeg": "worse",
         "duplicates": "better",
     }
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, k: int = 5, extractor: FeatureExtractor | None = None) -> None:
         self.k, self.extractor = _positive(k), extractor
-
-    def prepare(self, reference: FeatureStore, extractor: FeatureExtractor) -> Neighbourhoods:
-        """Find the balls of the real images.
-
-        Raises:
-            ValueError: there are not more than k real images.
-        """
-        return _neighbourhoods(reference, self.k)
 
     def compute(self, generated: FeatureStore, prepared: Neighbourhoods) -> dict[str, Value]:
         """Both values with their pseudo-values.
