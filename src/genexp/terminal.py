@@ -1,8 +1,9 @@
-"""What the terminal shows: times in words, tables that stay readable in a log file, and no control characters.
+"""What the terminal shows: times in words, tables that stay readable in a log file, near words; no control characters.
 
 Imports nothing heavy.
 """
 
+import difflib
 import re
 import shlex
 import shutil
@@ -214,3 +215,14 @@ def progress(title: str, total: int, every: float = 10.0) -> Iterator[Callable[[
             print(f"{title}  {done:,.0f} / {total:,} images  {left} left", file=sys.stderr, flush=True)
 
     yield advance
+
+
+def nearest(word: str, known: Iterable[object], cutoff: float = 0.6) -> str | None:
+    """The known name that is most like a word, or None where none is like it.
+
+    Args:
+        word: What was typed.
+        known: All names.
+        cutoff: How like it must be, from 0 to 1, the ratio of `difflib`.
+    """
+    return next(iter(difflib.get_close_matches(word, [str(name) for name in known], n=1, cutoff=cutoff)), None)

@@ -13,9 +13,10 @@ from genexp.config.fields import SECTIONS
 from genexp.config.hints import hint_of_absent
 from genexp.config.keys import as_typed
 from genexp.config.nearest import SURE, group_of, key_hint
-from genexp.config.problems import Problem, did_you_mean, nearest
+from genexp.config.problems import Problem, did_you_mean
 from genexp.config.renamed import new_name
 from genexp.files.yaml_records import read_yaml
+from genexp.terminal import nearest
 
 _IN_FOLDERS = ("experiment",)
 """Groups whose choices may lie in folders; the folders of other groups hold choices of parts."""

@@ -8,9 +8,10 @@ from omegaconf import DictConfig, ListConfig
 from genexp.config.compose import choice_files, own_choices
 from genexp.config.field_words import KEYS, UNITS, meant_choice
 from genexp.config.hints import hint_of_absent
-from genexp.config.problems import did_you_mean, nearest
+from genexp.config.problems import did_you_mean
 from genexp.files.trees import Tree
 from genexp.files.yaml_records import read_yaml
+from genexp.terminal import nearest
 
 _MOST, SURE, _CLOSE = 3, 0.8, 0.65
 

@@ -1,8 +1,9 @@
 """What can be wrong with a configuration. Imports nothing heavy."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from genexp.terminal import nearest
 
 
 @dataclass(frozen=True)
@@ -28,17 +29,6 @@ class InvalidConfig(ValueError):
         lines = [str(problem) for problem in problems]
         super().__init__(lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} keys are not valid:", *lines]))
         self.problems = problems
-
-
-def nearest(word: str, known: Iterable[object], cutoff: float = 0.6) -> str | None:
-    """The known name that is most like a word, or None where none is like it.
-
-    Args:
-        word: What was typed.
-        known: All names.
-        cutoff: How like it must be, from 0 to 1, the ratio of `difflib`.
-    """
-    return next(iter(difflib.get_close_matches(word, [str(name) for name in known], n=1, cutoff=cutoff)), None)
 
 
 def did_you_mean(word: str, known: Iterable[object], listed: bool = True) -> str:

@@ -1,13 +1,11 @@
 """Reading a split once: decoded into memory with a verified copy on disk, or surveyed for streaming."""
 
-import contextlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from annotated_types import Len
@@ -19,8 +17,9 @@ from typing_extensions import TypedDict
 from genexp.contracts import Batch
 from genexp.data.source import Arrays, BadImage, ContentDigest, Examples, Remarking
 from genexp.files.json_records import Count, DamagedFile, is_there, read_json
-from genexp.files.partial import partial_path, remove_abandoned
+from genexp.files.partial import remove_abandoned
 from genexp.files.trees import Tree
+from genexp.files.writing import replace_file
 from genexp.terminal import plain
 
 CHUNK = 256  # examples decoded at once
@@ -84,7 +83,7 @@ def survey(examples: Examples, cache_dir: str | Path | None) -> Stored:
     if found is None:
         found = _survey(examples)
         if path is not None:
-            _replace(path, lambda partial: partial.write_text(json.dumps(found)))
+            _keep(path, lambda partial: partial.write_text(json.dumps(found)))
     _announce(found["skipped"], len(examples), found["remarks"])
     kept = Subset(examples, torch.tensor(found["rows"])) if found["skipped"] else examples
     return Stored(kept, found["digest"], dict(found["labels"]), found["skipped"])
@@ -199,22 +198,14 @@ def _read_copy(path: Path, examples: Examples) -> Stored:
 
 def _write_copy(path: Path, columns: dict[str, Tensor], digest: str, skipped: list[str], remarks: list[str]) -> None:
     about = {"digest": digest, "skipped": json.dumps(skipped), "remarks": json.dumps(remarks)}
-    _replace(path, lambda partial: save_file(columns, partial, metadata=about))
+    _keep(path, lambda partial: save_file(columns, partial, metadata=about))
 
 
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file beside `path` and move it into place, so that a reader never sees half of it.
-
-    A file that cannot be written is only read anew the next time, so that is said and ends nothing.
-    """
-    partial = partial_path(path)
+def _keep(path: Path, write: Callable[[Path], object]) -> None:
+    """Keep what was read; where it cannot be kept it is read anew the next time, so that is said and ends nothing."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        os.replace(partial, path)
+        replace_file(path, write, durable=False)
         remove_abandoned(path)
     except (OSError, SafetensorError) as error:
         print(f"what was read cannot be kept in {path} ({error}): the next command reads all images again")
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)

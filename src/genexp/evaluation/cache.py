@@ -1,10 +1,8 @@
 """Tensors on disk that were costly to compute, such as statistics of real images; never used stale or damaged."""
 
-import contextlib
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,7 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from genexp.files.partial import partial_path, remove_abandoned
+from genexp.files.partial import remove_abandoned
+from genexp.files.writing import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -50,16 +49,12 @@ class TensorCache:
     def store(self, key: dict[str, str | int], tensors: dict[str, Tensor]) -> None:
         """Keep tensors under `key` in one atomic step; where they cannot be kept, that is said and nothing ends."""
         path = self._path(key)
-        partial = partial_path(path)
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, partial, metadata=_metadata(key, tensors))
-            os.replace(partial, path)
+            replace_file(path, lambda partial: save_file(tensors, partial, metadata=_metadata(key, tensors)), False)
             remove_abandoned(path)
         except (OSError, SafetensorError) as error:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
             log.warning("tensors cannot be kept in %s (%s): the next command computes them anew", path, error)
 
     def _path(self, key: dict[str, str | int]) -> Path:

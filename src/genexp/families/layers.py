@@ -1,12 +1,12 @@
 """Layers of a model by name: modules, parameters and buffers, as a person types them."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from torch import nn
 
 from genexp.files.trees import Tree
+from genexp.terminal import nearest
 
 
 def below(name: str, patterns: Iterable[str]) -> bool:
@@ -37,9 +37,9 @@ def require_layers(model: nn.Module, patterns: Sequence[str], key: str) -> None:
         if any(below(name, [pattern]) for name in names):
             continue
         known = sorted({".".join(name.split(".")[: i + 1]) for name in names for i in range(len(name.split(".")))})
-        close = difflib.get_close_matches(pattern, known, n=1)
+        close = nearest(pattern, known)
         beside = sorted({name.split(".")[0] for name in names})
-        told = f"did you mean {close[0]}?" if close else f"it consists of {', '.join(beside)}"
+        told = f"did you mean {close}?" if close else f"it consists of {', '.join(beside)}"
         raise ValueError(f"{key} must name layers of the model that have weights, got {pattern}; {told}")
 
 

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from genexp.files.partial import partial_path
 
@@ -21,8 +20,13 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     replace_file(path, lambda partial: partial.write_bytes(text))
 
 
-def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
+def replace_file(path: Path, write: Callable[[Path], object], durable: bool = True) -> None:
     """Let `write(partial path)` make a file, then put it at `path` in one atomic step.
+
+    Args:
+        path: Where it shall be.
+        write: Makes it.
+        durable: Whether to wait until it is on the disk; one of many pictures may be lost with the power.
 
     Raises:
         OSError: it cannot be written; it names the file, which is as it was.
@@ -30,7 +34,8 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
     partial = partial_path(path)
     with written_beside(partial, path):
         write(partial)
-        flush(partial)
+        if durable:
+            flush(partial)
         os.replace(partial, path)
 
 

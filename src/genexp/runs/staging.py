@@ -59,7 +59,7 @@ def clear_partials(folder: RunFolder) -> None:
     with folder.held():  # a `genexp evaluate` may write the closing values in this very moment
         for name in (CONFIG, OVERRIDES, RECORD, JOURNAL, EVALUATIONS, METRICS):
             remove_abandoned(folder.path / name, age=0)
-    for path in folder.samples.glob(".*.png.partial"):
+    for path in folder.samples.glob(".*.partial"):
         path.unlink(missing_ok=True)
 
 

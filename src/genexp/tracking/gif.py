@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from genexp.files.writing import written_beside
+from genexp.files.writing import replace_file
 
 FRAME_MILLISECONDS = 250
 """How long a frame is shown; it goes round without end."""
@@ -26,10 +26,7 @@ def gif_of(frames: Sequence[Tensor], comment: str = "") -> bytes:
 
 def save_gif(frames: Sequence[Tensor], path: Path, comment: str = "") -> None:
     """Write frames of 8 bits, (1, H, W) or (3, H, W) each, as GIF with a comment, complete or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    with written_beside(partial, path):
-        partial.write_bytes(gif_of(frames, comment))
-        partial.replace(path)
+    replace_file(path, lambda partial: partial.write_bytes(gif_of(frames, comment)), durable=False)
 
 
 def _pixels(frame: Tensor) -> np.ndarray:

@@ -16,7 +16,7 @@ from torch import Tensor
 from genexp.callbacks.continuation import ResumePoint
 from genexp.figures.samples import Figure, drawn, moments
 from genexp.files.json_records import is_there
-from genexp.files.writing import naming, write_atomically, written_beside
+from genexp.files.writing import naming, replace_file, write_atomically
 from genexp.runs.evaluations import TRAINING, keep_evaluations, read_evaluations, rewind_evaluations
 from genexp.runs.folder import JOURNAL, DamagedRun, RunFolder
 from genexp.tensors import Grid
@@ -235,10 +235,8 @@ def save_png(image: Tensor, path: Path, texts: Mapping[str, str] | None = None) 
 
     array = image.cpu().numpy()
     pixels = array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1)
-    partial = path.with_name(f".{path.name}.partial")
     info = PngInfo()
     for keyword, text in (texts or {}).items():
         info.add_text(keyword, text)
-    with written_beside(partial, path):
-        Image.fromarray(np.ascontiguousarray(pixels)).save(partial, format="PNG", pnginfo=info)
-        partial.replace(path)
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    replace_file(path, lambda partial: picture.save(partial, format="PNG", pnginfo=info), durable=False)

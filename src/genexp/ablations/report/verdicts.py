@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 
 from genexp.ablations.report.study import Claim, Labels, Study, Term
 from genexp.ablations.report.values import cells, label_text, metric_names, metric_of, variants
-from genexp.config.problems import nearest
+from genexp.terminal import nearest
 
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
 VERDICTS = (HOLDS, FAILS, UNDECIDED)
