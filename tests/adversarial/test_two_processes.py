@@ -9,7 +9,7 @@ import torch
 from games import bigan, digits_like, every_part, every_part_of_pairs, fit, joint
 from genexp.adversarial.consensus import Consensus
 from genexp.adversarial.critic import Critic
-from genexp.adversarial.generator_penalties import FeatureMatching
+from genexp.adversarial.generator_penalties import FeatureMatching, ModeSeeking
 from genexp.adversarial.objectives import Hinge, NonSaturating
 from genexp.adversarial.pairings import RelativisticAverage
 from genexp.adversarial.penalties import DRAGAN, R1
@@ -23,13 +23,13 @@ SGD = functools.partial(torch.optim.SGD, lr=0.01)
 BATCHES, SIZE = 4, 8
 
 
-def plain(penalties, **settings):
+def plain(penalties, matching=None, **settings):
     torch.manual_seed(0)
     discriminator = DCGANDiscriminator(8, 1, width=4, norm="none", diversity=MinibatchStd(2))
     pairing = RelativisticAverage() if "unrolled" in settings else None
     objective = Hinge(pairing=pairing) if pairing else NonSaturating()
     critic = Critic(discriminator, objective, penalties)
-    matching = {"feature_matching": FeatureMatching(0.1)}
+    matching = matching or {"feature_matching": FeatureMatching(0.1)}
     generator = DCGANGenerator(8, 1, 4, width=4, norm="none")
     return GAN(generator, critic, SGD, SGD, generator_penalties=matching, **settings)
 
@@ -43,6 +43,7 @@ def of_pairs(**settings):
 GAMES = {
     "every part": every_part,
     "every part of pairs": every_part_of_pairs,
+    "mode seeking": lambda: plain({"r1": R1()}, matching={"mode_seeking": ModeSeeking(0.1)}),
     "unrolled": lambda: plain({"r1": R1()}, unrolled=Unrolled(2)),
     "consensus": lambda: plain({"r1": R1()}, consensus=Consensus(0.1)),
     "consensus of pairs": lambda: of_pairs(consensus=Consensus(0.1)),

@@ -207,6 +207,18 @@ WRONG = [
     ("train", "sampler.steps=2000", "sampler.steps", "between 1 and the schedule's 1000"),
     ("train", "sampler.steps=x", "sampler.steps", WHOLE),
     ("train", "sampler=ddim sampler.eta=7", "sampler.eta", "[0, 1]"),
+    (
+        "train",
+        "experiment=freeze_d/digits ~initial training.freeze=null",
+        "initial",
+        "where a recipe sets initial.reset",
+    ),
+    (
+        "train",
+        "model=gan model/critic/penalties=none model.critic.discriminator.pack=3 training.accumulate=2",
+        "model.critic.discriminator.pack",
+        "must divide micro-batches of 64 images",
+    ),
     ("train", "extractor.asset=mnist", "extractor.asset", "one of cifar_vgg, digits_classifier"),
     ("train", "extractor=inception extractor.weights=/no", "extractor.weights", "the path of a file that exists"),
     ("train", "extractor=inception extractor.features=100", "extractor.features", "one of 64, 192, 768, 2048"),

@@ -60,6 +60,7 @@ def measured(size=50, **settings):
 
 def test_shares_are_those_of_ridge_regression_and_of_the_nearest_neighbour():
     (known, label), (asked, truth) = drawn("train"), drawn("val")
+    known_pixels, asked_pixels = known.double(), asked.double()
     known, asked = Encoder().encode(known).double(), Encoder().encode(asked).double()
     scaler = StandardScaler().fit(known)
     ridge = Ridge(0.5 * len(known)).fit(scaler.transform(known), one_hot(label).double())
@@ -72,6 +73,13 @@ def test_shares_are_those_of_ridge_regression_and_of_the_nearest_neighbour():
     for size in (50, 7):
         found = {key: score.value.value for key, score in measured(size, num=None, regularisation=0.5).items()}
         assert found == pytest.approx(expected)
+    ridge.fit((pixels := StandardScaler().fit(known_pixels)).transform(known_pixels), one_hot(label).double())
+    details = {
+        "linear_probe": (ridge.predict(pixels.transform(asked_pixels)).argmax(1) == truth.numpy()).mean(),
+        "neighbour_probe": (neighbour.fit(known_pixels, label).predict(asked_pixels) == truth.numpy()).mean(),
+    }
+    for key, score in measured(num=None, regularisation=0.5).items():
+        assert score.value.details == {"pixels": pytest.approx(details[key])}
     score = measured(num=None)["linear_probe"]
     assert score.better == "higher"
     assert len(score.value.draws) == 20

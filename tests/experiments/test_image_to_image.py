@@ -103,6 +103,9 @@ def test_the_test_split_is_measured_by_evaluate(run, tmp_path, capsys):
     assert values["translation_psnr"]["protocol"]["reference"] == "test"
     assert values["translation_gain"]["value"] > 3
     assert "translation_psnr" in capsys.readouterr().out
+    evaluate(compose("evaluate", [*given, "wandb=false", "grid=0", "pictures=0", "num=3"]))
+    assert json.loads((tmp_path / "averaged" / "metrics.json").read_text())["values"] == found
+    assert "num=3 is without effect on translation: of the model itself" in capsys.readouterr().err
 
 
 @pytest.mark.slow  # three short trainings

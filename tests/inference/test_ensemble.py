@@ -1,17 +1,24 @@
 """Several runs as one: who makes which sample, that it is that run's own, what the protocol says, what is refused."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import genexp
+from genexp.commands.beforehand import refused_beforehand
+from genexp.commands.compare import compare
 from genexp.commands.evaluate import evaluate
 from genexp.commands.sample import sample
+from genexp.config.check import problems_of
 from genexp.config.compose import compose
 from genexp.inference.ensemble import Ensemble, members
+from genexp.runs.find import find_run_folders
+from genexp.runs.stored import read_runs
 
 STORED = Path(__file__).parents[1] / "earlier_runs"
 
@@ -60,6 +67,38 @@ def test_commands_draw_and_measure_it_and_name_its_runs(tmp_path):
     assert sampler.startswith(f"Ensemble(0.7 of {result['runs'][0]}@{digest} by Latent(")
 
 
+def test_a_comparison_has_a_row_of_it_with_the_settings_that_all_its_runs_have(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    outputs, names = tmp_path / "outputs", ("one", "other")
+    for seed, name in enumerate(names):
+        shutil.copytree(STORED / "vae", outputs / name)
+        edit(outputs / name / "run.json", id=f"{name:_<8}")
+        edit(outputs / name / "config.yaml", seed=seed)
+    typed = [f"run=[{outputs}/one,{outputs}/other]", "num=20", "threads=1", "floor=null", "pictures=0", "cache=null"]
+    for shares, metrics in (("[3,1]", "vendi"), ("[3,1]", "fd"), ("[6,2]", "fd"), ("[1,1]", "fd")):
+        evaluate(compose("evaluate", [*typed, "wandb=false", f"shares={shares}", f"metrics={metrics}"]))
+    runs, damaged = read_runs(find_run_folders([str(outputs)]))
+    ensembles = {each.settings["ensemble"]: each for each in runs if not each.trained}
+    assert sorted(ensembles) == ["0.5 of one_____, 0.5 of other___", "0.75 of one_____, 0.25 of other___"]
+    (unequal,) = (each for words, each in ensembles.items() if words.startswith("0.75"))
+    assert [row["key"].split("/")[0] for row in unequal.evaluations] == ["vendi", "fd"]  # the same in other numbers
+    assert "seed" not in unequal.settings
+    assert unequal.settings["data.batch_size"] == runs[-1].settings["data.batch_size"]
+    capsys.readouterr()
+    compare(compose("compare", [f"runs={outputs}/**", f"out={tmp_path}/compared"]))
+    table = (tmp_path / "compared" / "compare.csv").read_text()
+    assert not damaged
+    assert sum("0.75 of one_____, 0.25 of other___" in row for row in table.splitlines()) == 1
+    (outputs / "ensembles" / unequal.id / "ensemble.json").write_text("{}")
+    assert [each.path.name for each in read_runs(find_run_folders([str(outputs)]))[1]] == [unequal.id]
+
+
+def edit(path, **changed):
+    """Change entries of a record."""
+    content = OmegaConf.to_container(OmegaConf.load(path)) | changed
+    path.write_text(json.dumps(content) if path.suffix == ".json" else OmegaConf.to_yaml(content))
+
+
 def test_other_shares_and_weights_go_to_folders_of_their_own(tmp_path):
     for name in ("one", "other"):
         shutil.copytree(STORED / "vae", tmp_path / name)
@@ -84,3 +123,28 @@ def test_runs_that_are_not_one_are_refused(typed):
     given = [f"run=[{STORED / 'vae'},{other}]", "shares=[1,1]" if typed == "toy" else typed, "threads=1"]
     with pytest.raises(ValueError, match=REFUSED[typed]):
         sample(compose("sample", given))
+    assert [bool(re.match(REFUSED[typed], line)) for line in refused_by_validate("sample", given)] == [True]
+
+
+def refused_by_validate(command, typed):
+    """What `genexp validate` says of a command, the rules of its keys included."""
+    return problems_of(command, typed, True, [], lambda config: refused_beforehand(command, config))
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        (["shares=[1,1,1]", "metrics=fd"], "shares must have one number for each of two runs or more, got 3 of 2"),
+        (["shares=[1,1]", "metrics=likelihood"], "metrics"),
+        (["shares=[1,1]", "metrics=fd"], None),
+    ],
+    ids=["three shares", "a metric of a model", "right"],
+)
+def test_validate_asks_of_an_evaluation_what_the_command_does(typed, line):
+    given = [f"run=[{STORED / 'vae'},{STORED / 'vae'}]", "threads=1", "pictures=0", "wandb=false", *typed]
+    found = refused_by_validate("evaluate", given)
+    assert [each.startswith(line) for each in found] == ([] if line is None else [True])
+    if line is not None:
+        with pytest.raises(ValueError) as refused:
+            evaluate(compose("evaluate", given))
+        assert str(refused.value) == found[0]

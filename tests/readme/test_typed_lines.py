@@ -255,6 +255,11 @@ ELSEWHERE = {
     "genexp train experiment=cycle_gan/horse2zebra data.source.root=FOLDER data.source.source_root=FOLDER": (
         "test_every_experiment trains it on such folders"
     ),
+    "genexp train experiment=relativistic/mnist": "test_every_experiment trains it on such files, tiny",
+    "genexp train experiment=digits_classifier data=mnist data.image_size=32 data.augment=[] "
+    "training.max_images=60000": "test_trained_features trains a classifier, of 8 x 8 digits",
+    "genexp evaluate run=<run> extractor=trained_classifier extractor.run=<the classifier> "
+    "metrics=[fd,precision_recall,recognised,vendi] num=2000": "test_trained_features measures so",
     "genexp train experiment=biggan/digits 'data.classes=[0,1,2,3,4]' data.num_classes=5": "test_every_experiment "
     "trains it, tiny",
     "genexp train experiment=freeze_d/digits initial.run=outputs/biggan_digits/<run>": "test_every_experiment "
@@ -324,6 +329,7 @@ ELSEWHERE = {
         "test_every_experiment trains them, test_likelihood measures so",
     ),
     "genexp evaluate": "a mention of the command",
+    "genexp compare": "a mention of the command",
     "genexp reproduce": "a mention of the command",
     "genexp sample": "a mention of the command",
 }

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from genexp.adversarial.agreement import over_ranks
+from genexp.adversarial.agreement import neighbours, over_ranks
 from genexp.adversarial.steps import GeneratorStep
 from genexp.networks.beside import SeesPictures
 from genexp.networks.image_to_image import ImageToImageGenerator
@@ -95,8 +95,8 @@ def path_length(step: GeneratorStep, noise: Tensor) -> Tensor:
 class ModeSeeking:
     """Two latents should not give one image: weight / (d(G(z1), G(z2)) / d(z1, z2) + 1e-5).
 
-    d is the mean absolute difference. The other latent of a sample is that of its neighbour in the batch, under the
-    condition of the sample.
+    d is the mean absolute difference. The other latent of a sample is that of its neighbour in the batch of
+    all processes, under the condition of the sample.
 
     Reference: Mao et al., "Mode Seeking Generative Adversarial Networks for Diverse Image Synthesis" (2019), equation
     3, in the form of the published code, which minimises the inverse.
@@ -112,7 +112,7 @@ class ModeSeeking:
 
     def __call__(self, step: GeneratorStep) -> Tensor:
         """Penalty (B,) of a whole batch."""
-        other = step.latent.roll(1, 0)
+        other = neighbours(step.latent)
         change = distance(step.image(), step.generator(other, step.condition))
         return self.weight / (change / distance(step.latent, other) + 1e-5)
 

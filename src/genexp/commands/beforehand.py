@@ -69,17 +69,13 @@ def _sample(config: DictConfig) -> None:
 
 def _evaluate(config: DictConfig) -> None:
     from genexp.commands.evaluate import require_one_side
+    from genexp.inference import prepare
     from genexp.inference.cascade import follows, stages_of
+    from genexp.inference.ensemble import require_ensemble
     from genexp.inference.image_sets import require_images
     from genexp.inference.pairs import maps_images, require_options_of_pairs
-    from genexp.inference.prepare import (
-        metrics_of_model,
-        opened_runs,
-        reference_text,
-        require_drawable_runs,
-        require_named,
-    )
     from genexp.inference.refining import settle_several
+    from genexp.inference.several import require_of_images
     from genexp.inference.untrained import untrained
 
     require_one_side(config)
@@ -89,21 +85,25 @@ def _evaluate(config: DictConfig) -> None:
     if config.self_check:
         return
     if config.run is None:
-        reference_text(config, None)
-        require_named(config.metrics or {})
+        prepare.reference_text(config, None)
+        prepare.require_named(config.metrics or {})
         return
     settle_several(config)
-    runs = [untrained(run) for run in opened_runs(config)]
-    if config.shares is None and (config.after is not None or follows(runs)):
-        stages_of(runs, config.get("sampler"), {}, config.seed, "evaluate")
-        runs = runs[-1:]
+    runs = [untrained(run) for run in prepare.opened_runs(config)]
     if any(maps_images(run) for run in runs):
         require_options_of_pairs(config, runs)
         return
-    require_named(config.metrics or {})
-    of_model = metrics_of_model(config, runs)
+    prepare.require_named(config.metrics or {})
+    if config.shares is not None:
+        require_ensemble(runs, list(config.shares))
+        require_of_images(config, runs[-1])
+    elif config.after is not None or follows(runs):
+        stages_of(runs, config.get("sampler"), {}, config.seed, "evaluate")
+        runs = runs[-1:]
+        require_of_images(config, runs[-1])
+    of_model = prepare.metrics_of_model(config, runs)
     if not of_model or len(of_model) < len(config.metrics):
-        require_drawable_runs(config, runs)
+        prepare.require_drawable_runs(config, runs)
 
 
 def _compare(config: DictConfig) -> None:

@@ -89,6 +89,9 @@ def _of_runs(config: DictConfig, device: "torch.device") -> Measure:
         return _of_one(config, runs, device)
     of_model = metrics_of_model(config, runs)
     if of_model and len(of_model) == len(config.metrics):
+        if config.num is not None:
+            told = f"num={config.num} is without effect on {', '.join(of_model)}"
+            print(f"{told}: of the model itself, on whole splits, no image is drawn", file=sys.stderr)
         return lambda: [_measure_model(config, run, of_model, device) for run in runs]
     require_drawable_runs(config, runs)
     num = config.num or default_num(runs[0])
@@ -99,13 +102,10 @@ def _of_runs(config: DictConfig, device: "torch.device") -> Measure:
 def _of_one(config: DictConfig, runs: "list[Run]", device: "torch.device") -> Measure:
     """Several runs as one: an ensemble by its shares, or a cascade."""
     from genexp.inference.generated import default_num
-    from genexp.inference.prepare import metrics_of_model
-    from genexp.inference.several import measured_as_one
+    from genexp.inference.several import measured_as_one, require_of_images
 
-    last = runs[-1]
-    if of_model := metrics_of_model(config, [last]):
-        raise ValueError(f"metrics must be of images with several runs, got {', '.join(of_model)}, of a model")
-    return measured_as_one(config, runs, device, config.num or default_num(last), partial(_written, config))
+    require_of_images(config, runs[-1])
+    return measured_as_one(config, runs, device, config.num or default_num(runs[-1]), partial(_written, config))
 
 
 def _of_images(config: DictConfig, device: "torch.device") -> Measure:

@@ -22,6 +22,13 @@ class _InGroups(Protocol):
     def group_size(self) -> int: ...
 
 
+@runtime_checkable
+class _InPacks(Protocol):
+    """A discriminator that judges `pack` neighbours together; an unfinished last pack takes the first of the batch."""
+
+    pack: int
+
+
 def disagreements(trial: Trial, plain: Tree, unsound: set[str]) -> Iterator[Problem]:
     """What sections of a training configuration say that does not go together.
 
@@ -72,7 +79,11 @@ def _of_adapters(trial: Trial, plain: Tree) -> Iterator[Problem]:
 
 
 def _of_beginning(trial: Trial, plain: Tree) -> Iterator[Problem]:
-    """Weights to begin with that are none of the model's, or that a teacher gives it already."""
+    """Weights to begin with that are named nowhere, are none of the model's, or that a teacher gives it already."""
+    if "_target_" not in plain["initial"]:
+        left = ", ".join(f"initial.{key}" for key in plain["initial"])
+        yield Problem("initial", f"must be chosen, as in initial=run, where a recipe sets {left}, got none")
+        return
     goal = plain["model"].get("goal") if isinstance(plain.get("model"), dict) else None
     if isinstance(goal, dict) and goal.get("teacher") is not None:
         yield Problem("initial", "must be null with model.goal.teacher, with whose weights the student begins")
@@ -81,21 +92,22 @@ def _of_beginning(trial: Trial, plain: Tree) -> Iterator[Problem]:
 
 
 def _of_groups(trial: Trial, plain: Tree) -> Iterator[Problem]:
-    """Micro-batches that do not hold whole groups of what a discriminator sees at once."""
+    """Micro-batches that do not hold whole groups or packs of what a discriminator sees at once."""
     size, devices = plain["data"].get("batch_size"), plain["trainer"].get("devices", 1)
     parts = plain["training"].get("accumulate", 1)
     if not (isinstance(size, int) and isinstance(parts, int) and parts > 0):
         return
     share = size // devices if isinstance(devices, int) and devices > 0 else size
     pieces = {-(-share // parts), share}  # of torch.chunk: all of one size, but for the last
+    told = f"(data.batch_size={size}, training.accumulate={parts}, trainer.devices={devices})"
     for key, part in trial.built.items():
-        if isinstance(part, _InGroups) and any(piece % part.group_size for piece in pieces):
-            yield Problem(
-                f"{key}.group_size",
-                f"must divide micro-batches of {min(pieces)} images (data.batch_size={size}, "
-                f"training.accumulate={parts}, trainer.devices={devices}), got {part.group_size}",
-                of_value=True,
-            )
+        found = {"group_size": part.group_size} if isinstance(part, _InGroups) else {}
+        if isinstance(part, _InPacks) and min(pieces) < size:  # of a batch in parts packs would be others
+            found["pack"] = part.pack
+        for name, count in found.items():
+            if any(piece % count for piece in pieces):
+                rule = f"must divide micro-batches of {min(pieces)} images {told}, got {count}"
+                yield Problem(f"{key}.{name}", rule, of_value=True)
 
 
 def _of_averages(trial: Trial, plain: Tree) -> Iterator[Problem]:

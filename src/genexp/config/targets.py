@@ -28,6 +28,7 @@ ALLOWED = (
     "genexp.inference.shipped_judge.",
     "genexp.inference.shipped_weights.",
     "genexp.inference.trained_codec.",
+    "genexp.inference.trained_features.",
     "genexp.inference.trained_generator.",
     "genexp.inference.trained_tokens.",
     "genexp.inference.reflow.",

@@ -56,6 +56,8 @@ def require_options_of_pairs(config: DictConfig, runs: Sequence["Run"]) -> None:
         raise ValueError(f"extractor must be null {rule}, got {config.extractor.get('_target_')}")
     if config.floor not in ("auto", None):
         raise ValueError(f"floor must be auto {rule}, got {config.floor}")
+    if config.shares is not None:
+        raise ValueError(f"shares must be null {rule}, got {config.shares}")
     if config.reference not in (None, *SPLITS):
         raise ValueError(
             f"reference must be {', '.join(SPLITS)} or null, which is test, {rule}, got {config.reference}"

@@ -12,10 +12,11 @@ from genexp.evaluation.scores import Generated
 from genexp.files.trees import Tree
 from genexp.inference.cascade import Cascade, stages_of
 from genexp.inference.ensemble import Ensemble
-from genexp.inference.prepare import prepare
+from genexp.inference.prepare import metrics_of_model, prepare
 from genexp.inference.results import keep_results
 from genexp.inference.run import Run
 from genexp.inference.sampler_config import sampler_label
+from genexp.runs.ensembles import keep_ensemble
 
 if TYPE_CHECKING:
     import torch
@@ -58,6 +59,16 @@ def measured_as_one(
             name = runs[-1].name_of(f"after-{before}", str(num), f"seed{config.seed}", label)
             return [keep_results(config, runs[-1], name, written) | {"title": title}]
         folder = Path(config.out or f"{config.paths.outputs}/evaluations/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
-        return [written(folder) | {"title": title}]
+        found = written(folder)
+        members = [(run.folder.path, share, run.digest) for run, share in zip(runs, config.shares, strict=True)]
+        told = {name: value for name, value in found["result"].items() if name != "values"}
+        keep_ensemble(Path(config.paths.outputs), members, found["result"]["values"], told)
+        return [found | {"title": title}]
 
     return measure
+
+
+def require_of_images(config: DictConfig, last: Run) -> None:
+    """Raise ValueError where a metric is of a model, which several runs drawn from as one have not."""
+    if of_model := metrics_of_model(config, [last]):
+        raise ValueError(f"metrics must be of images with several runs, got {', '.join(of_model)}, of a model")

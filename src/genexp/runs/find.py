@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from genexp.runs.folder import CONFIG, RECORD
+from genexp.runs.records import ENSEMBLE
 
 
 def find_run_folders(patterns: Iterable[str]) -> list[Path]:
@@ -35,9 +36,10 @@ def is_abandoned(folder: Path) -> bool:
 
 
 def looks_like_a_run(names: Iterable[str]) -> bool:
-    """Whether a folder with these entries is a run: it has a record, or a configuration beside checkpoints."""
+    """Whether a folder with these entries is compared: a run, with a record or a configuration beside checkpoints, or
+    several that were measured as one."""
     present = set(names)
-    return RECORD in present or {CONFIG, "checkpoints"} <= present
+    return RECORD in present or ENSEMBLE in present or {CONFIG, "checkpoints"} <= present
 
 
 def _starts(pattern: str) -> list[Path]:

@@ -44,6 +44,18 @@ class RunRecord(TypedDict, total=False):
     error: str
 
 
+class EnsembleRecord(TypedDict):
+    """`ensemble.json`: several runs that were measured as one, and the settings and choices that all of them have."""
+
+    id: str
+    name: str
+    state: str
+    started: str
+    members: list[Tree]
+    settings: Tree
+    choices: dict[str, str]
+
+
 class Best(TypedDict):
     """`checkpoints/best.json`: the best evaluation so far."""
 

@@ -11,7 +11,7 @@ from genexp.files.changing import CHANGING, place_of
 from genexp.files.json_records import DamagedFile, each_key_once, is_there, open_regular, read_json, reason_of
 from genexp.files.trees import Tree
 from genexp.files.yaml_records import read_yaml_record
-from genexp.runs.record_types import Best, Closing, RunConfig, RunRecord
+from genexp.runs.record_types import Best, Closing, EnsembleRecord, RunConfig, RunRecord
 from genexp.runs.trust import seal_breaks
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 CONFIG, OVERRIDES, RECORD, JOURNAL = "config.yaml", "overrides.yaml", "run.json", "metrics.jsonl"
 METRICS, BEST = "metrics.json", "checkpoints/best.json"
+ENSEMBLE = "ensemble.json"
+"""What stands in the folder of several runs that were measured as one, where a run has its `run.json`."""
 
 
 class DamagedRun(DamagedFile):
@@ -32,6 +34,11 @@ def read_record(run: Path) -> Tree:
         DamagedRun: the file cannot be read, or is none that a run writes.
     """
     return _read(run, RECORD, RunRecord)
+
+
+def read_ensemble(folder: Path) -> Tree:
+    """What `ensemble.json` says; errors as `read_record`."""
+    return _read(folder, ENSEMBLE, EnsembleRecord)
 
 
 def read_config(run: Path) -> Tree:

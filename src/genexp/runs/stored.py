@@ -11,6 +11,7 @@ from genexp.files.json_records import is_there
 from genexp.files.trees import Tree
 from genexp.runs.evaluations import read_evaluations
 from genexp.runs.folder import OVERRIDES, DamagedRun, RunFolder
+from genexp.runs.records import ENSEMBLE, read_ensemble
 
 LEFT_OUT = (*VOLATILE, "name")
 """Keys that name or place a run, or show its progress, and do not change what it computes; with all below them."""
@@ -18,11 +19,11 @@ LEFT_OUT = (*VOLATILE, "name")
 
 @dataclass(frozen=True)
 class StoredRun:
-    """One readable run folder.
+    """One readable run folder; several that were measured as one have the settings in which all agree.
 
     Args:
         folder: The files.
-        record: Content of `run.json`.
+        record: Content of `run.json`, or of `ensemble.json`.
         settings: The resolved configuration from dotted keys to leaves, without what only names or places the run.
         choices: Chosen configuration groups by their place, such as `model.network: unet`.
         typed: Keys that were set on the command line.
@@ -53,6 +54,11 @@ class StoredRun:
     def name(self) -> str:
         """Name of the experiment."""
         return str(self.record.get("name") or self.folder.path.parent.name)
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is one run, with a configuration of its own, and not several that were measured as one."""
+        return "members" not in self.record
 
     @property
     def state(self) -> str:
@@ -122,12 +128,15 @@ def read_runs(folders: Iterable[Path]) -> tuple[list[StoredRun], list[Damaged]]:
 
 
 def read_run(path: Path) -> StoredRun:
-    """Read one run folder.
+    """Read one run folder, or that of several that were measured as one.
 
     Raises:
         DamagedRun: a file that every run has is missing, or one cannot be read.
     """
     folder = RunFolder(path)
+    if is_there(path / ENSEMBLE):
+        record = read_ensemble(path)
+        return StoredRun(folder, record, record["settings"], record["choices"], frozenset(["ensemble"]), {})
     record = folder.record
     config, metrics = folder.config, folder.metrics
     places = config.get("paths") or {}

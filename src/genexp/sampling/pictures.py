@@ -16,6 +16,7 @@ from genexp.sampling.completion import Completing, upper_half
 from genexp.sampling.conditions import Conditions
 from genexp.sampling.draw import draw, shares
 from genexp.sampling.interpolation import path
+from genexp.sampling.sizes import of_one_size, whole
 from genexp.sampling.walking import Walking
 from genexp.tensors import Grid, IndexedNoise
 from genexp.terminal import few_digits
@@ -47,6 +48,8 @@ class Pictures:
     def interpolation(self, rows: int, count: int) -> Grid:
         """`rows` arcs of `count` images each between the noises of the samples 2i and 2i + 1, told what 2i is told.
 
+        Pictures that it is told stand before the arc.
+
         Raises:
             ValueError: the sampler adds fresh noise.
         """
@@ -54,8 +57,12 @@ class Pictures:
         pairs = [IndexedNoise(self.seed, range(side, 2 * rows, 2), self.device) for side in (0, 1)]
         starts = path(*(self.sampler.start(self.model, noise) for noise in pairs), count).flatten(0, 1)
         indices = [2 * row for row in range(rows) for _ in range(count)]
-        images = self._drawn(starts, indices, self._told(indices))
-        return Grid(images, count, _per_cent(count), [f"noise {2 * row} to {2 * row + 1}" for row in range(rows)])
+        images = self._drawn(starts, indices, told := self._told(indices)).unflatten(0, (rows, count))
+        kinds = self.model.conditioning.pictures if told and images.ndim == 5 else {}  # not of videos
+        shown = {name: told[name][::count, : kind.picture[-3]].cpu() for name, kind in kinds.items()}
+        columns = torch.stack(of_one_size([*shown.values(), *images.unbind(1)]), 1) if shown else images
+        across, down = [*shown, *_per_cent(count)], [f"noise {2 * row} to {2 * row + 1}" for row in range(rows)]
+        return Grid(columns.flatten(0, 1), len(across), across, down)
 
     def between_classes(self, rows: int, count: int, num_classes: int) -> Grid:
         """One noise a row, under `count` mixtures of the classes of the samples 2i and 2i + 1, from one to the other.
@@ -153,11 +160,9 @@ class Pictures:
         shown["generated"] = self._drawn(start, range(count), told)
         shown |= {} if real is None else {"real": real.cpu()}
         if shown["generated"].ndim == 5:
-            frames = torch.stack([_whole(each, shown["generated"]) for each in shown.values()], 1)
+            frames = torch.stack([whole(each, shown["generated"]) for each in shown.values()], 1)
             return Grid(frames.flatten(0, 1), len(shown), list(shown), [f"{i}" for i in range(count)])
-        size, channels = shown["generated"].shape[-2:], max(each.shape[1] for each in shown.values())
-        rows = [functional.interpolate(each.float(), size).expand(-1, channels, -1, -1) for each in shown.values()]
-        return Grid(torch.cat(rows), count, [f"{i}" for i in range(count)], list(shown))
+        return Grid(torch.cat(of_one_size([*shown.values()])), count, [f"{i}" for i in range(count)], list(shown))
 
     def completion(self, images: Tensor, told: Condition, turns: int = 3) -> Grid:
         """A row an image: itself, its upper half, and completions of that.
@@ -194,15 +199,6 @@ class Pictures:
     def _told(self, indices: Sequence[int]) -> Condition:
         told = {} if self.conditions is None else self.conditions.of(indices)
         return {name: values.to(self.device) for name, values in told.items()}
-
-
-def _whole(frames: Tensor, like: Tensor) -> Tensor:
-    """First frames (N, K, C, h, w), or a picture (N, C, h, w), as videos (N, T, C, H, W), grey where nothing is."""
-    frames = frames if frames.ndim == 5 else frames[:, None]
-    sized = functional.interpolate(frames.float().flatten(0, 1), like.shape[-2:]).unflatten(0, frames.shape[:2])
-    whole = torch.zeros_like(like, dtype=sized.dtype)
-    whole[:, : frames.shape[1]] = sized
-    return whole
 
 
 def _per_cent(count: int) -> list[str]:

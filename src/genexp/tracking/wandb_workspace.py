@@ -70,7 +70,7 @@ def place_of(runs: Sequence[StoredRun]) -> Place:
         ValueError: no run has a W&B logger, or they lie in several projects.
     """
     found = set()
-    for run in runs:
+    for run in (run for run in runs if run.trained):
         node = (run.folder.config.get("logger") or {}).get("wandb")
         if node is not None:
             found.add(Place(str(node["project"]), node.get("entity")))

@@ -3,8 +3,9 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.extractors.frozen import features_in_pieces, require_channels
@@ -16,25 +17,32 @@ _PIECE = 64
 """Images that a CPU takes at a time: the maps of so many, channels last, stay in its caches."""
 
 
-class ClassifierFeatures:
-    """The penultimate layer of a classifier that this project trained and ships.
+@runtime_checkable
+class HasFeatures(Protocol):
+    """A module that classifies images (B, channels, H, W): `features` (B, num_features), class logits by its `head`."""
+
+    channels: int
+    num_features: int
+    head: nn.Module
+
+    def features(self, image: Tensor) -> Tensor: ...
+
+
+class Penultimate:
+    """The penultimate layer of a classifier.
 
     Args:
-        asset: Name of the shipped weights: `digits_classifier`, `shapes_classifier` or `cifar_vgg`.
-        folder: Where they lie.
-
-    Raises:
-        FileNotFoundError: there is no such asset.
-        WrongDigest: the weights are not those of their card.
+        network: The classifier, in evaluation mode; a module.
+        image_size: Side in pixels that images are brought to.
+        name: What the features are called.
+        digest: That of the network's weights.
     """
 
     resize = "torch_antialias"
 
-    def __init__(self, asset: str, folder: str | Path = ASSETS) -> None:
-        self.network, self.card = trained_with_card(asset, folder)
-        self.name, self.digest = asset, self.card["sha256"]
-        self.channels, self.image_size = self.network.channels, self.card["image_size"]
-        self.dimensions = self.network.num_features
+    def __init__(self, network: HasFeatures, image_size: int, name: str, digest: str) -> None:
+        self.network, self.image_size, self.name, self.digest = network, image_size, name, digest
+        self.channels, self.dimensions = network.channels, network.num_features
 
     def __call__(self, image: Tensor) -> Tensor:
         """Features (B, dimensions); images of another size are brought to the classifier's first.
@@ -50,6 +58,23 @@ class ClassifierFeatures:
     def logits(self, features: Tensor) -> Tensor:
         """Class logits (B, num_classes) of feature vectors (B, dimensions)."""
         return self.network.to(features.device).head(features)
+
+
+class ClassifierFeatures(Penultimate):
+    """The penultimate layer of a classifier that this project trained and ships.
+
+    Args:
+        asset: Name of the shipped weights: `digits_classifier`, `shapes_classifier` or `cifar_vgg`.
+        folder: Where they lie.
+
+    Raises:
+        FileNotFoundError: there is no such asset.
+        WrongDigest: the weights are not those of their card.
+    """
+
+    def __init__(self, asset: str, folder: str | Path = ASSETS) -> None:
+        network, self.card = trained_with_card(asset, folder)
+        super().__init__(network, self.card["image_size"], asset, self.card["sha256"])
 
 
 class StackedDigitFeatures:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import torch
@@ -16,6 +16,8 @@ from genexp.evaluation.over_model import mean_over_images, over_images, require_
 
 _ROWS = 512
 """Latents whose distances from all others are held at once."""
+_PIXELS = 4096
+"""Most numbers of an image that is probed beside its latent: a regression on more takes long."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,9 @@ class LinearProbe:
     """`linear_probe` and `neighbour_probe`: the share of held-out images whose class is told by their latent.
 
     By ridge regression of the classes on the standardised latents of labelled images, in closed form, and by the class
-    of the nearest of these latents. The latent of an image is the encoder's mean; nothing is random. Traps: a latent
-    with more units knows more without being better; no value tells how well images are drawn.
+    of the nearest of these latents. The latent of an image is the encoder's mean; nothing is random. The detail
+    `pixels` is what the same probe makes of the images themselves, up to 4,096 numbers: what was known without any
+    encoder. Traps: a latent with more units knows more without being better; no value tells how well images are drawn.
 
     References: Donahue, Kraehenbuehl and Darrell, "Adversarial Feature Learning" (2017), Table 1, for the nearest
     neighbour; Donahue and Simonyan, "Large Scale Adversarial Representation Learning" (2019), section 4, for the
@@ -93,7 +96,7 @@ class LinearProbe:
         if not regularisation > 0:
             raise ValueError(f"regularisation must be above 0, got {regularisation}")
         self.num, self.regularisation = num, regularisation
-        self._learned: Learned | None = None
+        self._learned: tuple[Learned, Learned | None] | None = None
 
     def require(self, model: object) -> None:
         """Check that the model encodes images and is not told their classes.
@@ -110,9 +113,10 @@ class LinearProbe:
     @torch.no_grad()
     def learned(self, model: LatentEncoder, batches: Iterable[Batch], seed: int) -> Self:
         """The same measure once it has learned from labelled images."""
-        latent, label = _encoded(model, batches, seed)[:2]
+        latent, image, label = _encoded(model, batches, seed)[:3]
         made = copy(self)
-        made._learned = Learned.of(latent, label, self.regularisation)
+        of_pixels = None if image is None else Learned.of(image, label, self.regularisation)
+        made._learned = Learned.of(latent, label, self.regularisation), of_pixels
         return made
 
     @torch.no_grad()
@@ -124,18 +128,30 @@ class LinearProbe:
         """
         if self._learned is None:
             raise RuntimeError("LinearProbe must have learned before it computes")
-        latent, label, group = _encoded(model, batches, seed)
-        told = {"linear_probe": self._learned.linear(latent), "neighbour_probe": self._learned.nearest(latent)}
-        return {name: mean_over_images((it == label).double(), group, limits=SHARE) for name, it in told.items()}
+        latent, image, label, group = _encoded(model, batches, seed)
+        known, of_pixels = self._learned
+        found = {}
+        for name, classes in (("linear_probe", Learned.linear), ("neighbour_probe", Learned.nearest)):
+            right = (classes(known, latent) == label).double()
+            value = mean_over_images(right, group, limits=SHARE)
+            if of_pixels is not None:
+                value = replace(value, details={"pixels": float((classes(of_pixels, image) == label).double().mean())})
+            found[name] = value
+        return found
 
 
-def _encoded(model: LatentEncoder, batches: Iterable[Batch], seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Latents (N, D) in float64, classes (N,) and groups (N,) of a set, on the CPU."""
+def _encoded(model: LatentEncoder, batches: Iterable[Batch], seed: int) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    """Latents (N, D) and, unless they are too many, pixels (N, P) in float64, classes (N,) and groups (N,) of a set, on
+    the CPU."""
     labels: list[Tensor] = []
+    pixels: list[Tensor] = []
 
     def measure(batch: Batch, noise: object) -> Tensor:
         labels.append(batch["label"].cpu())
+        image = batch["image"].flatten(1)
+        if image.shape[1] <= _PIXELS:
+            pixels.append(image.double().cpu())
         return model.encode(batch["image"]).flatten(1).double()
 
     latent, group, _ = over_images(batches, seed, measure)
-    return latent, torch.cat(labels), group
+    return latent, torch.cat(pixels) if pixels else None, torch.cat(labels), group
