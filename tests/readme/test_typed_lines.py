@@ -59,7 +59,7 @@ QUANTISED = (
 PROJECTS = (
     "genexp new",
     "genexp new my_project",
-    "genexp validate experiment=my_project/first",
+    'genexp validate "experiment=glob(my_project/*)"',
 )
 EXPORTED = (
     "genexp export run=outputs/gan/<run> out=generator format=onnx licence=mit",
@@ -332,6 +332,7 @@ ELSEWHERE = {
     "genexp compare": "a mention of the command",
     "genexp reproduce": "a mention of the command",
     "genexp sample": "a mention of the command",
+    "genexp sweep": "a mention of the command",
 }
 """Lines that no test runs, and why."""
 
