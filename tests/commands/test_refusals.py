@@ -11,6 +11,7 @@ from genexp.commands.launch import launch
 from genexp.commands.train import train
 from genexp.commands.typed_arguments import before_overrides
 from genexp.config.check import problems_of
+from genexp.config.compose import own_choices
 from genexp.config.composition_errors import options
 
 EXPERIMENTS = options("experiment")
@@ -115,6 +116,11 @@ def test_choices_in_folders_are_choices_of_experiments_alone():
     (line,) = problems_of("train", ["model=dffusion"])
     assert line.endswith("got 'dffusion'; did you mean diffusion?")
     assert "network" not in line
+
+
+def test_what_several_choices_share_is_not_offered_as_one():
+    (problem,) = problems_of("train", ["data=strips"])
+    assert problem.startswith(f"data: must be one of {', '.join(own_choices('data'))}, got 'strips'")
 
 
 def test_what_only_hydra_knows_is_kept_on_one_line():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from genexp.callbacks.checkpoint import load_checkpoint
+from genexp.callbacks.progress import ImageProgress
 from genexp.config.messages import told
 from genexp.evaluation.collapse import collapse
 from genexp.evaluation.worth import too_short, worth
@@ -39,7 +40,7 @@ def close_run(folder: RunFolder, experiment: "Experiment", seconds: float) -> fl
     closing = {
         **checkpoint.get("counters", own),
         "seconds": round(seconds, 2),
-        "images_per_second": round(getattr(progress, "images_per_second", 0.0), 1),
+        "images_per_second": round(progress.images_per_second if isinstance(progress, ImageProgress) else 0.0, 1),
         "best": folder.best,
         "values": last_values(folder),
         "protocols": checkpoint.get("callbacks", {}).get("Evaluate", {}).get("protocols", {}),
