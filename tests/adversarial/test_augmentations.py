@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from genexp.adversarial.adaptive import CHANGES, AdaptiveAugment, blitted, recoloured, sampled, warped
+from genexp.adversarial.adaptive import CHANGES, AdaptiveAugment, blitted, recoloured, warped
 from genexp.adversarial.augmentations import DiffAugment, InstanceNoise, shifted
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.objectives import Hinge
 from genexp.adversarial.penalties import R1
+from genexp.geometry import sampled
 from genexp.networks.dcgan import DCGANDiscriminator
 from genexp.ramps import Linear
 
@@ -33,6 +34,15 @@ def test_a_sample_is_changed_by_its_own_draws_alone(augmentation, image):
     assert changed.shape == image.shape
     assert not torch.equal(changed, image)
     torch.testing.assert_close(augmentation(image[2:4], drawn[2:4]), changed[2:4])
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS, ids=lambda part: type(part).__name__)
+def test_what_is_done_is_the_same_to_the_bit_in_mixed_precision(augmentation, image):
+    torch.manual_seed(1)
+    drawn = augmentation.draw(image, 0)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = augmentation(image, drawn)
+    assert torch.equal(mixed, augmentation(image, drawn))
 
 
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS, ids=lambda part: type(part).__name__)

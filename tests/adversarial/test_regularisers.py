@@ -63,6 +63,10 @@ def test_orthogonal_counts_what_rows_have_in_common_and_not_their_length():
     step = CriticStep(nn.Sequential(nn.Linear(2, 2), nn.ConvTranspose2d(3, 1, 1)), *torch.zeros(2, 1, 2))
     step.discriminator[0].weight.data = torch.tensor([[3.0, 0.0], [1.0, 1.0]])
     assert float(Orthogonal(0.5)(step)) == pytest.approx(0.5 * 2 * 9)
+    step.discriminator[0].weight.data = torch.tensor([[1.001, 2.003], [3.007, 0.503]])
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = float(Orthogonal()(step))
+    assert mixed == float(Orthogonal()(step))
     step.discriminator[0].weight.data = torch.tensor([[3.0, 0.0], [0.0, 7.0]])
     assert float(Orthogonal(0.5)(step)) == 0
 

@@ -25,6 +25,14 @@ def test_noise_has_the_deviation_of_levels_and_is_the_images_own_until_it_is_dra
     assert torch.equal(told.told({"image": image}, anew=True)["source"], first)
 
 
+@pytest.mark.parametrize("degradation", [Blurred(1.0), Bicubic(2)], ids=lambda each: type(each).__name__)
+def test_what_is_made_of_a_batch_is_the_same_to_the_bit_in_mixed_precision(degradation):
+    told, batch = Conditioning({"source": Degraded((1, 16, 16), degradation)}), {"image": torch.rand(3, 1, 16, 16)}
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = told.told(batch)["source"]
+    assert torch.equal(mixed, told.told(batch)["source"])
+
+
 def test_random_levels_of_noise_are_uniform():
     torch.manual_seed(0)
     image = torch.zeros(2000, 1, 16, 16)

@@ -50,7 +50,7 @@ class Linear(nn.Module):
 
 
 def denoiser_of(network, num_classes=None, clip=True):
-    conditioning = Conditioning.of(num_classes, None, 0.1, Estimate(SHAPE, clip))
+    conditioning = Conditioning.of(num_classes, None, 0.1, {"estimate": Estimate(SHAPE, clip)})
     return NetworkDenoiser(network.double(), Cosine(), Sample(), UniformSample(), SHAPE, conditioning)
 
 
@@ -199,7 +199,7 @@ def test_under_autocast_the_first_pass_takes_no_gradient_from_the_second():
         torch.rand(4, *SHAPE),
         torch.ones(4, dtype=bool),
     )
-    conditioning = Conditioning(estimate=Estimate(SHAPE, True))
+    conditioning = Conditioning(own={"estimate": Estimate(SHAPE, True)})
     denoiser = NetworkDenoiser(network, Cosine(), Sample(), UniformSample(), SHAPE, conditioning)
     with torch.autocast("cpu", torch.bfloat16):
         denoiser.loss(x, torch.full((4,), 500), torch.rand(4, *SHAPE), reads=reads).sum().backward()
@@ -210,7 +210,7 @@ def test_what_does_not_fit_is_refused():
     reads = MLPDenoiser(SHAPE, width=4, depth=1, self_conditioned=True)
     with pytest.raises(ValueError, match=r"network must read the conditions of the model, none, got one .* estimate"):
         NetworkDenoiser(reads, Cosine(), Sample(), UniformSample(), SHAPE)
-    plain, told = MLPDenoiser(SHAPE, width=4, depth=1), Conditioning(estimate=Estimate(SHAPE, True))
+    plain, told = MLPDenoiser(SHAPE, width=4, depth=1), Conditioning(own={"estimate": Estimate(SHAPE, True)})
     with pytest.raises(ValueError, match="of the model, estimate, got one that reads nothing"):
         NetworkDenoiser(plain, Cosine(), Sample(), UniformSample(), SHAPE, told)
     with pytest.raises(ValueError, match=r"self_conditioning\.clip must be false for points and codes"):
@@ -252,7 +252,7 @@ def test_a_learned_variance_is_told_the_last_answer_too():
             return torch.cat([super().forward(x, t, condition), torch.zeros_like(x)], 1)
 
     network, noise = Twice().double(), IndexedNoise(0, [0, 1])
-    conditioning = Conditioning(estimate=Estimate(SHAPE, True))
+    conditioning = Conditioning(own={"estimate": Estimate(SHAPE, True)})
     parts = (network, Cosine(), Sample(), UniformSample(), SHAPE, conditioning, "learned_range", Hybrid())
     denoiser, sampler = NetworkDenoiser(*parts), DDPM(5, variance="learned_range")
     sampler.run(denoiser, sampler.start(denoiser, noise).double(), noise)

@@ -167,6 +167,9 @@ def test_the_penalty_is_the_sum_of_the_largest_singular_values_with_its_gradient
     weights = [layer.weight for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     expected = sum(torch.linalg.matrix_norm(weight.flatten(1), 2) for weight in weights)
     torch.testing.assert_close(penalty(), expected, rtol=1e-3, atol=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = penalty()
+    assert torch.equal(mixed, penalty())
     found, wanted = (torch.autograd.grad(each, weights[0])[0] for each in (penalty(), expected))
     torch.testing.assert_close(found, wanted, rtol=2e-2, atol=2e-3)
     family = model(network=network, spectral=0.5)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from genexp.adversarial.augmentations import shifted, whole_pixels
+from genexp.geometry import places, rotation, sampled
 from genexp.tensors import expand_to
 
 GROUPS = ("blit", "geometry", "color")
@@ -112,8 +113,9 @@ class AdaptiveAugment(nn.Module):
 def _changed(image: Tensor, drawn: Tensor, policy: Sequence[str]) -> Tensor:
     strikes, how = (dict(zip(CHANGES, each.unbind(1), strict=True)) for each in drawn.unbind(1))
     change = {"blit": blitted, "geometry": warped, "color": recoloured}
-    for group in policy:
-        image = change[group](image, strikes, how)
+    with torch.autocast(image.device.type, enabled=False):  # half precision would move places and colours
+        for group in policy:
+            image = change[group](image, strikes, how)
     return image
 
 
@@ -137,17 +139,12 @@ def warped(image: Tensor, strikes: Numbers, how: Numbers) -> Tensor:
     scale, stretch = 2 ** (0.2 * struck["scale"]), 2 ** (0.2 * struck["stretch"])
     turns = [strikes[name] * pi * (2 * how[name] - 1) for name in ("turn_first", "turn_last")]
     # The place in the given image that a pixel of the changed one is read from, both measured from the centre.
-    matrix = _rotation(turns[0]) @ torch.diag_embed(torch.stack([stretch * scale, scale / stretch], 1))
-    matrix = matrix @ _rotation(turns[1])
+    matrix = rotation(turns[0]) @ torch.diag_embed(torch.stack([stretch * scale, scale / stretch], 1))
+    matrix = matrix @ rotation(turns[1])
     height, width = image.shape[-2:]
-    middle = (height - 1) / 2, (width - 1) / 2
-    lines = [torch.arange(side, device=image.device) - half for side, half in zip((height, width), middle, strict=True)]
-    at = torch.stack(torch.meshgrid(*lines, indexing="ij"), -1).flatten(0, 1)
     # Moves strike together: those to the right by the strike of those downwards.
     moves = struck["move_down"] * height / 8, strikes["move_down"] * _normal(how["move_right"]) * width / 8
-    turned = (at @ matrix.transpose(1, 2)).unbind(2)
-    source = [each - move[:, None] + half for each, move, half in zip(turned, moves, middle, strict=True)]
-    return sampled(image, *(each.unflatten(1, (height, width)) for each in source))
+    return sampled(image, *places(image, matrix, torch.stack(moves, 1)))
 
 
 def recoloured(image: Tensor, strikes: Numbers, how: Numbers) -> Tensor:
@@ -169,36 +166,5 @@ def recoloured(image: Tensor, strikes: Numbers, how: Numbers) -> Tensor:
     return torch.einsum("bij,bjhw->bihw", matrix.to(image.dtype), image)
 
 
-def sampled(image: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Images (B, C, H, W) read at places (B, H', W'), in pixels from the upper left one, between four pixels, bilinear.
-
-    The borders are mirrors. Written with indices, because the gradient of `grid_sample` has no gradient of its own,
-    which penalties on gradients need.
-    """
-    batch = torch.arange(len(image), device=image.device)[:, None, None]
-    pixels = image.permute(0, 2, 3, 1)
-    rows, columns = (_between(at, side) for at, side in zip((down, right), image.shape[-2:], strict=True))
-    parts = [
-        (share * other)[..., None].to(image.dtype) * pixels[batch, row, column]
-        for row, share in rows
-        for column, other in columns
-    ]
-    return sum(parts).permute(0, 3, 1, 2)
-
-
-def _between(place: Tensor, side: int) -> list[tuple[Tensor, Tensor]]:
-    """The two pixels of a line that a place lies between, by mirrors at its ends, each with its share."""
-    first, period = place.floor(), 2 * side
-    share = place - first
-    indices = [(first.long() + step) % period for step in (0, 1)]
-    near, far = (torch.minimum(index, period - 1 - index) for index in indices)
-    return [(near, 1 - share), (far, share)]
-
-
 def _normal(uniform: Tensor) -> Tensor:
     return torch.erfinv((2 * uniform - 1).clamp(-1 + 1e-6, 1 - 1e-6)) * 2**0.5
-
-
-def _rotation(angle: Tensor) -> Tensor:
-    sine, cosine = angle.sin(), angle.cos()
-    return torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)

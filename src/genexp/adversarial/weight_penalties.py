@@ -33,7 +33,8 @@ class Orthogonal(nn.Module):
         total = step.real.new_zeros((), dtype=torch.float32)
         for weight in matrices(step.player):
             rows = weight.float()
-            products = rows @ rows.T
+            with torch.autocast(rows.device.type, enabled=False):
+                products = rows @ rows.T
             total = total + (products - products.diag().diag()).square().sum()
         return self.weight * total
 

@@ -18,7 +18,7 @@ UNCONDITIONAL: Condition = MappingProxyType({})
 """Nothing is told."""
 
 _TAKEN = ("image", "index", "group", "noise", "noise_seed", "time", "weight", "latent", "mix", "content", "style")
-_TAKEN += (ESTIMATE, "reads", "code")
+_TAKEN += (ESTIMATE, "reads", "code", "augmentation")
 
 
 class ConditionKind(Protocol):
@@ -57,19 +57,29 @@ class MadeCondition(ConditionKind, Protocol):
         ...
 
 
+class OwnKnowledge(Protocol):
+    """What a model tells itself and nobody else says, such as its own last answer."""
+
+    def nothing(self, num: int, device: torch.device | str) -> Tensor:
+        """Rows (num, ...) that stand for samples of which nothing is told."""
+        ...
+
+
 class Conditioning:
     """The conditions of a model by name.
 
     Args:
         kinds: What each looks like; none for an unconditional model.
-        estimate: What the model is told of its own last answer, or None; no condition, for nobody else says it.
+        own: What the model tells itself, by name; no conditions, for nobody else says it.
 
     Raises:
         ValueError: a name is that of something else in a batch.
     """
 
-    def __init__(self, kinds: Mapping[str, ConditionKind] | None = None, estimate: Estimate | None = None) -> None:
-        self.kinds, self.estimate = dict(kinds or {}), estimate
+    def __init__(
+        self, kinds: Mapping[str, ConditionKind] | None = None, own: Mapping[str, OwnKnowledge] | None = None
+    ) -> None:
+        self.kinds, self.own = dict(kinds or {}), dict(own or {})
         taken = [name for name in self.kinds if name in _TAKEN]
         if taken:
             raise ValueError(f"conditions must have names other than {', '.join(_TAKEN)}, got {taken[0]}")
@@ -80,15 +90,25 @@ class Conditioning:
         num_classes: int | None,
         further: Mapping[str, ConditionKind] | None = None,
         left_out: float = 0.0,
-        estimate: Estimate | None = None,
+        own: Mapping[str, OwnKnowledge] | None = None,
     ) -> "Conditioning":
         """Classes as `label`, unless there are none, and further conditions; `left_out` is that of the classes."""
         label = {} if num_classes is None else {"label": Classes(num_classes, left_out)}
-        return cls({**label, **(further or {})}, estimate)
+        return cls({**label, **(further or {})}, own)
 
     @property
-    def _all(self) -> dict[str, ConditionKind | Estimate]:
-        return self.kinds if self.estimate is None else {**self.kinds, ESTIMATE: self.estimate}
+    def _all(self) -> dict[str, ConditionKind | OwnKnowledge]:
+        return {**self.kinds, **self.own}
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """What the model is told of its own last answer, if it is."""
+        return self.own.get(ESTIMATE)
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """Names of all that its network reads."""
+        return tuple(self._all)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -113,14 +133,14 @@ class Conditioning:
 
     def __eq__(self, other: object) -> bool:
         same = isinstance(other, Conditioning) and self.kinds == other.kinds
-        return same and self.estimate == other.estimate
+        return same and self.own == other.own
 
     def __str__(self) -> str:
         told = {name: f"{kind.num_classes} classes" for name, kind in self.kinds.items() if isinstance(kind, Classes)}
         return ", ".join(told.get(name, name) for name in self.kinds) or "no conditions"
 
     def told(self, batch: Mapping[str, Tensor], anew: bool = False) -> Condition:
-        """What a batch says of its samples, with what is made of these.
+        """What a batch says of its samples, with what is made of these, in full precision.
 
         Args:
             batch: The batch.
@@ -134,7 +154,8 @@ class Conditioning:
             if name in batch:
                 found[name] = batch[name]
             elif isinstance(kind, MadeCondition) and "image" in batch:
-                found[name] = kind.made_anew(batch["image"]) if anew else kind.made(batch["image"])
+                with torch.autocast(batch["image"].device.type, enabled=False):
+                    found[name] = kind.made_anew(batch["image"]) if anew else kind.made(batch["image"])
             else:
                 raise ValueError(f"batch must have {name} for a model of {self}, got {sorted(batch)}")
             _at(name, kind.require, found[name])
@@ -194,7 +215,7 @@ class Conditioning:
         Raises:
             ValueError: it reads others.
         """
-        wanted = tuple(self._all)
+        wanted = self.all_names
         if isinstance(network, ReadsConditions) and set(network.reads) != set(wanted):
             reads = ", ".join(network.reads) or "nothing"
             raise ValueError(

@@ -70,8 +70,7 @@ class Embedded:
     @torch.no_grad()
     def made(self, image: Tensor) -> Tensor:
         """Embeddings (B, D) of images (B, C, H, W) in [-1, 1]."""
-        with torch.autocast(image.device.type, enabled=False):
-            return unit(self.encoder(image.float()))
+        return unit(self.encoder(image.float()))
 
     def made_anew(self, image: Tensor) -> Tensor:
         """The same: nothing is random in it."""

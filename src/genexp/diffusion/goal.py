@@ -153,7 +153,10 @@ def take_over(teacher: Teacher, denoiser: NetworkDenoiser) -> None:
     Raises:
         ValueError: shapes, conditions, noise levels or networks differ.
     """
-    ours, theirs = (f"{tuple(each.image_shape)} and {each.conditioning}" for each in (denoiser, teacher))
+    told = (", ".join(each.conditioning.all_names) or "nothing" for each in (denoiser, teacher))
+    ours, theirs = (
+        f"{tuple(each.image_shape)} and {names}" for each, names in zip((denoiser, teacher), told, strict=True)
+    )
     if ours != theirs or teacher.conditioning != denoiser.conditioning:
         raise ValueError(f"goal must have a teacher with shape and conditions of the student, {ours}, got {theirs}")
     if not same_levels(denoiser.schedule, teacher.schedule):

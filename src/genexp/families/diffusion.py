@@ -6,9 +6,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from genexp.conditioning.base import Condition, Conditioning, ConditionKind
+from genexp.conditioning.base import Condition, Conditioning, ConditionKind, OwnKnowledge
+from genexp.conditioning.estimate import ESTIMATE
 from genexp.contracts import Batch, Schedule
 from genexp.contracts.codecs import Codec
+from genexp.diffusion.augmentation import AUGMENTATION, GeometricAugment
 from genexp.diffusion.coupling import Coupling, Independent
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.goal import Goal
@@ -53,10 +55,12 @@ class Diffusion(Family):
         goal: What the network is taught to say in the place of the clean image, at times of its own; or None.
         self_conditioning: How the network is told its own last answer, or None.
         pairs: Noise and images that belong together, which are trained on in the place of the data; or None.
+        augmentation: Changes of training images that the network is told of, or None.
 
     Raises:
         ValueError: `label_dropout` lies outside [0, 1), or prediction, time sampling and schedule do not fit,
-            or the codec is of other images, or estimates of points or codes would be clipped.
+            or the codec is of other images, or estimates of points or codes would be clipped, or something stays
+            where it is beside images that an augmentation moves.
     """
 
     averaged_modules = ("network",)
@@ -83,6 +87,7 @@ class Diffusion(Family):
         goal: Goal | None = None,
         self_conditioning: SelfConditioning | None = None,
         pairs: Pairs | None = None,
+        augmentation: GeometricAugment | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= label_dropout < 1:
@@ -92,8 +97,13 @@ class Diffusion(Family):
             require_codec(codec, tuple(image_shape))
         self.codec, shape = codec, image_shape if codec is None else codec.code_shape
         bounded, self.self_conditioning = codec is None and len(shape) > 1, self_conditioning
-        estimate = None if self_conditioning is None else self_conditioning.kind(shape, bounded)
-        self.conditioning = Conditioning.of(num_classes, conditions, label_dropout, estimate)
+        own: dict[str, OwnKnowledge] = {}
+        if self_conditioning is not None:
+            own[ESTIMATE] = self_conditioning.kind(shape, bounded)
+        if augmentation is not None:
+            own[AUGMENTATION] = augmentation.kind(shape, conditions or {}, {"codec": codec, "pairs": pairs})
+        self.augmentation = augmentation
+        self.conditioning = Conditioning.of(num_classes, conditions, label_dropout, own)
         parts = (network, schedule, prediction, weighting, shape, self.conditioning)
         self.denoiser = NetworkDenoiser(*parts, variance, objective, None if codec is not None else levels)
         self.of_codes = None if codec is None else CodeDenoiser(self.denoiser, codec)
@@ -117,11 +127,15 @@ class Diffusion(Family):
 
     def train_batch(self, batch: Batch) -> Terms:
         """One step on the loss at one random time an image."""
+        own = {}
+        if self.augmentation is not None:
+            image, own[AUGMENTATION] = self.augmentation(batch["image"])
+            batch = {**batch, "image": image}
         image, condition = self._coded(batch), self.conditioning.told(batch, anew=True)
         place = torch.rand(len(image), device=image.device)
         image, noise, condition = self._paired(image, condition)
         drawn = {"image": image, "noise": noise} | self._times(place)
-        drawn |= self.conditioning.sparing(condition)
+        drawn |= self.conditioning.sparing(condition) | own
         if self.self_conditioning is not None:
             drawn["reads"] = self.self_conditioning.chosen(len(image), image.device)
         losses: list[Tensor] = []
@@ -218,6 +232,8 @@ class Diffusion(Family):
 
     def _loss(self, part: Batch) -> Tensor:
         told = self.conditioning.told(part)
+        if AUGMENTATION in part:
+            told = {**told, AUGMENTATION: part[AUGMENTATION]}
         goal = None if self.goal is None else partial(self._taught, part, told)
         return self.denoiser.loss(part["image"], part["time"], part["noise"], told, goal, part.get("reads"))
 

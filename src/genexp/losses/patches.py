@@ -59,7 +59,8 @@ class PatchLoss:
     def nearest(self, found: Tensor, known: Tensor) -> Tensor:
         """For every row of `found` (N, D), the number of the row of `known` (M, D) that correlates most with it."""
         known = functional.normalize(known, dim=1)
-        return torch.cat([self._nearest_of(rows, known) for rows in found.detach().split(self.chunk)])
+        with torch.autocast(found.device.type, enabled=False):
+            return torch.cat([self._nearest_of(rows, known) for rows in found.detach().split(self.chunk)])
 
     def _nearest_of(self, found: Tensor, known: Tensor) -> Tensor:
         best = found.new_full((len(found),), -torch.inf)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class SpectralPenalty(nn.Module):
-    """sum over layers of u^T W v, the largest singular value of each weight by power iteration.
+    """sum over layers of u^T W v, the largest singular value of each weight by power iteration, in full precision.
 
     Every training step turns the vectors u and v of every layer once by its weight, which is a matrix of as many rows
     as the layer has outputs; the gradient is that of the singular value where they have settled.
@@ -31,13 +31,14 @@ class SpectralPenalty(nn.Module):
         """One step of power iteration in every layer."""
         for number, weight in enumerate(self._weights):
             matrix, u, v = weight.flatten(1), self.get_buffer(f"u{number}"), self.get_buffer(f"v{number}")
-            v.copy_(nn.functional.normalize(matrix.T @ u, dim=0))
-            u.copy_(nn.functional.normalize(matrix @ v, dim=0))
+            with torch.autocast(weight.device.type, enabled=False):
+                v.copy_(nn.functional.normalize(matrix.T @ u, dim=0))
+                u.copy_(nn.functional.normalize(matrix @ v, dim=0))
 
     def forward(self) -> Tensor:
         """The sum, a scalar."""
-        found = [
-            self.get_buffer(f"u{number}") @ weight.flatten(1) @ self.get_buffer(f"v{number}")
-            for number, weight in enumerate(self._weights)
-        ]
+        found = []
+        for number, weight in enumerate(self._weights):
+            with torch.autocast(weight.device.type, enabled=False):
+                found.append(self.get_buffer(f"u{number}") @ weight.flatten(1) @ self.get_buffer(f"v{number}"))
         return torch.stack(found).sum()

@@ -61,7 +61,7 @@ class _ClassifierGuided(Guided):
         super().__init__(model)
         self.classifier, self.scale = classifier, scale
         self.conditioning = Conditioning(
-            {"label": Classes(classifier.num_classes), **model.conditioning.kinds}, model.conditioning.estimate
+            {"label": Classes(classifier.num_classes), **model.conditioning.kinds}, model.conditioning.own
         )
 
     def __call__(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:

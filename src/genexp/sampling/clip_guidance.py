@@ -73,7 +73,7 @@ class _ClipGuided(Guided):
         super().__init__(model)
         self.judge, self.scale, self.name = judge, scale, name
         self.conditioning = Conditioning(
-            {**judge.conditioning.kinds, **model.conditioning.kinds}, model.conditioning.estimate
+            {**judge.conditioning.kinds, **model.conditioning.kinds}, model.conditioning.own
         )
 
     def __call__(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
