@@ -43,7 +43,7 @@ class Clock(Callback):
             self.seconds = (time.process_time() - self.begun) / (self.last - self.first)
 
 
-def inside_lightning(overrides, batches, warm_up, precision="32-true"):
+def inside_lightning(overrides, batches, warm_up, precision="32-true", clock=Clock):
     """Seconds a batch of a real run without its evaluation."""
     with tempfile.TemporaryDirectory() as folder:
         length = [f"training.max_images={10**9}", "training.monitor=null", "trainer.limit_val_batches=0"]
@@ -64,7 +64,7 @@ def inside_lightning(overrides, batches, warm_up, precision="32-true"):
         plain = settled(config)
         run = RunFolder.claim(Path(folder) / "run", {"id": "benchmark", "name": "benchmark"})
         experiment = assemble(OmegaConf.create(plain), run)
-        clock = Clock(warm_up, warm_up + batches)
+        clock = clock(warm_up, warm_up + batches)
         trainer = experiment.trainer
         trainer.callbacks.append(clock)
         experiment.callbacks["stop"].images = (warm_up + batches) * plain["data"]["batch_size"]

@@ -1,6 +1,9 @@
 """What `auto` stands for on a machine."""
 
 import os
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -42,3 +45,35 @@ def test_optimisers_look_for_no_gpus_where_there_are_none(there, monkeypatch):
     assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == ("1" if there else "0")
     assert torch.cuda.is_available() == there
     assert looked == (["nvml"] if there else [])
+
+
+KEPT = """
+import ctypes
+from genexp.hardware import keep_freed_memory
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+keep_freed_memory()
+library = ctypes.CDLL(None)
+library.malloc.restype, library.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+before = resident()
+block = library.malloc(ctypes.c_size_t(20 * 2**20))
+ctypes.memset(block, 1, 20 * 2**20)
+library.free(block)
+print((resident() - before) / 2**20)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of GNU's C library")
+@pytest.mark.parametrize(
+    ("environment", "kept"),
+    [({}, True), ({"MALLOC_ARENA_MAX": "2"}, False), ({"GLIBC_TUNABLES": "glibc.malloc.check=0"}, False)],
+)
+def test_freed_memory_is_kept_unless_the_environment_says_how_it_is_dealt_with(environment, kept):
+    around = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_TUNABLES"))}
+    ran = subprocess.run(
+        [sys.executable, "-c", KEPT], env=around | environment, check=True, capture_output=True, text=True
+    )
+    assert (float(ran.stdout) > 19) == kept, ran.stdout

@@ -107,11 +107,13 @@ def _run(name: str, arguments: list[str]) -> int:
         if path.is_file():
             print(usage(path), end="")
             return 0
+    from genexp.hardware import keep_freed_memory
     from genexp.startup import postpone
 
     if not _ASKS & set(arguments):
         say_loading()
     postpone()
+    keep_freed_memory()
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
     module = importlib.import_module(COMMANDS[name][0])
     own = getattr(module, "main", None)
