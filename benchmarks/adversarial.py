@@ -11,6 +11,7 @@ import statistics
 import time
 
 import torch
+from quick import parsed
 from step_overhead import inside_lightning, joined
 from torch.nn import functional as F
 
@@ -101,7 +102,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
-    given = parser.parse_args()
+    given = parsed(parser, batches=5, warm_up=5, turns=1, batch_size=4, only="wgan", ways=["as it is"])
     torch.set_num_threads(given.threads)
     print(f"{'case':<16}{'way':<22}{'plain ms':>10}{'genexp ms':>11}{'ratio':>8}")
     for name in CASES:

@@ -11,6 +11,7 @@ import statistics
 import time
 
 import torch
+from quick import parsed
 
 from genexp.contracts.in_order import Place
 from genexp.densities.autoregressive import AutoregressiveCategorical
@@ -65,10 +66,7 @@ def main():
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--values", type=int, default=28, help="values that are drawn without memory; 0 = all of them")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="4 images, 8 values, one turn")
-    given = parser.parse_args()
-    if given.quick:
-        given.images, given.values, given.turns = 4, 8, 1
+    given = parsed(parser, images=4, values=8, turns=1)
     torch.set_num_threads(given.threads)
     print(f"{given.images} images of {given.size} x {given.size}, {given.levels} levels, {given.threads} threads")
     print(f"{'network':<40}{'whole images s':>16}{'with memory s':>16}{'ratio':>8}")

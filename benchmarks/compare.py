@@ -14,8 +14,10 @@ import zlib
 from pathlib import Path
 
 import yaml
+from quick import parsed
 
-from genexp.config.compose import compose, resolved
+from genexp.config.compose import compose
+from genexp.training.settle import settled
 
 KEY = "fd/digits_classifier@42f2cb7d"
 
@@ -26,7 +28,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=500, help="run folders to make")
     parser.add_argument("--points", type=int, default=200, help="logged lines of each")
     parser.add_argument("--keep", type=Path, help="folder to make them in and leave; by default a temporary one")
-    given = parser.parse_args()
+    given = parsed(parser, runs=10, points=20)
     folder = given.keep or Path(tempfile.mkdtemp(prefix="compare-"))
     write_runs(folder / "outputs", given.runs, given.points)
     command = [sys.executable, "-X", "importtime", "-m", "genexp", "compare", f"runs={folder}/outputs"]
@@ -70,7 +72,7 @@ def opening_time(page: Path, turns: int = 5) -> tuple[float, float] | None:
 
 def write_runs(outputs: Path, count: int, points: int, seeds: int = 5) -> None:
     """Write run folders as training leaves them: a search over width and learning rate with several seeds each."""
-    base = resolved(compose("train", ["experiment=quickstart"]))
+    base = settled(compose("train", ["experiment=quickstart"]))
     generator = random.Random(0)
     for i in range(count):
         seed, choice = i % seeds, i // seeds

@@ -5,6 +5,7 @@ import statistics
 import time
 
 import torch
+from quick import parsed
 
 from genexp.hardware import cpu_features
 from genexp.networks.unet import UNet
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=8)
     parser.add_argument("--turns", type=int, default=3)
-    given = parser.parse_args()
+    given = parsed(parser, width=8, batch=2, repeats=1, turns=1)
     cpu = cpu_features()
     units = [key for key in ("amx_bf16", "avx512_bf16") if cpu[key]]
     print(f"{cpu['name']}, {torch.get_num_threads()} threads, {' '.join(units) or 'no bf16 units'}")

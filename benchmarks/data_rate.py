@@ -4,6 +4,7 @@ import argparse
 import time
 
 import torch
+from quick import parsed
 from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import MNIST
@@ -29,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="time for each side")
     parser.add_argument("--repeat", type=int, default=40, help="copies of the digits, so that an epoch is MNIST-sized")
-    given = parser.parse_args()
+    given = parsed(parser, seconds=0.2, repeat=2)
     torch.set_num_threads(1)
     data = ImageData(Digits(image_size=28), [1, 28, 28], 10, 128, 28, 1)
     data.setup()

@@ -14,6 +14,7 @@ import io
 import numpy as np
 import torch
 from PIL import Image
+from quick import parsed
 from torch import Tensor
 
 from genexp.config.instantiate import build
@@ -45,10 +46,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--num", type=int, default=1000)
-    parser.add_argument("--quick", action="store_true", help="200 images a run")
-    arguments = parser.parse_args()
+    arguments = parsed(parser, num=200)
     torch.set_num_threads(1)
-    num = 200 if arguments.quick else arguments.num
+    num = arguments.num
     runs = [load_run(each) for each in arguments.runs]
     data = build(runs[0].data)
     data.setup()

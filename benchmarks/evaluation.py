@@ -11,6 +11,7 @@ import numpy as np
 import scipy
 import torch
 from memory_of_evaluation import memory, memory_of_this_process
+from quick import parsed
 from threadpoolctl import threadpool_limits
 from torch.utils.data import Dataset
 from values_of_features import distance, in_turn, neighbours, seconds_of
@@ -194,7 +195,9 @@ def main():
     parser.add_argument("--neighbours", type=int, default=3000, help="feature vectors a side for neighbours")
     parser.add_argument("--batch", type=int, default=250)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = parsed(
+        parser, turns=1, dimensions=64, vectors=500, images=50, neighbours=100, only=["distance", "memory", "overhead"]
+    )
     torch.set_num_threads(given.threads)
     threadpool_limits(given.threads)  # scipy's own BLAS
     if given.child:

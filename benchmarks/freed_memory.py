@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import torch
+from quick import parsed
 from step_overhead import CASES, Clock, inside_lightning
 
 from genexp.hardware import keep_freed_memory
@@ -61,16 +62,13 @@ def main():
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="cases whose name contains this")
-    parser.add_argument("--quick", action="store_true", help="one short turn of the smallest case")
     parser.add_argument("--case", choices=WORK, help=argparse.SUPPRESS)
     parser.add_argument("--side", choices=("kept", "plain"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = parsed(parser, batches=5, turns=1, only="smallest")
     torch.set_num_threads(given.threads)
     if given.side:
         measure(given)
         return
-    if given.quick:
-        given.batches, given.turns, given.only = 5, 1, "smallest"
     print(
         f"{'case':<24}{'plain ms':>10}{'kept ms':>9}{'ratio':>7}{'plain faults':>18}{'kept':>6}{'plain, kept MiB':>17}"
     )

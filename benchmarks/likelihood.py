@@ -16,6 +16,7 @@ import tempfile
 import time
 
 import torch
+from quick import parsed
 from step_overhead import inside_lightning, joined
 
 from genexp.config.compose import compose
@@ -158,7 +159,7 @@ def main():
     parser.add_argument("--fused", action="store_true", help="ours steps its weights in one pass")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = parsed(parser, batches=5, turns=1, part="iwae", samples=5)
     torch.set_num_threads(given.threads)
     if given.side:
         seconds = SIDES[given.side](given)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from quick import parsed
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
@@ -239,7 +240,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000, help="images drawn for a distance, hundreds")
     parser.add_argument("--peer-steps", type=int, default=25, help="sampling steps of lucidrains' package, by DDIM")
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    given = parsed(parser, turns=2, only="sampling")
     torch.set_num_threads(given.threads)
     cpu = cpu_features()
     units = [key for key in ("amx_bf16", "avx512_bf16") if cpu[key]]

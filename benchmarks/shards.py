@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from quick import parsed
 
 SIDE, PER_SHARD, BATCH = 32, 10_000, 128
 
@@ -79,13 +80,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=200_000)
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--quick", action="store_true", help="4,000 images, few batches")
     parser.add_argument("--one", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    parser.add_argument("--batches", type=int, default=200)
+    arguments = parsed(parser, images=400, batches=2)
     if arguments.one:
         print(json.dumps(measured(**json.loads(arguments.one))))
         return
-    count, batches = (4_000, 10) if arguments.quick else (arguments.images, 200)
+    count, batches = arguments.images, arguments.batches
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

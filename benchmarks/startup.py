@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from quick import parsed
+
 HERE = Path(__file__).resolve().parents[1]
 TRAIN = [
     "name=start",
@@ -72,5 +74,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--against", type=Path, required=True, help="another checkout")
     parser.add_argument("--turns", type=int, default=5)
-    given = parser.parse_args()
+    given = parsed(parser, turns=1)
     measure({"before": given.against.resolve(), "now": HERE}, given.turns)

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from lightning import Callback
 from omegaconf import OmegaConf
+from quick import parsed
 
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
@@ -193,7 +194,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--warm-up", type=int, default=20, help="batches before the clock starts")
     parser.add_argument("--only", default="", help="cases whose name contains this")
-    given = parser.parse_args()
+    given = parsed(parser, batches=5, turns=1, warm_up=2, only="smallest")
     torch.set_num_threads(given.threads)
     print(f"{'case':<22}{'bare ms':>10}{'Lightning ms':>14}{'ratio':>8}{'fixed ms':>10}")
     for name, overrides in CASES.items():

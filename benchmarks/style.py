@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from quick import parsed
 from torch import Tensor
 
 from genexp.config.compose import compose
@@ -78,7 +79,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="*", default=[50, 100, 300])
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--out", type=Path)
-    args = parser.parse_args()
+    args = parsed(parser, size=64, steps=[2], turns=1)
     torch.set_num_threads(1)
     content, style = (
         read_picture(scikit_learn_file("images", f"{name}.jpg"), args.size) for name in ("china", "flower")

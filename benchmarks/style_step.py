@@ -10,6 +10,7 @@ import warnings
 
 import torch
 from lightning import Callback, Trainer
+from quick import parsed
 from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchvision.models import vgg19
@@ -121,7 +122,7 @@ def main():
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--warm-up", type=int, default=2)
     parser.add_argument("--turns", type=int, default=3)
-    given = parser.parse_args()
+    given = parsed(parser, size=64, steps=1, warm_up=1, turns=1)
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     pair = {

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import torch
+from quick import parsed
 
 from genexp.conditioning.base import Conditioning
 from genexp.conditioning.degradations import Bicubic
@@ -94,7 +95,7 @@ def main() -> None:
     timed = ways.add_parser("speed")
     for name, value in (("factor", 3), ("side", 170), ("turns", 9)):
         timed.add_argument(f"--{name}", type=int, default=value)
-    asked = parser.parse_args()
+    asked = parsed(parser, side=24, turns=1)
     if asked.way == "protocol":
         protocol(asked.sets)
     elif asked.way == "measure":

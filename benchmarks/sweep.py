@@ -21,6 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from quick import parsed
+
 TINY = [
     "model=vae",
     "data=digits",
@@ -118,7 +120,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="training time of a job; 0 leaves wall times out")
     parser.add_argument("--turns", type=int, default=1, help="how often every launcher is timed")
     parser.add_argument("--launchers", nargs="+", choices=LAUNCHERS, default=list(LAUNCHERS), help="which of them")
-    options = parser.parse_args()
+    options = parsed(parser, jobs=2, seconds=0.0, launchers=["pool"])
     found = importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is not None
     launchers = [name for name in options.launchers if "joblib" not in name or found]
     with tempfile.TemporaryDirectory(prefix="genexp-sweep-") as temporary:

@@ -13,6 +13,7 @@ from statistics import fmean, median, stdev
 from typing import Any
 
 import torch
+from quick import parsed
 from torch import Tensor
 
 from genexp.evaluation.dealing import groups_within
@@ -200,7 +201,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help=f"any of {', '.join(PARTS)}; all by default")
     parser.add_argument("--repeats", type=int, default=300, help="simulated evaluations of every case")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = parsed(parser, parts=["shares"], repeats=4)
     torch.set_num_threads(1)
     for name in options.parts or PARTS:
         draw = torch.Generator().manual_seed(options.seed)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from PIL import Image
+from quick import parsed
 from sklearn.datasets import load_sample_image
 from torch import Tensor
 
@@ -139,8 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", help="a run of diffusion")
     parser.add_argument("--level", type=float, default=1e-3, help="share of false positives of marks in noise")
-    parser.add_argument("--quick", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parsed(parser)
     torch.set_num_threads(1)
     torch.manual_seed(0)
     of_pixels(arguments.quick, (4.0,) if arguments.quick else (2.0, 4.0, 6.0))
