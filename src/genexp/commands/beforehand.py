@@ -55,11 +55,14 @@ def _sample(config: DictConfig) -> None:
     from genexp.commands.sample_several import opened, require_stages
     from genexp.inference.ensemble import require_ensemble
     from genexp.inference.refining import settle_several
+    from genexp.inference.soup import soup_of
     from genexp.inference.untrained import untrained
 
     settle_several(config)
     runs = [untrained(run) for run in opened(config)]
-    if config.shares is not None:
+    if config.soup is not None:
+        prepared(config, soup_of(config, runs), "cpu")
+    elif config.shares is not None:
         require_ensemble(runs, list(config.shares))
     elif OmegaConf.is_list(config.run):
         require_stages(config, runs, typed_conditions(config))
@@ -76,6 +79,7 @@ def _evaluate(config: DictConfig) -> None:
     from genexp.inference.pairs import maps_images, require_options_of_pairs
     from genexp.inference.refining import settle_several
     from genexp.inference.several import require_of_images
+    from genexp.inference.soup import soup_of
     from genexp.inference.untrained import untrained
 
     require_one_side(config)
@@ -90,6 +94,8 @@ def _evaluate(config: DictConfig) -> None:
         return
     settle_several(config)
     runs = [untrained(run) for run in prepare.opened_runs(config)]
+    if config.soup is not None:
+        runs = [soup_of(config, runs)]
     if any(maps_images(run) for run in runs):
         require_options_of_pairs(config, runs)
         return

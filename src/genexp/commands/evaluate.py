@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from genexp.files.trees import Tree
 from genexp.hardware import chosen_threads
-from genexp.inference.results import keep_results, subject_of, write_values
+from genexp.inference.results import folder_of_none, keep_results, write_values
 from genexp.inference.sampler_config import checked_sampler, sampler_label
 from genexp.runs.newest import newest_hint
 
@@ -81,8 +81,11 @@ def _of_runs(config: DictConfig, device: "torch.device") -> Measure:
     from genexp.inference.generated import default_num
     from genexp.inference.pairs import evaluate_pairs, maps_images
     from genexp.inference.prepare import metrics_of_model, opened_runs, prepare, require_drawable_runs
+    from genexp.inference.soup import soup_of
 
     runs = opened_runs(config)
+    if config.soup is not None:
+        runs = [soup_of(config, runs)]
     if any(maps_images(run) for run in runs):
         return partial(evaluate_pairs, config, runs, device)
     if config.shares is not None or config.after is not None or follows(runs):
@@ -124,7 +127,7 @@ def _measure_model(config: DictConfig, run: "Run", metrics: OfModel, device: "to
 
     def write(folder: Path) -> Tree:
         folder.mkdir(parents=True, exist_ok=True)
-        return write_values(scores, {}, subject_of(run), folder, [])
+        return write_values(scores, {}, run.subject, folder, [])
 
     return keep_results(config, run, run.name_of("model", f"seed{config.seed}"), write)
 
@@ -148,13 +151,13 @@ def _measure_run(
 
     node = checked_sampler(run.config, config.get("sampler"), "evaluate")
     samples = Samples(run, node, num, config.seed, config.batch_size, device, told=config.told)
-    with progress(f"{run.weights} samples", num) as advance:
+    with progress(f"{run.weights.partition(',')[0]} samples", num) as advance:
         summary = measuring.evaluator.summarise(samples.batches(advance))
     generated = Generated(num, config.seed, run.weights, samples.described, samples.dealing)
     scores = measuring.scores(summary, generated) | _scores_of_model(config, run, of_model, device)
     told = [f"told_{config.told}"] if config.told else []
     name = run.name_of(str(num), f"seed{config.seed}", sampler_label(node), *told)
-    subject = subject_of(run) | ({"sampling": samples.sampling} if samples.sampling else {})
+    subject = run.subject | ({"sampling": samples.sampling} if samples.sampling else {})
     write = partial(_written, config, measuring, scores, summary, samples.batches, subject=subject)
     return keep_results(config, run, name, write)
 
@@ -170,7 +173,7 @@ def _measure_side(config: DictConfig, side: "Side", measuring: "Measuring") -> T
     sampler = f"images {images.digest[:16]}{note}"
     generated = Generated(images.count, config.seed, "none", sampler, dealing_of(side.counts))
     scores = measuring.scores(summary, generated)
-    folder = Path(config.out or f"{config.paths.outputs}/evaluations/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
+    folder = folder_of_none(config)
     subject = {"generated": str(config.generated), "digest": side.images.digest}
     result = _written(config, measuring, scores, summary, side.images.batches, folder, subject)
     return result | {"title": f"{config.generated}{note}"}

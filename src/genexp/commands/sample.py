@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from genexp.commands.sample_several import opened_stages, sample_ensemble_of
+from genexp.commands.sample_several import opened_one, opened_stages, sample_ensemble_of
 from genexp.files.trees import Tree
 from genexp.files.writing import naming
 from genexp.hardware import chosen_threads
@@ -52,7 +52,8 @@ def sample(config: DictConfig) -> None:
     if config.shares is not None:
         sample_ensemble_of(config)
         return
-    runs, name, draws, known = _of_stages(config) if OmegaConf.is_list(config.run) else _of_run(config)
+    alone = config.soup is not None or not OmegaConf.is_list(config.run)
+    runs, name, draws, known = _of_run(config) if alone else _of_stages(config)
     (drawing, beside), run = draws, runs[-1]
     origin = origin_of(config, runs, () if drawing.editing is None else drawing.editing.files)
     folder = Path(config.out).resolve() if config.out else run.folder.samples / name
@@ -72,9 +73,7 @@ _Draws = tuple["Drawing", _Beside]  # of images, and of pictures beside them
 
 def _of_run(config: DictConfig) -> tuple[list["Run"], str, _Draws, Tree]:
     """One run, the name of what is drawn, what draws, and how."""
-    from genexp.inference.run import load_run
-
-    run = load_run(config.run, config.weights, config.checkpoint, config.trust)
+    run = opened_one(config)
     node, told, *draws = prepared(config, run, config.device)
     return [run], run.name_of(*_how(node, config, told)), tuple(draws), _record(draws[0], config, node, told)
 
@@ -114,10 +113,8 @@ def _record(drawing: "Drawing", config: DictConfig, node: DictConfig, told: Tree
     """How images are drawn."""
     run = drawing.run
     return {
-        "run": run.folder.record["id"],
-        "checkpoint": run.checkpoint.name,
+        **run.subject,
         "weights": run.weights,
-        "images_seen": run.model.images_seen,
         "sampler": OmegaConf.to_container(node, resolve=True),
         "evaluations": drawing.evaluations,
         "seed": config.seed,

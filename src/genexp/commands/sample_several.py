@@ -22,6 +22,22 @@ def opened(config: DictConfig) -> "list[Run]":
     return [load_run(each, config.weights, config.checkpoint, config.trust) for each in several(config.run)]
 
 
+def opened_one(config: DictConfig) -> "Run":
+    """The run that is named, or several as one with the mean of their weights.
+
+    Raises:
+        ValueError: the runs are not of one network, or W&B is asked for, where several have no run.
+        FileNotFoundError: there is no such run or checkpoint.
+    """
+    from genexp.inference.soup import soup_of
+
+    if config.soup is None:
+        return opened(config)[0]
+    if config.wandb:
+        raise ValueError("wandb must be false with soup, of which no W&B run is")
+    return soup_of(config, opened(config))
+
+
 def sample_ensemble_of(config: DictConfig) -> None:
     """Draw from several runs as one.
 

@@ -37,7 +37,7 @@ PART = replace(mapping_of(anything()), parts=(object,))
 SLOTS = either(one_of("auto"), whole(1), list_of(either(whole(0), TEXT), 1))
 WEIGHTS = text(WORDS, is_choice)
 _AS_ONE = {"shares": optional(list_of(number(above=0), 2)), "switch_at": optional(number(0, 1))}
-_AS_ONE["after"] = optional(SEVERAL)
+_AS_ONE |= {"after": optional(SEVERAL), "soup": optional(either(one_of("uniform"), list_of(number(above=0), 2)))}
 NONE_OR_TWO = either(one_of(0), whole(2))
 
 _DRAWING = {"seed": SEED, "threads": THREADS, "device": DEVICE, "trust": FLAG}

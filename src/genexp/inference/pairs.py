@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from genexp.files.trees import Tree
-from genexp.inference.results import keep_results, subject_of, write_values
+from genexp.inference.results import keep_results, write_values
 from genexp.inference.sampler_config import checked_sampler, sampler_label
 
 if TYPE_CHECKING:
@@ -173,4 +173,4 @@ def _written(run: "Run", scores: dict[str, "Score"], shown: list["Tensor"], fold
         several = [f"pair {i}" for i in range(columns)], PARTS
         words = {"across": several[0], "down": several[1]} if columns > 1 else {"across": PARTS}
         save_png(drawn(Grid(images, columns if columns > 1 else len(images), **words)), pictures[0])
-    return write_values(scores, {}, subject_of(run), folder, pictures)
+    return write_values(scores, {}, run.subject, folder, pictures)

@@ -23,7 +23,7 @@ def origin_of(config: DictConfig, runs: "Sequence[Run]", given: Sequence[Path] =
     """
     if not config.provenance:
         return None
-    facts: Tree = {"runs": [_told(run) for run in runs]}
+    facts: Tree = {"runs": [_told(member) for run in runs for member in run.members]}
     if (published := config.get("published")) is not None:
         facts["published"] = Path(published).name
     if config.get("watermark") is not None:

@@ -17,6 +17,9 @@ def settle_several(config: DictConfig) -> None:
         ValueError: keys do not go together, see `_settle_refiner`.
         FileNotFoundError: there is no such run.
     """
+    others = [key for key in ("shares", "switch_at", "after") if config[key] is not None]
+    if config.soup is not None and others:
+        raise ValueError(f"{others[0]} must be null with soup, got {config[others[0]]}")
     if config.after is None:
         _settle_refiner(config)
         return

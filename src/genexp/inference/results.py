@@ -21,13 +21,10 @@ if TYPE_CHECKING:
     from genexp.inference.run import Run
 
 
-def subject_of(run: "Run") -> Tree:
-    """What a measurement is of."""
-    return {"run": run.folder.record["id"], "checkpoint": run.checkpoint.name, "images_seen": run.model.images_seen}
-
-
 def keep_results(config: DictConfig, run: "Run", name: str, write: Callable[[Path], Tree]) -> Tree:
     """Write a run's results, keep its values in the run, and say what is reported of them.
+
+    Values of several runs as one are of none of them, and go to a folder of their own.
 
     Args:
         config: The configuration of `genexp evaluate`.
@@ -35,6 +32,8 @@ def keep_results(config: DictConfig, run: "Run", name: str, write: Callable[[Pat
         name: Folder of the results below the run's evaluations, unless another was asked for.
         write: Writes values and pictures to a folder and returns them.
     """
+    if len(run.members) > 1:
+        return write(folder_of_none(config)) | {"title": f"{len(run.members)} runs, weights {run.weights}"}
     folder = _folder(config, run) if config.out else run.folder.path / "evaluations" / name
     result = write(folder)
     told = {name: value for name, value in result["result"].items() if name != "values"}
@@ -44,6 +43,11 @@ def keep_results(config: DictConfig, run: "Run", name: str, write: Callable[[Pat
     curves = [score.protocol.metric for score in result["scores"].values() if score.value.curve is not None]
     pictures = {f"evaluate/{run.weights}/{each}_curve": folder / f"{each}.png" for each in curves}
     return result | {"title": title, "sync": to_wandb(run, values, pictures) if config.wandb else None}
+
+
+def folder_of_none(config: DictConfig) -> Path:
+    """Where values go that are of no one run."""
+    return Path(config.out or f"{config.paths.outputs}/evaluations/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
 
 
 def _folder(config: DictConfig, run: "Run") -> Path:

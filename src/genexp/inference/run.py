@@ -96,6 +96,17 @@ class Run:
             print("checkpoint  last.ckpt: no evaluation of this run has been its best yet", file=sys.stderr)
 
     @property
+    def members(self) -> "tuple[Run, ...]":
+        """The runs that the weights are of: this one alone, unless it is a `Soup`."""
+        return (self,)
+
+    @property
+    def subject(self) -> Tree:
+        """What a measurement or a drawing is of, for a record."""
+        record = {"run": self.folder.record["id"], "checkpoint": self.checkpoint.name}
+        return {**record, "images_seen": self.model.images_seen}
+
+    @property
     def metrics(self) -> Tree:
         """The closing values."""
         return self.folder.metrics

@@ -1,9 +1,7 @@
 """genexp evaluate of several runs as one."""
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -13,7 +11,7 @@ from genexp.files.trees import Tree
 from genexp.inference.cascade import Cascade, stages_of
 from genexp.inference.ensemble import Ensemble
 from genexp.inference.prepare import metrics_of_model, prepare
-from genexp.inference.results import keep_results
+from genexp.inference.results import folder_of_none, keep_results
 from genexp.inference.run import Run
 from genexp.inference.sampler_config import sampler_label
 from genexp.runs.ensembles import keep_ensemble
@@ -58,8 +56,7 @@ def measured_as_one(
             label = sampler_label(drawn.stages[-1].sampler)
             name = runs[-1].name_of(f"after-{before}", str(num), f"seed{config.seed}", label)
             return [keep_results(config, runs[-1], name, written) | {"title": title}]
-        folder = Path(config.out or f"{config.paths.outputs}/evaluations/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
-        found = written(folder)
+        found = written(folder_of_none(config))
         members = [(run.folder.path, share, run.digest) for run, share in zip(runs, config.shares, strict=True)]
         told = {name: value for name, value in found["result"].items() if name != "values"}
         keep_ensemble(Path(config.paths.outputs), members, found["result"]["values"], told)
