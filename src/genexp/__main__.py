@@ -16,6 +16,7 @@ COMMANDS = {
     "stylize": ("genexp.commands.stylize", "paint one photograph in the style of another"),
     "restore": ("genexp.commands.restore", "pictures of any size through a trained network that restores them"),
     "play": ("genexp.commands.play", "a page on this machine to draw from runs, paint and restore pictures"),
+    "augment": ("genexp.commands.augment", "a labelled folder of pictures from a run of classes, to train with"),
     "export": ("genexp.commands.export", "a run as a file for ONNX, OpenVINO, PyTorch or diffusers"),
     "import": ("genexp.commands.import_folder", "a folder that diffusers has saved, as a run that every command takes"),
     "new": ("genexp.commands.new", "a project of your own: network, data set, recipe and test, outside of genexp"),

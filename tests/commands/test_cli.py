@@ -39,7 +39,20 @@ def test_help_names_every_command_and_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "name", ["train", "sample", "evaluate", "compare", "reproduce", "stylize", "restore", "play", "export", "import"]
+    "name",
+    [
+        "train",
+        "sample",
+        "evaluate",
+        "compare",
+        "reproduce",
+        "stylize",
+        "restore",
+        "play",
+        "augment",
+        "export",
+        "import",
+    ],
 )
 def test_the_help_of_a_command_describes_every_value_and_names_the_choices_of_its_groups(name):
     path = conf_dir() / f"{name}.yaml"

@@ -18,7 +18,19 @@ from genexp.config.text_keys import is_text
 from genexp.files.yaml_records import read_yaml
 
 YAML = sorted(conf_dir().rglob("*.yaml"))
-COMMANDS = ("train", "sample", "evaluate", "compare", "reproduce", "stylize", "restore", "play", "export", "import")
+COMMANDS = (
+    "train",
+    "sample",
+    "evaluate",
+    "compare",
+    "reproduce",
+    "stylize",
+    "restore",
+    "play",
+    "augment",
+    "export",
+    "import",
+)
 
 
 def nodes(content):
@@ -162,6 +174,7 @@ TYPED = {
     "stylize": ["content", "style", "masks", "out", "run", "model.features.weights"],
     "restore": ["run", "input", "out", "checkpoint", "weights"],
     "play": ["run", "checkpoint", "weights"],
+    "augment": ["run", "out", "checkpoint", "weights"],
     "export": ["run", "out", "checkpoint", "weights", "licence", "intended_use"],
     "import": ["folder", "name"],
     "compare": ["runs", "group", "title", "question", "project", "out", "sort"],

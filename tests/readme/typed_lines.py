@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
-_COMMANDS = "train|sample|evaluate|stylize|restore|play|export|import|new|compare|reproduce|sweep|validate|info"
+_COMMANDS = "train|sample|evaluate|stylize|restore|play|augment|export|import|new|compare|reproduce|sweep|validate|info"
 _LINE = re.compile(
     rf"(?:GENEXP_\w+=\S+ )?(?:uv run )?\bgenexp (?:{_COMMANDS})\b(?: [^`]*)?|uv run [^`]+"
     r"|(?:pip install|git clone|wandb sync)\b[^`]*"

@@ -44,6 +44,7 @@ UNREAD = {
     "stylize": "the pictures",
     "restore": "the run's weights and the pictures behind their headers",
     "play": "the runs' weights",
+    "augment": "the run's weights and data",
     "export": "the run's weights, and what is made of the written files",
     "import": "the weights",
 }
@@ -161,6 +162,16 @@ def _play(config: DictConfig) -> None:
         load_run(each, config.weights, config.checkpoint, config.trust)
 
 
+def _augment(config: DictConfig) -> None:
+    from genexp.commands.augment import required_place
+    from genexp.inference.augmenting import Augmenting
+    from genexp.inference.run import load_run
+    from genexp.inference.untrained import untrained
+
+    required_place(config)
+    Augmenting(untrained(load_run(config.run, config.weights, config.checkpoint, config.trust)), config)
+
+
 def _export(config: DictConfig) -> None:
     from genexp.commands.export import required_place
     from genexp.inference.exporting import FORMATS
@@ -185,6 +196,7 @@ _CHECKS: dict[str, Callable[[DictConfig], None]] = {
     "stylize": _stylize,
     "restore": _restore,
     "play": _play,
+    "augment": _augment,
     "export": _export,
     "import": _import,
 }

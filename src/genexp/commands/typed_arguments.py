@@ -30,7 +30,7 @@ def overrides_of(name: str, arguments: list[str]) -> list[str]:
         arguments = [_STAND_INS[name](each) for each in arguments]
     arguments = typed_texts(arguments)
     require_one_part(arguments, conf_dir())
-    if name in ("sample", "evaluate", "export"):
+    if name in ("sample", "evaluate", "augment", "export"):
         arguments = of_the_own(arguments)
     if name == "evaluate" and not any(a.startswith("data=") for a in arguments):
         named = [data_name(unquoted(a.split("=", 1)[1])) for a in arguments if a.startswith("reference=")]

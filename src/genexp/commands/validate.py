@@ -19,7 +19,8 @@ from genexp.config.quoting import typed_texts
 from genexp.sweeps.study.study_plan import wrong_question
 from genexp.terminal import counted
 
-PRIMARIES = ("train", "sample", "evaluate", "compare", "reproduce", "stylize", "restore", "play", "export", "import")
+PRIMARIES = ("train", "sample", "evaluate", "compare", "reproduce", "stylize", "restore", "play", "augment", "export")
+PRIMARIES += ("import",)
 GROUPS = ("data", "model", "sampler", "extractor", "metrics", "training", "callbacks/post_hoc", "callbacks/game")
 GROUPS += ("logger", "trainer", "launcher", "debug", "initial", "adapters")
 ADDED = {"model/style_term": ("model=style", "model.extra_terms.further")}

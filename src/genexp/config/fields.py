@@ -140,6 +140,14 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "port": whole(0, 65535),
         "weights": WEIGHTS,
     },
+    "augment": {
+        **_DRAWING,
+        "run": optional(TEXT),
+        "per_class": optional(whole(1)),
+        "batch_size": whole(1),
+        "weights": WEIGHTS,
+        "provenance": FLAG,
+    },
     "export": {
         **dict.fromkeys(("run", "out", "checkpoint", "licence", "intended_use"), optional(TEXT)),
         "format": one_of("diffusers", "onnx", "openvino", "torch_export", "safetensors"),

@@ -1,0 +1,59 @@
+"""genexp augment: a labelled folder of pictures from a run of classes."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from genexp.runs.newest import newest_hint
+
+
+def augment(config: DictConfig) -> None:
+    """Write the pictures that `config` asks for, so many of every class.
+
+    Raises:
+        ValueError: an option is out of range, or the run is told no classes.
+        FileExistsError: `out` holds something else.
+        FileNotFoundError: there is no such run or checkpoint.
+    """
+    out = required_place(config)
+
+    from genexp.config.validation import require_options
+
+    require_options(config, "augment")
+
+    import torch
+
+    from genexp.hardware import chosen_threads
+    from genexp.inference.augmenting import RECORD, Augmenting
+    from genexp.inference.run import load_run
+    from genexp.terminal import print_table, shown_path
+
+    torch.set_num_threads(chosen_threads(config.threads))
+    run = load_run(config.run, config.weights, config.checkpoint, config.trust)
+    record = Augmenting(run, config).write(out)
+    count = len(record["classes"])
+    size, channels = run.config.data.shape[-1], run.config.data.shape[0]
+    train = f"genexp train data=folder data.source.root={shown_path(out)} data.image_size={size} "
+    rows = [("drawn", f"{config.per_class:,} pictures of each of {count} classes"), ("folder", shown_path(out))]
+    rows += [("record", shown_path(out / RECORD))]
+    print_table([*rows, ("train with it", f"{train}data.channels={channels} data.num_classes={count}")])
+
+
+def required_place(config: DictConfig) -> Path:
+    """The folder that is written.
+
+    Raises:
+        ValueError: no run, folder or number is named.
+        FileExistsError: the folder holds something else than an earlier augmentation.
+    """
+    for key, what in {"run": "the run to draw from", "per_class": "a number", "out": "the folder to write"}.items():
+        if config[key] is None:
+            raise ValueError(
+                f"{key} must name {what}, got none; {newest_hint('genexp augment per_class=100 out=<folder>')}"
+            )
+    out = Path(config.out).expanduser().resolve()
+    if out.exists() and not (out.is_dir() and ((out / "augment.json").is_file() or not any(out.iterdir()))):
+        raise FileExistsError(
+            f"out must be a new folder or one that was augmented before, got {out}, which holds others"
+        )
+    return out
