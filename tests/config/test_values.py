@@ -298,6 +298,8 @@ WRONG = [
     ("restore", "run=r input=a degrade=2", "degrade", TRUTH),
     ("play", "run=r port=70000", "port", "a whole number from 0 to 65535"),
     ("play", "run=r device=cuda", "device", "on a machine without a GPU"),
+    ("augment", "run=r out=o per_class=0", "per_class", "a whole number of at least 1 or null"),
+    ("sample", "run=[a,b] soup=[1,0]", "soup", "uniform or a list of numbers above 0, 2 at least or null"),
     ("export", "run=r out=o format=pickle", "format", "diffusers"),
     (
         "export",

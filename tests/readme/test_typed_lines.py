@@ -52,6 +52,15 @@ RATES = (
     "'training.rate_factors={generator.blocks.*: 0.1, critic: 0.5}'",
 )
 CHANNELS = ("genexp train data=shapes initial=run initial.run=outputs/quickstart/<run> initial.adapt_channels=true",)
+SOUPS = (
+    "genexp evaluate run=[<run>,<another run>] soup=uniform",
+    "genexp sample run=[<run>,<another run>] soup=[0.7,0.3]",
+)
+AUGMENTED = (
+    "genexp augment run=outputs/cfg_digits/<run> per_class=100 out=my/drawn",
+    "genexp train model=classifier data=folder data.source.root=my/drawn data.image_size=8 data.channels=1 "
+    "data.num_classes=10",
+)
 QUANTISED = (
     "genexp sample run=<run> weights=averaged+int8_dynamic",
     "genexp evaluate run=<run> num=1000 weights=[averaged,averaged+int8_weight_only,averaged+int8_dynamic]",
@@ -219,6 +228,8 @@ ELSEWHERE = {
     **dict.fromkeys(SAFE, "test_picture_info asks of such pictures"),
     **dict.fromkeys(FROM_FILES, "test_transfer_of_files begins so, tiny"),
     **dict.fromkeys(CHANNELS, "test_channels begins so, tiny"),
+    **dict.fromkeys(SOUPS, "test_soup draws and measures so"),
+    **dict.fromkeys(AUGMENTED, "test_augment writes and reads such folders"),
     **dict.fromkeys(RATES, "test_rates trains so, tiny"),
     **dict.fromkeys(QUANTISED, "test_quantising draws and measures such weights, tiny"),
     **dict.fromkeys(PROJECTS, "test_new makes such a project, trains it and runs its test"),

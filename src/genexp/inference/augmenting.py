@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genexp.conditioning.base import Condition
 from genexp.config.instantiate import build
+from genexp.data.layout import SPLIT_NAMES
 from genexp.files.writing import naming
 from genexp.inference.drawing import Drawing
 from genexp.inference.picture_origins import origin_of
@@ -117,6 +118,7 @@ def class_folders(run: Run, count: int) -> list[str]:
     except (OSError, ValueError, AttributeError):  # its pictures are gone, or have no names of classes
         names = []
     plain = all(name.isprintable() and not set(name) & set('/\\:*?"<>|') and name[:1] not in ".~" for name in names)
-    if len(names) == count and sorted(set(names)) == names and plain and all(names):
+    plain = plain and all(names) and not SPLIT_NAMES.keys() & {name.lower() for name in names}
+    if len(names) == count and sorted(set(names)) == names and plain:
         return names
     return [f"{label:0{len(str(count - 1))}d}" for label in range(count)]
