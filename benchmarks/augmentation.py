@@ -71,7 +71,7 @@ def accuracies(out: Path, share: float, seed: int, scale: float) -> dict[str, fl
             for label in map(str, range(10)):
                 shutil.copytree(source / label, root / "train" / label, dirs_exist_ok=True)
         run = trained(f"classifier_{root.name}", root, seed, int(9_600 * scale), "model=classifier")
-        found[arm] = run.metrics["val/accuracy"]
+        found[arm] = run.metrics["values"]["val/accuracy"]
     return found
 
 

@@ -23,6 +23,7 @@ from genexp.reports.formatting import (
 from genexp.reports.run_pictures import pictures_of
 from genexp.reports.settings import shown
 from genexp.reports.table import Comparison, Row, ValueColumn, setting_of
+from genexp.runs.lineage import lineage
 
 _FILES = Path(__file__).parent / "page"
 STYLE = _FILES / "page.css"
@@ -92,6 +93,7 @@ def _data(comparison: Comparison) -> Tree:
         "curves": curves_of(comparison),
         "damaged": [{"path": str(each.path), "reason": each.reason} for each in comparison.damaged],
         "notes": comparison.notes,
+        "lineage": [f"{run.name} {run.id}: {line}" for run in comparison.runs for line in lineage(run)],
     }
 
 

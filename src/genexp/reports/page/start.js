@@ -72,6 +72,7 @@ function startNotes() {
     body.append(make("h3", {}, title), make("ul", { class: css }, ...items.map((item) => make("li", {}, item))));
   };
   list("To know", data.notes);
+  list("Where weights come from", data.lineage);
   list("Folders that could not be read", data.damaged.map((each) => `${each.path}: ${each.reason}`), "damaged");
   list(
     "How values were measured",
