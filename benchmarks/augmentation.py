@@ -1,6 +1,6 @@
 """What a classifier gains from pictures that a generator drew, at several shares of the real training data: a table.
 
-    python benchmarks/augmentation.py out=<folder> [seeds=0,1,2] [quick]
+    python benchmarks/augmentation.py [--out FOLDER] [--seeds 0 1 2] [--quick]
 
 For every share and seed, a class-conditional VAE is trained on that share of the training digits alone, and `genexp
 augment` draws 120 pictures of every class from it. Three classifiers of the same length are trained: on the real
@@ -9,8 +9,9 @@ nothing else has seen. Everything is done by the commands that a person types, o
 is there is not repeated, so that processes with a seed each may share the work and a last one print the table.
 """
 
+import argparse
+import os
 import shutil
-import sys
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -77,11 +78,15 @@ def accuracies(out: Path, share: float, seed: int, scale: float) -> dict[str, fl
 
 def main() -> None:
     """Train what is missing and print the table."""
-    typed = dict(each.partition("=")[::2] for each in sys.argv[1:])
-    out, scale = Path(typed["out"]).resolve(), 0.05 if "quick" in typed else 1.0
-    seeds = [int(seed) for seed in typed.get("seeds", "0,1,2").split(",")]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path(os.environ.get("GENEXP_OUTPUTS", "outputs"), "augmentation"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--quick", action="store_true", help="a share of the pictures, one seed, tiny trainings")
+    typed = parser.parse_args()
+    out, scale = typed.out.resolve(), 0.02 if typed.quick else 1.0
+    seeds, given = (typed.seeds[:1], SHARES[:1]) if typed.quick else (typed.seeds, SHARES)
     print(f"| share of the real digits | {' | '.join(ARMS)} | gain in points |\n|---|{'---|' * (len(ARMS) + 1)}")
-    for share in SHARES:
+    for share in given:
         rows = [accuracies(out, share, seed, scale) for seed in seeds]
         cells = [
             f"{mean(r[arm] for r in rows):.2%} ± {stdev([r[arm] for r in rows]) if len(rows) > 1 else 0:.2%}"

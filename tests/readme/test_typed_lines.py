@@ -57,6 +57,8 @@ SOUPS = (
     "genexp sample run=[<run>,<another run>] soup=[0.7,0.3]",
 )
 AUGMENTED = (
+    "genexp augment",
+    "genexp info <picture>",
     "genexp augment run=outputs/cfg_digits/<run> per_class=100 out=my/drawn",
     "genexp train model=classifier data=folder data.source.root=my/drawn data.image_size=8 data.channels=1 "
     "data.num_classes=10",
