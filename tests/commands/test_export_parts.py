@@ -16,6 +16,7 @@ import tiny
 from genexp.commands.export import export
 from genexp.config.compose import compose
 from genexp.config.keys import of_the_own
+from genexp.inference.copies import verdict_on_copies
 from genexp.inference.exporting import held, onnx_file
 from genexp.inference.exporting.tensorrt import UNSUPPORTED, unsupported
 from genexp.inference.run import load_run
@@ -72,6 +73,17 @@ def test_an_onnx_generator_gives_the_images_of_the_run(trained):
     assert str(folder.path) not in Path("ours/model.onnx").read_bytes().decode("latin-1")
     names = {each.name for each in onnx.load("ours/model.onnx").graph.initializer}
     assert not [name for name in names if name.startswith("critic")]
+
+
+def test_the_card_has_the_verdict_on_copies_where_it_was_asked_for(trained, capsys):
+    folder = gan(trained)
+    card = exported(folder, "format=safetensors") / "README.md"
+    assert "| copies of training images | not examined" in card.read_text()
+    exported(folder, "format=safetensors", "copies=60")
+    words = verdict_on_copies(load_run(folder.path), 60).words
+    assert "of 60 samples" in words
+    assert words in capsys.readouterr().out
+    assert f"| copies of training images | {words} |" in card.read_text()
 
 
 def test_the_card_tells_data_protocols_use_and_the_digest_of_the_file(trained):

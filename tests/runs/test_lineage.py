@@ -23,7 +23,7 @@ def begun(outputs, identity, parts, **settings):
 
 
 def told(folder):
-    return lineage(read_run(folder))
+    return [f"{key}: {words}" for key, words in lineage(read_run(folder))]
 
 
 @pytest.fixture

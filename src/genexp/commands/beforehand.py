@@ -175,11 +175,12 @@ def _augment(config: DictConfig) -> None:
 def _export(config: DictConfig) -> None:
     from genexp.commands.export import required_place
     from genexp.inference.exporting import FORMATS
+    from genexp.inference.exporting.card import Release
     from genexp.inference.run import load_run
     from genexp.inference.untrained import untrained
 
     required_place(config)
-    FORMATS[config.format](untrained(load_run(config.run, config.weights, config.checkpoint)), config)
+    FORMATS[config.format](untrained(load_run(config.run, config.weights, config.checkpoint)), config, Release())
 
 
 def _import(config: DictConfig) -> None:

@@ -1,5 +1,6 @@
 """genexp export: a run as files that other libraries load."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -25,6 +26,8 @@ def export(config: DictConfig) -> None:
     import torch
 
     from genexp.hardware import chosen_threads
+    from genexp.inference.copies import verdict_on_copies
+    from genexp.inference.exporting.card import Release
     from genexp.inference.run import load_run
     from genexp.inference.untrained import untrained
     from genexp.runs.staging import staged
@@ -32,12 +35,16 @@ def export(config: DictConfig) -> None:
 
     torch.set_num_threads(chosen_threads(config.threads))
     run = load_run(config.run, config.weights, config.checkpoint)
-    FORMATS[config.format](untrained(run), config)
-    write, files = FORMATS[config.format](run, config), FILES[config.format]
+    release = Release(config.licence, config.intended_use)
+    FORMATS[config.format](untrained(run), config, release)
+    if config.copies is not None:
+        release = replace(release, copies=verdict_on_copies(run, config.copies).words)
+    write, files = FORMATS[config.format](run, config, release), FILES[config.format]
     with staged(out, files, files[0]) as partial:
         told = write(partial)
     head = [("exported", shown_path(out)), ("format", config.format), ("weights", run.name_of())]
-    print_table([*head, *told])
+    verdict = [] if release.copies is None else [("copies", release.copies)]
+    print_table([*head, *told, *verdict])
 
 
 def required_place(config: DictConfig) -> Path:

@@ -153,6 +153,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "format": one_of("diffusers", "onnx", "openvino", "torch_export", "safetensors"),
         "part": optional(one_of("decoder", "encoder", "denoiser", "sampler", "stylizer", "restorer")),
         "label": optional(whole(0)),
+        "copies": optional(whole(1)),
         "weights": WEIGHTS,
         "threads": THREADS,
     },

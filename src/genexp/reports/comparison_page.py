@@ -93,7 +93,7 @@ def _data(comparison: Comparison) -> Tree:
         "curves": curves_of(comparison),
         "damaged": [{"path": str(each.path), "reason": each.reason} for each in comparison.damaged],
         "notes": comparison.notes,
-        "lineage": [f"{run.name} {run.id}: {line}" for run in comparison.runs for line in lineage(run)],
+        "lineage": [f"{run.name} {run.id}: {key}: {told}" for run in comparison.runs for key, told in lineage(run)],
     }
 
 

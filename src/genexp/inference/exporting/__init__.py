@@ -10,16 +10,17 @@ from omegaconf import DictConfig
 from genexp.inference.exporting.part_formats import PARTS_IN
 
 if TYPE_CHECKING:
+    from genexp.inference.exporting.card import Release
     from genexp.inference.run import Run
 
 Write = Callable[[Path], list[tuple[str, str]]]
 """Writes into an empty folder, and returns what is to be told of that in rows."""
 
-Writer = Callable[["Run", DictConfig], Write]
+Writer = Callable[["Run", DictConfig, "Release"], Write]
 """Refuses a run and options that a format has no word for, with a ValueError; returns what writes."""
 
 
-def _diffusers(run: "Run", config: DictConfig) -> Write:
+def _diffusers(run: "Run", config: DictConfig, release: "Release") -> Write:
     from genexp.inference.exporting.diffusers_folder import DiffusersFolder
     from genexp.inference.exporting.stable_diffusion import StableDiffusionFolder, is_stable_diffusion
 
@@ -29,14 +30,14 @@ def _diffusers(run: "Run", config: DictConfig) -> Write:
     if is_stable_diffusion(run.model):
         if config.label is not None:
             raise ValueError(f"label must be null for a run without classes, got {config.label}")
-        return StableDiffusionFolder(run, config.licence, config.intended_use).write
-    return DiffusersFolder(run, config.label, config.licence, config.intended_use).write
+        return StableDiffusionFolder(run, release).write
+    return DiffusersFolder(run, config.label, release).write
 
 
-def _part(kind: str, run: "Run", config: DictConfig) -> Write:
+def _part(kind: str, run: "Run", config: DictConfig, release: "Release") -> Write:
     from genexp.inference.exporting.part_file import PartFile
 
-    return PartFile(run, config, kind).write
+    return PartFile(run, config, kind, release).write
 
 
 FORMATS: dict[str, Writer] = {"diffusers": _diffusers} | {kind: partial(_part, kind) for kind in PARTS_IN}

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from genexp.files.trees import Tree
-from genexp.inference.exporting.card import data_of, lineage
+from genexp.inference.exporting.card import data_of
 from genexp.inference.exporting.graphs import Graph
+from genexp.runs.lineage import lineage
 from genexp.runs.stored import read_run
 
 if TYPE_CHECKING:

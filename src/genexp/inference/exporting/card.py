@@ -2,12 +2,13 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
 from genexp.files.trees import Tree
+from genexp.runs.lineage import lineage
 from genexp.runs.markup import digest_text, markdown_prose, markdown_row, markdown_text
 from genexp.runs.measurements import Measurement, measurements
 from genexp.runs.stored import StoredRun, read_run
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
 _PROTOCOL = ("n_generated", "reference", "weights", "sampler", "seed")
 _USE = (
-    "Research on image generation: images like those of its data. It was not examined for what it may reproduce of "
-    "single training images, nor for how it treats groups of people."
+    "Research on image generation: images like those of its data. It was not examined for how it treats groups of "
+    "people."
 )
+_UNKNOWN = "not examined (`copies=1000` draws so many samples and looks for training images among them)"
 
 
 @dataclass(frozen=True)
@@ -41,18 +43,32 @@ class Card:
     front: Tree = field(default_factory=dict)
 
 
-def model_card(run: "Run", card: Card, weights: Path, licence: str | None = None, use: str | None = None) -> str:
+@dataclass(frozen=True)
+class Release:
+    """What is said of a run when it is handed on, whatever the format.
+
+    Attributes:
+        licence: Name of the licence, or None.
+        use: What the model is meant for, in Markdown, or None.
+        copies: Whether it gives back training images, in a sentence; None where nobody looked.
+    """
+
+    licence: str | None = None
+    use: str | None = None
+    copies: str | None = None
+
+
+def model_card(run: "Run", card: Card, weights: Path, release: Release) -> str:
     """The text of `README.md`.
 
     Args:
         run: The run.
         card: What the format says.
         weights: The file of weights.
-        licence: Name of the licence, or None.
-        use: What the model is meant for, in Markdown, or None.
+        release: What is said of it when it is handed on.
     """
     stored = read_run(run.folder.path)
-    front = {"license": licence or "unknown", "library_name": card.library, "tags": ["genexp"], **card.front}
+    front = {"license": release.licence or "unknown", "library_name": card.library, "tags": ["genexp"], **card.front}
     facts = [
         ("data", data_of(run, stored)),
         *card.facts,
@@ -60,9 +76,10 @@ def model_card(run: "Run", card: Card, weights: Path, licence: str | None = None
         ("weights", f"{run.weights}, {run.checkpoint.name}"),
         ("run", str(stored.id)),
         *lineage(stored),
+        ("copies of training images", release.copies or _UNKNOWN),
         ("sha256 of the checkpoint", run.digest),
         (f"sha256 of {weights.name}", hashlib.sha256(weights.read_bytes()).hexdigest()),
-        ("licence", licence or "not stated"),
+        ("licence", release.licence or "not stated"),
     ]
     found = [each for each in measurements(stored) if each.protocol is not None]
     parts = [
@@ -70,7 +87,7 @@ def model_card(run: "Run", card: Card, weights: Path, licence: str | None = None
         f"# {markdown_text(stored.name)}",
         card.says,
         "\n".join([markdown_row(("what", "value")), "|---|---|", *(markdown_row(each) for each in facts)]),
-        "## Intended use\n\n" + (_USE if use is None else markdown_prose(use)),
+        "## Intended use\n\n" + (_USE if release.use is None else markdown_prose(release.use)),
         f"## Use\n\n```python\n{card.code}```",
         "## Measured\n\n" + (_table(found) if found else "Nothing was measured under a protocol."),
     ]
@@ -80,17 +97,6 @@ def model_card(run: "Run", card: Card, weights: Path, licence: str | None = None
 def data_of(run: "Run", stored: StoredRun) -> str:
     """Name of the data that a run was trained on."""
     return str(stored.choices.get("data") or run.config.data.get("_target_") or "not recorded")
-
-
-def lineage(stored: StoredRun) -> list[tuple[str, str]]:
-    """The runs that a run was made with, by the key that names them: name of the folder and digest of the weights."""
-    found = []
-    for key, value in stored.settings.items():
-        place, _, last = key.rpartition(".")
-        if last == "run" and place and value is not None:
-            digest = stored.settings.get(f"{place}.digest") or "no digest"
-            found.append((place, f"{PurePath(str(value)).name}, weights {digest}"))
-    return found
 
 
 def _training(run: "Run", stored: StoredRun) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from genexp.diffusion.schedules import VariancePreserving
 from genexp.extras import require_extra
 from genexp.families.diffusion import Diffusion
 from genexp.files.trees import Tree
-from genexp.inference.exporting.card import model_card
+from genexp.inference.exporting.card import Release, model_card
 from genexp.inference.exporting.diffusers_card import card_of
 from genexp.networks.unet import UNet
 from genexp.networks.unet_weights import to_diffusers
@@ -40,18 +40,15 @@ class DiffusersFolder:
     Args:
         run: A run of diffusion.
         label: The one class that the folder is to draw, or None for all that the model knows.
-        licence: Name of the licence for the card, or None.
-        use: What the model is meant for, for the card, or None.
+        release: What is said of it when it is handed on.
 
     Raises:
         ValueError: diffusers is not installed, or has no word for something of the run.
     """
 
-    def __init__(
-        self, run: "Run", label: int | None = None, licence: str | None = None, use: str | None = None
-    ) -> None:
+    def __init__(self, run: "Run", label: int | None, release: Release) -> None:
         require_extra("diffusers", "format=diffusers")
-        self.run, self.label, self.licence, self.use = run, label, licence, use
+        self.run, self.label, self.release = run, label, release
         self.denoiser = _expressed(run.model)
         classes = self.denoiser.conditioning.num_classes
         if label is not None and (classes is None or label >= classes):
@@ -126,7 +123,7 @@ class DiffusersFolder:
                 f"run must be drawn alike by diffusers, to {TOLERANCE:g}, got a pixel that differs by {difference:.2g}"
             )
         card = card_of(self, difference, _STEPS)
-        (folder / "README.md").write_text(model_card(self.run, card, file, self.licence, self.use))
+        (folder / "README.md").write_text(model_card(self.run, card, file, self.release))
         return [("largest difference of a pixel", f"{difference:.1g}")]
 
     def _difference(self, folder: Path) -> float:

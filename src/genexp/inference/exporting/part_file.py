@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from genexp.extras import require_extra
 from genexp.files.trees import Tree
 from genexp.inference.exporting.about import about
-from genexp.inference.exporting.card import Card, model_card
+from genexp.inference.exporting.card import Card, Release, model_card
 from genexp.inference.exporting.graphs import Graph, graph_of
 from genexp.inference.exporting.part_formats import PARTS_IN
 from genexp.inference.sampler_config import checked_sampler
@@ -30,12 +30,13 @@ class PartFile:
         run: The run.
         config: Options of `genexp export`.
         kind: The format, one of `part_formats`.
+        release: What is said of it when it is handed on.
 
     Raises:
         ValueError: what writes the format is not installed, or the model has no such part, or an option is not for it.
     """
 
-    def __init__(self, run: "Run", config: DictConfig, kind: str) -> None:
+    def __init__(self, run: "Run", config: DictConfig, kind: str, release: Release) -> None:
         for library in _NEEDED.get(kind, ()):
             require_extra(library, f"format={kind}", _EXTRAS.get(kind, "export"))
         if "+" in run.weights:
@@ -44,7 +45,7 @@ class PartFile:
             raise ValueError(f"label must be null for format={kind}, whose label is an input, got {config.label}")
         if config.get("sampler") is not None and config.part != "sampler":
             raise ValueError(f"sampler must be null unless part=sampler, got one for part={config.part or 'null'}")
-        self.run, self.config, self.kind = run, config, kind
+        self.run, self.config, self.kind, self.release = run, config, kind, release
         self.sampler = None
         if config.part == "sampler":
             self.sampler = checked_sampler(run.config, config.get("sampler"), "export")
@@ -59,9 +60,9 @@ class PartFile:
         Raises:
             ValueError: it cannot be written, or gives something else than the run.
         """
-        licence, file = self.config.licence, folder / PARTS_IN[self.kind]
+        file = folder / PARTS_IN[self.kind]
         sampler = None if self.sampler is None else OmegaConf.to_container(self.sampler, resolve=True)
-        content = about(self.run, self.graph, licence, sampler)
+        content = about(self.run, self.graph, self.release.licence, sampler)
         difference, told = _writer(self.kind)(self.run, self.graph, content, file)
         card = Card(
             f"The {self.graph.part} of a model trained with genexp, in the format {self.kind}. From the same inputs, "
@@ -71,8 +72,7 @@ class PartFile:
             _CODE[self.kind].format(feeds=_feeds(content["inputs"])),
             [*_inputs(content), *told],
         )
-        text = model_card(self.run, card, file, licence, self.config.intended_use)
-        (folder / "README.md").write_text(text)
+        (folder / "README.md").write_text(model_card(self.run, card, file, self.release))
         return [("part", self.graph.part), ("largest difference", f"{difference:.1g}"), *told]
 
 

@@ -12,7 +12,7 @@ from genexp.extras import require_extra
 from genexp.families.diffusion import Diffusion
 from genexp.files.trees import Tree
 from genexp.inference.diffusers_codec import DiffusersCodec
-from genexp.inference.exporting.card import model_card
+from genexp.inference.exporting.card import Release, model_card
 from genexp.inference.exporting.diffusers_card import card_of
 from genexp.inference.exporting.diffusers_folder import PREDICTIONS, TOLERANCE
 from genexp.networks.diffusers_unet import DiffusersUNet
@@ -39,8 +39,7 @@ class StableDiffusionFolder:
 
     Args:
         run: A run of diffusion by a `DiffusersUNet`.
-        licence: Name of the licence for the card, or None.
-        use: What the model is meant for, for the card, or None.
+        release: What is said of it when it is handed on.
 
     Raises:
         ValueError: the extra is not installed, or diffusers has no word for something of the run.
@@ -48,10 +47,10 @@ class StableDiffusionFolder:
 
     label, kind = None, "words"
 
-    def __init__(self, run: "Run", licence: str | None = None, use: str | None = None) -> None:
+    def __init__(self, run: "Run", release: Release) -> None:
         for library in ("diffusers", "transformers"):
             require_extra(library, "format=diffusers")
-        self.run, self.licence, self.use, self.model = run, licence, use, run.model
+        self.run, self.release, self.model = run, release, run.model
         self.denoiser = self.model.denoiser
         codec, text = self.model.codec, self.denoiser.network.attended
         has = "which StableDiffusionPipeline has no word for"
@@ -109,7 +108,7 @@ class StableDiffusionFolder:
             )
         file = folder / "unet/diffusion_pytorch_model.safetensors"
         card = card_of(self, difference, _STEPS)
-        (folder / "README.md").write_text(model_card(self.run, card, file, self.licence, self.use))
+        (folder / "README.md").write_text(model_card(self.run, card, file, self.release))
         return [("largest difference of a pixel", f"{difference:.1g}")]
 
     @torch.no_grad()
