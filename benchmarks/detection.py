@@ -47,6 +47,8 @@ def main() -> None:
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--num", type=int, default=1000)
     arguments = parsed(parser, num=200)
+    if len(arguments.runs) < 2:
+        parser.error(f"runs must be of two families or more, got {len(arguments.runs)}")
     torch.set_num_threads(1)
     num = arguments.num
     runs = [load_run(each) for each in arguments.runs]

@@ -8,6 +8,8 @@ import yaml
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
+from genexp.config.check import problems_of
+from genexp.config.keys import flat
 from genexp.config.messages import JobFailed, told
 
 
@@ -46,3 +48,21 @@ def test_a_refusal_of_a_constructor_is_told_with_its_key():
 @pytest.mark.parametrize("error", [KeyError("x"), TypeError("x"), RuntimeError("x"), OSError(errno.EIO, "broken")])
 def test_what_is_a_mistake_of_the_program_is_not_told(error):
     assert told(error) is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "begins"),
+    [
+        ("initial.run=outputs/base", "initial: does not exist; initial=run has it"),
+        ("initial.adapt_channels=true", "initial: does not exist; initial=file and initial=run have it"),
+        ("adapters.rank=2", "adapters: does not exist; adapters=low_rank has it"),
+        ("adapters.nothing=2", "adapters: does not exist; adapters is a group: adapters=low_rank"),
+    ],
+)
+def test_a_value_of_a_group_of_which_nothing_is_chosen_names_the_choice(typed, begins):
+    (problem,) = problems_of("train", [typed])
+    assert problem.startswith(begins)
+
+
+def test_names_of_layers_with_dots_are_no_keys():
+    assert flat({"a": {"b": 1, "c": {"x.y": 2, "z": 3}}}) == {"a.b": 1, "a.c": {"x.y": 2, "z": 3}}

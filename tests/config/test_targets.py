@@ -44,7 +44,7 @@ def test_no_pickle_is_read_by_way_of_a_module_that_imports_torch(tmp_path):
         ("torchvision.io.read_file", "begin with one of torchvision.datasets., torchvision.transforms., got"),
         ("os.system", "begin with one of genexp.adversarial."),
         ("torchvision.datasets.utils.os.getpid", "name a class that torchvision.datasets defines"),
-        ("genexp.data.store.os.replace", "name a class that genexp.data defines"),
+        ("genexp.data.layout.os.replace", "name a class that genexp.data defines"),
         ("genexp.callbacks.checkpoint.flush", "name a class that genexp.callbacks defines"),
         ("genexp.tracking.journal.save_png", "name a class that genexp.tracking.journal defines"),
         ("genexp.families.gan.Tensor", "name a class that genexp.families defines"),
@@ -125,6 +125,13 @@ def test_names_are_found_as_hydra_finds_them():
         locate("torch.nn.Liner")
     with pytest.raises(ValueError, match="there is no module nowhere"):
         locate("nowhere.Thing")
+
+
+def test_a_package_that_wants_another_is_not_said_to_be_missing_itself(tmp_path, monkeypatch):
+    (tmp_path / "parts_that_want_more.py").write_text("import a_module_that_nobody_has")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match="there is no module a_module_that_nobody_has"):
+        locate("parts_that_want_more.Thing")
 
 
 @pytest.mark.parametrize("target", [*UNSAFE, "torchvision.datasets.LSUN", "torchvision.datasets.LSUNClass"])

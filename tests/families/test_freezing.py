@@ -103,7 +103,7 @@ def test_unrolled_steps_leave_frozen_layers_of_the_critic():
 REFUSED = {
     "training.freeze=[critic.discriminator.bdy.0]": "must name layers of the model that have weights, got "
     "critic.discriminator.bdy.0; did you mean critic.discriminator.body.0?",
-    "training.freeze=[zzz]": "must name layers of the model that have weights, got zzz; it consists of critic, "
+    "training.freeze=[zzz]": "must name layers of the model that have weights, got zzz; layers there: critic, "
     "generator",
     "training.freeze=[critic.discriminator]": "must leave something of critic to train, got critic.discriminator, "
     "which is all of its 6 parameters",

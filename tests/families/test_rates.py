@@ -137,6 +137,7 @@ REFUSED = {
     "{generator.seed: 0}": "must be a mapping to numbers above 0 or null, got",
     "{generator.seed: 0.1, generator: 2}": "must name generator.seed after what contains it",
     "0.1": "must be a mapping to numbers above 0 or null, got 0.1",
+    "{1: 2}": "must be a mapping to numbers above 0 or null, got {1: 2}",
 }
 
 

@@ -30,8 +30,11 @@ def override_key(override: str) -> str:
 
 
 def flat(plain: object, path: str = "") -> Tree:
-    """Nested containers as one dictionary from dotted keys to leaves; a list counts as a leaf."""
-    if not isinstance(plain, dict):
+    """Nested containers as one dictionary from dotted keys to leaves.
+
+    A list counts as a leaf, and so does a mapping whose own keys have dots, such as names of layers.
+    """
+    if not isinstance(plain, dict) or (path and any("." in str(key) for key in plain)):
         return {path: plain}
     found: Tree = {}
     for key, value in plain.items():

@@ -48,6 +48,8 @@ class Rule:
 
     def accepts(self, value: object) -> bool:
         """Whether plain containers and values, as YAML holds them, follow the rule."""
+        if self.members is not None and isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+            return False  # JSON has texts alone for keys
         try:
             self._validator.validate_json(json.dumps(value, default=str))
         except ValidationError:

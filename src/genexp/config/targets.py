@@ -140,8 +140,9 @@ def locate(target: str) -> Any:
     parts = target.split(".")
     try:
         found = importlib.import_module(parts[0])
-    except (ModuleNotFoundError, ValueError):
-        raise ValueError(f"{target} cannot be imported: there is no module {parts[0]}") from None
+    except (ModuleNotFoundError, ValueError) as error:
+        lacking = getattr(error, "name", None) or parts[0]
+        raise ValueError(f"{target} cannot be imported: there is no module {lacking}") from None
     for i, part in enumerate(parts[1:], start=2):
         found = getattr(found, part) if hasattr(found, part) else _import_inside(found, parts[:i], target)
     return found

@@ -122,8 +122,8 @@ class ImageData(LightningDataModule):
             return None
         examples = self.stored("val").examples
         target = examples.read(torch.arange(min(len(examples), 2000)))["image"]
-        known = self.source.plane if isinstance(self.source, OnPlane) else Plane(1.25 * float(target.abs().max()))
-        return replace(known, target=target)
+        known = self.source.plane if isinstance(self.source, OnPlane) else None
+        return replace(known or Plane(1.25 * float(target.abs().max())), target=target)
 
     def _check(self, split: str, found: Stored) -> None:
         example = found.examples.read(torch.zeros(1, dtype=torch.int64))

@@ -71,7 +71,7 @@ class OnPlane(Protocol):
     """A source of points that says what part of the plane is shown."""
 
     @property
-    def plane(self) -> Plane: ...
+    def plane(self) -> Plane | None: ...
 
 
 @runtime_checkable

@@ -8,6 +8,9 @@ from torch import nn
 from genexp.files.trees import Tree
 from genexp.terminal import nearest
 
+_MOST = 12
+"""Layers that a line names."""
+
 
 def below(name: str, patterns: Iterable[str]) -> bool:
     """Whether a dotted name is that of a layer which one of the patterns names, or lies below it.
@@ -38,8 +41,10 @@ def require_layers(model: nn.Module, patterns: Sequence[str], key: str) -> None:
             continue
         known = sorted({".".join(name.split(".")[: i + 1]) for name in names for i in range(len(name.split(".")))})
         close = nearest(pattern, known)
-        beside = sorted({name.split(".")[0] for name in names})
-        told = f"did you mean {close}?" if close else f"it consists of {', '.join(beside)}"
+        depth = pattern.count(".") + 1
+        beside = sorted({".".join(name.split(".")[:depth]) for name in names})
+        told = f"layers there: {', '.join(beside[:_MOST])}{' ...' if len(beside) > _MOST else ''}"
+        told = f"did you mean {close}? ({told})" if close else told
         raise ValueError(f"{key} must name layers of the model that have weights, got {pattern}; {told}")
 
 
