@@ -152,10 +152,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         **dict.fromkeys(("run", "out", "checkpoint", "licence", "intended_use"), optional(TEXT)),
         "format": one_of("diffusers", "onnx", "openvino", "torch_export", "safetensors"),
         "part": optional(one_of("decoder", "encoder", "denoiser", "sampler", "stylizer", "restorer")),
-        "label": optional(whole(0)),
-        "copies": optional(whole(1)),
-        "weights": WEIGHTS,
-        "threads": THREADS,
+        **{"label": optional(whole(0)), "copies": optional(whole(1)), "weights": WEIGHTS, "threads": THREADS},
     },
     "import": {"folder": optional(TEXT), "name": optional(NAME), "train": TEXTS},
     "stylize": {
