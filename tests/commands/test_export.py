@@ -109,7 +109,8 @@ REFUSED = {
     "model/schedule=cosine_continuous": "model.schedule must be one of integer times, .* got CosineContinuous",
     "model/network=dit": "model.network must be a unet, .* got DiT",
     "+model.network.patch_size=2": "model.network.patch_size must be 1, .* got 2",
-    "model/self_conditioning=estimate": "model.self_conditioning must be null, which .* has no word for, got estimate",
+    "model/self_conditioning=estimate": "model.self_conditioning must be null, .* has no word for, got .*estimate",
+    "model/augmentation=geometric": "model.augmentation must be null, which .* has no word for, got .*augmentation",
     "model.variance=learned_range": "model.variance must be fixed_small or fixed_large, .* got learned_range",
 }
 

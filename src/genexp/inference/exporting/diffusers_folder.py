@@ -160,8 +160,9 @@ def _expressed(model: object) -> NetworkDenoiser:
         raise ValueError(
             f"model.network.patch_size must be 1, {_no('pixels in channels')}, got {denoiser.network.patch_size}"
         )
-    if model.self_conditioning is not None:
-        raise ValueError(f"model.self_conditioning must be null, {has}, got estimate")
+    for name in denoiser.conditioning.own:
+        part = {"estimate": "self_conditioning"}.get(name, name)
+        raise ValueError(f"model.{part} must be null, {has}, got a network that reads {name}")
     further = [name for name in denoiser.conditioning.names if name != "label"]
     if further:
         raise ValueError(f"model.conditions must be empty, {has}, got {', '.join(further)}")
