@@ -80,6 +80,7 @@ EXPORTED = (
     "genexp import folder=ddpm-cifar10-32 'train=[data=cifar10]'",
     "genexp export run=outputs/quickstart/<run> out=digits_for_diffusers",
     "genexp export run=outputs/quickstart/<run> out=threes label=3 licence=mit",
+    "genexp export run=<run> out=<folder> copies=1000",
 )
 PIPELINES = (
     "genexp export run=outputs/stable-diffusion/<run> out=tuned licence=openrail",
