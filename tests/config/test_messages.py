@@ -56,7 +56,6 @@ def test_what_is_a_mistake_of_the_program_is_not_told(error):
         ("initial.run=outputs/base", "initial: does not exist; initial=run has it"),
         ("initial.adapt_channels=true", "initial: does not exist; initial=file and initial=run have it"),
         ("adapters.rank=2", "adapters: does not exist; adapters=low_rank has it"),
-        ("adapters.nothing=2", "adapters: does not exist; adapters is a group: adapters=low_rank"),
     ],
 )
 def test_a_value_of_a_group_of_which_nothing_is_chosen_names_the_choice(typed, begins):

@@ -34,8 +34,8 @@ def key_hint(typed: str, place: str, siblings: Sequence[str], root: object) -> s
     last = key.split("@")[0].rpartition(".")[2]
     if told := of_the_field(last, value, known):
         return told
-    if "." not in place and key != place and own_choices(place):  # a group of which nothing is chosen
-        return who_has(key) or f"; {place} is a group: {place}={'|'.join(own_choices(place))}"
+    if "." not in place and key != place and (told := who_has(key)):  # a group of which nothing is chosen
+        return told
     if sure := nearest(_spelt(word), beside, SURE):
         return _meant([beside[sure]])
     same = [each for each in known if _spelt(each.rpartition(".")[2]) == _spelt(last)]
