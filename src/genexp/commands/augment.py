@@ -5,6 +5,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from genexp.runs.newest import newest_hint
+from genexp.runs.records import AUGMENTED
+from genexp.runs.staging import require_own_place
 
 
 def augment(config: DictConfig) -> None:
@@ -24,7 +26,7 @@ def augment(config: DictConfig) -> None:
     import torch
 
     from genexp.hardware import chosen_threads
-    from genexp.inference.augmenting import RECORD, Augmenting
+    from genexp.inference.augmenting import Augmenting
     from genexp.inference.run import load_run
     from genexp.terminal import print_table, shown_path
 
@@ -35,7 +37,7 @@ def augment(config: DictConfig) -> None:
     size, channels = run.config.data.shape[-1], run.config.data.shape[0]
     train = f"genexp train data=folder data.source.root={shown_path(out)} data.image_size={size} "
     rows = [("drawn", f"{config.per_class:,} pictures of each of {count} classes"), ("folder", shown_path(out))]
-    rows += [("record", shown_path(out / RECORD))]
+    rows += [("record", shown_path(out / AUGMENTED))]
     print_table([*rows, ("train with it", f"{train}data.channels={channels} data.num_classes={count}")])
 
 
@@ -51,9 +53,4 @@ def required_place(config: DictConfig) -> Path:
             raise ValueError(
                 f"{key} must name {what}, got none; {newest_hint('genexp augment per_class=100 out=<folder>')}"
             )
-    out = Path(config.out).expanduser().resolve()
-    if out.exists() and not (out.is_dir() and ((out / "augment.json").is_file() or not any(out.iterdir()))):
-        raise FileExistsError(
-            f"out must be a new folder or one that was augmented before, got {out}, which holds others"
-        )
-    return out
+    return require_own_place(config.out, AUGMENTED, "augmented")

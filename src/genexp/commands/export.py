@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from genexp.inference.exporting import FILES, FORMATS
 from genexp.runs.newest import newest_hint
+from genexp.runs.staging import require_own_place, staged
 
 
 def export(config: DictConfig) -> None:
@@ -30,7 +31,6 @@ def export(config: DictConfig) -> None:
     from genexp.inference.exporting.card import Release
     from genexp.inference.run import load_run
     from genexp.inference.untrained import untrained
-    from genexp.runs.staging import staged
     from genexp.terminal import print_table, shown_path
 
     torch.set_num_threads(chosen_threads(config.threads))
@@ -58,10 +58,4 @@ def required_place(config: DictConfig) -> Path:
         raise ValueError(f"run must name the run to export, got none; {newest_hint('genexp export out=<folder>')}")
     if config.out is None:
         raise ValueError("out must name the folder that is written: genexp export run=<run> out=<folder>")
-    out = Path(config.out).expanduser().resolve()
-    first = FILES.get(config.format, ("",))[0]
-    if out.exists() and not (out.is_dir() and ((out / first).is_file() or not any(out.iterdir()))):
-        raise FileExistsError(
-            f"out must be a new folder or one that was exported before, got {out}, which holds others"
-        )
-    return out
+    return require_own_place(config.out, FILES.get(config.format, ("",))[0], "exported")

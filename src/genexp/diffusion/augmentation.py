@@ -80,8 +80,9 @@ class GeometricAugment:
             return changed(image, numbers), numbers
 
     def _drawn(self, num: int, device: torch.device) -> Tensor:
-        odds = torch.tensor([self.flip, *[self.probability] * (len(_ORDER) - 1)], device=device)
-        strikes = dict(zip(_ORDER, (torch.rand(num, len(_ORDER), device=device) < odds).unbind(1), strict=True))
+        odds = {name: self.flip if name == "flip" else self.probability for name in _ORDER}
+        chance = torch.rand(num, len(_ORDER), device=device).unbind(1)
+        strikes = {name: each < odds[name] for name, each in zip(_ORDER, chance, strict=True)}
         coins = (torch.rand(num, 2, device=device) < 0.5).unbind(1)
         turn, along = (pi * (2 * torch.rand(num, 2, device=device) - 1)).unbind(1)
         scale, stretch, down, right = torch.randn(num, 4, device=device).unbind(1)

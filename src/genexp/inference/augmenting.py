@@ -15,6 +15,7 @@ from genexp.inference.drawing import Drawing
 from genexp.inference.picture_origins import origin_of
 from genexp.inference.run import Run
 from genexp.inference.sampler_config import checked_sampler
+from genexp.runs.records import AUGMENTED
 from genexp.runs.staging import staged
 from genexp.sample_kinds import SampleKind, kind_of
 from genexp.sampling.conditions import Conditions
@@ -22,7 +23,6 @@ from genexp.sampling.draw import draw, in_images, shares
 from genexp.terminal import progress
 from genexp.tracking.journal import save_png
 
-RECORD = "augment.json"
 MOST = 10**6
 """Pictures of a folder, whose names have six digits."""
 
@@ -81,7 +81,7 @@ class Augmenting:
         conditions, num = ClassesInTurn(count, drawing.conditions), count * self.config.per_class
         origin = origin_of(self.config, [self.run])
         earlier = [each.name for each in out.iterdir() if each.is_dir()] if out.is_dir() else []
-        with staged(out, sorted({*earlier, *self.classes}), RECORD) as partial, progress("pictures", num) as advance:
+        with staged(out, sorted({*earlier, *self.classes}), AUGMENTED) as partial, progress("pictures", num) as advance:
             for name in self.classes:
                 (partial / name).mkdir()
             for indices in shares(num, drawing.batch_size):
@@ -90,8 +90,8 @@ class Augmenting:
                 for index, image in zip(indices, kind_of(found["image"].shape[1:]).stored(found["image"]), strict=True):
                     path = partial / self.classes[index % count] / f"{index:06d}.png"
                     save_png(image.cpu(), path, origin and origin.text(image.cpu(), index))
-            with naming(out / RECORD):
-                (partial / RECORD).write_text(json.dumps(self._record(), indent=2) + "\n")
+            with naming(out / AUGMENTED):
+                (partial / AUGMENTED).write_text(json.dumps(self._record(), indent=2) + "\n")
         for name in set(earlier) - set(self.classes):
             if not any((out / name).iterdir()):
                 (out / name).rmdir()

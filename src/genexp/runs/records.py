@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 CONFIG, OVERRIDES, RECORD, JOURNAL = "config.yaml", "overrides.yaml", "run.json", "metrics.jsonl"
 METRICS, BEST = "metrics.json", "checkpoints/best.json"
+AUGMENTED = "augment.json"
+"""What stands in a folder of pictures that `genexp augment` has written."""
 ENSEMBLE = "ensemble.json"
 """What stands in the folder of several runs that were measured as one, where a run has its `run.json`."""
 

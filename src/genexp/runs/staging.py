@@ -17,6 +17,25 @@ _LOCK = ".lock"
 _NUMBERED = re.compile(r"\d{6}\.png")
 
 
+def require_own_place(out: str, record: str, done: str) -> Path:
+    """The folder that a command writes to, which is new, empty, or of an earlier time.
+
+    Args:
+        out: As it was typed.
+        record: Name of the file by which a folder of an earlier time is known.
+        done: What was done then, such as `exported`.
+
+    Raises:
+        FileExistsError: it holds something else.
+    """
+    place = Path(out).expanduser().resolve()
+    if place.exists() and not (place.is_dir() and ((place / record).is_file() or not any(place.iterdir()))):
+        raise FileExistsError(
+            f"out must be a new folder or one that was {done} before, got {place}, which holds others"
+        )
+    return place
+
+
 @contextmanager
 def staged(folder: Path, known: Sequence[str], record: str) -> Iterator[Path]:
     """A folder to write into; once that has succeeded, what was written takes the place of earlier results.

@@ -34,9 +34,8 @@ WeightsFile = Annotated[str, OnDisk("file")]
 class _Images:
     """What the metrics of a distance between images share."""
 
-    reacts: ClassVar[
-        dict[str, str]
-    ] = {}  # it depends on the network, and those of LPIPS see no images as small as canaries
+    # It depends on the network, and those of LPIPS see no images as small as canaries.
+    reacts: ClassVar[dict[str, str]] = {}
     statistic = FeatureStore
     extractor: Images
     _distance: Distance
