@@ -15,7 +15,7 @@ import torch
 from genexp.data.shape_pictures import CENTRES, factor_levels
 from genexp.data.shapes import Shapes
 from genexp.evaluation.extractors.shape_reader import ShapeReader
-from genexp.networks.trained import trained_with_card
+from genexp.networks.shipped_networks import trained_with_card
 from genexp.shipped import save_asset
 from genexp.tensors import to_float
 

@@ -21,7 +21,7 @@ from genexp.commands.augment import augment
 from genexp.commands.train import train
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
-from genexp.runs.folder import RunFolder, runs_under
+from genexp.runs.run_folder import RunFolder, runs_under
 from genexp.tensors import to_uint8
 from genexp.tracking.journal import save_png
 

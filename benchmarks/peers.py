@@ -182,7 +182,7 @@ def _ours(given: argparse.Namespace) -> tuple[str, Tensor, str]:
     """A run of `genexp train`, as long as a short one says that fits into the time, with all that it does beside."""
     from genexp.commands.train import train
     from genexp.inference.run import load_run
-    from genexp.runs.folder import runs_under
+    from genexp.runs.run_folder import runs_under
 
     def trained(images: int, folder: str):
         typed = ["experiment=quickstart", "model.num_classes=null", f"training.max_images={images}", "metrics=none"]

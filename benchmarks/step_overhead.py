@@ -17,7 +17,7 @@ from quick import parsed
 
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from genexp.training.assemble import assemble
 from genexp.training.quiet import quiet_lightning
 from genexp.training.settle import settled

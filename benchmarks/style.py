@@ -19,9 +19,9 @@ from torch import Tensor
 
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
-from genexp.data.embedded import scikit_learn_file
+from genexp.data.scikit_learn_files import scikit_learn_file
 from genexp.inference.run import load_run
-from genexp.inference.stylising.pictures import read_picture
+from genexp.inference.stylising.painting_jobs import read_picture
 from genexp.tensors import to_uint8
 from genexp.tracking.journal import save_png
 

@@ -10,11 +10,11 @@ import torch
 from genexp.adversarial.adaptive import AdaptiveAugment
 from genexp.adversarial.augmentations import DiffAugment, InstanceNoise
 from genexp.adversarial.auxiliary import AuxiliaryClassifier
-from genexp.adversarial.consistency import Consistency, LeCam
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.generator_penalties import PathLength
 from genexp.adversarial.objectives import Hinge
 from genexp.adversarial.penalties import DRAGAN, R1, GradientPenalty
+from genexp.adversarial.score_penalties import Consistency, LeCam
 from genexp.adversarial.weight_penalties import HistoricalAverage, Orthogonal
 from genexp.families.bigan import BiGAN
 from genexp.families.gan import GAN

@@ -53,17 +53,41 @@ ALONE_WITHOUT_TORCH = (
 )
 ALONE_WITHOUT_TORCH += ("ranks", "startup", "terminal", "training/claim")
 NAMED_TWICE = {  # classes whose configurations tell them apart by their group, or that go with one another
-    "Augmentation",
     "Bound",
     "Categorical",
     "Consistency",
-    "Continuation",
     "Cosine",
     "Linear",
-    "NoiseLevel",
     "Reconstruction",
-    "StableDiffusionFolder",
     "Uniform",
+}
+FILES_OF_ONE_NAME = {  # packages whose files of one name are about one thing, each on its own floor
+    "autoencoder": "families networks",
+    "base": "conditioning evaluation families sampling",
+    "bound": "diffusion evaluation",
+    "classes": "data networks",
+    "classifier": "families networks",
+    "conditions": "inference sampling",
+    "consistency": "diffusion sampling",
+    "contrastive": "families losses",
+    "copies": "evaluation inference",
+    "diffusers_folder": "inference inference",
+    "editing": "inference sampling",
+    "evaluate": "callbacks commands",
+    "game": "callbacks figures",
+    "hierarchy": "families latents",
+    "in_order": "contracts densities",
+    "likelihood": "evaluation families",
+    "maps": "contracts latents",
+    "motion": "evaluation evaluation",
+    "perceptual": "evaluation losses",
+    "quantised": "families latents",
+    "reconstruction": "evaluation losses",
+    "refining": "inference sampling",
+    "restoration": "families networks",
+    "restoring": "contracts inference",
+    "stable_diffusion": "inference inference",
+    "style": "families losses",
 }
 HEAVY = {"torch", "lightning", "torchvision", "torchmetrics", "wandb", "sklearn"}
 
@@ -200,6 +224,14 @@ def test_a_class_has_its_name_alone():
     classes = [node for path in files() for node in parsed(path).body if isinstance(node, ast.ClassDef)]
     counts = Counter(each.name for each in classes if not each.name.startswith("_"))
     assert {name for name, count in counts.items() if count > 1} == NAMED_TWICE
+
+
+def test_a_file_has_its_name_alone_unless_others_of_that_name_are_about_the_same_thing():
+    found = {}
+    for path in files():
+        if path.stem != "__init__":
+            found.setdefault(path.stem, []).append(place(path)[0])
+    assert {name: " ".join(where) for name, where in found.items() if len(where) > 1} == FILES_OF_ONE_NAME
 
 
 def test_files_and_functions_keep_to_a_readable_size():

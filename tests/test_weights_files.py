@@ -14,7 +14,7 @@ from genexp.evaluation.extractors.inception_features import InceptionFeatures
 from genexp.evaluation.extractors.perceptual_networks import LpipsDistance
 from genexp.evaluation.extractors.vgg_features import VggFeatures
 from genexp.files.json_records import DamagedFile
-from genexp.networks.trained import trained_network
+from genexp.networks.shipped_networks import trained_network
 from genexp.networks.vgg import VGG
 from genexp.shipped import ASSETS, WrongDigest
 from genexp.weights_files import checked_digest, read_state

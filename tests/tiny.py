@@ -6,7 +6,7 @@ import torch
 
 from genexp.commands.train import train
 from genexp.config.compose import compose
-from genexp.runs.folder import RunFolder, runs_under
+from genexp.runs.run_folder import RunFolder, runs_under
 
 SMALL = {
     "diffusion": ["model.network.width=16", "sampler.steps=5"],

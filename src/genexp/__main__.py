@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         return complete(arguments, COMMANDS)
     name = arguments[0]
     if name == "_serve":  # typed by a sweep for the process that starts its jobs
-        from genexp.pool.server import serve
+        from genexp.pool.fork_server import serve
 
         serve(arguments[1:], main, ("genexp.commands.train", "genexp.commands.evaluate"))
     if name in ("-V", "--version"):

@@ -10,7 +10,7 @@ from genexp.ablations.measurement_sweep import MeasurementFolder
 from genexp.ablations.plan import make_plan
 from genexp.ablations.status import status_of
 from genexp.pool.record import SweepFolder
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 
 SMALL = dataclasses.replace(NOISE, axes={axis: NOISE.axes[axis] for axis in ("eta", "width")})
 NOW = make_plan(SMALL, [])

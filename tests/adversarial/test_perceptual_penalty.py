@@ -11,7 +11,7 @@ from genexp.conditioning.pictures import Picture
 from genexp.losses.perceptual import PerceptualLoss
 from genexp.networks.dcgan import DCGANGenerator
 from genexp.networks.rrdb import Rrdb
-from genexp.networks.trained import TrainedEncoder
+from genexp.networks.shipped_networks import TrainedEncoder
 
 
 def upscaler():

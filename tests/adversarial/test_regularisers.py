@@ -6,12 +6,12 @@ from torch import nn
 
 from genexp.adversarial.augmentations import DiffAugment
 from genexp.adversarial.auxiliary import AuxiliaryClassifier
-from genexp.adversarial.consistency import Consistency, LeCam
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.generator_penalties import FeatureMatching, ModeSeeking, PathLength
 from genexp.adversarial.objectives import Hinge, NonSaturating, Wasserstein
 from genexp.adversarial.penalties import R1, R2
 from genexp.adversarial.regularisers import Penalties
+from genexp.adversarial.score_penalties import Consistency, LeCam
 from genexp.adversarial.steps import CriticStep, GeneratorStep
 from genexp.adversarial.unrolling import Unrolled, require_differentiable
 from genexp.adversarial.weight_penalties import HistoricalAverage, Orthogonal

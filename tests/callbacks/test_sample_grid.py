@@ -10,7 +10,7 @@ from genexp.diffusion.schedules import Cosine
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.ddpm import DDPM
 from genexp.sampling.latent import Latent
-from genexp.sampling.pictures import Pictures
+from genexp.sampling.visualisation import Pictures
 
 
 class Images(Mixture):

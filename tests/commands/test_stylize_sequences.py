@@ -7,7 +7,7 @@ from PIL import Image
 from genexp.commands.stylize import stylize
 from genexp.config.compose import compose
 from genexp.data.source import BadImage
-from genexp.inference.stylising.pictures import content_files, planned
+from genexp.inference.stylising.painting_jobs import content_files, planned
 from genexp.inference.stylising.sequences import Steadiness, warp_error
 from genexp.networks.johnson import JohnsonStylizer
 

@@ -9,7 +9,7 @@ import tiny
 from genexp.commands import train
 from genexp.config.compose import compose
 from genexp.runs.evaluations import EVALUATE, keep_evaluations, read_evaluations
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from genexp.training.closing import close_run
 from genexp.training.taking_up import ClaimedRun
 

@@ -11,7 +11,7 @@ from genexp.commands.launch import launch
 from genexp.commands.sample import sample
 from genexp.inference.run import load_run
 from genexp.inference.trained_codec import TrainedCodec
-from genexp.inference.untrained import untrained
+from genexp.inference.untrained_run import untrained
 
 STORED = Path(__file__).parents[1] / "earlier_runs"
 VAE, TOY, GAN = (f"run={STORED / name}" for name in ("vae", "toy", "gan"))

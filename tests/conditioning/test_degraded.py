@@ -14,7 +14,7 @@ from genexp.conditioning.base import Conditioning
 from genexp.conditioning.degradations import Downscaled
 from genexp.conditioning.degraded import Degraded
 from genexp.config.instantiate import build
-from genexp.networks.embeddings import NoiseLevel, NumbersEmbedding, sinusoidal
+from genexp.networks.embeddings import NoiseLevelEmbedding, NumbersEmbedding, sinusoidal
 from genexp.networks.unet import UNet
 from genexp.sampling.conditions import Given, as_in_training, noised
 
@@ -64,7 +64,7 @@ def test_it_is_drawn_from_with_noise_of_one_level_that_depends_on_seed_and_index
 
 def test_a_level_is_told_as_a_time_and_numbers_one_behind_the_other():
     torch.manual_seed(0)
-    level, numbers = NoiseLevel(8), NumbersEmbedding(8, count=2, width=4)
+    level, numbers = NoiseLevelEmbedding(8), NumbersEmbedding(8, count=2, width=4)
     picture = torch.cat([torch.randn(3, 1, 4, 4), torch.tensor([0.0, 0.1, 0.2]).view(3, 1, 1, 1).expand(3, 1, 4, 4)], 1)
     torch.testing.assert_close(level(picture), level.embedding(torch.tensor([0.0, 100, 200])))
     found = numbers(torch.tensor([[3.0, 5.0]]))

@@ -15,7 +15,7 @@ from genexp.commands.sample import sample
 from genexp.conditioning.base import Conditioning
 from genexp.conditioning.embedded import Embedded, unit
 from genexp.config.compose import compose
-from genexp.data.embeddings import Embeddings
+from genexp.data.picture_embeddings import Embeddings
 from genexp.data.shapes import Shapes
 from genexp.evaluation.extractors.classifiers import ClassifierFeatures
 from genexp.inference.drawing import Drawing

@@ -2,7 +2,7 @@ import pytest
 
 from genexp.config.compose import compose
 from genexp.config.monitor import monitored, value_directions
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from genexp.tracking.logger_nodes import logger_nodes
 
 

@@ -51,7 +51,7 @@ def test_targets_outside_the_project_are_refused():
     with pytest.raises(ValueError, match="must begin with one of"):
         build({"_target_": "os.system", "command": "true"})
     with pytest.raises(ValueError, match="must begin"):
-        build({"_target_": "genexp.runs.folder.write_atomically", "path": "x", "text": "y"})
+        build({"_target_": "genexp.runs.run_folder.write_atomically", "path": "x", "text": "y"})
     assert "must begin with one of" in problems("{trainer: {_target_: os.system}}")[0]
 
 

@@ -14,7 +14,7 @@ from torchvision.io import decode_png
 
 from genexp.data import decoding
 from genexp.data.decoding import EXTENSIONS, FORMATS, SEVERAL, open_picture, read_header
-from genexp.data.pictures import with_channels
+from genexp.data.picture_tensors import with_channels
 from genexp.data.source import BadImage
 from picture_bytes import LEVELS, ROUNDED, png, tiff
 

@@ -13,7 +13,7 @@ from genexp.contracts import Density, LatentEncoder, StartsFromData
 from genexp.densities.dequantisation import Uniform, Untouched, Variational
 from genexp.densities.flow import NormalizingFlow
 from genexp.flows.composed import MultiScale, Vector
-from genexp.flows.coupling import CouplingLayer
+from genexp.flows.coupling_layers import CouplingLayer
 from genexp.flows.elementwise import Affine, RationalQuadratic
 from genexp.flows.transform import Chain, Transform
 from genexp.networks.conditioners import ConvConditioner, MLPConditioner

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from genexp.evaluation import distances as module
+from genexp.evaluation import feature_distances as module
 from genexp.evaluation.dealing import group_numbers, members_of
-from genexp.evaluation.distances import blocks, distances, distances_to
+from genexp.evaluation.feature_distances import blocks, distances, distances_to
 from genexp.evaluation.neighbours import nearest, nearest_few, radii, radii_without_groups, smallest_distances
 
 

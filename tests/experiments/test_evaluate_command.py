@@ -13,7 +13,7 @@ from genexp.commands.sample import sample
 from genexp.config.compose import compose
 from genexp.evaluation.images import quantised
 from genexp.evaluation.protocol import Protocol
-from genexp.inference.generated import Samples
+from genexp.inference.generated_images import Samples
 from genexp.runs.evaluations import EVALUATE, TRAINING, read_evaluations
 from genexp.sampling.conditions import labels_in_shares
 from tiny import run

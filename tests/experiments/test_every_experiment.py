@@ -10,7 +10,7 @@ import tiny
 from genexp.commands.validate import options
 from genexp.config.compose import compose
 from genexp.inference.importing.pipelines import OpenedFolder
-from genexp.inference.importing.stable_diffusion import StableDiffusionFolder
+from genexp.inference.importing.stable_diffusion import StableDiffusionPipelineFolder
 from hub_folders import clip_text, stable_diffusion, tokenizer
 
 EMBEDDED = {
@@ -103,7 +103,7 @@ def test_one_step(experiment, tmp_path):
         overrides += [f"model.network.attended.caption.folder={tmp_path}/encoder"]
     if experiment == "stable_diffusion/pipeline":
         stable_diffusion(tmp_path / "theirs")
-        overrides += StableDiffusionFolder(OpenedFolder(str(tmp_path / "theirs"))).overrides()[1:5]
+        overrides += StableDiffusionPipelineFolder(OpenedFolder(str(tmp_path / "theirs"))).overrides()[1:5]
         overrides += ["data.image_size=16"]
     if "teacher" in (config.model.get("goal") or {}):
         tiny.run([f"experiment={TEACHERS[experiment]}", *ONE_STEP, *ONE_BATCH, f"paths.outputs={tmp_path}/teacher"])

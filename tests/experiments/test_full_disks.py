@@ -11,7 +11,7 @@ import pytest
 import damage
 import tiny
 from genexp.callbacks.checkpoint import Checkpoints, load_checkpoint
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from genexp.tracking import journal as loggers
 
 RECIPE = [

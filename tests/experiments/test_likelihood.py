@@ -15,7 +15,7 @@ from genexp.commands.sample import sample
 from genexp.config.check import problems_of
 from genexp.config.compose import compose
 from genexp.runs.evaluations import EVALUATE, read_evaluations
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 
 PIXELCNN = [
     "experiment=pixelcnn/digits",

@@ -20,7 +20,7 @@ from genexp.config.compose import compose
 from genexp.inference.drawing import Drawing
 from genexp.inference.sampler_config import sampler_node, varied
 from genexp.sampling.base import Snapshot
-from genexp.sampling.pictures import Pictures
+from genexp.sampling.visualisation import Pictures
 
 GUIDED, INTERVAL = (f"genexp.sampling.guidance.{name}" for name in ("ClassifierFree", "Interval"))
 

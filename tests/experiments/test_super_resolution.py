@@ -16,7 +16,7 @@ from genexp.inference.published import PublishedWeights
 from genexp.inference.run import load_run
 from genexp.networks.rrdb import Rrdb
 from genexp.runs.evaluations import read_evaluations
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 
 SMALL = ["model.generator.depth=1", "model.generator.width=4", "model.generator.growth=2", "data.image_size=16"]
 SMALL += ["data.batch_size=4", "data.source.eval_patches=4", "callbacks.sample_grid=null", "callbacks.evaluate.num=4"]

@@ -15,7 +15,7 @@ from genexp.config.compose import compose
 from genexp.evaluation.extractors.frame_features import FrameFeatures
 from genexp.evaluation.extractors.untrained import RandomFeatures
 from genexp.runs.evaluations import EVALUATE, read_evaluations
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 VIDEO = [

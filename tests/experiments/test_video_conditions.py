@@ -13,7 +13,7 @@ from genexp.evaluation.metrics.continuation import Continuation
 from genexp.networks.dit_video import VideoDiT
 from genexp.networks.unet_video import VideoUNet
 from genexp.runs.evaluations import read_evaluations
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from genexp.sampling.continued import Continued
 
 VIDEO = [

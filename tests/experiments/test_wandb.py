@@ -8,7 +8,7 @@ import pytest
 import tiny
 from genexp.commands.sample import sample
 from genexp.config.compose import compose
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from recorded import wandb_records as records
 
 

@@ -12,13 +12,13 @@ from games import SGD, SHAPE, SIZE, WatchedBiGAN, bigan, digits_like, every_part
 from genexp.adversarial.adaptive import AdaptiveAugment
 from genexp.adversarial.augmentations import DiffAugment, InstanceNoise
 from genexp.adversarial.auxiliary import AuxiliaryClassifier
-from genexp.adversarial.consistency import Consistency
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.generator_penalties import FeatureMatching
 from genexp.adversarial.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 from genexp.adversarial.pairings import RelativisticAverage, RelativisticPaired
 from genexp.adversarial.penalties import DRAGAN, R1, R2, GradientPenalty
 from genexp.adversarial.regularisers import Penalties
+from genexp.adversarial.score_penalties import Consistency
 from genexp.adversarial.unrolling import Unrolled
 from genexp.conditioning.base import UNCONDITIONAL
 from genexp.contracts import LatentEncoder, Reconstructor

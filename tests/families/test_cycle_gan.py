@@ -10,10 +10,10 @@ from torch.nn.functional import l1_loss
 
 from genexp.adversarial.adaptive import AdaptiveAugment
 from genexp.adversarial.augmentations import DiffAugment
-from genexp.adversarial.consistency import LeCam
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.objectives import LeastSquares
 from genexp.adversarial.penalties import R1
+from genexp.adversarial.score_penalties import LeCam
 from genexp.adversarial.unrolling import Unrolled
 from genexp.conditioning.pictures import Picture
 from genexp.families.cycle_gan import CycleGAN

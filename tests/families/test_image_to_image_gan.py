@@ -9,12 +9,12 @@ import torch
 
 from genexp.adversarial.adaptive import AdaptiveAugment
 from genexp.adversarial.augmentations import DiffAugment, InstanceNoise
-from genexp.adversarial.consistency import Consistency, LeCam
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.generator_penalties import FeatureMatching, ModeSeeking, PathLength, Reconstruction
 from genexp.adversarial.objectives import Hinge, LeastSquares
 from genexp.adversarial.pairings import RelativisticAverage
 from genexp.adversarial.penalties import R1, GradientPenalty
+from genexp.adversarial.score_penalties import Consistency, LeCam
 from genexp.adversarial.steps import GeneratorStep
 from genexp.adversarial.unrolling import Unrolled
 from genexp.conditioning.pictures import Picture

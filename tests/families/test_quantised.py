@@ -9,7 +9,7 @@ import torch
 
 from games import digits_like
 from genexp.densities.autoregressive import AutoregressiveCategorical
-from genexp.densities.tokens import TokenDensity
+from genexp.densities.token_density import TokenDensity
 from genexp.families.likelihood import Likelihood
 from genexp.families.quantised import QuantisedAutoencoder
 from genexp.latents.codebook import Codebook

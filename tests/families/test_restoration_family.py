@@ -12,7 +12,7 @@ from genexp.conditioning.degraded import Degraded
 from genexp.conditioning.kinds import Values
 from genexp.conditioning.pictures import Picture
 from genexp.families.restoration import Restoration
-from genexp.losses.pictures import Absolute, Charbonnier, Squared
+from genexp.losses.picture_losses import Absolute, Charbonnier, Squared
 from genexp.networks.image_to_image import ImageToImageGenerator
 from genexp.networks.restoration import Espcn, ResidualCnn
 

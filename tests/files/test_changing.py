@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from genexp.files import changing as switching
 from genexp.files.changing import finish_change, write_together
-from genexp.runs.folder import RunFolder
 from genexp.runs.records import read_config, read_overrides, read_record
+from genexp.runs.run_folder import RunFolder
 from genexp.runs.trust import seal
 from recorded import CONFIG
 

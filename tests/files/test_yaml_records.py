@@ -8,7 +8,7 @@ import yaml
 from genexp.config.compose import load_config
 from genexp.files import yaml_records as yaml_files
 from genexp.files.yaml_records import read_yaml
-from genexp.runs.folder import DamagedRun
+from genexp.runs.run_folder import DamagedRun
 from genexp.runs.stored import read_run
 
 BOMB = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))

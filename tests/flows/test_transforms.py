@@ -7,11 +7,11 @@ from functools import partial
 import pytest
 import torch
 
-from genexp.flows.autoregressive import InverseAutoregressive, MaskedAutoregressive
 from genexp.flows.composed import MultiScale, Vector
-from genexp.flows.coupling import CouplingLayer
+from genexp.flows.coupling_layers import CouplingLayer
 from genexp.flows.elementwise import Additive, Affine, RationalQuadratic
 from genexp.flows.linear import ActNorm, InvertibleLinear, Reverse, Scaling, Shuffle
+from genexp.flows.masked_autoregressive import InverseAutoregressive, MaskedAutoregressive
 from genexp.flows.masks import checkerboard, halves
 from genexp.flows.reshaping import FactorOut, Flatten, Squeeze
 from genexp.flows.residual import Residual

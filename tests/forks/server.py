@@ -20,8 +20,8 @@ import tempfile
 
 from genexp import __main__ as program
 from genexp.pool.connection import Connection
+from genexp.pool.fork_server import run_as_program
 from genexp.pool.preloading import preload
-from genexp.pool.server import run_as_program
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 COMMANDS = [module for module, _ in program.COMMANDS.values()]

@@ -16,7 +16,7 @@ from genexp.inference.shipped_codec import ShippedCodec
 from genexp.inference.trained_codec import TrainedCodec
 from genexp.networks.map_codec import MapCodec
 from genexp.networks.spatial import SpatialDecoder, SpatialEncoder
-from genexp.restoration.decoding import in_tiles
+from genexp.restoration.tiled_decoding import in_tiles
 
 SMALL = [
     *("data.image_size=16", "data.batch_size=4", "model.latent_size=64", "model.encoder.width=8"),

@@ -106,7 +106,7 @@ def test_rows_are_shown_as_a_table():
 )
 def test_a_damaged_file_of_a_run_is_told_when_it_is_opened(name, content, tmp_path):
     from genexp.inference.run import load_run
-    from genexp.runs.folder import DamagedRun, RunFolder
+    from genexp.runs.run_folder import DamagedRun, RunFolder
 
     folder = RunFolder.claim(tmp_path / "run", {"id": "a", "name": "x"})
     folder.config_path.write_text(OmegaConf.to_yaml(CONFIG))

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from genexp.flows.autoregressive import MaskedAutoregressive
 from genexp.flows.composed import Vector
-from genexp.flows.coupling import CouplingLayer
+from genexp.flows.coupling_layers import CouplingLayer
 from genexp.flows.elementwise import Affine
+from genexp.flows.masked_autoregressive import MaskedAutoregressive
 from genexp.latents.choices import Categorical, UniformChoices
 from genexp.latents.flowed import FlowPosterior, Planar, Radial
 from genexp.latents.full_covariance import FullCovariance

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from genexp.flows.composed import Vector
-from genexp.flows.coupling import CouplingLayer
+from genexp.flows.coupling_layers import CouplingLayer
 from genexp.flows.elementwise import Affine
 from genexp.latents.choices import UniformChoices
 from genexp.latents.gaussian import DiagonalGaussian

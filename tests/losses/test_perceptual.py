@@ -8,7 +8,7 @@ from genexp.config.compose import compose
 from genexp.config.instantiate import build
 from genexp.latents.distances import Perceptual
 from genexp.losses.perceptual import PerceptualLoss
-from genexp.networks.trained import TrainedEncoder
+from genexp.networks.shipped_networks import TrainedEncoder
 
 
 class Scaled(nn.Module):

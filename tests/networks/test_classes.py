@@ -14,7 +14,7 @@ from genexp.networks.residual_gan import ResidualGenerator
 from genexp.networks.stylegan2 import StyleGAN2Generator
 from genexp.sampling.conditions import ClassShares
 from genexp.sampling.latent import Latent
-from genexp.sampling.pictures import Pictures, mixes_classes
+from genexp.sampling.visualisation import Pictures, mixes_classes
 from genexp.tensors import IndexedNoise
 
 GENERATORS = {

@@ -6,7 +6,7 @@ from genexp.config.compose import compose
 from genexp.config.instantiate import build
 from genexp.networks.classifier import ConvClassifier
 from genexp.networks.compact_vgg import CompactVGG
-from genexp.networks.trained import ARCHITECTURES, TrainedEncoder, trained_network, trained_with_card
+from genexp.networks.shipped_networks import ARCHITECTURES, TrainedEncoder, trained_network, trained_with_card
 from genexp.shipped import ASSETS, WrongDigest, load_asset, save_asset
 
 WIDTHS = ((4,), (6, 8), (8,))

@@ -14,7 +14,7 @@ from test_wandb import history, records
 
 import forking
 from genexp.inference.run import load_run
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))

@@ -12,7 +12,7 @@ from genexp.config.quoting import quoted, unquoted
 from genexp.pool.queue import Pool, Task, ending
 from genexp.pool.record import SweepFolder
 from genexp.pool.slots import Need, Slots, make_slots, need_of, visible_gpus
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 
 
 class Clock:

@@ -13,7 +13,7 @@ from PIL import Image
 from test_wandb import flat, history, records
 
 import forking
-from genexp.runs.folder import RunFolder, runs_under
+from genexp.runs.run_folder import RunFolder, runs_under
 
 SHORT = "training.max_images=640 training.evaluate_every=320 training.checkpoint_every=320 callbacks.evaluate.num=64"
 QUESTION = """title: Where a VAE is drawn from

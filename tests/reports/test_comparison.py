@@ -14,8 +14,8 @@ from genexp.reports.formatting import brief_texts, row_names, short_names, text_
 from genexp.reports.selection import without_debug_and_failed
 from genexp.runs.directions import METRICS, direction
 from genexp.runs.find import find_run_folders
-from genexp.runs.folder import RunFolder
 from genexp.runs.markup import digest_text
+from genexp.runs.run_folder import RunFolder
 from genexp.runs.stored import LEFT_OUT, read_run, read_runs
 
 

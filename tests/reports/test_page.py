@@ -8,7 +8,7 @@ from stored_runs import FD, write_run
 
 from genexp.reports.comparison import compare_runs
 from genexp.reports.comparison_page import write_page
-from genexp.reports.curves import thinned
+from genexp.reports.histories import thinned
 from genexp.reports.run_pictures import pictures_of
 from genexp.runs.find import find_run_folders
 from genexp.runs.stored import read_runs

@@ -10,8 +10,8 @@ import pytest
 import damage
 import tiny
 from genexp.__main__ import main
-from genexp.runs.folder import RunFolder, newest_unfinished
 from genexp.runs.records import DamagedRun, require_readable
+from genexp.runs.run_folder import RunFolder, newest_unfinished
 from genexp.training.closing import close_run
 
 RECORDS = {

@@ -12,7 +12,7 @@ from PIL import Image
 import genexp
 from genexp.__main__ import main
 from genexp.runs.evaluations import read_evaluations
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from genexp.runs.stored import read_run
 from genexp.tensors import to_uint8
 

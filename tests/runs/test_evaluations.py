@@ -14,8 +14,8 @@ from genexp.runs.evaluations import (
     read_evaluations,
     rewind_evaluations,
 )
-from genexp.runs.folder import DamagedRun, RunFolder
 from genexp.runs.measurements import measurements
+from genexp.runs.run_folder import DamagedRun, RunFolder
 from genexp.runs.stored import read_run
 
 NEW = "sharpness/features@01234567"

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from genexp.config import instantiate as build
 from genexp.inference.results import to_wandb
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from genexp.runs.strangers import data_of
 from genexp.runs.trust import seal, wrote_run
 from genexp.training.taking_up import ClaimedRun

@@ -4,8 +4,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from genexp.commands.typed_arguments import overrides_of
-from genexp.runs.folder import RunFolder
 from genexp.runs.records import load_recorded
+from genexp.runs.run_folder import RunFolder
 from genexp.runs.trust import is_ours, seal, signature, wrote_run
 from recorded import CONFIG
 

@@ -22,8 +22,8 @@ from genexp.sampling.ddim import DDIM
 from genexp.sampling.dpm_solver import DPMSolver2M
 from genexp.sampling.draw import draw
 from genexp.sampling.guidance import ClassifierFree
-from genexp.sampling.pictures import Pictures
 from genexp.sampling.swapped import Swapped
+from genexp.sampling.visualisation import Pictures
 
 TEXT = Words(["red", "blue", "circle", "square", "a"], length=6, left_out=0.1)
 KINDS = {

@@ -16,7 +16,7 @@ from genexp.inference.drawing import require_drawable
 from genexp.inference.run import load_run
 from genexp.losses.reconstruction import Bernoulli
 from genexp.networks.autoencoder import MLPDecoder, MLPEncoder
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from genexp.sampling.draw import draw
 from genexp.sampling.latent import Latent
 from genexp.sampling.latent_mixture import LatentMixture, fit_to_training_images

@@ -10,7 +10,7 @@ from genexp.conditioning.base import Conditioning
 from genexp.diffusion.schedules import Cosine
 from genexp.evaluation.protocol import describe
 from genexp.losses.style import GramLoss, StatisticsLoss
-from genexp.networks.trained import TrainedEncoder
+from genexp.networks.shipped_networks import TrainedEncoder
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.draw import draw
 from genexp.sampling.style_guidance import StyleGuidance, TowardsStyle

@@ -17,7 +17,7 @@ import tiny
 from genexp.commands import launch
 from genexp.config.compose import compose
 from genexp.pool.record import SweepFolder, is_finished
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from genexp.sweeps.slurm_job import SubmittedJob, local_ranks
 from genexp.sweeps.slurm_launcher import queue_settings, require_submittable, still_alive
 

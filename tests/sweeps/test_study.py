@@ -15,7 +15,7 @@ from genexp.config.messages import JobFailed, SweepInterrupted
 from genexp.pool.queue import Pool
 from genexp.pool.record import SweepFolder
 from genexp.pool.slots import Slots, need_of
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from genexp.sweeps.study.search import Search
 from genexp.sweeps.study.storage import ask, used
 

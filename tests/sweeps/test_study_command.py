@@ -10,8 +10,8 @@ import pytest
 
 import forking
 import tiny
-from genexp.runs.folder import RunFolder
 from genexp.runs.records import load_recorded
+from genexp.runs.run_folder import RunFolder
 
 HERE = Path(__file__).parent
 QUESTION = """question: Which learning rate and size of the latent suit a tiny VAE?

@@ -11,8 +11,8 @@ import pytest
 
 import forking
 import tiny
-from genexp.runs.folder import RunFolder
 from genexp.runs.records import load_recorded
+from genexp.runs.run_folder import RunFolder
 
 HERE = Path(__file__).parent
 SPY = ["+callbacks.spy._target_=rank_spy.RankSpy"]

@@ -12,7 +12,7 @@ from genexp.pool.environment import with_threads
 from genexp.pool.job_progress import Progress, read_progress
 from genexp.pool.record import SweepFolder
 from genexp.ranks import without_ranks
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 
 
 def test_rank_variables_are_left_out_and_nothing_else():

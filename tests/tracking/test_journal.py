@@ -7,8 +7,8 @@ import time
 import pytest
 import torch
 
-from genexp.callbacks.continuation import ResumePoint
-from genexp.runs.folder import DamagedRun
+from genexp.callbacks.resume_point import ResumePoint
+from genexp.runs.run_folder import DamagedRun
 from genexp.tensors import Grid
 from genexp.tracking.journal import Csv, Journal, TensorBoard
 from genexp.tracking.past import LoggedPicture, Past

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tiny
-from genexp.runs.folder import JOURNAL
+from genexp.runs.run_folder import JOURNAL
 from genexp.tracking.mlflow_run import MLflow
 from genexp.tracking.past import Past
 

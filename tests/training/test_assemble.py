@@ -5,7 +5,7 @@ from omegaconf import OmegaConf
 
 import tiny
 from genexp.config.compose import compose
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from genexp.training.assemble import assemble
 from genexp.training.settle import settled
 

@@ -8,7 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from genexp.ranks import is_further_rank
-from genexp.runs.folder import DamagedRun, RunFolder
+from genexp.runs.run_folder import DamagedRun, RunFolder
 from genexp.runs.trust import seal
 from genexp.training import claim
 from genexp.training.claim import claim_folder
@@ -18,7 +18,7 @@ from recorded import CONFIG
 HOLDER = """
 import sys, time
 from pathlib import Path
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 assert RunFolder(Path(sys.argv[1])).hold()
 print("held", flush=True)
 time.sleep(60)

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from genexp.config.compose import compose
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from genexp.tracking.logger_nodes import logger_nodes
 from genexp.training.settle import settled as settled_config
 from genexp.training.tags import group_and_tags, id_from_agent, sweep_of

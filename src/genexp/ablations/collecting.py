@@ -16,8 +16,8 @@ from genexp.files.trees import Tree
 from genexp.pool.record import Job
 from genexp.runs.directions import direction, metric_name
 from genexp.runs.evaluations import newest_of_training, read_evaluations
-from genexp.runs.folder import DamagedRun
 from genexp.runs.provenance import git_state, versions
+from genexp.runs.run_folder import DamagedRun
 
 
 def collect(

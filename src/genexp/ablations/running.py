@@ -12,7 +12,7 @@ from genexp.config.weights_choice import WORDS, is_choice
 from genexp.pool.machine import Machine
 from genexp.pool.queue import Task
 from genexp.pool.record import Job, SweepFolder
-from genexp.runs.folder import DamagedRun, RunFolder
+from genexp.runs.run_folder import DamagedRun, RunFolder
 
 
 class Workers:

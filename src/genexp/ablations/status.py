@@ -8,7 +8,7 @@ from genexp.ablations.plan import Plan
 from genexp.ablations.report.claims_file import CLAIMS, read_claims
 from genexp.files.json_records import is_there
 from genexp.pool.record import is_finished, recorded_jobs
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from genexp.terminal import duration
 
 

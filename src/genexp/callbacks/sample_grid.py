@@ -14,7 +14,7 @@ from genexp.sampling.completion import Completing
 from genexp.sampling.conditions import Conditions, as_in_training
 from genexp.sampling.draw import draw, in_images, network_evaluations, to_draw, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
-from genexp.sampling.pictures import PAIRS, Pictures, mixes_classes, require_path, require_steps
+from genexp.sampling.visualisation import PAIRS, Pictures, mixes_classes, require_path, require_steps
 from genexp.tensors import Grid, IndexedNoise, Plane
 
 

@@ -57,7 +57,7 @@ def _sample(config: DictConfig) -> None:
     from genexp.inference.ensemble import require_ensemble
     from genexp.inference.refining import settle_several
     from genexp.inference.soup import soup_of
-    from genexp.inference.untrained import untrained
+    from genexp.inference.untrained_run import untrained
 
     settle_several(config)
     runs = [untrained(run) for run in opened(config)]
@@ -77,11 +77,11 @@ def _evaluate(config: DictConfig) -> None:
     from genexp.inference.cascade import follows, stages_of
     from genexp.inference.ensemble import require_ensemble
     from genexp.inference.image_sets import require_images
-    from genexp.inference.pairs import maps_images, require_options_of_pairs
+    from genexp.inference.paired_evaluation import maps_images, require_options_of_pairs
     from genexp.inference.refining import settle_several
     from genexp.inference.several import require_of_images
     from genexp.inference.soup import soup_of
-    from genexp.inference.untrained import untrained
+    from genexp.inference.untrained_run import untrained
 
     require_one_side(config)
     given = [config.generated, config.reference, None if config.floor == "auto" else config.floor]
@@ -141,7 +141,7 @@ def _restore(config: DictConfig) -> None:
     from genexp.inference.published import published_restoration
     from genexp.inference.restoring import planned
     from genexp.inference.run import load_run
-    from genexp.inference.untrained import untrained
+    from genexp.inference.untrained_run import untrained
 
     require_named(config)
     work = planned(config.input, config.out, config.degrade)
@@ -166,7 +166,7 @@ def _augment(config: DictConfig) -> None:
     from genexp.commands.augment import required_place
     from genexp.inference.augmenting import Augmenting
     from genexp.inference.run import load_run
-    from genexp.inference.untrained import untrained
+    from genexp.inference.untrained_run import untrained
 
     required_place(config)
     Augmenting(untrained(load_run(config.run, config.weights, config.checkpoint, config.trust)), config)
@@ -177,7 +177,7 @@ def _export(config: DictConfig) -> None:
     from genexp.inference.exporting import FORMATS
     from genexp.inference.exporting.card import Release
     from genexp.inference.run import load_run
-    from genexp.inference.untrained import untrained
+    from genexp.inference.untrained_run import untrained
 
     required_place(config)
     FORMATS[config.format](untrained(load_run(config.run, config.weights, config.checkpoint)), config, Release())

@@ -78,8 +78,8 @@ def require_one_side(config: DictConfig) -> None:
 
 def _of_runs(config: DictConfig, device: "torch.device") -> Measure:
     from genexp.inference.cascade import follows
-    from genexp.inference.generated import default_num
-    from genexp.inference.pairs import evaluate_pairs, maps_images
+    from genexp.inference.generated_images import default_num
+    from genexp.inference.paired_evaluation import evaluate_pairs, maps_images
     from genexp.inference.prepare import metrics_of_model, opened_runs, prepare, require_drawable_runs
     from genexp.inference.soup import soup_of
 
@@ -104,7 +104,7 @@ def _of_runs(config: DictConfig, device: "torch.device") -> Measure:
 
 def _of_one(config: DictConfig, runs: "list[Run]", device: "torch.device") -> Measure:
     """Several runs as one: an ensemble by its shares, or a cascade."""
-    from genexp.inference.generated import default_num
+    from genexp.inference.generated_images import default_num
     from genexp.inference.several import measured_as_one, require_of_images
 
     require_of_images(config, runs[-1])
@@ -146,7 +146,7 @@ def _measure_run(
     config: DictConfig, run: "Run", measuring: "Measuring", of_model: OfModel, num: int, device: "torch.device"
 ) -> Tree:
     from genexp.evaluation.scores import Generated
-    from genexp.inference.generated import Samples
+    from genexp.inference.generated_images import Samples
     from genexp.terminal import progress
 
     node = checked_sampler(run.config, config.get("sampler"), "evaluate")

@@ -30,7 +30,7 @@ def export(config: DictConfig) -> None:
     from genexp.inference.copies import verdict_on_copies
     from genexp.inference.exporting.card import Release
     from genexp.inference.run import load_run
-    from genexp.inference.untrained import untrained
+    from genexp.inference.untrained_run import untrained
     from genexp.terminal import print_table, shown_path
 
     torch.set_num_threads(chosen_threads(config.threads))

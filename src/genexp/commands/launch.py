@@ -13,7 +13,7 @@ from genexp.config.compose import conf_dir
 from genexp.config.messages import told
 from genexp.config.origins import Origins, take_as_written
 from genexp.pool import environment
-from genexp.runs.folder import new_run_id
+from genexp.runs.run_folder import new_run_id
 
 
 def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]) -> None:

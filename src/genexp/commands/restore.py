@@ -33,7 +33,7 @@ def restore(config: DictConfig) -> None:
     from genexp.hardware import chosen_threads, device_of
     from genexp.inference.published import published_restoration
     from genexp.inference.run import load_run
-    from genexp.inference.untrained import untrained
+    from genexp.inference.untrained_run import untrained
 
     torch.set_num_threads(chosen_threads(config.threads))
     if config.published is None:

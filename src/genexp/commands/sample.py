@@ -176,7 +176,7 @@ def _beside(drawing: "Drawing", config: DictConfig, node: DictConfig) -> dict[st
     Raises:
         ValueError: the sampler has no such picture, or a row of the sheet is none of it.
     """
-    from genexp.sampling.pictures import has_path, require_path
+    from genexp.sampling.visualisation import has_path, require_path
 
     pictured, found = drawing.is_pictured, {}
     count = config.interpolate

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from genexp.inference.stylising.method import require_own_options
 from genexp.inference.stylising.methods import METHODS
-from genexp.inference.stylising.pictures import PaintingJob, content_files, planned, style_files
+from genexp.inference.stylising.painting_jobs import PaintingJob, content_files, planned, style_files
 from genexp.inference.stylising.sequences import Steadiness
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from genexp.training.runs_beside import neighbours_of
 from genexp.training.taking_up import ClaimedRun
 
 if TYPE_CHECKING:
-    from genexp.callbacks.continuation import ResumePoint
+    from genexp.callbacks.resume_point import ResumePoint
     from genexp.families.base import Family
-    from genexp.runs.folder import RunFolder
+    from genexp.runs.run_folder import RunFolder
     from genexp.training.assemble import Experiment
 
 
@@ -97,7 +97,7 @@ def _give_up(folder: "RunFolder", experiment: "Experiment", error: Exception) ->
 def _prepared(config: DictConfig, claim: ClaimedRun) -> "tuple[Experiment, ResumePoint | None]":
     """The live experiment and the point that it goes on from, or None; nothing of a resumed run is changed."""
     from genexp.callbacks.checkpoint import load_checkpoint
-    from genexp.callbacks.continuation import ResumePoint
+    from genexp.callbacks.resume_point import ResumePoint
     from genexp.tracking.past import Past, tell
     from genexp.training.assemble import assemble
     from genexp.training.resuming import judges_otherwise, require_restorable, require_resumable

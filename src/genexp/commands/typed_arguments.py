@@ -11,9 +11,9 @@ from genexp.config.keys import of_the_own
 from genexp.config.quoting import parts_of, quoted, typed_texts, unquoted
 from genexp.config.whole_parts import require_one_part
 from genexp.files.json_records import is_there
-from genexp.runs.folder import CONFIG, OVERRIDES, RunFolder
 from genexp.runs.places import recorded_places, with_recorded_places
 from genexp.runs.records import load_recorded, require_readable
+from genexp.runs.run_folder import CONFIG, OVERRIDES, RunFolder
 from genexp.runs.trust import TRUST, is_ours, require_harmless, require_harmless_command, wrote_run
 
 _RESUME_SWEEP = "sweep.resume="

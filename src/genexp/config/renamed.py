@@ -24,6 +24,13 @@ _EXTRACTORS = "genexp.evaluation.extractors"
 MOVED = {
     "genexp.conditioning.degraded.Downscaled": "genexp.conditioning.degradations.Downscaled",
     "genexp.inference.trained.TrainedCodec": "genexp.inference.trained_codec.TrainedCodec",
+    "genexp.adversarial.consistency": "genexp.adversarial.score_penalties",
+    "genexp.data.embeddings": "genexp.data.picture_embeddings",
+    "genexp.flows.autoregressive": "genexp.flows.masked_autoregressive",
+    "genexp.flows.coupling": "genexp.flows.coupling_layers",
+    "genexp.losses.pictures": "genexp.losses.picture_losses",
+    "genexp.networks.embeddings.NoiseLevel": "genexp.networks.embeddings.NoiseLevelEmbedding",
+    "genexp.networks.trained": "genexp.networks.shipped_networks",
     "genexp.runs.loggers": "genexp.tracking.journal",
     "genexp.runs.wandb_run": "genexp.tracking.wandb_run",
     "genexp.sampling.density": "genexp.sampling.latent_mixture",

@@ -54,7 +54,7 @@ ALLOWED = (
 
 FACTORIES = (
     "genexp.evaluation.metrics.modes.toy_centres",
-    "genexp.networks.trained.trained_network",
+    "genexp.networks.shipped_networks.trained_network",
     "genexp.networks.pretrained.efficientnet_lite0",
 )
 """The functions that a configuration may call. Others of these packages move files or fetch what an address names."""

@@ -29,7 +29,7 @@ from genexp.files.trees import Tree
 from genexp.files.yaml_records import read_yaml
 
 _TRIED = ("genexp.", "torch.optim.", "torch.nn.", "torchvision.transforms.")
-_NOT_TRIED = ("genexp.tracking.", "genexp.networks.trained.", "genexp.callbacks.checkpoint.")
+_NOT_TRIED = ("genexp.tracking.", "genexp.networks.shipped_networks.", "genexp.callbacks.checkpoint.")
 _NOT_TRIED += (
     "genexp.evaluation.extractors.clip_features.",
     "genexp.evaluation.extractors.classifiers.ClassifierFeatures",

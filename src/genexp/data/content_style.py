@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from genexp.data import decoding, pictures, sixteen_bits
+from genexp.data import decoding, picture_tensors, sixteen_bits
 from genexp.data.decoding import MAX_PIXELS, open_picture
-from genexp.data.embedded import PHOTOGRAPHS, scikit_learn_file
 from genexp.data.folder import Folder
 from genexp.data.listing import ListedPicture, picture_file
 from genexp.data.picture_files import ImageFiles
-from genexp.data.pictures import Preparation, to_tensor, with_channels
+from genexp.data.picture_tensors import Preparation, to_tensor, with_channels
+from genexp.data.scikit_learn_files import PHOTOGRAPHS, scikit_learn_file
 from genexp.data.source import Split, fingerprint, require_split
 from genexp.data.split_folders import OnBadImage
 from genexp.data.store import Subset, survey
@@ -166,7 +166,7 @@ class PairExamples:
         self.count = source.train_pairs if training else min(source.eval_pairs, combinations)
         self.fingerprint = fingerprint(
             __file__,
-            pictures.__file__,
+            picture_tensors.__file__,
             decoding.__file__,
             sixteen_bits.__file__,
             content=content_digest,

@@ -10,8 +10,8 @@ from lightning import LightningDataModule
 from torch import Tensor, nn
 
 from genexp.contracts import Batch
-from genexp.data.augment import Augmentation
 from genexp.data.classes import of_classes, require_classes
+from genexp.data.random_transforms import RandomTransforms
 from genexp.data.source import Factored, InShards, Noted, OnPlane, Source, Split, require_split
 from genexp.data.store import Stored, Subset, load_in_memory, survey
 from genexp.data.stream import EvalLoader, Stream, TrainLoader, as_float
@@ -81,7 +81,7 @@ class ImageData(LightningDataModule):
         self.source, self.shape, self.num_classes = source, tuple(shape), num_classes
         self.batch_size, self.image_size, self.channels = batch_size, image_size, channels
         self.eval_batch_size, self.in_memory, self.workers = eval_batch_size, in_memory, workers
-        self.augmentation = Augmentation(augment, seed)
+        self.augmentation = RandomTransforms(augment, seed)
         self.limit, self.seed, self.cache_dir, self.shuffle_buffer = limit, seed, cache_dir, shuffle_buffer
         self.chosen, self.requires_approval = None if classes is None else tuple(classes), requires_approval
         self.batches = 0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from genexp.data.embedded import scikit_learn_file
+from genexp.data.scikit_learn_files import scikit_learn_file
 from genexp.data.source import Arrays, Split, fingerprint, require_split, stratified_order
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]

@@ -8,7 +8,7 @@ from genexp.data.decoding import MAX_PIXELS
 from genexp.data.layout import shown
 from genexp.data.listing import ListedPicture, Listing, also, find_pictures
 from genexp.data.picture_files import ImageFiles, few
-from genexp.data.pictures import Preparation
+from genexp.data.picture_tensors import Preparation
 from genexp.data.source import Split
 from genexp.data.split_folders import OnBadImage, SplitFolders
 from genexp.on_disk import OnDisk

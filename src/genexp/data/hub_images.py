@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import torch
 from torch import Tensor
 
-from genexp.data import decoding, pictures, sixteen_bits
+from genexp.data import decoding, picture_tensors, sixteen_bits
 from genexp.data.decoding import MAX_PIXELS, open_picture
-from genexp.data.pictures import Preparation
+from genexp.data.picture_tensors import Preparation
 from genexp.data.source import BadImage, Split, fingerprint, require_split
 from genexp.data.split_folders import require_shares
 from genexp.data.webdataset import rows_of, split_named
@@ -173,7 +173,7 @@ class HubRows:
 
     def __init__(self, source: HubImages, table: Any, rows: Tensor) -> None:
         self.source, self.table, self.rows = source, table, rows
-        modules = (module.__file__ for module in (decoding, pictures, sixteen_bits))
+        modules = (module.__file__ for module in (decoding, picture_tensors, sixteen_bits))
         places = source.files or sorted(each for each in source.root.rglob("*") if each.is_file())
         files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in places]
         told = {"rows": [len(rows), int(rows.sum())], "columns": [source.image_column, source.label_column]}

@@ -9,7 +9,7 @@ from torch import Tensor
 from genexp.data.decoding import SEVERAL, open_picture, read_header
 from genexp.data.listing import find_pictures, in_words
 from genexp.data.picture_files import first_frames
-from genexp.data.pictures import Preparation
+from genexp.data.picture_tensors import Preparation
 from genexp.data.source import BadImage
 from genexp.tensors import to_float
 from genexp.terminal import shown_path

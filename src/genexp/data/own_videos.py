@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genexp.data.decoding import frame_count, open_frame
 from genexp.data.own_pictures import OwnPictures, files_of
-from genexp.data.pictures import Preparation
+from genexp.data.picture_tensors import Preparation
 from genexp.tensors import to_float
 from genexp.terminal import shown_path
 

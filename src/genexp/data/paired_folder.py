@@ -8,13 +8,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from genexp.data import decoding, pictures, sixteen_bits
+from genexp.data import decoding, picture_tensors, sixteen_bits
 from genexp.data.decoding import MAX_PIXELS, SEVERAL, open_picture
 from genexp.data.layout import shown
 from genexp.data.listing import in_words
 from genexp.data.paired_layout import SIDES, FoundPairs, Pair, find_pairs
 from genexp.data.picture_files import first_frames
-from genexp.data.pictures import Preparation
+from genexp.data.picture_tensors import Preparation
 from genexp.data.source import BadImage, Split, fingerprint
 from genexp.data.split_folders import OnBadImage, SplitFolders
 from genexp.on_disk import OnDisk
@@ -126,7 +126,7 @@ class PairedFiles:
         halves = any(pair.target is None for pair in self.pairs)
         self.fingerprint = fingerprint(
             __file__,
-            pictures.__file__,
+            picture_tensors.__file__,
             decoding.__file__,
             sixteen_bits.__file__,
             files=[

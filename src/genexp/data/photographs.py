@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genexp.data import content_style, decoding, pictures, sixteen_bits
+from genexp.data import content_style, decoding, picture_tensors, sixteen_bits
 from genexp.data.content_style import Photographs
 from genexp.data.decoding import open_picture, read_header
 from genexp.data.generated import split_number
-from genexp.data.pictures import to_tensor, with_channels
+from genexp.data.picture_tensors import to_tensor, with_channels
 from genexp.data.source import BadImage, Split, fingerprint, require_counts, require_split
 from genexp.tensors import mix_seed
 from genexp.terminal import counted, shown_path
@@ -89,7 +89,7 @@ class PatchExamples:
         self.fingerprint = fingerprint(
             __file__,
             content_style.__file__,
-            pictures.__file__,
+            picture_tensors.__file__,
             decoding.__file__,
             sixteen_bits.__file__,
             pictures=digest,

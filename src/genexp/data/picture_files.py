@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genexp.data import decoding, pictures, sixteen_bits
+from genexp.data import decoding, picture_tensors, sixteen_bits
 from genexp.data.decoding import SEVERAL, open_picture
 from genexp.data.listing import ListedPicture
-from genexp.data.pictures import Preparation
+from genexp.data.picture_tensors import Preparation
 from genexp.data.source import BadImage, fingerprint
 from genexp.terminal import counted, plain, shown_path
 
@@ -41,7 +41,7 @@ class ImageFiles:
         self._several: set[str] = set()
         self.fingerprint = fingerprint(
             __file__,
-            pictures.__file__,
+            picture_tensors.__file__,
             decoding.__file__,
             sixteen_bits.__file__,
             files=[(picture.file, picture.size, picture.modified) for picture in files],

@@ -12,9 +12,9 @@ import torch
 from PIL.Image import DecompressionBombError
 from torch import Tensor
 
-from genexp.data import pictures
+from genexp.data import picture_tensors
 from genexp.data.decoding import stated_formats
-from genexp.data.pictures import Fit, Preparation
+from genexp.data.picture_tensors import Fit, Preparation
 from genexp.data.source import BadImage, Split, fingerprint, require_split
 from genexp.data.split_folders import OnBadImage, require_policy
 
@@ -153,7 +153,7 @@ class TorchvisionExamples:
             self.dataset  # noqa: B018 - opening it downloads the files
         return fingerprint(
             __file__,
-            pictures.__file__,
+            picture_tensors.__file__,
             dataset=self.source.dataset,
             files=sorted(_files(self.source.folder)),
             split=self.name,

@@ -10,9 +10,9 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from genexp.data import decoding, pictures, shards, sixteen_bits
+from genexp.data import decoding, picture_tensors, shards, sixteen_bits
 from genexp.data.decoding import MAX_PIXELS, open_picture
-from genexp.data.pictures import Preparation
+from genexp.data.picture_tensors import Preparation
 from genexp.data.shards import MOST_BYTES, Indexed, indexed
 from genexp.data.source import BadImage, Split, fingerprint, require_split
 from genexp.data.split_folders import require_shares
@@ -195,7 +195,7 @@ class ShardedPictures:
         labels = [label for _, each in part for label in each.labels] if labelled else []
         self.labels = torch.tensor(labels, dtype=torch.int64)[chosen] if labelled else None
         self.preparation, self.max_pixels, self.skip = preparation, max_pixels, skip
-        modules = (module.__file__ for module in (shards, decoding, pictures, sixteen_bits))
+        modules = (module.__file__ for module in (shards, decoding, picture_tensors, sixteen_bits))
         files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in self.paths]
         told = {"chosen": [len(chosen), int(chosen.sum())], "preparation": repr(preparation), "skip": skip}
         self.fingerprint = fingerprint(__file__, *modules, files=files, max_pixels=max_pixels, **told)

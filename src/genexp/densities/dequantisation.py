@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from genexp.conditioning.base import Condition
 from genexp.contracts import Noise
-from genexp.flows.coupling import BuildNetwork, CouplingLayer
+from genexp.flows.coupling_layers import BuildNetwork, CouplingLayer
 from genexp.flows.elementwise import Affine
 from genexp.flows.masks import checkerboard
 from genexp.flows.transform import Chain

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 from genexp.contracts import Batch
-from genexp.data.pictures import to_tensor
+from genexp.data.picture_tensors import to_tensor
 from genexp.sample_kinds import SampleKind, kind_of
 from genexp.tensors import to_float, to_uint8
 

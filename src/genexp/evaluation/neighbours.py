@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from genexp.evaluation.distances import BLOCK, DistanceBlock, blocks, distances_to
+from genexp.evaluation.feature_distances import BLOCK, DistanceBlock, blocks, distances_to
 
 _SPARE = 8
 _MARGIN = 1e-6

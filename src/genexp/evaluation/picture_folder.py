@@ -13,7 +13,7 @@ from genexp.data.decoding import open_picture, read_header
 from genexp.data.layout import shown, split_folders
 from genexp.data.listing import ListedPicture, also, find_pictures, in_words
 from genexp.data.picture_files import few, first_frames
-from genexp.data.pictures import to_tensor, with_channels
+from genexp.data.picture_tensors import to_tensor, with_channels
 from genexp.evaluation.images import ImageSet, sample_note, sampled_rows
 from genexp.tensors import to_float
 from genexp.terminal import counted

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from genexp.conditioning.base import Conditioning
 from genexp.contracts import Batch
 from genexp.families.freezing import Frozen, agree_on_buffers
-from genexp.families.held_out import HeldOutMeans
 from genexp.families.layers import rename_first
 from genexp.families.micro_batches import batch_size, split
 from genexp.families.rates import RateFactors
 from genexp.families.terms import TermLog
 from genexp.families.updates import Update, gradients_only_to, owner_of, with_options
+from genexp.families.validation_means import HeldOutMeans
 from genexp.files.trees import State
 from genexp.tensors import Grid, IndexedNoise, mix_seed, seed_generators
 

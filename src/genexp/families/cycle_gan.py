@@ -12,7 +12,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.contracts import Batch
 from genexp.families.base import Terms
 from genexp.families.gan import GAN
-from genexp.losses.pictures import Absolute
+from genexp.losses.picture_losses import Absolute
 from genexp.tensors import Grid, IndexedNoise
 
 BACK = "back/"

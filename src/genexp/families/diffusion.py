@@ -11,10 +11,10 @@ from genexp.conditioning.estimate import ESTIMATE
 from genexp.contracts import Batch, Schedule
 from genexp.contracts.codecs import Codec
 from genexp.diffusion.augmentation import AUGMENTATION, GeometricAugment
+from genexp.diffusion.code_denoiser import CodeDenoiser, require_codec
 from genexp.diffusion.coupling import Coupling, Independent
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.goal import Goal
-from genexp.diffusion.latent import CodeDenoiser, require_codec
 from genexp.diffusion.objective import Objective, WeightedError
 from genexp.diffusion.pairs import Pairs
 from genexp.diffusion.prediction import Prediction

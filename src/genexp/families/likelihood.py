@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from genexp.conditioning.base import Conditioning, ConditionKind
 from genexp.contracts import Batch, Density, StartsFromData
-from genexp.contracts.tokens import Tokeniser
+from genexp.contracts.tokenisers import Tokeniser
 from genexp.densities.in_order import InOrder
-from genexp.densities.tokens import TokenDensity
+from genexp.densities.token_density import TokenDensity
 from genexp.families.base import Family, Terms, Update
 from genexp.ramps import Constant, Ramp
 from genexp.tensors import BatchNoise

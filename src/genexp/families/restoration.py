@@ -10,7 +10,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning, Con
 from genexp.contracts import Batch
 from genexp.families.base import Family, Terms
 from genexp.families.updates import Update
-from genexp.losses.pictures import PictureLoss
+from genexp.losses.picture_losses import PictureLoss
 from genexp.ramps import Constant, Ramp
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from genexp.flows.coupling import CouplingLayer
+from genexp.flows.coupling_layers import CouplingLayer
 from genexp.flows.linear import ActNorm, Reverse, Scaling
 from genexp.flows.masks import checkerboard as squares
 from genexp.flows.reshaping import FactorOut, Flatten, Squeeze

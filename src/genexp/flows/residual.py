@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.flows.coupling import BuildNetwork
+from genexp.flows.coupling_layers import BuildNetwork
 from genexp.flows.transform import Change, Transform
 
 LARGEST = 64

@@ -20,18 +20,18 @@ from genexp.conditioning.embedded import Embedded
 from genexp.conditioning.pictures import OfPictures
 from genexp.config.instantiate import build
 from genexp.contracts import Batch
-from genexp.data.embeddings import Embeddings
+from genexp.data.picture_embeddings import Embeddings
 from genexp.evaluation.protocol import describe
 from genexp.files.trees import Tree
 from genexp.inference.conditions import LEVEL, levels_of
 from genexp.inference.drawing import Drawing, require_drawable
 from genexp.inference.following import Following, Images, Known, of_first
-from genexp.inference.generated import Samples
+from genexp.inference.generated_images import Samples
 from genexp.inference.sampler_config import checked_sampler
 from genexp.sample_kinds import kind_of
 from genexp.sampling.conditions import AtLevels
 from genexp.sampling.draw import draw
-from genexp.sampling.pictures import PAIRS
+from genexp.sampling.visualisation import PAIRS
 from genexp.tensors import Grid, mix_seed
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genexp.contracts.maps import MapCoder
-from genexp.restoration.decoding import in_tiles
+from genexp.restoration.tiled_decoding import in_tiles
 
 
 def shape_of_codes(coder: MapCoder, image_shape: Sequence[int]) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ from genexp.sample_kinds import kind_of
 from genexp.sampling.conditions import Conditions
 from genexp.sampling.draw import draw, in_images, network_evaluations, shares, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
-from genexp.sampling.pictures import PAIRS, Pictures, mixes_classes
+from genexp.sampling.visualisation import PAIRS, Pictures, mixes_classes
 from genexp.sampling.walking import Walking
 from genexp.tensors import Grid, IndexedNoise, Plane
 from genexp.terminal import progress

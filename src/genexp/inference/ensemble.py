@@ -14,7 +14,7 @@ from genexp.evaluation.dealing import dealt
 from genexp.files.trees import Tree
 from genexp.files.writing import naming
 from genexp.inference.drawing import Drawing, require_drawable
-from genexp.inference.generated import Samples
+from genexp.inference.generated_images import Samples
 from genexp.inference.picture_origins import origin_of
 from genexp.inference.run import Run
 from genexp.inference.sampler_config import checked_sampler, sampler_label

@@ -12,7 +12,7 @@ from genexp.conditioning.degraded import Degraded
 from genexp.conditioning.pictures import Picture
 from genexp.families.restoration import Restoration
 from genexp.families.transfer import transferred
-from genexp.losses.pictures import Absolute
+from genexp.losses.picture_losses import Absolute
 from genexp.networks.published_rrdb import published_rrdb
 from genexp.networks.rrdb import Rrdb
 from genexp.on_disk import OnDisk

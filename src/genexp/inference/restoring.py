@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genexp.files.places import require_places
+from genexp.files.writable_places import require_places
 from genexp.inference.result_places import picture_file, require_apart, results_in
 from genexp.terminal import plain, progress
 
@@ -149,7 +149,7 @@ def read(path: Path, max_pixels: int) -> tuple["Tensor", "Tensor | None"]:
     """
     from genexp.data.decoding import SEVERAL, open_picture
     from genexp.data.picture_files import first_frames
-    from genexp.data.pictures import to_tensor, with_channels
+    from genexp.data.picture_tensors import to_tensor, with_channels
     from genexp.data.source import BadImage
 
     opened = open_picture(str(path), max_pixels)

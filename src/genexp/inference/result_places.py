@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from genexp.data.embedded import PHOTOGRAPHS, scikit_learn_file
+from genexp.data.scikit_learn_files import PHOTOGRAPHS, scikit_learn_file
 
 
 def picture_file(key: str, given: str) -> Path:

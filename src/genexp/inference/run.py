@@ -15,10 +15,10 @@ from genexp.files.json_records import is_there
 from genexp.files.partial import LAID_OUT
 from genexp.files.trees import Tree
 from genexp.runs.directions import direction
-from genexp.runs.folder import RunFolder
 from genexp.runs.measurements import Measurement, measurements
 from genexp.runs.notebook_table import Rows
 from genexp.runs.records import load_recorded
+from genexp.runs.run_folder import RunFolder
 from genexp.runs.stored import read_run
 from genexp.runs.strangers import data_of
 from genexp.terminal import shown_path

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from genexp.inference.codes import FrozenCodec
 from genexp.networks.map_codec import MapCodec
-from genexp.networks.trained import trained_with_card
+from genexp.networks.shipped_networks import trained_with_card
 
 
 @dataclass(eq=False)

@@ -7,7 +7,7 @@ from torch import Tensor
 from genexp.conditioning.base import Conditioning
 from genexp.losses.contrastive import InOneSpace
 from genexp.networks.pictures_and_words import PicturesAndWords
-from genexp.networks.trained import trained_with_card
+from genexp.networks.shipped_networks import trained_with_card
 
 
 @dataclass(eq=False)

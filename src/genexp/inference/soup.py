@@ -18,7 +18,7 @@ from torch import Tensor
 from genexp.config.keys import flat
 from genexp.files.trees import Tree
 from genexp.inference.run import Run, drawn_from
-from genexp.inference.untrained import untrained
+from genexp.inference.untrained_run import untrained
 
 if TYPE_CHECKING:
     from genexp.families.base import Family

@@ -13,8 +13,8 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Denoiser, LatentDecoder
 from genexp.contracts.codecs import Codec, codec_of
 from genexp.contracts.preparing import prepared
+from genexp.diffusion.code_denoiser import CodeDenoiser
 from genexp.diffusion.denoiser import NetworkDenoiser
-from genexp.diffusion.latent import CodeDenoiser
 from genexp.diffusion.noising import OfNoisyImages
 from genexp.families.transfer import transferred
 from genexp.files.trees import Tree

@@ -13,7 +13,7 @@ from genexp.files.trees import Tree
 from genexp.inference.codes import MEASURED, require_scale, shape_of_codes
 from genexp.inference.run import Run
 from genexp.inference.trained import TrainedPart
-from genexp.restoration.decoding import in_tiles
+from genexp.restoration.tiled_decoding import in_tiles
 
 
 @dataclass(eq=False)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Batch, Noise
-from genexp.contracts.tokens import Tokeniser
+from genexp.contracts.tokenisers import Tokeniser
 from genexp.inference.run import Run
 from genexp.inference.trained import TrainedPart
 

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from genexp.latents.bounds import Bound
 from genexp.latents.evidence import Evidence, Terms
+from genexp.latents.gathered import first_row, of_all
 from genexp.latents.gaussian import DiagonalGaussian
 from genexp.latents.posteriors import Diagonal, Posterior
 from genexp.latents.priors import Prior
-from genexp.latents.processes import first_row, of_all
 
 SAMPLINGS = ("weighted", "stratified")
 

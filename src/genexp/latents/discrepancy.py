@@ -10,9 +10,9 @@ from torch import Tensor
 from genexp.contracts import Noise
 from genexp.latents.bounds import Bound, Draw
 from genexp.latents.evidence import Evidence, Terms
+from genexp.latents.gathered import of_all
 from genexp.latents.posteriors import Posterior
 from genexp.latents.priors import Prior
-from genexp.latents.processes import of_all
 
 WAE_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 

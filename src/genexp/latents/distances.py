@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from genexp.losses.perceptual import PerceptualLoss
 from genexp.losses.reconstruction import ReconstructionLikelihood
 from genexp.losses.structural_similarity import SCALE_WEIGHTS, multi_scale_similarity
-from genexp.networks.trained import TrainedEncoder
+from genexp.networks.shipped_networks import TrainedEncoder
 
 
 class Distance(ReconstructionLikelihood):

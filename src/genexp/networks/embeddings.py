@@ -93,7 +93,7 @@ class TimeEmbedding(nn.Module):
         return self.second(nn.functional.silu(self.first(waves)))
 
 
-class NoiseLevel(nn.Module):
+class NoiseLevelEmbedding(nn.Module):
     """The level of the noise on a picture, its last channel, as a time is told: by sinusoids through two layers.
 
     Reference: Ho et al., "Cascaded Diffusion Models for High Fidelity Image Generation" (2022), section 4.2.

@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 
 from genexp.networks.efficientnet_lite import EfficientNetLite0, folded, published_layout
-from genexp.networks.trained import FrozenEncoder
+from genexp.networks.shipped_networks import FrozenEncoder
 from genexp.on_disk import OnDisk
 from genexp.weights_files import checked_digest, existing, packaged, read_state
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from genexp.config.keys import deciding, is_volatile, override_key
-from genexp.runs.folder import DamagedRun, RunFolder
+from genexp.runs.run_folder import DamagedRun, RunFolder
 
 
 def identity(overrides: Sequence[str]) -> tuple[str, ...]:

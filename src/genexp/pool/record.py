@@ -15,7 +15,7 @@ from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
 from genexp.pool.identity import identity, new_for
 from genexp.pool.shape import SweepRecord, require_own_jobs
-from genexp.runs.folder import RECORD, DamagedRun, RunFolder
+from genexp.runs.run_folder import RECORD, DamagedRun, RunFolder
 from genexp.runs.trust import TRUST, is_ours, signature
 
 SWEEP, LOCK = "sweep.json", ".lock"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
-from genexp.reports.curves import curves_of
 from genexp.reports.formatting import (
     ON_SCREEN,
     NumberFormat,
@@ -20,6 +19,7 @@ from genexp.reports.formatting import (
     row_names,
     state_text,
 )
+from genexp.reports.histories import curves_of
 from genexp.reports.run_pictures import pictures_of
 from genexp.reports.settings import shown
 from genexp.reports.table import Comparison, Row, ValueColumn, setting_of

@@ -10,8 +10,8 @@ from typing import Any
 from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
 from genexp.runs.evaluations import EVALUATE, keep_evaluations
-from genexp.runs.folder import RunFolder
 from genexp.runs.records import ENSEMBLE
+from genexp.runs.run_folder import RunFolder
 from genexp.runs.stored import read_run
 
 

@@ -13,9 +13,9 @@ from typing import Any
 from genexp.files.json_records import DamagedFile, each_key_once, is_there, open_regular, reason_of, require_shape
 from genexp.files.trees import Tree
 from genexp.files.writing import naming, write_atomically
-from genexp.runs.folder import RunFolder
 from genexp.runs.record_types import Evaluation
 from genexp.runs.records import DamagedRun
+from genexp.runs.run_folder import RunFolder
 
 EVALUATIONS = "evaluations.jsonl"
 TRAINING, EVALUATE = "training", "evaluate"

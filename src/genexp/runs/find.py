@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from genexp.runs.folder import CONFIG, RECORD
 from genexp.runs.records import ENSEMBLE
+from genexp.runs.run_folder import CONFIG, RECORD
 
 
 def find_run_folders(patterns: Iterable[str]) -> list[Path]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from genexp.runs.folder import DamagedRun, RunFolder
+from genexp.runs.run_folder import DamagedRun, RunFolder
 from genexp.runs.stored import StoredRun
 from genexp.runs.trust import wrote_run
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from genexp.config.compose import conf_dir
-from genexp.runs.folder import DamagedRun, RunFolder, runs_under
+from genexp.runs.run_folder import DamagedRun, RunFolder, runs_under
 from genexp.terminal import typed_path
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from genexp.config.keys import flat
 from genexp.config.quoting import quoted
-from genexp.data.embedded import PHOTOGRAPHS
+from genexp.data.scikit_learn_files import PHOTOGRAPHS
 
 _NAMED = ("weights", "folder", "run", "checkpoint")
 """Keys that name a file or a folder: of weights, of a finished run that is a part of this one."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from genexp.files import locks
 from genexp.files.partial import partial_path, partials, remove_abandoned
 from genexp.runs.evaluations import EVALUATIONS
-from genexp.runs.folder import CONFIG, JOURNAL, OVERRIDES, RECORD, RunFolder
 from genexp.runs.records import METRICS
+from genexp.runs.run_folder import CONFIG, JOURNAL, OVERRIDES, RECORD, RunFolder
 
 _LOCK = ".lock"
 _NUMBERED = re.compile(r"\d{6}\.png")

@@ -10,8 +10,8 @@ from genexp.config.keys import VOLATILE, flat, is_volatile
 from genexp.files.json_records import is_there
 from genexp.files.trees import Tree
 from genexp.runs.evaluations import read_evaluations
-from genexp.runs.folder import OVERRIDES, DamagedRun, RunFolder
 from genexp.runs.records import ENSEMBLE, read_ensemble
+from genexp.runs.run_folder import OVERRIDES, DamagedRun, RunFolder
 
 LEFT_OUT = (*VOLATILE, "name")
 """Keys that name or place a run, or show its progress, and do not change what it computes; with all below them."""

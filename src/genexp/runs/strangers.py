@@ -7,8 +7,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from genexp.config.compose import conf_dir
 from genexp.config.text_keys import PLACES
-from genexp.data.embedded import PHOTOGRAPHS
-from genexp.runs.folder import RunFolder
+from genexp.data.scikit_learn_files import PHOTOGRAPHS
+from genexp.runs.run_folder import RunFolder
 from genexp.runs.trust import TRUST, wrote_run
 
 _KEPT = ("cache_dir", "cache")

@@ -8,7 +8,7 @@ from torch import Tensor
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Autoregressive, Progress
 from genexp.contracts.in_order import Place
-from genexp.contracts.tokens import OfTokens
+from genexp.contracts.tokenisers import OfTokens
 from genexp.tensors import IndexedNoise, from_levels, to_levels
 
 

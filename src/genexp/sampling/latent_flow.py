@@ -4,9 +4,9 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from genexp.flows.autoregressive import MaskedAutoregressive
 from genexp.flows.composed import Vector
 from genexp.flows.elementwise import Affine
+from genexp.flows.masked_autoregressive import MaskedAutoregressive
 from genexp.networks.conditioners import MaskedConditioner
 from genexp.sampling.latent_model import LatentModel
 from genexp.tensors import IndexedNoise

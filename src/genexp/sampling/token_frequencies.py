@@ -8,7 +8,7 @@ from torch.nn.functional import one_hot
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Batch, Progress
-from genexp.contracts.tokens import Tokeniser
+from genexp.contracts.tokenisers import Tokeniser
 from genexp.tensors import IndexedNoise
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from genexp.config.messages import JobFailed
 from genexp.pool.record import is_finished
 from genexp.ranks import without_ranks
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import submitit

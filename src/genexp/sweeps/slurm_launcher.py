@@ -21,7 +21,7 @@ from genexp.pool.job_progress import read_progress, tail
 from genexp.pool.queue import Task
 from genexp.pool.record import is_begun
 from genexp.ranks import without_ranks
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from genexp.sweeps.hydra_batches import Batches
 from genexp.sweeps.slurm_job import SubmittedJob
 from genexp.terminal import duration, shown_path

@@ -13,12 +13,12 @@ from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from genexp.callbacks.continuation import ResumePoint
+from genexp.callbacks.resume_point import ResumePoint
 from genexp.figures.samples import Figure, drawn, moments
 from genexp.files.json_records import is_there
 from genexp.files.writing import naming, replace_file, write_atomically
 from genexp.runs.evaluations import TRAINING, keep_evaluations, read_evaluations, rewind_evaluations
-from genexp.runs.folder import JOURNAL, DamagedRun, RunFolder
+from genexp.runs.run_folder import JOURNAL, DamagedRun, RunFolder
 from genexp.tensors import Grid
 from genexp.tracking.dispensable import dispensable, hush_writer_threads
 from genexp.tracking.gif import gif_of, save_gif

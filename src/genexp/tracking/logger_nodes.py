@@ -3,7 +3,7 @@
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.config.monitor import value_directions
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 
 
 def logger_nodes(config: DictConfig, folder: RunFolder) -> DictConfig:

@@ -8,8 +8,8 @@ from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from genexp.callbacks.continuation import Continuation, ResumePoint
 from genexp.callbacks.known_codes import known_codes
+from genexp.callbacks.resume_point import ResumePoint, Resumption
 from genexp.config.fields import SWITCHES
 from genexp.config.instantiate import build, build_dict
 from genexp.config.strategy import require_safe_strategy
@@ -17,7 +17,7 @@ from genexp.contracts.codecs import codec_of
 from genexp.data.datamodule import ImageData
 from genexp.families.base import Family
 from genexp.hardware import look_for_no_gpus
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from genexp.tracking.journal import Journal
 from genexp.tracking.logger_nodes import logger_nodes
 from genexp.tracking.past import tell
@@ -65,7 +65,7 @@ def assemble(
     if (codes := known_codes(codec_of(model), data)) is not None:
         callbacks["known_codes"] = codes
     journal = Journal(folder.path)
-    callbacks["continuation"] = Continuation(journal, point)
+    callbacks["continuation"] = Resumption(journal, point)
     loggers = {"journal": journal, **build_dict(logger_nodes(config, folder))}
     if point is not None:
         tell(loggers, journal.past(point, repeats))

@@ -12,9 +12,9 @@ from genexp.config.compose import config_digest
 from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
 from genexp.ranks import is_further_rank
-from genexp.runs.folder import OVERRIDES, RECORD, RunFolder, new_run_id, newest_unfinished, run_path
 from genexp.runs.provenance import command_line, provenance
 from genexp.runs.records import require_readable
+from genexp.runs.run_folder import OVERRIDES, RECORD, RunFolder, new_run_id, newest_unfinished, run_path
 from genexp.runs.trust import seal
 from genexp.training.tags import id_from_agent
 from genexp.training.taking_up import ClaimedRun, typed_overrides

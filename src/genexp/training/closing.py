@@ -13,7 +13,7 @@ from genexp.evaluation.worth import too_short, worth
 from genexp.families.terms import NonFiniteLoss
 from genexp.files.trees import Tree
 from genexp.runs.evaluations import newest_of_training, read_evaluations
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 from genexp.runs.staging import clear_partials
 from genexp.terminal import duration, print_table, shown_path, typed_path
 from genexp.tracking.past import Closes

@@ -14,8 +14,8 @@ from genexp.config.keys import flat, is_volatile
 from genexp.files.changing import write_together
 from genexp.files.trees import Tree
 from genexp.runs.evaluations import rewind_evaluations
-from genexp.runs.folder import JOURNAL, OVERRIDES, RECORD, RunFolder
 from genexp.runs.records import read_overrides
+from genexp.runs.run_folder import JOURNAL, OVERRIDES, RECORD, RunFolder
 from genexp.runs.staging import clear_partials
 from genexp.runs.trust import seal, wrote_run
 

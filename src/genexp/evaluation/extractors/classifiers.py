@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.extractors.frozen import features_in_pieces, require_channels
 from genexp.evaluation.extractors.resizing import resized
-from genexp.networks.trained import trained_with_card
+from genexp.networks.shipped_networks import trained_with_card
 from genexp.shipped import ASSETS
 
 _PIECE = 64

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.distances import DistanceBlock, blocks
+from genexp.evaluation.feature_distances import DistanceBlock, blocks
 from genexp.evaluation.jackknife import centred_draws, draws_of_mean, groups_to_leave_out, sizes_of
 from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, MetricKind, Value
 from genexp.evaluation.neighbours import radii, radii_without_groups, require_more_than

@@ -13,9 +13,9 @@ from torch import Tensor
 from genexp.contracts import Batch, LatentDecoder
 from genexp.data.content_style import Root
 from genexp.data.decoding import MAX_PIXELS, read_header
-from genexp.data.embedded import PHOTOGRAPHS, scikit_learn_file
 from genexp.data.own_pictures import files_of
 from genexp.data.photographs import decoded
+from genexp.data.scikit_learn_files import PHOTOGRAPHS, scikit_learn_file
 from genexp.data.source import BadImage
 from genexp.evaluation.dealing import group_numbers
 from genexp.evaluation.metrics.base import Better, MetricKind, Value

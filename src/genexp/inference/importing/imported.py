@@ -17,9 +17,9 @@ from genexp.files.trees import State, Tree
 from genexp.files.writing import write_atomically
 from genexp.inference.importing.diffusers_folder import PIPELINES, PipelineFolder
 from genexp.inference.importing.pipelines import OpenedFolder, Pipeline
-from genexp.inference.importing.stable_diffusion import STABLE_DIFFUSION, StableDiffusionFolder
-from genexp.runs.folder import OVERRIDES, RunFolder, new_run_id, run_path
+from genexp.inference.importing.stable_diffusion import STABLE_DIFFUSION, StableDiffusionPipelineFolder
 from genexp.runs.provenance import command_line, provenance
+from genexp.runs.run_folder import OVERRIDES, RunFolder, new_run_id, run_path
 from genexp.runs.trust import seal
 from genexp.training.settle import settled
 
@@ -125,7 +125,7 @@ def _pipeline(path: str) -> Pipeline:
     """
     opened = OpenedFolder(path)
     if opened.kind == STABLE_DIFFUSION:
-        return StableDiffusionFolder(opened)
+        return StableDiffusionPipelineFolder(opened)
     if opened.kind in PIPELINES:
         return PipelineFolder(opened)
     known = ", ".join(PIPELINES)

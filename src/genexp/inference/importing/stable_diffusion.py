@@ -34,7 +34,7 @@ class AutoencoderConfig(TypedDict, total=False):
     block_out_channels: list[int]
 
 
-class StableDiffusionFolder:
+class StableDiffusionPipelineFolder:
     """The configurations of a pipeline that draws codes by a `UNet2DConditionModel` told by CLIP.
 
     Its networks are diffusers' and transformers' own, so that these must be installed.

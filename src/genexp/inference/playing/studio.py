@@ -25,10 +25,10 @@ from genexp.inference.run import Run
 from genexp.inference.sampler_config import checked_sampler
 from genexp.inference.stylising.method import StylePicture
 from genexp.inference.stylising.one_pass import OnePass
-from genexp.inference.stylising.pictures import in_strides, read_picture
+from genexp.inference.stylising.painting_jobs import in_strides, read_picture
 from genexp.restoration.restorer import Restorer
 from genexp.sampling.draw import draw
-from genexp.sampling.pictures import require_path
+from genexp.sampling.visualisation import require_path
 from genexp.tensors import Grid, to_uint8
 
 SLOTS = ("content", "style")

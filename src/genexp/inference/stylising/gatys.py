@@ -39,7 +39,7 @@ def _batch(content: "Tensor", styles: Sequence[StylePicture]) -> "Batch":
     """The images as the family takes them; masks say where the content is painted, and whole styles are read."""
     import torch
 
-    from genexp.inference.stylising.pictures import in_strides
+    from genexp.inference.stylising.painting_jobs import in_strides
 
     names = ["style", *(f"style_{number}" for number in range(2, len(styles) + 1))]
     batch = {"content": content} | {name: style.image for name, style in zip(names, styles, strict=True)}

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from genexp.config.compose import several
 from genexp.inference.stylising.method import Method, Painted, Painter, StylePicture
-from genexp.inference.stylising.pictures import PaintingJob, in_strides, read_picture, require_pixels
+from genexp.inference.stylising.painting_jobs import PaintingJob, in_strides, read_picture, require_pixels
 from genexp.inference.stylising.sequences import Steadiness, require_one_size
 from genexp.terminal import plain, progress
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from genexp.runs.folder import RunFolder
+from genexp.runs.run_folder import RunFolder
 
 _OWN = ("images_seen", "seconds")
 

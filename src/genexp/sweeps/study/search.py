@@ -19,7 +19,7 @@ from genexp.files.writing import write_atomically
 from genexp.pool.queue import Task
 from genexp.pool.record import Job
 from genexp.pool.shape import StudyRecord
-from genexp.runs.folder import new_run_id
+from genexp.runs.run_folder import new_run_id
 from genexp.sweeps.hydra_batches import length_of
 from genexp.sweeps.local_launcher import Launching
 from genexp.sweeps.question import Question, question_of

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from genexp.data.augment import Augmentation
+from genexp.data.random_transforms import RandomTransforms
 
 
 def _images(count, size=8):
@@ -22,7 +22,7 @@ _TRANSFORMS = {
 @pytest.mark.parametrize("name", _TRANSFORMS)
 def test_every_image_has_its_own_draw(name):
     same = _images(1).expand(16, -1, -1, -1)
-    changed = Augmentation([_TRANSFORMS[name]()], seed=0)(same, first=0)
+    changed = RandomTransforms([_TRANSFORMS[name]()], seed=0)(same, first=0)
     distinct = len({tuple(image.flatten().tolist()) for image in changed})
     assert distinct == 2 if name == "flip" else distinct > 8
 
@@ -30,13 +30,13 @@ def test_every_image_has_its_own_draw(name):
 @pytest.mark.parametrize("name", _TRANSFORMS)
 def test_the_draw_depends_on_seed_and_position_alone(name):
     image = _images(12)
-    augment = Augmentation([_TRANSFORMS[name]()], seed=0)
+    augment = RandomTransforms([_TRANSFORMS[name]()], seed=0)
     whole = augment(image, first=24)
     for ranks in (2, 3):
         for rank in range(ranks):
             assert torch.equal(augment(image[rank::ranks], 24 + rank, ranks), whole[rank::ranks])
     assert not torch.equal(augment(image, first=36), whole)
-    assert not torch.equal(Augmentation([_TRANSFORMS[name]()], seed=1)(image, first=24), whole)
+    assert not torch.equal(RandomTransforms([_TRANSFORMS[name]()], seed=1)(image, first=24), whole)
 
 
 @pytest.mark.parametrize("name", _TRANSFORMS)
@@ -44,14 +44,14 @@ def test_the_global_random_state_stays_as_it_was(name):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    Augmentation([_TRANSFORMS[name]()], seed=0)(_images(4), first=0)
+    RandomTransforms([_TRANSFORMS[name]()], seed=0)(_images(4), first=0)
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_flips_are_mirrors_with_the_given_probability():
     image = _images(1, size=2).expand(4000, -1, -1, -1)
     for transform, axis in ((v2.RandomHorizontalFlip(0.3), -1), (v2.RandomVerticalFlip(0.3), -2)):
-        changed = Augmentation([transform], seed=0)(image, first=0)
+        changed = RandomTransforms([transform], seed=0)(image, first=0)
         mirrored = (changed == image.flip(axis)).flatten(1).all(1)
         kept = (changed == image).flatten(1).all(1)
         assert (mirrored | kept).all()
@@ -64,7 +64,7 @@ def test_shifts_are_uniform_windows_of_the_padded_image(mode):
     padded = v2.functional.pad(image, [1] * 4, padding_mode=mode)[0]
     windows = [padded[:, top : top + 4, left : left + 4] for top in range(3) for left in range(3)]
     transform = v2.RandomCrop(4, padding=1, padding_mode=mode)
-    changed = Augmentation([transform], seed=0)(image.expand(4500, -1, -1, -1), first=0)
+    changed = RandomTransforms([transform], seed=0)(image.expand(4500, -1, -1, -1), first=0)
     counts = [int((changed == window).flatten(1).all(1).sum()) for window in windows]
     assert sum(counts) == 4500
     assert min(counts) > 420
@@ -75,7 +75,7 @@ def test_erased_rectangles_have_the_law_of_torchvision():
     image = torch.zeros(3000, 1, 32, 32, dtype=torch.uint8)
     transform = v2.RandomErasing(0.4, scale=(0.05, 0.15), ratio=(0.5, 2.0), value=128)
     torch.manual_seed(0)
-    found = [Augmentation([transform], seed=0)(image, first=0), torch.stack([transform(one) for one in image])]
+    found = [RandomTransforms([transform], seed=0)(image, first=0), torch.stack([transform(one) for one in image])]
     erased, heights, corners = [], [], []
     for changed in found:
         assert set(changed.unique().tolist()) == {0, 128}
@@ -93,33 +93,33 @@ def test_erased_rectangles_have_the_law_of_torchvision():
 
 def test_a_rectangle_that_might_not_fit_is_left_to_torchvision():
     wild = v2.RandomErasing(1.0, scale=(0.5, 1.0), ratio=(0.1, 10.0), value=1)
-    changed = Augmentation([wild], seed=0)(torch.zeros(50, 1, 8, 8, dtype=torch.uint8), first=0)
+    changed = RandomTransforms([wild], seed=0)(torch.zeros(50, 1, 8, 8, dtype=torch.uint8), first=0)
     assert 0 < float(changed.float().mean()) <= 1
 
 
 def test_a_shift_larger_than_the_image_is_refused():
     with pytest.raises(ValueError, match="size must be at most that of the padded image, 8 x 8, got"):
-        Augmentation([v2.RandomCrop(9)], seed=0)(_images(2), first=0)
+        RandomTransforms([v2.RandomCrop(9)], seed=0)(_images(2), first=0)
 
 
 def test_certain_flips():
     image = _images(6)
-    assert torch.equal(Augmentation([v2.RandomHorizontalFlip(1.0)], 0)(image, 0), image.flip(-1))
-    assert torch.equal(Augmentation([v2.RandomHorizontalFlip(0.0)], 0)(image, 0), image)
+    assert torch.equal(RandomTransforms([v2.RandomHorizontalFlip(1.0)], 0)(image, 0), image.flip(-1))
+    assert torch.equal(RandomTransforms([v2.RandomHorizontalFlip(0.0)], 0)(image, 0), image)
 
 
 @pytest.mark.parametrize("transform", [v2.ToDtype(torch.float32), v2.RandomCrop(4), v2.Grayscale(1)])
 def test_transforms_that_change_shape_or_type_are_refused(transform):
     with pytest.raises(ValueError, match=type(transform).__name__ + ", must keep uint8 images of shape"):
-        Augmentation([transform], seed=0)(_images(2), first=0)
+        RandomTransforms([transform], seed=0)(_images(2), first=0)
 
 
 def test_a_transform_that_fails_is_named_with_its_key():
     image = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
     transforms = [v2.RandomHorizontalFlip(), v2.ElasticTransform()]
     with pytest.raises(ValueError, match=r"data.augment\[1\], ElasticTransform, failed on uint8 .* \(3, 8, 8\): .+"):
-        Augmentation(transforms, seed=0)(image, first=0)
+        RandomTransforms(transforms, seed=0)(image, first=0)
 
 
 def test_no_transforms_is_false():
-    assert not Augmentation([], seed=0)
+    assert not RandomTransforms([], seed=0)

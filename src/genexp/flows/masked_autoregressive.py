@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.flows.coupling import BuildNetwork
+from genexp.flows.coupling_layers import BuildNetwork
 from genexp.flows.elementwise import Elementwise
 from genexp.flows.transform import Change, Inverse, Transform
 

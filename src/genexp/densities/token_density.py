@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from genexp.contracts import Batch, Noise
-from genexp.contracts.tokens import Tokeniser
+from genexp.contracts.tokenisers import Tokeniser
 from genexp.densities.in_order import InOrder
 from genexp.tensors import from_levels
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genexp.config.compose import several
-from genexp.files.places import require_places
+from genexp.files.writable_places import require_places
 from genexp.inference.result_places import picture_file, require_apart, results_in
 from genexp.inference.stylising.sequences import count_frames, in_their_order
 from genexp.terminal import plain
@@ -141,7 +141,7 @@ def read_picture(
 
     from genexp.data.decoding import SEVERAL, open_frame, open_picture
     from genexp.data.picture_files import first_frames
-    from genexp.data.pictures import to_tensor, with_channels
+    from genexp.data.picture_tensors import to_tensor, with_channels
     from genexp.data.source import BadImage
     from genexp.tensors import to_float
 

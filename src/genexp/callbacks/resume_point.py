@@ -47,7 +47,7 @@ class Lines(Protocol):
         ...
 
 
-class Continuation(Callback):
+class Resumption(Callback):
     """Write into every checkpoint what it owes, and pay that when training starts from it.
 
     Lightning counts an evaluation as made once its batch is over. So a checkpoint that is written between a batch and

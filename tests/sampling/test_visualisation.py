@@ -6,7 +6,7 @@ from genexp.conditioning.base import Conditioning
 from genexp.conditioning.pictures import Picture
 from genexp.sampling.draw import draw
 from genexp.sampling.latent import Latent
-from genexp.sampling.pictures import Pictures
+from genexp.sampling.visualisation import Pictures
 
 SIZE = 4
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from genexp.data.decoding import open_picture
-from genexp.data.pictures import Preparation, to_tensor, with_channels
+from genexp.data.picture_tensors import Preparation, to_tensor, with_channels
 from genexp.data.source import BadImage
 
 _LIMIT = 10_000

@@ -16,7 +16,7 @@ from genexp.pool.connection import Connection
 
 PROGRAM = """
 import json, os, signal, subprocess, sys, time
-from genexp.pool import server
+from genexp.pool import fork_server
 
 def run(arguments, command):
     what, path = arguments[1:]
@@ -33,8 +33,8 @@ def run(arguments, command):
         time.sleep(60)
     os._exit(3 if what == "fail" else 0)
 
-server.preload, server.count_gpus, server.run_as_program = lambda modules: None, lambda: 0, run
-server.serve(sys.argv[1:], None)
+fork_server.preload, fork_server.count_gpus, fork_server.run_as_program = lambda modules: None, lambda: 0, run
+fork_server.serve(sys.argv[1:], None)
 """
 
 
@@ -221,8 +221,8 @@ def test_libraries_that_start_threads_are_left_to_the_jobs(tmp_path):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for the threads of a process")
 def test_an_import_that_starts_a_thread_is_said_in_one_line(tmp_path, monkeypatch):
     thread = "threading.Thread(target=threading.Event().wait, daemon=True).start()"
-    serving = "server.preload, server.count_gpus = start, lambda: 0; server.serve(sys.argv[1:], None)"
-    program = f"import sys, threading\nfrom genexp.pool import server\ndef start(modules): {thread}\n{serving}"
+    serving = "fork_server.preload, fork_server.count_gpus = start, lambda: 0; fork_server.serve(sys.argv[1:], None)"
+    program = f"import sys, threading\nfrom genexp.pool import fork_server\ndef start(modules): {thread}\n{serving}"
     (tmp_path / "threaded.py").write_text(program)
     monkeypatch.setattr(Connection, "program", (str(tmp_path / "threaded.py"),))
     connection = Connection(tmp_path / "server.log", True, 1.0, 2, os.environ)

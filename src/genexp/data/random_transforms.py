@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # torchvision takes seconds to import; data without augmentat
     from torchvision.transforms.v2 import RandomCrop, RandomErasing
 
 
-class Augmentation:
+class RandomTransforms:
     """Applies transforms to uint8 images, each image with its own draw.
 
     A v2 transform called on a batch draws once for the whole batch, so transforms run image by image; the common cases,

@@ -2,7 +2,7 @@
 
 import torch
 
-from genexp.families.held_out import HeldOutMeans
+from genexp.families.validation_means import HeldOutMeans
 
 CPU = torch.device("cpu")
 
