@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections import Counter
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -11,6 +12,7 @@ from scipy.stats import t
 
 from genexp.ablations.plan import make_plan
 from genexp.ablations.report.verdicts import VERDICTS
+from genexp.ablations.report.write import DEFAULT_SCALE
 from genexp.ablations.spec import read_ablation
 
 ROOT = Path(__file__).parents[2]
@@ -27,13 +29,16 @@ def test_the_file_on_the_page_can_be_read(tmp_path):
 
 
 def test_the_readme_counts_the_published_claims():
-    published = [json.loads(path.read_text()) for path in (ROOT / "docs/results").glob("*/claims.json")]
+    published = [json.loads(path.read_text()) for path in (ROOT / "docs/results").rglob("claims.json")]
+    tables = Counter(each["scale"] for each in published)
+    assert set(tables) <= {"cpu", "mnist"}
     claims = [claim for each in published for claim in each["claims"]]
     holds, fails, undecided = (sum(each["counts"][name] for each in published) for name in VERDICTS)
     ours = sum(claim["ours"] for claim in claims)
     text = " ".join((ROOT / "README.md").read_text().split())
     shipped = len(list((ROOT / "conf/ablation").glob("*.yaml")))
-    assert f"{len(published)} of the {shipped} shipped ones gave" in text
+    assert f"{tables['cpu']} of the {shipped} shipped ones gave" in text
+    assert not tables["mnist"] or f"and {tables['mnist']} of them on 28 x 28 MNIST as well" in text
     assert f"of {len(claims)} statements, {len(claims) - ours} from the literature and {ours} of our own," in text
     assert f"{holds} hold, {fails} fail and {undecided} stay undecided" in text
 
@@ -54,12 +59,17 @@ def test_the_excerpt_of_the_readme_is_what_was_measured():
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "docs/results").glob("*/claims.json")), ids=lambda path: path.parent.name
+    "path",
+    sorted((ROOT / "docs/results").rglob("claims.json")),
+    ids=lambda path: path.relative_to(ROOT / "docs/results").parent.as_posix(),
 )
 def test_published_verdicts_are_those_of_their_stored_differences_corrected_for_the_search_that_chose(path):
     """A claim on the best setting of a search, found on the seeds that test it, is held to 1 - 0.05 / m."""
-    ablation = read_ablation(ROOT / "conf/ablation" / f"{path.parent.name}.yaml", "cpu")
-    found = json.loads(path.read_text())["claims"]
+    record = json.loads(path.read_text())
+    ablation = read_ablation(ROOT / "conf/ablation" / f"{record['name']}.yaml", record["scale"])
+    found = record["claims"]
+    place = record["name"] if record["scale"] == DEFAULT_SCALE else f"{record['name']}/{record['scale']}"
+    assert path.parent == ROOT / "docs/results" / place
     assert [each["claim"] for each in found] == [each.text for each in ablation.claims]
     for each, claim in zip(found, ablation.claims, strict=True):
         free = [side for side in (claim.left, claim.right) if side.metric and ablation.search not in dict(side.where)]

@@ -4,7 +4,7 @@ import pytest
 
 from genexp.ablations.finding import ablation_files
 from genexp.ablations.plan import make_plan
-from genexp.ablations.spec import SCALES, read_ablation
+from genexp.ablations.spec import read_ablation, scales_of
 from genexp.ablations.variants import with_every_value
 from genexp.config.check import problems_of
 
@@ -14,7 +14,9 @@ FILES = ablation_files("glob(*)")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_value_of_every_axis_composes(path):
     typical, drawn = {}, {}
-    for scale in SCALES:
+    scales = scales_of(path)
+    assert {"cpu", "gpu", "paper"} <= {*scales}
+    for scale in scales:
         plan = make_plan(read_ablation(path, scale), [])
         chosen = with_every_value(plan.variants) if scale == "cpu" else plan.variants[:1]
         for drawing in plan.drawings:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from genexp.ablations.finding import ablation_files
-from genexp.ablations.spec import read_ablation
+from genexp.ablations.spec import read_ablation, scales_of
 from genexp.ablations.variants import variants_of
 from genexp.commands.typed_arguments import of_reproduce
 
@@ -76,6 +76,14 @@ def test_a_scale_adds_to_what_all_scales_share(tmp_path):
     assert cpu.claims[0].left.where == (("eta", "0"),)
 
 
+def test_a_scale_has_a_name_and_remarks_of_its_own(tmp_path):
+    scales = {"cpu": {"seeds": 3}, "mnist": {"seeds": 3, "remarks": "Of other data."}}
+    path = write(tmp_path, scales=scales, remarks="Of two widths.")
+    assert scales_of(path) == ["cpu", "mnist"]
+    said = {scale: read_ablation(path, scale).remarks for scale in scales}
+    assert said == {"cpu": "Of two widths.", "mnist": "Of two widths. Of other data."}
+
+
 def test_reported_numbers_belong_to_rows_without_the_search(tmp_path):
     reported = read_ablation(write(tmp_path), "gpu").reported[0]
     small, large = (("eta", "0"), ("width", "small")), (("eta", "1"), ("width", "large"))
@@ -136,6 +144,7 @@ def test_a_claim_says_whose_it_is_and_how_to_read_it(tmp_path):
         ({"scales": {"cpu": {"seeds": 2, "variants": {"eta": {"7": []}}}}}, "value of eta must be one of 0, 1, got 7"),
         ({"scales": {"cpu": {"seeds": 2, "variants": {"etta": {}}}}}, "variants must be one of .*; did you mean eta"),
         ({"scales": {"gpu": {"seeds": 2}}}, "scale must be one of gpu, got cpu"),
+        ({"scales": {"cpu": {"seeds": 2}, "a/b": {"seeds": 2}}}, "names of scales must be of letters, .* got 'a/b'"),
         ({"scales": {"cpu": {"seed": 2}}}, "key of scales.cpu must be one of .* did you mean seeds"),
     ],
 )

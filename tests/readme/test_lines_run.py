@@ -93,6 +93,8 @@ RUN: dict[str, tuple[Check, str]] = {
     f"{TABLE} plan=true": (says("ablation  ddim_table1", "6 trainings"), ""),
     TABLE: (reproduced("ddim_table1", 1, 16), f"seeds=[0] {TINY}"),
     "genexp reproduce ablation='glob(*)' scale=cpu": (says("ablation  vae_ex_post"), "plan=true calibrate=false"),
+    "genexp reproduce ablation=iwae_k scale=mnist plan=true": (says("scale     mnist"), "calibrate=false"),
+    "genexp reproduce ablation='glob(*)' scale=mnist": (says("ablation  iwae_k"), "plan=true calibrate=false"),
     "genexp reproduce ablation='glob(*)' --status": (says("ddim_table1", "vae_ex_post_density"), ""),
     "genexp reproduce ablation=my/question.yaml train=[logger=none] seeds=[0,1,2,3,4]": (
         reproduced("question", 4, 4),

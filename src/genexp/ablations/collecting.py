@@ -17,7 +17,7 @@ from genexp.pool.record import Job
 from genexp.runs.directions import direction, metric_name
 from genexp.runs.evaluations import newest_of_training, read_evaluations
 from genexp.runs.provenance import git_state, versions
-from genexp.runs.run_folder import DamagedRun
+from genexp.runs.run_folder import DamagedRun, RunFolder
 
 
 def collect(
@@ -171,7 +171,14 @@ def _origin(
         "measurements": len(measured),
         "date": max((str(each.get("finished") or "") for each in records), default="")[:10],
         "images": images,
+        "data": "; ".join(dict.fromkeys(_data(workers.run_of(job)) for job in finished)),
     }
+
+
+def _data(run: RunFolder) -> str:
+    """The data of a run and the shape of an example, as in `mnist, 1 x 28 x 28`."""
+    named = (run.record.get("choices") or {}).get("data") or "data of its own"
+    return f"{named}, {' x '.join(map(str, run.config['data']['shape']))}"
 
 
 def _machine(hardware: Mapping[str, Any]) -> str:

@@ -12,12 +12,11 @@ from genexp.config.compose import load_plain
 from genexp.files.trees import Tree
 from genexp.runs.directions import direction
 
-SCALES = ("cpu", "gpu", "paper")
 _KEYS = (
     *("title", "question", "paper", "experiment", "overrides", "variants", "search", "evaluate", "metrics"),
     *("reported", "claims", "remarks", "scales", "words", "guides"),
 )
-_SCALE_KEYS = ("experiment", "overrides", "evaluate", "seeds", "only", "variants", "guides")
+_SCALE_KEYS = ("experiment", "overrides", "evaluate", "seeds", "only", "variants", "guides", "remarks")
 _OF_GUIDE = re.compile(r"\{(\w+)\}")
 
 
@@ -27,7 +26,7 @@ class Ablation:
 
     Args:
         name: Name of its file.
-        scale: `cpu`, `gpu` or `paper`.
+        scale: One of the scales that the file has.
         title: One line.
         question: What is asked.
         paper: The publication, or None.
@@ -40,7 +39,7 @@ class Ablation:
         seeds: Seeds of training and drawing.
         reported: The paper's numbers.
         claims: The paper's statements.
-        remarks: What differs from the paper.
+        remarks: What differs from the paper, at this scale.
         words: Axis to what its plots call it.
         guides: Models that are trained beside the rows, to be drawn with: name to overrides of `genexp train`.
         asked: What of a command line asks for it, as in `ablation=ddim_table1 scale=cpu`.
@@ -81,6 +80,19 @@ def read_ablation(path: Path, scale: str) -> Ablation:
     return replace(ablation, asked=f"ablation={named(path)} scale={scale}")
 
 
+def scales_of(path: Path) -> list[str]:
+    """The scales that a file has, in its order.
+
+    Raises:
+        ValueError: the file is no readable YAML mapping, or a scale has no name that is one.
+    """
+    content = load_plain(path, "an ablation")
+    try:
+        return list(_scales(mapping_of(content, "the file").get("scales")))
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+
+
 def _checked(name: str, content: Tree, scale: str) -> Ablation:
     require_known("key", content, _KEYS)
     for key in ("title", "experiment", "variants", "metrics", "scales"):
@@ -112,7 +124,7 @@ def _checked(name: str, content: Tree, scale: str) -> Ablation:
         seeds=seeds_of(budget.get("seeds"), f"scales.{scale}.seeds"),
         reported=[reported_of(mapping_of(each, "reported"), rows) for each in content.get("reported") or []],
         claims=[claim_of(each, names, without_paper) for each in content.get("claims") or []],
-        remarks=str(content.get("remarks") or "").strip(),
+        remarks=" ".join(filter(None, (str(each.get("remarks") or "").strip() for each in (content, budget)))),
         words=_words(content.get("words") or {}, names),
         guides=_guides(content.get("guides") or {}, budget.get("guides") or {}, every),
     )
@@ -138,10 +150,17 @@ def _guides(value: object, at_scale: object, axes: dict[str, dict[str, list[str]
     }
 
 
+def _scales(value: object) -> Tree:
+    known = mapping_of(value, "scales")
+    for name in known:
+        if not re.fullmatch(r"\w+", name, re.ASCII):
+            raise ValueError(f"names of scales must be of letters, digits and _ alone, got {name!r}")
+    return known
+
+
 def _budget(scales: object, scale: str) -> Tree:
     """What the file says of one scale."""
-    known = mapping_of(scales, "scales")
-    require_known("scale", known, SCALES)
+    known = _scales(scales)
     if scale not in known:
         raise ValueError(f"scale must be one of {', '.join(known)}, got {scale}")
     budget = mapping_of(known[scale], f"scales.{scale}")

@@ -60,10 +60,17 @@ def ablations_of(config: DictConfig) -> "list[tuple[Path, Ablation]]":
         ValueError: a file is wrong.
     """
     from genexp.ablations.finding import ablation_files
-    from genexp.ablations.spec import read_ablation
+    from genexp.ablations.spec import read_ablation, scales_of
 
-    files = ablation_files(str(config.ablations))
-    return [(path, _with_seeds(read_ablation(path, str(config.scale)), config.seeds)) for path in files]
+    typed, scale = str(config.ablations), str(config.scale)
+    files = ablation_files(typed)
+    if typed.startswith("glob("):  # a pattern stands for those of its files that have the scale
+        scales = {path: scales_of(path) for path in files}
+        files = [path for path in files if scale in scales[path]]
+        if not files:
+            known = ", ".join(dict.fromkeys(name for names in scales.values() for name in names))
+            raise ValueError(f"scale must be one that an ablation of {typed} has ({known}), got {scale}")
+    return [(path, _with_seeds(read_ablation(path, scale), config.seeds)) for path in files]
 
 
 def _with_seeds(ablation: "Ablation", seeds: object) -> "Ablation":

@@ -17,6 +17,7 @@ from ablation_studies import ddim, labels_of, searched, study
 from markdown_it import MarkdownIt
 from PIL import Image
 
+from genexp.ablations.report.claims_file import CLAIMS, read_claims
 from genexp.ablations.report.interval import interval_bar
 from genexp.ablations.report.latex_csv import as_csv
 from genexp.ablations.report.plots import _metric_figure, numeric_axis
@@ -24,7 +25,7 @@ from genexp.ablations.report.sample_grids import smaller, tile_ends
 from genexp.ablations.report.study import Paper, Reported
 from genexp.ablations.report.values import metric_of
 from genexp.ablations.report.verdicts import judge, judge_all
-from genexp.ablations.report.write import PUBLISHED, publish, write_index, write_report
+from genexp.ablations.report.write import DEFAULT_SCALE, PUBLISHED, TABLE, publish, write_index, write_report
 
 LOST = {((("eta", "1"), ("steps", "50")), 2)}
 
@@ -264,6 +265,25 @@ def test_the_list_of_ablations_counts_the_claims_of_all(tmp_path):
     assert text.count("\n- `") == 5
     assert "- `fd[a=0] > fd[a=1]` **fails**: 0 against 6, p 0.0" in text
     assert "- `kid < 1` **undecided**: there are no values of kid" in text
+
+
+def test_another_scale_is_published_beside_the_default_one_and_judged_by_itself(tmp_path):
+    def at(scale, sign):
+        found = study({"a": ["0", "1"]}, lambda p, s: float(p["a"]) * (sign + 0.1 * s), claims=["fd[a=0] < fd[a=1]"])
+        return replace(found, scale=scale, origin={**found.origin, "data": f"{scale} data, 1 x 28 x 28"})
+
+    for each in (at(DEFAULT_SCALE, 1), at("mnist", -1)):
+        write_report(each, tmp_path / each.scale)
+        publish(tmp_path / each.scale, tmp_path / "docs", each)
+    places = {"cpu": tmp_path / "docs/small", "mnist": tmp_path / "docs/small/mnist"}
+    verdicts = {scale: read_claims(place / CLAIMS)["claims"][0]["verdict"] for scale, place in places.items()}
+    assert verdicts == {"cpu": "holds", "mnist": "fails"}
+    assert all(f"- data: {scale} data, 1 x 28 x 28\n" in (place / TABLE).read_text() for scale, place in places.items())
+    text = write_index(tmp_path / "docs").read_text()
+    assert "| [A small study](small/table.md) | our own question | cpu | 3 | 1 | 0 | 0 |" in text
+    assert "| [A small study](small/mnist/table.md) | our own question | mnist | 3 | 0 | 1 | 0 |" in text
+    assert "### [A small study](small/mnist/table.md), scale mnist\n" in text
+    assert "2 statements from the literature: 1 holds, 1 fails, 0 are undecided." in text
 
 
 def test_claims_are_judged_without_loading_what_draws():

@@ -113,7 +113,7 @@ class Study:
         title: One line.
         question: What is asked, in a sentence or two.
         paper: The publication, or None for a question of one's own.
-        scale: `cpu`, `gpu` or `paper`.
+        scale: The scale, as its file names it.
         axes: Axis to its values, in order.
         search: The axis that is a search for good settings, or None: tables and claims show the best setting alone.
         seeds: Seeds asked for.
@@ -124,7 +124,7 @@ class Study:
         pictures: Variant to picture files of its samples.
         notes: What a reader must know: runs that failed, values that are missing.
         origin: Where the values come from: `command`, `commit`, `dirty`, `hardware`, `threads`, `versions` (a mapping),
-            `training_seconds`, `measuring_seconds`, `date`, `images` (training images of a run, or several).
+            `training_seconds`, `measuring_seconds`, `date`, `images` (training images of a run, or several), `data`.
         remarks: Free text of the author on what differs from the paper.
         words: Axis to what plots call it, where that is not its name.
     """

@@ -132,6 +132,7 @@ def origin_lines(study: Study) -> list[tuple[str, str]]:
         ("hardware", origin.get("hardware")),
         ("threads", _listed(origin.get("threads"))),
         ("scale", study.scale),
+        ("data", origin.get("data")),
         ("seeds", _listed(study.seeds)),
         (f"training {_things(study)}", _listed(origin.get("images"))),
         ("training", _spent(origin.get("trainings"), "runs", origin.get("training_seconds"))),

@@ -23,6 +23,8 @@ from genexp.files.writing import write_atomically
 from genexp.runs.markup import markdown_code, markdown_text
 
 TABLE, VALUES, PAGE = "table.md", "table.csv", "index.html"
+DEFAULT_SCALE = "cpu"
+"""The scale of a table that is published under its ablation's own name; those of other scales stand below it."""
 PUBLISHED = 400_000
 """Bytes that one published ablation may take."""
 
@@ -99,8 +101,9 @@ def _plain(value: object) -> Any:
 def publish(folder: Path, target: Path, study: Study) -> list[Path]:
     """Copy what a reader on a code host needs into `<target>/<name>/`: tables, claims.json, plots and sample grids.
 
-    table.md there ends with the plots and samples; table.csv has every value of every seed, from which plots can be
-    drawn anew. Sample grids lose tiles until all files together stay within `PUBLISHED` bytes.
+    A table of another scale than `DEFAULT_SCALE` goes beside that one, into `<target>/<name>/<scale>/`. table.md there
+    ends with the plots and samples; table.csv has every value of every seed, from which plots can be drawn anew. Sample
+    grids lose tiles until all files together stay within `PUBLISHED` bytes.
 
     Args:
         folder: Where `write_report` wrote.
@@ -111,6 +114,7 @@ def publish(folder: Path, target: Path, study: Study) -> list[Path]:
         FileNotFoundError: the report is not there.
     """
     home = target / safe_name(study.name)
+    home = home if study.scale == DEFAULT_SCALE else home / safe_name(study.scale)
     files = {name: (folder / name).read_bytes() for name in (TABLE, VALUES, CLAIMS)}
     files |= {f"plots/{path.name}": path.read_bytes() for path in sorted((folder / "plots").glob("*.png"))}
     names = [f"samples/{safe_name(label_text(labels))}.png" for labels in variants(study, with_search=True)]
@@ -145,8 +149,9 @@ def _gallery(names: list[str], study: Study) -> str:
 
 def write_index(target: Path) -> Path:
     """Write `<target>/README.md` from the claims.json of every published ablation below it."""
-    records = [(path.parent.name, read_claims(path)) for path in sorted(target.glob(f"*/{CLAIMS}"))]
-    lines = ["# Ablations", "", "Written by `genexp reproduce`; a row for every `<name>/claims.json` here.", ""]
+    found = sorted(path.relative_to(target).parent for path in target.rglob(CLAIMS))
+    records = [(place.as_posix(), read_claims(target / place / CLAIMS)) for place in found]
+    lines = ["# Ablations", "", f"Written by `genexp reproduce`; a row for every `{CLAIMS}` here.", ""]
     lines += [
         "| ablation | paper | scale | seeds | hold | fail | undecided |",
         "| :-- | :-- | :-- | --: | --: | --: | --: |",
@@ -156,7 +161,7 @@ def write_index(target: Path) -> Path:
     for name, record in records:
         lines += [
             "",
-            f"### [{markdown_text(record['title'])}]({name}/{TABLE})",
+            f"### [{markdown_text(record['title'])}]({name}/{TABLE}){_at_scale(record)}",
             "",
             *map(_index_claim, record["claims"]),
         ]
@@ -188,6 +193,10 @@ def _index_row(name: str, record: Tree) -> str:
     counts = " | ".join(str(count) for count in record["counts"].values())
     link = f"[{markdown_text(record['title'])}]({name}/{TABLE})"
     return f"| {link} | {markdown_text(said)} | {markdown_text(record['scale'])} | {len(record['seeds'])} | {counts} |"
+
+
+def _at_scale(record: Tree) -> str:
+    return "" if record["scale"] == DEFAULT_SCALE else f", scale {markdown_text(record['scale'])}"
 
 
 def _index_claim(claim: Tree) -> str:
