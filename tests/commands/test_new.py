@@ -1,9 +1,12 @@
 """genexp new: the project that it writes passes its own test and trains, once it is installed, and not before."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tomllib
+from importlib import invalidate_caches
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from genexp.ablations.finding import ablation_files
 from genexp.commands import new
 from genexp.commands.shell_completion import offers
 from genexp.config import compose, projects
+from genexp.config.check import problems_of
 from genexp.config.targets import require_allowed
 
 NAME = "wave_study"
@@ -88,6 +92,47 @@ def test_choices_of_a_project_are_listed_beside_those_of_genexp(project, monkeyp
     assert ablation_files("waves") == [project / NAME / NAME / "conf/ablation/waves.yaml"]
     assert "model/network=convolutions" in offers("genexp train model/network=conv", ["train"])
     assert "data=stripes" in offers("genexp train data=str", ["train"])
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """The conf/ of a project that genexp takes for an installed one."""
+    new.write_project(NAME, tmp_path / NAME)
+    monkeypatch.syspath_prepend(tmp_path / NAME)
+    monkeypatch.setattr(projects, "packages", lambda: (NAME,))
+    projects.conf_dirs.cache_clear()
+    yield tmp_path / NAME / NAME / "conf"
+    projects.conf_dirs.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("file", "defaults", "told"),
+    [
+        (
+            f"experiment/{NAME}/mine",
+            "override /data: strips",
+            "data: must be one of .*, got 'strips'; did you mean stripes",
+        ),
+        (f"experiment/{NAME}/mine", f"{NAME}/firs", f"experiment: must be one of .*, got '{NAME}/firs'; did you mean"),
+        ("data/mine", "_gone", "data: must be one of .*, got '_gone'"),
+        (f"experiment/{NAME}/mine", "override /model/nothing: x", "model/nothing: does not exist here"),
+    ],
+)
+def test_a_wrong_default_of_a_project_names_its_file(installed, file, defaults, told):
+    (installed / f"{file}.yaml").write_text(f"# @package _global_\ndefaults:\n  - {defaults}\n")
+    (line,) = problems_of("train", [file.replace("/", "=", 1)])
+    assert re.match(told, line)
+    assert line.endswith(f"(set by {installed}/{file}.yaml)")
+
+
+def test_a_project_whose_configurations_are_gone_is_told(installed):
+    shutil.rmtree(installed)
+    (line,) = problems_of("train", [f"experiment={NAME}/first"])
+    assert line.endswith(f"got '{NAME}/first'; the project {NAME} has no conf/ at {installed}")
+    shutil.rmtree(installed.parent)
+    invalidate_caches()
+    (line,) = problems_of("train", [f"experiment={NAME}/first"])
+    assert line.endswith(f"; the project {NAME} is installed, but its package is not there")
 
 
 def test_classes_of_a_project_alone_are_allowed(monkeypatch):

@@ -9,9 +9,9 @@ import pytest
 import forking
 from genexp.commands.launch import launch
 from genexp.commands.train import train
-from genexp.commands.typed_arguments import before_overrides
+from genexp.commands.typed_arguments import before_overrides, overrides_of
 from genexp.config.check import problems_of
-from genexp.config.compose import own_choices
+from genexp.config.compose import compose, own_choices
 from genexp.config.composition_errors import options
 
 EXPERIMENTS = options("experiment")
@@ -174,6 +174,12 @@ def test_further_overrides_stand_beside_the_typed_ones():
     ]
     assert before_overrides(["--cfg", "job"], ["experiment=quickstart"]) == ["experiment=quickstart", "--cfg", "job"]
     assert before_overrides(["seed=1", "--cfg", "job"], ["a=1"]) == ["a=1", "seed=1", "--cfg", "job"]
+
+
+def test_factors_by_layers_take_the_place_of_those_of_a_run_or_a_recipe():
+    recorded = ["experiment=quickstart", "training.rate_factors={network.middle:0.1}"]
+    typed = overrides_of("train", [*recorded, "training.rate_factors={network.up:0.5}"])
+    assert compose("train", typed).training.rate_factors == {"network.up": 0.5}
 
 
 def test_a_scale_where_nothing_guides_is_told_what_has_one():

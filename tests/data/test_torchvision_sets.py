@@ -245,7 +245,7 @@ def test_without_a_network_one_error_names_the_folder_to_fill(
 def test_errors_that_are_no_download_errors_pass_through(tmp_path):
     _mnist(tmp_path / "MNIST" / "raw")
     (tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03")
-    with pytest.raises(Exception, match="") as seen:
+    with pytest.raises((EOFError, OSError, RuntimeError, ValueError)) as seen:  # of the short file
         _all(_mnist_source(tmp_path), "train")
     assert not isinstance(seen.value, DownloadError)
 

@@ -33,6 +33,7 @@ def test_the_number_of_classes_is_swapped_and_all_else_taken_over(five, tmp_path
     (told,) = problems_of("train", typed)
     for name, width in (("generator.embedding", 16), ("critic.discriminator.planes", 1)):  # all of them at once
         assert f"{name}.weight (10, {width}) here and (5, {width}) there" in told
+    assert not problems_of("train", [*typed, "resume=a/run"])  # which has begun, with whatever it was
     cure = re.search(r"initial\.reset=\[[^]]*\]", told)[0]  # what the refusal says to type
     assert cure == f"initial.reset=[{CLASSES}]"
     folder = tiny.run([*typed, cure, *STILL, FROZEN])

@@ -151,7 +151,7 @@ def _measure_run(
 
     node = checked_sampler(run.config, config.get("sampler"), "evaluate")
     samples = Samples(run, node, num, config.seed, config.batch_size, device, told=config.told)
-    with progress(f"{run.weights.partition(',')[0]} samples", num) as advance:
+    with progress("samples", num) as advance:
         summary = measuring.evaluator.summarise(samples.batches(advance))
     generated = Generated(num, config.seed, run.weights, samples.described, samples.dealing)
     scores = measuring.scores(summary, generated) | _scores_of_model(config, run, of_model, device)

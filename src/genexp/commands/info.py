@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     from genexp.commands.usage import keys_of
     from genexp.config.compose import compose, conf_dir, own_choices
     from genexp.config.composition_errors import options
-    from genexp.config.projects import conf_dirs
+    from genexp.config.projects import conf_dirs, without_conf
     from genexp.hardware import cpu_features, devices, precision_of
     from genexp.runs.provenance import git_state, versions
 
@@ -43,6 +43,7 @@ def main(arguments: list[str]) -> int:
     rows.append(("precision", precision_of(torch.cuda.is_available())))
     rows += [("gpu", f"{each['name']}, {each.get('memory_gib', '?')} GiB") for each in devices()] or [("gpu", "none")]
     rows += [("configuration", str(folder)) for folder in (conf_dir(), *conf_dirs())]
+    rows += [("configuration", f"none: {line}") for line in without_conf()]
     for key in ("outputs", "data", "cache"):
         path = Path(paths[key]).expanduser().resolve()
         rows.append((key, f"{path}{'' if path.exists() else ' (not there yet)'}"))

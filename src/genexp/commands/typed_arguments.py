@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from genexp.config.compose import conf_dir, data_name
-from genexp.config.keys import of_the_own
+from genexp.config.keys import in_place_of_earlier, of_the_own
 from genexp.config.quoting import parts_of, quoted, typed_texts, unquoted
 from genexp.config.whole_parts import require_one_part
 from genexp.files.json_records import is_there
@@ -37,6 +37,7 @@ def overrides_of(name: str, arguments: list[str]) -> list[str]:
         return before_overrides(arguments, [f"data={named[-1]}"]) if named and named[-1] else arguments
     if name != "train":
         return arguments
+    arguments = in_place_of_earlier(arguments)
     if any(a.startswith(_RESUME_SWEEP) for a in arguments):
         return _continued_sweep(arguments)
     if any(a.startswith("sweep=") and a != "sweep=null" for a in arguments):

@@ -3,19 +3,19 @@
 import re
 from collections.abc import Sequence
 
-import yaml
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from genexp.config.compose import choice_files, conf_dir, group_names, may_be_empty, own_choices
+from genexp.config.compose import choice_files, group_names, may_be_empty, own_choices
+from genexp.config.defaults_lists import choices_of, named_by, shown_file
 from genexp.config.field_words import meant_choice
 from genexp.config.fields import SECTIONS
 from genexp.config.hints import hint_of_absent
 from genexp.config.keys import as_typed
 from genexp.config.nearest import SURE, group_of, key_hint
 from genexp.config.problems import Problem, did_you_mean
+from genexp.config.projects import without_conf
 from genexp.config.renamed import new_name
-from genexp.files.yaml_records import read_yaml
 from genexp.terminal import nearest
 
 _IN_FOLDERS = ("experiment",)
@@ -126,9 +126,7 @@ def _unused_group(message: str, group: str, overrides: list[str]) -> Problem:
         return Problem(group, f"is not chosen by this name alone; did you mean {' or '.join(names)}?")
     model = next((each for each in reversed(overrides) if each.startswith("model=")), None)
     of = f"{model} has none" if model and group.startswith("model/") else "this command, or its model, has none"
-    return Problem(
-        group, f"does not exist here: {of}" + (f" (set by conf/experiment/{inside[1]}.yaml)" if inside else "")
-    )
+    return Problem(group, f"does not exist here: {of}", shown_file(f"experiment/{inside[1]}") if inside else None)
 
 
 def of_another(experiment: str, overrides: Sequence[str], which: str) -> Problem | None:
@@ -140,7 +138,7 @@ def of_another(experiment: str, overrides: Sequence[str], which: str) -> Problem
         which: What shows it, as `which has no model/schedule`.
     """
     typed = dict(each.lstrip("+").split("=", 1) for each in overrides if "=" in each)
-    for group, choice in _choices_of(experiment).items():
+    for group, choice in choices_of(experiment).items():
         if group in typed and typed[group] not in (choice, f"'{choice}'"):
             other = f"{group}={typed[group]}"
             return Problem(
@@ -151,24 +149,6 @@ def of_another(experiment: str, overrides: Sequence[str], which: str) -> Problem
 
 def _experiment(overrides: Sequence[str]) -> str | None:
     return next((each.partition("=")[2] for each in overrides if each.startswith("experiment=")), None)
-
-
-def _choices_of(experiment: str) -> dict[str, str]:
-    """The model, data and sampler that an experiment chooses; without a word its model is that of train."""
-    found: dict[str, str] = {}
-    try:
-        own = read_yaml(choice_files("experiment")[experiment]).get("defaults") or ()
-        entries = [*read_yaml(conf_dir() / "train.yaml")["defaults"], *own]
-    except (KeyError, OSError, AttributeError, ValueError, yaml.YAMLError):
-        return found  # one of somebody's own: what Hydra says of it stands
-    for entry in entries:
-        if isinstance(entry, str) and entry != "_self_":
-            found |= _choices_of(entry)
-        for key, value in entry.items() if isinstance(entry, dict) else ():
-            group = key.removeprefix("override ").lstrip("/")
-            if group in ("model", "data", "sampler"):
-                found[group] = value
-    return found
 
 
 def conflict(problems: Sequence[Problem], overrides: Sequence[str]) -> Problem | None:
@@ -198,13 +178,11 @@ def _of_part(own: Sequence[Problem], overrides: Sequence[str]) -> Problem | None
 
 
 def _unknown_choice(error: Exception, overrides: list[str]) -> Problem | None:
-    """The typed choice that has no file; None when a file asks for the missing one."""
+    """The choice that has no file, typed or asked for by a file; None where it is not known by which."""
     missing = str(error.missing_cfg_file)
-    typed = {each.lstrip("+").split("=")[0].split("@")[0] for each in overrides if "=" in each}
-    groups = [group for group in typed if missing.startswith(f"{group}/")]
-    if not groups:
+    group, origin = _asked(missing, str(error), overrides)
+    if group is None:
         return None
-    group = max(groups, key=len)
     word = missing.removeprefix(f"{group}/")
     found = (options if group in _IN_FOLDERS else own_choices)(group)
     known = sorted({*found, *(each for each in error.options or () if each[0] != "_")})
@@ -213,7 +191,21 @@ def _unknown_choice(error: Exception, overrides: list[str]) -> Problem | None:
     hint = suggestion if "did you mean" in suggestion else ""
     if meant is not None:
         hint = f"; did you mean {f'{group}={meant.name} {meant.beside}' if meant.beside else meant.name}?"
-    return Problem(group, f"must be one of {_listed(known, word)}, got {word!r}{hint}")
+    hint += "".join(f"; {line}" for line in without_conf())
+    return Problem(group, f"must be one of {_listed(known, word)}, got {word!r}{hint}", origin)
+
+
+def _asked(missing: str, message: str, overrides: Sequence[str]) -> tuple[str | None, str | None]:
+    """The group of a choice that has no file, and the file that asks for it; None for one that is typed."""
+    inside = re.match(r"In '([^']+/[^']+)'", message)
+    if inside is not None:  # the defaults of a choice
+        group = next((each for each in _IN_FOLDERS if missing.startswith(f"{each}/")), missing.rpartition("/")[0])
+        return group, shown_file(inside[1])
+    typed = {each.lstrip("+").split("=")[0].split("@")[0] for each in overrides if "=" in each}
+    if groups := [group for group in typed if missing.startswith(f"{group}/")]:
+        return max(groups, key=len), None
+    named = named_by(_experiment(overrides) or "")
+    return next(((group, file) for file, group, name in named if f"{group}/{name}" == missing), (None, None))
 
 
 def _listed(known: list[str], word: str) -> str:

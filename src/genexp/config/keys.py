@@ -42,6 +42,19 @@ def flat(plain: object, path: str = "") -> Tree:
     return found
 
 
+def in_place_of_earlier(overrides: list[str]) -> list[str]:
+    """Overrides in which a mapping of a person's own names takes the place of one that a recipe or a run has.
+
+    Hydra merges mappings, and knows no name that the earlier one does not have.
+    """
+    whole = [next((key for key in _WHOLE if each.startswith(f"{key}={{")), None) for each in overrides]
+    given = zip(whole, overrides, strict=True)
+    return [word for key, each in given for word in ([f"{key}=null", each] if key else [each])]
+
+
+_WHOLE = ("training.rate_factors",)
+
+
 def of_the_own(overrides: Iterable[str]) -> list[str]:
     """Overrides of a command that draws from a run: of its conditions, and without a choice of `sampler` of its own."""
     overrides = list(overrides)

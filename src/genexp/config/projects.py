@@ -23,9 +23,24 @@ def packages() -> tuple[str, ...]:
 @cache
 def conf_dirs() -> tuple[Path, ...]:
     """The folders conf/ inside the packages that have one."""
-    found = []
-    for name in packages():
-        spec = find_spec(name)
-        places = [] if spec is None else spec.submodule_search_locations or []
-        found += [Path(place) / "conf" for place in places if (Path(place) / "conf").is_dir()]
-    return tuple(found)
+    return tuple(place for places in _places().values() for place in places if place.is_dir())
+
+
+def without_conf() -> list[str]:
+    """What there is to say of packages whose conf/ is not there, so that their choices are not either."""
+    absent = {name: places for name, places in _places().items() if not any(place.is_dir() for place in places)}
+    return [
+        f"the project {name} has no conf/ at {' or '.join(map(str, places))}"
+        if places
+        else f"the project {name} is installed, but its package is not there"
+        for name, places in absent.items()
+    ]
+
+
+def _places() -> dict[str, list[Path]]:
+    """Where the conf/ of every package lies, or should."""
+    specs = {name: find_spec(name) for name in packages()}
+    return {
+        name: [Path(place) / "conf" for place in (spec.submodule_search_locations if spec else None) or ()]
+        for name, spec in specs.items()
+    }
