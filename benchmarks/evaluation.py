@@ -5,6 +5,7 @@ process of its own.
 """
 
 import argparse
+import time
 from functools import partial
 
 import numpy as np
@@ -14,7 +15,7 @@ from memory_of_evaluation import memory, memory_of_this_process
 from quick import parsed
 from threadpoolctl import threadpool_limits
 from torch.utils.data import Dataset
-from values_of_features import distance, in_turn, neighbours, seconds_of
+from values_of_features import distance, in_turn, neighbours, seconds_of, statistics_alone
 
 from genexp.evaluation.evaluator import Evaluator
 from genexp.evaluation.extractors.classifiers import ClassifierFeatures
@@ -92,7 +93,9 @@ def throughput(given):
             verbose=False,
         )["frechet_inception_distance"]
 
-    seconds = in_turn(given.turns, ours, theirs, lambda: theirs(workers=False))
+    seconds = in_turn(
+        given.turns, ours, theirs, lambda: theirs(workers=False), clock=time.perf_counter
+    )  # workers count
     rates = 2 * given.images / np.median(seconds, axis=0)
     ratios = np.median(seconds[:, 1:] / seconds[:, :1], axis=0)
     a, b = ours(), theirs()
@@ -176,6 +179,7 @@ def batches_of(images, size):
 
 PARTS = {
     "distance": distance,
+    "statistics": statistics_alone,
     "memory": memory,
     "throughput": throughput,
     "overhead": overhead,

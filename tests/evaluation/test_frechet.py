@@ -78,6 +78,22 @@ def test_fewer_samples_than_dimensions(rank_a, rank_b):
     assert found.residual < 1e-5 * found.value
 
 
+def test_roots_by_cholesky_and_by_eigenvectors_give_one_distance():
+    a, b = random_covariance(48, 400, 5), law(torch.ones(48), random_covariance(48, 300, 6))
+    values, vectors = torch.linalg.eigh(a)
+    by_vectors = GaussianMoments(torch.zeros(48, dtype=torch.float64), vectors * values.sqrt(), 1001)
+    by_cholesky = GaussianMoments.fit(law(torch.zeros(48), a))
+    assert torch.equal(by_cholesky.root, by_cholesky.root.tril())
+    assert frechet_distance(b, by_cholesky).value == pytest.approx(frechet_distance(b, by_vectors).value, rel=1e-12)
+
+
+def test_of_features_that_repeat_each_other_the_root_has_no_column():
+    covariance = random_covariance(12, 60, 7)[:, [*range(12), 0, 5]][[*range(12), 0, 5]]  # entries 12 and 13 repeat two
+    fitted = GaussianMoments.fit(law(torch.zeros(14), covariance))
+    assert fitted.root.shape == (14, 12)
+    torch.testing.assert_close(fitted.root @ fitted.root.mT, covariance, rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize("count", [8, 200])
 def test_a_set_is_at_no_distance_from_itself(count):
     moments = Moments(32)

@@ -36,6 +36,15 @@ def test_batch_size_does_not_matter(batch_size):
     assert_same(moments(*x.split(batch_size)), moments(x))
 
 
+@pytest.mark.parametrize("dimensions", [1, 3, 257, 600])
+def test_blocks_and_panels_sum_what_all_vectors_have(dimensions):
+    x = features(2500, dimensions, mean=3.0)
+    summary = moments(*x.split(250))
+    torch.testing.assert_close(summary.mean, x.mean(0), rtol=1e-12, atol=1e-12)
+    expected = torch.cov(x.mT).reshape(dimensions, dimensions)
+    torch.testing.assert_close(summary.covariance, expected, rtol=1e-9, atol=1e-9)
+
+
 def test_order_does_not_matter():
     x = features()
     shuffled = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(1))]

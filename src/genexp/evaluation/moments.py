@@ -6,8 +6,11 @@ from typing import Self
 import torch
 from torch import Tensor
 
-BLOCK = 256
-"""Fewest vectors that are worth a matrix product of their own."""
+BLOCK = 1024
+"""Fewest vectors that are worth a matrix product of their own, once there is a scatter to add it to."""
+
+PANEL = 256
+"""Dimensions that are multiplied with all those behind them at once."""
 
 PIECES = 16
 """Pieces that vectors are kept in; memory in many small ones is slow to come back."""
@@ -166,9 +169,18 @@ class Moments:
     def _absorb(self) -> None:
         values = torch.cat(self._rows).double()
         self._rows = []
-        mean = values.mean(0)
-        centred = values - mean
-        self._join(len(values), mean, packed(centred.mT @ centred))
+        mean, count = values.mean(0), self._count
+        values -= mean
+        if self._scatter is None:
+            self._count, self._mean, self._scatter = len(values), mean, packed_square(values)
+            return
+        total, gap = count + len(values), mean - self._mean
+        values = torch.cat(
+            [values, gap[None] * (count * len(values) / total) ** 0.5]
+        )  # its square is what joining adds
+        self._scatter = self._scatter + packed_square(values)
+        self._mean = self._mean + gap * ((total - count) / total)
+        self._count = total
 
     def _join(self, count: int, mean: Tensor, scatter: Tensor) -> None:
         if self._scatter is None:
@@ -183,18 +195,24 @@ class Moments:
 
 def packed(matrix: Tensor) -> Tensor:
     """The upper triangle (D (D + 1) / 2,) of a symmetric matrix (D, D), row by row."""
-    return matrix[_upper(len(matrix))]
+    return torch.cat([row[start:] for start, row in enumerate(matrix.unbind())])
+
+
+def packed_square(rows: Tensor) -> Tensor:
+    """The upper triangle of X^T X for rows X (N, D), in panels, of which little lies below the diagonal."""
+    pieces = []
+    for start in range(0, rows.shape[1], PANEL):
+        panel = rows[:, start : start + PANEL].mT @ rows[:, start:]
+        pieces += [row[below:] for below, row in enumerate(panel.unbind())]
+    return torch.cat(pieces)
 
 
 def unpacked(triangle: Tensor, dimensions: int) -> Tensor:
     """The symmetric matrix (D, D) of an upper triangle."""
     matrix = triangle.new_zeros(dimensions, dimensions)
-    matrix[_upper(dimensions)] = triangle
+    for start, part in enumerate(triangle.split([*range(dimensions, 0, -1)])):
+        matrix[start, start:] = part
     return matrix + matrix.triu(1).mT
-
-
-def _upper(dimensions: int) -> Tensor:
-    return torch.ones(dimensions, dimensions, dtype=torch.bool).triu()
 
 
 def joined(parts: Iterable[Moments]) -> Moments:
