@@ -1,7 +1,6 @@
 """What a file says, checked: every error names the key, the rule and what was found. Imports no torch."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from genexp.config.problems import did_you_mean
 from genexp.files.trees import Tree
@@ -34,7 +33,7 @@ def texts_of(value: object, what: str) -> list[str]:
     return [str(each) for each in value]
 
 
-def require_known(what: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
+def require_known(what: str, given: Iterable[str], known: Sequence[str]) -> None:
     """Refuse a key that does not exist, with the nearest one that does.
 
     Raises:
@@ -60,7 +59,7 @@ def seeds_of(value: object, what: str = "seeds") -> list[int]:
     return seeds
 
 
-def number_of(value: Any, what: str) -> float:
+def number_of(value: object, what: str) -> float:
     """A number as it stands in the file.
 
     Raises:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -104,7 +103,7 @@ class Penalties(nn.Module):
         return build if self.intervals else optimizer
 
 
-def require_callable(group: str, parts: Mapping[str, Any] | None) -> None:
+def require_callable(group: str, parts: Mapping[str, object] | None) -> None:
     """Raise TypeError unless every one of the named parts can be called."""
     for name, part in (parts or {}).items():
         if not callable(part):

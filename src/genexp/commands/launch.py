@@ -4,7 +4,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from omegaconf import DictConfig
 
@@ -16,7 +16,7 @@ from genexp.pool import environment
 from genexp.runs.run_folder import new_run_id
 
 
-def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]) -> None:
+def launch(name: str, command: Callable[[DictConfig], object], arguments: list[str]) -> None:
     """Run a command on the configuration that `arguments` ask for.
 
     Lightning's process launcher repeats the whole command line for every further rank, so `sys.argv` is the full one
@@ -30,7 +30,7 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
     os.environ[_SWEEP_ID] = new_run_id()
 
     @functools.wraps(command)
-    def task(config: DictConfig) -> Any:
+    def task(config: DictConfig) -> object:
         sys.argv, os.environ[environment.TRACE] = typed, traced
         try:
             take_as_written(config, Origins.of_running_hydra)
@@ -64,7 +64,7 @@ def launch(name: str, command: Callable[[DictConfig], Any], arguments: list[str]
         os.environ.pop(_SWEEP_ID, None)
 
 
-def _composed_by_hydra(name: str, task: Callable[[DictConfig], Any]) -> None:
+def _composed_by_hydra(name: str, task: Callable[[DictConfig], object]) -> None:
     import hydra
 
     from genexp.config.composed_once import compose_once

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -237,7 +237,10 @@ def joined(*conditions: Condition) -> Condition:
     return {name: torch.cat([each[name] for each in conditions]) for name in conditions[0]}
 
 
-def _at(name: str, act: Callable[[Any], Any], value: object) -> Any:
+_Given, _Made = TypeVar("_Given"), TypeVar("_Made")
+
+
+def _at(name: str, act: Callable[[_Given], _Made], value: _Given) -> _Made:
     try:
         return act(value)
     except ValueError as error:

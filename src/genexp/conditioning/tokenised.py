@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from genexp.extras import require_extra
 from genexp.files.json_records import reason_of
 from genexp.files.trees import Tree
 from genexp.on_disk import OnDisk, require_folder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _FILES = ("tokenizer.json", "vocab.json", "merges.txt", "spiece.model", "tokenizer_config.json")
 _MOST = 512
@@ -133,7 +136,7 @@ def _digest(folder: str) -> str:
     return digest.hexdigest()[:_DIGITS]
 
 
-def _loaded(folder: str) -> Any:
+def _loaded(folder: str) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     try:

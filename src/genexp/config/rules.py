@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_schema
 
@@ -112,7 +111,7 @@ def _required(test: Callable[[str], bool]) -> Callable[[str], str]:
     return check
 
 
-def one_of(*values: Any) -> Rule:
+def one_of(*values: object) -> Rule:
     """One of some texts, whole numbers and truth values; 1 and true are different."""
     schemas = [_exactly(value) for value in values]
     words = ", ".join(dict.fromkeys("null" if each is None else str(each) for each in values))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from torch import Tensor
@@ -171,7 +171,7 @@ class HubRows:
 
     generated = False
 
-    def __init__(self, source: HubImages, table: Any, rows: Tensor) -> None:
+    def __init__(self, source: HubImages, table: "Dataset", rows: Tensor) -> None:
         self.source, self.table, self.rows = source, table, rows
         modules = (module.__file__ for module in (decoding, picture_tensors, sixteen_bits))
         places = source.files or sorted(each for each in source.root.rglob("*") if each.is_file())

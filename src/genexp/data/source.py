@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -134,7 +134,7 @@ class ContentDigest:
     """Sha256 over named columns that arrive in consecutive pieces; independent of where the pieces are cut."""
 
     def __init__(self) -> None:
-        self._hashes: dict[str, Any] = {}
+        self._hashes: dict[str, hashlib._Hash] = {}
         self._forms: dict[str, str] = {}
 
     def add(self, columns: Batch | dict[str, Tensor]) -> None:

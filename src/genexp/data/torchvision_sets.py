@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from PIL.Image import DecompressionBombError
@@ -54,7 +54,7 @@ class Torchvision:
         self,
         dataset: str,
         root: str | Path,
-        splits: Mapping[str, Mapping[str, Any] | None],
+        splits: Mapping[str, Mapping[str, object] | None],
         image_size: int,
         channels: int,
         classes: Sequence[str] | None = None,
@@ -87,7 +87,7 @@ class Torchvision:
         held_out = self.val_images if part == "train" and "val" not in self.splits else 0
         return TorchvisionExamples(self, name, self.splits[part], held_out)
 
-    def open(self, arguments: Mapping[str, Any]) -> Any:
+    def open(self, arguments: Mapping[str, object]) -> "VisionDataset":
         """The torchvision dataset of one split.
 
         Raises:
@@ -143,7 +143,7 @@ class TorchvisionExamples:
 
     generated = False
 
-    def __init__(self, source: Torchvision, name: Split, arguments: Mapping[str, Any], held_out: int) -> None:
+    def __init__(self, source: Torchvision, name: Split, arguments: Mapping[str, object], held_out: int) -> None:
         self.source, self.name, self.arguments, self.held_out = source, name, arguments, held_out
 
     @cached_property
@@ -209,7 +209,7 @@ class TorchvisionExamples:
                     return str(found)
         return f"{row} of {self.source.dataset} in {self.source.folder}"
 
-    def _label(self, target: Any) -> int:
+    def _label(self, target: object) -> int:
         if self.source.classes is None:
             return 0
         return int(target if self._attribute is None else target[self._attribute])

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +25,7 @@ class Reference:
 
     real: ImageSet
     summary: Summary
-    prepared: dict[str, Any]
+    prepared: dict[str, object]
 
 
 class Evaluator:

@@ -1,7 +1,6 @@
 """Style transfer by a network in a single pass: one for any style, or one a style."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from genexp.families.style_pairs import (
 )
 from genexp.files.trees import State
 from genexp.losses.style import StyleLoss
-from genexp.losses.style_objective import StyleObjective
+from genexp.losses.style_objective import Style, StyleObjective
 from genexp.ramps import Constant, Ramp
 from genexp.tensors import Grid, IndexedNoise
 
@@ -84,7 +83,7 @@ class StyleNetwork(Family):
         )
         self.stylizer = stylizer
         self.any_style, self.layer, self.alpha = stylizer.any_style, layer, alpha
-        self._only_style: tuple[Tensor, Any] | None = None
+        self._only_style: tuple[Tensor, Style] | None = None
         self.measured_layers = tuple(style_layers if measured_layers is None else measured_layers)
         keep_frozen_on_every_rank(self)
         self.register_update(
@@ -208,7 +207,7 @@ class StyleNetwork(Family):
         terms = self.objective(self.stylizer(content), kept, described)
         return {name: value.mean() for name, value in terms.items()}
 
-    def _described_only(self, style: Tensor) -> Any:
+    def _described_only(self, style: Tensor) -> Style:
         """The description of the one style (B, 3, h, w), which is read once.
 
         Raises:

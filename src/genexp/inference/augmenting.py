@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -10,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from genexp.conditioning.base import Condition
 from genexp.config.instantiate import build
 from genexp.data.layout import SPLIT_NAMES
+from genexp.files.trees import Tree
 from genexp.files.writing import naming
 from genexp.inference.drawing import Drawing
 from genexp.inference.picture_origins import origin_of
@@ -71,7 +71,7 @@ class Augmenting:
             raise ValueError(f"per_class must be at most {MOST // count:,} of {count} classes, got {config.per_class}")
         self.classes = class_folders(run, count)
 
-    def write(self, out: Path) -> dict[str, Any]:
+    def write(self, out: Path) -> Tree:
         """Draw the pictures of every class into a folder of its own, all of them or nothing; returns the record.
 
         Args:
@@ -97,7 +97,7 @@ class Augmenting:
                 (out / name).rmdir()
         return self._record()
 
-    def _record(self) -> dict[str, Any]:
+    def _record(self) -> Tree:
         sampler = OmegaConf.to_container(self.sampler, resolve=True)
         told = {"weights": self.run.weights, "digest": self.run.digest, "sampler": sampler, "seed": self.config.seed}
         return {**self.run.subject, **told, "per_class": self.config.per_class, "classes": self.classes}

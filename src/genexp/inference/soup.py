@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -126,7 +126,7 @@ def _require_alike(first: Run, other: Run) -> None:
         )
 
 
-def _decided_otherwise(first: Run, other: Run) -> Iterator[tuple[str, Any, Any]]:
+def _decided_otherwise(first: Run, other: Run) -> Iterator[tuple[str, object, object]]:
     """Settings by which the same weights mean something else: classes of parts, digests of frozen ones, the samples."""
     settings = []
     for run in (first, other):

@@ -185,7 +185,7 @@ def _head_size(given: Tree, twin: Tree) -> int | None:
     return None if attended == {size} and twin["attention_head_dim"] is None else size
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -5,7 +5,6 @@ import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -38,7 +37,7 @@ class Machine:
     """
 
     def __init__(
-        self, slots: int | str, threads: int | str, timeout: float | None, grace: float, preload: Any = "auto"
+        self, slots: int | str, threads: int | str, timeout: float | None, grace: float, preload: bool | str = "auto"
     ) -> None:
         if preload not in ("auto", True, False):
             raise ValueError(f"hydra.launcher.preload must be auto, true or false, got {preload!r}")

@@ -1,7 +1,6 @@
 """The parts of a comparison: rows, their cells, and columns of values."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from genexp.reports.columns import Column
 from genexp.reports.settings import ABSENT, Differing, Settings
@@ -94,6 +93,6 @@ class Comparison:
     notes: list[str]
 
 
-def setting_of(row: Row, key: str) -> Any:
+def setting_of(row: Row, key: str) -> object:
     """A row's value of a setting or configuration group; `ABSENT` where it has none."""
     return row.choices[key] if key in row.choices else row.settings.get(key, ABSENT)

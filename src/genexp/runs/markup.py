@@ -4,12 +4,11 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from genexp.terminal import plain
 
 
-def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
     """Rows as CSV.
 
     A text that a spreadsheet would take for a formula has an apostrophe in front, see `harmless`; numbers stay numbers.
@@ -19,7 +18,7 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     return file.getvalue()
 
 
-def harmless(cell: object) -> Any:
+def harmless(cell: object) -> object:
     """A cell that no spreadsheet computes: an apostrophe stands before texts that begin with `=`, `+`, `-`, `@`, a tab
     or an end of line, with or without spaces before it; a text that is a number stays as it is.
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from genexp.files.trees import Tree
 from genexp.runs.evaluations import EVALUATE, TRAINING, newest_of_training
@@ -48,7 +47,7 @@ class Measurement:
         return None if self.protocol is None else tuple(str(self.protocol.get(name)) for name in MADE_BY)
 
     @property
-    def terms(self) -> tuple[tuple[str, Any], ...]:
+    def terms(self) -> tuple[tuple[str, object], ...]:
         """All that must be equal within a column: the protocol without seed, weights and sampler."""
         return tuple(sorted((k, v) for k, v in (self.protocol or {}).items() if k not in FREE))
 

@@ -2,7 +2,6 @@
 
 import html
 from collections.abc import Iterator
-from typing import Any
 
 from genexp.files.trees import Tree
 
@@ -18,7 +17,7 @@ class Rows(list[Tree]):
         """The keys of all rows, in the order in which they first appear."""
         return list(dict.fromkeys(name for row in self for name in row))
 
-    def column(self, name: str) -> list[Any]:
+    def column(self, name: str) -> list[object]:
         """The values under one key, of the rows that have it.
 
         Raises:

@@ -121,13 +121,13 @@ def short(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... ({len(text):,} characters)"
 
 
-def _told(key: str, value: object) -> list[tuple[str, Any]]:
+def _told(key: str, value: object) -> list[tuple[str, object]]:
     if not isinstance(value, list):
         return [(key, value)]
     return [(key.removesuffix("s"), _in_words(each)) for each in value]
 
 
-def _in_words(value: object) -> Any:
+def _in_words(value: object) -> object:
     return ", ".join(f"{name} {short(each)}" for name, each in value.items()) if isinstance(value, dict) else value
 
 

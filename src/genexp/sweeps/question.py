@@ -16,7 +16,6 @@ overrides: [experiment=quickstart]   # what all jobs share
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from genexp.config.compose import choice_files, load_plain
 from genexp.config.text_keys import is_text
@@ -52,7 +51,7 @@ class Range:
 class Choices:
     """Some values."""
 
-    values: tuple[Any, ...]
+    values: tuple[object, ...]
 
 
 @dataclass(frozen=True)

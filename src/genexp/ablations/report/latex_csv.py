@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from typing import Any
 
 from genexp.ablations.report.study import Labels, Study
 from genexp.ablations.report.table_blocks import Entry, TableBlock, blocks_of
@@ -66,7 +65,7 @@ _FIELDS = (
 
 def as_csv(study: Study) -> str:
     """Every number in long form: a row for each variant, seed and key, then the reported numbers with their source."""
-    lines: list[list[Any]] = [["kind", *study.axes, *_FIELDS]]
+    lines: list[list[object]] = [["kind", *study.axes, *_FIELDS]]
     for each in study.values:
         record = each.protocol or {}
         row = {"metric": metric_name(each.key), "key": each.key, "seed": each.seed, "value": each.value}
@@ -82,7 +81,7 @@ def as_csv(study: Study) -> str:
     return csv_text(lines)
 
 
-def _csv_row(study: Study, kind: str, labels: Labels, row: Tree) -> list[Any]:
+def _csv_row(study: Study, kind: str, labels: Labels, row: Tree) -> list[object]:
     places = [dict(labels).get(axis, "") for axis in study.axes]
     return [kind, *places, *("" if row.get(name) is None else row[name] for name in _FIELDS)]
 

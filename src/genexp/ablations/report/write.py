@@ -4,7 +4,6 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from genexp.ablations.report.claims_file import CLAIMS, read_claims
 from genexp.ablations.report.files import safe_name
@@ -91,7 +90,7 @@ def _claim_record(verdict: Verdict) -> Tree:
     return claim | {key: _plain(value) for key, value in record.items()}
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     """JSON knows no infinities: they, and what is no number, become text."""
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]

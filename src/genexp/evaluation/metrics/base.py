@@ -165,6 +165,6 @@ class LearnsFirst(Protocol):
     learn_from: str
     num: int | None
 
-    def learned(self, model: Any, batches: Iterable[Batch], seed: int) -> Self:
+    def learned(self, model: object, batches: Iterable[Batch], seed: int) -> Self:
         """The same measure once it has learned from batches with `image`, `label` and `group`."""
         ...

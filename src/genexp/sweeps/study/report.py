@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -69,7 +68,7 @@ def table(trials: Sequence[FrozenTrial], plan: SearchPlan) -> str:
     The value of a pruned trial is its newest; it is not comparable with that of a finished one.
     """
     further = ("seconds", "host", "folder", "reason")
-    lines: list[list[Any]] = [["trial", "state", *plan.question.metrics, *plan.space, *further]]
+    lines: list[list[object]] = [["trial", "state", *plan.question.metrics, *plan.space, *further]]
     for trial in trials:
         values = trial.values or [""] * len(plan.question.metrics)
         params = [trial.params.get(key, "") for key in plan.space]

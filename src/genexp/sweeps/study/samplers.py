@@ -72,7 +72,7 @@ class PerTrialSampler(optuna.samplers.BaseSampler):
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
+    ) -> object:
         """A value chosen alone."""
         return self._inner.sample_independent(study, trial, param_name, param_distribution)
 
@@ -83,7 +83,7 @@ class PerTrialSampler(optuna.samplers.BaseSampler):
         self._inner.after_trial(study, trial, state, values)
 
 
-def named(key: str, given: object, table: Mapping[str, Any]) -> tuple[str, Tree]:
+def named(key: str, given: object, table: Mapping[str, object]) -> tuple[str, Tree]:
     """A word, or a mapping with `name` and arguments.
 
     Args:
@@ -183,7 +183,7 @@ def distribution(parameter: Parameter) -> BaseDistribution:
     return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
 
 
-def label(value: object) -> Any:
+def label(value: object) -> object:
     """A choice as a study keeps it: lists and mappings as the text of an override."""
     return value if isinstance(value, _SINGLE) else written(value)
 

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from genexp.config.quoting import quoted_text
 from genexp.sweeps.question import Choices, Range
@@ -16,7 +16,7 @@ _KEY = re.compile(r"\+{0,2}\w[\w/.@-]*")
 _PLAIN = re.compile(r"(?!(true|false|null|nan|inf)$)[A-Za-z_][\w/.-]*", re.IGNORECASE | re.ASCII)
 
 
-def values_of(parameter: Parameter) -> list[Any] | None:
+def values_of(parameter: Parameter) -> list[object] | None:
     """All values of a parameter; None of a continuous range. Whole numbers have a step of 1 unless another is set."""
     if isinstance(parameter, Choices):
         return list(parameter.values)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -89,7 +88,7 @@ def _slices(trials: Sequence[FrozenTrial], plan: SearchPlan) -> Figure:
     return figure
 
 
-def _place(trial: FrozenTrial, key: str, parameter: Parameter) -> Any:
+def _place(trial: FrozenTrial, key: str, parameter: Parameter) -> float:
     value = trial.params[key]
     return [label(each) for each in parameter.values].index(value) if isinstance(parameter, Choices) else value
 
