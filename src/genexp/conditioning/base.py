@@ -18,7 +18,7 @@ UNCONDITIONAL: Condition = MappingProxyType({})
 """Nothing is told."""
 
 _TAKEN = ("image", "index", "group", "noise", "noise_seed", "time", "weight", "latent", "mix", "content", "style")
-_TAKEN += (ESTIMATE, "reads", "code", "augmentation")
+_TAKEN += (ESTIMATE, "reads", "code", "augmentation", "fake")
 
 
 class ConditionKind(Protocol):

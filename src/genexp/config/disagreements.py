@@ -53,7 +53,10 @@ def disagreements(trial: Trial, plain: Tree, unsound: set[str]) -> Iterator[Prob
         yield from _told(lambda: monitored(plain), "training.monitor")
     if {"training", "model"} <= sound and "model" in trial.built:
         switches = {name: plain["training"][name] for name in SWITCHES if name in plain["training"]}
+        again = {"recompute": switches.pop("recompute", False)}
         yield from _told(lambda: trial.built["model"].arrange(**switches), "training.accumulate")
+        if again["recompute"]:
+            yield from _told(lambda: trial.built["model"].arrange(**switches, **again), "training.recompute")
     begins = plain.get("resume") in (None, "auto")  # a resumed run has begun, and must leave this as it is
     if begins and isinstance(plain.get("initial"), dict) and not any(key.startswith("initial") for key in unsound):
         yield from _of_beginning(trial, plain)

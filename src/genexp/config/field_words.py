@@ -28,6 +28,7 @@ _OF = {
     "training.log_every": "log_interval log_freq logging_steps print_every log_steps",
     "training.accumulate": "gradient_accumulation_steps accumulate_grad grad_accum gradient_accumulate_every "
     "accumulation_steps",
+    "training.recompute": "gradient_checkpointing activation_checkpointing use_checkpoint grad_checkpoint remat",
     "trainer.precision": "mixed_precision fp16 bf16 amp use_fp16",
     "trainer.accelerator": "device use_gpu cuda",
     "trainer.devices": "gpus num_gpus ngpu n_gpu",

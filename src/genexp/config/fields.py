@@ -187,6 +187,7 @@ SECTIONS: dict[str, dict[str, Rule]] = {
         "accumulate": whole(1),
         "compile": FLAG,
         "channels_last": FLAG,
+        "recompute": FLAG,
         "freeze": optional(TEXTS),
         "rate_factors": optional(mapping_of(number(above=0))),
     },
@@ -194,7 +195,7 @@ SECTIONS: dict[str, dict[str, Rule]] = {
 }
 """Mappings without a `_target_`, and what they hold."""
 
-SWITCHES = ("accumulate", "compile", "channels_last")
+SWITCHES = ("accumulate", "compile", "channels_last", "recompute")
 """Keys of `training` that say how a batch is gone about."""
 
 GROUPS = {name: PART for name in ("data", "model", "trainer", "training", "paths")}

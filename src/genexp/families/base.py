@@ -1,21 +1,22 @@
 """What all generator families share: optimiser steps, counters in images, named terms, and repeatable seeds."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from torch import Tensor, nn
+from torch import Tensor
 
 from genexp.conditioning.base import Conditioning
 from genexp.contracts import Batch
 from genexp.families.freezing import Frozen, agree_on_buffers
 from genexp.families.layers import rename_first
-from genexp.families.micro_batches import batch_size, split
+from genexp.families.micro_batches import batch_size, in_memory_order, split
 from genexp.families.rates import RateFactors
+from genexp.families.recomputing import recompute, require_recomputable
 from genexp.families.terms import TermLog
-from genexp.families.updates import Update, gradients_only_to, owner_of, with_options
+from genexp.families.updates import Update, as_list, gradients_only_to, owner_of, stepped, with_options
 from genexp.families.validation_means import HeldOutMeans
 from genexp.files.trees import State
 from genexp.tensors import Grid, IndexedNoise, mix_seed, seed_generators
@@ -43,7 +44,7 @@ class Family(LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.accumulate, self.compile_networks, self.channels_last = 1, False, False
+        self.accumulate, self.compile_networks, self.channels_last, self.recompute = 1, False, False, False
         self.images_seen, self.batches, self.seed = 0, 0, 0
         self.conditioning = Conditioning()
         self.steps: dict[str, int] = {}
@@ -53,22 +54,29 @@ class Family(LightningModule):
         self._held_out = HeldOutMeans()
         self.frozen_layers, self.rate_factors = Frozen(self, (), {}), RateFactors(self, {}, {})
 
-    def arrange(self, accumulate: int = 1, compile: bool = False, channels_last: bool = False) -> Self:
+    def arrange(
+        self, accumulate: int = 1, compile: bool = False, channels_last: bool = False, recompute: bool = False
+    ) -> Self:
         """Settle how a batch is gone about; what is learned stays the same, up to rounding.
 
         Args:
             accumulate: Micro-batches that every batch is split into; the optimiser still steps once a batch.
             compile: Compile the networks with `torch.compile`.
             channels_last: Keep convolution weights and images in channels-last memory order.
+            recompute: Compute blocks again in the backward pass, see `genexp.families.recomputing`.
 
         Raises:
-            ValueError: `accumulate` is below 1, or above it for a family that needs whole batches.
+            ValueError: `accumulate` is below 1, or above it for a family that needs whole batches; `recompute` where no
+                block can be.
         """
         if accumulate < 1:
             raise ValueError(f"accumulate must be at least 1 micro-batch, got {accumulate}")
         if self.needs_whole_batches is not None and accumulate > 1:
             raise ValueError(f"accumulate must be 1 with {self.needs_whole_batches} (whole batches), got {accumulate}")
+        if recompute:
+            require_recomputable(self, compile)
         self.accumulate, self.compile_networks, self.channels_last = accumulate, compile, channels_last
+        self.recompute = recompute
         return self
 
     def freeze(self, layers: Sequence[str], further: Collection[str] = ()) -> Self:
@@ -146,7 +154,8 @@ class Family(LightningModule):
 
         def evaluate() -> Tensor:
             means.clear()
-            optimizer.zero_grad()
+            for parameter in stepped(optimizer.optimizer):
+                parameter.grad = None
             for part, share in split(batch, self.accumulate):
                 terms = loss(part)
                 self.manual_backward(terms["loss"] * share)
@@ -161,21 +170,21 @@ class Family(LightningModule):
 
     def optimizer(self, name: str) -> LightningOptimizer:
         """The optimiser of the update `name`, wrapped by Lightning."""
-        return _as_list(self.optimizers())[list(self._updates).index(name)]
+        return as_list(self.optimizers())[list(self._updates).index(name)]
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip gradients here: Lightning calls this after fp16 gradients were unscaled."""
-        made = [getattr(o, "optimizer", o) for o in _as_list(self.optimizers())]
-        update = list(self._updates.values())[made.index(optimizer)]
-        if update.clip is not None:
-            nn.utils.clip_grad_norm_(self.frozen_layers.moving(update.parameters()), update.clip)
+        made = [getattr(o, "optimizer", o) for o in as_list(self.optimizers())]
+        list(self._updates.values())[made.index(optimizer)].limit(optimizer, self.frozen_layers.moving)
 
     # The loop
 
     def configure_model(self) -> None:
-        """Apply memory format and compilation once, after the strategy has chosen the device."""
+        """Apply memory format, recomputation and compilation once, after the strategy has chosen the device."""
         if self.channels_last:
             self.to(memory_format=torch.channels_last)
+        if self.recompute:
+            recompute(self)
         if self.compile_networks:
             for module in self.children():
                 module.compile()
@@ -186,7 +195,7 @@ class Family(LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
         """Train on one batch, then count it."""
-        batch = self._arranged(batch)
+        batch = in_memory_order(batch, self.channels_last)
         self.terms.add(self.train_batch(batch), self.batches)
         if self.trainer.world_size > 1:
             agree_on_buffers(self, self.frozen_layers, self.trainer.strategy)
@@ -195,7 +204,7 @@ class Family(LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Add one held-out batch, weighted by its size; its noise depends on the batch number alone."""
-        batch = self._arranged(batch)
+        batch = in_memory_order(batch, self.channels_last)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             seed_generators(mix_seed(self.seed, self.global_rank, batch_index, 1), self.device)
             terms = self.validate_batch(batch)
@@ -215,16 +224,11 @@ class Family(LightningModule):
 
     def learning_rates(self) -> dict[str, float]:
         """The current learning rate of every update, before factors of layers, named for the log."""
-        first = [optimizer.param_groups[0] for optimizer in _as_list(self.optimizers())]
+        first = [optimizer.param_groups[0] for optimizer in as_list(self.optimizers())]
         rates = [group["lr"] / group.get("factor", 1.0) for group in first]
         if len(rates) == 1:
             return {"train/learning_rate": rates[0]}
         return {f"train/{name}/learning_rate": rate for name, rate in zip(self._updates, rates, strict=True)}
-
-    def _arranged(self, batch: Batch) -> Batch:
-        if not self.channels_last:
-            return batch
-        return {k: v.to(memory_format=torch.channels_last) if v.ndim == 4 else v for k, v in batch.items()}
 
     # Checkpoints: counters are ours
 
@@ -242,7 +246,3 @@ class Family(LightningModule):
         counters = checkpoint["counters"]
         self.images_seen, self.batches = counters["images_seen"], counters["batches"]
         self.steps = dict(counters["steps"])
-
-
-def _as_list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else [value]

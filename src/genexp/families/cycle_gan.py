@@ -69,6 +69,8 @@ class CycleGAN(GAN):
         self.conditioning.require_read_by(back, "back")
         if self.unrolled is not None or self.consensus is not None:
             raise ValueError("unrolled and consensus must be null for model=cycle_gan, which has two critics")
+        if self.reuse_fakes:
+            raise ValueError("reuse_fakes must be false for model=cycle_gan, which has two generators, got true")
         for key, each in (("critic", critic), ("back_critic", back_critic)):
             _require_simple(key, each)
 

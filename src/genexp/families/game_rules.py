@@ -41,14 +41,24 @@ def require_told(critic: Critic, conditioning: Conditioning) -> None:
     Conditioning(judged).require_read_by(critic.discriminator, "critic.discriminator")
 
 
-def whole_batches(critic: Critic, penalties: Penalties, second: str | None) -> str | None:
+def require_reusable(reuse: bool, adversarial_weight: float, second: str | None) -> None:
+    """Raise ValueError where there is no critic's step whose fakes the generator's could take."""
+    if reuse and (not adversarial_weight or second is not None):
+        rule = f"with {second}" if second is not None else "with adversarial_weight=0, where the critic takes no steps"
+        raise ValueError(f"reuse_fakes must be false {rule}, got true")
+
+
+def whole_batches(critic: Critic, penalties: Penalties, second: str | None, reuse: bool = False) -> str | None:
     """The setting for which a batch must not be split, or None.
 
     Args:
         critic: The critic.
         penalties: Those of the generator.
         second: The setting that takes second derivatives of a mean loss, or None.
+        reuse: Whether both players see the same fakes, whose graph is that of a whole batch.
     """
+    if reuse:
+        return "model.reuse_fakes=true"
     if critic.objective.scope == "batch":
         return "model.critic.objective.pairing=relativistic_average"
     of_batches = penalties.of_scope("batch")

@@ -16,15 +16,8 @@ from genexp.adversarial.steps import GeneratorStep, patches_averaged
 from genexp.adversarial.unrolling import Unrolled
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning, ConditionKind
 from genexp.contracts import Batch
+from genexp.families import game_rules as rules
 from genexp.families.base import Family, Terms, Update
-from genexp.families.game_rules import (
-    require_ahead,
-    require_judge,
-    require_told,
-    require_weight,
-    second_derivatives,
-    whole_batches,
-)
 from genexp.ramps import Constant, Ramp
 
 
@@ -45,6 +38,7 @@ class GAN(Family):
         generator_learning_rate: Factor on the generator's learning rate as a function of images seen.
         critic_learning_rate: Factor on the critic's learning rate as a function of images seen.
         critic_steps: Critic steps for one generator step, at least 1.
+        reuse_fakes: Whether the generator's step takes the fakes of the critic's step before it, made once for both.
         generator_penalties: Regularisers added to the generator's loss, by the name they are logged under.
         adversarial_weight: Factor on the loss that the generator gets from the critic, at least 0. At 0 the generator
             learns from its penalties alone, and the critic takes no steps.
@@ -68,6 +62,7 @@ class GAN(Family):
         generator_learning_rate: Ramp = Constant(),
         critic_learning_rate: Ramp = Constant(),
         critic_steps: int = 1,
+        reuse_fakes: bool = False,
         generator_penalties: Mapping[str, Penalty[GeneratorStep]] | None = None,
         adversarial_weight: float = 1.0,
         unrolled: Unrolled | None = None,
@@ -79,29 +74,30 @@ class GAN(Family):
         super().__init__()
         if critic_steps < 1:
             raise ValueError(f"critic_steps must be at least 1 for each generator step, got {critic_steps}")
-        require_judge(critic, self.judges_pairs)
-        require_weight(adversarial_weight, bool(generator_penalties))
-        require_ahead(unrolled, consensus, critic_optimizer)
-        self.generator = generator
-        self.critic = critic
+        rules.require_judge(critic, self.judges_pairs)
+        rules.require_weight(adversarial_weight, bool(generator_penalties))
+        rules.require_ahead(unrolled, consensus, critic_optimizer)
+        self.generator, self.critic = generator, critic
         self.adversarial_weight = adversarial_weight
         self.critic_steps, self.unrolled, self.consensus = critic_steps, unrolled, consensus
         self.penalties = Penalties("generator_penalties", generator_penalties, generator)
-        self.needs_derivatives = second_derivatives(unrolled, consensus)
-        self.needs_whole_batches = whole_batches(critic, self.penalties, self.needs_derivatives)
+        self.needs_derivatives = rules.second_derivatives(unrolled, consensus)
+        self.reuse_fakes, self._shared = reuse_fakes, None
+        rules.require_reusable(reuse_fakes, adversarial_weight, self.needs_derivatives)
+        self.needs_whole_batches = rules.whole_batches(critic, self.penalties, self.needs_derivatives, reuse_fakes)
         self.conditioning = Conditioning.of(num_classes, conditions)
         self.conditioning.require_read_by(generator, "generator")
-        require_told(critic, self.conditioning)
+        rules.require_told(critic, self.conditioning)
         critic_optimizer = critic.penalties.shortened(critic_optimizer)
         generator_optimizer = self.penalties.shortened(generator_optimizer)
         self._register("critic", critic_optimizer, critic_learning_rate, clip)
         self._register("generator", generator_optimizer, generator_learning_rate, clip)
 
-    def arrange(self, accumulate: int = 1, compile: bool = False, channels_last: bool = False) -> Self:
+    def arrange(self, accumulate: int = 1, compile: bool = False, **further: bool) -> Self:
         """As for every family; ValueError too where compiled networks would need second derivatives."""
         if compile and self.needs_derivatives is not None:
             raise ValueError(f"compile must be false with {self.needs_derivatives} (second derivatives), got true")
-        return super().arrange(accumulate, compile, channels_last)
+        return super().arrange(accumulate, compile, **further)
 
     def freeze(self, layers: Sequence[str], further: Collection[str] = ()) -> Self:
         """As for every family; ValueError too where consensus draws all weights of both players to rest."""
@@ -124,9 +120,14 @@ class GAN(Family):
 
     def train_batch(self, batch: Batch) -> Terms:
         """A critic step, and a generator step if it is its turn."""
+        turn = (self.batches + 1) % self.critic_steps == 0
+        if self.reuse_fakes and turn:
+            drawn = self._draw(batch)
+            self._shared = {**drawn, "fake": self.generator(drawn["latent"], self.conditioning.told(drawn))}
         terms = self._critic_step(batch) if self.adversarial_weight else {}
-        if (self.batches + 1) % self.critic_steps == 0:
+        if turn:
             terms |= self._generator_step(batch)
+        self._shared = None
         return terms
 
     def validate_batch(self, batch: Batch) -> Terms:
@@ -144,7 +145,7 @@ class GAN(Family):
         return patches_averaged(self.critic(image, condition))
 
     def _critic_step(self, batch: Batch) -> Terms:
-        drawn = self._draw(batch)
+        drawn = self._shared or self._draw(batch)
         with frozen_statistics(*self.players()["generator"]):
             terms = self.update("critic", drawn, self._critic_terms)
             self.critic.constrain()
@@ -166,7 +167,7 @@ class GAN(Family):
         return {name: values.mean() for name, values in terms.items()}
 
     def _generator_step(self, batch: Batch) -> Terms:
-        drawn = self._draw(batch) | self.penalties.draw(batch["image"], self.images_seen)
+        drawn = (self._shared or self._draw(batch)) | self.penalties.draw(batch["image"], self.images_seen)
         with frozen_statistics(self.critic):
             terms = self.update("generator", drawn, self._generator_terms)
             for interval in self.penalties.due(self.batches // self.critic_steps):
@@ -176,7 +177,7 @@ class GAN(Family):
 
     def _generator_terms(self, part: Batch) -> Terms:
         condition = self.conditioning.told(part)
-        fake = self.generator(part["latent"], condition)
+        fake = part["fake"] if "fake" in part else self.generator(part["latent"], condition)
         penalties = self.penalties.terms(self._step(part, condition, fake), part)
         loss = sum(penalties.values())
         if self.adversarial_weight:
@@ -225,7 +226,8 @@ class GAN(Family):
     @torch.no_grad()
     def _sides(self, part: Batch) -> tuple[Tensor, Tensor]:
         """What the critic is to tell apart in its own step."""
-        return self._judged_sides(part, self.generator(part["latent"], self.conditioning.told(part)))
+        made = part["fake"].detach() if "fake" in part else self.generator(part["latent"], self.conditioning.told(part))
+        return self._judged_sides(part, made)
 
     def _judged_sides(self, part: Batch, fake: Tensor) -> tuple[Tensor, Tensor]:
         """What the critic judges of the real side and of generated images, with the graph that made it."""
@@ -244,7 +246,5 @@ class GAN(Family):
         return image.new_empty(len(image), *(generator or self.generator).latent_shape).normal_()
 
     def _register(self, name: str, optimizer: OptimizerFactory, learning_rate: Ramp, clip: float | None) -> None:
-        self.register_update(
-            name,
-            Update(optimizer, lambda: [*nn.ModuleList(self.players()[name]).parameters()], learning_rate, clip),
-        )
+        update = Update(optimizer, lambda: [*nn.ModuleList(self.players()[name]).parameters()], learning_rate, clip)
+        self.register_update(name, update)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -52,6 +53,14 @@ class Update:
             group["lr"] *= group.get("factor", 1.0)
         return optimizer
 
+    def limit(
+        self, optimizer: torch.optim.Optimizer, moving: Callable[[list[nn.Parameter]], list[nn.Parameter]]
+    ) -> None:
+        """Clip the gradients of what `optimizer` steps, in the order of `parameters`; `moving` leaves some out."""
+        if self.clip is not None:
+            in_order = len(optimizer.param_groups) == 1
+            nn.utils.clip_grad_norm_(stepped(optimizer) if in_order else moving(self.parameters()), self.clip)
+
     def set_rate(self, optimizer: torch.optim.Optimizer, images_seen: int) -> None:
         """Give every group of the optimiser its learning rate of now."""
         ramp = self.learning_rate(images_seen)
@@ -81,6 +90,16 @@ def with_options(states: list[Tree], updates: dict[str, Update]) -> list[Tree]:
             groups.append({**group, **options, "lr": rate, "base_lr": now})
         settled.append({**state, "param_groups": groups})
     return settled
+
+
+def as_list(value: object) -> list[Any]:
+    """A list as it is, anything else as the one entry of a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def stepped(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """The parameters that an optimiser steps, in the order of its groups."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def owner_of(module: nn.Module, name: str, updates: dict[str, Update]) -> str:

@@ -59,7 +59,7 @@ def assemble(
     data = build(config.data)
     model = build(config.model)
     model.seed = config.seed
-    model.arrange(**{name: config.training[name] for name in SWITCHES})
+    model.arrange(**{name: config.training[name] for name in SWITCHES if name in config.training})
     notes = _begun(model, config, point is None)
     callbacks = build_dict(_with_paths(config.callbacks, folder))
     if (codes := known_codes(codec_of(model), data)) is not None:
