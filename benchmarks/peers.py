@@ -1,9 +1,8 @@
-"""Diffusion against diffusers and lucidrains' denoising-diffusion-pytorch: steps, sampling, guidance, quality.
+"""Diffusion against lucidrains' denoising-diffusion-pytorch, and against itself: sampling, guidance, quality.
 
 All sides of a ratio run in turn in one process with one number of threads; times are CPU-seconds of the process, which
-other work on the machine moves less than the wall, and figures are medians over the turns. The two packages are no
-dependencies: `pip install --target <folder> --no-deps diffusers denoising-diffusion-pytorch einops ema-pytorch
-accelerate pytorch-fid`, then `PYTHONPATH=<folder> python benchmarks/peers.py --only step`.
+other work on the machine moves less than the wall, and figures are medians over the turns. The package is no
+dependency: `uv run --with denoising-diffusion-pytorch python benchmarks/peers.py`.
 """
 
 import argparse
@@ -17,7 +16,6 @@ from pathlib import Path
 import torch
 from quick import parsed
 from torch import Tensor
-from torch.nn.functional import mse_loss
 
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
@@ -59,74 +57,6 @@ def tell(title: str, found: dict[str, list[float]], base: str) -> None:
         low, middle, high = statistics.quantiles(seconds, n=4)
         ratio = statistics.median(other / own for other, own in zip(seconds, found[base], strict=True))
         print(f"  {name:<40}{middle * 1e3:>10.1f} ms ({low * 1e3:.1f} to {high * 1e3:.1f}){ratio:>8.3f}", flush=True)
-
-
-def stepping(network: torch.nn.Module, loss: Callable[[Tensor], Tensor], images: Tensor, bf16: bool) -> Work:
-    """One training step: the loss, its gradient clipped to norm 1, and Adam."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=2e-4)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            value = loss(images)
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-
-    return step
-
-
-def cifar_networks() -> dict[str, torch.nn.Module]:
-    """The network of `experiment=ddpm/cifar10`, its twin of diffusers, and lucidrains' of equal width."""
-    from denoising_diffusion_pytorch import Unet
-    from diffusers import UNet2DModel
-
-    from genexp.networks.unet_weights import diffusers_config
-
-    torch.manual_seed(0)
-    model = build(compose("train", ["experiment=ddpm/cifar10", "trainer=cpu"]).model)
-    twin = UNet2DModel(**{**diffusers_config(model.network), "dropout": 0.1})
-    return {"genexp": model, "diffusers": twin, "lucidrains": Unet(dim=128, dim_mults=(1, 2, 2, 2), channels=3)}
-
-
-def losses(networks: dict[str, torch.nn.Module]) -> dict[str, Callable[[Tensor], Tensor]]:
-    """The error of the noise of images in [-1, 1], as each package computes it."""
-    from denoising_diffusion_pytorch import GaussianDiffusion
-    from diffusers import DDPMScheduler
-
-    denoiser, scheduler = networks["genexp"].denoiser, DDPMScheduler(1000)
-    process = GaussianDiffusion(networks["lucidrains"], image_size=32, objective="pred_noise", beta_schedule="linear")
-
-    def ours(images: Tensor) -> Tensor:
-        t = torch.randint(1, denoiser.schedule.last + 1, (len(images),))
-        return denoiser.loss(images, t, torch.randn_like(images)).mean()
-
-    def theirs(images: Tensor) -> Tensor:
-        t, noise = torch.randint(0, 1000, (len(images),)), torch.randn_like(images)
-        said = networks["diffusers"](scheduler.add_noise(images, noise, t), t, return_dict=False)[0]
-        return mse_loss(said.float(), noise)
-
-    return {"genexp": ours, "diffusers": theirs, "lucidrains": lambda images: process((images + 1) / 2)}
-
-
-def steps(given: argparse.Namespace) -> None:
-    """A training step of the CIFAR-10 UNet of 35.7 million parameters."""
-    images = torch.rand(given.batch, 3, 32, 32) * 2 - 1
-    networks = cifar_networks()
-    trained = {**networks, "genexp": networks["genexp"].network}
-    count = ", ".join(f"{name} {sum(p.numel() for p in each.parameters()):,}" for name, each in trained.items())
-    print(f"parameters: {count}; batch {given.batch}")
-    for name, loss in losses(networks).items():
-        print(f"  first loss {name:<12}{float(loss(images).detach()):.4f}")
-    if given.compiled:
-        for each in trained.values():
-            each.compile(dynamic=False)
-    for precision in given.precision:
-        sides = {
-            name: stepping(trained[name], loss, images, precision == "bf16") for name, loss in losses(networks).items()
-        }
-        label = f"step, {precision}{', compiled' if given.compiled else ''}"
-        tell(label, in_turn(sides, given.turns), "genexp")
 
 
 def sampling(given: argparse.Namespace) -> None:
@@ -229,13 +159,10 @@ def _theirs(train: Tensor, given: argparse.Namespace) -> tuple[str, Tensor, str]
 def main() -> None:
     """Print what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"step": steps, "sampling": sampling, "quality": quality}
+    parts = {"sampling": sampling, "quality": quality}
     parser.add_argument("--only", choices=parts, help="one part; all by default")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--precision", nargs="+", choices=("float32", "bf16"), default=["float32", "bf16"])
-    parser.add_argument("--compiled", action="store_true", help="networks through torch.compile")
     parser.add_argument("--seconds", type=float, default=120, help="CPU-seconds of training")
     parser.add_argument("--images", type=int, default=1000, help="images drawn for a distance, hundreds")
     parser.add_argument("--peer-steps", type=int, default=25, help="sampling steps of lucidrains' package, by DDIM")
