@@ -17,7 +17,7 @@ EMBEDDED = {
     "digits",
     "shapes",
     "several_sizes",
-    "embeddings",
+    "picture_embeddings",
     "toy2d",
     "stacked_digits",
     "content_style",
