@@ -53,10 +53,7 @@ def disagreements(trial: Trial, plain: Tree, unsound: set[str]) -> Iterator[Prob
         yield from _told(lambda: monitored(plain), "training.monitor")
     if {"training", "model"} <= sound and "model" in trial.built:
         switches = {name: plain["training"][name] for name in SWITCHES if name in plain["training"]}
-        again = {"recompute": switches.pop("recompute", False)}
-        yield from _told(lambda: trial.built["model"].arrange(**switches), "training.accumulate")
-        if again["recompute"]:
-            yield from _told(lambda: trial.built["model"].arrange(**switches, **again), "training.recompute")
+        yield from _told(lambda: trial.built["model"].arrange(**switches), "training.")
     begins = plain.get("resume") in (None, "auto")  # a resumed run has begun, and must leave this as it is
     if begins and isinstance(plain.get("initial"), dict) and not any(key.startswith("initial") for key in unsound):
         yield from _of_beginning(trial, plain)
@@ -170,9 +167,10 @@ def _of_strategy(trainer: Tree) -> Iterator[Problem]:
 
 
 def _told(check: Callable[[], None], key: str) -> Iterator[Problem]:
-    """What a check refuses, at the key that its message begins with, or at `key`."""
+    """What a check refuses, at the key its message begins with, whole or of the section `key.`, else at `key`."""
     try:
         check()
     except ValueError as error:
         word, _, rest = str(error).partition(" ")
-        yield Problem(word, rest) if "." in word else Problem(key, rest or word)
+        place = word if "." in word else key + word if key.endswith(".") else key
+        yield Problem(place, rest or word)

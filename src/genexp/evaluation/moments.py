@@ -175,9 +175,8 @@ class Moments:
             self._count, self._mean, self._scatter = len(values), mean, packed_square(values)
             return
         total, gap = count + len(values), mean - self._mean
-        values = torch.cat(
-            [values, gap[None] * (count * len(values) / total) ** 0.5]
-        )  # its square is what joining adds
+        joining = gap[None] * (count * len(values) / total) ** 0.5  # its square is what joining adds
+        values = torch.cat([values, joining])
         self._scatter = self._scatter + packed_square(values)
         self._mean = self._mean + gap * ((total - count) / total)
         self._count = total
