@@ -4,11 +4,12 @@ import os
 import platform
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 import torch
 
-from genexp.hardware import device_of, look_for_no_gpus, precision_of
+from genexp.hardware import device_of, look_for_no_gpus, precision_of, sent
 
 
 @pytest.mark.parametrize(
@@ -77,3 +78,15 @@ def test_freed_memory_is_kept_unless_the_environment_says_how_it_is_dealt_with(e
         [sys.executable, "-c", KEPT], env=around | environment, check=True, capture_output=True, text=True
     )
     assert (float(ran.stdout) > 19) == kept, ran.stdout
+
+
+def test_what_is_sent_to_a_card_is_not_waited_for():
+    pinned, on_host = Mock(), Mock(device=torch.device("cpu"))
+    on_host.pin_memory.return_value = pinned
+    assert sent(on_host, torch.device("cuda")) is pinned.to.return_value
+    pinned.to.assert_called_once_with(torch.device("cuda"), non_blocking=True)
+
+
+def test_what_is_sent_to_a_cpu_is_the_same_memory():
+    values = torch.ones(3)
+    assert sent(values, torch.device("cpu")) is values

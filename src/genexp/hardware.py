@@ -16,6 +16,16 @@ def device_of(name: str) -> "torch.device":
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 
+def sent(tensor: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
+    """A tensor on a device; from the host to a CUDA card without waiting for what the card still does.
+
+    That takes memory that is not paged out: from other memory a copy waits.
+    """
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def look_for_no_gpus() -> None:
     """Where there is no GPU, let PyTorch ask CUDA's runtime for one, as it does by itself.
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from genexp.files.json_records import open_regular
+from genexp.hardware import sent
 
 
 def expand_to(values: Tensor, image: Tensor) -> Tensor:
@@ -113,8 +114,8 @@ class IndexedNoise:
     """Standard normal noise in which row `i` depends on `seed` and `indices[i]` alone.
 
     Every row owns a generator, so sample `indices[i]` is the same image for any batch size and any number of processes.
-    Successive calls of `normal` continue each row's stream. Values are drawn on the CPU, whatever the
-    device.
+    Successive calls of `normal` continue each row's stream. Values are drawn on the CPU, whatever the device; a card
+    goes on with what it does meanwhile.
 
     Args:
         seed: The seed of the whole set of samples.
@@ -135,7 +136,7 @@ class IndexedNoise:
         drawn = torch.empty(len(self._rows), *shape)
         for row, generator in zip(drawn, self._rows, strict=True):
             row.normal_(generator=generator)
-        return drawn.to(self.device)
+        return sent(drawn, self.device)
 
     def uniform(self, *shape: int) -> Tensor:
         """Draw (B, *shape) float32 values uniform in [0, 1], as P(normal), from each sample's own stream."""
@@ -144,7 +145,7 @@ class IndexedNoise:
     def integers(self, high: int) -> Tensor:
         """Draw (B,) integers uniform in [0, high), one from each sample's own stream."""
         drawn = [torch.randint(high, (1,), generator=generator) for generator in self._rows]
-        return torch.cat(drawn).to(self.device)
+        return sent(torch.cat(drawn), self.device)
 
 
 class BatchNoise:

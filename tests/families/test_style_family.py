@@ -209,6 +209,15 @@ def test_other_data_than_one_pair_is_refused(vgg, batches, message):
         fit(optimisation(vgg), len(batches), batches)
 
 
+def test_pictures_are_compared_where_batches_come_from(vgg, monkeypatch):
+    compared = []
+    monkeypatch.setattr(torch, "equal", lambda *_: compared.append(1))
+    fit(optimisation(vgg), 3)  # a comparison in the step would have a card waited for
+    assert not compared
+    with pytest.raises(ValueError, match="the same two images throughout, got others at batch 2"):
+        fit(optimisation(vgg), 3, [PAIR, PAIR, {**PAIR, "style": images(24, seed=2)}])
+
+
 def test_wrong_options_are_named(vgg):
     with pytest.raises(ValueError, match="init must be content, style or noise, got zeros"):
         optimisation(vgg, init="zeros")

@@ -1,10 +1,12 @@
 """Optimisers as updates make them: what is faster must not change a bit."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
-from genexp.families.updates import EXACT_TOGETHER, SMALL, Update
+from genexp.families.updates import EXACT_TOGETHER, FUSED, SMALL, Update, with_options
 
 OPTIONS = {
     torch.optim.Adam: [{}, {"betas": (0.0, 0.99)}, {"weight_decay": 0.01}, {"amsgrad": True}],
@@ -59,3 +61,28 @@ def test_large_parameters_are_stepped_one_by_one_on_a_cpu():
 
     assert joint(2 * SMALL - 1) is True
     assert joint(2 * SMALL) is None
+
+
+@pytest.mark.parametrize("kind", FUSED)
+def test_a_card_steps_all_parameters_in_one_kernel_unless_told_otherwise(kind):
+    card, parameters = torch.device("cuda"), [nn.Parameter(torch.zeros(3))]
+    for options, expected in (({}, True), ({"fused": False}, False), ({"foreach": True}, None)):
+        update = Update(partial(kind, lr=0.1, **options), lambda: parameters)
+        assert update.made(parameters, device=card).param_groups[0].get("fused") is expected
+        stored = [update.made(parameters, device=torch.device("cpu")).state_dict()]
+        (resumed,) = with_options(stored, {"all": update}, card)
+        assert resumed["param_groups"][0]["fused"] is expected
+
+
+def test_an_optimiser_without_such_a_kernel_is_left_alone_on_a_card():
+    parameters = [nn.Parameter(torch.zeros(3))]
+    group = Update(torch.optim.RMSprop, lambda: parameters).made(parameters, device=torch.device("cuda")).param_groups
+    assert "fused" not in group[0]
+    assert group[0]["foreach"] is None
+
+
+@pytest.mark.parametrize(("clip", "scaled"), [(1.0, False), (None, True)])
+def test_gradients_that_are_clipped_are_unscaled_before(clip, scaled):
+    parameters = [nn.Parameter(torch.zeros(3))]
+    optimizer = Update(partial(torch.optim.Adam, fused=True), lambda: parameters, clip=clip).made(parameters)
+    assert getattr(optimizer, "_step_supports_amp_scaling", False) is scaled

@@ -12,6 +12,7 @@ from genexp.contracts import Batch
 from genexp.data.picture_files import few
 from genexp.data.source import Arrays, ContentDigest, Examples, MayLackLabels, Source
 from genexp.data.store import CHUNK, Stored
+from genexp.data.stream import EvalLoader
 
 
 @dataclass
@@ -40,6 +41,14 @@ class Relabelled:
         """Columns of examples, as those read them."""
         found = self.examples.read(self.rows[rows])
         return {**found, "label": self.number[found["label"]]}
+
+
+def counted(found: Stored, batch_size: int, workers: int) -> dict[int, int]:
+    """How many examples of a split have each label; all are read once where nobody has counted them."""
+    if found.labels is None:
+        loader = EvalLoader(found.examples, batch_size, workers=workers)
+        found.labels = dict(Counter(label for batch in loader for label in batch["label"].tolist()))
+    return found.labels
 
 
 def of_classes(found: Stored, chosen: Sequence[str], source: Source, split: str) -> Stored:

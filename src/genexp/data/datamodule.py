@@ -1,6 +1,5 @@
 """The one datamodule: any source as training, held-out and reference batches."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +9,13 @@ from lightning import LightningDataModule
 from torch import Tensor, nn
 
 from genexp.contracts import Batch
-from genexp.data.classes import of_classes, require_classes
+from genexp.data.classes import counted, of_classes, require_classes
 from genexp.data.random_transforms import RandomTransforms
 from genexp.data.source import Factored, InShards, Noted, OnPlane, Source, Split, require_split
 from genexp.data.store import Stored, Subset, load_in_memory, survey
 from genexp.data.stream import EvalLoader, Stream, TrainLoader, as_float
 from genexp.files.trees import State
+from genexp.hardware import sent
 from genexp.sample_kinds import SampleKind, kind_of
 from genexp.tensors import Plane
 
@@ -81,6 +81,7 @@ class ImageData(LightningDataModule):
         self.source, self.shape, self.num_classes = source, tuple(shape), num_classes
         self.batch_size, self.image_size, self.channels = batch_size, image_size, channels
         self.eval_batch_size, self.in_memory, self.workers = eval_batch_size, in_memory, workers
+        self._workers = 0 if in_memory else workers
         self.augmentation = RandomTransforms(augment, seed)
         self.limit, self.seed, self.cache_dir, self.shuffle_buffer = limit, seed, cache_dir, shuffle_buffer
         self.chosen, self.requires_approval = None if classes is None else tuple(classes), requires_approval
@@ -145,6 +146,10 @@ class ImageData(LightningDataModule):
         groups = examples.groups if isinstance(examples, InShards) else ()
         stream = Stream(size, self.batch_size, self.seed, self.shuffle_buffer, groups)
         return TrainLoader(examples, stream, lambda: self.batches, *self._share(), self._labelled, self._workers)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Bring a batch to a card that is not waited for, so that the next is read meanwhile."""
+        return {name: sent(value, device) for name, value in batch.items()}
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment and count training batches; make images float in [-1, 1] on the device."""
@@ -226,11 +231,8 @@ class ImageData(LightningDataModule):
         """
         if self.num_classes is None:
             raise ValueError(f"label_counts of {split} need labels, got num_classes=None")
-        stored = self.stored(split)
-        if stored.labels is None:
-            loader = EvalLoader(stored.examples, self.eval_batch_size, workers=self._workers)
-            stored.labels = dict(Counter(label for batch in loader for label in batch["label"].tolist()))
-        return [stored.labels.get(label, 0) for label in range(self.num_classes)]
+        counts = counted(self.stored(split), self.eval_batch_size, self._workers)
+        return [counts.get(label, 0) for label in range(self.num_classes)]
 
     @property
     def classes(self) -> Sequence[str] | None:
@@ -240,10 +242,6 @@ class ImageData(LightningDataModule):
     @property
     def _labelled(self) -> bool:
         return self.num_classes is not None
-
-    @property
-    def _workers(self) -> int:
-        return 0 if self.in_memory else self.workers
 
     def _share(self) -> tuple[int, int]:
         """The rank of this process, and how many there are."""

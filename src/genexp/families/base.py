@@ -242,7 +242,8 @@ class Family(LightningModule):
             if part in ("modules", "images", "steps", "state_dict"):
                 rename_first(named, self.renamed_modules)
         if len(checkpoint.get("optimizer_states", ())) == len(self._updates):
-            checkpoint["optimizer_states"] = with_options(checkpoint["optimizer_states"], self._updates)
+            device = None if self._trainer is None else self.trainer.strategy.root_device
+            checkpoint["optimizer_states"] = with_options(checkpoint["optimizer_states"], self._updates, device)
         counters = checkpoint["counters"]
         self.images_seen, self.batches = counters["images_seen"], counters["batches"]
         self.steps = dict(counters["steps"])

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update
 from genexp.families.style_pairs import (
+    OnePicture,
     Pyramid,
     fit,
     keep_frozen_on_every_rank,
@@ -112,6 +113,7 @@ class StyleOptimisation(Family):
         self.shares, self.guided = shares_of(style_shares, len(self.styles)), guided
         self.pyramid = Pyramid(tuple(pyramid), pyramid_steps)
         self.evaluations = 0
+        self._given = OnePicture()
         self._targets: tuple[float, dict[str, Tensor], list[Style]] | None = None
         keep_frozen_on_every_rank(self)
         self.register_update("image", Update(optimizer, lambda: [self.image], learning_rate))
@@ -121,7 +123,7 @@ class StyleOptimisation(Family):
         require_pair(batch)
         if self.batches == 0:
             self._begin(batch)
-        else:
+        elif self._targets is None:  # later batches were compared on the host
             self._require_same_pictures(batch)
         optimizer = self.optimizer("image").optimizer
         if self._targets is None or self.pyramid.changes(self.batches):
@@ -136,6 +138,12 @@ class StyleOptimisation(Family):
         terms |= {"evaluations": torch.tensor(float(self.evaluations - before), device=self.device)}
         return {f"train/{name}": value for name, value in terms.items()}
 
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Hold the pictures of a training batch against those of the first."""
+        if self.trainer.training:
+            self._require_same(self._given.same(batch, self.kept) or self.batches == 0)
+        return batch
+
     def require_same_start(self, batch: Batch) -> None:
         """Refuse to go on with another pair than the one that the picture is made of.
 
@@ -147,7 +155,10 @@ class StyleOptimisation(Family):
 
     def validate_batch(self, batch: Batch) -> Terms:
         """How far the picture is from the pair that it is made of, on a scale without weights; `batch` is not used."""
-        return {f"val/{name}": value.mean() for name, value in self.distances(self.render(_one(self.content))).items()}
+        return {
+            f"val/{name}": value.mean()
+            for name, value in self.distances(self.render({"content": self.content})).items()
+        }
 
     def distances(self, images: Tensor, batch: Batch | None = None) -> dict[str, Tensor]:
         """`content_distance` and `style_distance` (B,) of `images` from the kept images; `batch` is not used.
@@ -176,7 +187,7 @@ class StyleOptimisation(Family):
     def extra_grids(self, batch: Batch, noise: IndexedNoise) -> dict[str, Grid]:
         """One row: the content, the styles and the picture as it stands."""
         styles = (self.get_buffer(name) for name in self.styles)
-        shown, _ = rows(self.content, *styles, self.render(_one(self.content)))
+        shown, _ = rows(self.content, *styles, self.render({"content": self.content}))
         return {"transfer": Grid(shown, len(shown), ("content", *self.styles, "result"))}
 
     def on_save_checkpoint(self, checkpoint: State) -> None:
@@ -222,7 +233,11 @@ class StyleOptimisation(Family):
         return scale, self.objective.content_of(content), styles
 
     def _require_same_pictures(self, batch: Batch) -> None:
-        if not all(name in batch and torch.equal(batch[name], self.get_buffer(name)) for name in self.kept):
+        found = (name in batch and torch.equal(batch[name], self.get_buffer(name)) for name in self.kept)
+        self._require_same(all(found))
+
+    def _require_same(self, same: bool) -> None:
+        if not same:
             raise ValueError(
                 f"content and style must be the same two images throughout, got others at batch {self.batches}: "
                 "use data of one pair, without random crops or flips"
@@ -233,7 +248,3 @@ class StyleOptimisation(Family):
         scale, content, styles = self._targets
         found = self.objective(scaled(self.image[None], scale), content, *styles)
         return {name: value.mean() for name, value in found.items()}
-
-
-def _one(content: Tensor) -> Batch:
-    return {"content": content}

@@ -1,6 +1,6 @@
 """What families of style transfer share: their pictures, their frozen encoder, and what they are measured with."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -30,6 +30,25 @@ def require_pair(batch: Batch) -> None:
     """
     if "content" not in batch or "style" not in batch:
         raise ValueError(f"data must give content and style images (data=content_style), got {', '.join(batch)}")
+
+
+class OnePicture:
+    """Pictures that are the same in all batches, held against the first where batches come from.
+
+    That is on the host: on a card every batch would wait for the comparison.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[str, Tensor] = {}
+
+    def same(self, batch: Batch, names: Collection[str]) -> bool:
+        """Whether the pictures (B, 3, H, W) of these names are there, and each the first that was given under its."""
+        pictures = {name: batch[name] for name in names if name in batch}
+        self._first = self._first or {name: value[:1].clone() for name, value in pictures.items()}
+        return self._first.keys() == pictures.keys() and all(
+            value.shape[1:] == self._first[name].shape[1:] and bool((value == self._first[name]).all())
+            for name, value in pictures.items()
+        )
 
 
 def require_same_encoder(features: nn.Module, digest: str) -> None:

@@ -9,6 +9,7 @@ from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update
 from genexp.families.style_pairs import (
     PARTS,
+    OnePicture,
     keep_frozen_on_every_rank,
     require_pair,
     require_same_encoder,
@@ -83,6 +84,7 @@ class StyleNetwork(Family):
         )
         self.stylizer = stylizer
         self.any_style, self.layer, self.alpha = stylizer.any_style, layer, alpha
+        self._given = OnePicture()
         self._only_style: tuple[Tensor, Style] | None = None
         self.measured_layers = tuple(style_layers if measured_layers is None else measured_layers)
         keep_frozen_on_every_rank(self)
@@ -174,6 +176,12 @@ class StyleNetwork(Family):
             "strength": Grid(sweep.flatten(0, 1), len(strengths), *words),
         }
 
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Hold the style of a training batch against that of the first, for a stylizer of one style."""
+        if self.trainer.training and not self.any_style and "style" in batch:
+            _require_one_style(self._given.same(batch, ["style"]))
+        return batch
+
     def on_save_checkpoint(self, checkpoint: State) -> None:
         """Add the digest of the encoder, whose weights stay outside."""
         super().on_save_checkpoint(checkpoint)
@@ -213,14 +221,20 @@ class StyleNetwork(Family):
         Raises:
             ValueError: a style is another than that of the first batch.
         """
-        if self._only_style is None:
+        first_seen = self._only_style is None
+        if first_seen:
             with torch.inference_mode(False), torch.no_grad():  # the first batch may be one of validation
                 first = style[:1].clone()
                 self._only_style = first, self.objective.style_of(first)
         only, described = self._only_style
-        if only.shape != style[:1].shape or not bool((style == only).all()):
-            raise ValueError(
-                "style must be one picture, the same in all batches, for a stylizer of one style: use data=one_style, "
-                "and one picture in data.source.style.root"
-            )
+        if first_seen or not self.training:  # batches of training are compared on the host
+            _require_one_style(only.shape == style[:1].shape and bool((style == only).all()))
         return described
+
+
+def _require_one_style(is_one: bool) -> None:
+    if not is_one:
+        raise ValueError(
+            "style must be one picture, the same in all batches, for a stylizer of one style: use data=one_style, "
+            "and one picture in data.source.style.root"
+        )

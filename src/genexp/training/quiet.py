@@ -19,6 +19,7 @@ def quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # data are in memory
             warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # frozen features
             warnings.filterwarnings("ignore", message=".*all_gather is deprecated.*")  # Lightning on torch 2.15
+            warnings.filterwarnings("ignore", message=".*overridden `on_before_batch_transfer`.*")  # style: as is meant
             yield
     finally:
         for name, level in levels.items():
