@@ -15,7 +15,8 @@ from genexp.ablations.spec import Ablation
 from genexp.files.trees import Tree
 from genexp.pool.record import Job
 from genexp.runs.directions import direction, metric_name
-from genexp.runs.evaluations import newest_of_training, read_evaluations
+from genexp.runs.evaluations import EVALUATE, read_evaluations
+from genexp.runs.measurements import Measurement, own_measurements
 from genexp.runs.provenance import git_state, versions
 from genexp.runs.run_folder import DamagedRun, RunFolder
 
@@ -108,41 +109,33 @@ def _own_values(drawing: PlannedDrawing, workers: Workers, job: Job, ablation: A
     """Closing values of the run itself that have a column; only held-out terms where images are drawn later."""
     try:
         folder = workers.run_of(job)
-        metrics, records = folder.metrics, newest_of_training(read_evaluations(folder))
+        found = own_measurements(folder.metrics, read_evaluations(folder))
     except DamagedRun:
         return []
-    protocols = metrics.get("protocols") or {}
-    found = []
-    for key, number in (metrics.get("values") or {}).items():
-        own = ablation.evaluate is None or key.split("/", 1)[0] in ("val", "test")
-        if own and metric_name(key) in ablation.metrics and isinstance(number, int | float):
-            found.append(_value(drawing, key, number, records.get(key) or {"protocol": protocols.get(key)}))
-    return found
+    drawn_later = ablation.evaluate is not None
+    return [
+        _value(drawing, each)
+        for each in found
+        if metric_name(each.key) in ablation.metrics and not (drawn_later and each.key.split("/", 1)[0] not in _TERMS)
+    ]
+
+
+_TERMS = ("val", "test")
 
 
 def _measured_values(drawing: PlannedDrawing, file: Path) -> list[StudyValue]:
     """The values of one measurement, and how long an image took to draw if any was drawn anew."""
     content = read_values(file)
-    found = [_value(drawing, key, each["value"], each) for key, each in content["values"].items()]
-    speed = content.get("sampling")
-    if speed:
+    records = dict(content["values"])
+    if speed := content.get("sampling"):
         protocol = {key: each for key, each in speed.items() if key not in ("sampling_seconds", "images")}
-        found.append(_value(drawing, "sampling_seconds", speed["sampling_seconds"], {"protocol": protocol}))
-    return found
+        records["sampling_seconds"] = {"value": speed["sampling_seconds"], "protocol": protocol}
+    return [_value(drawing, Measurement.of_record(key, each, EVALUATE)) for key, each in records.items()]
 
 
-def _value(drawing: PlannedDrawing, key: str, number: float, more: Mapping[str, Any]) -> StudyValue:
-    return StudyValue(
-        labels=drawing.variant.labels,
-        seed=drawing.training.seed,
-        key=key,
-        value=float(number),
-        better=direction(key, more.get("better"), {}),
-        floor=more.get("floor"),
-        floor_images=more.get("floor_images"),
-        error=more.get("error"),
-        protocol=more.get("protocol"),
-    )
+def _value(drawing: PlannedDrawing, found: Measurement) -> StudyValue:
+    known = vars(found) | {"better": direction(found.key, found.better, {})}
+    return StudyValue(labels=drawing.variant.labels, seed=drawing.training.seed, **known)
 
 
 def _newest_picture(folder: Path) -> Path | None:

@@ -1,7 +1,9 @@
 """The values of runs with what they mean: where each came from, under which protocol, and which may share a column."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from genexp.files.trees import Tree
 from genexp.runs.evaluations import EVALUATE, TRAINING, newest_of_training
@@ -28,6 +30,7 @@ class Measurement:
         protocol: The record of its protocol, or None where a value has none.
         better: `lower`, `higher` or `reference` where the file says so.
         floor: What held-out real images reach.
+        floor_images: How many of them there were.
         error: Standard error over groups of samples.
         images_seen: Training images seen by what was measured.
     """
@@ -38,8 +41,21 @@ class Measurement:
     protocol: Tree | None = None
     better: str | None = None
     floor: float | None = None
+    floor_images: int | None = None
     error: float | None = None
     images_seen: int | None = None
+
+    @classmethod
+    def of_record(cls, key: str, record: Mapping[str, Any], source: str) -> "Measurement":
+        """A value as `genexp.evaluation.scores.Score.record` wrote it.
+
+        Args:
+            key: The value's key.
+            record: The value with what it means.
+            source: Who measured it.
+        """
+        names = ("protocol", "better", "floor", "floor_images", "error", "images_seen")
+        return cls(key, float(record["value"]), source, **{name: record.get(name) for name in names})
 
     @property
     def made_by(self) -> tuple[str, str] | None:
@@ -58,24 +74,31 @@ def measurements(run: StoredRun) -> list[Measurement]:
 
 
 def _own(run: StoredRun) -> list[Measurement]:
-    values, protocols = run.metrics.get("values"), run.metrics.get("protocols") or {}
-    if values is None:
-        values = {}
+    metrics = run.metrics
+    if metrics.get("values") is None:
+        values: dict[str, float] = {}
         for row in run.history:
             values |= {
                 k: v for k, v in row.items() if not k.startswith("train/") and k not in ("images_seen", "seconds")
             }
-    records = newest_of_training(run.evaluations)
+        metrics = metrics | {"values": values, "images_seen": run.images_seen}
+    return own_measurements(metrics, run.evaluations)
+
+
+def own_measurements(metrics: Tree, evaluations: Iterable[Tree]) -> list[Measurement]:
+    """The values that a run has measured itself, those of real images beside them and not among them.
+
+    Args:
+        metrics: Content of `metrics.json`: `values`, `images_seen`, and in older runs `protocols`.
+        evaluations: The records of the run's values, see `genexp.runs.evaluations`.
+    """
+    values, protocols, seen = metrics.get("values") or {}, metrics.get("protocols") or {}, metrics.get("images_seen")
+    known = {key: {"protocol": protocol} for key, protocol in protocols.items()} | newest_of_training(evaluations)
     return [
-        Measurement(
-            key=key,
-            value=value,
-            source=TRAINING,
-            protocol=records[key].get("protocol") if key in records else protocols.get(key),
-            better=records.get(key, {}).get("better"),
-            floor=values.get(_floor_key(key)),
-            error=records.get(key, {}).get("error"),
-            images_seen=run.images_seen,
+        Measurement.of_record(
+            key,
+            {**known.get(key, {}), "value": value, "floor": values.get(_floor_key(key)), "images_seen": seen},
+            TRAINING,
         )
         for key, value in values.items()
         if not _is_floor(key, values) and isinstance(value, int | float)
@@ -105,16 +128,7 @@ def _evaluated(run: StoredRun) -> list[Measurement]:
         newest = max(rows, key=lambda row: str(row.get("time") or ""))
         same = [row for row in rows if row.get("images_seen") == newest.get("images_seen")]
         seeds = {(row.get("protocol") or {}).get("seed"): row for row in same}.values()
-        found.append(
-            Measurement(
-                key=newest["key"],
-                value=fmean(row["value"] for row in seeds),
-                source=EVALUATE,
-                protocol=newest.get("protocol"),
-                better=newest.get("better"),
-                floor=newest.get("floor"),
-                error=newest.get("error") if len(seeds) == 1 else None,
-                images_seen=newest.get("images_seen"),
-            )
-        )
+        once = {} if len(seeds) == 1 else {"error": None}
+        mean = fmean(row["value"] for row in seeds)
+        found.append(Measurement.of_record(newest["key"], {**newest, **once, "value": mean}, EVALUATE))
     return found

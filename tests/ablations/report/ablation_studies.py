@@ -33,7 +33,7 @@ def labels_of(axes):
 
 def value(labels, seed, number, key=FD, **more):
     protocol = more.pop("protocol", PROTOCOL | {"metric": key.split("/")[0], "seed": seed} if "@" in key else None)
-    return StudyValue(labels, seed, key, number, protocol=protocol, **more)
+    return StudyValue(labels=labels, seed=seed, key=key, value=number, source="evaluate", protocol=protocol, **more)
 
 
 def study(axes, numbers, seeds=(0, 1, 2), claims=(), key=FD, better="lower", **more):

@@ -4,36 +4,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from genexp.files.trees import Tree
+from genexp.runs.measurements import Measurement
 
 Labels = tuple[tuple[str, str], ...]
 """Which variant: a pair (axis, value) for every axis, in their order, as in (("eta", "0"), ("steps", "10"))."""
 
 
-@dataclass(frozen=True)
-class StudyValue:
-    """One value of one variant and one seed.
+@dataclass(frozen=True, kw_only=True)
+class StudyValue(Measurement):
+    """A measurement of one variant and one seed.
 
     Args:
         labels: The variant.
         seed: Seed of training and of the noise.
-        key: The value's full key, such as `fd/digits_classifier@42f2cb7d` or `val/kl`.
-        value: The number.
-        better: `lower`, `higher`, `reference` (the value of real images is the aim), or None.
-        floor: What held-out real images reach, or None.
-        floor_images: How many of them there were, or None.
-        error: Standard error over groups of samples, or None.
-        protocol: The record of its protocol, or None for a loss term of the run.
     """
 
     labels: Labels
     seed: int
-    key: str
-    value: float
-    better: str | None = None
-    floor: float | None = None
-    floor_images: int | None = None
-    error: float | None = None
-    protocol: Tree | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ _OWN = ("images_seen", "seconds")
 
 
 @dataclass
-class Measured:
+class JobValues:
     """The evaluations of one job.
 
     Args:

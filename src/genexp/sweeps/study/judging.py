@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from genexp.pool.job_progress import tail
 from genexp.pool.record import Job, SweepFolder
-from genexp.sweeps.study.job_values import Measured, reported
+from genexp.sweeps.study.job_values import JobValues, reported
 from genexp.sweeps.study.study_plan import SearchPlan
 
 _REASON = re.compile(r"^(?:genexp train: |\w*(?:Error|Exception)\b[:(]).*$", re.MULTILINE)
@@ -33,14 +33,14 @@ class TrialJudge:
 
     def __init__(self, plan: SearchPlan, study: optuna.Study, sweep: SweepFolder, every: float | None) -> None:
         self.plan, self.study, self.sweep, self.every = plan, study, sweep, every
-        self._found: dict[int, list[Measured]] = {}
+        self._found: dict[int, list[JobValues]] = {}
 
-    def measured(self, job: Job) -> list[Measured]:
+    def measured(self, job: Job) -> list[JobValues]:
         """The evaluations of a job, one for each metric."""
         folder = self.sweep.path / job.folder
         found = self._found.get(job.number)
         if found is None or found[0].folder != folder:
-            found = [Measured(folder, metric, self.every) for metric in self.plan.question.metrics]
+            found = [JobValues(folder, metric, self.every) for metric in self.plan.question.metrics]
             self._found[job.number] = found
         return found
 
@@ -70,7 +70,7 @@ class TrialJudge:
             return other, []
         return "  ".join(f"{name} {value:.4g}" for name, value in zip(metrics, values, strict=True)), values
 
-    def _measured_otherwise(self, measured: Sequence[Measured]) -> str:
+    def _measured_otherwise(self, measured: Sequence[JobValues]) -> str:
         """How values of this job differ in kind from those of an earlier trial, which they cannot be compared with."""
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             for mine, theirs in zip(measured, trial.user_attrs.get("measured", ()), strict=False):
