@@ -159,6 +159,31 @@ def test_the_command_line_says_one_line_and_makes_nothing(further, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--seed", "1"], "unrecognized arguments: --seed 1; values are given as key=value, such as seed=1"),
+        (
+            ["--experimental-rerun", "config.pickle"],
+            "--experimental-rerun reads a pickle, which may run anything; resume=<run> goes on with a run",
+        ),
+    ],
+)
+def test_a_flag_that_is_not_taken_is_said_in_one_line(words, said, tmp_path):
+    done = genexp("train", *words, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, f"genexp train: {said}\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_words_of_the_command_line_stay_as_they_were_typed(monkeypatch, capsys):
+    typed = ["genexp", "train", "--cfg", "job", "--package", "seed", "data=digits"]
+    monkeypatch.setattr(sys, "argv", typed)
+    seen = []
+    monkeypatch.setattr("hydra._internal.utils._run_hydra", lambda *_, **__: seen.append(list(sys.argv)))
+    launch("train", train, typed[2:])
+    assert seen == [typed]
+
+
 def test_a_full_trace_can_still_be_asked_for(tmp_path):
     done = genexp("train", "sead=1", cwd=tmp_path, HYDRA_FULL_ERROR="1")
     assert done.returncode == 1

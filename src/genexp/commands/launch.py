@@ -19,19 +19,19 @@ from genexp.runs.run_folder import new_run_id
 def launch(name: str, command: Callable[[DictConfig], object], arguments: list[str]) -> None:
     """Run a command on the configuration that `arguments` ask for.
 
-    Lightning's process launcher repeats the whole command line for every further rank, so `sys.argv` is the full one
-    whenever the command itself runs; only Hydra sees it without the command's name. Until then Hydra is also asked for
-    full errors, by which it raises what does not compose instead of printing it.
+    Hydra is given its words; `sys.argv` stays as it was typed, for Lightning's process launcher repeats it for every
+    further rank. While Hydra composes it is asked for full errors, by which it raises what does not compose instead of
+    printing it.
     """
     from hydra.errors import HydraException
 
-    typed, traced = list(sys.argv), os.environ.get(environment.TRACE, "0")
+    traced = os.environ.get(environment.TRACE, "0")
     environment.typed_trace = traced
     os.environ[_SWEEP_ID] = new_run_id()
 
     @functools.wraps(command)
     def task(config: DictConfig) -> object:
-        sys.argv, os.environ[environment.TRACE] = typed, traced
+        os.environ[environment.TRACE] = traced
         try:
             take_as_written(config, Origins.of_running_hydra)
             return command(config)
@@ -47,8 +47,8 @@ def launch(name: str, command: Callable[[DictConfig], object], arguments: list[s
     overrides = arguments
     try:
         overrides = overrides_of(name, arguments)
-        sys.argv, os.environ[environment.TRACE] = [typed[0], *overrides], "1"
-        _composed_by_hydra(name, task)
+        os.environ[environment.TRACE] = "1"
+        _composed_by_hydra(name, task, overrides)
     except Exception as error:  # from Hydra, or the launcher of a sweep; a run has already said its own
         from genexp.config.composition_errors import is_of_null_group, refusal
 
@@ -60,22 +60,36 @@ def launch(name: str, command: Callable[[DictConfig], object], arguments: list[s
             raise
         _say_and_exit(name, line)
     finally:
-        sys.argv, os.environ[environment.TRACE] = typed, traced
+        os.environ[environment.TRACE] = traced
         os.environ.pop(_SWEEP_ID, None)
 
 
-def _composed_by_hydra(name: str, task: Callable[[DictConfig], object]) -> None:
-    import hydra
+def _composed_by_hydra(name: str, task: Callable[[DictConfig], object], overrides: list[str]) -> None:
+    """What `hydra.main` does with the words of a command line, for these words."""
+    from hydra import version
+    from hydra._internal.utils import _run_hydra, get_args_parser
 
     from genexp.config.composed_once import compose_once
     from genexp.config.shipped_files import keep_shipped_files
 
     keep_shipped_files(conf_dir())
     compose_once()
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
+    version.setbase("1.3")
+    parser = get_args_parser()
+    parser.error = functools.partial(_refuse_words, name)
+    words = parser.parse_args(overrides)
+    if words.experimental_rerun is not None:
+        parser.error("--experimental-rerun reads a pickle, which may run anything; resume=<run> goes on with a run")
+    _run_hydra(words, parser, task, config_path=str(conf_dir()), config_name=name)
 
 
 _SWEEP_ID = "GENEXP_SWEEP_ID"
+
+
+def _refuse_words(name: str, message: str) -> NoReturn:
+    """Say in one line, without the usage of all flags, what argparse does not take."""
+    hint = "; values are given as key=value, such as seed=1" if message.startswith("unrecognized") else ""
+    _say_and_exit(name, message + hint)
 
 
 def _line(error: Exception, overrides: list[str]) -> str | None:
