@@ -61,7 +61,7 @@ def first(place):
     (place / "pictures" / "train" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")  # found when it is read
     fails = {"missing": ["data=folder", f"data.source.root={place / 'pictures'}"]}
     variants = {**CONTENT["variants"], "lr": {**CONTENT["variants"]["lr"], **DIVERGES, **fails}}
-    return reproduce(place, variants=variants)
+    return reproduce(place, "paths.data=elsewhere", f"paths.cache={place / 'kept'}", variants=variants)
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +86,30 @@ def test_a_training_that_fails_is_named_and_the_others_go_on(first):
     assert "9.25" in out
 
 
+def test_a_trial_that_fails_leaves_its_log_and_says_where(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    broken = {"lr": {"missing": ["data=folder", f"data.source.root={tmp_path}"]}}
+    status, _, err = reproduce(tmp_path, "calibrate=true", "plan=true", variants=broken, reported=[], claims=[])
+    assert status == 1
+    line = err.splitlines()[-1]
+    assert line.startswith("genexp reproduce: a trial training must succeed before an ablation starts, and outputs/")
+    assert "got 1 in" in (tmp_path / line.partition(", and ")[2].split(" says ")[0]).read_text()
+    assert sum(each.strip().startswith("genexp train: ") for each in err.splitlines()) == 1
+
+
 def test_nothing_that_is_finished_is_run_again(second, first):
     status, _, err = second
     assert status == 0, err
     assert "trainings 4, 4 done" in err
     assert "started" not in err
+
+
+def test_where_data_lie_is_told_to_every_run(place, folder):
+    configs = [OmegaConf.load(path) for path in sorted(folder.glob("*/*/config.yaml"))]
+    told = [(str(each.paths.data), str(each.paths.cache)) for each in configs]
+    assert told
+    assert set(told) == {(str(place / "elsewhere"), str(place / "kept"))}
 
 
 def test_variants_that_draw_differently_share_a_model(folder, second):

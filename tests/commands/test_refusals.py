@@ -159,6 +159,16 @@ def test_the_command_line_says_one_line_and_makes_nothing(further, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("word", ["model.network.width=8", "data=mnist", "logger=none", "training.max_images=5"])
+def test_an_ablation_says_where_the_settings_of_its_trainings_go(word, tmp_path):
+    done = genexp("reproduce", "ablation=iwae_k", word, cwd=tmp_path)
+    key = word.partition("=")[0]
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"genexp reproduce: {key}: is of the trainings, type train=[{word}]\n",
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

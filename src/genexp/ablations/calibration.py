@@ -14,11 +14,11 @@ from genexp.config.compose import compose
 from genexp.config.keys import deciding
 from genexp.files.json_records import is_there, read_json
 from genexp.files.writing import write_atomically
-from genexp.pool.job_progress import tail
 from genexp.pool.queue import Task
 from genexp.pool.record import Job, SweepFolder
 from genexp.pool.slots import Need
 from genexp.runs.record_types import Measured
+from genexp.terminal import shown_path
 
 _TRIALS, _BATCHES = 3, 24
 
@@ -108,6 +108,7 @@ class _Trials:
         self.folder, self.record = workers.folder / "calibration", workers.folder / "calibration.json"
         self.seconds: dict[str, float] = read_json(self.record, dict[str, Measured]) if is_there(self.record) else {}
         self._runs: SweepFolder | None = None
+        self._failed = False
 
     def training_seconds(self, typical: tuple[str, ...]) -> float:
         """Seconds of a training: the trial's fixed cost, and the rest at its speed."""
@@ -142,9 +143,11 @@ class _Trials:
         return self.seconds[key]
 
     def close(self) -> None:
-        """Remove the trials."""
+        """Remove the trials, unless one has failed: its log is there to be read."""
         if self._runs is not None:
             self._runs.release()
+        if self._failed:
+            return
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _keep(self, key: str, seconds: float) -> None:
@@ -166,5 +169,10 @@ class _Trials:
         if not sweep.finished(job):
             self.workers.carry_out(sweep, [Task(job, f"trial {title}", Need("cpu", 1))])
         if not sweep.finished(job):
-            raise ValueError(f"a trial {title} must succeed before an ablation starts:\n{tail(sweep.log(job))}")
+            self._failed = True
+            log = shown_path(sweep.log(job))
+            raise ValueError(
+                f"a trial {title} must succeed before an ablation starts, and {log} says why it did not; "
+                "calibrate=false starts without trials"
+            )
         return job

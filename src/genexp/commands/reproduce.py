@@ -117,7 +117,9 @@ def _reproduced(config: DictConfig, ablation: "Ablation", source: str) -> list[s
 
     plan = make_plan(ablation, [str(each) for each in config.train])
     folder = _folder(config, ablation)
-    workers = Workers(folder, Machine(config.slots, config.threads, config.timeout, config.grace))
+    places = {f"GENEXP_{name.upper()}": str(Path(config.paths[name]).expanduser()) for name in ("data", "cache")}
+    machine = Machine(config.slots, config.threads, config.timeout, config.grace, variables=places)
+    workers = Workers(folder, machine)
     try:
         jobs = {training: workers.job_of(training) for training in plan.trainings}
         require_composable(plan, [each for each, job in jobs.items() if not workers.runs.finished(job)])

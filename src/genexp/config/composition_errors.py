@@ -41,6 +41,8 @@ def refusal(error: Exception, overrides: list[str]) -> str:
         key = each.lstrip("+~").split("=")[0]
         if name := new_name(key):
             return str(Problem(key, f"is called {name} now"))
+        if problem := _of_trainings(each, overrides):
+            return str(problem)
     cause = error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:
         return str(_unknown_key(cause, overrides))
@@ -58,6 +60,15 @@ def refusal(error: Exception, overrides: list[str]) -> str:
     if unused:
         return str(_unused_group(str(error), unused[1], overrides))
     return " ".join(": ".join(str(each) for each in (error, cause) if each is not None and str(each)).split())
+
+
+def _of_trainings(typed: str, overrides: Sequence[str]) -> Problem | None:
+    """What is said of a setting of trainings that was given to the ablation whose trainings they are."""
+    key = typed.lstrip("+~").split("=")[0]
+    head = re.split(r"[./@]", key)[0]
+    of_training = (head in SECTIONS or head in group_names()) and head not in ("paths", "hydra", "ablation")
+    asked = any(each.startswith(("ablation=", "ablations=")) for each in overrides)
+    return Problem(key, f"is of the trainings, type train=[{typed}]") if of_training and asked else None
 
 
 def is_of_null_group(error: Exception) -> bool:

@@ -3,7 +3,7 @@
 import atexit
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -31,13 +31,20 @@ class Machine:
         timeout: Seconds a job may take, or None.
         grace: Seconds between asking a job to end and killing it.
         preload: `auto`, true or false: whether jobs are forks of a process that has imported everything.
+        variables: What the environment of jobs has beyond that of this command.
 
     Raises:
         ValueError: `timeout` or `preload` is none of these.
     """
 
     def __init__(
-        self, slots: int | str, threads: int | str, timeout: float | None, grace: float, preload: bool | str = "auto"
+        self,
+        slots: int | str,
+        threads: int | str,
+        timeout: float | None,
+        grace: float,
+        preload: bool | str = "auto",
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         if preload not in ("auto", True, False):
             raise ValueError(f"hydra.launcher.preload must be auto, true or false, got {preload!r}")
@@ -47,6 +54,7 @@ class Machine:
         self.threads = threads_of_environment() or threads if threads == "auto" else threads
         self.timeout, self.grace, self.idle = timeout, grace, _idle_at_start()
         self.preload = sys.platform.startswith("linux") if preload == "auto" else preload
+        self.variables = dict(variables or {})
         self.gpus: list[str] = []
         self._connection: Connection | None = None
 
@@ -61,7 +69,7 @@ class Machine:
             return
         if self.preload:
             print("loading   once for all jobs", file=sys.stderr, flush=True)
-        self._connection = Connection(log, self.preload, self.grace, lock, typed_environment())
+        self._connection = Connection(log, self.preload, self.grace, lock, typed_environment() | self.variables)
         atexit.register(self.close)
         self.gpus = visible_gpus(self._connection.ready()["gpus"])
 
