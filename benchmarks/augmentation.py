@@ -1,12 +1,13 @@
 """What a classifier gains from pictures that a generator drew, at several shares of the real training data: a table.
 
-    python benchmarks/augmentation.py [--out FOLDER] [--seeds 0 1 2] [--quick]
+    python benchmarks/augmentation.py [--out FOLDER] [--seeds 0 1 2] [--generator RECIPE] [--images N] [--quick]
 
-For every share and seed, a class-conditional VAE is trained on that share of the training digits alone, and `genexp
-augment` draws 120 pictures of every class from it. Three classifiers of the same length are trained: on the real
-pictures, on both, and on the generated ones alone. All are judged by their last weights on the 400 test digits, which
-nothing else has seen. Everything is done by the commands that a person types, on folders of PNG files; a training that
-is there is not repeated, so that processes with a seed each may share the work and a last one print the table.
+For every share and seed, a generator of classes (a VAE, or another recipe) is trained on that share of the training
+digits alone, and `genexp augment` draws 120 pictures of every class from it. Three classifiers of the same length are
+trained: on the real pictures, on both, and on the generated ones alone. All are judged by their last weights on the
+400 test digits, which nothing else has seen. Everything is done by the commands that a person types, on folders of PNG
+files; a training that is there is not repeated, so that processes with a seed each may share the work and a last one
+print the table.
 """
 
 import argparse
@@ -55,15 +56,16 @@ def real_pictures(folder: Path, share: float, seed: int) -> None:
                 save_png(to_uint8(batch["image"][row]), folder / place / str(label) / f"real_{row:06d}.png")
 
 
-def accuracies(out: Path, share: float, seed: int, scale: float) -> dict[str, float]:
-    """Accuracy on the test digits by what the classifier was trained on."""
+def accuracies(out: Path, share: float, seed: int, scale: float, generator: tuple[str, int]) -> dict[str, float]:
+    """Accuracy on the test digits by what the classifier was trained on; the generator is a recipe and its images."""
     place = out / f"{share:g}_{seed}"
     own = place / "pictures"
     if not own.is_dir():
         real_pictures(own, share, seed)
-    generator = trained("generator", own, seed, int(30_000 * scale), "experiment=vae/class_conditional")
+    recipe, images = generator
+    drawer = trained("generator", own, seed, int(images * scale), f"experiment={recipe}")
     drawn = place / "drawn"
-    augment(compose("augment", [f"run={generator.path}", f"per_class={PER_CLASS}", f"out={drawn}", "threads=1"]))
+    augment(compose("augment", [f"run={drawer.path}", f"per_class={PER_CLASS}", f"out={drawn}", "threads=1"]))
     found = {}
     for arm, parts in ARMS.items():
         root = place / arm.replace(" ", "_")
@@ -81,13 +83,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(os.environ.get("GENEXP_OUTPUTS", "outputs"), "augmentation"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--generator", default="vae/class_conditional", help="recipe of a model of classes")
+    parser.add_argument("--images", type=int, default=30_000, help="images that it is trained on")
     parser.add_argument("--quick", action="store_true", help="a share of the pictures, one seed, tiny trainings")
     typed = parser.parse_args()
     out, scale = typed.out.resolve(), 0.02 if typed.quick else 1.0
     seeds, given = (typed.seeds[:1], SHARES[:1]) if typed.quick else (typed.seeds, SHARES)
     print(f"| share of the real digits | {' | '.join(ARMS)} | gain in points |\n|---|{'---|' * (len(ARMS) + 1)}")
     for share in given:
-        rows = [accuracies(out, share, seed, scale) for seed in seeds]
+        rows = [accuracies(out, share, seed, scale, (typed.generator, typed.images)) for seed in seeds]
         cells = [
             f"{mean(r[arm] for r in rows):.2%} ± {stdev([r[arm] for r in rows]) if len(rows) > 1 else 0:.2%}"
             for arm in ARMS

@@ -18,9 +18,11 @@ from genexp.config.compose import compose
 from genexp.config.keys import of_the_own
 from genexp.inference.copies import verdict_on_copies
 from genexp.inference.exporting import held, onnx_file
+from genexp.inference.exporting.graphs import Graph, Input, graph_of
 from genexp.inference.exporting.tensorrt import UNSUPPORTED, unsupported
 from genexp.inference.run import load_run
 from genexp.sampling.ddim import DDIM
+from genexp.sampling.guidance import ClassifierFree
 from genexp.tensors import IndexedNoise
 
 SHORT = ["training.max_images=64", "training.evaluate_every=64", "training.checkpoint_every=64"]
@@ -37,6 +39,10 @@ def trained(tmp_path_factory):
         return found[name]
 
     return run
+
+
+CAPTIONS = ["experiment=captions/attended", *tiny.COMMON, *tiny.LENGTH, "data.limit=100", "training.log_every=64"]
+CAPTIONS += ["model.network.width=8", "data.image_size=32"]
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +143,21 @@ def test_all_steps_of_a_sampler_are_one_graph(trained):
     torch.testing.assert_close(torch.from_numpy(image), wanted, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("guidance", ["classifier_free", "per_condition"])
+def test_guidance_is_in_the_graph_for_any_number_of_samples(guidance, trained):
+    """Under captions that the network reads word by word; the text encoder is in the graph, too."""
+    folder = trained("captions", *CAPTIONS)
+    strength = "scale=3" if guidance == "classifier_free" else "scales={caption:3}"
+    typed = [f"sampler/guidance={guidance}", f"sampler.guidance.{strength}"]
+    exported(folder, "format=torch_export", "part=sampler", "sampler=ddim", "sampler.steps=2", *typed)
+    part, source = torch.export.load("ours/model.pt2").module(), load_run(folder.path).model.source()
+    caption = torch.randint(0, 4, (7, source.conditioning.kinds["caption"].length))
+    noise = IndexedNoise(3, range(7)).normal(*source.image_shape)
+    sampler = DDIM(2, guidance=ClassifierFree(3.0))
+    wanted = sampler.run(source, noise, IndexedNoise(4, range(7)), {"caption": caption})
+    torch.testing.assert_close(part(noise, caption), wanted, rtol=0, atol=1e-5)
+
+
 PARTS = {
     "vae": (tiny.overrides_for("vae"), [], "decoder", "latent"),
     "encoder": (tiny.overrides_for("vae"), ["part=encoder"], "encoder", "image"),
@@ -195,6 +216,31 @@ def test_a_file_that_gives_something_else_is_not_written(trained, monkeypatch):
     assert held.TOLERANCE == 1e-4
 
 
+def amplified(by, error=0.0):
+    """A graph that enlarges its input about 10, and a file that errs beside it."""
+
+    def call(x):
+        return by * (x - 10.0) + error * (x * 0 + 1)
+
+    return held.held_against(
+        Graph("decoder", lambda x: by * (x - 10.0), {"x": Input(torch.full((3, 8), 10.0), "")}, "image", ""),
+        lambda inputs: call(*inputs),
+        Path("model.onnx"),
+    )
+
+
+def test_a_file_may_differ_by_what_rounding_changes_in_the_run_itself_and_by_no_more():
+    one_bit = 2.0**-20  # of numbers from 8 to 16
+    assert amplified(1.0, error=0.9e-4) == pytest.approx(0.9e-4, rel=1e-3)
+    with pytest.raises(ValueError, match="to 0.0001, got a difference of 0.00011"):
+        amplified(1.0, error=1.1e-4)
+    assert amplified(100.0, error=300 * one_bit) == pytest.approx(300 * one_bit)
+    with pytest.raises(ValueError, match=r"to 0\.00038, got a difference of 0\.00048"):
+        amplified(100.0, error=500 * one_bit)
+    with pytest.raises(ValueError, match=r"to 0\.001, got a difference of 0\.0019"):
+        amplified(1000.0, error=2000 * one_bit)
+
+
 def test_an_operator_without_a_word_is_named_with_its_module(trained, monkeypatch):
     folder = gan(trained)
     kept = load_run(folder.path)
@@ -202,8 +248,6 @@ def test_an_operator_without_a_word_is_named_with_its_module(trained, monkeypatc
     name = next(name for name, each in kept.model.named_modules() if each is layer)
     was = layer.forward
     layer.forward = lambda given: was(given) * torch.linalg.svdvals(given.flatten(1)).sum()
-    from genexp.inference.exporting.graphs import graph_of
-
     with pytest.raises(ValueError, match=rf"format=onnx has no operator for aten\._linalg_svd, which .*{name} uses"):
         onnx_file.write_onnx(kept, graph_of(kept), {"licence": "mit"}, Path("model.onnx"))
 

@@ -176,7 +176,7 @@ class Conditioning:
     def without(self, condition: Condition, names: Sequence[str]) -> Condition:
         """A condition with the parts `names` left out of all samples."""
         return {
-            name: self.kinds[name].nothing(len(rows), rows.device) if name in names else rows
+            name: self.kinds[name].nothing(rows.shape[0], rows.device) if name in names else rows
             for name, rows in condition.items()
         }
 

@@ -12,7 +12,8 @@ class Remembered:
 
     Conditions are compared by what they hold, so that it does not matter who put them together; of every size of a
     batch the last is kept, for guidance may call with one part of a condition and with several. The network's weights
-    must stay as they are for as long as this lives.
+    must stay as they are for as long as this lives. A graph that is traced has no values to compare: it encodes in
+    every call.
 
     Args:
         network: The network.
@@ -24,6 +25,8 @@ class Remembered:
 
     def __call__(self, condition: Condition) -> object:
         """What the network is given in the place of encoding the condition itself."""
+        if torch.compiler.is_exporting():
+            return self.network.encode(condition)
         rows = [condition[name] for name in self.network.attends]
         before, encoded = self._last.get(len(rows[0]), ([], None))
         if not before or not all(torch.equal(*pair) for pair in zip(before, rows, strict=True)):

@@ -133,7 +133,8 @@ class _ClassifierFree(Guided):
             return self.model(x_t, t, condition)
         told = joined(condition, self.absence.of(condition, self.over))
         both = self.model(torch.cat([x_t, x_t]), torch.cat([t, t]), told)
-        conditional, unconditional = both.chunk(2)
+        num = x_t.shape[0]  # no len() and no chunk(), which would fix the batch of a graph that is traced
+        conditional, unconditional = both[:num], both[num:]
         guided = unconditional + self.scale * (conditional - unconditional)
         return guided if self.rescale == 0 else guided * expand_to(self._factor(guided, conditional), guided)
 

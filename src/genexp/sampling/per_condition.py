@@ -77,5 +77,7 @@ class _PerCondition(Guided):
         if places == [len(self.names)]:
             return self.model(x_t, t, condition)
         told = [self.absence.of(condition, self.names[place:]) for place in places]
-        each = self.model(torch.cat([x_t] * len(told)), torch.cat([t] * len(told)), joined(*told)).chunk(len(told))
+        every = self.model(torch.cat([x_t] * len(told)), torch.cat([t] * len(told)), joined(*told))
+        num = x_t.shape[0]  # see `_ClassifierFree`
+        each = [every[place * num : (place + 1) * num] for place in range(len(told))]
         return sum(self.shares[place] * image for place, image in zip(places, each, strict=True))
