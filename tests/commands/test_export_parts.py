@@ -232,7 +232,7 @@ def amplified(by, error=0.0):
 def test_a_file_may_differ_by_what_rounding_changes_in_the_run_itself_and_by_no_more():
     one_bit = 2.0**-20  # of numbers from 8 to 16
     assert amplified(1.0, error=0.9e-4) == pytest.approx(0.9e-4, rel=1e-3)
-    with pytest.raises(ValueError, match="to 0.0001, got a difference of 0.00011"):
+    with pytest.raises(ValueError, match=r"to 0\.0001, got a difference of 0\.00011"):
         amplified(1.0, error=1.1e-4)
     assert amplified(100.0, error=300 * one_bit) == pytest.approx(300 * one_bit)
     with pytest.raises(ValueError, match=r"to 0\.00038, got a difference of 0\.00048"):

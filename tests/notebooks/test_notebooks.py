@@ -206,6 +206,21 @@ def test_words_to_pictures(execute):
     assert shown.pictures == 4
 
 
+@pytest.mark.slow
+def test_a_model_is_shipped(execute):
+    outputs, shown = execute("10_ship_a_model", [("sampler.steps=3", "sampler.steps=2")])
+    run = load_run(only(outputs / "ship"))
+    assert run.folder.record["state"] == "finished"
+    assert "caption, noise to image (4, 3, 64, 64)" in shown.text
+    assert f"| sha256 of the checkpoint | {run.digest} |" in shown.markdown
+    assert f"run           id {run.folder.record['id']}, checkpoint_sha256 {run.digest}" in shown.text
+    found = re.findall(r"watermark +(of this key|marked, but not with this key): at most", shown.text)
+    assert found == ["of this key", "of this key", "marked, but not with this key"]
+    assert float(re.search(r"([\d.]+) dB\n", shown.text)[1]) > 35
+    require_whole_wandb_runs([run.folder.path])
+    assert shown.pictures == 2
+
+
 MACHINE = re.compile(
     r"(?<![\w.<])/(?:home|tmp|root|work|Users|private|usr|opt|mnt|var|srv|data)/|[A-Z]:\\\\|[.]venv|site-packages"
 )

@@ -127,3 +127,16 @@ def with_more_drawn(name: str) -> Check:
 
 def painted(place: Place, done: Done) -> None:
     assert Image.open(place.folder / "photo_as_painting.png").size == (64, 64)
+
+
+def exported(place: Place, done: Done) -> None:
+    """A file that onnxruntime draws pictures from, and its card."""
+    import numpy as np
+    import onnxruntime
+
+    assert done.code == 0, done.err
+    session = onnxruntime.InferenceSession(place.folder / "drawing/model.onnx")
+    noise, caption = np.zeros((2, *session.get_inputs()[0].shape[1:]), np.float32), np.ones((2, 12), np.int64)
+    (image,) = session.run(None, {"noise": noise, "caption": caption})
+    assert image.shape == (2, 3, 64, 64)
+    assert "license: mit" in (place.folder / "drawing/README.md").read_text()

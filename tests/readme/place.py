@@ -16,6 +16,11 @@ import forking
 from genexp.runs.run_folder import RunFolder, runs_under
 
 SHORT = "training.max_images=640 training.evaluate_every=320 training.checkpoint_every=320 callbacks.evaluate.num=64"
+WORDS = (
+    "experiment=ldm/shapes_captions initial=shipped data.source.train_images=960 data.source.val_images=96 metrics=none"
+)
+WORDS += " training.max_images=32 training.evaluate_every=32 model.optimizer.lr=1e-6 callbacks.sample_grid.num=2"
+QUICK = "num=1 sampler.steps=4 interpolate=0 frames=0"
 QUESTION = """title: Where a VAE is drawn from
 question: Does the first step matter?
 experiment: vae/digits
@@ -106,6 +111,7 @@ class Place:
         for pattern, name in (
             (r"outputs/quickstart/(<run>|20[\w-]+|\.\.\.)", "quickstart"),
             (r"outputs/pixelcnn_digits/<run>", "pixelcnn"),
+            (r"outputs/ldm_shapes_captions/<run>", "words"),
             (r"<run folder>|<run>", "quickstart"),
         ):
             line = re.sub(pattern, lambda _, name=name: self.run(name), line)
@@ -113,6 +119,11 @@ class Place:
             self.sweep()
         if "<folder>" in line:
             line = line.replace("<folder>", self.sweep())
+        if "marked/" in line and not (self.folder / "marked").is_dir():
+            done = self.type(
+                'genexp sample run=outputs/ldm_shapes_captions/<run> watermark="a secret" out=marked', QUICK
+            )
+            assert done.code == 0, done.err
         if "<checkpoint>" in line:
             line = line.replace("<checkpoint>", f"{self.run('quickstart')}/checkpoints/last.ckpt")
         if "<name>" in line and not (self.outputs / "ablations/question").is_dir():
@@ -121,10 +132,10 @@ class Place:
         return line.replace("<question>", "gan_stability").replace("<name>", "question")
 
     def run(self, name: str) -> str:
-        """A run for lines that want one: `quickstart` or `pixelcnn`; trained when first asked for."""
+        """A run for lines that want one: `quickstart`, `pixelcnn` or `words`; trained when first asked for."""
         if not list(self.outputs.glob(f"my_{name}/*/run.json")):
-            choice = {"quickstart": "", "pixelcnn": " experiment=pixelcnn/digits"}[name]
-            done = self.type(f"genexp train{choice} name=my_{name}", SHORT)
+            choice = {"quickstart": "", "pixelcnn": " experiment=pixelcnn/digits", "words": f" {WORDS}"}[name]
+            done = self.type(f"genexp train{choice} name=my_{name}", "" if name == "words" else SHORT)
             assert done.code == 0, done.err
         return str(self.newest(f"my_{name}").path.relative_to(self.folder))
 

@@ -5,6 +5,7 @@ import torch
 from outcomes import (
     Check,
     drawn,
+    exported,
     nothing_again,
     painted,
     refused,
@@ -17,7 +18,7 @@ from outcomes import (
     with_more_drawn,
     without_wandb,
 )
-from place import SHORT, Place
+from place import QUICK, SHORT, Place
 
 import genexp
 
@@ -40,6 +41,9 @@ CONVOLVED = "genexp train model/critic/objective=wasserstein model=gan"
 DOWNLOADED = "genexp evaluate generated=my/images reference=cifar10:test metrics=[fd,kid]"
 INCEPTION = "genexp evaluate run=<run> extractor=inception metrics=[fd,kid,classifier_score]"
 TRUSTED = "GENEXP_TRUST=mypackage. genexp evaluate run=<run>"
+WORDS, KEY = "outputs/ldm_shapes_captions/<run>", 'watermark="a secret"'
+EXPORTED = f"genexp export run={WORDS} out=drawing format=onnx part=sampler sampler.steps=3 licence=mit"
+MARKED = f"genexp sample run={WORDS} num=8 {KEY} out=marked"
 LONGER = "training.max_images=1280"
 FEW = "training.max_images=128 training.evaluate_every=128 callbacks.evaluate.num=16 callbacks.sample_grid.num=2"
 FEW = f"{FEW} trainer.limit_val_batches=1"
@@ -105,6 +109,9 @@ RUN: dict[str, tuple[Check, str]] = {
     "genexp evaluate run=outputs/pixelcnn_digits/<run> metrics=likelihood": (says("bits_per_dim", "nll"), ""),
     "genexp train experiment=realnvp/digits": (trained("realnvp_digits"), FEW),
     "genexp train experiment=realnvp/points": (trained("realnvp_points"), f"{SHORT} callbacks.sample_grid.points=50"),
+    EXPORTED: (exported, "sampler.steps=2"),
+    MARKED: (drawn(2), f"{QUICK} num=2"),
+    f"genexp info marked/images/000000.png {KEY}": (says("of this key: at most one in", "made by"), ""),
     "genexp info": (says("torch"), ""),
     "genexp info metrics": (says("bits_per_dim", "fd"), ""),
 }

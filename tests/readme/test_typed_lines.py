@@ -8,6 +8,7 @@ from hydra.errors import HydraException
 from test_lines_run import CHOICES, LOADED, RUN, typed
 from typed_lines import PAGES, all_lines, choices, snippets_of, words_of
 
+from genexp.commands.picture_info import names_file
 from genexp.commands.typed_arguments import of_reproduce, overrides_of
 from genexp.config.check import problems_of
 from genexp.config.compose import compose, initialised
@@ -223,6 +224,7 @@ ELSEWHERE = {
         "test_webdataset trains on such shards"
     ),
     "genexp play run=outputs/quickstart/<run>": "test_play asks such a page, test_play_in_browser looks at it",
+    "genexp play run=outputs/ldm_shapes_captions/<run>": "test_play asks such a page, test_play_in_browser looks at it",
     "genexp play run=[<run>,<another run>]": "test_play_in_browser looks at two runs",
     "genexp train data=hub data.source.root=FOLDER data.source.label_column=label data.num_classes=10": (
         "test_hub_images reads such folders"
@@ -426,7 +428,7 @@ OF_A_RUN = (
 def test_a_line_composes_as_it_stands(line):
     name, overrides = composed(line)
     if name in ("validate", "info"):
-        assert overrides in ([], ["metrics"])
+        assert overrides in ([], ["metrics"]) or names_file(overrides[0])
         return
     assert [each for each in problems_of(name, overrides) if "Interpolation key 'data." not in each] == []
 
@@ -440,7 +442,8 @@ def test_words_in_the_readmes_running_text_are_overrides_of_some_command():
             assert any(_fits(*place, word) for place in PLACES), word
 
 
-PLACES = [("train",), ("train", "model=style"), ("evaluate",), ("sample",), ("compare",), ("reproduce",)]
+PLACES = [("train",), ("train", "model=style")]
+PLACES += [(name,) for name in ("evaluate", "sample", "compare", "reproduce", "export")]
 
 
 def _fits(name: str, *overrides: str) -> bool:
