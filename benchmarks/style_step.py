@@ -47,8 +47,8 @@ class Clock(Callback):
         self.seconds = (time.process_time() - self.begun) / (pl_module.batches - self.warm_up)
 
 
-def inside(pair, size, steps, warm_up):
-    """Seconds a step of ours, and the losses."""
+def inside(model, batch, steps, warm_up):
+    """Seconds a step of a family on one batch, and the losses."""
     clock = Clock(warm_up)
     with quiet_lightning(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -61,13 +61,14 @@ def inside(pair, size, steps, warm_up):
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        trainer.fit(ours(size), DataLoader([pair] * (steps + warm_up), batch_size=None))
+        trainer.fit(model, DataLoader([batch] * (steps + warm_up), batch_size=None))
     return clock.seconds, clock.losses
 
 
 def by_hand(pair, size, steps, warm_up):
     """Seconds a step of the loop written by hand, and the losses."""
-    encoder, model = plain_encoder(size), ours(size)
+    model = ours(size)
+    encoder = plain_encoder(model.objective.features, LAST)
     mean, std = model.objective.features.mean, model.objective.features.std
 
     def maps(image):
@@ -101,18 +102,18 @@ def by_hand(pair, size, steps, warm_up):
     return (time.process_time() - begun) / steps, losses
 
 
-def plain_encoder(size):
-    """torchvision's layers to `LAST` with the weights of ours, by name."""
-    source, layers = ours(size).objective.features, []
+def plain_encoder(source, last):
+    """torchvision's layers of VGG-19 to the layer `last` with the weights of ours, by name."""
+    layers = []
     for name, layer in zip(layer_names(19), vgg19(weights=None).features, strict=False):
         if name.startswith("conv"):
             layer.load_state_dict({kind: source.get_buffer(f"{name}_{kind}") for kind in ("weight", "bias")})
         elif name.startswith("relu"):
             layer = torch.nn.ReLU()  # in place it would overwrite the map before it
         layers.append((name, layer.requires_grad_(False)))
-        if name == LAST:
+        if name == last:
             return layers
-    raise ValueError(f"LAST must be a layer of VGG-19, got {LAST}")
+    raise ValueError(f"last must be a layer of VGG-19, got {last}")
 
 
 def main():
@@ -130,9 +131,8 @@ def main():
     }
     pairs = []
     for _ in range(given.turns):
-        (theirs, expected), (own, found) = (
-            run(pair, given.size, given.steps, given.warm_up) for run in (by_hand, inside)
-        )
+        theirs, expected = by_hand(pair, given.size, given.steps, given.warm_up)
+        own, found = inside(ours(given.size), pair, given.steps, given.warm_up)
         torch.testing.assert_close(torch.tensor(found), torch.tensor(expected), rtol=1e-3, atol=0)
         pairs.append((theirs, own))
     plain, lightning = (statistics.median(side) for side in zip(*pairs, strict=True))

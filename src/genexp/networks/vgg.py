@@ -98,7 +98,8 @@ class VGG(nn.Module):
         found: dict[str, Tensor] = {}
         features = ((image + 1) / 2 - self.mean) / self.std
         for name in self.names[: max((self.names.index(layer) for layer in layers), default=-1) + 1]:
-            features = self._layer(name, features)
+            asked_before = f"conv{name[4:]}" in layers  # a map that is asked for is not overwritten
+            features = self._layer(name, features, overwrite=not asked_before)
             if name in layers:
                 found[name] = features
         return {layer: found[layer] for layer in layers}
@@ -107,14 +108,15 @@ class VGG(nn.Module):
         """Stay in evaluation mode, whatever `mode` the parent module enters."""
         return super().train(False)
 
-    def _layer(self, name: str, features: Tensor) -> Tensor:
+    def _layer(self, name: str, features: Tensor, overwrite: bool) -> Tensor:
         height, width = features.shape[-2:]
         if name.startswith("relu"):
-            return functional.relu(features)
+            return functional.relu(features, inplace=overwrite)
         if name.startswith("pool"):
             if min(height, width) < 2:
                 raise ValueError(f"image is too small for {name}: the map before it is {height} x {width}")
-            return self.pool(features, 2) * self.pooling_scale
+            pooled = self.pool(features, 2)
+            return pooled if self.pooling_scale == 1 else pooled * self.pooling_scale
         if self.padding == "reflect" and min(height, width) < 2:
             raise ValueError(f"image is too small to reflect at {name}: the map before it is {height} x {width}")
         weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
