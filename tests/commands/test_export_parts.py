@@ -141,6 +141,8 @@ def test_all_steps_of_a_sampler_are_one_graph(trained):
     again = IndexedNoise(3, range(5))
     wanted = DDIM(2, eta=1.0).run(source, again.normal(*source.image_shape), again, {"label": label})
     torch.testing.assert_close(torch.from_numpy(image), wanted, rtol=0, atol=1e-4)
+    with pytest.raises(ValueError, match=r"sampler.precision must be 32-true in a file, got bf16-mixed"):
+        exported(folder, "format=onnx", "part=sampler", "sampler.precision=bf16-mixed")
 
 
 @pytest.mark.parametrize("guidance", ["classifier_free", "per_condition"])

@@ -128,6 +128,7 @@ WRONG = [
     ("train", "data=cifar10 data.source.dataset=CIFAR11", "data.source.dataset", "CIFAR10"),
     ("train", "data=toy2d model/network=mlp data.source.kind=cube", "data.source.kind", "one of ring, grid"),
     ("train", "model=adain data.source.content.root=/no.jpg", "data.source.content.root", "china.jpg"),
+    ("train", "sampler.precision=half", "sampler.precision", "one of 32-true, bf16-mixed"),
     # model and its parts
     ("train", "model.network.width=abc", "model.network.width", WHOLE),
     ("train", "model.network.width=-3", "model.network.width", AT_LEAST_1),

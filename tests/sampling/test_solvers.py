@@ -10,9 +10,9 @@ from exact_denoisers import Mixture
 from genexp.diffusion.continuous import LinearContinuous, RectifiedFlow
 from genexp.diffusion.exploding import NoiseLevel
 from genexp.diffusion.schedules import Cosine, Linear
-from genexp.sampling.base import Denoise
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.ddpm import DDPM
+from genexp.sampling.denoising import Denoise
 from genexp.sampling.dpm_solver import DPMSolver, DPMSolver2M
 from genexp.sampling.guidance import Unguided
 from genexp.sampling.heun import Heun

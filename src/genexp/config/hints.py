@@ -14,6 +14,7 @@ HINTS = {
 
 ABSENT = {
     "sampler.guidance.scale": "type sampler/guidance=classifier_free too, which has one",
+    "sampler.precision": "samplers of diffusion have one; others evaluate a network once, or draw by its probabilities",
     "trainer.max_steps": "training.max_images is the length; +trainer.max_steps=... counts steps of all optimisers",
 }
 """What gives keys that are not there, though they may be."""

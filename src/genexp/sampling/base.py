@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
-from genexp.conditioning.estimate import ESTIMATE
 from genexp.contracts import Denoiser, Schedule
 from genexp.contracts.codecs import codec_of
 from genexp.contracts.preparing import prepared
-from genexp.diffusion.variance import LearnedVariance
-from genexp.sampling.clipping import Clip, Dynamic, clipped, read_clip
+from genexp.sampling.clipping import Clip, read_clip
+from genexp.sampling.denoising import Denoise, Precision, require_precision
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level
 from genexp.sampling.times import Spacing, as_times, require_spacing, time_grid
@@ -51,10 +50,14 @@ class DiffusionSampler(Walking, Generic[State]):
         clip: Clip the denoiser's image to [-1, 1] before it is used, or `{percentile: p}`, see `Dynamic`; not for
             points or codes.
         guidance: What is made of the denoiser before it is called.
+        precision: What the networks are evaluated in, see `Denoise`.
 
     Raises:
-        ValueError: `spacing` has an unknown name, or `clip` is none.
+        ValueError: `spacing` or `precision` has an unknown name, or `clip` is none.
     """
+
+    precision: Precision = "32-true"
+    """Told in protocols where it is another, so that those from before it could be are still those of today."""
 
     evaluations_per_step = 1
     remembers = False
@@ -72,14 +75,18 @@ class DiffusionSampler(Walking, Generic[State]):
         spacing: Spacing = "trailing",
         clip: Clip = True,
         guidance: Guidance = Unguided(),
+        precision: Precision = "32-true",
     ) -> None:
         require_spacing(spacing)
+        require_precision(precision)
+        if precision != self.precision:
+            self.precision = precision
         self.steps, self.spacing, self.clip, self.guidance = steps, spacing, read_clip(clip), guidance
         if not isinstance(spacing, str):
             self.grid = str(dict(spacing) if isinstance(spacing, Mapping) else list(spacing))  # for protocols
 
     def step(
-        self, denoise: "Denoise", x_t: Tensor, t: Level, s: Level, noise: IndexedNoise, state: State | None
+        self, denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: IndexedNoise, state: State | None
     ) -> Step[State]:
         """From the images (B, *image_shape) at `t` to those at the earlier time `s`.
 
@@ -190,61 +197,7 @@ class DiffusionSampler(Walking, Generic[State]):
             x_t = x_s
         yield Snapshot(levels[-1].time, x_t, x_t)
 
-    def denoise(self, model: Denoiser, condition: Condition) -> "Denoise":
+    def denoise(self, model: Denoiser, condition: Condition) -> Denoise:
         """The model as steps see it, ready for all of them."""
         model = prepared(model)
-        return Denoise(self.guidance(model), condition, self.clip, self.steps_of(model), model)
-
-
-class Denoise:
-    """The denoiser as a step sees it, in one of `steps`: conditioned, guided and clipped; `bare` is before guidance.
-
-    One that reads its own last answer is told the last one that was asked for here, whatever the step made of it.
-    """
-
-    def __init__(
-        self,
-        model: Denoiser,
-        condition: Condition,
-        clip: bool | Dynamic,
-        steps: int,
-        bare: Denoiser | LearnedVariance | None = None,
-    ) -> None:
-        self.model, self.condition, self.clip, self.steps = model, condition, clip, steps
-        self.bare = model if bare is None else bare
-        self._last: Tensor | None = None
-
-    def level(self, time: float) -> Level:
-        """The level at a time that need not be in the grid; of a discrete schedule at the nearest integer time."""
-        schedule, time = self.model.schedule, min(time, self.model.schedule.last)
-        times = [round(time)] if schedule.discrete else [time]
-        alpha, sigma = schedule(as_times(times, schedule), torch.float64)
-        return Level(times[0], float(alpha), float(sigma))
-
-    def __call__(self, x_t: Tensor, level: Level) -> Tensor:
-        """The clean image (B, *image_shape) that `x_t` stands for at `level`."""
-        return self._answered(self.model(x_t, self._times(x_t, level), self._told()))
-
-    def moments(self, x_t: Tensor, level: Level) -> tuple[Tensor, Tensor]:
-        """The clean image, and where the log-variance of a step lies, of a model that learned it.
-
-        Guidance moves the image alone: where there is any, the model is evaluated once more for its own variance.
-        """
-        told = self.bare.conditioning.known(self._told())
-        own, share = self.bare.moments(x_t, self._times(x_t, level), told)
-        if self.model is not self.bare:
-            return self(x_t, level), share
-        return self._answered(own), share
-
-    def _told(self) -> Condition:
-        return self.condition if self._last is None else {**self.condition, ESTIMATE: self._last}
-
-    def _answered(self, x_0: Tensor) -> Tensor:
-        x_0 = clipped(x_0, self.clip)
-        if self.model.conditioning.estimate is not None:
-            self._last = self.model.conditioning.estimate.of(x_0)
-        return x_0
-
-    def _times(self, x_t: Tensor, level: Level) -> Tensor:
-        real = None if self.model.schedule.discrete else torch.promote_types(x_t.dtype, torch.float32)
-        return torch.full((x_t.shape[0],), level.time, dtype=real, device=x_t.device)
+        return Denoise(self.guidance(model), condition, self.clip, self.steps_of(model), model, self.precision)

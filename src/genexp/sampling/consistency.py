@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from genexp.sampling.base import Denoise, DiffusionSampler, Step
+from genexp.sampling.base import DiffusionSampler, Step
+from genexp.sampling.denoising import Denoise
 from genexp.sampling.levels import Level
 from genexp.tensors import IndexedNoise
 

@@ -4,8 +4,9 @@ from typing import Literal
 
 from torch import Tensor
 
-from genexp.sampling.base import Denoise, DiffusionSampler, Step
+from genexp.sampling.base import DiffusionSampler, Step
 from genexp.sampling.clipping import Clip
+from genexp.sampling.denoising import Denoise, Precision
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level, noise_in, posterior_variance, step_variance
 from genexp.sampling.times import Spacing
@@ -32,6 +33,7 @@ class DDIM(DiffusionSampler[None]):
         clip: Clip the denoised image to [-1, 1].
         guidance: What is made of the denoiser before it is called.
         variance: `posterior`, or `sigma_hat`, which goes with `eta` 1.
+        precision: What the networks are evaluated in: `32-true`, or `bf16-mixed`.
 
     Raises:
         ValueError: `eta` lies outside [0, 1] or does not go with `variance`, or `variance` or `spacing` is unknown.
@@ -48,8 +50,9 @@ class DDIM(DiffusionSampler[None]):
         clip: Clip = True,
         guidance: Guidance = Unguided(),
         variance: Literal["posterior", "sigma_hat"] = "posterior",
+        precision: Precision = "32-true",
     ) -> None:
-        super().__init__(steps, spacing, clip, guidance)
+        super().__init__(steps, spacing, clip, guidance, precision)
         if not 0 <= eta <= 1:
             raise ValueError(f"eta must lie in [0, 1], got {eta}")
         if variance not in ("posterior", "sigma_hat"):

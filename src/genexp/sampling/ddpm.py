@@ -5,8 +5,9 @@ import math
 from torch import Tensor
 
 from genexp.diffusion.variance import LEARNED, LearnedVariance
-from genexp.sampling.base import Denoise, DiffusionSampler, Step
+from genexp.sampling.base import DiffusionSampler, Step
 from genexp.sampling.clipping import Clip
+from genexp.sampling.denoising import Denoise, Precision
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level, posterior_variance, step_variance
 from genexp.sampling.times import Spacing
@@ -32,6 +33,7 @@ class DDPM(DiffusionSampler[None]):
         spacing: Which times, see `time_grid`.
         clip: Clip the denoised image to [-1, 1] before the mean is taken.
         guidance: What is made of the denoiser before it is called.
+        precision: What the networks are evaluated in: `32-true`, or `bf16-mixed`.
 
     Raises:
         ValueError: `variance` or `spacing` is unknown.
@@ -44,8 +46,9 @@ class DDPM(DiffusionSampler[None]):
         spacing: Spacing = "trailing",
         clip: Clip = True,
         guidance: Guidance = Unguided(),
+        precision: Precision = "32-true",
     ) -> None:
-        super().__init__(steps, spacing, clip, guidance)
+        super().__init__(steps, spacing, clip, guidance, precision)
         if variance not in (*VARIANCES, LEARNED):
             raise ValueError(f"variance must be one of {', '.join((*VARIANCES, LEARNED))}, got {variance!r}")
         self.variance = variance

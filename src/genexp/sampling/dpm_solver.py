@@ -6,8 +6,9 @@ from typing import Literal
 from torch import Tensor
 
 from genexp.contracts import Schedule
-from genexp.sampling.base import Denoise, DiffusionSampler, Step
+from genexp.sampling.base import DiffusionSampler, Step
 from genexp.sampling.clipping import Clip
+from genexp.sampling.denoising import Denoise, Precision
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level
 from genexp.sampling.quadrature import Known, Memory, integrated, look, require_near
@@ -38,6 +39,7 @@ class DPMSolver(DiffusionSampler[Memory]):
         spacing: Which times, see `time_grid`.
         clip: Clip the denoised image to [-1, 1] before it is used.
         guidance: What is made of the denoiser before it is called.
+        precision: What the networks are evaluated in: `32-true`, or `bf16-mixed`.
 
     Raises:
         ValueError: `order` is none of 1, 2 and 3, or `along` or `spacing` is unknown.
@@ -53,8 +55,9 @@ class DPMSolver(DiffusionSampler[Memory]):
         spacing: Spacing = "log_snr",
         clip: Clip = True,
         guidance: Guidance = Unguided(),
+        precision: Precision = "32-true",
     ) -> None:
-        super().__init__(steps, spacing, clip, guidance)
+        super().__init__(steps, spacing, clip, guidance, precision)
         require_order(order)
         if along not in ("noise", "image"):
             raise ValueError(f"along must be noise or image, got {along!r}")
@@ -101,6 +104,7 @@ class DPMSolver2M(DiffusionSampler[Known]):
         spacing: Which times, see `time_grid`.
         clip: Clip the denoised image to [-1, 1] before it is extrapolated.
         guidance: What is made of the denoiser before it is called.
+        precision: What the networks are evaluated in: `32-true`, or `bf16-mixed`.
 
     Raises:
         ValueError: `spacing` is unknown.
@@ -114,8 +118,9 @@ class DPMSolver2M(DiffusionSampler[Known]):
         spacing: Spacing = "trailing",
         clip: Clip = True,
         guidance: Guidance = Unguided(),
+        precision: Precision = "32-true",
     ) -> None:
-        super().__init__(steps, spacing, clip, guidance)
+        super().__init__(steps, spacing, clip, guidance, precision)
 
     def step(
         self, denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: IndexedNoise, state: Known | None = None

@@ -6,8 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genexp.sampling.base import Denoise, DiffusionSampler, Step
+from genexp.sampling.base import DiffusionSampler, Step
 from genexp.sampling.clipping import Clip
+from genexp.sampling.denoising import Denoise, Precision
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level, noise_in, step_variance
 from genexp.sampling.times import Spacing
@@ -38,6 +39,7 @@ class Heun(DiffusionSampler[None]):
         churn_from: Lowest noise level sigma / alpha at which there is some, at least 0.
         churn_to: Highest such level, above `churn_from`; None for all.
         churn_noise: Deviation of the fresh noise, positive; a little above 1 makes up for detail that denoisers lose.
+        precision: What the networks are evaluated in: `32-true`, or `bf16-mixed`.
 
     Raises:
         ValueError: `along` or `spacing` is unknown, or a number is outside its range.
@@ -57,8 +59,9 @@ class Heun(DiffusionSampler[None]):
         churn_from: float = 0.0,
         churn_to: float | None = None,
         churn_noise: float = 1.0,
+        precision: Precision = "32-true",
     ) -> None:
-        super().__init__(steps, spacing, clip, guidance)
+        super().__init__(steps, spacing, clip, guidance, precision)
         if along not in ("flow", "noise"):
             raise ValueError(f"along must be flow or noise, got {along!r}")
         for name, value in (("churn", churn), ("churn_from", churn_from)):

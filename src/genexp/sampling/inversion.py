@@ -55,9 +55,14 @@ def inverted(
 
 
 def require_invertible(sampler: DiffusionSampler) -> None:
-    """Raise ValueError unless a sampler adds no fresh noise."""
+    """Raise ValueError unless a sampler adds no fresh noise, and rounds little enough to find noise again."""
     if not sampler.deterministic:
         raise ValueError(f"sampler must add no fresh noise to be inverted, got {type(sampler).__name__} with some")
+    if sampler.precision != "32-true":
+        raise ValueError(
+            f"sampler.precision must be 32-true to be inverted, as noise is not found again through the rounding of "
+            f"{sampler.precision}"
+        )
 
 
 def inverting_steps(sampler: DiffusionSampler, model: Denoiser) -> int:

@@ -5,8 +5,9 @@ from typing import Literal, NamedTuple
 from torch import Tensor
 
 from genexp.contracts import Schedule
-from genexp.sampling.base import Denoise, DiffusionSampler, Step
+from genexp.sampling.base import DiffusionSampler, Step
 from genexp.sampling.clipping import Clip
+from genexp.sampling.denoising import Denoise, Precision
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level, noise_in
 from genexp.sampling.quadrature import even_moments, require_near, weights
@@ -44,6 +45,7 @@ class PNDM(DiffusionSampler[tuple[Seen, ...]]):
         spacing: Which times, see `time_grid`.
         clip: Clip the denoised image to [-1, 1] before the noise is taken from it.
         guidance: What is made of the denoiser before it is called.
+        precision: What the networks are evaluated in: `32-true`, or `bf16-mixed`.
 
     Raises:
         ValueError: `warm_up` or `spacing` is unknown.
@@ -58,8 +60,9 @@ class PNDM(DiffusionSampler[tuple[Seen, ...]]):
         spacing: Spacing = "leading",
         clip: Clip = True,
         guidance: Guidance = Unguided(),
+        precision: Precision = "32-true",
     ) -> None:
-        super().__init__(steps, spacing, clip, guidance)
+        super().__init__(steps, spacing, clip, guidance, precision)
         if warm_up not in WARMED:
             raise ValueError(f"warm_up must be one of {', '.join(WARMED)}, got {warm_up!r}")
         self.warm_up = warm_up

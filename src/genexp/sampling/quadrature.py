@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from genexp.sampling.base import Denoise
+from genexp.sampling.denoising import Denoise
 from genexp.sampling.levels import Level, noise_in
 
 SHORT = 1.0

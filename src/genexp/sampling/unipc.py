@@ -4,8 +4,9 @@ import math
 
 from torch import Tensor
 
-from genexp.sampling.base import Denoise, DiffusionSampler, Step
+from genexp.sampling.base import DiffusionSampler, Step
 from genexp.sampling.clipping import Clip
+from genexp.sampling.denoising import Denoise, Precision
 from genexp.sampling.dpm_solver import require_order
 from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level
@@ -31,6 +32,7 @@ class UniPC(DiffusionSampler[Memory]):
         spacing: Which times, see `time_grid`.
         clip: Clip the denoised image to [-1, 1] before it is used.
         guidance: What is made of the denoiser before it is called.
+        precision: What the networks are evaluated in: `32-true`, or `bf16-mixed`.
 
     Raises:
         ValueError: `order` is none of 1, 2 and 3, or `spacing` is unknown.
@@ -46,8 +48,9 @@ class UniPC(DiffusionSampler[Memory]):
         spacing: Spacing = "trailing",
         clip: Clip = True,
         guidance: Guidance = Unguided(),
+        precision: Precision = "32-true",
     ) -> None:
-        super().__init__(steps, spacing, clip, guidance)
+        super().__init__(steps, spacing, clip, guidance, precision)
         require_order(order)
         self.order, self.corrector = order, corrector
 

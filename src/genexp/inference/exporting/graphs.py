@@ -180,6 +180,10 @@ def _sampler(model: "Family", run: "Run", node: DictConfig) -> Graph:
     except TypeError as error:
         raise ValueError(f"sampler must fit the run: {error}") from error
     if isinstance(sampler, DiffusionSampler):  # numbers of a grid, which no graph can compute
+        if sampler.precision != "32-true":
+            raise ValueError(
+                f"sampler.precision must be 32-true in a file, got {sampler.precision}: no file has autocast"
+            )
         levels = sampler.levels(source.schedule)
         sampler.levels = lambda schedule: levels
     conditioning = told_by(sampler, source, source.conditioning)
