@@ -6,7 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from genexp.config.compose import compose
-from genexp.config.keys import of_the_own
+from genexp.config.keys import as_typed, in_place_of_earlier, of_the_own
+from genexp.config.trial import refused
 from genexp.inference.sampler_config import sampler_label, sampler_node
 
 
@@ -97,3 +98,24 @@ def test_what_is_typed_below_the_sampler_of_a_run_changes_it():
     assert given == {"guidance": {**guided(2), "rescale": None, "negative": None}}
     chosen = compose("sample", ["run=none", *of_the_own(["sampler=heun", *typed])]).sampler
     assert (chosen["_target_"], chosen.guidance) == ("genexp.sampling.heun.Heun", given["guidance"])
+
+
+def test_a_negative_is_typed_by_its_name_in_every_command():
+    typed = "sampler.guidance.negative.caption=a blue cross"
+    for inside, part in (("", ["sampler/guidance=classifier_free"]), (".inside", ["sampler/guidance=interval"])):
+        key = typed.replace(".negative", f"{inside}.negative")
+        for name, given in (("train", in_place_of_earlier([*part, key])), ("sample", of_the_own([*part, key]))):
+            before = ["run=none"] if name == "sample" else ["sampler=heun"]
+            made = compose(name, [*before, *given]).sampler.guidance
+            assert (made.inside if inside else made).negative == {"caption": "a blue cross"}
+        chosen = compose("sample", ["run=none", *of_the_own(["sampler=heun", *part, key])]).sampler.guidance
+        assert (chosen.inside if inside else chosen).negative == {"caption": "a blue cross"}
+        assert as_typed(in_place_of_earlier([key])[0]) == key
+
+
+def test_what_is_refused_of_a_part_within_is_told_at_its_key():
+    node = {"clip": True, "guidance": {"scale": 2, "negative": {"caption": "a zebra"}}}
+    problem = refused(ValueError("negative.caption must consist of words, got 'zebra'"), "sampler", node)
+    assert str(problem) == "sampler.guidance.negative.caption: must consist of words, got 'zebra'"
+    for said in ("scale must be 1, got 2", "negative.label must be none, got 2", "clip.a must be b"):
+        assert str(refused(ValueError(said), "sampler", node)) == f"sampler: {said}"

@@ -93,10 +93,13 @@ def test_protocols_say_strengths_and_negatives():
     [
         (PerCondition({"size": 2.0}), "model.conditions.size.left_out must be above 0 in training"),
         (PerCondition({"colour": 2.0}), "scales must be of conditions of a model of .*, got colour"),
-        (PerCondition({"label": 2.0}, {"caption": "red"}), "negative must be of guided conditions, label, got caption"),
+        (
+            PerCondition({"label": 2.0}, {"caption": "red"}),
+            "negative.caption must be of a guided condition, label, got 'red'",
+        ),
         (
             ClassifierFree(2.0, ["caption"], negative={"caption": "green"}),
-            "negative: caption must consist of the words red, blue",
+            "negative.caption must consist of the words red, blue",
         ),
         (ClassifierFree(2.0, ["caption"], negative={"caption": ["red", "blue"]}), "must be one for all samples, got 2"),
     ],

@@ -1,5 +1,6 @@
 """Keys of a configuration, with dots: which of them decide what a run computes. Imports nothing heavy."""
 
+import re
 from collections.abc import Iterable
 
 from genexp.files.trees import Tree
@@ -45,14 +46,22 @@ def flat(plain: object, path: str = "") -> Tree:
 def in_place_of_earlier(overrides: list[str]) -> list[str]:
     """Overrides in which a mapping of a person's own names takes the place of one that a recipe or a run has.
 
-    Hydra merges mappings, and knows no name that the earlier one does not have.
+    Hydra merges mappings, and knows no name that the earlier one does not have, nor any below null.
     """
     whole = [next((key for key in _WHOLE if each.startswith(f"{key}={{")), None) for each in overrides]
     given = zip(whole, overrides, strict=True)
-    return [word for key, each in given for word in ([f"{key}=null", each] if key else [each])]
+    return [word for key, each in given for word in ([f"{key}=null", each] if key else [with_its_name(each)])]
 
 
 _WHOLE = ("training.rate_factors",)
+
+
+def with_its_name(override: str) -> str:
+    """An override of what is told in the place of nothing, by the name of a condition, as Hydra takes it."""
+    return f"++{override}" if _INSTEAD.match(override) else override
+
+
+_INSTEAD = re.compile(r"(?:\w+\.)*guidance\.(?:inside\.)*negative\.\w+=")
 
 
 def of_the_own(overrides: Iterable[str]) -> list[str]:
@@ -61,7 +70,8 @@ def of_the_own(overrides: Iterable[str]) -> list[str]:
     chosen = any(each.startswith("sampler=") for each in overrides)
     signs = {start: sign for start, sign in _SIGNS.items() if not (chosen and start.startswith("sampler"))}
     starts = [next((start for start in signs if each.startswith(start)), None) for each in overrides]
-    return [each if start is None else f"{signs[start]}{each}" for start, each in zip(starts, overrides, strict=True)]
+    given = zip(starts, overrides, strict=True)
+    return [with_its_name(each) if start is None else f"{signs[start]}{each}" for start, each in given]
 
 
 _SIGNS = {"sampler.": "++", "sampler/": "+", "condition.": "++", "sheet.": "++", "edit.source.": "++"}
@@ -73,4 +83,5 @@ def as_typed(override: str) -> str:
     for start, sign in _SIGNS.items():
         if override.startswith(f"{sign}{start}"):
             return override.removeprefix(sign)
-    return override
+    own = override.removeprefix("++")
+    return own if _INSTEAD.match(own) else override

@@ -7,7 +7,6 @@ and without those that read files, download, or start something.
 import functools
 import inspect
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -131,8 +130,22 @@ def refused(error: Exception, path: str, node: Tree) -> Problem:
     if not isinstance(error, ValueError | OSError):
         line = f"cannot be built ({type(error).__name__}: {line})"
     word, _, rest = line.partition(" ")
-    at_argument = rest.startswith("must ") and re.fullmatch(r"\w+", word) and word in node
-    return Problem(f"{path}.{word}" if at_argument else path, rest if at_argument else line, of_value=True)
+    place = _place_of(node, word.split(".")) if rest.startswith("must ") else None
+    return Problem(f"{path}.{place}" if place else path, rest if place else line, of_value=True)
+
+
+def _place_of(node: Tree, words: list[str]) -> str | None:
+    """The dotted key of an argument in a node, or of what a part below it holds by a name (`negative.caption`)."""
+    if _holds(node, words):
+        return ".".join(words)
+    parts = [(key, each) for key, each in node.items() if isinstance(each, dict)] if len(words) > 1 else []
+    found = [f"{key}.{place}" for key, each in parts if (place := _place_of(each, words))]
+    return found[0] if found else None
+
+
+def _holds(node: object, words: list[str]) -> bool:
+    inside = isinstance(node, dict) and words[0] in node
+    return inside and (len(words) == 1 or _holds(node[words[0]], words[1:]))
 
 
 def misfits(trial: Trial, plain: Tree) -> Iterator[Problem]:

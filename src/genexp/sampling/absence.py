@@ -36,12 +36,13 @@ class Absence:
             )
         unguided = [name for name in negative or {} if name not in over]
         if unguided:
-            raise ValueError(f"negative must be of guided conditions, {', '.join(over)}, got {unguided[0]}")
+            given = (negative or {})[unguided[0]]
+            raise ValueError(f"negative.{unguided[0]} must be of a guided condition, {', '.join(over)}, got {given!r}")
         self.conditioning = conditioning
         try:
             self.negative = dict(conditioning.read(negative or {}))
         except ValueError as error:
-            raise ValueError(f"negative: {error}") from error
+            raise ValueError(f"negative.{error}") from error
         for name, rows in self.negative.items():
             if len(rows) != 1:
                 raise ValueError(f"negative.{name} must be one for all samples, got {len(rows)}")
