@@ -1,7 +1,9 @@
 """Between images and the codes that a diffusion may be of."""
 
+from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 
@@ -19,7 +21,9 @@ class Codec(Protocol):
 
     def encode(self, image: Tensor) -> Tensor: ...
 
-    def decode(self, code: Tensor) -> Tensor: ...
+    def decode(self, code: Tensor) -> Tensor:
+        """Images of codes; a gradient reaches codes that ask for one."""
+        ...
 
 
 @runtime_checkable
@@ -28,6 +32,11 @@ class Coded(Protocol):
 
     @property
     def codec(self) -> Codec | None: ...
+
+
+def as_codes_ask(code: Tensor) -> AbstractContextManager[object]:
+    """Decoding through which a gradient reaches codes that ask for one, and that keeps nothing for others."""
+    return torch.set_grad_enabled(torch.is_grad_enabled() and code.requires_grad)
 
 
 def codec_of(model: object) -> Codec | None:

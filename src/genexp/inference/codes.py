@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from genexp.contracts.codecs import as_codes_ask
 from genexp.contracts.maps import MapCoder
 from genexp.restoration.tiled_decoding import in_tiles
 
@@ -65,11 +66,10 @@ class FrozenCodec:
         with torch.autocast(image.device.type, enabled=False):
             return self.scale * (self._network.encode(image.float()) - self.shift)
 
-    @torch.no_grad()
     def decode(self, code: Tensor) -> Tensor:
         """Codes (B, *code_shape) to images (B, *image_shape) in [-1, 1], in float32 under any autocast."""
         self._follow(code)
-        with torch.autocast(code.device.type, enabled=False):
+        with as_codes_ask(code), torch.autocast(code.device.type, enabled=False):
             maps = code.float() / self.scale + self.shift
             return self._network.decode(maps) if self.tile is None else in_tiles(self._network, maps, self.tile)
 

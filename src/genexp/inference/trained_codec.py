@@ -8,6 +8,7 @@ from torch import Tensor
 
 from genexp.config.instantiate import build
 from genexp.contracts import LatentEncoder
+from genexp.contracts.codecs import as_codes_ask
 from genexp.contracts.maps import HasMaps, MapCoder
 from genexp.files.trees import Tree
 from genexp.inference.codes import MEASURED, require_scale, shape_of_codes
@@ -102,11 +103,10 @@ class TrainedCodec(TrainedPart):
         with torch.autocast(image.device.type, enabled=False):
             return self._factor * self._coder.encode(image)
 
-    @torch.no_grad()
     def decode(self, code: Tensor) -> Tensor:
         """Codes (B, *code_shape) to images (B, *image_shape) in [-1, 1], in the precision of its weights."""
         self._follow(code)
-        with torch.autocast(code.device.type, enabled=False):
+        with as_codes_ask(code), torch.autocast(code.device.type, enabled=False):
             latent = code / self._factor
             if self._maps is None or self.tile is None:
                 return self._coder.decode(latent)
