@@ -43,12 +43,14 @@ TEACHERS = {
     "consistency/distilled_digits": "edm/digits",
     "lcm/digits": "lcm/teacher_digits",
     "lcm/shapes": "captions/attended",
+    "lcm/shapes_captions": "ldm/shapes_captions",
     "progressive_distillation/digits": "v_prediction/digits",
 }
 BEFORE = {
     "rectified_flow/reflow": "rectified_flow/digits",
     "rectified_flow/reflow_ring8": "rectified_flow/ring8",
     "control_net/shapes": "captions/attended",
+    "textual_inversion/shapes": "ldm/shapes_captions",
     "freeze_d/digits": "biggan/digits",
     "tiny_gan/digits": "biggan/digits",
 }
@@ -128,7 +130,9 @@ def test_one_step(experiment, tmp_path):
         if config.model.get("pairs"):
             overrides += [f"model.pairs.flow.run={folder.path}", "model.pairs.pairs=20", "model.pairs.sampler.steps=2"]
     if source_name(config) == {"captioned_folder"}:
-        overrides += [*captioned(tmp_path / "captioned"), "extractor=random"]
+        new = ["data.source.captions.added={blob: circle}"] if "textual" in experiment else []
+        texts = ["a small blob on white"] if new else ["a red-blue picture", "A picture, rather blue."]
+        overrides += [*captioned(tmp_path / "captioned", texts), "extractor=random", *new]
     elif source_name(config) == {"paired_folder"}:
         overrides += [*side_by_side(tmp_path / "pairs"), "extractor=random"]
     elif source_name(config) == {"unpaired_folders"}:
@@ -198,12 +202,12 @@ def two_folders(folder):
     return [f"data.source.root={folder / 'zebras'}", f"data.source.source_root={folder / 'horses'}"]
 
 
-def captioned(folder):
-    """A folder of pictures with texts beside them."""
+def captioned(folder, texts):
+    """A folder of pictures with texts beside them, in turn."""
     folder.mkdir()
     for i in range(6):
         Image.new("RGB", (20, 20), (40 * i, 0, 255)).save(folder / f"{i}.png")
-        (folder / f"{i}.txt").write_text("A picture, rather blue." if i % 2 else "a red-blue picture")
+        (folder / f"{i}.txt").write_text(texts[i % len(texts)])
     return [f"data.source.root={folder}", "data.source.test_share=0.4"]
 
 

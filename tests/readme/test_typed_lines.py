@@ -285,6 +285,10 @@ ELSEWHERE = {
     "genexp train experiment=cfg/digits initial=run initial.run=<run> adapters=low_rank adapters.rank=4": (
         "test_low_rank trains so"
     ),
+    "genexp train experiment=textual_inversion/shapes initial.run=outputs/ldm_shapes_captions/<run> "
+    "data.source.root=zubs data.source.captions.added={zub:circle}": "test_new_words trains it, tiny",
+    "genexp sample run=outputs/textual_inversion_shapes/<run> "
+    'caption="a large zub in the centre on a white background"': "test_new_words draws so",
     "genexp train experiment=control_net/shapes initial.run=outputs/captions_attended/<run>": (
         "test_control_net trains it, tiny"
     ),

@@ -211,8 +211,9 @@ def _others_for(group: str) -> list[list[str]]:
     if group in others:
         named = [f"{each}={name}" for each in others[group] for name in own_choices(each)]
         return [[], *([each] for each in named), _POINTS]
-    beside = {"data": _POINTS[1:], "adapters": ["initial=run"], "initial": ["experiment=ldm/shapes_captions"]}
-    return [[], beside[group]] if group in beside else [[]]
+    beside = {"data": [_POINTS[1:]], "initial": [["experiment=ldm/shapes_captions"]]}
+    beside["adapters"] = [["initial=run"], ["experiment=control_net/shapes"]]
+    return [[], *beside.get(group, [])]
 
 
 def _fitting(tried: list[list[str]]) -> Composition:

@@ -1,6 +1,6 @@
 """The forms that conditions come in: classes, words, real numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, prod
 
@@ -53,17 +53,31 @@ class Words:
         words: The list, in lower case.
         length: Words of the longest text.
         left_out: Share of training samples that are not told theirs, in [0, 1).
+        added: New words, which a trained model is to learn: they stand at the end of the list, and each has a known one
+            like which it begins.
 
     Raises:
-        ValueError: `words` is empty or has one twice; `length` or `left_out` is out of range.
+        ValueError: `words` is empty or has one twice; `length` or `left_out` is out of range; or what is added is no
+            new word or begins like an unknown one.
     """
 
     words: Sequence[str]
     length: int
     left_out: float = field(default=0.0, compare=False)
+    added: Mapping[str, str] | None = field(default=None, compare=False)  # their names are in `words`
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "words", tuple(self.words))
+        known, added = tuple(self.words), dict(self.added or {})
+        wrong = [
+            new for new, like in added.items() if new in known or like not in known or new.lower().split() != [new]
+        ]
+        if wrong:
+            raise ValueError(
+                f"added must be new words in lower case, each with one of the list like which it begins, got "
+                f"{wrong[0]!r} like {added[wrong[0]]!r}"
+            )
+        object.__setattr__(self, "words", (*known, *added))
+        object.__setattr__(self, "added", added)
         if not self.words or len(set(self.words)) < len(self.words):
             raise ValueError(f"words must be a list of different words, got {list(self.words)}")
         if self.length < 1:
@@ -89,6 +103,11 @@ class Words:
     def numbering(self) -> tuple[tuple[str, ...], int]:
         """What numbers of words mean, and how many there are of a text."""
         return tuple(self.words), self.length
+
+    @property
+    def alike(self) -> list[int]:
+        """The numbers of the words like which the added ones begin."""
+        return [self.words.index(like) + 1 for like in (self.added or {}).values()]
 
     def said(self, row: Tensor) -> str:
         """The text of one row (length,) of numbers."""

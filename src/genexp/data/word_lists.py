@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Self
 
 from torch import Tensor
@@ -24,9 +24,10 @@ class WordList(Words):
         length: Words of the longest caption.
         unknown: What becomes of words outside the list: `error` refuses the caption, `word` reads one as unknown.
         left_out: Share of training samples that are not told theirs, in [0, 1).
+        added: New words beside the list, see `Words`.
 
     Raises:
-        ValueError: an argument is out of range.
+        ValueError: an argument is out of range, or words are added to no list.
     """
 
     most: int
@@ -40,12 +41,15 @@ class WordList(Words):
         length: int = 32,
         unknown: Literal["error", "word"] = "error",
         left_out: float = 0.0,
+        added: Mapping[str, str] | None = None,
     ) -> None:
         if most < 1:
             raise ValueError(f"most must be at least 1 word, got {most}")
         if unknown not in ("error", "word"):
             raise ValueError(f"unknown must be error or word, got {unknown!r}")
-        super().__init__([UNKNOWN] if words is None else words, length, left_out)
+        if words is None and added:
+            raise ValueError(f"words must be those of the run that learns {', '.join(added)}, got null")
+        super().__init__([UNKNOWN] if words is None else words, length, left_out, added)
         for name, value in (("most", most), ("unknown", unknown), ("settled", words is not None)):
             object.__setattr__(self, name, value)
 

@@ -1,5 +1,7 @@
 """A small transformer that reads a caption in both directions."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,6 +17,8 @@ class TextEncoder(nn.Module):
     count: no word sees them and their tokens are zeros, so that texts may be filled up to any length. A text without
     words is one learned token, which training on left-out captions teaches. The vector of a text is linear in the mean
     of its tokens.
+
+    Words that are added to those of a trained encoder (`text.added`) have vectors of their own (`NewWords`).
 
     It is trained with the network that reads it. References: Vaswani et al., "Attention Is All You Need" (2017), for
     the blocks; Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (2022), section 4.3.1,
@@ -38,11 +42,14 @@ class TextEncoder(nn.Module):
         if depth < 0:
             raise ValueError(f"depth must be at least 0 blocks, got {depth}")
         self.nothing = len(text.words) + 1
-        self.table = nn.Embedding(len(text.words) + 2, width)  # no word, the words, no words at all
+        self.known = len(text.words) - len(text.alike)
+        self.table = nn.Embedding(self.known + 2, width)  # no word, the words, no words at all
         self.place = nn.Embedding(text.length, width)
         self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.tokens, self.vector = nn.Linear(width, features), nn.Linear(width, features)
+        if text.alike:
+            self.added = NewWords(self.table, text.alike)
 
     def forward(self, text: Tensor) -> Tokens:
         """Texts (B, L) int64 of at most `text.length` words to tokens (B, L, features)."""
@@ -56,12 +63,42 @@ class TextEncoder(nn.Module):
         text = torch.where((text == 0).all(1, keepdim=True), first, text)
         counted = text != 0
         there = counted[:, :, None]
-        h = self.table(text) + self.place.weight[: text.shape[1]]
+        h = F.embedding(text, self._vectors()) + self.place.weight[: text.shape[1]]
         for block in self.blocks:
             h = block(h, counted)
         h = self.norm(h)
         mean = (h * there).sum(1) / there.sum(1)
         return h, counted, self.vector(mean)
+
+    def _vectors(self) -> Tensor:
+        """The vector of every number that a text may have."""
+        if self.known + 1 == self.nothing:
+            return self.table.weight
+        words, nothing = self.table.weight.split([self.known + 1, 1])
+        return torch.cat([words, self.added.weight, nothing])
+
+
+class NewWords(nn.Module):
+    """Vectors (N, C) of words that a trained encoder has not been shown; each begins as that of a known one.
+
+    Reference: Gal et al., "An Image is Worth One Word: Personalizing Text-to-Image Generation using Textual Inversion"
+    (2023), section 3, where nothing else is trained (`adapters=additions`).
+
+    Args:
+        table: The vectors of the known ones.
+        alike: The row of each that a new one begins as.
+    """
+
+    def __init__(self, table: nn.Embedding, alike: Sequence[int]) -> None:
+        super().__init__()
+        self._table, self.alike = [table], list(alike)  # in a list, so that it is no part of this one
+        self.weight = nn.Parameter(torch.empty(len(alike), table.embedding_dim))
+        self.begin_as_copy()
+
+    @torch.no_grad()
+    def begin_as_copy(self) -> None:
+        """Give every word the vector that the known one has now."""
+        self.weight.copy_(self._table[0].weight[self.alike])
 
 
 class TextVector(TextEncoder):
