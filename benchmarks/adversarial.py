@@ -39,10 +39,10 @@ def dcgan_loop(generator, critic, generator_optimizer, critic_optimizer, config)
     """Radford et al. (2016), as the example of PyTorch steps: one critic and one generator step a batch."""
 
     def step(image, number):
-        ones, zeros = torch.ones(len(image)), torch.zeros(len(image))
+        ones, zeros = image.new_ones(len(image)), image.new_zeros(len(image))
         critic_optimizer.zero_grad()
         F.binary_cross_entropy_with_logits(critic(image), ones).backward()
-        fake = generator(torch.randn(len(image), *generator.latent_shape))
+        fake = generator(torch.randn(len(image), *generator.latent_shape, device=image.device))
         F.binary_cross_entropy_with_logits(critic(fake.detach()), zeros).backward()
         critic_optimizer.step()
         generator_optimizer.zero_grad()

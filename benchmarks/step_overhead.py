@@ -44,7 +44,7 @@ class Clock(Callback):
             self.seconds = (time.process_time() - self.begun) / (self.last - self.first)
 
 
-def inside_lightning(overrides, batches, warm_up, precision="32-true", clock=Clock):
+def inside_lightning(overrides, batches, warm_up, precision="32-true", clock=Clock, trainer="cpu"):
     """Seconds a batch of a real run without its evaluation."""
     with tempfile.TemporaryDirectory() as folder:
         length = [f"training.max_images={10**9}", "training.monitor=null", "trainer.limit_val_batches=0"]
@@ -53,7 +53,7 @@ def inside_lightning(overrides, batches, warm_up, precision="32-true", clock=Clo
             [
                 *overrides,
                 *length,
-                "trainer=cpu",
+                f"trainer={trainer}",
                 f"threads={torch.get_num_threads()}",
                 f"trainer.precision={precision}",
                 "logger=none",
@@ -66,11 +66,10 @@ def inside_lightning(overrides, batches, warm_up, precision="32-true", clock=Clo
         run = RunFolder.claim(Path(folder) / "run", {"id": "benchmark", "name": "benchmark"})
         experiment = assemble(OmegaConf.create(plain), run)
         clock = clock(warm_up, warm_up + batches)
-        trainer = experiment.trainer
-        trainer.callbacks.append(clock)
+        experiment.trainer.callbacks.append(clock)
         experiment.callbacks["stop"].images = (warm_up + batches) * plain["data"]["batch_size"]
         with quiet_lightning():
-            trainer.fit(experiment.model, datamodule=experiment.data)
+            experiment.trainer.fit(experiment.model, datamodule=experiment.data)
         return clock.seconds
 
 
