@@ -13,7 +13,9 @@ import tiny
 from genexp.commands.restore import restore
 from genexp.conditioning.pictures import Picture
 from genexp.config.compose import compose
+from genexp.data.picture_tensors import to_tensor
 from genexp.data.source import BadImage
+from genexp.inference.marked_pixels import FALSE_POSITIVES, find
 from genexp.networks.rrdb import Rrdb
 
 SHORT = [*tiny.COMMON, "data.batch_size=4", "training.max_images=8", "training.evaluate_every=8"]
@@ -60,6 +62,22 @@ def test_a_result_says_of_what_and_by_which_run_it_is_made(runs):
     told = Image.open("photo_restored.png").text["genexp"]
     assert runs["espcn"].record["id"] in told
     assert hashlib.sha256(Path("photo.png").read_bytes()).hexdigest() in told
+
+
+def test_results_are_marked_and_opacity_is_not(runs, place):
+    for name, opacity in (("photo", None), ("clear", 128)):
+        given = place if opacity is None else np.dstack([place, np.full((31, 45), opacity, dtype=np.uint8)])
+        Image.fromarray(given).save(f"{name}.png")
+        run(runs["espcn"], f"input={name}.png", "watermark=k", "out=marked.png")
+        made = Image.open("marked.png")
+        assert find(to_tensor(made.convert("RGB")), "k").p_value < FALSE_POSITIVES
+        assert find(to_tensor(made.convert("RGB")), "other").p_value > 0.001
+        assert "watermark_in" in made.text["genexp"]
+        assert opacity is None or set(made.getchannel("A").getdata()) == {opacity}
+    Image.new("RGB", (20, 10)).save("tiny.png")
+    with pytest.raises(ValueError, match="watermark needs pictures of at least 32 pixels a side, got 60 x 30"):
+        run(runs["espcn"], "input=tiny.png", "watermark=k")
+    assert not Path("tiny_restored.png").exists()
 
 
 def test_kinds_of_pictures(runs, place):

@@ -13,8 +13,10 @@ import tiny
 from genexp.commands.stylize import stylize
 from genexp.commands.train import train
 from genexp.config.compose import compose
+from genexp.data.picture_tensors import to_tensor
 from genexp.data.source import BadImage
 from genexp.families.terms import NonFiniteLoss
+from genexp.inference.marked_pixels import FALSE_POSITIVES, find
 from genexp.inference.stylising.methods import METHODS
 
 FAST = ["size=32", "device=cpu"]
@@ -51,6 +53,19 @@ def test_a_picture_says_of_what_it_is_made(pictures, tmp_path):
     assert all(f'"title": "{name}"' in told for name in ("content.png", "style.jpg"))
     run(*pictures, "out=plain.png", "provenance=false")
     assert Image.open(tmp_path / "plain.png").text == {}
+
+
+def test_painted_pictures_and_textures_are_marked_and_small_ones_refused(network, pictures, tmp_path):
+    run(*pictures, "method=adain", f"run={network}", "size=64", "watermark=k", "out=painted.png")
+    run("style=content.png", "method=quilting", "patch=16", "size=40", "watermark=k", "out=texture.png")
+    for name in ("painted.png", "texture.png"):
+        made = to_tensor(Image.open(tmp_path / name).convert("RGB"))
+        assert find(made, "k").p_value < FALSE_POSITIVES
+        assert find(made, "other").p_value > 0.001
+    for typed, size in ((pictures, "32 x 16"), (["style=content.png", "method=quilting", "size=24"], "24 x 24")):
+        with pytest.raises(ValueError, match=f"watermark needs pictures of at least 32 pixels a side, got {size}"):
+            run(*typed, "watermark=k", "out=refused.png")
+    assert not (tmp_path / "refused.png").exists()
 
 
 def test_the_same_command_makes_the_same_picture(pictures, tmp_path):

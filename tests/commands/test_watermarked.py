@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import tiny
 from genexp.commands import info
@@ -11,6 +13,7 @@ from genexp.commands.sample import sample
 from genexp.config.compose import compose
 from genexp.inference.marked_pixels import FALSE_POSITIVES, find
 from genexp.inference.watermarks import Watermark
+from genexp.runs.run_folder import RunFolder
 from genexp.tensors import Grid, to_uint8
 
 
@@ -65,6 +68,19 @@ def test_pictures_beside_the_grid_have_the_mark_in_every_image_that_was_drawn():
     assert all(find(to_uint8(each), "k").p_value < FALSE_POSITIVES for each in found["sheet.png"]().samples)
     assert found["sheet.png"]().columns == 3
     assert found["pairs.png"]() is grid
+
+
+def test_images_of_several_runs_in_shares_are_marked(runs, tmp_path):
+    vae, diffusion = (runs[name].path for name in ("vae", "diffusion"))
+    for run, further, size in ((vae, ["watermark=k"], 32), (diffusion, ["watermark=k", "watermark_in=noise"], 8)):
+        typed = [f"run=[{run},{run}]", "shares=[1,1]", "num=4", "threads=1", f"out={tmp_path / run.name}"]
+        sample(compose("sample", [*typed, *further]))
+        draw(RunFolder.open(run), tmp_path / f"{size}", "num=4", *further)
+        for name in ("000000.png", "000003.png"):
+            both = [(tmp_path / folder / "images" / name) for folder in (run.name, f"{size}")]
+            first, second = (np.asarray(Image.open(each)) for each in both)
+            assert (first == second).all()
+        assert "watermark_in" in json.loads((tmp_path / run.name / "sample.json").read_text())
 
 
 @pytest.mark.parametrize(

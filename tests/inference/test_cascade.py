@@ -15,7 +15,9 @@ from genexp.commands.beforehand import refused_beforehand
 from genexp.commands.evaluate import evaluate
 from genexp.commands.sample import sample
 from genexp.config.compose import compose
+from genexp.data.own_pictures import own_pictures
 from genexp.inference.cascade import Cascade, drawings, stages_of
+from genexp.inference.marked_pixels import FALSE_POSITIVES, find
 from genexp.tensors import IndexedNoise, mix_seed, to_float, to_uint8
 
 STORED = Path(__file__).parents[1] / "earlier_runs"
@@ -127,6 +129,23 @@ def test_runs_that_do_not_follow_each_other_are_refused(runs):
     for name in ("sample", "evaluate"):
         for typed in (f"run=[{base},{second}]", f"run={second} after={base}"):
             assert refused_beforehand(name, compose(name, [*typed.split(), "threads=1"])) == []
+
+
+def test_the_last_of_several_runs_gets_the_mark(runs, tmp_path):
+    given = [f"run=[{','.join(str(run.folder.path) for run in runs)}]", "num=2", "threads=1", f"out={tmp_path}/marked"]
+    sample(compose("sample", [*given, "watermark=k", "watermark_strength=16"]))
+    made = own_pictures(str(tmp_path / "marked/images"), 32, 3).images
+    assert all(find(to_uint8(each), "k").p_value < FALSE_POSITIVES for each in made)
+    assert json.loads((tmp_path / "marked/sample.json").read_text())["watermark_in"] == "pixels"
+    for typed, told in (
+        ([*given, "watermark=k", "watermark_in=noise"], "watermark_in must be pixels with several runs"),
+        (
+            [f"run=[{runs[0].folder.path},{runs[1].folder.path}]", "watermark=k"],
+            "at least 32 pixels a side, got 16 x 16",
+        ),
+    ):
+        with pytest.raises(ValueError, match=told):
+            sample(compose("sample", typed))
 
 
 def test_a_level_is_typed_for_one_run_too(runs):

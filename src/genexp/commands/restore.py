@@ -34,6 +34,7 @@ def restore(config: DictConfig) -> None:
     from genexp.inference.published import published_restoration
     from genexp.inference.run import load_run
     from genexp.inference.untrained_run import untrained
+    from genexp.inference.watermarks import pixel_watermark_of
 
     torch.set_num_threads(chosen_threads(config.threads))
     if config.published is None:
@@ -46,7 +47,9 @@ def restore(config: DictConfig) -> None:
     restorer = restorer_of(model.to(device_of(config.device)), config)
     begun = time.monotonic()
     origin = origin_of(config, [] if config.published is not None else [run])
-    restore_all(work, restorer, config.tile, config.max_pixels, config.degrade, print, origin)
+    restore_all(
+        work, restorer, config.tile, config.max_pixels, config.degrade, print, origin, pixel_watermark_of(config)
+    )
     _report(work, time.monotonic() - begun)
 
 
@@ -81,7 +84,10 @@ def restorer_of(model: "Family", config: DictConfig) -> "Restorer":
 
 def require_work(config: DictConfig, work: Work, model: "Family") -> None:
     """Raise ValueError where a model restores no pictures, or a picture cannot be read or is too large."""
-    require_sizes(work, restorer_of(model, config), config.max_pixels, config.degrade)
+    from genexp.inference.watermarks import pixel_watermark_of
+
+    mark = pixel_watermark_of(config)
+    require_sizes(work, restorer_of(model, config), config.max_pixels, config.degrade, mark)
 
 
 def _report(work: Work, seconds: float) -> None:

@@ -81,10 +81,11 @@ def _of_run(config: DictConfig) -> tuple[list["Run"], str, _Draws, Tree]:
 def _of_stages(config: DictConfig) -> tuple[list["Run"], str, _Draws, Tree]:
     """Several runs that follow each other, the name of what is drawn, what draws, and how."""
     from genexp.inference.cascade import drawings, stage_pictures
+    from genexp.inference.watermarks import watermark_of
 
     told = typed_conditions(config)
     stages = opened_stages(config, told)
-    every = drawings(stages, config.device, config.batch_size)
+    every = drawings(stages, config.device, config.batch_size, watermark_of(config))
     run, drawing, node = stages[-1].run, every[-1], stages[-1].sampler
     draws = drawing, stage_pictures(every, config.num) | _beside(drawing, config, node)
     before = "-".join(stage.run.folder.record["id"][-4:] for stage in stages[:-1])

@@ -47,7 +47,7 @@ def sample_ensemble_of(config: DictConfig) -> None:
     from genexp.inference.ensemble import sample_ensemble
     from genexp.terminal import print_table, shown_path
 
-    alone = ("edit", "images", "sheet", "condition", "caption", "wandb", "watermark")
+    alone = ("edit", "images", "sheet", "condition", "caption", "wandb")
     for key, given in ((key, config.get(key)) for key in alone):
         if given not in (None, False) and given != {} and given != []:
             raise ValueError(f"{key} must be left as it is with shares, got {given}")
@@ -76,9 +76,12 @@ def require_stages(config: DictConfig, runs: "Sequence[Run]", told: Mapping[str,
         ValueError: as `opened_stages`.
     """
     from genexp.inference.cascade import stages_of
+    from genexp.inference.watermarks import watermark_of
 
-    if config.get("watermark") is not None:
-        raise ValueError("watermark must be null with several runs, which follow each other")
+    if (mark := watermark_of(config)) is not None:
+        if mark.place == "noise":
+            raise ValueError("watermark_in must be pixels with several runs, which follow each other, got noise")
+        mark.require(tuple(runs[-1].config.data.shape), None)
     if config.get("edit") is not None or config.images is not None or config.mask is not None:
         raise ValueError("edit, images and mask must be null with several runs, of which the first begins with noise")
     return stages_of(runs, config.get("sampler"), told, config.seed, "sample")

@@ -43,6 +43,9 @@ NONE_OR_TWO = either(one_of(0), whole(2))
 _DRAWING = {"seed": SEED, "threads": THREADS, "device": DEVICE, "trust": FLAG}
 _DRAWING |= {"out": optional(TEXT), "checkpoint": optional(TEXT)}
 
+_MARK = {"watermark": optional(text("a key, text of at least one character", bool))}
+_MARK |= {"watermark_strength": number(above=0, most=64)}
+
 COMMANDS: dict[str, dict[str, Rule]] = {
     "train": {
         "name": optional(NAME),
@@ -71,9 +74,8 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "rows": whole(1),
         "sheet": mapping_of(anything()),
         "provenance": FLAG,
-        "watermark": optional(text("a key, text of at least one character", bool)),
+        **_MARK,
         "watermark_in": one_of("pixels", "noise"),
-        "watermark_strength": number(above=0, most=64),
         "wandb": FLAG,
     },
     "evaluate": {
@@ -130,9 +132,8 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         **_DRAWING,
         **dict.fromkeys(("run", "input", "published"), optional(TEXT)),
         **dict.fromkeys(("degrade", "provenance"), FLAG),
-        "tile": optional(whole(16)),
-        "max_pixels": whole(1),
-        "weights": WEIGHTS,
+        **_MARK,
+        **{"tile": optional(whole(16)), "max_pixels": whole(1), "weights": WEIGHTS},
     },
     "play": {
         **{key: _DRAWING[key] for key in ("threads", "device", "trust", "checkpoint")},
@@ -164,14 +165,13 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "method": one_of("gatys", "adain", "johnson", "diffusion", "efros_leung", "quilting", "quilting_transfer"),
         "strength": number(above=0, most=1),
         **dict.fromkeys(("sequence", "provenance"), FLAG),
+        **_MARK,
         "style_scale": number(0),
         "steps": whole(1),
         "alpha": optional(number(0, 1)),
         "window": whole(3),
         "patch": whole(3),
-        "seed": SEED,
-        "threads": THREADS,
-        "device": DEVICE,
+        **{key: _DRAWING[key] for key in ("seed", "threads", "device")},
     },
 }
 """The keys of every command's primary config that are no groups."""

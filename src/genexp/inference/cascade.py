@@ -28,6 +28,7 @@ from genexp.inference.drawing import Drawing, require_drawable
 from genexp.inference.following import Following, Images, Known, of_first
 from genexp.inference.generated_images import Samples
 from genexp.inference.sampler_config import checked_sampler
+from genexp.inference.watermarks import Watermark
 from genexp.sample_kinds import kind_of
 from genexp.sampling.conditions import AtLevels
 from genexp.sampling.draw import draw
@@ -108,15 +109,17 @@ def follows(runs: Sequence["Run"]) -> bool:
     return bool(pairs) and different and all(len(_taking(one, other)) == 1 for one, other in pairs)
 
 
-def drawings(stages: Sequence[CascadeStage], device: str, batch_size: int) -> list[Drawing]:
-    """Every stage ready to draw, each told what the one before draws."""
+def drawings(
+    stages: Sequence[CascadeStage], device: str, batch_size: int, mark: Watermark | None = None
+) -> list[Drawing]:
+    """Every stage ready to draw, each told what the one before draws; the images of the last get the mark."""
     found: list[Drawing] = []
     known: Known = {}
     for stage in stages:
-        after = (
-            Following(stage.run, stage.told, stage.typed, stage.seed, known, _drawn_by(found[-1])) if found else None
-        )
-        drawing = Drawing(stage.run, stage.sampler, device, stage.seed, batch_size, stage.typed, after=after)
+        following = (stage.run, stage.told, stage.typed, stage.seed, known)
+        after = Following(*following, _drawn_by(found[-1])) if found else None
+        told, last = (device, stage.seed, batch_size, stage.typed), stage is stages[-1]
+        drawing = Drawing(stage.run, stage.sampler, *told, after=after, watermark=mark if last else None)
         if not found and drawing.conditions is not None:
             known = of_first(drawing.told, drawing.conditions)
         found.append(drawing)

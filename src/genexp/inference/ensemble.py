@@ -18,6 +18,7 @@ from genexp.inference.generated_images import Samples
 from genexp.inference.picture_origins import origin_of
 from genexp.inference.run import Run
 from genexp.inference.sampler_config import checked_sampler, sampler_label
+from genexp.inference.watermarks import watermark_of
 from genexp.runs.staging import staged
 from genexp.tensors import IndexedNoise, mix_seed
 
@@ -157,8 +158,9 @@ def sample_ensemble(config: DictConfig, runs: Sequence[Run]) -> Path:
     told = {} if config.label is None else {"label": config.label}
     for run, node in zip(runs, nodes, strict=True):
         require_drawable(run.model, node)
+    mark = watermark_of(config)
     drawings = [
-        Drawing(run, node, config.device, config.seed, config.batch_size, told)
+        Drawing(run, node, config.device, config.seed, config.batch_size, told, watermark=mark)
         for run, node in zip(runs, nodes, strict=True)
     ]
     chosen = members(range(config.num), config.seed, shares)
@@ -168,6 +170,7 @@ def sample_ensemble(config: DictConfig, runs: Sequence[Run]) -> Path:
     told_of = [_member(*each) for each in zip(runs, shares, nodes, strict=True)]
     origin = origin_of(config, runs)
     record = {"members": told_of, "member": chosen.tolist(), "seed": config.seed, "num": config.num, "condition": told}
+    record |= {} if mark is None else {"watermark_in": mark.place}
     with staged(folder, PARTS, RECORD) as partial:
         save_grid(Grid(images, config.columns, plane=plane), partial / "grid.png", origin)
         save_each(images, partial, origin)

@@ -27,7 +27,7 @@ def origin_of(config: DictConfig, runs: "Sequence[Run]", given: Sequence[Path] =
     if (published := config.get("published")) is not None:
         facts["published"] = Path(published).name
     if config.get("watermark") is not None:
-        facts["watermark_in"] = config.watermark_in
+        facts["watermark_in"] = config.get("watermark_in", "pixels")
     return Origin({**facts, "seed": config.seed, **typed()}).made_of(given)
 
 

@@ -14,6 +14,7 @@ from genexp.terminal import plain, progress
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from genexp.inference.watermarks import Watermark
     from genexp.restoration.restorer import Restorer
     from genexp.restoration.whole import RestoredPicture
     from genexp.runs.picture_origin import Origin
@@ -75,12 +76,15 @@ def degraded_beside(result: Path) -> Path:
     return result.with_name(f"{result.stem}_degraded.png")
 
 
-def require_sizes(work: Work, restorer: "Restorer", max_pixels: int, degrade: bool) -> None:
+def require_sizes(
+    work: Work, restorer: "Restorer", max_pixels: int, degrade: bool, watermark: "Watermark | None" = None
+) -> None:
     """Look at the headers of all pictures before the first is restored.
 
     Raises:
         BadImage: one cannot be read, or it or what is made of it has more than `max_pixels`, or too few for a run that
             is to degrade it first.
+        ValueError: a result is too small for a watermark.
     """
     from genexp.data.decoding import read_header
     from genexp.data.source import BadImage
@@ -96,6 +100,8 @@ def require_sizes(work: Work, restorer: "Restorer", max_pixels: int, degrade: bo
         if degrade and min(width, height) < least_side(restorer.scale):
             least = f"degrade=true measures what has at least {least_side(restorer.scale)} at every side"
             raise BadImage(str(path), f"it has {width} x {height} pixels, and {least}")
+        if watermark is not None:
+            watermark.require((3, height, width), None)
 
 
 def restore_all(
@@ -106,6 +112,7 @@ def restore_all(
     degrade: bool,
     say: Callable[[str], None],
     origin: "Origin | None" = None,
+    watermark: "Watermark | None" = None,
 ) -> None:
     """Restore the pictures in order; each result is written, complete or not at all, before the next is begun.
 
@@ -117,6 +124,7 @@ def restore_all(
         degrade: Whether pictures are degraded first; what is restored then lies beside the result.
         say: Told a line of every picture that was degraded: how near its restoration comes.
         origin: What every result says of itself; None for nothing.
+        watermark: The mark that every result gets, or None.
 
     Raises:
         BadImage: a picture cannot be used.
@@ -138,6 +146,7 @@ def restore_all(
             else:
                 made = restorer(picture, tile, lambda done, total: advance(1 / total))
                 made = made if opacity is None else _with_opacity(made, opacity, restorer.scale)
+            made = made if watermark is None else watermark.on(made)
             save_png(made, result, origin and origin.made_of([path]).text(made))
 
 

@@ -30,7 +30,7 @@ class Watermark:
     place: str
     strength: float
 
-    def require(self, shape: tuple[int, ...], sampler: Sampler) -> None:
+    def require(self, shape: tuple[int, ...], sampler: Sampler | None) -> None:
         """Raise ValueError where samples of this shape, or of this sampler, cannot have it."""
         if kind_of(shape) is not SampleKind.IMAGES:
             raise ValueError(f"watermark must be null for samples that are no images, got shape {shape}")
@@ -52,6 +52,11 @@ class Watermark:
             return images
         return torch.stack([to_float(marked(to_uint8(image), self.key, self.strength)) for image in images])
 
+    def on(self, picture: Tensor) -> Tensor:
+        """A picture (C, H, W) uint8 with the mark in its pixels; opacity, behind three colours, stays as it is."""
+        colours = picture[:3]
+        return torch.cat([marked(colours, self.key, self.strength), picture[len(colours) :]])
+
     def beside(self, found: Mapping[str, Callable[[], Grid]]) -> dict[str, Callable[[], Grid]]:
         """What draws pictures beside the grid, by their files, with the mark in every image that was drawn.
 
@@ -63,6 +68,11 @@ class Watermark:
             return replace(grid, samples=self.after(grid.samples))
 
         return {name: draws if name == "pairs.png" else partial(with_mark, draws) for name, draws in found.items()}
+
+
+def pixel_watermark_of(config: DictConfig) -> Watermark | None:
+    """What `genexp stylize` or `restore` is asked to mark pictures with, or None."""
+    return None if config.watermark is None else Watermark(config.watermark, "pixels", config.watermark_strength)
 
 
 def watermark_of(config: DictConfig) -> Watermark | None:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from genexp.config.compose import several
 from genexp.inference.stylising.method import Method, Painted, Painter, StylePicture
-from genexp.inference.stylising.painting_jobs import PaintingJob, in_strides, read_picture, require_pixels
+from genexp.inference.stylising.painting_jobs import PaintingJob, in_strides, read_picture, require_pixels, sides_at
 from genexp.inference.stylising.sequences import Steadiness, require_one_size
 from genexp.terminal import plain, progress
 
@@ -35,9 +35,10 @@ def paint_all(
     Raises:
         BadImage: a picture cannot be used; of several contents their headers are read before the first is painted.
         ValueError: the frames of a sequence have several sizes, a mask has another size than a content, or a picture
-            would have too many pixels at the size that is asked for.
+            would have too many pixels at the size that is asked for, or too few for a watermark.
     """
     from genexp.data.decoding import read_header
+    from genexp.inference.watermarks import pixel_watermark_of
     from genexp.tensors import to_uint8
     from genexp.tracking.journal import save_png
 
@@ -50,7 +51,7 @@ def paint_all(
     for path in job.masks:
         _require_size_of(path, read_header(str(path)), headers)
     styles = [in_strides(read_picture(path, config.style_size or config.size)) for path in job.styles]
-    painter, origin = method.painter(config), _origin(config)
+    painter, origin, mark = method.painter(config), _origin(config), pixel_watermark_of(config)
     with progress("stylize", len(job.contents)) as advance:
         for place, (path, result) in enumerate(zip(job.contents, job.results, strict=True), 1):
             if len(job.contents) > 1 and method.tells_progress:
@@ -62,6 +63,7 @@ def paint_all(
                 steadiness.see(content, painted.image)
             result.parent.mkdir(parents=True, exist_ok=True)
             made, given = to_uint8(painted.image[0]), [*([] if path is None else [path]), *job.styles]
+            made = made if mark is None else mark.on(made)
             save_png(made, result, origin and origin.made_of(given).text(made))
             if not method.tells_progress:
                 advance(1)
@@ -106,6 +108,17 @@ def _require_pixels(
             require_pixels(key, config[key], (header.width, header.height), str(path))
     if not contents and config.size is not None:
         require_pixels("size", config.size, (1, 1), "the texture")
+    _require_markable(config, [(header.width, header.height) for header in contents])
+
+
+def _require_markable(config: DictConfig, contents: Sequence[tuple[int, int]]) -> None:
+    """Raise ValueError where a result would be too small for a watermark; contents are (width, height)."""
+    from genexp.inference.watermarks import pixel_watermark_of
+
+    mark = pixel_watermark_of(config)
+    for sides in [] if mark is None else contents or [(1, 1)]:
+        width, height = sides if config.size is None else sides_at(config.size, sides)
+        mark.require((3, height, width), None)
 
 
 def _require_size_of(path: "Path", mask: "Header", contents: Sequence["Header"]) -> None:
