@@ -134,7 +134,7 @@ def test_what_has_no_counterpart_is_refused_in_one_line():
 def test_folders_that_are_none_and_pickles_are_refused():
     for name, told in (
         ("nowhere", "folder must be a folder that diffusers has saved, got nowhere"),
-        ("google/ddpm-cifar10-32", "hf download google/ddpm-cifar10-32 --local-dir <folder> fetches one of the hub"),
+        ("google/ddpm-cifar10-32", "genexp import hub=google/ddpm-cifar10-32 fetches it from the hub"),
         (".", r"folder must hold model_index\.json, as diffusers saves it"),
     ):
         with pytest.raises(FileNotFoundError, match=told):

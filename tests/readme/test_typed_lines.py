@@ -83,6 +83,10 @@ EXPORTED = (
     "genexp export run=outputs/quickstart/<run> out=threes label=3 licence=mit",
     "genexp export run=<run> out=<folder> copies=1000",
 )
+PUSHED = (
+    "genexp export run=outputs/quickstart/<run> out=digits_for_diffusers licence=mit push=ann/digits",
+    "genexp import hub=ann/digits 'train=[data=digits]'",
+)
 PIPELINES = (
     "genexp export run=outputs/stable-diffusion/<run> out=tuned licence=openrail",
     "genexp import folder=stable-diffusion 'train=[data=captioned_folder,data.source.root=birds]'",
@@ -239,6 +243,7 @@ ELSEWHERE = {
     **dict.fromkeys(QUANTISED, "test_quantising draws and measures such weights, tiny"),
     **dict.fromkeys(PROJECTS, "test_new makes such a project, trains it and runs its test"),
     **dict.fromkeys(EXPORTED, "test_export, test_export_parts and test_import write and read such folders"),
+    **dict.fromkeys(PUSHED, "test_hub types such, against a server that stands for the hub"),
     **dict.fromkeys(PIPELINES, "test_import_stable_diffusion types such, on a tiny one"),
     **dict.fromkeys(RESTORED, "test_restore restores such pictures"),
     **dict.fromkeys(RESTORATION, "test_every_experiment trains these recipes, tiny"),

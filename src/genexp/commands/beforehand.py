@@ -46,7 +46,7 @@ UNREAD = {
     "play": "the runs' weights",
     "augment": "the run's weights and data",
     "export": "the run's weights, and what is made of the written files",
-    "import": "the weights",
+    "import": "the weights, and the hub",
 }
 """What validate leaves unread, by command."""
 
@@ -176,17 +176,22 @@ def _export(config: DictConfig) -> None:
     from genexp.commands.export import required_place
     from genexp.inference.exporting import FORMATS
     from genexp.inference.exporting.card import Release
+    from genexp.inference.hub_repositories import require_name
     from genexp.inference.run import load_run
     from genexp.inference.untrained_run import untrained
 
     required_place(config)
+    if config.push is not None:
+        require_name("push", config.push)
     FORMATS[config.format](untrained(load_run(config.run, config.weights, config.checkpoint)), config, Release())
 
 
 def _import(config: DictConfig) -> None:
-    from genexp.inference.importing.imported import planned
+    from genexp.inference.importing.imported import planned, require_source
 
-    planned(config)
+    require_source(config)
+    if config.hub is None:  # what is on the hub is read by the command alone
+        planned(config)
 
 
 _CHECKS: dict[str, Callable[[DictConfig], None]] = {

@@ -17,6 +17,7 @@ def export(config: DictConfig) -> None:
         ValueError: the format has no word for something of the run, or draws other images; an option is out of range.
         FileExistsError: `out` holds something else.
         FileNotFoundError: there is no such run or checkpoint.
+        ConnectionError: the hub, where `push` names a repository of it, does not answer; the files are written then.
     """
     out = required_place(config)
 
@@ -27,6 +28,7 @@ def export(config: DictConfig) -> None:
     import torch
 
     from genexp.hardware import chosen_threads
+    from genexp.inference import hub_repositories as hub
     from genexp.inference.copies import verdict_on_copies
     from genexp.inference.exporting.card import Release
     from genexp.inference.run import load_run
@@ -37,6 +39,8 @@ def export(config: DictConfig) -> None:
     run = load_run(config.run, config.weights, config.checkpoint)
     release = Release(config.licence, config.intended_use)
     FORMATS[config.format](untrained(run), config, release)
+    if config.push is not None:
+        hub.require_account(config.push)
     if config.copies is not None:
         release = replace(release, copies=verdict_on_copies(run, config.copies).words)
     write, files = FORMATS[config.format](run, config, release), FILES[config.format]
@@ -44,7 +48,8 @@ def export(config: DictConfig) -> None:
         told = write(partial)
     head = [("exported", shown_path(out)), ("format", config.format), ("weights", run.name_of())]
     verdict = [] if release.copies is None else [("copies", release.copies)]
-    print_table([*head, *told, *verdict])
+    pushed = [] if config.push is None else [("hub", hub.push(out, config.push, files, config.public))]
+    print_table([*head, *told, *verdict, *pushed])
 
 
 def required_place(config: DictConfig) -> Path:

@@ -150,12 +150,13 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "provenance": FLAG,
     },
     "export": {
-        **dict.fromkeys(("run", "out", "checkpoint", "licence", "intended_use"), optional(TEXT)),
+        **dict.fromkeys(("run", "out", "checkpoint", "licence", "intended_use", "push"), optional(TEXT)),
+        "public": FLAG,
         "format": one_of("diffusers", "onnx", "openvino", "torch_export", "safetensors"),
         "part": optional(one_of("decoder", "encoder", "denoiser", "sampler", "stylizer", "restorer")),
         **{"label": optional(whole(0)), "copies": optional(whole(1)), "weights": WEIGHTS, "threads": THREADS},
     },
-    "import": {"folder": optional(TEXT), "name": optional(NAME), "train": TEXTS},
+    "import": {**dict.fromkeys(("folder", "hub", "revision"), optional(TEXT)), "name": optional(NAME), "train": TEXTS},
     "stylize": {
         **dict.fromkeys(("content", "out", "run"), optional(TEXT)),
         **dict.fromkeys(("style", "masks"), optional(SEVERAL)),

@@ -15,6 +15,7 @@ from genexp.config.validation import require_valid
 from genexp.families.diffusion import Diffusion
 from genexp.files.trees import State, Tree
 from genexp.files.writing import write_atomically
+from genexp.inference.hub_repositories import pulled, require_name
 from genexp.inference.importing.diffusers_folder import PIPELINES, PipelineFolder
 from genexp.inference.importing.pipelines import OpenedFolder, Pipeline
 from genexp.inference.importing.stable_diffusion import STABLE_DIFFUSION, StableDiffusionPipelineFolder
@@ -31,16 +32,17 @@ class Import:
         pipeline: The folder.
         typed: Further overrides of `genexp train`: the data, the sampler.
         name: Name of the run, or None for that of the folder.
+        hub: The repository of the hub that the folder was fetched from, for the run's record; None for none.
 
     Raises:
         InvalidConfig: an override is wrong.
         ValueError: images of the data have another shape, or the model has no counterpart here.
     """
 
-    def __init__(self, pipeline: Pipeline, typed: list[str], name: str | None = None) -> None:
+    def __init__(self, pipeline: Pipeline, typed: list[str], name: str | None = None, hub: str | None = None) -> None:
         size = [] if any(each.startswith("data.image_size=") for each in typed) else [pipeline.shape[1]]
         sized = [f"data.image_size={each}" for each in size]
-        self.pipeline = pipeline
+        self.pipeline, self.hub = pipeline, hub
         self.overrides = [*pipeline.overrides(), *typed, *sized, f"name={name or pipeline.path.name}"]
         whole = compose("train", self.overrides, with_hydra=True)
         chosen = whole.hydra.runtime.choices
@@ -81,6 +83,8 @@ class Import:
     def _record(self, run_id: str, plain: Tree, config: str) -> Tree:
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         digest = hashlib.sha256(self.pipeline.weights.read_bytes()).hexdigest()
+        imported = {"folder": str(self.pipeline.path), "digest": digest}
+        imported |= {} if self.hub is None else {"hub": self.hub}
         return {
             "id": run_id,
             "name": plain["name"],
@@ -91,7 +95,7 @@ class Import:
             "group": plain["group"],
             "tags": plain["tags"],
             "choices": self.choices,
-            "parts": {**trained_parts(plain), "imported": {"folder": str(self.pipeline.path), "digest": digest}},
+            "parts": {**trained_parts(plain), "imported": imported},
             "config_digest": config_digest(plain),
             "seal": seal(run_id, self.overrides, config=config),
             **provenance(),
@@ -105,15 +109,31 @@ def _place(plain: Tree, run_id: str) -> Path:
 
 
 def planned(config: DictConfig) -> Import:
-    """What `genexp import` is asked for, with everything but the weights read.
+    """What `genexp import` is asked for, with everything but the weights read; a repository of the hub is fetched.
 
     Raises:
-        ValueError: no folder is named, or one that cannot be imported.
+        ValueError: no folder is named, or one that cannot be imported, or no repository of the hub.
         FileNotFoundError: it is not there, or lacks a file.
+        ConnectionError: the hub does not answer.
     """
-    if config.folder is None:
-        raise ValueError("folder must name a folder that diffusers has saved: genexp import folder=<folder>")
-    return Import(_pipeline(config.folder), [str(each) for each in config.train], config.name)
+    require_source(config)
+    typed = [str(each) for each in config.train]
+    if config.hub is None:
+        return Import(_pipeline(config.folder), typed, config.name)
+    place = pulled(config.hub, config.revision, Path(config.paths.data).expanduser().resolve())
+    name = config.name or config.hub.rpartition("/")[2]
+    return Import(_pipeline(str(place)), typed, name, f"{config.hub}@{place.name.rpartition('@')[2]}")
+
+
+def require_source(config: DictConfig) -> None:
+    """Raise ValueError unless `genexp import` is told one place, a folder or a repository of the hub."""
+    if (config.folder is None) == (config.hub is None):
+        told = "got neither" if config.folder is None else f"got {config.folder} and {config.hub}"
+        raise ValueError(f"folder must name a folder that diffusers has saved, or hub a repository of the hub, {told}")
+    if config.hub is not None:
+        require_name("hub", config.hub)
+    elif config.revision is not None:
+        raise ValueError(f"revision must be null without hub, got {config.revision}")
 
 
 def _pipeline(path: str) -> Pipeline:

@@ -53,7 +53,7 @@ class OpenedFolder:
         self.path = Path(path).expanduser().resolve()
         if not self.path.is_dir():
             name = re.fullmatch(r"[\w.-]+/[\w.-]+", path)
-            hint = f"; hf download {path} --local-dir <folder> fetches one of the hub" if name else ""
+            hint = f"; genexp import hub={path} fetches it from the hub" if name else ""
             raise FileNotFoundError(f"folder must be a folder that diffusers has saved, got {path}{hint}")
         self.index = self.read("model_index.json", Tree)
         self.kind = self.index.get("_class_name")
