@@ -83,6 +83,11 @@ EXPORTED = (
     "genexp export run=outputs/quickstart/<run> out=threes label=3 licence=mit",
     "genexp export run=<run> out=<folder> copies=1000",
 )
+MACHINES = (
+    "genexp train trainer=ddp trainer.num_nodes=2 run_dir=shared/run",
+    "genexp train sweep=diffusion_learning_rate hydra.sweeper.n_trials=30 "
+    "hydra.sweeper.storage=postgresql+psycopg://ann@host/studies",
+)
 PUSHED = (
     "genexp export run=outputs/quickstart/<run> out=digits_for_diffusers licence=mit push=ann/digits",
     "genexp import hub=ann/digits 'train=[data=digits]'",
@@ -243,6 +248,7 @@ ELSEWHERE = {
     **dict.fromkeys(QUANTISED, "test_quantising draws and measures such weights, tiny"),
     **dict.fromkeys(PROJECTS, "test_new makes such a project, trains it and runs its test"),
     **dict.fromkeys(EXPORTED, "test_export, test_export_parts and test_import write and read such folders"),
+    **dict.fromkeys(MACHINES, "test_nodes and test_study_on_postgres type such"),
     **dict.fromkeys(PUSHED, "test_hub types such, against a server that stands for the hub"),
     **dict.fromkeys(PIPELINES, "test_import_stable_diffusion types such, on a tiny one"),
     **dict.fromkeys(RESTORED, "test_restore restores such pictures"),
