@@ -129,6 +129,27 @@ def test_safetensors_hold_the_weights_of_the_part_by_the_names_of_the_run(traine
     assert {name.split(".")[0] for name in names} == {"generator"}
 
 
+def test_the_mean_of_several_runs_is_exported_under_all_their_names(trained):
+    runs = [gan(trained), trained("other", *tiny.overrides_for("gan"), "seed=1")]
+    typed = ["out=ours", "threads=1", "format=safetensors", f"run=[{runs[0].path},{runs[1].path}]"]
+    with pytest.raises(ValueError, match="run must be one run without soup, got 2"):
+        export(compose("export", of_the_own(typed)))
+    export(compose("export", of_the_own([*typed, "soup=[3,1]"])))
+    one, other = (load_run(run.path).model.state_dict() for run in runs)
+    ids = f"{runs[0].record['id']}, {runs[1].record['id']}"
+    with safe_open("ours/model.safetensors", "pt") as file:
+        for name in file.keys():  # noqa: SIM118
+            if one[name].is_floating_point():
+                torch.testing.assert_close(file.get_tensor(name), 0.75 * one[name] + 0.25 * other[name])
+        about = json.loads(file.metadata()["genexp"])
+    assert about["run"] == ids
+    card = Path("ours/README.md").read_text()
+    assert f"| run | {ids} |" in card
+    assert "mean of 0.75 " in card
+    assert "Nothing was measured under a protocol." in card
+    assert "sha256 of the checkpoints and their shares" in card
+
+
 def test_all_steps_of_a_sampler_are_one_graph(trained):
     """With classes, and with the fresh noise of its steps as an input."""
     folder = trained("classes", *tiny.overrides_for("diffusion"), "model.num_classes=10")

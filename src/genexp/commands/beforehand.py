@@ -173,17 +173,16 @@ def _augment(config: DictConfig) -> None:
 
 
 def _export(config: DictConfig) -> None:
-    from genexp.commands.export import required_place
+    from genexp.commands.export import opened, required_place
     from genexp.inference.exporting import FORMATS
     from genexp.inference.exporting.card import Release
     from genexp.inference.hub_repositories import require_name
-    from genexp.inference.run import load_run
     from genexp.inference.untrained_run import untrained
 
     required_place(config)
     if config.push is not None:
         require_name("push", config.push)
-    FORMATS[config.format](untrained(load_run(config.run, config.weights, config.checkpoint)), config, Release())
+    FORMATS[config.format](untrained(opened(config)), config, Release())
 
 
 def _import(config: DictConfig) -> None:

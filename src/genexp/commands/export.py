@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from genexp.inference.exporting import FILES, FORMATS
 from genexp.runs.newest import newest_hint
 from genexp.runs.staging import require_own_place, staged
+
+if TYPE_CHECKING:
+    from genexp.inference.run import Run
 
 
 def export(config: DictConfig) -> None:
@@ -31,12 +35,11 @@ def export(config: DictConfig) -> None:
     from genexp.inference import hub_repositories as hub
     from genexp.inference.copies import verdict_on_copies
     from genexp.inference.exporting.card import Release
-    from genexp.inference.run import load_run
     from genexp.inference.untrained_run import untrained
     from genexp.terminal import print_table, shown_path
 
     torch.set_num_threads(chosen_threads(config.threads))
-    run = load_run(config.run, config.weights, config.checkpoint)
+    run = opened(config)
     release = Release(config.licence, config.intended_use)
     FORMATS[config.format](untrained(run), config, release)
     if config.push is not None:
@@ -50,6 +53,25 @@ def export(config: DictConfig) -> None:
     verdict = [] if release.copies is None else [("copies", release.copies)]
     pushed = [] if config.push is None else [("hub", hub.push(out, config.push, files, config.public))]
     print_table([*head, *told, *verdict, *pushed])
+
+
+def opened(config: DictConfig) -> "Run":
+    """The run that is named, or several as one with the mean of their weights.
+
+    Raises:
+        ValueError: several are named without `soup`, or they are not of one network.
+        FileNotFoundError: there is no such run or checkpoint.
+    """
+    from genexp.config.compose import several
+    from genexp.inference.run import load_run
+    from genexp.inference.soup import soup_of
+
+    runs = [load_run(each, config.weights, config.checkpoint) for each in several(config.run)]
+    if config.soup is not None:
+        return soup_of(config, runs)
+    if len(runs) > 1:
+        raise ValueError(f"run must be one run without soup, got {len(runs)}")
+    return runs[0]
 
 
 def required_place(config: DictConfig) -> Path:

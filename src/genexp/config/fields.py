@@ -150,8 +150,8 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "provenance": FLAG,
     },
     "export": {
-        **dict.fromkeys(("run", "out", "checkpoint", "licence", "intended_use", "push"), optional(TEXT)),
-        "public": FLAG,
+        **dict.fromkeys(("out", "checkpoint", "licence", "intended_use", "push"), optional(TEXT)),
+        **{"run": optional(SEVERAL), "soup": _AS_ONE["soup"], "public": FLAG},
         "format": one_of("diffusers", "onnx", "openvino", "torch_export", "safetensors"),
         "part": optional(one_of("decoder", "encoder", "denoiser", "sampler", "stylizer", "restorer")),
         **{"label": optional(whole(0)), "copies": optional(whole(1)), "weights": WEIGHTS, "threads": THREADS},

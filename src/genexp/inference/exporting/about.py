@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from genexp.files.trees import Tree
-from genexp.inference.exporting.card import data_of
+from genexp.inference.exporting.card import data_of, ids_of
 from genexp.inference.exporting.graphs import Graph
 from genexp.runs.lineage import lineage
 from genexp.runs.stored import read_run
@@ -28,7 +28,7 @@ def about(run: "Run", graph: Graph, licence: str | None, sampler: Tree | None) -
     """
     stored = read_run(run.folder.path)
     return {
-        "run": str(stored.id),
+        "run": ids_of(run),
         "name": stored.name,
         "part": graph.part,
         "inputs": {

@@ -67,21 +67,21 @@ def model_card(run: "Run", card: Card, weights: Path, release: Release) -> str:
         weights: The file of weights.
         release: What is said of it when it is handed on.
     """
-    stored = read_run(run.folder.path)
+    stored, several = read_run(run.folder.path), len(run.members) > 1
     front = {"license": release.licence or "unknown", "library_name": card.library, "tags": ["genexp"], **card.front}
     facts = [
         ("data", data_of(run, stored)),
         *card.facts,
         *_training(run, stored),
         ("weights", f"{run.weights}, {run.checkpoint.name}"),
-        ("run", str(stored.id)),
+        ("run", ids_of(run)),
         *lineage(stored),
         ("copies of training images", release.copies or _UNKNOWN),
-        ("sha256 of the checkpoint", run.digest),
+        (f"sha256 of the checkpoint{'s and their shares' if several else ''}", run.digest),
         (f"sha256 of {weights.name}", hashlib.sha256(weights.read_bytes()).hexdigest()),
         ("licence", release.licence or "not stated"),
     ]
-    found = [each for each in measurements(stored) if each.protocol is not None]
+    found = [each for each in measurements(stored) if each.protocol is not None and not several]
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False)}---",
         f"# {markdown_text(stored.name)}",
@@ -92,6 +92,11 @@ def model_card(run: "Run", card: Card, weights: Path, release: Release) -> str:
         "## Measured\n\n" + (_table(found) if found else "Nothing was measured under a protocol."),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def ids_of(run: "Run") -> str:
+    """The run's id, or those of all runs that its weights are the mean of."""
+    return ", ".join(str(read_run(member.folder.path).id) for member in run.members)
 
 
 def data_of(run: "Run", stored: StoredRun) -> str:

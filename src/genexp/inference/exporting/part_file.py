@@ -39,8 +39,8 @@ class PartFile:
     def __init__(self, run: "Run", config: DictConfig, kind: str, release: Release) -> None:
         for library in _NEEDED.get(kind, ()):
             require_extra(library, f"format={kind}", _EXTRAS.get(kind, "export"))
-        if "+" in run.weights:
-            raise ValueError(f"weights must be as they were trained for format={kind}, got {run.weights}")
+        if "+" in config.weights:
+            raise ValueError(f"weights must be as they were trained for format={kind}, got {config.weights}")
         if config.label is not None:
             raise ValueError(f"label must be null for format={kind}, whose label is an input, got {config.label}")
         if config.get("sampler") is not None and config.part != "sampler":
