@@ -35,10 +35,10 @@ def write(folder, side, count):
     return paths
 
 
-def ours(size):
+def ours(size, draft=False):
     """A picture as data sources read it."""
-    prepared = Preparation(size)
-    return lambda path: prepared(open_picture(path))
+    prepared = Preparation(size, draft=draft)
+    return lambda path: prepared(open_picture(path, least=prepared.least))
 
 
 def by_torchvision(size):
@@ -78,7 +78,12 @@ def main():
     given = parsed(parser, pictures=4, turns=1)
     torch.set_num_threads(1)
     for side, size in ((32, 32), (256, 64)):
-        sides = {"ours": ours(size), "torchvision.io": by_torchvision(size), "Pillow's draft": by_draft(size)}
+        sides = {
+            "ours": ours(size),
+            "ours, draft": ours(size, draft=True),
+            "torchvision.io": by_torchvision(size),
+            "Pillow's draft": by_draft(size),
+        }
         with tempfile.TemporaryDirectory() as folder:
             paths = write(folder, side, given.pictures)
             rows = [{name: seconds(read, paths) for name, read in sides.items()} for _ in range(given.turns + 1)][1:]

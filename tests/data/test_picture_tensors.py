@@ -160,6 +160,7 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path, size, recwarn):
         ({"channels": 2}, r"channels must be 1 \(grey\) or 3 \(RGB\), got 2"),
         ({"fit": "zoom"}, "fit must be one of crop, pad, stretch, got 'zoom'"),
         ({"interpolation": "cubic"}, "interpolation must be one of nearest, .*, got 'cubic'"),
+        ({"draft": True, "crop": 4}, "draft must be false with crop, .*, got true"),
     ],
 )
 def test_bad_arguments(options, message):
@@ -170,3 +171,24 @@ def test_bad_arguments(options, message):
 def test_a_picture_below_the_crop():
     with pytest.raises(ValueError, match="it has 20 x 30 pixels, less than crop=25"):
         Preparation(8, crop=25)(_gradient(20, 30))
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_a_draft_of_a_jpeg_is_near_the_whole_and_of_other_formats_is_the_whole(tmp_path, fit):
+    whole, draft = Preparation(32, fit=fit), Preparation(32, fit=fit, draft=True)
+    picture = Image.fromarray(np.indices((300, 200)).sum(0).astype(np.uint8) // 2).convert("RGB")
+    for kind, same in (("jpg", False), ("png", True)):
+        path = str(tmp_path / f"x.{kind}")
+        picture.save(path)
+        small = open_picture(path, least=draft.least)
+        assert small.size == ((50, 75) if kind == "jpg" else picture.size)
+        found, expected = draft(small), whole(open_picture(path, least=whole.least))
+        assert torch.equal(found, expected) is same
+        assert found.shape == (3, 32, 32)
+        assert (found.int() - expected.int()).abs().float().mean() < 3
+
+
+def test_a_draft_leaves_a_picture_that_is_small_enough_whole(tmp_path):
+    path = str(tmp_path / "x.jpg")
+    _gradient(32, 40).convert("RGB").save(path)
+    assert open_picture(path, least=32).size == open_picture(path).size

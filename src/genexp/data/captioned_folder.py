@@ -43,6 +43,7 @@ class CaptionedFolder(Folder):
         test_share: Share of the pictures held out as test where there is no test folder.
         on_bad_image: `error` stops at a picture that cannot be used, `skip` leaves it out and reports it.
         max_pixels: Largest width times height that is decoded.
+        draft: Have JPEG files decoded no larger than needed, see `Preparation`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -62,9 +63,10 @@ class CaptionedFolder(Folder):
         test_share: float = 0.1,
         on_bad_image: OnBadImage = "error",
         max_pixels: int = MAX_PIXELS,
+        draft: bool = False,
     ) -> None:
         shape = (image_size, channels, fit, crop, interpolation)
-        super().__init__(root, *shape, val_share, test_share, on_bad_image, max_pixels)
+        super().__init__(root, *shape, val_share, test_share, on_bad_image, max_pixels, draft)
         if uncaptioned not in ("error", "empty"):
             raise ValueError(f"uncaptioned must be error or empty, got {uncaptioned!r}")
         self._kind, self.uncaptioned = captions, uncaptioned

@@ -49,7 +49,11 @@ class Header(NamedTuple):
 
 
 def open_picture(
-    path: str, max_pixels: int = MAX_PIXELS, skip: bool = False, content: bytes | None = None
+    path: str,
+    max_pixels: int = MAX_PIXELS,
+    skip: bool = False,
+    content: bytes | None = None,
+    least: int | None = None,
 ) -> Image.Image:
     """Decode the first frame of a picture file, upright, at 8 bits a channel.
 
@@ -60,6 +64,8 @@ def open_picture(
         max_pixels: Largest width times height that is decoded; the header is asked first.
         skip: Passed on with the error: whether the source asked to go on without bad images.
         content: The bytes of the picture where they are no file of their own; `path` is then what errors call it.
+        least: Have libjpeg decode a JPEG at the smallest of the scales 1/8, 1/4, 1/2 and 1 that leaves both sides so
+            many pixels; other formats are decoded whole. None for all whole.
 
     Raises:
         BadImage: the file is unreadable, no regular file, none of `FORMATS`, truncated, larger than `max_pixels`, or
@@ -67,6 +73,8 @@ def open_picture(
     """
     with _told(path, max_pixels, skip), _opened(path, max_pixels, content) as (picture, file):
         several = has_several_frames(picture)
+        if least is not None:
+            picture.draft(None, (least, least))
         upright = ImageOps.exif_transpose(sixteen_bits.decoded(picture, file))
         upright.info[SEVERAL] = several
         return upright

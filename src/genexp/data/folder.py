@@ -34,6 +34,7 @@ class Folder(SplitFolders[ListedPicture, Listing]):
         test_share: Share of the pictures held out as test where there is no test folder.
         on_bad_image: `error` stops at a picture that cannot be used, `skip` leaves it out and reports it.
         max_pixels: Largest width times height that is decoded.
+        draft: Have JPEG files decoded no larger than needed, see `Preparation`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -53,9 +54,10 @@ class Folder(SplitFolders[ListedPicture, Listing]):
         test_share: float = 0.1,
         on_bad_image: OnBadImage = "error",
         max_pixels: int = MAX_PIXELS,
+        draft: bool = False,
     ) -> None:
         super().__init__(root, val_share, test_share, on_bad_image, max_pixels)
-        self.preparation = Preparation(image_size, channels, fit, crop, interpolation)
+        self.preparation = Preparation(image_size, channels, fit, crop, interpolation, draft)
 
     def find(self, folder: Path, skip: bool) -> Listing:
         """The picture files below a folder."""

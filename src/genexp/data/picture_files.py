@@ -65,7 +65,7 @@ class ImageFiles:
         return first_frames(sorted(self._several))
 
     def _image(self, path: str) -> Tensor:
-        picture = open_picture(path, self.max_pixels, self.skip)
+        picture = open_picture(path, self.max_pixels, self.skip, least=self.preparation.least)
         if picture.info.get(SEVERAL):
             self._several.add(path)
         try:

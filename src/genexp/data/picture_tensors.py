@@ -25,6 +25,7 @@ class Preparation:
             `stretch` ignores the aspect ratio.
         crop: Cut a central square of so many pixels first; null cuts nothing.
         interpolation: nearest, box, bilinear, bicubic or lanczos, antialiased (Pillow's filters).
+        draft: Have JPEG files decoded no larger than needed, see `open_picture`: faster, to other pixels.
 
     Raises:
         ValueError: an argument is out of range.
@@ -35,6 +36,7 @@ class Preparation:
     fit: Fit = "crop"
     crop: int | None = None
     interpolation: str = "bilinear"
+    draft: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("image_size", self.image_size), ("crop", self.crop)):
@@ -46,6 +48,13 @@ class Preparation:
             raise ValueError(f"fit must be one of {', '.join(get_args(Fit))}, got {self.fit!r}")
         if self.interpolation not in _RESAMPLING:
             raise ValueError(f"interpolation must be one of {', '.join(_RESAMPLING)}, got {self.interpolation!r}")
+        if self.draft and self.crop is not None:
+            raise ValueError("draft must be false with crop, which counts pixels of the whole picture, got true")
+
+    @property
+    def least(self) -> int | None:
+        """Pixels that a decoder must leave both sides of a picture; None for all that there are."""
+        return self.image_size if self.draft else None
 
     def __call__(self, picture: Image.Image) -> Tensor:
         """Convert a picture to uint8 (C, image_size, image_size).

@@ -75,6 +75,7 @@ class WebDataset:
         test_share: Share of the samples held out as test where no shard is of test.
         skip: Whether pictures that cannot be decoded are left out and reported; else the first one is an error.
         max_pixels: Largest width times height that is decoded.
+        draft: Have JPEGs decoded no larger than needed, see `Preparation`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -91,9 +92,10 @@ class WebDataset:
         test_share: float = 0.05,
         skip: bool = False,
         max_pixels: int = MAX_PIXELS,
+        draft: bool = False,
     ) -> None:
         self.root, self.skip, self.max_pixels = Path(root), skip, max_pixels
-        self.preparation = Preparation(image_size, channels, fit, None, interpolation)
+        self.preparation = Preparation(image_size, channels, fit, None, interpolation, draft)
         self.shares = require_shares(val_share, test_share)
 
     @cached_property
@@ -219,7 +221,7 @@ class ShardedPictures:
                 content = file.read(size)
         except OSError as error:
             raise BadImage(name, error.strerror or str(error), self.skip) from error
-        picture = open_picture(name, self.max_pixels, self.skip, content)
+        picture = open_picture(name, self.max_pixels, self.skip, content, self.preparation.least)
         try:
             return self.preparation(picture)
         except ValueError as error:
