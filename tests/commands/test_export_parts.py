@@ -191,6 +191,12 @@ PARTS = {
         "decoder",
         "latent",
     ),
+    "vq_vae": (
+        ["experiment=vq_vae/digits", *tiny.COMMON, *tiny.LENGTH, "data.limit=100", "training.log_every=64"],
+        [],
+        "decoder",
+        "latent",
+    ),
     "adain": (["experiment=adain/offline", *tiny.COMMON, "data.batch_size=8"], [], "stylizer", "content,style"),
     "espcn": (["experiment=espcn/photographs", *tiny.COMMON, "training.log_every=8"], [], "restorer", "picture"),
 }

@@ -27,6 +27,10 @@ BESIDE_PAPERS = (
     "genexp train experiment=srcnn/paper data.batch_size=16 data.image_size=36 model.optimizer.lr=1e-3 "
     "ramp@model.learning_rate=cosine training.max_images=150_000 data.source.photographs.root=<folder>",
 )
+FINGERPRINTED = (
+    'genexp export run=<run> out=for_ann format=safetensors fingerprint="for Ann"',
+    'genexp info for_ann/model.safetensors fingerprint="for Ann"',
+)
 SAFE = ("genexp info samples/images/000002.png",)
 MARKED = (
     'genexp sample run=<run> watermark="a secret"',
@@ -239,6 +243,7 @@ ELSEWHERE = {
         "test_hub_images reads such folders"
     ),
     **dict.fromkeys(MARKED, "test_watermarked draws and finds such marks, tiny"),
+    **dict.fromkeys(FINGERPRINTED, "test_fingerprint exports and finds such"),
     **dict.fromkeys(SAFE, "test_picture_info asks of such pictures"),
     **dict.fromkeys(FROM_FILES, "test_transfer_of_files begins so, tiny"),
     **dict.fromkeys(CHANNELS, "test_channels begins so, tiny"),

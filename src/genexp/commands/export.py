@@ -59,19 +59,24 @@ def opened(config: DictConfig) -> "Run":
     """The run that is named, or several as one with the mean of their weights.
 
     Raises:
-        ValueError: several are named without `soup`, or they are not of one network.
+        ValueError: several are named without `soup`, or they are not of one network; a fingerprint cannot be found
+            in the format.
         FileNotFoundError: there is no such run or checkpoint.
     """
     from genexp.config.compose import several
+    from genexp.inference.fingerprints import with_fingerprint
     from genexp.inference.run import load_run
     from genexp.inference.soup import soup_of
 
     runs = [load_run(each, config.weights, config.checkpoint) for each in several(config.run)]
-    if config.soup is not None:
-        return soup_of(config, runs)
-    if len(runs) > 1:
+    if config.soup is None and len(runs) > 1:
         raise ValueError(f"run must be one run without soup, got {len(runs)}")
-    return runs[0]
+    run = runs[0] if config.soup is None else soup_of(config, runs)
+    if config.fingerprint is None:
+        return run
+    if config.format != "safetensors":
+        raise ValueError(f"fingerprint must be null for format={config.format}: it is looked for in safetensors alone")
+    return with_fingerprint(run, config.fingerprint)
 
 
 def required_place(config: DictConfig) -> Path:

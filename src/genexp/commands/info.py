@@ -8,7 +8,7 @@ from genexp.terminal import counted, print_table
 
 
 def main(arguments: list[str]) -> int:
-    """Print versions, devices and folders; with `metrics` every metric; with a picture what it says of itself.
+    """Print versions, devices and folders; with `metrics` every metric; with a picture or weights what they say.
 
     Returns:
         0, 1 for a picture that cannot be read, or 2 for another argument.
@@ -55,8 +55,9 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-_USAGE = """usage: genexp info [metrics | <picture> [watermark=<key> [run=<run>]]]
+_USAGE = """usage: genexp info [metrics | <picture> [watermark=<key> [run=<run>]] | <safetensors> [fingerprint=<key>]]
 versions, devices, and where configuration, data and outputs are; metrics: every metric that can be chosen;
 a picture file: which run made it, from which seed, by which command, as far as it says so; with a key whether it has
-the mark of that key in its pixels, and with a run of diffusion in the noise that it was drawn from"""
+the mark of that key in its pixels, and with a run of diffusion in the noise that it was drawn from;
+a file of weights: what it says of itself, and with a key whether it has the fingerprint of that key"""
 _UNITS = (("amx_bf16", "AMX"), ("avx512_bf16", "AVX512-bf16"))

@@ -4,21 +4,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from genexp.commands.weights_info import names_weights, print_weights
 from genexp.terminal import plain, print_table
 
 _TEXTS, MOST_PIXELS = 10, 50_000_000
 
 
 def names_file(argument: str) -> bool:
-    """Whether an argument names a picture file, there or not, by its ending, or whatever else is there."""
+    """Whether an argument names a picture or weights, there or not, by its ending, or whatever else is there."""
     from genexp.data.decoding import EXTENSIONS
 
     path = Path(argument)
-    return path.suffix.lower() in EXTENSIONS or path.exists()
+    return path.suffix.lower() in EXTENSIONS or names_weights(argument) or path.exists()
 
 
 def print_asked(path: str, *asked: str) -> int:
-    """Print what is asked of a picture, or one line on a wrong question.
+    """Print what is asked of a picture or of a file of weights, or one line on a wrong question.
 
     Args:
         path: The file.
@@ -27,6 +28,8 @@ def print_asked(path: str, *asked: str) -> int:
     Returns:
         That of `print_picture`; 2 for a wrong question.
     """
+    if names_weights(path):
+        return print_weights(path, *asked)
     try:
         if Path(path).is_dir():
             raise ValueError(f"a picture must be a file, got the folder {path}")

@@ -151,7 +151,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
     },
     "export": {
         **dict.fromkeys(("out", "checkpoint", "licence", "intended_use", "push"), optional(TEXT)),
-        **{"run": optional(SEVERAL), "soup": _AS_ONE["soup"], "public": FLAG},
+        **{"run": optional(SEVERAL), "soup": _AS_ONE["soup"], "public": FLAG, "fingerprint": _MARK["watermark"]},
         "format": one_of("diffusers", "onnx", "openvino", "torch_export", "safetensors"),
         "part": optional(one_of("decoder", "encoder", "denoiser", "sampler", "stylizer", "restorer")),
         **{"label": optional(whole(0)), "copies": optional(whole(1)), "weights": WEIGHTS, "threads": THREADS},

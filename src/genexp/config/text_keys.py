@@ -12,7 +12,7 @@ GROUPS = frozenset(
 _OF_COMMANDS = frozenset(
     [
         *("ablations", "after", "approval", "by", "cache", "checkpoint", "content", "device", "entity"),
-        *("floor", "folder", "format", "generated", "group", "hub", "push", "revision"),
+        *("fingerprint", "floor", "folder", "format", "generated", "group", "hub", "push", "revision"),
         *("include", "input", "intended_use", "job_type", "licence", "method", "name", "notes", "out"),
         *("part", "project", "protocols", "publish"),
         "caption",
