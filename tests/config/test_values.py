@@ -313,6 +313,7 @@ WRONG = [
     ("sample", "run=r provenance=maybe", "provenance", TRUTH),
     ("sample", "run=r watermark=''", "watermark", "a key, text of at least one character or null"),
     ("sample", "run=r watermark_in=corners", "watermark_in", "one of pixels, noise"),
+    ("sample", "run=r tile=0", "tile", "a whole number of at least 1 or null"),
     ("sample", "run=r watermark_strength=0", "watermark_strength", "a number of at most 64 above 0"),
     ("restore", "run=r input=a provenance=1", "provenance", TRUTH),
     ("stylize", "content=a style=b provenance=1", "provenance", TRUTH),

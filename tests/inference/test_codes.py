@@ -1,17 +1,25 @@
 """First stages whose latents are maps: what they are, decoded in tiles, and as codecs of a diffusion."""
 
+import json
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import genexp
 import tiny
 from genexp.adversarial.reconstructed import ReconstructionCritic
+from genexp.commands.sample import sample
 from genexp.config.check import problems_of
+from genexp.config.compose import compose
 from genexp.config.instantiate import build
 from genexp.data.shape_pictures import factor_levels
 from genexp.data.shapes import Shapes
 from genexp.evaluation.extractors.shape_reader import ShapeReader
+from genexp.inference.codes import decode_in_tiles
 from genexp.inference.shipped_codec import ShippedCodec
 from genexp.inference.trained_codec import TrainedCodec
 from genexp.networks.map_codec import MapCodec
@@ -71,6 +79,38 @@ def test_the_shipped_first_stage_gives_shapes_back_by_codes_of_unit_variance():
     for shape, told in (((1, 64, 64), "must have the 3 channels"), ((3, 66, 66), "factor 4 divides, got")):
         with pytest.raises(ValueError, match=told):
             ShippedCodec("shapes_first_stage", shape)
+
+
+def test_a_run_is_drawn_in_tiles_that_it_was_not_trained_with(tmp_path):
+    small = [
+        "data.image_size=32",
+        "model.network.image_size=8",
+        "model.network.width=8",
+        "data.source.train_images=960",
+    ]
+    short = ["data.batch_size=4", "training.max_images=4", "training.evaluate_every=4", "metrics=none"]
+    rest = [each for each in tiny.COMMON if "evaluate.num" not in each]
+    run = tiny.run(["experiment=ldm/shapes", *small, *short, *rest, "sampler.steps=2", f"paths.outputs={tmp_path}"])
+    drawn = {}
+    for name, typed in {"whole": [], "tiles": ["tile=16"]}.items():
+        few = ["num=2", "frames=0", "interpolate=0", "threads=1", f"out={tmp_path / name}"]
+        sample(compose("sample", [f"run={run.path}", *few, *typed]))
+        drawn[name] = np.asarray(Image.open(tmp_path / name / "images" / "000001.png").convert("RGB")).astype(int)
+    assert np.abs(drawn["whole"] - drawn["tiles"]).max() <= 1
+    record = json.loads((tmp_path / "tiles" / "sample.json").read_text())
+    assert record["tile"] == 16
+    assert "tile" not in json.loads((tmp_path / "whole" / "sample.json").read_text())
+    with pytest.raises(ValueError, match="tile must be a multiple of 4 pixels, the factor of the codec, got 10"):
+        sample(compose("sample", [f"run={run.path}", "num=2", "tile=10"]))
+
+
+def test_tiles_reach_every_model_of_maps_and_no_other():
+    codec = ShippedCodec("shapes_first_stage", (3, 64, 64))
+    of_codes, of_images = SimpleNamespace(codec=codec), SimpleNamespace(codec=None)
+    decode_in_tiles([of_images, of_codes], 32)
+    assert codec.tile == 32
+    with pytest.raises(ValueError, match="tile must be null for a run that draws no codes which are maps, got 32"):
+        decode_in_tiles([of_images], 32)
 
 
 class _Scores:

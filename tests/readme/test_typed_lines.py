@@ -162,6 +162,7 @@ ELSEWHERE = {
     "genexp train experiment=ldm/shapes": "test_every_experiment takes a step of it, tiny",
     "genexp train experiment=ldm/shapes_captions": "test_every_experiment takes a step of it, tiny",
     "genexp train experiment=ldm/first_stage": "test_codes trains it, tiny",
+    "genexp sample run=outputs/ldm_shapes/<run> tile=32": "test_codes draws so, tiny",
     "genexp train experiment=ldm/shapes model/codec=trained model.codec.run=<run of the first stage> "
     "model.codec.scale=measured": "test_codes trains it, tiny",
     "genexp sample run=<run of data=shapes at 32 pixels> sampler/guidance=clip_shapes sampler.guidance.scale=3 "

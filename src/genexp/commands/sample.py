@@ -123,6 +123,7 @@ def _record(drawing: "Drawing", config: DictConfig, node: DictConfig, told: Tree
         "sheet": OmegaConf.to_container(config.sheet, resolve=True),
         **({} if drawing.editing is None else drawing.editing.record(config)),
         **({} if config.watermark is None else {"watermark_in": config.watermark_in}),
+        **({} if config.tile is None else {"tile": config.tile}),
     }
 
 
@@ -153,6 +154,7 @@ def typed_conditions(config: DictConfig) -> Tree:
 def _how(node: DictConfig, config: DictConfig, told: Tree) -> list[str]:
     """What makes these images others than those that were drawn before, for the name of their folder."""
     how = [f"seed{config.seed}", sampler_label(node), *(_under(*each) for each in sorted(told.items()))]
+    how += [] if config.tile is None else [f"tile{config.tile}"]
     if config.get("edit") is None:
         return how
     given = {key: config[key] for key in ("images", "mask") if config[key] is not None}

@@ -31,11 +31,23 @@ def opened_one(config: DictConfig) -> "Run":
     """
     from genexp.inference.soup import soup_of
 
-    if config.soup is None:
-        return opened(config)[0]
-    if config.wandb:
+    if config.soup is not None and config.wandb:
         raise ValueError("wandb must be false with soup, of which no W&B run is")
-    return soup_of(config, opened(config))
+    runs = opened(config)
+    return in_parts(config, runs if config.soup is None else [soup_of(config, runs)])[0]
+
+
+def in_parts(config: DictConfig, runs: "list[Run]") -> "list[Run]":
+    """Runs whose codes are decoded in parts, where that is asked for.
+
+    Raises:
+        ValueError: none is of codes that are maps, or the parts do not fit these.
+    """
+    if config.get("tile") is not None:
+        from genexp.inference.codes import decode_in_tiles
+
+        decode_in_tiles([each.model.source() for each in runs], config.tile)
+    return runs
 
 
 def sample_ensemble_of(config: DictConfig) -> None:
@@ -51,7 +63,7 @@ def sample_ensemble_of(config: DictConfig) -> None:
     for key, given in ((key, config.get(key)) for key in alone):
         if given not in (None, False) and given != {} and given != []:
             raise ValueError(f"{key} must be left as it is with shares, got {given}")
-    runs = opened(config)
+    runs = in_parts(config, opened(config))
     folder = sample_ensemble(config, runs)
     print_table([("drawn", f"{config.num} images of {len(runs)} runs"), ("images", shown_path(folder))])
 
@@ -66,7 +78,7 @@ def opened_stages(config: DictConfig, told: Mapping[str, object]) -> "list[Casca
     Raises:
         ValueError: pictures are given to begin with, or the runs do not follow each other.
     """
-    return require_stages(config, opened(config), told)
+    return require_stages(config, in_parts(config, opened(config)), told)
 
 
 def require_stages(config: DictConfig, runs: "Sequence[Run]", told: Mapping[str, object]) -> "list[CascadeStage]":

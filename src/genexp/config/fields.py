@@ -76,6 +76,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "provenance": FLAG,
         **_MARK,
         "watermark_in": one_of("pixels", "noise"),
+        "tile": optional(whole(1)),
         "wandb": FLAG,
     },
     "evaluate": {

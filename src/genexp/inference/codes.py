@@ -1,13 +1,14 @@
 """Between images and codes of maps: what autoencoders share that are trained, shipped or of another library."""
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from genexp.contracts.codecs import as_codes_ask
+from genexp.contracts.codecs import as_codes_ask, codec_of
 from genexp.contracts.maps import MapCoder
-from genexp.restoration.tiled_decoding import in_tiles
+from genexp.restoration.tiled_decoding import in_tiles, require_tile
 
 
 def shape_of_codes(coder: MapCoder, image_shape: Sequence[int]) -> tuple[int, ...]:
@@ -22,6 +23,33 @@ def shape_of_codes(coder: MapCoder, image_shape: Sequence[int]) -> tuple[int, ..
             f"image_shape must have sides that the codec's factor {coder.factor} divides, got {list(image_shape)}"
         )
     return coder.latent_maps, height // coder.factor, width // coder.factor
+
+
+@runtime_checkable
+class InParts(Protocol):
+    """A codec that may decode maps in parts, of a side in pixels, or whole where `tile` is None."""
+
+    image_shape: tuple[int, ...]
+    code_shape: tuple[int, ...]
+    tile: int | None
+
+
+def decode_in_tiles(models: Sequence[object], tile: int) -> None:
+    """Let models of codes that are maps decode them in parts, whatever they were trained with.
+
+    Args:
+        models: What is drawn from, some of them perhaps of images.
+        tile: Side of a part in pixels of the image.
+
+    Raises:
+        ValueError: no model is of such codes, or `tile` is no multiple of a codec's factor.
+    """
+    codecs = [codec for each in models if isinstance(codec := codec_of(each), InParts) and len(codec.code_shape) == 3]
+    if not codecs:
+        raise ValueError(f"tile must be null for a run that draws no codes which are maps, got {tile}")
+    for codec in codecs:
+        require_tile(tile, codec.image_shape[-1] // codec.code_shape[-1])
+        codec.tile = tile
 
 
 class FrozenCodec:

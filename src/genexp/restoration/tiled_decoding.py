@@ -23,8 +23,7 @@ def in_tiles(coder: MapCoder, maps: Tensor, side: int) -> Tensor:
         ValueError: `side` is none.
     """
     factor = coder.factor
-    if side < factor or side % factor:
-        raise ValueError(f"tile must be a multiple of {factor} pixels, the factor of the codec, got {side}")
+    require_tile(side, factor)
     places = side // factor
     if max(maps.shape[2:]) <= places:
         return coder.decode(maps)
@@ -40,6 +39,16 @@ def in_tiles(coder: MapCoder, maps: Tensor, side: int) -> Tensor:
         down, across = top - factor * seen.top, left - factor * seen.left
         image[:, :, top:bottom, left:right] = part[:, :, down : down + bottom - top, across : across + right - left]
     return image
+
+
+def require_tile(side: int, factor: int) -> None:
+    """Check the side of a part in pixels.
+
+    Raises:
+        ValueError: it is no multiple of the codec's factor.
+    """
+    if side < factor or side % factor:
+        raise ValueError(f"tile must be a multiple of {factor} pixels, the factor of the codec, got {side}")
 
 
 def _blended(coder: MapCoder, maps: Tensor, places: int) -> Tensor:
