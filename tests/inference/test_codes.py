@@ -104,6 +104,18 @@ def test_a_run_is_drawn_in_tiles_that_it_was_not_trained_with(tmp_path):
         sample(compose("sample", [f"run={run.path}", "num=2", "tile=10"]))
 
 
+@torch.no_grad()
+def test_many_images_are_coded_as_each_alone():
+    codec = ShippedCodec("shapes_first_stage", (3, 64, 64))
+    image = Shapes(64).split("test").read(torch.arange(11))["image"].float() / 127.5 - 1
+    code = codec.encode(image)
+    decoded = codec.decode(code)
+    alone = [codec.encode(image[i : i + 1]) for i in range(11)], [codec.decode(code[i : i + 1]) for i in range(11)]
+    for many, each in zip((code, decoded), alone, strict=True):
+        assert many.is_contiguous()
+        torch.testing.assert_close(many, torch.cat(each), rtol=0, atol=1e-5)
+
+
 def test_tiles_reach_every_model_of_maps_and_no_other():
     codec = ShippedCodec("shapes_first_stage", (3, 64, 64))
     of_codes, of_images = SimpleNamespace(codec=codec), SimpleNamespace(codec=None)

@@ -1,6 +1,6 @@
 """Between images and codes of maps: what autoencoders share that are trained, shipped or of another library."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -23,6 +23,15 @@ def shape_of_codes(coder: MapCoder, image_shape: Sequence[int]) -> tuple[int, ..
             f"image_shape must have sides that the codec's factor {coder.factor} divides, got {list(image_shape)}"
         )
     return coder.latent_maps, height // coder.factor, width // coder.factor
+
+
+def in_the_cache(act: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
+    """What an autoencoder makes of a batch, on a CPU of eight at a time: features of more do not stay in its cache."""
+    pieces = batch.split(_EIGHT) if batch.device.type == "cpu" else (batch,)
+    return torch.cat([act(each).contiguous() for each in pieces])
+
+
+_EIGHT = 8
 
 
 @runtime_checkable
@@ -92,14 +101,17 @@ class FrozenCodec:
         """Images (B, *image_shape) in [-1, 1] to codes (B, *code_shape), in float32 under any autocast."""
         self._follow(image)
         with torch.autocast(image.device.type, enabled=False):
-            return self.scale * (self._network.encode(image.float()) - self.shift)
+            return self.scale * (in_the_cache(self._network.encode, image.float()) - self.shift)
 
     def decode(self, code: Tensor) -> Tensor:
         """Codes (B, *code_shape) to images (B, *image_shape) in [-1, 1], in float32 under any autocast."""
         self._follow(code)
         with as_codes_ask(code), torch.autocast(code.device.type, enabled=False):
             maps = code.float() / self.scale + self.shift
-            return self._network.decode(maps) if self.tile is None else in_tiles(self._network, maps, self.tile)
+            return in_the_cache(self._decoded, maps)
+
+    def _decoded(self, maps: Tensor) -> Tensor:
+        return self._network.decode(maps) if self.tile is None else in_tiles(self._network, maps, self.tile)
 
     def _follow(self, tensor: Tensor) -> None:
         if next(self._network.parameters()).device != tensor.device:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from genexp.inference.codes import FrozenCodec
 from genexp.networks.map_codec import MapCodec
 from genexp.networks.shipped_networks import trained_with_card
@@ -40,4 +42,5 @@ class ShippedCodec(FrozenCodec):
                 f"image_shape must have the {network.channels} channels of {self.asset}, got {list(self.image_shape)}"
             )
         self.digest = card["sha256"]
+        network.to(memory_format=torch.channels_last)  # in which norms of every place need no copies
         self._begin(network, card["scale"] if self.scale is None else self.scale)

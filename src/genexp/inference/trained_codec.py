@@ -11,7 +11,7 @@ from genexp.contracts import LatentEncoder
 from genexp.contracts.codecs import as_codes_ask
 from genexp.contracts.maps import HasMaps, MapCoder
 from genexp.files.trees import Tree
-from genexp.inference.codes import MEASURED, require_scale, shape_of_codes
+from genexp.inference.codes import MEASURED, in_the_cache, require_scale, shape_of_codes
 from genexp.inference.run import Run
 from genexp.inference.trained import TrainedPart
 from genexp.restoration.tiled_decoding import in_tiles
@@ -101,16 +101,18 @@ class TrainedCodec(TrainedPart):
         """Images (B, *image_shape) in [-1, 1] to codes (B, *code_shape), in the precision of its weights."""
         self._follow(image)
         with torch.autocast(image.device.type, enabled=False):
-            return self._factor * self._coder.encode(image)
+            return self._factor * in_the_cache(self._coder.encode, image)
 
     def decode(self, code: Tensor) -> Tensor:
         """Codes (B, *code_shape) to images (B, *image_shape) in [-1, 1], in the precision of its weights."""
         self._follow(code)
         with as_codes_ask(code), torch.autocast(code.device.type, enabled=False):
-            latent = code / self._factor
-            if self._maps is None or self.tile is None:
-                return self._coder.decode(latent)
-            return in_tiles(self._maps, latent, self.tile)
+            return in_the_cache(self._decoded, code / self._factor)
+
+    def _decoded(self, latent: Tensor) -> Tensor:
+        if self._maps is None or self.tile is None:
+            return self._coder.decode(latent)
+        return in_tiles(self._maps, latent, self.tile)
 
 
 MEASURED_ON = 1024
