@@ -45,7 +45,7 @@ class TextEncoder(nn.Module):
         self.known = len(text.words) - len(text.alike)
         self.table = nn.Embedding(self.known + 2, width)  # no word, the words, no words at all
         self.place = nn.Embedding(text.length, width)
-        self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(depth))
+        self.blocks = nn.ModuleList(TextBlock(width, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.tokens, self.vector = nn.Linear(width, features), nn.Linear(width, features)
         if text.alike:
@@ -113,7 +113,7 @@ class TextVector(TextEncoder):
         return self.read(text)[2]
 
 
-class _Block(nn.Module):
+class TextBlock(nn.Module):
     """x + attention(norm1(x)), then x + perceptron(norm2(x))."""
 
     def __init__(self, width: int, heads: int) -> None:
