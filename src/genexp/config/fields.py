@@ -67,7 +67,7 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "condition": mapping_of(anything()),
         "images": optional(TEXT),
         "mask": optional(TEXT),
-        "columns": optional(whole(1)),
+        **dict.fromkeys(("columns", "tile"), optional(whole(1))),
         "singles": FLAG,
         "interpolate": either(one_of("auto"), NONE_OR_TWO),
         "frames": NONE_OR_TWO,
@@ -76,7 +76,6 @@ COMMANDS: dict[str, dict[str, Rule]] = {
         "provenance": FLAG,
         **_MARK,
         "watermark_in": one_of("pixels", "noise"),
-        "tile": optional(whole(1)),
         "wandb": FLAG,
     },
     "evaluate": {
