@@ -8,6 +8,7 @@ matter; codes are those of the shipped first stage. `--student <run>` adds a run
 
 import argparse
 import os
+from collections import deque
 
 import torch
 from omegaconf import OmegaConf
@@ -105,8 +106,12 @@ def student(given: argparse.Namespace) -> None:
         "teacher, 4 guided steps": (teacher, build({**usual, "steps": 4})),
     }
     told = captioned(given.images)
-    sides = {name: drawing(each.model.source(), sampler, given.images, told) for name, (each, sampler) in ways.items()}
-    tell(f"{given.images} images by captions", in_turn(sides, given.slow_turns), "student, 4 step(s)")
+    for title, whole in ((f"{given.images} images by captions, decoded", True), ("the same, codes alone", False)):
+        sides = {
+            name: drawing(each.model.source(), sampler, given.images, told, whole)
+            for name, (each, sampler) in ways.items()
+        }
+        tell(title, in_turn(sides, given.slow_turns), "student, 4 step(s)")
     for name, (each, sampler) in ways.items():
         true = truth(each, sampler, given.truth)
         half = 1.96 * (true * (1 - true) / given.truth) ** 0.5
@@ -143,11 +148,13 @@ def captioned(images: int) -> dict[str, Tensor]:
     return {"caption": ShapeCaptions().read(CAPTION).expand(images, -1)}
 
 
-def drawing(model: Denoiser, sampler: DiffusionSampler, images: int, told: Condition) -> Work:
-    """What draws images from a model, codes decoded."""
+def drawing(model: Denoiser, sampler: DiffusionSampler, images: int, told: Condition, decoded: bool = True) -> Work:
+    """What draws images from a model, codes decoded or left as they are."""
     noise = IndexedNoise(0, range(images))
     start = sampler.start(model, noise)
-    return lambda: sampler.run(model, start, noise, told)
+    if decoded:
+        return lambda: sampler.run(model, start, noise, told)
+    return torch.no_grad()(lambda: deque(sampler.walk(model, start, noise, told), maxlen=1))
 
 
 def truth(run: Run, sampler: DiffusionSampler, num: int) -> float:

@@ -47,6 +47,7 @@ FEW_STEPS = (
     "genexp train experiment=lcm/teacher_digits",
     "genexp train experiment=lcm/digits model.goal.teacher.run=outputs/lcm_teacher_digits/<run>",
     "genexp train experiment=lcm/shapes model.goal.teacher.run=outputs/captions_attended/<run>",
+    "genexp train experiment=lcm/shapes_captions model.goal.teacher.run=outputs/ldm_shapes_captions/<run>",
     "genexp train experiment=rectified_flow/ring8",
     "genexp train experiment=rectified_flow/reflow_ring8 model.pairs.flow.run=outputs/rectified_flow_ring8/<run>",
     "genexp train experiment=rectified_flow/reflow model.pairs.flow.run=outputs/rectified_flow_digits/<run>",
