@@ -61,6 +61,8 @@ CHANNELS = ("genexp train data=shapes initial=run initial.run=outputs/quickstart
 SOUPS = (
     "genexp evaluate run=[<run>,<another run>] soup=uniform",
     "genexp sample run=[<run>,<another run>] soup=[0.7,0.3]",
+    "genexp export run=[<run>,<another run>] soup=uniform format=safetensors out=soup",
+    "genexp train initial=file initial.weights=soup/model.safetensors",
 )
 AUGMENTED = (
     "genexp augment",
@@ -249,7 +251,7 @@ ELSEWHERE = {
     **dict.fromkeys(SAFE, "test_picture_info asks of such pictures"),
     **dict.fromkeys(FROM_FILES, "test_transfer_of_files begins so, tiny"),
     **dict.fromkeys(CHANNELS, "test_channels begins so, tiny"),
-    **dict.fromkeys(SOUPS, "test_soup draws and measures so"),
+    **dict.fromkeys(SOUPS, "test_soup draws and measures so, test_transfer_of_files begins with one"),
     **dict.fromkeys(AUGMENTED, "test_augment writes and reads such folders"),
     **dict.fromkeys(RATES, "test_rates trains so, tiny"),
     **dict.fromkeys(QUANTISED, "test_quantising draws and measures such weights, tiny"),

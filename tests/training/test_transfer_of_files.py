@@ -41,6 +41,19 @@ def test_a_generator_begins_as_it_was_exported_and_the_critic_anew(exported, tmp
     assert folder.config["initial"]["weights"] == str(file)
 
 
+def test_a_run_begins_with_the_mean_of_several(exported, tmp_path):
+    run, _ = exported
+    other = tiny.run([*GAN, "seed=1", f"paths.outputs={tmp_path / 'other'}"])
+    both = [f"run=[{run.path},{other.path}]", "soup=uniform", "format=safetensors", f"out={tmp_path / 'soup'}"]
+    export(compose("export", [*both, "threads=1"]))
+    still = ["model.generator_optimizer.lr=0", "model.critic_optimizer.lr=0", f"paths.outputs={tmp_path / 'begun'}"]
+    folder = tiny.run([*GAN, "initial=file", f"initial.weights={tmp_path / 'soup/model.safetensors'}", *still])
+    begun = load_run(folder.path, "raw").model.generator
+    one, two = (load_run(each.path).model.generator.state_dict() for each in (run, other))
+    for name, weight in begun.named_parameters():
+        torch.testing.assert_close(weight.detach(), (one[name] + two[name]) / 2)
+
+
 def test_what_does_not_fit_is_told(exported, tmp_path):
     _, file = exported
     damaged, other = tmp_path / "damaged.safetensors", tmp_path / "other.safetensors"
