@@ -115,7 +115,6 @@ def _run(name: str, arguments: list[str]) -> int:
         say_loading()
     postpone()
     keep_freed_memory()
-    os.environ.setdefault("HYDRA_FULL_ERROR", "0")
     module = importlib.import_module(COMMANDS[name][0])
     own = getattr(module, "main", None)
     if own is not None:

@@ -12,7 +12,6 @@ from genexp.commands.typed_arguments import overrides_of
 from genexp.config.compose import conf_dir
 from genexp.config.messages import told
 from genexp.config.origins import Origins, take_as_written
-from genexp.pool import environment
 from genexp.runs.run_folder import new_run_id
 
 
@@ -20,34 +19,27 @@ def launch(name: str, command: Callable[[DictConfig], object], arguments: list[s
     """Run a command on the configuration that `arguments` ask for.
 
     Hydra is given its words; `sys.argv` stays as it was typed, for Lightning's process launcher repeats it for every
-    further rank. While Hydra composes it is asked for full errors, by which it raises what does not compose instead of
-    printing it.
+    further rank. `HYDRA_FULL_ERROR=1` shows where an error was raised, in the place of one line.
     """
     from hydra.errors import HydraException
 
-    traced = os.environ.get(environment.TRACE, "0")
-    environment.typed_trace = traced
+    traced = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     os.environ[_SWEEP_ID] = new_run_id()
 
     @functools.wraps(command)
     def task(config: DictConfig) -> object:
-        os.environ[environment.TRACE] = traced
         try:
             take_as_written(config, Origins.of_running_hydra)
             return command(config)
         except Exception as error:
-            line = None if _one_of_many() or traced not in ("", "0") else _line(error, overrides)
+            line = None if _one_of_many() or traced else _line(error, overrides)
             if line is None:
                 raise
             _say_and_exit(name, line)
-        finally:
-            if _one_of_many():
-                os.environ[environment.TRACE] = "1"
 
     overrides = arguments
     try:
         overrides = overrides_of(name, arguments)
-        os.environ[environment.TRACE] = "1"
         _composed_by_hydra(name, task, overrides)
     except Exception as error:  # from Hydra, or the launcher of a sweep; a run has already said its own
         from genexp.config.composition_errors import is_of_null_group, refusal
@@ -56,18 +48,17 @@ def launch(name: str, command: Callable[[DictConfig], object], arguments: list[s
         if composing:
             _discard_unopened_sweep()
         line = refusal(error, overrides) if composing else told(error)
-        if line is None or traced not in ("", "0"):
+        if line is None or traced:
             raise
         _say_and_exit(name, line)
     finally:
-        os.environ[environment.TRACE] = traced
         os.environ.pop(_SWEEP_ID, None)
 
 
 def _composed_by_hydra(name: str, task: Callable[[DictConfig], object], overrides: list[str]) -> None:
-    """What `hydra.main` does with the words of a command line, for these words."""
+    """What `hydra.main` does with the words of a command line, for these words, and with errors raised."""
     from hydra import version
-    from hydra._internal.utils import _run_hydra, get_args_parser
+    from hydra._internal import utils
 
     from genexp.config.composed_once import compose_once
     from genexp.config.shipped_files import keep_shipped_files
@@ -75,15 +66,20 @@ def _composed_by_hydra(name: str, task: Callable[[DictConfig], object], override
     keep_shipped_files(conf_dir())
     compose_once()
     version.setbase("1.3")
-    parser = get_args_parser()
+    utils.run_and_report = _called  # Hydra's own prints what is raised, and leaves
+    parser = utils.get_args_parser()
     parser.error = functools.partial(_refuse_words, name)
     words = parser.parse_args(overrides)
     if words.experimental_rerun is not None:
         parser.error("--experimental-rerun reads a pickle, which may run anything; resume=<run> goes on with a run")
-    _run_hydra(words, parser, task, config_path=str(conf_dir()), config_name=name)
+    utils._run_hydra(words, parser, task, config_path=str(conf_dir()), config_name=name)
 
 
 _SWEEP_ID = "GENEXP_SWEEP_ID"
+
+
+def _called(act: Callable[[], object]) -> object:
+    return act()
 
 
 def _refuse_words(name: str, message: str) -> NoReturn:

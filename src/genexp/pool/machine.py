@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from genexp.hardware import idle_cores, threads_of_environment
 from genexp.pool.connection import Connection
-from genexp.pool.environment import typed_environment
 from genexp.pool.queue import Pool
 from genexp.pool.record import SweepFolder
 from genexp.pool.slots import Need, make_slots, need_of, visible_gpus
@@ -69,7 +69,7 @@ class Machine:
             return
         if self.preload:
             print("loading   once for all jobs", file=sys.stderr, flush=True)
-        self._connection = Connection(log, self.preload, self.grace, lock, typed_environment() | self.variables)
+        self._connection = Connection(log, self.preload, self.grace, lock, {**os.environ, **self.variables})
         atexit.register(self.close)
         self.gpus = visible_gpus(self._connection.ready()["gpus"])
 

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from genexp.config.messages import SweepInterrupted
 from genexp.files.trees import Tree
 from genexp.pool.display import Display, Line
-from genexp.pool.environment import typed_environment, with_threads
+from genexp.pool.environment import with_threads
 from genexp.pool.job_progress import read_progress, tail
 from genexp.pool.queue import Task
 from genexp.pool.record import is_begun
@@ -114,7 +114,7 @@ class Submitting(Batches):
         return SubmittedJob(self.sweep.path / task.job.folder, self.sweep.requeueable_arguments(task.job))
 
     def _environment(self) -> dict[str, str]:
-        clean = without_ranks(typed_environment())
+        clean = without_ranks(dict(os.environ))
         threads = self.common.get("cpus_per_task")
         return with_threads(clean, threads) if threads else clean
 
