@@ -104,7 +104,7 @@ class Batches(ABC):
         """The sweep's folder, claimed at the first call."""
         if self.sweep is None:
             path = Path(self.config.hydra.sweep.dir).resolve()
-            self.sweep = SweepFolder(path, sys.argv[1:], _for_every_job(self.config), self.resume, self.trust)
+            self.sweep = SweepFolder(path, _asked(self.config), _for_every_job(self.config), self.resume, self.trust)
             print(f"sweep     {shown_path(self.sweep.path)}", file=sys.stderr)
         return self.sweep
 
@@ -187,6 +187,12 @@ def length_of(config: DictConfig) -> float | None:
     """Images that a job trains on, where its configuration says."""
     training = config.get("training")
     return training.get("max_images") if training else None
+
+
+def _asked(config: DictConfig) -> list[str]:
+    """The words of the sweep, as Hydra was given them."""
+    given = config.hydra.overrides
+    return ["-m", *(each for each in given.hydra if not each.startswith("hydra.mode=")), *given.task]
 
 
 def _require_jobs(batch: Sequence[Sequence[str]], typed: Sequence[str]) -> None:
