@@ -6,6 +6,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from genexp.config.addresses import require_no_password, with_new_storage
 from genexp.config.compose import conf_dir, data_name
 from genexp.config.keys import in_place_of_earlier, of_the_own
 from genexp.config.quoting import parts_of, quoted, typed_texts, unquoted
@@ -28,6 +29,7 @@ def overrides_of(name: str, arguments: list[str]) -> list[str]:
         return ["--hydra-help"]
     if name in _STAND_INS:
         arguments = [_STAND_INS[name](each) for each in arguments]
+    require_no_password(arguments)
     arguments = typed_texts(arguments)
     require_one_part(arguments, conf_dir())
     if name in ("sample", "evaluate", "augment", "export"):
@@ -100,18 +102,20 @@ def _continued_sweep(arguments: list[str]) -> list[str]:
     folder = Path(unquoted(given)).expanduser().resolve()
     record = read_record(folder)
     recorded, trusted = record["command"], TRUST in arguments
+    kept = with_new_storage(recorded, typed)
     if any("=" in a and not a.startswith(("-", "hydra.", "hydra/")) for a in typed):
         command = overrides_of("train", typed)
     else:
+        require_no_password(kept)
         if not is_ours(record.get("signature"), "sweep", record["id"], recorded):
             if not trusted:
                 raise ValueError(
                     f"sweep.resume must name a sweep of this user, got {folder}, whose sweep.json would run: train "
-                    f"{' '.join(recorded)}; type that command after sweep.resume, or add {TRUST}"
+                    f"{' '.join(kept)}; type that command after sweep.resume, or add {TRUST}"
                 )
-            require_harmless_command(recorded, folder)
-            print(f"trusted     what sweep.json runs: train {' '.join(recorded)}", file=sys.stderr)
-        command = [*recorded, *(a for a in typed if a not in recorded)]
+            require_harmless_command(kept, folder)
+            print(f"trusted     what sweep.json runs: train {' '.join(kept)}", file=sys.stderr)
+        command = [*kept, *(a for a in typed if a not in kept)]
     flags = [] if {"-m", "--multirun"} & set(command) else ["-m"]
     further = ["hydra.launcher.trust=true"] if trusted else []  # for runs that other users have begun there
     return [*flags, *command, f"hydra.sweep.dir={quoted(folder)}", "hydra.launcher.resume=true", *further]
