@@ -11,11 +11,13 @@ import optuna
 import pytest
 from omegaconf import OmegaConf
 
+from genexp.config.compose import compose
 from genexp.config.messages import JobFailed, SweepInterrupted
 from genexp.pool.queue import Pool
 from genexp.pool.record import SweepFolder
 from genexp.pool.slots import Slots, need_of
 from genexp.runs.run_folder import RunFolder
+from genexp.sweeps.study.fixed import difference, fixed_of
 from genexp.sweeps.study.search import Search
 from genexp.sweeps.study.storage import ask, used
 
@@ -260,6 +262,46 @@ def test_two_commands_share_a_total_and_have_folders_of_their_own(search, tmp_pa
         search("three", storage=storage, metric="kid").run([])
 
 
+def test_who_comes_later_asks_the_same_question(search, tmp_path):
+    shared = str(tmp_path / "together.journal")
+    run(search("one", n_trials=2, storage=shared))
+
+    def joining(name, changed):
+        other = search(name, n_trials=3, storage=shared)
+        other.launching.compose = other.launching.composed = lambda _: OmegaConf.create({**JOB, **changed})
+        return other
+
+    with pytest.raises(ValueError, match=r"training.max_images: 512 here, 800 in the study$"):
+        joining("other", {"training": TRAINING | {"max_images": 512}}).run([])
+    assert not (tmp_path / "other").exists()
+    assert len(run(joining("elsewhere", {"threads": 4, "logger": {"name": "a"}, "paths": {"data": "/b"}}))) == 3
+
+
+def test_a_study_of_an_earlier_version_is_joined(search, tmp_path):
+    shared = str(tmp_path / "together.journal")
+    first = search("one", n_trials=2, storage=shared)
+    run(first)
+    stated = {key: value for key, value in first.study.user_attrs["plan"].items() if key != "fixed"}
+    first.study.set_user_attr("plan", stated)
+    assert len(run(search("other", n_trials=3, storage=shared))) == 3
+
+
+def test_a_difference_is_told_by_groups_and_paths_by_their_last_part():
+    def fixed(*overrides):
+        return fixed_of(compose("train", ["experiment=quickstart", *overrides], with_hydra=True))
+
+    here = fixed("trainer=ddp_cpu", "trainer.precision=auto", "name=mine", "data.workers=3", "paths.data=/elsewhere")
+    assert difference(here, fixed()) == ""
+    told = difference(fixed("data=shapes", "training.max_images=512"), fixed())
+    assert told.startswith("data: shapes here, digits in the study, ")
+    assert "data." not in told
+    assert "training.max_images: 512 here, 160000 in the study" in told
+    mine, other = (
+        {"values": fixed_of(OmegaConf.create({"data": {"root": root}}))["values"]} for root in ("/a/x", "/b/x")
+    )
+    assert mine == other == {"values": {"data.root": "x"}}
+
+
 def test_processes_that_ask_in_one_moment_agree_which_trial_is_too_many(search, tmp_path, monkeypatch):
     found = search(
         n_trials=3, sampler="grid", space={"x": {"low": 0.0, "high": 0.8, "step": 0.1}, "kind": SPACE["kind"]}
@@ -346,6 +388,7 @@ def test_a_metric_that_fits_two_values_is_refused(search):
         ({"seed": -1}, "seed must be a number from 0, got -1"),
         ({"space": {"trainer.devices": {"choices": [1, 2]}}}, "space must have no key that says where jobs run"),
         ({"storage": "nothing://here"}, "storage must be a database that can be reached"),
+        ({"storage": "postgres://ann@host/all"}, r"reached: .*; PostgreSQL's begin with postgresql\+psycopg://"),
         ({"storage": "sqlite:////nowhere/at/all.db"}, "storage must be a database that can be reached"),
     ],
 )

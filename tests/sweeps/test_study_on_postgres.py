@@ -70,13 +70,14 @@ def test_two_commands_share_one_study_in_a_data_base(address, tmp_path):
     assert sorted(folders) == sorted(path.parent.resolve() for path in tmp_path.rglob("run.json"))
 
 
-def test_a_data_base_that_is_not_there_is_told_without_its_password(tmp_path):
+def test_a_data_base_that_is_not_there_leaves_no_folder(tmp_path):
     pytest.importorskip("psycopg", reason="the extra 'postgres' is not installed")
     (tmp_path / "mine/sweep").mkdir(parents=True)
     (tmp_path / "mine/sweep/tiny_vae.yaml").write_text(QUESTION)
-    storage = "hydra.sweeper.storage=postgresql+psycopg://ann:secret@127.0.0.1:9/study"
-    refused = command(tmp_path, f"--config-dir={tmp_path}/mine", "sweep=tiny_vae", "hydra.sweeper.n_trials=1", storage)
+    storage = "hydra.sweeper.storage=postgresql+psycopg://ann@127.0.0.1:9/study"
+    asked = [f"--config-dir={tmp_path}/mine", "sweep=tiny_vae", "hydra.sweeper.n_trials=1", storage]
+    refused = command(tmp_path / "outputs", *asked)
     _, err = refused.communicate(timeout=100)
     assert refused.returncode == 1
     assert "hydra.sweeper.storage must be a database that can be reached" in err.strip().splitlines()[-1]
-    assert "secret" not in err
+    assert not list((tmp_path / "outputs").glob("multirun/*"))

@@ -23,6 +23,7 @@ from genexp.runs.run_folder import new_run_id
 from genexp.sweeps.hydra_batches import length_of
 from genexp.sweeps.local_launcher import Launching
 from genexp.sweeps.question import Question, question_of
+from genexp.sweeps.study.fixed import PLACES, fixed_of
 from genexp.sweeps.study.judging import TrialJudge
 from genexp.sweeps.study.report import report
 from genexp.sweeps.study.samplers import distribution, make_pruner, make_sampler, values_from
@@ -34,7 +35,6 @@ from genexp.terminal import shown_path
 RECORD = "study.json"
 DEFAULT_TRIALS = 20
 POOL = "hydra_plugins.genexp.PoolLauncher"
-_PLACES = ("trainer", "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.num_nodes", "threads")
 
 
 def make_search(context: HydraContext, config: DictConfig, settings: Mapping[str, Any]) -> "Search":
@@ -92,10 +92,12 @@ class Search:
         grid = self.plan.grid() if kind == "grid" else []
         self.total = _total(settings["n_trials"], len(grid))
         self.prunes = pruner is not None
-        self.sweep = self.launching.open()
-        storage, self.address = open_storage(settings["storage"], self.sweep.path)
+        own = settings["storage"] is None
+        self.sweep = self.launching.open() if own else None
+        storage, self.address = open_storage(settings["storage"], self.sweep.path if own else None)
         name = settings["study_name"] or self.plan.question.name
-        self.study = open_study(storage, name, self.plan, sampler, pruner, grid)
+        self.study = open_study(storage, name, self.plan, sampler, pruner, grid, fixed_of(typical))
+        self.sweep = self.sweep or self.launching.open()  # a study that refuses leaves no folder behind
         self.distributions = {key: distribution(each) for key, each in self.plan.space.items()}
         self.judge = TrialJudge(self.plan, self.study, self.sweep, self.every)
         self.owner = self._owner()
@@ -114,7 +116,7 @@ class Search:
     def _require_composable(self) -> DictConfig:
         """Compose jobs with every choice before any is started; returns the first."""
         for key in self.plan.space:
-            if key_of(key) in _PLACES:
+            if key_of(key) in PLACES:
                 raise ValueError(f"space must have no key that says where jobs run, got {key}")
         examples = self.plan.examples()
         for each in examples:

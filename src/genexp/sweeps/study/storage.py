@@ -11,23 +11,25 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from genexp.config.addresses import without_password
 from genexp.files.json_records import DamagedFile, is_there, read_text, reason_of
 from genexp.files.trees import Tree
+from genexp.sweeps.study.fixed import difference
 from genexp.sweeps.study.samplers import label
 from genexp.sweeps.study.study_plan import SearchPlan
 
 JOURNAL = "study.journal"
-PLAN, SURPLUS = "plan", "surplus"
+PLAN, FIXED, SURPLUS = "plan", "fixed", "surplus"
 PATIENCE = 60.0
 """Seconds that a process waits for the one that has begun a study to fill it."""
 
 
-def open_storage(given: str | None, folder: Path) -> tuple[BaseStorage, str]:
+def open_storage(given: str | None, folder: Path | None) -> tuple[BaseStorage, str]:
     """The storage of `hydra.sweeper.storage`, and its address without a password.
 
     Args:
         given: A database's URL, the path of a journal, or None for a journal in the sweep's folder.
-        folder: The sweep's folder.
+        folder: The sweep's folder; None where `given` is a storage.
 
     Raises:
         ValueError: the database cannot be reached.
@@ -42,11 +44,13 @@ def open_storage(given: str | None, folder: Path) -> tuple[BaseStorage, str]:
     from sqlalchemy import exc, make_url
 
     try:
-        address = make_url(given).render_as_string(hide_password=True)
+        address = without_password(make_url(given).render_as_string(hide_password=True))
         waiting = {"connect_args": {"timeout": 60}} if given.startswith("sqlite") else {}
         return RDBStorage(given, engine_kwargs=waiting), address
     except (ImportError, exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         reason = str(error).splitlines()[0].replace(given, "the URL")
+        if given.startswith(("postgres:", "postgresql:")):
+            reason += "; PostgreSQL's begin with postgresql+psycopg://"
         raise ValueError(f"hydra.sweeper.storage must be a database that can be reached: {reason}") from error
 
 
@@ -70,6 +74,7 @@ def open_study(
     sampler: optuna.samplers.BaseSampler,
     pruner: optuna.pruners.BasePruner | None,
     grid: Sequence[Tree] = (),
+    fixed: Tree | None = None,
 ) -> optuna.Study:
     """Begin a study or join it. The process that begins it states its plan, and puts a grid into it.
 
@@ -80,6 +85,7 @@ def open_study(
         sampler: Chooses values.
         pruner: Ends trials, or None.
         grid: All combinations of values, for a grid.
+        fixed: What all jobs have in common, as `fixed_of` gives it.
 
     Raises:
         ValueError: the study of this name there asks something else.
@@ -95,11 +101,11 @@ def open_study(
         )
     except optuna.exceptions.DuplicatedStudyError:
         study = optuna.load_study(storage=storage, study_name=name, sampler=sampler, pruner=pruner)
-        _require_same(study, _stated_plan(study), plan)
+        _require_same(study, _stated_plan(study), plan, fixed)
         return study
     for values in grid:
         study.enqueue_trial({key: label(value) for key, value in values.items()})
-    study.set_user_attr(PLAN, plan.record() | {"grid": bool(grid)})
+    study.set_user_attr(PLAN, plan.record() | {"grid": bool(grid), FIXED: fixed})
     return study
 
 
@@ -112,7 +118,7 @@ def _stated_plan(study: optuna.Study) -> Tree:
     return study.user_attrs[PLAN]
 
 
-def _require_same(study: optuna.Study, stated: Tree, plan: SearchPlan) -> None:
+def _require_same(study: optuna.Study, stated: Tree, plan: SearchPlan, fixed: Tree | None) -> None:
     mine = plan.record()
     for key, value in mine.items():
         if stated.get(key) != value:
@@ -120,6 +126,13 @@ def _require_same(study: optuna.Study, stated: Tree, plan: SearchPlan) -> None:
                 f"hydra.sweeper.study_name must be new for another question, got {study.study_name}, which has "
                 f"{key} {stated.get(key)}, not {value}"
             )
+    if fixed is None or stated.get(FIXED) is None:  # begun by an earlier version, which did not say
+        return
+    if unlike := difference(json.loads(json.dumps(fixed)), stated[FIXED]):
+        raise ValueError(
+            f"hydra.sweeper.study_name must be new for another question, got {study.study_name}, whose jobs have other "
+            f"values: {unlike}"
+        )
 
 
 def used(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
