@@ -115,6 +115,12 @@ def counted(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
+def share_in_words(share: float) -> str:
+    """A share from 0 to 1 of what agrees by chance, bounded from below: `one in 1e+06`, `a share of 0.3`."""
+    least = max(share, 1e-300)  # below which 1 over it, or the share itself, is no float
+    return f"one in {1 / least:.3g}" if least < 0.1 else f"a share of {share:.2g}"
+
+
 def shown_path(path: Path) -> str:
     """A path as a person would type it: relative when it lies below the working folder, or below that one's parent."""
     here = Path.cwd()

@@ -77,6 +77,8 @@ def test_results_are_marked_and_opacity_is_not(runs, place):
     Image.new("RGB", (20, 10)).save("tiny.png")
     with pytest.raises(ValueError, match="watermark needs pictures of at least 32 pixels a side, got 60 x 30"):
         run(runs["espcn"], "input=tiny.png", "watermark=k")
+    with pytest.raises(ValueError, match="watermark_strength must be left as it is without watermark=<key>, got 9"):
+        run(runs["espcn"], "input=photo.png", "watermark_strength=9", "out=tiny_restored.png")
     assert not Path("tiny_restored.png").exists()
 
 

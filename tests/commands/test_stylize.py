@@ -65,6 +65,8 @@ def test_painted_pictures_and_textures_are_marked_and_small_ones_refused(network
     for typed, size in ((pictures, "32 x 16"), (["style=content.png", "method=quilting", "size=24"], "24 x 24")):
         with pytest.raises(ValueError, match=f"watermark needs pictures of at least 32 pixels a side, got {size}"):
             run(*typed, "watermark=k", "out=refused.png")
+    with pytest.raises(ValueError, match="watermark_strength must be left as it is without watermark=<key>, got 9"):
+        run(*pictures, "watermark_strength=9", "out=refused.png")
     assert not (tmp_path / "refused.png").exists()
 
 

@@ -1,11 +1,13 @@
 """genexp sample watermark=<key>, and genexp info <picture> watermark=<key>, which finds it again."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import tiny
 from genexp.commands import info
@@ -14,7 +16,9 @@ from genexp.config.compose import compose
 from genexp.inference.marked_pixels import FALSE_POSITIVES, find
 from genexp.inference.watermarks import Watermark
 from genexp.runs.run_folder import RunFolder
+from genexp.sampling.ddim import DDIM
 from genexp.tensors import Grid, to_uint8
+from genexp.terminal import share_in_words
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +58,16 @@ def test_a_mark_in_pixels_is_found_by_its_key_alone(runs, tmp_path, capsys, monk
 
 def test_a_mark_in_noise_is_found_with_its_run_alone(runs, tmp_path, capsys):
     path = draw(runs["diffusion"], tmp_path / "a", "num=2", "watermark=k", "watermark_in=noise")
+    told = capsys.readouterr().err
+    record = json.loads((tmp_path / "a/sample.json").read_text())
+    count, run = record["watermark_found"], f"run={runs['diffusion'].path}"
+    assert record["watermark_looked_at"] == 2
+    assert f"watermark  genexp info finds it in {count} of the first 2 images\n" in told
+    found = [said(capsys, tmp_path / f"a/images/00000{i}.png", "watermark=k", run) for i in (0, 1)]
+    assert sum(each.startswith("of this key") for each in found) == count
     plain = draw(runs["diffusion"], tmp_path / "b", "num=2")
-    run = f"run={runs['diffusion'].path}"
+    assert "watermark_found" not in json.loads((tmp_path / "b/sample.json").read_text())
     assert path.read_bytes() != plain.read_bytes()
-    assert "of this key" in said(capsys, path, "watermark=k", run)
     assert said(capsys, path, "watermark=other", run).startswith("no mark of this key")
     assert said(capsys, plain, "watermark=k", run).startswith("no mark of this key")
 
@@ -94,12 +104,57 @@ def test_images_of_several_runs_in_shares_are_marked(runs, tmp_path):
             ["watermark=k", "watermark_in=noise", "edit=noised", "images=x"],
             "must be pixels with edit",
         ),
+        ("diffusion", ["watermark=k", "watermark_in=noise", "sampler=consistency", "sampler.steps=1"], "a single step"),
+        ("diffusion", ["watermark_in=noise"], "watermark_in must be left as it is without watermark=<key>, got noise"),
+        ("vae", ["watermark_strength=9"], "watermark_strength must be left as it is without watermark=<key>, got 9"),
+        (
+            "diffusion",
+            ["watermark=k", "watermark_in=noise", "watermark_strength=9"],
+            "watermark_strength must be left as it is with watermark_in=noise, got 9",
+        ),
     ],
 )
 def test_what_cannot_be_marked_is_refused_before_work(family, overrides, text, runs, tmp_path):
     with pytest.raises(ValueError, match=text):
         draw(runs[family], tmp_path / "a", *overrides)
     assert not (tmp_path / "a").exists()
+
+
+def test_a_mark_in_noise_is_not_for_codes():
+    model = type("OfCodes", (), {"codec": object()})()
+    mark = Watermark("k", "noise", 4.0)
+    mark.require((1, 8, 8), DDIM(), None)
+    with pytest.raises(ValueError, match=r"^watermark_in must be pixels for a run that draws codes, .*, got noise$"):
+        mark.require((1, 8, 8), DDIM(), model)
+    Watermark("k", "pixels", 4.0).require((1, 32, 32), DDIM(), model)
+
+
+def test_what_is_not_found_is_explained_by_what_a_picture_says(runs, tmp_path, capsys):
+    path = draw(runs["diffusion"], tmp_path / "a", "num=1", "watermark=k", "watermark_in=noise")
+    ours = runs["diffusion"].record["id"]
+    told = f"it says that its mark is in the noise: run= must name the run ({ours})"
+    assert said(capsys, path, "watermark=k") == f"not looked for in so few pixels; {told}"
+    other = f"run={tmp_path / 'other'}"
+    shutil.copytree(runs["diffusion"].path, tmp_path / "other")
+    record = json.loads((tmp_path / "other/run.json").read_text())
+    (tmp_path / "other/run.json").write_text(json.dumps({**record, "id": "another"}))
+    assert said(capsys, path, "watermark=z", other).endswith(f"; it says that {ours} drew it, not another")
+    grid, run = tmp_path / "a/grid.png", f"run={runs['diffusion'].path}"
+    Image.new("L", (64, 40)).save(tmp_path / "large.png")
+    large = said(capsys, tmp_path / "large.png", "watermark=k", run)
+    assert large.endswith("; samples of this run have 8 x 8 pixels, it has 64 x 40")
+    text = Image.open(grid).text["genexp"]
+    info_of = PngInfo()
+    info_of.add_text("genexp", text)
+    Image.new("L", (64, 40)).save(tmp_path / "large.png", pnginfo=info_of)
+    assert said(capsys, tmp_path / "large.png", "watermark=k").endswith(f"; {told}")
+
+
+def test_a_share_too_small_for_a_float_is_bounded():
+    assert [share_in_words(each) for each in (0.0, 1e-310, 1e-6, 0.25)] == [
+        *("one in 1e+300", "one in 1e+300"),
+        *("one in 1e+06", "a share of 0.25"),
+    ]
 
 
 def test_wrong_questions(runs, tmp_path, capsys):

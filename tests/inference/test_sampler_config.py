@@ -1,6 +1,7 @@
 """A sampler in a file's name: short where nothing is special, and never the name of another sampler."""
 
 import itertools
+from contextlib import nullcontext
 
 import pytest
 from omegaconf import OmegaConf
@@ -8,7 +9,11 @@ from omegaconf import OmegaConf
 from genexp.config.compose import compose
 from genexp.config.keys import as_typed, in_place_of_earlier, of_the_own
 from genexp.config.trial import refused
-from genexp.inference.sampler_config import sampler_label, sampler_node
+from genexp.inference.sampler_config import checked_sampler, sampler_label, sampler_node
+
+GUIDED = {"_target_": "genexp.sampling.guidance.ClassifierFree", "negative": {"caption": "a cross"}}
+PER_CONDITION = {"_target_": "genexp.sampling.per_condition.PerCondition", "negative": {"caption": "a cross"}}
+INTERVAL = {"_target_": "genexp.sampling.guidance.Interval"}
 
 
 def label(target="ddim.DDIM", **settings):
@@ -111,6 +116,26 @@ def test_a_negative_is_typed_by_its_name_in_every_command():
         chosen = compose("sample", ["run=none", *of_the_own(["sampler=heun", *part, key])]).sampler.guidance
         assert (chosen.inside if inside else chosen).negative == {"caption": "a blue cross"}
         assert as_typed(in_place_of_earlier([key])[0]) == key
+
+
+@pytest.mark.parametrize(
+    ("guidance", "share"),
+    [
+        ({**GUIDED, "scale": 1}, False),
+        ({**GUIDED, "scale": 2}, True),
+        ({**GUIDED, "scale": 0}, True),
+        ({**PER_CONDITION, "scales": {"caption": 1, "label": 1.0}}, False),
+        ({**PER_CONDITION, "scales": {"caption": 1, "label": 2}}, True),
+        ({**INTERVAL, "scale": None, "inside": {**GUIDED, "scale": 1}}, False),
+        ({**INTERVAL, "scale": 1, "inside": {**GUIDED, "scale": 2}}, False),
+        ({**INTERVAL, "scale": 3, "inside": {**GUIDED, "scale": 1}}, True),
+    ],
+)
+def test_a_negative_without_a_share_is_refused_where_it_is_typed(guidance, share):
+    trained = OmegaConf.create({"sampler": {"_target_": "genexp.sampling.ddim.DDIM", "guidance": guidance}})
+    given = OmegaConf.create({"steps": 5})
+    with nullcontext() if share else pytest.raises(ValueError, match=r"^sampler\.guidance\..*caption has no share in"):
+        checked_sampler(trained, given, "sample")
 
 
 def test_what_is_refused_of_a_part_within_is_told_at_its_key():

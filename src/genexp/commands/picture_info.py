@@ -3,9 +3,15 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genexp.commands.weights_info import names_weights, print_weights
-from genexp.terminal import plain, print_table
+from genexp.runs.picture_origin import KEY, read_claim, short
+from genexp.terminal import plain, print_table, share_in_words
+
+if TYPE_CHECKING:
+    from genexp.inference.run import Run
+    from genexp.runs.picture_origin import ForeignManifest
 
 _TEXTS, MOST_PIXELS = 10, 50_000_000
 
@@ -72,21 +78,21 @@ def print_picture(path: str, watermark: str | None = None, run: str | None = Non
     """
     from genexp.data.decoding import open_picture, read_header, read_texts
     from genexp.data.source import BadImage
-    from genexp.runs.picture_origin import KEY, read_claim, short
 
     try:
         header, texts, picture = read_header(path), read_texts(path), open_picture(path)
-        found = [] if watermark is None else [("watermark", _mark_of(path, watermark, run))]
+        name = next((each for each in (KEY, "comment") if read_claim(texts.get(each, ""))), None)
+        claim = None if name is None else read_claim(texts.pop(name))
+        size = (header.width, header.height)
+        found = [] if watermark is None else [("watermark", _mark_of(path, watermark, run, claim, size))]
     except (BadImage, ValueError, FileNotFoundError) as error:
         print(f"genexp info: {plain(str(error))}", file=sys.stderr)
         return 1
-    size = f"{header.width} x {header.height}, {'grey' if header.channels == 1 else 'colour'}"
-    rows = [("picture", f"{path}, {size}{', several frames' if header.several else ''}")]
-    name = next((each for each in (KEY, "comment") if read_claim(texts.get(each, ""))), None)
-    if name is None:
+    shown = f"{header.width} x {header.height}, {'grey' if header.channels == 1 else 'colour'}"
+    rows = [("picture", f"{path}, {shown}{', several frames' if header.several else ''}")]
+    if claim is None:
         rows.append(("origin", "it says nothing of a run of genexp"))
     else:
-        claim = read_claim(texts.pop(name))
         rows += [("it says", "what follows; it is not signed, and anybody can write such text")]
         rows += [(f"  {key}", value) for key, value in claim.rows]  # set in, so that no row of ours can be imitated
         rows.append(("pixels", _compared(claim.digest, picture)))
@@ -95,13 +101,22 @@ def print_picture(path: str, watermark: str | None = None, run: str | None = Non
     return 0
 
 
-def _mark_of(path: str, key: str, run: str | None) -> str:
-    """Whether a picture has the mark of a key, in words."""
-    from genexp.inference.marked_pixels import FALSE_POSITIVES, find
+def _mark_of(path: str, key: str, run: str | None, claim: "ForeignManifest | None", size: tuple[int, int]) -> str:
+    """Whether a picture of a size (width, height) has the mark of a key, in words.
 
+    What it says of itself keeps nothing from being looked for, since anybody can write it: it explains what is not
+    found.
+    """
+    from genexp.inference.marked_pixels import FALSE_POSITIVES, LEAST_SIDE, find
+
+    why = ""
     if run is None:
         from genexp.inference.restoring import read
 
+        if claim is not None and claim.in_noise:
+            why = f"it says that its mark is in the noise: run= must name the run ({', '.join(claim.runs) or 'untold'})"
+            if min(size) < LEAST_SIDE:
+                return f"not looked for in so few pixels; {why}"
         found = find(read(Path(path), MOST_PIXELS)[0], key)
         known = "marked, but not with this key" if found.marked_p_value < FALSE_POSITIVES else "no mark"
         ours, chance = found.p_value < FALSE_POSITIVES, found.p_value
@@ -114,9 +129,20 @@ def _mark_of(path: str, key: str, run: str | None) -> str:
         channels, side, _ = opened.config.data.shape
         chance = float(noise_p_values(opened, key, own_pictures(path, side, channels).images))
         ours, known = chance < FALSE_POSITIVES, "no mark of this key in the noise"
+        why = _another(opened, claim, size)
     of = "keys agree" if run is None else "pictures without it look"
-    told = f"one in {1 / chance:.3g}" if 0 < chance < 0.1 else f"a share of {chance:.2g}"
-    return f"{'of this key' if ours else known}: at most {told} of {of} so by chance"
+    said = f"{'of this key' if ours else known}: at most {share_in_words(chance)} of {of} so by chance"
+    return said if ours or not why else f"{said}; {why}"
+
+
+def _another(run: "Run", claim: "ForeignManifest | None", size: tuple[int, int]) -> str:
+    """Why the noise of a picture of a size (width, height) cannot be that of a run, in words; none where it may be."""
+    ours, side = [each.folder.record["id"] for each in run.members], run.config.data.shape[-1]
+    if claim is not None and claim.runs and not set(ours) & set(claim.runs):
+        return f"it says that {', '.join(claim.runs)} drew it, not {', '.join(ours)}"
+    if size != (side, side):
+        return f"samples of this run have {side} x {side} pixels, it has {size[0]} x {size[1]}"
+    return ""
 
 
 def _compared(digest: str | None, picture: object) -> str:

@@ -47,6 +47,8 @@ def sample(config: DictConfig) -> None:
 
     import torch
 
+    from genexp.inference.noise_found import found_again
+
     torch.set_num_threads(chosen_threads(config.threads))
     settle_several(config)
     if config.shares is not None:
@@ -58,7 +60,7 @@ def sample(config: DictConfig) -> None:
     origin = origin_of(config, runs, () if drawing.editing is None else drawing.editing.files)
     folder = Path(config.out).resolve() if config.out else run.folder.samples / name
     images, seconds = _timed(lambda: drawing.images(config.num))
-    known |= {"num": len(images), "seconds": round(seconds, 3)}
+    known |= {"num": len(images), "seconds": round(seconds, 3)} | found_again(run, drawing.watermark, images)
     with staged(folder, _PARTS, _RECORD) as partial:
         written = [folder / name for name in _write(drawing, images, beside, config, partial, origin)]
         with naming(folder / _RECORD):
@@ -103,8 +105,7 @@ def prepared(config: DictConfig, run: "Run", device: str) -> tuple[DictConfig, T
     from genexp.inference.editing import editing
     from genexp.inference.watermarks import watermark_of
 
-    node = checked_sampler(run.config, config.get("sampler"), "sample")
-    told = typed_conditions(config)
+    node, told = checked_sampler(run.config, config.get("sampler"), "sample"), typed_conditions(config)
     mark, edited = watermark_of(config), editing(config, run)
     drawing = Drawing(run, node, device, config.seed, config.batch_size, told, edited, watermark=mark)
     return node, told, drawing, _beside(drawing, config, node)
@@ -181,8 +182,7 @@ def _beside(drawing: "Drawing", config: DictConfig, node: DictConfig) -> dict[st
     """
     from genexp.sampling.visualisation import has_path, require_path
 
-    pictured, found = drawing.is_pictured, {}
-    count = config.interpolate
+    pictured, found, count = drawing.is_pictured, {}, config.interpolate
     if drawing.editing is not None and count not in (0, "auto"):
         raise ValueError(f"interpolate must be 0 where images begin with given ones, not with noise alone, got {count}")
     if drawing.has_start and pictured and count != 0 and drawing.editing is None:

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from genexp.terminal import plain, print_table
+from genexp.terminal import plain, print_table, share_in_words
 
 _TOLD = ("run", "name", "part", "data", "licence", "checkpoint_sha256")
 
@@ -57,8 +57,7 @@ def _rows(path: str, key: str) -> list[tuple[str, str]]:
     if key:
         found = chance(agreement(weights, key))
         whose = "of this key" if found < FALSE_POSITIVES else "no fingerprint of this key"
-        told = f"one in {1 / found:.3g}" if 0 < found < 0.1 else f"a share of {found:.2g}"
-        rows.append(("fingerprint", f"{whose}: at most {told} of keys agree so by chance"))
+        rows.append(("fingerprint", f"{whose}: at most {share_in_words(found)} of keys agree so by chance"))
     return rows
 
 

@@ -191,7 +191,7 @@ class Drawing:
         sampler = build(node)
         require_fitting(sampler, self.source, node)
         if self.watermark is not None:
-            self.watermark.require(tuple(self.run.config.data.shape), sampler)
+            self.watermark.require(tuple(self.run.config.data.shape), sampler, self.source)
             sampler = self.watermark.before(sampler)
         if isinstance(sampler, FittedSampler) and self.run.trained:
             fit_to_training_images(sampler, self.source, build(self.run.data), self.device)

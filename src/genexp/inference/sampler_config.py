@@ -37,13 +37,36 @@ def checked_sampler(trained: DictConfig, given: DictConfig | None, command: str)
 
     Raises:
         InvalidConfig: a key or a value is wrong.
+        ValueError: the command leaves a negative no share in the images.
     """
     from genexp.config.validation import require_valid
 
     node = sampler_node(trained, given)
     plain = with_absolute_places({"sampler": OmegaConf.to_container(node, resolve=True)})
     require_valid(OmegaConf.create(plain), command)
+    if given is not None:
+        _require_share(plain["sampler"].get("guidance"), "sampler.guidance")
     return OmegaConf.create(with_trained_parts(plain["sampler"]))
+
+
+def _require_share(guidance: Tree | None, key: str, around: float | None = None) -> None:
+    """Raise ValueError where a guidance, or one inside it, has a negative and a strength at which that has no share.
+
+    Args:
+        guidance: Plain configuration, or None.
+        key: Its dotted key.
+        around: Strength that a guidance around it gives it; None for its own.
+    """
+    if not isinstance(guidance, dict):
+        return
+    name = "scales" if "scales" in guidance else "scale"
+    strength = guidance.get(name) if around is None else around
+    strengths = list(strength.values()) if isinstance(strength, dict) else [strength]
+    if guidance.get("negative") and all(each == 1 for each in strengths):
+        negative = next(iter(guidance["negative"]))
+        said = f"has no share in an image where {key.removesuffix('.inside')}.{name} is 1: choose another strength"
+        raise ValueError(f"{key}.negative.{negative} {said}")
+    _require_share(guidance.get("inside"), f"{key}.inside", strength if "inside" in guidance else None)
 
 
 def varied(node: DictConfig, asked: DictConfig) -> dict[str, DictConfig]:

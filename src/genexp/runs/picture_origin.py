@@ -98,6 +98,17 @@ class ForeignManifest:
     rows: tuple[tuple[str, str], ...]
     digest: str | None
 
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The ids that it names of runs."""
+        ids = (value.partition(",")[0] for name, value in self.rows if name == "run")
+        return tuple(each.removeprefix("id ") for each in ids if each.startswith("id "))
+
+    @property
+    def in_noise(self) -> bool:
+        """Whether it says of a watermark that it is in the noise."""
+        return ("watermark_in", "noise") in self.rows
+
 
 def read_claim(text: str) -> ForeignManifest | None:
     """A manifest as it can be shown; None of any other text."""
