@@ -26,6 +26,9 @@ BESIDE_PAPERS = (
     "metrics.restored.root=<folder>",
     "genexp train experiment=srcnn/paper data.batch_size=16 data.image_size=36 model.optimizer.lr=1e-3 "
     "ramp@model.learning_rate=cosine training.max_images=150_000 data.source.photographs.root=<folder>",
+    "genexp train experiment=srcnn/paper model.conditions.source.degradation.factor=3 data.batch_size=16 "
+    "data.image_size=36 model.optimizer.lr=1e-3 ramp@model.learning_rate=cosine training.max_images=280_000 "
+    "data.source.photographs.root=<folder>",
 )
 FINGERPRINTED = (
     'genexp export run=<run> out=for_ann format=safetensors fingerprint="for Ann"',
