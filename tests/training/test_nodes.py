@@ -59,5 +59,5 @@ def test_a_further_node_must_be_told_the_folder(tmp_path):
     alone = begun(tmp_path, "trainer=cpu", "trainer.strategy=ddp", "trainer.num_nodes=2", NODE_RANK="1")
     _, err = alone.communicate(timeout=100)
     assert alone.returncode == 1
-    told = "genexp train: run_dir must name the run's folder where the ranks are started from outside, got null"
-    assert err.strip().splitlines()[-1] == told
+    told = "run_dir must name the folder of the run, which all machines see, for trainer.num_nodes=2, got null"
+    assert err.strip().splitlines()[-1] == f"genexp train: {told}"

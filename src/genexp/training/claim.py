@@ -16,6 +16,7 @@ from genexp.runs.provenance import command_line, provenance
 from genexp.runs.records import require_readable
 from genexp.runs.run_folder import OVERRIDES, RECORD, RunFolder, new_run_id, newest_unfinished, run_path
 from genexp.runs.trust import seal
+from genexp.training.machines import require_machines
 from genexp.training.tags import id_from_agent
 from genexp.training.taking_up import ClaimedRun, typed_overrides
 
@@ -33,9 +34,10 @@ def claim_folder(plain: Tree) -> ClaimedRun:
     Raises:
         FileNotFoundError: `resume` names no run, or a run without a checkpoint.
         FileExistsError: `run_dir` already holds a run, and `resume` is not auto.
-        ValueError: `run_dir` holds a run of another configuration, another process still trains the run, or further
-            ranks do not know its folder.
+        ValueError: `run_dir` holds a run of another configuration, another process still trains the run, further
+            ranks do not know its folder, or further machines would not find each other.
     """
+    require_machines(plain)
     if is_further_rank():
         folder = _folder_of_rank_zero(plain)
         return ClaimedRun(folder, _checkpoint_of(folder, plain["resume"]), is_further=True)
