@@ -129,6 +129,8 @@ def test_what_has_no_counterpart_is_refused_in_one_line():
     saved()
     with pytest.raises(ValueError, match=r"train must name data of the model's .1, 8, 8., got .3, 8, 8."):
         imported("train=[data=shapes,data.image_size=8]")
+    with pytest.raises(ValueError, match=r"^train must hold overrides of genexp train: dat: .*did you mean .*data"):
+        imported("train=[dat=digits]")
 
 
 def test_folders_that_are_none_and_pickles_are_refused():

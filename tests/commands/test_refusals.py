@@ -159,6 +159,14 @@ def test_the_command_line_says_one_line_and_makes_nothing(further, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_value_that_cannot_be_read_names_its_key(tmp_path):
+    done = genexp("reproduce", "ablation=iwae_k", "train=training.max_images=100", cwd=tmp_path)
+    told = (
+        "train: cannot be read, got training.max_images=100; a list is written [a,b], and text with = or brackets in it"
+    )
+    assert (done.returncode, done.stderr) == (1, f"genexp reproduce: {told} '...'\n")
+
+
 @pytest.mark.parametrize("word", ["model.network.width=8", "data=mnist", "logger=none", "training.max_images=5"])
 def test_an_ablation_says_where_the_settings_of_its_trainings_go(word, tmp_path):
     done = genexp("reproduce", "ablation=iwae_k", word, cwd=tmp_path)

@@ -47,3 +47,22 @@ def problems_of(
         problems = [replace(each, origin=origins.of(each.key)) for each in problems]
         other = conflict(problems, overrides)
         return [str(problem) for problem in ([other] if other else problems)] or last(config)
+
+
+def composed_of(key: str, overrides: list[str], typed: list[str]) -> DictConfig:
+    """The configuration of `genexp train` by overrides some of which were typed as a list, with Hydra's own section.
+
+    Args:
+        key: The key of the list, for the error.
+        overrides: All overrides.
+        typed: Those of the list.
+
+    Raises:
+        ValueError: one names what there is not.
+    """
+    from hydra.errors import HydraException
+
+    try:
+        return compose("train", overrides, with_hydra=True)
+    except HydraException as error:
+        raise ValueError(f"{key} must hold overrides of genexp train: {refusal(error, typed)}") from error

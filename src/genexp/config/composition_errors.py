@@ -36,6 +36,9 @@ def refusal(error: Exception, overrides: list[str]) -> str:
 
     if isinstance(error, OverrideParseException) and "=" not in error.override:
         return f"an override must read key=value or group=choice, got {as_typed(error.override)!r}"
+    if isinstance(error, OverrideParseException):
+        key, _, value = as_typed(error.override).partition("=")
+        return f"{key}: cannot be read, got {value}; a list is written [a,b], and text with = or brackets in it '...'"
     overrides = [as_typed(each) for each in overrides]
     for each in overrides:
         key = each.lstrip("+~").split("=")[0]

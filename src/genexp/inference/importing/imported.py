@@ -8,7 +8,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.callbacks.checkpoint_contents import restore
-from genexp.config.compose import compose, config_digest
+from genexp.config.check import composed_of
+from genexp.config.compose import config_digest
 from genexp.config.instantiate import build
 from genexp.config.trained_parts import trained_parts
 from genexp.config.validation import require_valid
@@ -44,7 +45,7 @@ class Import:
         sized = [f"data.image_size={each}" for each in size]
         self.pipeline, self.hub = pipeline, hub
         self.overrides = [*pipeline.overrides(), *typed, *sized, f"name={name or pipeline.path.name}"]
-        whole = compose("train", self.overrides, with_hydra=True)
+        whole = composed_of("train", self.overrides, typed)
         chosen = whole.hydra.runtime.choices
         self.choices = {str(key): str(value) for key, value in chosen.items() if value and "hydra/" not in str(key)}
         self.config = OmegaConf.masked_copy(whole, [key for key in whole if key != "hydra"])
