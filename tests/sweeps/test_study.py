@@ -10,6 +10,7 @@ from pathlib import Path
 import optuna
 import pytest
 from omegaconf import OmegaConf
+from sqlalchemy.exc import IntegrityError
 
 from genexp.config.compose import compose
 from genexp.config.messages import JobFailed, SweepInterrupted
@@ -404,6 +405,20 @@ def test_a_database_works_as_well(search, tmp_path):
     assert len(run(found)) == 2
     assert optuna.load_study(study_name="named", storage=f"sqlite:///{tmp_path}/study.db").trials[1].number == 1
     assert json.loads((tmp_path / "sweep/study.json").read_text())["study"] == "named"
+
+
+def test_a_database_whose_tables_another_command_makes_in_this_moment_is_joined(search, tmp_path, monkeypatch):
+    tried = []
+
+    def racing(given, **settings):
+        tried.append(given)
+        if len(tried) == 1:
+            raise IntegrityError("CREATE TABLE", None, Exception("pg_type_typname_nsp_index"))
+        return optuna.storages.RDBStorage(given, **settings)
+
+    monkeypatch.setattr("genexp.sweeps.study.storage.RDBStorage", racing)
+    assert len(run(search(n_trials=1, storage=f"sqlite:///{tmp_path}/study.db"))) == 1
+    assert len(tried) == 2
 
 
 def test_values_of_other_features_are_not_compared_and_other_protocols_are_named(search, capsys):

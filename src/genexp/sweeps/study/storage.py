@@ -46,12 +46,24 @@ def open_storage(given: str | None, folder: Path | None) -> tuple[BaseStorage, s
     try:
         address = without_password(make_url(given).render_as_string(hide_password=True))
         waiting = {"connect_args": {"timeout": 60}} if given.startswith("sqlite") else {}
-        return RDBStorage(given, engine_kwargs=waiting), address
+        return _connected(given, waiting), address
     except (ImportError, exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         reason = str(error).splitlines()[0].replace(given, "the URL")
         if given.startswith(("postgres:", "postgresql:")):
             reason += "; PostgreSQL's begin with postgresql+psycopg://"
         raise ValueError(f"hydra.sweeper.storage must be a database that can be reached: {reason}") from error
+
+
+def _connected(given: str, waiting: Tree) -> RDBStorage:
+    """A data base's storage; of processes that make its tables in one moment, all but one fail, and find them made."""
+    from sqlalchemy import exc
+
+    for _ in range(4):
+        try:
+            return RDBStorage(given, engine_kwargs=waiting)
+        except (exc.IntegrityError, exc.ProgrammingError):
+            time.sleep(0.5)
+    return RDBStorage(given, engine_kwargs=waiting)
 
 
 def _require_sound(path: Path) -> None:
