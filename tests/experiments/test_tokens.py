@@ -74,7 +74,7 @@ def test_codes_of_a_run_are_learned_drawn_and_measured_by_another(tokeniser, tmp
 
 
 def test_a_prior_of_other_codes_and_a_run_without_codes_are_refused(tokeniser, tmp_path):
-    with pytest.raises(ValueError, match=r"density.levels must be the 16 codes of model.codec, got 64"):
+    with pytest.raises(ValueError, match=r"^model.density.levels: must be the 16 codes of model.codec, got 64"):
         tiny.run([*PRIOR, "model.density.levels=64", f"model.codec.run={tokeniser.path}", f"paths.outputs={tmp_path}"])
     latent = ["experiment=latent/digits", f"model.codec.run={tokeniser.path}", *tiny.COMMON, *tiny.LENGTH]
     with pytest.raises(ValueError, match=r"model.network: must take codes of shape \[32, 4, 4\]"):

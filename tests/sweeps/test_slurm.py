@@ -191,12 +191,12 @@ def test_further_ranks_take_the_folder_that_rank_zero_has_claimed(tmp_path, monk
 
     monkeypatch.setenv("SLURM_PROCID", "1")
     RunFolder.claim(tmp_path / "run", {"id": "a"}).config_path.write_text("{}")
-    plain = {"run_dir": str(tmp_path / "run"), "resume": "auto"}
+    plain = {"run_dir": str(tmp_path / "run"), "resume": "auto", "trainer": {"num_nodes": 1}}
     assert claim_folder(plain) == ClaimedRun(RunFolder(tmp_path / "run"), is_further=True)
     RunFolder(tmp_path / "run").last.touch()
     assert claim_folder(plain).checkpoint == tmp_path / "run/checkpoints/last.ckpt"
     with pytest.raises(ValueError, match="run_dir must name the run's folder where the ranks are started from outside"):
-        claim_folder({"run_dir": None, "resume": None})
+        claim_folder({**plain, "run_dir": None, "resume": None})
 
 
 def test_ranks_of_the_local_executor_are_told_to_lightning():
