@@ -47,9 +47,8 @@ def restore(config: DictConfig) -> None:
     restorer = restorer_of(model.to(device_of(config.device)), config)
     begun = time.monotonic()
     origin = origin_of(config, [] if config.published is not None else [run])
-    restore_all(
-        work, restorer, config.tile, config.max_pixels, config.degrade, print, origin, pixel_watermark_of(config)
-    )
+    mark = pixel_watermark_of(config, "restore")
+    restore_all(work, restorer, config.tile, config.max_pixels, config.degrade, print, origin, mark)
     _report(work, time.monotonic() - begun)
 
 
@@ -86,7 +85,7 @@ def require_work(config: DictConfig, work: Work, model: "Family") -> None:
     """Raise ValueError where a model restores no pictures, or a picture cannot be read or is too large."""
     from genexp.inference.watermarks import pixel_watermark_of
 
-    mark = pixel_watermark_of(config)
+    mark = pixel_watermark_of(config, "restore")
     require_sizes(work, restorer_of(model, config), config.max_pixels, config.degrade, mark)
 
 

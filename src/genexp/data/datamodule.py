@@ -80,8 +80,7 @@ class ImageData(LightningDataModule):
             raise ValueError(f"{rule}, got image_size {image_size} and shape {list(shape)}")
         self.source, self.shape, self.num_classes = source, tuple(shape), num_classes
         self.batch_size, self.image_size, self.channels = batch_size, image_size, channels
-        self.eval_batch_size, self.in_memory, self.workers = eval_batch_size, in_memory, workers
-        self._workers = 0 if in_memory else workers
+        self.eval_batch_size, self.in_memory, self.workers = eval_batch_size, in_memory, 0 if in_memory else workers
         self.augmentation = RandomTransforms(augment, seed)
         self.limit, self.seed, self.cache_dir, self.shuffle_buffer = limit, seed, cache_dir, shuffle_buffer
         self.chosen, self.requires_approval = None if classes is None else tuple(classes), requires_approval
@@ -145,7 +144,7 @@ class ImageData(LightningDataModule):
         size = min(len(examples), self.limit or len(examples))
         groups = examples.groups if isinstance(examples, InShards) else ()
         stream = Stream(size, self.batch_size, self.seed, self.shuffle_buffer, groups)
-        return TrainLoader(examples, stream, lambda: self.batches, *self._share(), self._labelled, self._workers)
+        return TrainLoader(examples, stream, lambda: self.batches, *self._share(), self._labelled, self.workers)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Bring a batch to a card that is not waited for, so that the next is read meanwhile."""
@@ -180,7 +179,7 @@ class ImageData(LightningDataModule):
         """A whole split in order, every image once over all ranks, floats in [-1, 1]."""
         examples = self.stored(split).examples
         rank, world_size = self._share()
-        return EvalLoader(examples, self.eval_batch_size, rank, world_size, self._labelled, self._workers)
+        return EvalLoader(examples, self.eval_batch_size, rank, world_size, self._labelled, self.workers)
 
     def reference(self, split: Split) -> Iterator[Batch]:
         """A whole split in batches, floats in [-1, 1], the same on every rank: what images are compared with."""
@@ -188,14 +187,14 @@ class ImageData(LightningDataModule):
         columns = examples.read(torch.zeros(1, dtype=torch.int64))
         if "image" not in columns:
             raise ValueError(f"reference statistics need a source of single images, got one of {sorted(columns)}")
-        return iter(EvalLoader(examples, self.eval_batch_size, labelled=self._labelled, workers=self._workers))
+        return iter(EvalLoader(examples, self.eval_batch_size, labelled=self._labelled, workers=self.workers))
 
     def training_images(self) -> Iterator[Batch]:
         """The images that training draws from, once, in order and without augmentation, floats in [-1, 1]."""
         examples = self.stored("train").examples
         if self.limit is not None and self.limit < len(examples):
             examples = Subset(examples, torch.arange(self.limit))
-        return iter(EvalLoader(examples, self.eval_batch_size, labelled=self._labelled, workers=self._workers))
+        return iter(EvalLoader(examples, self.eval_batch_size, labelled=self._labelled, workers=self.workers))
 
     def described(self) -> list[str]:
         """What was found, in lines for a person: numbers of images, splits and classes, and what is not used."""
@@ -231,7 +230,7 @@ class ImageData(LightningDataModule):
         """
         if self.num_classes is None:
             raise ValueError(f"label_counts of {split} need labels, got num_classes=None")
-        counts = counted(self.stored(split), self.eval_batch_size, self._workers)
+        counts = counted(self.stored(split), self.eval_batch_size, self.workers)
         return [counts.get(label, 0) for label in range(self.num_classes)]
 
     @property

@@ -27,8 +27,9 @@ def shape_of_codes(coder: MapCoder, image_shape: Sequence[int]) -> tuple[int, ..
 
 def in_the_cache(act: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
     """What an autoencoder makes of a batch, on a CPU of eight at a time: features of more do not stay in its cache."""
-    pieces = batch.split(_EIGHT) if batch.device.type == "cpu" else (batch,)
-    return torch.cat([act(each).contiguous() for each in pieces])
+    if batch.device.type != "cpu":
+        return act(batch)
+    return torch.cat([act(each).contiguous() for each in batch.split(_EIGHT)])
 
 
 _EIGHT = 8

@@ -78,13 +78,13 @@ class Watermark:
         return {name: draws if name == "pairs.png" else partial(with_mark, draws) for name, draws in found.items()}
 
 
-def pixel_watermark_of(config: DictConfig) -> Watermark | None:
-    """What `genexp stylize` or `restore` is asked to mark pictures with, or None.
+def pixel_watermark_of(config: DictConfig, command: str) -> Watermark | None:
+    """What a command, `stylize` or `restore`, is asked to mark pictures with, or None.
 
     Raises:
         ValueError: a setting of a mark is given without a key.
     """
-    _require_key(config, OmegaConf.load(conf_dir() / "restore.yaml"))
+    _require_key(config, OmegaConf.load(conf_dir() / f"{command}.yaml"))
     return None if config.watermark is None else Watermark(config.watermark, "pixels", config.watermark_strength)
 
 

@@ -51,7 +51,7 @@ def paint_all(
     for path in job.masks:
         _require_size_of(path, read_header(str(path)), headers)
     styles = [in_strides(read_picture(path, config.style_size or config.size)) for path in job.styles]
-    painter, origin, mark = method.painter(config), _origin(config), pixel_watermark_of(config)
+    painter, origin, mark = method.painter(config), _origin(config), pixel_watermark_of(config, "stylize")
     with progress("stylize", len(job.contents)) as advance:
         for place, (path, result) in enumerate(zip(job.contents, job.results, strict=True), 1):
             if len(job.contents) > 1 and method.tells_progress:
@@ -115,7 +115,7 @@ def _require_markable(config: DictConfig, contents: Sequence[tuple[int, int]]) -
     """Raise ValueError where a result would be too small for a watermark; contents are (width, height)."""
     from genexp.inference.watermarks import pixel_watermark_of
 
-    mark = pixel_watermark_of(config)
+    mark = pixel_watermark_of(config, "stylize")
     for sides in [] if mark is None else contents or [(1, 1)]:
         width, height = sides if config.size is None else sides_at(config.size, sides)
         mark.require((3, height, width), None)
