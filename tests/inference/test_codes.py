@@ -19,7 +19,7 @@ from genexp.config.instantiate import build
 from genexp.data.shape_pictures import factor_levels
 from genexp.data.shapes import Shapes
 from genexp.evaluation.extractors.shape_reader import ShapeReader
-from genexp.inference.codes import decode_in_tiles
+from genexp.inference.codes import decode_in_tiles, in_the_cache
 from genexp.inference.shipped_codec import ShippedCodec
 from genexp.inference.trained_codec import TrainedCodec
 from genexp.networks.map_codec import MapCodec
@@ -184,3 +184,17 @@ def test_a_diffusion_of_its_maps_trains_and_draws_images(first_stage, tmp_path):
     assert opened.samples(3).shape == (3, 3, 16, 16)
     wrong = [*given, *small, "model.network.channels=3"]
     assert [line for line in problems_of("train", wrong) if "must take codes of shape [4, 4, 4]" in line]
+
+
+def test_a_batch_is_cut_for_the_cache_as_torch_runs_and_whole_in_a_graph():
+    sizes = []
+
+    class Counted(nn.Module):
+        def forward(self, batch):
+            return in_the_cache(lambda part: (sizes.append(part.shape[0]), 2 * part)[1], batch)
+
+    batch = torch.arange(20.0)[:, None]
+    torch.testing.assert_close(Counted()(batch), 2 * batch)
+    assert sizes == [8, 8, 4]
+    graph = torch.export.export(Counted(), (batch[:3],), dynamic_shapes=({0: torch.export.Dim("batch")},)).module()
+    torch.testing.assert_close(graph(batch), 2 * batch)

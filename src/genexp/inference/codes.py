@@ -27,7 +27,7 @@ def shape_of_codes(coder: MapCoder, image_shape: Sequence[int]) -> tuple[int, ..
 
 def in_the_cache(act: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
     """What an autoencoder makes of a batch, on a CPU of eight at a time: features of more do not stay in its cache."""
-    if batch.device.type != "cpu":
+    if batch.device.type != "cpu" or torch.compiler.is_compiling():  # a graph takes any number of samples at once
         return act(batch)
     return torch.cat([act(each).contiguous() for each in batch.split(_EIGHT)])
 
