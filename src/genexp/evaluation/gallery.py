@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.images import ImageSet
-from genexp.evaluation.metrics.base import Better, MetricKind, Value
+from genexp.evaluation.metrics.base import Better, OfSets, Value
 from genexp.evaluation.neighbours import nearest_few
 from genexp.evaluation.summaries import FeatureStore
 
@@ -28,7 +28,7 @@ class Choice:
     distances: Tensor
 
 
-class Gallery:
+class Gallery(OfSets):
     """Takes part in an evaluation as a metric without values: it keeps features, and then says what to look at.
 
     A number about copying means nothing without the pictures: the pairs with the smallest distance are where to look.
@@ -39,8 +39,6 @@ class Gallery:
 
     values: ClassVar[dict[str, Better]] = {}
     reacts: ClassVar[dict[str, str]] = {}
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
     extractor = None
 
     def __init__(self, neighbours: int = 5) -> None:

@@ -2,10 +2,11 @@
 
 from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Size, Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.contracts import Batch, LatentEncoder, Noise
+from genexp.evaluation.over_model import OfModel
 
 
 @runtime_checkable
@@ -76,25 +77,36 @@ class GaussianCoded(Protocol):
         ...
 
 
-def require_gaussian(metric: object, model: object) -> None:
-    """Check that a metric's model has Gaussian posteriors and a standard normal prior.
+class OfGaussians(OfModel):
+    """What metrics share that measure Gaussian posteriors."""
 
-    Raises:
-        TypeError: it has not.
-    """
-    if not isinstance(model, GaussianCoded):
-        raise TypeError(f"{type(metric).__name__} measures Gaussian posteriors, got {type(model).__name__}")
-    if not model.gaussian_latents:
-        raise TypeError(f"{type(metric).__name__} measures Gaussian posteriors and a prior N(0, I), got others")
+    def require(self, model: object) -> None:
+        """Check that the model has Gaussian posteriors and a standard normal prior.
+
+        Raises:
+            TypeError: it has not.
+        """
+        if not isinstance(model, GaussianCoded):
+            raise TypeError(f"{type(self).__name__} measures Gaussian posteriors, got {type(model).__name__}")
+        if not model.gaussian_latents:
+            raise TypeError(f"{type(self).__name__} measures Gaussian posteriors and a prior N(0, I), got others")
 
 
-def require_encoder(metric: object, model: object) -> None:
-    """Check that a metric's model encodes images and is told nothing of them.
+class OfEncoder(OfModel):
+    """What metrics share that measure the latents of an encoder."""
 
-    Raises:
-        TypeError: it does not encode, or is told something.
-    """
-    if not isinstance(model, LatentEncoder):
-        raise TypeError(f"{type(metric).__name__} measures a LatentEncoder, got {type(model).__name__}")
-    if model.conditioning.names:
-        raise TypeError(f"{type(metric).__name__} measures an encoder that is told nothing, got {model.conditioning}")
+    measured = LatentEncoder
+
+    def require(self, model: object) -> None:
+        """Check that the model encodes images and is told nothing of them.
+
+        Raises:
+            TypeError: it does not encode, or is told something.
+        """
+        super().require(model)
+        if model.conditioning.names:
+            raise TypeError(f"{type(self).__name__} measures an encoder that is told nothing, got {model.conditioning}")
+
+    def subject(self, model: LatentEncoder) -> str:
+        """How many units a latent has."""
+        return f"latents of {Size(model.latent_shape).numel()}"

@@ -4,6 +4,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from math import inf
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from genexp.contracts import Batch, Density
 from genexp.evaluation.dealing import BY_INDEX, group_numbers, within_classes
 from genexp.evaluation.images import ImageSet
-from genexp.evaluation.metrics.base import BesideOthers, Curve, LearnsFirst, ModelMetric, OfFactors, Value
+from genexp.evaluation.metrics.base import BesideOthers, Curve, LearnsFirst, MetricKind, ModelMetric, OfFactors, Value
 from genexp.evaluation.pairing import mean_of
 from genexp.evaluation.protocol import IMAGES, Protocol, describe
 from genexp.evaluation.scores import Score
@@ -37,6 +38,30 @@ def require_split(split: str) -> str:
     return split
 
 
+class OfModel:
+    """What metrics of a model share: a split of the data that it learned from, and what it must be to be measured.
+
+    Args:
+        split: `train`, `val` or `test` of the data that the model learned from.
+    """
+
+    kind: ClassVar[MetricKind] = "model"
+    measured: ClassVar[type]
+    """What a model must be, a protocol."""
+
+    def __init__(self, split: str = "val") -> None:
+        self.split = require_split(split)
+
+    def require(self, model: object) -> None:
+        """Check that the model is what is `measured`.
+
+        Raises:
+            TypeError: it is not.
+        """
+        if not isinstance(model, self.measured):
+            raise TypeError(f"{type(self).__name__} measures a {self.measured.__name__}, got {type(model).__name__}")
+
+
 @typing.runtime_checkable
 class MayLackDensity(typing.Protocol):
     """A model that is a `Density` by some of its settings only."""
@@ -46,25 +71,13 @@ class MayLackDensity(typing.Protocol):
         ...
 
 
-def require_density(metric: object, model: object) -> None:
-    """Check that a metric's model has a density.
-
-    Raises:
-        TypeError: it has none.
-    """
-    if not isinstance(model, Density):
-        raise TypeError(f"{type(metric).__name__} measures a Density, got {type(model).__name__}")
-    if isinstance(model, MayLackDensity):
-        model.require_density()
-
-
 class Leveled(typing.Protocol):
     """A model of pixels that take one of `levels` values, or real ones where that is None."""
 
     levels: int | None
 
 
-class OfLevels:
+class OfLevels(OfModel):
     """What metrics share whose values are those of levels: nats of fewer or more of them are other numbers."""
 
     def over(self, model: Leveled) -> str:
@@ -80,6 +93,22 @@ class OfLevels:
             seen[to_levels(batch["image"], model.levels).unique().cpu()] = True
         found = int(seen.sum())
         return f", {SPARSE} {found}" if 2 * found <= model.levels else ""
+
+
+class OfDensity(OfLevels):
+    """What metrics share that measure a density."""
+
+    measured = Density
+
+    def require(self, model: object) -> None:
+        """Check that the model has a density.
+
+        Raises:
+            TypeError: it has none.
+        """
+        super().require(model)
+        if isinstance(model, MayLackDensity):
+            model.require_density()
 
 
 def scores_of_model(

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from genexp.contracts import Batch
 from genexp.evaluation.jackknife import centred_draws, groups_to_leave_out, sizes_of
-from genexp.evaluation.latent_models import GaussianCoded, require_gaussian
-from genexp.evaluation.metrics.base import Better, MetricKind, Value
+from genexp.evaluation.latent_models import GaussianCoded, OfGaussians
+from genexp.evaluation.metrics.base import Better, Value
 from genexp.evaluation.over_model import over_images, require_split
 
 
-class ActiveUnits:
+class ActiveUnits(OfGaussians):
     """`active_units`: units whose posterior mean varies over images by more than `threshold`.
 
     The details `variance_0`, `variance_1`, ... are these variances, `kl_0`, `kl_1`, ... the mean KL divergence of every
@@ -30,21 +30,12 @@ class ActiveUnits:
         ValueError: the split is unknown or `threshold` not above 0.
     """
 
-    kind: ClassVar[MetricKind] = "model"
     values: ClassVar[dict[str, Better]] = {"active_units": "higher"}
 
     def __init__(self, split: str = "val", threshold: float = 0.01) -> None:
         if not threshold > 0:
             raise ValueError(f"threshold must be above 0, got {threshold}")
         self.split, self.threshold = require_split(split), threshold
-
-    def require(self, model: object) -> None:
-        """Check that the model has Gaussian posteriors and a standard normal prior.
-
-        Raises:
-            TypeError: it has not.
-        """
-        require_gaussian(self, model)
 
     def subject(self, model: GaussianCoded) -> str:
         """How many units a latent has."""

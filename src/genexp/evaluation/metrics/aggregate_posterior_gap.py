@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Batch
-from genexp.evaluation.latent_models import GaussianCoded, require_gaussian
+from genexp.evaluation.latent_models import GaussianCoded, OfGaussians
 from genexp.evaluation.metrics.active_units import posteriors
-from genexp.evaluation.metrics.base import Better, MetricKind, Value
+from genexp.evaluation.metrics.base import Better, Value
 from genexp.evaluation.over_model import mean_over_images, require_split
 from genexp.tensors import IndexedNoise
 
@@ -19,7 +19,7 @@ _ROWS = 512
 """Latents whose densities under all posteriors are held at once."""
 
 
-class AggregatePosteriorGap:
+class AggregatePosteriorGap(OfGaussians):
     """`aggregate_gap` = KL(q(z) || p(z)) in nats, of q(z) = 1/N sum_n q(z | x_n) over the N images of the split.
 
     What `rate_distortion` calls the rate is this gap and the information that a latent has of the number of its image,
@@ -40,21 +40,12 @@ class AggregatePosteriorGap:
         ValueError: the split is unknown, or `num` below 2.
     """
 
-    kind: ClassVar[MetricKind] = "model"
     values: ClassVar[dict[str, Better]] = {"aggregate_gap": "lower", "index_information": "higher"}
 
     def __init__(self, split: str = "val", num: int = 10_000) -> None:
         if num < 2:
             raise ValueError(f"num must be at least 2 images, got {num}")
         self.split, self.num = require_split(split), num
-
-    def require(self, model: object) -> None:
-        """Check that the model has Gaussian posteriors and a standard normal prior.
-
-        Raises:
-            TypeError: it has not.
-        """
-        require_gaussian(self, model)
 
     def subject(self, model: GaussianCoded) -> str:
         """How many units a latent has, and how the estimate is made."""

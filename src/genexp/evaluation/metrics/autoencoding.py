@@ -6,12 +6,12 @@ from typing import ClassVar
 import torch
 
 from genexp.contracts import Batch, Reconstructor
-from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
+from genexp.evaluation.metrics.base import DISTANCE, Better, Value
 from genexp.evaluation.metrics.reconstruction import squared_error
-from genexp.evaluation.over_model import mean_over_images, over_images, require_split
+from genexp.evaluation.over_model import OfModel, mean_over_images, over_images
 
 
-class Autoencoding:
+class Autoencoding(OfModel):
     """`autoencoding_mse`, the mean squared error of pixel values in [-1, 1], and `autoencoding_psnr` in decibels.
 
     The code of an image is that of the model's choice, as a posterior mean; nothing is random. Traps: blurred images
@@ -24,20 +24,8 @@ class Autoencoding:
         split: `train`, `val` or `test` of the data that the model learned from.
     """
 
-    kind: ClassVar[MetricKind] = "model"
+    measured = Reconstructor
     values: ClassVar[dict[str, Better]] = {"autoencoding_mse": "lower", "autoencoding_psnr": "higher"}
-
-    def __init__(self, split: str = "val") -> None:
-        self.split = require_split(split)
-
-    def require(self, model: object) -> None:
-        """Check that the model encodes and decodes images.
-
-        Raises:
-            TypeError: it does not.
-        """
-        if not isinstance(model, Reconstructor):
-            raise TypeError(f"{type(self).__name__} measures a Reconstructor, got {type(model).__name__}")
 
     def subject(self, model: Reconstructor) -> str:
         """Images as the model returns them."""

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
 from genexp.contracts import Batch, FeatureExtractor
 from genexp.evaluation.images import ImageSet
-from genexp.evaluation.summaries import Statistic
+from genexp.evaluation.summaries import FeatureStore, Statistic
 
 SHARE = (0.0, 1.0)
 """Limits of a value that is a share of something."""
@@ -92,6 +92,20 @@ class Metric(Protocol):
             ValueError: there are fewer images than the metric needs.
         """
         ...
+
+
+class OfSets:
+    """What metrics share that hold features of generated images against those of real ones, image by image or not.
+
+    Args:
+        extractor: Features of its own, or None for those of the evaluation.
+    """
+
+    kind: ClassVar[MetricKind] = "sets"
+    statistic: ClassVar[type[Statistic]] = FeatureStore
+
+    def __init__(self, extractor: FeatureExtractor | None = None) -> None:
+        self.extractor = extractor
 
 
 class ModelMetric(Protocol):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Batch, Noise
-from genexp.evaluation.metrics.base import Better, MetricKind, Value
-from genexp.evaluation.over_model import OfLevels, mean_over_images, over_images, require_split
+from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.over_model import OfLevels, mean_over_images, over_images
 
 QUARTERS = 4
 
@@ -42,25 +42,13 @@ class BoundTerms(OfLevels):
         split: `train`, `val` or `test` of the data that the model learned from.
     """
 
-    kind: ClassVar[MetricKind] = "model"
+    measured = BoundedDensity
     values: ClassVar[dict[str, Better]] = {
         "bound": "lower",
         "bound_data": "lower",
         **{f"bound_quarter{quarter + 1}": "lower" for quarter in range(QUARTERS)},
         "bound_start": "lower",
     }
-
-    def __init__(self, split: str = "val") -> None:
-        self.split = require_split(split)
-
-    def require(self, model: object) -> None:
-        """Check that the model's likelihood is bounded by a sum over steps.
-
-        Raises:
-            TypeError: it is not.
-        """
-        if not isinstance(model, BoundedDensity):
-            raise TypeError(f"{type(self).__name__} measures a BoundedDensity, got {type(model).__name__}")
 
     def subject(self, model: BoundedDensity) -> str:
         """What p is a distribution over."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.jackknife import draws_of_mean
-from genexp.evaluation.metrics.base import SHARE, Better, MetricKind, Value
+from genexp.evaluation.metrics.base import SHARE, Better, OfSets, Value
 from genexp.evaluation.summaries import CaptionedStore
 
 SEEN, HELD_OUT = "caption_truth_seen", "caption_truth_held_out"
@@ -48,7 +48,7 @@ class Asked:
     real: Mapping[str, float]
 
 
-class CaptionTruth:
+class CaptionTruth(OfSets):
     """The share of generated images that show all that their captions say, as a reader reads them.
 
     `caption_truth_<attribute>` is the share over those captions that name the attribute; what a caption leaves out is
@@ -75,7 +75,6 @@ class CaptionTruth:
     }
     reacts: ClassVar[dict[str, str]] = {}  # digits have no captions
     statistic = CaptionedStore
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, extractor: FeatureExtractor, source: object) -> None:
         if not isinstance(extractor, Reader):

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.extractors.resizing import resized
 from genexp.evaluation.extractors.whole_images import Images, require_images
-from genexp.evaluation.metrics.base import Better, MetricKind, Value
+from genexp.evaluation.metrics.base import Better, OfSets, Value
 from genexp.evaluation.summaries import FeatureStore, require_labels
 from genexp.networks.classifier import ConvClassifier
 
@@ -32,7 +32,7 @@ class Lesson:
     real: float
 
 
-class ClassifierAccuracy:
+class ClassifierAccuracy(OfSets):
     """Classification accuracy score: the accuracy, on real images, of a classifier that saw generated images only.
 
     Higher is better. The real images are dealt into two halves at random: the detail `real` is the accuracy of the same
@@ -57,8 +57,6 @@ class ClassifierAccuracy:
 
     values: ClassVar[dict[str, Better]] = {"cas": "higher"}
     reacts: ClassVar[dict[str, str]] = {"collapse": "worse", "missing_class": "worse", "blur": "worse"}
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from genexp.contracts import FeatureExtractor
 from genexp.evaluation.dealing import GROUPS, random_parts
 from genexp.evaluation.extractors.classifiers import classifier_of
 from genexp.evaluation.jackknife import draws_of_sums, groups_to_leave_out
-from genexp.evaluation.metrics.base import Better, MetricKind, Value
+from genexp.evaluation.metrics.base import Better, OfSets, Value
 from genexp.evaluation.summaries import FeatureStore
 
 _CHUNK = 1024
@@ -56,7 +56,7 @@ class ScoredReference:
     score: float
 
 
-class ClassifierScore:
+class ClassifierScore(OfSets):
     r"""exp of the mean KL(p(y | x) || p(y)): are single images of a clear class, and all classes equally frequent?
 
     It lies between 1 and the number of classes. Over the official Inception (`metrics=classifier_score` with
@@ -86,8 +86,6 @@ class ClassifierScore:
         "blur": "worse",
         "jpeg": "worse",
     }
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, splits: int = 1, extractor: FeatureExtractor | None = None) -> None:
         if splits < 1:

@@ -9,7 +9,7 @@ from torch.nn.functional import cosine_similarity
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.captions import Captions
 from genexp.evaluation.extractors.clip_features import ClipFeatures
-from genexp.evaluation.metrics.base import Better, MetricKind, Value
+from genexp.evaluation.metrics.base import Better, OfSets, Value
 from genexp.evaluation.pairing import mean_of
 from genexp.evaluation.protocol import describe
 from genexp.evaluation.summaries import FeatureStore
@@ -17,7 +17,7 @@ from genexp.evaluation.summaries import FeatureStore
 CHUNK = 64
 
 
-class ClipScore:
+class ClipScore(OfSets):
     """100 times the cosine of CLIP's embeddings of an image and of its caption, averaged over the images.
 
     Higher is better. The detail `real` is the value of the real images with their captions: on small or drawn images
@@ -35,8 +35,6 @@ class ClipScore:
 
     values: ClassVar[dict[str, Better]] = {"clip_score": "higher"}
     reacts: ClassVar[dict[str, str]] = {}  # digits without CLIP's weights tell nothing
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, extractor: ClipFeatures, captions: Captions) -> None:
         self.extractor = _require_clip(extractor)

@@ -11,14 +11,14 @@ from torch import Tensor
 from genexp.contracts import Batch, Denoiser, Sampler
 from genexp.evaluation.extractors.motion import centres
 from genexp.evaluation.images import quantised
-from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
+from genexp.evaluation.metrics.base import DISTANCE, Better, Value
 from genexp.evaluation.metrics.reconstruction import squared_error
-from genexp.evaluation.over_model import mean_over_images, over_images, require_split
+from genexp.evaluation.over_model import OfModel, mean_over_images, over_images, require_split
 from genexp.evaluation.protocol import describe
 from genexp.tensors import IndexedNoise
 
 
-class Continuation:
+class Continuation(OfModel):
     """`continuation_error`, `continuation_psnr` and `continuation_told` of a model that is told the first frames.
 
     Video i is continued once, by the noise of sample i, rounded to 8 bits, and held against held-out video i. Over the
@@ -33,7 +33,6 @@ class Continuation:
         split: `train`, `val` or `test` of the data that the model learned from.
     """
 
-    kind: ClassVar[MetricKind] = "model"
     values: ClassVar[dict[str, Better]] = {
         "continuation_error": "lower",
         "continuation_psnr": "higher",

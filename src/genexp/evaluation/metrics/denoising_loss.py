@@ -9,8 +9,8 @@ from torch import Tensor
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.contracts import Batch, Schedule
 from genexp.contracts.codecs import codec_of
-from genexp.evaluation.metrics.base import Better, Curve, MetricKind, Value
-from genexp.evaluation.over_model import mean_over_images, over_images, require_split
+from genexp.evaluation.metrics.base import Better, Curve, Value
+from genexp.evaluation.over_model import OfModel, mean_over_images, over_images, require_split
 from genexp.evaluation.protocol import describe
 from genexp.tensors import IndexedNoise, expand_to
 
@@ -31,7 +31,7 @@ class DenoiserWithLoss(Protocol):
         ...
 
 
-class DenoisingLoss:
+class DenoisingLoss(OfModel):
     """`denoising_loss`, the loss as it is trained, and `image_error`, mean |E[x | x_t] - x|^2 over the pixels.
 
     Both are means over `points` noise levels, and carry the curve over them. Losses of different objectives, weightings
@@ -51,7 +51,7 @@ class DenoisingLoss:
         ValueError: an argument is out of range.
     """
 
-    kind: ClassVar[MetricKind] = "model"
+    measured = DenoiserWithLoss
     values: ClassVar[dict[str, Better]] = {"denoising_loss": "lower", "image_error": "lower"}
 
     def __init__(self, split: str = "val", points: int = 20, along: Literal["time", "log_snr"] = "time") -> None:
@@ -60,15 +60,6 @@ class DenoisingLoss:
         if along not in ("time", "log_snr"):
             raise ValueError(f"along must be time or log_snr, got {along!r}")
         self.split, self.points, self.along = require_split(split), points, along
-
-    def require(self, model: object) -> None:
-        """Check that the model is a denoiser with a loss.
-
-        Raises:
-            TypeError: it is not.
-        """
-        if not isinstance(model, DenoiserWithLoss):
-            raise TypeError(f"{type(self).__name__} measures a DenoiserWithLoss, got {type(model).__name__}")
 
     def subject(self, model: DenoiserWithLoss) -> str:
         """What the loss is made of."""

@@ -11,7 +11,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.metrics.base import SHARE, Better, MetricKind, Value
+from genexp.evaluation.metrics.base import SHARE, Better, OfSets, Value
 from genexp.evaluation.summaries import FeatureStore
 
 LEAST = 50
@@ -47,7 +47,7 @@ class Detector:
         return float(roc_auc_score(kinds, self(torch.cat([real, generated])).numpy()))
 
 
-class Detectability:
+class Detectability(OfSets):
     """`detectability`: the AUROC of a detector of generated images that has learned from others of the same model.
 
     Each half of the generated and of the real images is judged by a detector that has learned from the other half; the
@@ -70,8 +70,6 @@ class Detectability:
 
     values: ClassVar[dict[str, Better]] = {"detectability": "lower"}
     reacts: ClassVar[dict[str, str]] = {"noise": "worse", "blur": "worse", "jpeg": "worse"}
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, extractor: FeatureExtractor | None = None, most: int = 5000) -> None:
         if most < 2 * LEAST:

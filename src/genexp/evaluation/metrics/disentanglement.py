@@ -10,12 +10,12 @@ from torch import Tensor
 from genexp.contracts import Batch, LatentEncoder
 from genexp.evaluation.dealing import GROUPS
 from genexp.evaluation.jackknife import draws_of_sums, groups_to_leave_out, sizes_of
-from genexp.evaluation.latent_models import require_encoder
-from genexp.evaluation.metrics.base import SHARE, Better, MetricKind, Value
+from genexp.evaluation.latent_models import OfEncoder
+from genexp.evaluation.metrics.base import SHARE, Better, Value
 from genexp.evaluation.over_model import FACTOR, over_images, require_split
 
 
-class Disentanglement:
+class Disentanglement(OfEncoder):
     r"""`mig`, and `dci_disentanglement`, `dci_completeness` and `dci_informativeness`, all in [0, 1].
 
     The mutual information gap is the mean over factors of (I(z_1; v) - I(z_2; v)) / H(v), z_1 and z_2 the units that
@@ -41,7 +41,6 @@ class Disentanglement:
         ValueError: the split is unknown, or a number is below 2.
     """
 
-    kind: ClassVar[MetricKind] = "model"
     values: ClassVar[dict[str, Better]] = {
         "mig": "higher",
         "dci_disentanglement": "higher",
@@ -54,18 +53,6 @@ class Disentanglement:
             if number < 2:
                 raise ValueError(f"{name} must be at least 2, got {number}")
         self.split, self.bins, self.trees = require_split(split), bins, trees
-
-    def require(self, model: object) -> None:
-        """Check that the model encodes images and is told nothing of them.
-
-        Raises:
-            TypeError: it does not encode, or is told something.
-        """
-        require_encoder(self, model)
-
-    def subject(self, model: LatentEncoder) -> str:
-        """How many units a latent has."""
-        return f"latents of {torch.Size(model.latent_shape).numel()}"
 
     @torch.no_grad()
     def compute(self, model: LatentEncoder, batches: Iterable[Batch], seed: int) -> dict[str, Value]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.metrics.base import SHARE, Better, MetricKind, Value
+from genexp.evaluation.metrics.base import SHARE, Better, OfSets, Value
 from genexp.evaluation.summaries import FeatureStore
 
 _CHUNK = 512
@@ -22,7 +22,7 @@ class Nearness:
     share: float
 
 
-class Duplicates:
+class Duplicates(OfSets):
     r"""The share of pairs of generated images that are the same picture: the birthday paradox as a test of support.
 
     Two pictures are the same where their features are nearer than those of all but a share `strictness` of pairs of
@@ -47,8 +47,6 @@ class Duplicates:
 
     values: ClassVar[dict[str, Better]] = {"duplicates": "lower"}
     reacts: ClassVar[dict[str, str]] = {"collapse": "worse"}
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, strictness: float = 1e-4, most: int = 5000, extractor: FeatureExtractor | None = None) -> None:
         if not 0 < strictness < 1:

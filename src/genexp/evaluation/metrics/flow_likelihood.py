@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genexp.conditioning.base import Condition, Conditioning
 from genexp.contracts import Batch, Schedule
-from genexp.evaluation.metrics.base import Better, MetricKind, Value
+from genexp.evaluation.metrics.base import Better, Value
 from genexp.evaluation.over_model import OfLevels, mean_over_images, over_images, require_split
 from genexp.tensors import IndexedNoise, from_levels, to_levels
 
@@ -70,7 +70,7 @@ class FlowLikelihood(OfLevels):
         ValueError: an argument is out of range.
     """
 
-    kind: ClassVar[MetricKind] = "model"
+    measured = LeveledDenoiser
     values: ClassVar[dict[str, Better]] = {"flow_nll": "lower", "flow_bits_per_dim": "lower"}
 
     def __init__(self, split: str = "val", steps: int = 100, along: Literal["flow", "noise"] = "flow") -> None:
@@ -88,8 +88,7 @@ class FlowLikelihood(OfLevels):
         Raises:
             TypeError: it is not.
         """
-        if not isinstance(model, LeveledDenoiser):
-            raise TypeError(f"{type(self).__name__} measures a LeveledDenoiser, got {type(model).__name__}")
+        super().require(model)
         if model.schedule.discrete:
             kind = type(model.schedule).__name__
             raise TypeError(

@@ -5,14 +5,14 @@ from typing import ClassVar
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.frechet_distance import GaussianMoments, frechet_distance
 from genexp.evaluation.grouped_moments import GroupedMoments
-from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
+from genexp.evaluation.metrics.base import DISTANCE, Better, OfSets, Value
 from genexp.evaluation.uncertainty import pseudo_values
 
 ENOUGH = 4
 """Samples a dimension from which the bias is close enough to c / n for the jackknife to remove it."""
 
 
-class FrechetDistance:
+class FrechetDistance(OfSets):
     """Squared Fréchet distance of features; finite samples bias it upwards by about c / n.
 
     It is called FID only over the official Inception weights; over any other features its key names them. The jackknife
@@ -33,10 +33,6 @@ class FrechetDistance:
         "swapped": "worse",
     }
     statistic = GroupedMoments
-    kind: ClassVar[MetricKind] = "sets"
-
-    def __init__(self, extractor: FeatureExtractor | None = None) -> None:
-        self.extractor = extractor
 
     def prepare(self, reference: GroupedMoments, extractor: FeatureExtractor) -> GaussianMoments:
         """Factor the real side's covariance.

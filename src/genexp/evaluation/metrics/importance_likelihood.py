@@ -10,11 +10,11 @@ from torch import Tensor
 
 from genexp.contracts import Batch, Noise
 from genexp.evaluation.latent_models import LatentDensity
-from genexp.evaluation.metrics.base import Better, MetricKind, Value
-from genexp.evaluation.over_model import OfLevels, mean_over_images, over_images, require_density, require_split
+from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.over_model import OfDensity, mean_over_images, over_images, require_split
 
 
-class ImportanceLikelihood(OfLevels):
+class ImportanceLikelihood(OfDensity):
     """`importance_nll` = -log 1/k sum_j p(x, z_j) / q(z_j | x) in nats, averaged over images, z_1 .. z_k ~ q(z | x).
 
     Its mean over draws is a bound on -log p(x) from above that never rises with k and reaches it as k goes to infinity;
@@ -34,7 +34,6 @@ class ImportanceLikelihood(OfLevels):
         ValueError: the split is unknown, or a number is below 1.
     """
 
-    kind: ClassVar[MetricKind] = "model"
     values: ClassVar[dict[str, Better]] = {"importance_nll": "lower", "importance_bits_per_dim": "lower"}
 
     def __init__(self, split: str = "val", samples: int = 100, chunk: int = 10) -> None:
@@ -52,7 +51,7 @@ class ImportanceLikelihood(OfLevels):
         """
         if not isinstance(model, LatentDensity):
             raise TypeError(f"{type(self).__name__} measures a density with latents, got {type(model).__name__}")
-        require_density(self, model)
+        super().require(model)
 
     def subject(self, model: LatentDensity) -> str:
         """What p is a distribution over, and that this is a bound."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.dealing import GROUPS
 from genexp.evaluation.jackknife import groups_to_leave_out
-from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
+from genexp.evaluation.metrics.base import DISTANCE, Better, OfSets, Value
 from genexp.evaluation.summaries import FeatureStore
 from genexp.evaluation.uncertainty import pseudo_values
 
@@ -24,7 +24,7 @@ class KernelReference:
     within: float
 
 
-class KernelDistance:
+class KernelDistance(OfSets):
     r"""Squared MMD of features with k(x, y) = (x.y / D + 1)^3: do both sets agree in all moments up to the third?
 
     The complete U-statistic over all pairs: mean of k over pairs of different generated images, plus that over pairs of
@@ -61,8 +61,6 @@ class KernelDistance:
         "swapped": "worse",
         "jpeg": "worse",
     }
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(
         self,

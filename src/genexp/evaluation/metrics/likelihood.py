@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch
 
 from genexp.contracts import Batch, Density
-from genexp.evaluation.metrics.base import Better, MetricKind, Value
-from genexp.evaluation.over_model import OfLevels, mean_over_images, over_images, require_density, require_split
+from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.over_model import OfDensity, mean_over_images, over_images
 
 
-class LogLikelihood(OfLevels):
+class LogLikelihood(OfDensity):
     """`nll` = -log p(x) in nats, averaged over images, and `bits_per_dim` = nll / (D log 2) over their D pixel values.
 
     Bits exist where pixels have levels: then p is a probability, and a uniform guess among L levels costs log2 L bits.
@@ -25,19 +25,7 @@ class LogLikelihood(OfLevels):
         split: `train`, `val` or `test` of the data that the model learned from.
     """
 
-    kind: ClassVar[MetricKind] = "model"
     values: ClassVar[dict[str, Better]] = {"nll": "lower", "bits_per_dim": "lower"}
-
-    def __init__(self, split: str = "val") -> None:
-        self.split = require_split(split)
-
-    def require(self, model: object) -> None:
-        """Check that the model has a likelihood.
-
-        Raises:
-            TypeError: it has none.
-        """
-        require_density(self, model)
 
     def subject(self, model: Density) -> str:
         """What p is a distribution over, and whether its values are exact."""

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from genexp.contracts import Batch, LatentEncoder
-from genexp.evaluation.latent_models import require_encoder
-from genexp.evaluation.metrics.base import SHARE, Better, MetricKind, Value
+from genexp.evaluation.latent_models import OfEncoder
+from genexp.evaluation.metrics.base import SHARE, Better, Value
 from genexp.evaluation.over_model import mean_over_images, over_images, require_split
 
 _ROWS = 512
@@ -60,7 +60,7 @@ class Learned:
         return torch.cat([self.label[torch.cdist(rows, self.latent).argmin(1)] for rows in latent.split(_ROWS)])
 
 
-class LinearProbe:
+class LinearProbe(OfEncoder):
     """`linear_probe` and `neighbour_probe`: the share of held-out images whose class is told by their latent.
 
     By ridge regression of the classes on the standardised latents of labelled images, in closed form, and by the class
@@ -82,7 +82,6 @@ class LinearProbe:
         ValueError: a split is unknown or both are one; `num` is below 2, or `regularisation` not above 0.
     """
 
-    kind: ClassVar[MetricKind] = "model"
     values: ClassVar[dict[str, Better]] = {"linear_probe": "higher", "neighbour_probe": "higher"}
 
     def __init__(
@@ -97,18 +96,6 @@ class LinearProbe:
             raise ValueError(f"regularisation must be above 0, got {regularisation}")
         self.num, self.regularisation = num, regularisation
         self._learned: tuple[Learned, Learned | None] | None = None
-
-    def require(self, model: object) -> None:
-        """Check that the model encodes images and is not told their classes.
-
-        Raises:
-            TypeError: it does not encode, or its encoder is told something.
-        """
-        require_encoder(self, model)
-
-    def subject(self, model: LatentEncoder) -> str:
-        """How many units a latent has."""
-        return f"latents of {torch.Size(model.latent_shape).numel()}"
 
     @torch.no_grad()
     def learned(self, model: LatentEncoder, batches: Iterable[Batch], seed: int) -> Self:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.jackknife import draws_of_mean
-from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, MetricKind, Value
+from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, OfSets, Value
 from genexp.evaluation.neighbours import nearest, require_more_than, smallest_distances
 from genexp.evaluation.summaries import FeatureStore
 
@@ -34,7 +34,7 @@ class TrainingImages:
     cell: Tensor
 
 
-class Memorisation:
+class Memorisation(OfSets):
     r"""Three comparisons of the distance to the nearest training image: for generated and for real images.
 
     The reference must be the images that the model was trained on (the train split). A real image's own distance is
@@ -85,8 +85,6 @@ class Memorisation:
         "blur": "worse",
         "jpeg": "worse",
     }
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, cells: int = 3, extractor: FeatureExtractor | None = None) -> None:
         if cells < 1:

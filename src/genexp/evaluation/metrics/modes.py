@@ -13,7 +13,7 @@ from genexp.data.toy2d import Kind, Toy2d
 from genexp.evaluation.dealing import GROUPS
 from genexp.evaluation.extractors.classifiers import classifier_of
 from genexp.evaluation.jackknife import draws_of_mean, draws_of_sums, groups_to_leave_out
-from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, Curve, MetricKind, Value
+from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, Curve, OfSets, Value
 from genexp.evaluation.summaries import FeatureStore
 
 SHOWN = 100
@@ -30,7 +30,7 @@ class RealModes:
     assign: Callable[[Tensor], Tensor]
 
 
-class Modes:
+class Modes(OfSets):
     r"""How many of a classifier's classes appear among generated images, and how far their frequencies are off.
 
     `modes` counts the classes that at least one generated image is taken for. `mode_kl` is the reverse divergence
@@ -52,11 +52,6 @@ class Modes:
 
     values: ClassVar[dict[str, Better]] = {"modes": "higher", "mode_kl": "lower"}
     reacts: ClassVar[dict[str, str]] = {"missing_class": "worse", "blur": "worse"}
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
-
-    def __init__(self, extractor: FeatureExtractor | None = None) -> None:
-        self.extractor = extractor
 
     def prepare(self, reference: FeatureStore, extractor: FeatureExtractor) -> RealModes:
         """Count the classes of the real images.
@@ -86,7 +81,7 @@ class Modes:
         return {"modes": Value(float(hit), (), details), "mode_kl": _divergence(mode, generated.group, prepared.counts)}
 
 
-class PointModes:
+class PointModes(OfSets):
     r"""How many of known Gaussians generated points hit, how evenly, and the share of points that belong to one.
 
     A point belongs to its nearest centre; it is of high quality when it lies within `reach` standard deviations of it.
@@ -112,8 +107,6 @@ class PointModes:
 
     values: ClassVar[dict[str, Better]] = {"modes": "higher", "mode_kl": "lower", "mode_quality": "higher"}
     reacts: ClassVar[dict[str, str]] = {}  # points are no images
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(
         self,

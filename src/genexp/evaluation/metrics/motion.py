@@ -9,13 +9,13 @@ from torch import Tensor
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.extractors.motion import Motion
 from genexp.evaluation.jackknife import centred_draws, draws_of_mean, groups_to_leave_out, sizes_of
-from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
+from genexp.evaluation.metrics.base import DISTANCE, Better, OfSets, Value
 from genexp.evaluation.summaries import FeatureStore
 
 _UNITS = {"error": "pixels", "jerk": "pixels", "bend": "pixels", "size": "", "brightness": "", "shape": ""}
 
 
-class MotionError:
+class MotionError(OfSets):
     """How far videos of one shape are from steady motion on a straight line, and their speeds from real ones.
 
     Means over videos of what `Motion` says of each, lower is better: `motion_error` and its parts `motion_jerk` (along
@@ -34,8 +34,6 @@ class MotionError:
         "motion_speeds": "lower",
     }
     reacts: ClassVar[dict[str, str]] = {}
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, extractor: Motion) -> None:
         self.extractor = extractor

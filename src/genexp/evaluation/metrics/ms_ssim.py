@@ -7,13 +7,13 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.extractors.whole_images import Images, require_images
-from genexp.evaluation.metrics.base import Better, MetricKind, Value
+from genexp.evaluation.metrics.base import Better, OfSets, Value
 from genexp.evaluation.pairing import chunk_of, mean_of_pairs, seeded_pairs, within
 from genexp.evaluation.summaries import FeatureStore, require_labels
 from genexp.losses.structural_similarity import SIGMA, fitting_scales, fitting_window, multi_scale_similarity
 
 
-class MsSsimDiversity:
+class MsSsimDiversity(OfSets):
     """Mean MS-SSIM over random pairs of generated images: the lower, the more diverse.
 
     The detail `real` is the value of the real images, which is what a good generator reaches. Traps: noise looks very
@@ -37,8 +37,6 @@ class MsSsimDiversity:
 
     values: ClassVar[dict[str, Better]] = {"ms_ssim": "lower"}
     reacts: ClassVar[dict[str, str]] = {"collapse": "worse", "noise": "better", "blur": "worse"}
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(
         self,

@@ -12,8 +12,8 @@ from genexp.contracts import Batch, Density
 from genexp.evaluation.dealing import GROUPS
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.jackknife import groups_to_leave_out, sizes_of
-from genexp.evaluation.metrics.base import SHARE, Better, Curve, MetricKind, Value
-from genexp.evaluation.over_model import OfLevels, grouped, over_images, require_density, require_split
+from genexp.evaluation.metrics.base import SHARE, Better, Curve, Value
+from genexp.evaluation.over_model import OfDensity, grouped, over_images, require_split
 from genexp.evaluation.uncertainty import pseudo_values
 
 _BINS = 30
@@ -26,7 +26,7 @@ class ToldDensity(Density, Protocol):
     conditioning: Conditioning
 
 
-class OutOfDistribution(OfLevels):
+class OutOfDistribution(OfDensity):
     """`ood_auroc`: the probability that an image of the split is more likely under the model than one of other data.
 
     Ties count one half. 1 tells all foreign images by their likelihood, 0.5 none, and below 0.5 they are *more* likely
@@ -45,7 +45,6 @@ class OutOfDistribution(OfLevels):
         ValueError: the split is unknown.
     """
 
-    kind: ClassVar[MetricKind] = "model"
     values: ClassVar[dict[str, Better]] = {"ood_auroc": "higher"}
 
     def __init__(self, other: str, split: str = "val") -> None:
@@ -58,7 +57,7 @@ class OutOfDistribution(OfLevels):
         Raises:
             TypeError: it has none, or it is told what other data may not have.
         """
-        require_density(self, model)
+        super().require(model)
         if not isinstance(model, ToldDensity):
             raise TypeError(f"{type(self).__name__} measures what says its conditions, got {type(model).__name__}")
         if model.conditioning.names:

@@ -9,7 +9,7 @@ from torch import Tensor
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.extractors.perceptual_networks import LpipsDistance, MapDistance, NamedMaps
 from genexp.evaluation.extractors.whole_images import Images, require_images
-from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
+from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, OfSets, Value
 from genexp.evaluation.pairing import (
     Distance,
     between,
@@ -31,12 +31,11 @@ Net = Literal["alex", "vgg", "squeeze"]
 WeightsFile = Annotated[str, OnDisk("file")]
 
 
-class _Images:
+class _Images(OfSets):
     """What the metrics of a distance between images share."""
 
     # It depends on the network, and those of LPIPS see no images as small as canaries.
     reacts: ClassVar[dict[str, str]] = {}
-    statistic = FeatureStore
     extractor: Images
     _distance: Distance
 
@@ -73,7 +72,6 @@ class _Paired(_Images):
 
 
 class _Diversity(_Images):
-    kind: ClassVar[MetricKind] = "sets"
     pairs: int
     seed: int
 

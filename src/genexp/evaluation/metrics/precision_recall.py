@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.feature_distances import DistanceBlock, blocks
 from genexp.evaluation.jackknife import centred_draws, draws_of_mean, groups_to_leave_out, sizes_of
-from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, MetricKind, Value
+from genexp.evaluation.metrics.base import DISTANCE, SHARE, Better, OfSets, Value
 from genexp.evaluation.neighbours import radii, radii_without_groups, require_more_than
 from genexp.evaluation.summaries import FeatureStore
 
@@ -23,11 +23,9 @@ class Neighbourhoods:
     radii: Tensor
 
 
-class _OfNeighbourhoods:
+class _OfNeighbourhoods(OfSets):
     """What metrics share that look for balls around real images."""
 
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
     k: int
 
     def prepare(self, reference: FeatureStore, extractor: FeatureExtractor) -> Neighbourhoods:

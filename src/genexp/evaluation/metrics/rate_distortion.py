@@ -9,8 +9,8 @@ from torch import Tensor
 
 from genexp.contracts import Batch, Noise
 from genexp.evaluation.latent_models import CodedInParts, GaussianCoded, GivenLatents
-from genexp.evaluation.metrics.base import DISTANCE, Better, Curve, MetricKind, Value
-from genexp.evaluation.over_model import OfLevels, mean_over_images, over_images, require_density, require_split
+from genexp.evaluation.metrics.base import DISTANCE, Better, Curve, Value
+from genexp.evaluation.over_model import OfDensity, mean_over_images, over_images, require_split
 
 SHARPNESS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 """Powers t of q(z | x) / p(z) on the curve: 0 is the prior, 1 the posterior."""
@@ -21,7 +21,7 @@ class GaussianDecoded(GaussianCoded, GivenLatents, Protocol):
     """A model whose posteriors can be moved towards its prior."""
 
 
-class RateDistortion(OfLevels):
+class RateDistortion(OfDensity):
     """`rate`, the KL divergence of an image's posterior from the prior, and `distortion`, -log p(x | z) there, in nats.
 
     Their sum is the bound on -log p(x). The details `rate_0`, `rate_1`, ... are the rates of the parts of the latent
@@ -38,7 +38,6 @@ class RateDistortion(OfLevels):
         curve: Whether the curve is computed, at the cost of nine passes of the decoder.
     """
 
-    kind: ClassVar[MetricKind] = "model"
     values: ClassVar[dict[str, Better]] = {"rate": "lower", "distortion": "lower"}
 
     def __init__(self, split: str = "val", curve: bool = True) -> None:
@@ -52,7 +51,7 @@ class RateDistortion(OfLevels):
         """
         if not isinstance(model, CodedInParts):
             raise TypeError(f"{type(self).__name__} measures rate and distortion, got {type(model).__name__}")
-        require_density(self, model)
+        super().require(model)
 
     def subject(self, model: CodedInParts) -> str:
         """What p is a distribution over."""

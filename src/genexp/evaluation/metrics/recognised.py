@@ -10,7 +10,7 @@ from torch import Tensor
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.extractors.classifiers import classifier_of
 from genexp.evaluation.jackknife import draws_of_mean
-from genexp.evaluation.metrics.base import SHARE, Better, MetricKind, Value
+from genexp.evaluation.metrics.base import SHARE, Better, OfSets, Value
 from genexp.evaluation.summaries import FeatureStore, require_labels
 
 _CHUNK = 1024
@@ -24,7 +24,7 @@ class Examiner:
     real: float
 
 
-class Recognised:
+class Recognised(OfSets):
     """The share of generated images that a classifier takes for the class which they were asked to be of.
 
     Higher is better. The share of real images, `real`, is what the classifier can do at all, and may be exceeded: one
@@ -41,8 +41,6 @@ class Recognised:
 
     values: ClassVar[dict[str, Better]] = {"recognised": "higher"}
     reacts: ClassVar[dict[str, str]] = {"noise": "worse", "blur": "worse"}
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, extractor: FeatureExtractor | None = None, labels: Sequence[int] | None = None) -> None:
         self.extractor = extractor

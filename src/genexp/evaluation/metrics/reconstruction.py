@@ -6,13 +6,13 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.extractors.whole_images import Images, require_images
-from genexp.evaluation.metrics.base import Better, MetricKind, Value
+from genexp.evaluation.metrics.base import Better, MetricKind, OfSets, Value
 from genexp.evaluation.pairing import between, chunk_of, mean_of, require_matched
 from genexp.evaluation.summaries import FeatureStore
 from genexp.losses.structural_similarity import SIGMA, fitting_window, structural_similarity
 
 
-class Reconstruction:
+class Reconstruction(OfSets):
     """PSNR (decibels) and SSIM between generated image i and real image i, each averaged over the images.
 
     For models that answer to a given image: super-resolution, inpainting, autoencoding. Higher is better for both.
@@ -32,7 +32,6 @@ class Reconstruction:
 
     values: ClassVar[dict[str, Better]] = {"psnr": "higher", "ssim": "higher"}
     reacts: ClassVar[dict[str, str]] = {}
-    statistic = FeatureStore
     kind: ClassVar[MetricKind] = "pairs"
 
     def __init__(self, extractor: Images, window: int | None = None, sigma: float = SIGMA) -> None:

@@ -8,12 +8,12 @@ from torch import Tensor
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.dealing import GROUPS
 from genexp.evaluation.grouped_moments import GroupedMoments
-from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
+from genexp.evaluation.metrics.base import DISTANCE, Better, OfSets, Value
 from genexp.evaluation.radial_spectrum import RadialSpectrum
 from genexp.evaluation.uncertainty import pseudo_values
 
 
-class Spectrum:
+class Spectrum(OfSets):
     """Root mean square difference, in decibels, between the mean log spectra of generated and of real images.
 
     Lower is better; 0 means that on average every spatial frequency has its share. Blur, noise and the checkerboards of
@@ -30,7 +30,6 @@ class Spectrum:
     values: ClassVar[dict[str, Better]] = {"spectrum": "lower"}
     reacts: ClassVar[dict[str, str]] = {"collapse": "worse", "noise": "worse", "blur": "worse", "jpeg": "worse"}
     statistic = GroupedMoments
-    kind: ClassVar[MetricKind] = "sets"
 
     def __init__(self, extractor: RadialSpectrum) -> None:
         self.extractor = extractor

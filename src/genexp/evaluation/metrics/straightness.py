@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Batch, Denoiser, Schedule
-from genexp.evaluation.metrics.base import Better, MetricKind, Value
-from genexp.evaluation.over_model import mean_over_images, over_images, require_split
+from genexp.evaluation.metrics.base import Better, Value
+from genexp.evaluation.over_model import OfModel, mean_over_images, over_images, require_split
 from genexp.tensors import IndexedNoise
 
 
-class Straightness:
+class Straightness(OfModel):
     """`straightness` = E of the integral over t of |(z_1 - z_0) - v(z_t, t)|^2, a value; 0 for straight paths.
 
     z follows the flow dz = v dt of the model from noise at t = 1 to the image at 0 by Euler's method, under what a
@@ -29,7 +29,6 @@ class Straightness:
         ValueError: an argument is out of range.
     """
 
-    kind: ClassVar[MetricKind] = "model"
     values: ClassVar[dict[str, Better]] = {"straightness": "lower"}
 
     def __init__(self, split: str = "val", steps: int = 100) -> None:

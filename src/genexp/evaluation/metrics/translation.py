@@ -10,14 +10,14 @@ from torch import Tensor
 
 from genexp.contracts import Batch, LatentDecoder
 from genexp.evaluation.images import quantised
-from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, Value
+from genexp.evaluation.metrics.base import DISTANCE, Better, Value
 from genexp.evaluation.metrics.reconstruction import squared_error
-from genexp.evaluation.over_model import mean_over_images, over_images, require_split
+from genexp.evaluation.over_model import OfModel, mean_over_images, over_images
 from genexp.losses.structural_similarity import SIGMA, fitting_window, structural_similarity
 from genexp.tensors import IndexedNoise
 
 
-class Translation:
+class Translation(OfModel):
     """`translation_psnr` in decibels, `translation_ssim`, and `translation_l1`, the mean absolute difference of pixels.
 
     Image i is drawn once, by the noise of sample i, under all that is told of held-out example i, rounded to 8 bits,
@@ -34,16 +34,12 @@ class Translation:
         split: `train`, `val` or `test` of the data that the model learned from.
     """
 
-    kind: ClassVar[MetricKind] = "model"
     values: ClassVar[dict[str, Better]] = {
         "translation_psnr": "higher",
         "translation_ssim": "higher",
         "translation_l1": "lower",
         "translation_gain": "higher",
     }
-
-    def __init__(self, split: str = "val") -> None:
-        self.split = require_split(split)
 
     def require(self, model: object) -> None:
         """Check that the model makes images of pictures that it is told, in one pass.

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.jackknife import groups_to_leave_out, sizes_of
-from genexp.evaluation.metrics.base import Better, MetricKind, Value
+from genexp.evaluation.metrics.base import Better, OfSets, Value
 from genexp.evaluation.summaries import FeatureStore
 from genexp.evaluation.uncertainty import pseudo_values
 
@@ -25,7 +25,7 @@ class RealDiversity:
     score: float
 
 
-class Vendi:
+class Vendi(OfSets):
     r"""exp of the entropy of the eigenvalues of K / n, K the cosine similarities of features: how many kinds of images?
 
     1 when all images are the same, n when all are orthogonal; never more than the number of features. With fewer
@@ -49,11 +49,6 @@ class Vendi:
         "blur": "worse",
         "jpeg": "worse",
     }
-    statistic = FeatureStore
-    kind: ClassVar[MetricKind] = "sets"
-
-    def __init__(self, extractor: FeatureExtractor | None = None) -> None:
-        self.extractor = extractor
 
     def prepare(self, reference: FeatureStore, extractor: FeatureExtractor) -> RealDiversity:
         """Score the real images.
