@@ -16,7 +16,9 @@ from genexp.config.compose import compose
 from genexp.data.picture_tensors import to_tensor
 from genexp.data.source import BadImage
 from genexp.inference.marked_pixels import FALSE_POSITIVES, find
+from genexp.inference.run import load_run
 from genexp.networks.rrdb import Rrdb
+from genexp.restoration.restorer import Restorer
 
 SHORT = [*tiny.COMMON, "data.batch_size=4", "training.max_images=8", "training.evaluate_every=8"]
 SHORT += ["training.checkpoint_every=8", "data.source.eval_patches=2", "metrics=translation"]
@@ -173,6 +175,48 @@ def test_weights_of_others_restore_pictures_in_the_place_of_a_run(place, scale, 
     if scale > 1:
         restore(compose("restore", [*given, "input=photo.png", "degrade=true"]))
         assert "PSNR of Y" in capsys.readouterr().out
+
+
+def test_weights_between_two_runs_restore(runs, tmp_path, monkeypatch):
+    later = ["model.generator_optimizer.lr=0.01", "model.adversarial_weight=0"]
+    begun = ["initial=run", f"initial.run={runs['espcn'].path}", "initial.only=[generator]"]
+    gan = ["experiment=srgan/photographs", "model/generator=espcn", "~model.generator.depth", "~model.generator.width"]
+    same = ["data.channels=1", "data.augment=[]", "model.conditions.source.degradation.factor=3"]
+    same += ["model.generator_penalties.perceptual.weight=0", "model.conditions.source.eight_bits=false"]
+    other = tiny.run([*gan, *same, *SHORT, *begun, *later, f"paths.outputs={tmp_path / 'gan'}"])
+    made = {}
+    for share in (0, 0.3, 1):
+        run(other, f"other_run={runs['espcn'].path}", f"share={share}", "input=photo.png", "out=mixed.png")
+        made[share] = np.asarray(Image.open("mixed.png")).astype(int)
+    for share, folder in ((0, other), (1, runs["espcn"])):
+        run(folder, "input=photo.png", "out=alone.png")
+        assert np.array_equal(made[share], np.asarray(Image.open("alone.png")))
+    weights = [load_run(folder.path).model.generator.state_dict() for folder in (other, runs["espcn"])]
+    between = load_run(other.path).model
+    between.generator.load_state_dict({name: 0.7 * weights[0][name] + 0.3 * weights[1][name] for name in weights[0]})
+    expected = Restorer(between)(to_tensor(Image.open("photo.png"))).permute(1, 2, 0).numpy().astype(int)
+    assert np.abs(made[0.3] - expected).max() <= 1
+    assert (made[0.3] != made[0]).any()
+    told = Image.open("mixed.png").text["genexp"]
+    assert all(folder.record["id"] in told for folder in (other, runs["espcn"]))
+
+
+def test_another_run_that_does_not_fit_is_refused_before_any_work(runs, monkeypatch):
+    monkeypatch.setattr("genexp.restoration.restorer.Restorer.__call__", None)  # nothing may be restored
+    for typed, kind, told in (
+        (["share=0.3"], ValueError, "share must be null without other_run=<run>, whose share it is, got 0.3"),
+        ([f"other_run={runs['denoising'].path}"], ValueError, "other must have the model's generator, got"),
+        (["other_run=nowhere"], FileNotFoundError, "other_run: run must be a run folder"),
+        (
+            [f"other_run={runs['espcn'].path}", "weights=averaged+int8_weight_only"],
+            ValueError,
+            "weights must be as they were trained with other_run",
+        ),
+    ):
+        with pytest.raises(kind, match=told):
+            run(runs["espcn"], "input=photo.png", *typed)
+    with pytest.raises(ValueError, match="other_run must be null with published, got o"):
+        restore(compose("restore", ["published=p.pth", "other_run=o", "input=photo.png"]))
 
 
 def test_weights_that_are_none_or_stand_beside_a_run_are_refused(monkeypatch):

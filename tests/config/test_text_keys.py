@@ -78,7 +78,7 @@ def test_the_groups_are_those_of_conf():
 def test_keys_of_commands_that_begin_as_text_or_nothing_are_text_or_are_known_as_something_else():
     numbers = ["num", "label", "columns", "threads", "batch_size", "size", "style_size", "alpha", "steps"]
     numbers += ["seed", "seeds", "slots", "timeout", "trust", "singles", "interpolate", "frames", "rows", "shares"]
-    numbers += ["style_weights", "strength", "style_scale", "switch_at", "soup", "per_class", "copies", "tile"]
+    numbers += ["style_weights", "strength", "style_scale", "switch_at", "soup", "per_class", "copies", "tile", "share"]
     for name in COMMANDS:
         content = yaml.safe_load((conf_dir() / f"{name}.yaml").read_text())
         for key, value in content.items():
@@ -160,7 +160,7 @@ TYPED = {
     "sample": ["run", "checkpoint", "out", "weights"],
     "evaluate": ["run", "generated", "reference", "floor", "cache", "out"],
     "stylize": ["content", "style", "masks", "out", "run", "model.features.weights"],
-    "restore": ["run", "input", "out", "checkpoint", "weights"],
+    "restore": ["run", "other_run", "input", "out", "checkpoint", "weights"],
     "play": ["run", "checkpoint", "weights"],
     "augment": ["run", "out", "checkpoint", "weights"],
     "export": ["run", "out", "checkpoint", "weights", "licence", "intended_use"],

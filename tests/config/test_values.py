@@ -297,6 +297,7 @@ WRONG = [
     ("reproduce", "ablations=a train=x", "train", "a list of texts"),
     ("restore", "run=r input=a tile=8", "tile", "a whole number of at least 16 or null"),
     ("restore", "run=r input=a degrade=2", "degrade", TRUTH),
+    ("restore", "run=r input=a other_run=o share=2", "share", "a number from 0 to 1 or null"),
     ("play", "run=r port=70000", "port", "a whole number from 0 to 65535"),
     ("play", "run=r device=cuda", "device", "on a machine without a GPU"),
     ("augment", "run=r out=o per_class=0", "per_class", "a whole number of at least 1 or null"),

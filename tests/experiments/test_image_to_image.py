@@ -2,10 +2,12 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 import genexp
@@ -14,6 +16,8 @@ from genexp.__main__ import main
 from genexp.commands.evaluate import evaluate
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
+from genexp.inference.model_metrics import metrics_of_model, without_those_of_models
+from genexp.inference.run import load_run
 from genexp.runs.evaluations import read_evaluations
 from recorded import wandb_records
 
@@ -95,17 +99,32 @@ def test_own_pictures_are_translated_in_any_batches(run, tmp_path):
 
 
 def test_the_test_split_is_measured_by_evaluate(run, tmp_path, capsys):
-    given = [f"run={run.path}", f"out={tmp_path}", "metrics=translation", "metrics.translation.split=test"]
+    given = [f"run={run.path}", f"out={tmp_path}", "metrics=[translation,lesions]", "metrics.translation.split=test"]
+    given.append("metrics.lesions.split=test")
     evaluate(compose("evaluate", [*given, "wandb=false", "grid=0", "pictures=0"]))
     found = json.loads((tmp_path / "averaged" / "metrics.json").read_text())["values"]
     values = {key.split("/")[0]: value for key, value in found.items()}
-    assert set(values) == {"translation_psnr", "translation_ssim", "translation_l1", "translation_gain"}
+    assert set(values) == {"translation_psnr", "translation_ssim", "translation_l1", "translation_gain", "lesions_kept"}
+    assert 0 <= values["lesions_kept"]["value"] <= 1
     assert values["translation_psnr"]["protocol"]["reference"] == "test"
     assert values["translation_gain"]["value"] > 3
     assert "translation_psnr" in capsys.readouterr().out
     evaluate(compose("evaluate", [*given, "wandb=false", "grid=0", "pictures=0", "num=3"]))
     assert json.loads((tmp_path / "averaged" / "metrics.json").read_text())["values"] == found
-    assert "num=3 is without effect on translation: of the model itself" in capsys.readouterr().err
+    assert "num=3 is without effect on translation, lesions: of the model itself" in capsys.readouterr().err
+
+
+def test_metrics_of_a_model_read_the_data_of_its_run_and_of_no_other(run):
+    config = compose("evaluate", [f"run={run.path}", "metrics=[lesions,spectrum]"])
+    own = load_run(run.path)
+    assert metrics_of_model(config, [own])["lesions"].require(own.model.source()) is None
+    assert set(without_those_of_models(config).metrics) == {"spectrum"}
+    other = SimpleNamespace(folder=own.folder, data=OmegaConf.merge(own.data, {"source": {"bias": 0.1}}))
+    with pytest.raises(ValueError, match=r"metrics\.lesions must be of runs of one data set, got others in"):
+        metrics_of_model(config, [own, other])
+    bare = SimpleNamespace(folder=own.folder, data=OmegaConf.create({"shape": [1, 8, 8]}))
+    with pytest.raises(ValueError, match=r"metrics\.lesions asks for more than the run's data have: .*data\.source"):
+        metrics_of_model(config, [bare])
 
 
 @pytest.mark.slow  # three short trainings

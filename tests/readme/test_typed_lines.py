@@ -113,6 +113,7 @@ RESTORED = (
     "genexp restore run=<run> input=photo.png",
     "genexp restore run=<run> input=photos out=larger tile=128",
     "genexp restore run=<run> input=photo.png degrade=true",
+    "genexp restore run=<run> other_run=<another run> share=0.2 input=photo.png",
 )
 RESTORATION = (
     "genexp train experiment=srcnn/photographs",

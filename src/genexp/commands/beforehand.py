@@ -77,6 +77,7 @@ def _evaluate(config: DictConfig) -> None:
     from genexp.inference.cascade import follows, stages_of
     from genexp.inference.ensemble import require_ensemble
     from genexp.inference.image_sets import require_images
+    from genexp.inference.model_metrics import metrics_of_model
     from genexp.inference.paired_evaluation import maps_images, require_options_of_pairs
     from genexp.inference.refining import settle_several
     from genexp.inference.several import require_of_images
@@ -108,7 +109,7 @@ def _evaluate(config: DictConfig) -> None:
         stages_of(runs, config.get("sampler"), {}, config.seed, "evaluate")
         runs = runs[-1:]
         require_of_images(config, runs[-1])
-    of_model = prepare.metrics_of_model(config, runs)
+    of_model = metrics_of_model(config, runs)
     if not of_model or len(of_model) < len(config.metrics):
         prepare.require_drawable_runs(config, runs)
 
@@ -137,10 +138,9 @@ def _stylize(config: DictConfig) -> None:
 
 
 def _restore(config: DictConfig) -> None:
-    from genexp.commands.restore import require_named, require_work
+    from genexp.commands.restore import require_named, require_work, runs_of
     from genexp.inference.published import published_restoration
     from genexp.inference.restoring import planned
-    from genexp.inference.run import load_run
     from genexp.inference.untrained_run import untrained
 
     require_named(config)
@@ -148,8 +148,7 @@ def _restore(config: DictConfig) -> None:
     if config.published is not None:
         require_work(config, work, published_restoration(config.published))
         return
-    run = load_run(config.run, config.weights, config.checkpoint, config.trust)
-    require_work(config, work, untrained(run).model)
+    require_work(config, work, *(untrained(run).model for run in runs_of(config)))
 
 
 def _play(config: DictConfig) -> None:

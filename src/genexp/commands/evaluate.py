@@ -79,8 +79,9 @@ def require_one_side(config: DictConfig) -> None:
 def _of_runs(config: DictConfig, device: "torch.device") -> Measure:
     from genexp.inference.cascade import follows
     from genexp.inference.generated_images import default_num
+    from genexp.inference.model_metrics import metrics_of_model
     from genexp.inference.paired_evaluation import evaluate_pairs, maps_images
-    from genexp.inference.prepare import metrics_of_model, opened_runs, prepare, require_drawable_runs
+    from genexp.inference.prepare import opened_runs, prepare, require_drawable_runs
     from genexp.inference.soup import soup_of
 
     runs = opened_runs(config)

@@ -130,10 +130,10 @@ COMMANDS: dict[str, dict[str, Rule]] = {
     },
     "restore": {
         **_DRAWING,
-        **dict.fromkeys(("run", "input", "published"), optional(TEXT)),
+        **dict.fromkeys(("run", "other_run", "input", "published"), optional(TEXT)),
         **dict.fromkeys(("degrade", "provenance"), FLAG),
         **_MARK,
-        **{"tile": optional(whole(16)), "max_pixels": whole(1), "weights": WEIGHTS},
+        **{"share": optional(number(0, 1)), "tile": optional(whole(16)), "max_pixels": whole(1), "weights": WEIGHTS},
     },
     "play": {
         **{key: _DRAWING[key] for key in ("threads", "device", "trust", "checkpoint")},

@@ -16,7 +16,7 @@ _OF_COMMANDS = frozenset(
         *("include", "input", "intended_use", "job_type", "licence", "method", "name", "notes", "out"),
         *("part", "project", "protocols", "publish"),
         "caption",
-        *("published", "watermark", "watermark_in"),
+        *("other_run", "published", "watermark", "watermark_in"),
         *("question", "reference", "resume", "run", "run_dir", "runs", "scale", "settings", "sort", "source"),
         *("style", "tags", "told"),
         *("colours", "images", "mask", "masks", "title", "values", "weights"),

@@ -9,16 +9,16 @@ from omegaconf.errors import InterpolationKeyError
 
 from genexp.config.compose import SPLITS, data_name, several
 from genexp.config.instantiate import build, build_dict
-from genexp.config.monitor import metric_class, value_directions
+from genexp.config.monitor import value_directions
 from genexp.config.validation import require_valid
 from genexp.evaluation.cache import TensorCache
 from genexp.evaluation.evaluator import Evaluator, Reference, Summary, require_told
 from genexp.evaluation.gallery import Gallery
 from genexp.evaluation.metrics.base import Metric, ModelMetric
-from genexp.evaluation.over_model import require_data
 from genexp.evaluation.scores import Generated, Score
 from genexp.inference.drawing import require_drawable
 from genexp.inference.image_sets import Side, open_side, tracked
+from genexp.inference.model_metrics import without_those_of_models
 from genexp.inference.run import Run, load_run
 from genexp.inference.sampler_config import checked_sampler
 from genexp.sample_kinds import SampleKind, kind_of
@@ -79,7 +79,8 @@ def prepare(
     with open_dict(config):
         config.data = side.data
         config.extractor = config.get("extractor") or _own_extractor(run)
-    nodes = {name: _resolved(config, name) for name in ("extractor", "metrics")}
+    chosen = config if run is None else without_those_of_models(config)
+    nodes = {name: _resolved(chosen, name) for name in ("extractor", "metrics")}
     require_valid(OmegaConf.create(nodes), "evaluate")
     value_directions(nodes["metrics"])
     metrics, of_model = by_kind(build_dict(OmegaConf.create(nodes["metrics"])))
@@ -142,30 +143,6 @@ def require_drawable_runs(config: DictConfig, runs: Sequence[Run]) -> None:
     """
     for run in runs:
         require_drawable(run.model, checked_sampler(run.config, config.get("sampler"), "evaluate"))
-
-
-def metrics_of_model(config: DictConfig, runs: Sequence[Run]) -> dict[str, ModelMetric]:
-    """The metrics of a model that are chosen, which every run's model must have.
-
-    Raises:
-        ValueError: a model does not have what one measures, or there is no such metric.
-    """
-    nodes = {
-        name: OmegaConf.to_container(node, resolve=True)
-        for name, node in (config.metrics or {}).items()
-        if node is not None and metric_class(name, node["_target_"]).kind == "model"
-    }
-    require_valid(OmegaConf.create({"metrics": nodes}), "evaluate")
-    metrics = build_dict(OmegaConf.create(nodes))
-    for name, metric in metrics.items():
-        for run in runs:
-            try:
-                metric.require(run.model.source())
-            except TypeError as error:
-                raise ValueError(f"metrics.{name} must fit the model of the run: {error}") from error
-    for run in runs:
-        require_data(metrics, run.data.num_classes is not None, factored=True, others=True)
-    return metrics
 
 
 def reference_text(config: DictConfig, run: Run | None) -> str:

@@ -11,7 +11,8 @@ from genexp.evaluation.scores import Generated
 from genexp.files.trees import Tree
 from genexp.inference.cascade import Cascade, stages_of
 from genexp.inference.ensemble import Ensemble
-from genexp.inference.prepare import metrics_of_model, prepare
+from genexp.inference.model_metrics import metrics_of_model
+from genexp.inference.prepare import prepare
 from genexp.inference.results import folder_of_none, keep_results
 from genexp.inference.run import Run
 from genexp.inference.sampler_config import sampler_label
