@@ -203,20 +203,27 @@ def seed_generators(seed: int, device: torch.device) -> None:
         torch.manual_seed(seed)
 
 
-@torch.no_grad()
-def draw_to(kept: Mapping[str, Tensor], module: nn.Module, share: float, buffers: bool = True) -> None:
-    """Draw an average of a module's weights towards them, in place: kept <- (1 - share) kept + share weights.
+class Towards:
+    """Draws an average of a module's weights towards them again and again; its parameters stay the same objects.
 
     Args:
         kept: The average, by names as those of the module.
         module: The module.
-        share: How far, in [0, 1].
         buffers: Whether the average has buffers, too, which are copied.
     """
-    parameters = dict(module.named_parameters())
-    torch._foreach_lerp_([kept[name] for name in parameters], list(parameters.values()), share)
-    for name, buffer in module.named_buffers() if buffers else ():
-        kept[name].copy_(buffer)
+
+    def __init__(self, kept: Mapping[str, Tensor], module: nn.Module, buffers: bool = True) -> None:
+        parameters, held = dict(module.named_parameters()), dict(module.named_buffers()) if buffers else {}
+        self._kept, self._weights = [kept[name] for name in parameters], list(parameters.values())
+        places = [(name, *name.rpartition(".")[::2]) for name in held]
+        self._buffers = [(kept[name], module.get_submodule(owner)._buffers, key) for name, owner, key in places]
+
+    @torch.no_grad()
+    def draw(self, share: float) -> None:
+        """In place: kept <- (1 - share) kept + share weights, share in [0, 1]."""
+        torch._foreach_lerp_(self._kept, self._weights, share)
+        for kept, buffers, key in self._buffers:
+            kept.copy_(buffers[key])
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:

@@ -36,13 +36,15 @@ def test_a_non_finite_loss_names_batch_term_and_the_last_good_checkpoint(family,
     assert folder.record["state"] == "failed"
 
 
-def test_the_first_bad_batch_is_reported_even_when_asked_late():
+@pytest.mark.parametrize("first", [4, 31, 32, 63, 64, 95])
+def test_the_first_bad_batch_is_reported_even_when_asked_late(first):
     log = TermLog()
-    for batch in range(10):
-        log.add({"a": torch.tensor(1.0), "b": torch.tensor(float("inf") if batch >= 4 else 1.0)}, batch)
-    with pytest.raises(NonFiniteLoss, match="b must stay finite, got inf at batch 4") as caught:
+    for batch in range(7, 107):
+        bad = {first + 7: float("inf"), first + 8: float("nan")}.get(batch, 1.0)
+        log.add({"a": torch.tensor(1.0), "b": torch.tensor(bad)}, batch)
+    with pytest.raises(NonFiniteLoss, match=f"b must stay finite, got inf at batch {first + 7}") as caught:
         log.flush()
-    assert (caught.value.term, caught.value.batch) == ("b", 4)
+    assert (caught.value.term, caught.value.batch) == ("b", first + 7)
 
 
 def test_terms_that_come_at_different_batches_are_averaged_apart():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from genexp.families.updates import EXACT_TOGETHER, FUSED, SMALL, Update, with_options
+from genexp.families.updates import EXACT_TOGETHER, FUSED, SMALL, Update, limit_norm, with_options
 
 OPTIONS = {
     torch.optim.Adam: [{}, {"betas": (0.0, 0.99)}, {"weight_decay": 0.01}, {"amsgrad": True}],
@@ -86,3 +86,26 @@ def test_gradients_that_are_clipped_are_unscaled_before(clip, scaled):
     parameters = [nn.Parameter(torch.zeros(3))]
     optimizer = Update(partial(torch.optim.Adam, fused=True), lambda: parameters, clip=clip).made(parameters)
     assert getattr(optimizer, "_step_supports_amp_scaling", False) is scaled
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3, float("inf"), float("nan")])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_gradients_are_clipped_to_the_bit_that_pytorch_clips_them_to(scale, kind):
+    ours, theirs = ([nn.Parameter(torch.zeros(size, dtype=kind)) for size in (1000, 33, 1, 5)] for _ in range(2))
+    for one, other in list(zip(ours, theirs, strict=True))[:3]:  # the last has no gradient
+        one.grad = torch.randn(one.shape, dtype=kind) * scale
+        other.grad = one.grad.clone()
+    limit_norm(ours, 1.0)
+    nn.utils.clip_grad_norm_(theirs, 1.0)
+    for one, other in list(zip(ours, theirs, strict=True))[:3]:
+        torch.testing.assert_close(one.grad, other.grad, rtol=0, atol=0, equal_nan=True)
+    assert ours[3].grad is None
+
+
+def test_gradients_of_several_kinds_are_clipped_together():
+    ours = [nn.Parameter(torch.zeros(3, dtype=kind)) for kind in (torch.float32, torch.float64)]
+    for each in ours:
+        each.grad = torch.full_like(each, 2.0)
+    limit_norm(ours, 1.0)
+    norm = torch.stack([each.grad.double().square().sum() for each in ours]).sum().sqrt()
+    assert norm.item() == pytest.approx(1.0, abs=1e-5)

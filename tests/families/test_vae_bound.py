@@ -91,6 +91,17 @@ def test_every_weight_of_the_exact_posterior_is_the_likelihood():
     assert off.abs().max() < 0.05
 
 
+def test_densities_that_the_loss_leaves_out_are_there_when_they_are_asked_for():
+    model, _ = linear_gaussian()
+    model.encoder.log_variance = model.encoder.log_variance + 0.5
+    batch = {"image": torch.randn(5, 1, 2, 3).double(), "noise": torch.randn(5, LATENT).double()}
+    later = model._evidence(batch)
+    model.bound.weighs = True
+    now = model._evidence(batch)
+    for name in ("log_q", "log_p", "log_weights", "kl", "kl_per_unit", "drawn"):
+        assert torch.equal(getattr(later, name), getattr(now, name)), name
+
+
 def test_a_likelihood_of_several_numbers_a_value_is_given_them_by_the_decoder():
     class Spread(Gaussian):
         parameters_per_value = 2

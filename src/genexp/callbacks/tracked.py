@@ -6,7 +6,7 @@ from torch import Tensor
 
 from genexp.callbacks.trainee import Trainee
 from genexp.files.trees import State
-from genexp.tensors import draw_to, tensors_of
+from genexp.tensors import Towards, tensors_of
 
 Decay = Callable[[int, int], float]
 """The share that an average keeps of itself, from the images seen at its last update and those seen now."""
@@ -31,10 +31,11 @@ class Tracked:
         self.modules: dict[str, dict[str, Tensor]] = {}
         self.images: dict[str, int] = {}
         self.steps: dict[str, int] = {}
+        self._towards: dict[str, Towards] = {}
 
     def begin(self, pl_module: Trainee, names: Sequence[str]) -> None:
         """Start from the current weights, unless a checkpoint has brought an average; forget those of other modules."""
-        self.modules = {name: kept for name, kept in self.modules.items() if name in names}
+        self.modules, self._towards = {name: kept for name, kept in self.modules.items() if name in names}, {}
         for name in names:
             module = pl_module.get_submodule(name)
             state = tensors_of(module) if self.buffers else dict(module.named_parameters())
@@ -52,7 +53,9 @@ class Tracked:
             if steps == self.steps[name]:
                 continue
             share = 1 - decay(self.images[name], pl_module.images_seen)
-            draw_to(self.modules[name], pl_module.get_submodule(name), share, self.buffers)
+            if name not in self._towards:
+                self._towards[name] = Towards(self.modules[name], pl_module.get_submodule(name), self.buffers)
+            self._towards[name].draw(share)
             self.images[name], self.steps[name] = pl_module.images_seen, steps
 
     def state(self) -> State:
@@ -61,7 +64,7 @@ class Tracked:
 
     def load(self, state: State) -> None:
         """Take up what `state` gave."""
-        self.modules = {name: dict(each) for name, each in state["modules"].items()}
+        self.modules, self._towards = {name: dict(each) for name, each in state["modules"].items()}, {}
         self.images, self.steps = dict(state["images"]), dict(state["steps"])
 
 

@@ -12,7 +12,7 @@ from genexp.diffusion.consistency import of_same_dropout, require_boundary
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.goal import Goal, Teacher, implicit, levels, require_trainable, take_over
 from genexp.diffusion.prediction import Bounded, require_positive
-from genexp.tensors import draw_to, in_double, tensors_of
+from genexp.tensors import Towards, in_double, tensors_of
 
 
 class LatentConsistency(nn.Module, Goal):
@@ -85,7 +85,7 @@ class LatentConsistency(nn.Module, Goal):
         """Draw the average to the student's weights; buffers are copied."""
         if self.target is None or self.half_life is None:
             return
-        draw_to(tensors_of(self.target), denoiser.network, 1 - 0.5 ** (images / self.half_life))
+        Towards(tensors_of(self.target), denoiser.network).draw(1 - 0.5 ** (images / self.half_life))
 
     @torch.no_grad()
     def forward(

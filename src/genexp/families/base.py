@@ -12,7 +12,7 @@ from genexp.conditioning.base import Conditioning
 from genexp.contracts import Batch
 from genexp.families.freezing import Frozen, agree_on_buffers
 from genexp.families.layers import rename_first
-from genexp.families.micro_batches import batch_size, in_memory_order, split
+from genexp.families.micro_batches import averaged, batch_size, in_memory_order, split
 from genexp.families.rates import RateFactors
 from genexp.families.recomputing import recompute, require_recomputable
 from genexp.families.terms import TermLog
@@ -156,11 +156,7 @@ class Family(LightningModule):
             means.clear()
             for parameter in stepped(optimizer.optimizer):
                 parameter.grad = None
-            for part, share in split(batch, self.accumulate):
-                terms = loss(part)
-                self.manual_backward(terms["loss"] * share)
-                for key, value in terms.items():
-                    means[key] = means.get(key, 0) + value.detach() * share
+            means.update(averaged(loss, split(batch, self.accumulate), self.manual_backward))
             return means["loss"]
 
         with gradients_only_to(name, self._updates):

@@ -17,7 +17,7 @@ class NonFiniteLoss(FloatingPointError):
 class TermLog:
     """Running means of named scalars.
 
-    Terms that arrive together are stacked once, so a step costs three small kernels and no synchronisation; values
+    Terms that arrive together are stacked once, so a step costs two small kernels and no synchronisation; values
     reach the host only in `flush`. The first non-finite value of every term is remembered with its batch.
     """
 
@@ -27,7 +27,8 @@ class TermLog:
     def add(self, terms: dict[str, Tensor], batch: int) -> None:
         """Add one batch's scalars; `batch` is the zero-based number of that batch, for the error message."""
         names = tuple(terms)
-        values = torch.stack([value.detach().float().reshape(()) for value in terms.values()])
+        with torch.no_grad():
+            values = torch.stack([value.float().reshape(()) for value in terms.values()])
         group = self._groups.get(names)
         if group is None:
             group = self._groups[names] = _Group(values)
@@ -70,22 +71,40 @@ class TermLog:
 
 
 class _Group:
+    """Sums of terms that arrive together; of many batches at once it is looked at which were not finite."""
+
+    at_once = 32
+
     def __init__(self, like: Tensor) -> None:
         self.total = torch.zeros_like(like)
         self.count = 0
-        self.bad_batch = torch.full_like(like, -1)
+        self.bad_row = torch.full_like(like, -1, dtype=torch.int64)
         self.bad_value = torch.zeros_like(like)
+        self._batches: list[int] = []
+        self._rows: list[Tensor] = []
 
     def add(self, values: Tensor, batch: int) -> None:
         self.total += values
         self.count += 1
-        new = ~torch.isfinite(values) & (self.bad_batch < 0)
-        self.bad_batch.masked_fill_(new, batch)
-        self.bad_value = torch.where(new, values, self.bad_value)
+        self._batches.append(batch)
+        self._rows.append(values)
+        if len(self._rows) == self.at_once:
+            self._look()
 
     def require_finite(self, names: tuple[str, ...]) -> None:
-        batches = self.bad_batch.tolist()
-        found = [(batch, i) for i, batch in enumerate(batches) if batch >= 0]
+        self._look()
+        found = [(self._batches[row], i) for i, row in enumerate(self.bad_row.tolist()) if row >= 0]
         if found:
             batch, i = min(found)
-            raise NonFiniteLoss(names[i], int(batch), float(self.bad_value[i]))
+            raise NonFiniteLoss(names[i], batch, float(self.bad_value[i]))
+
+    def _look(self) -> None:
+        if not self._rows:
+            return
+        rows, before = torch.stack(self._rows), len(self._batches) - len(self._rows)
+        self._rows = []
+        bad = ~torch.isfinite(rows)
+        new = bad.any(0) & (self.bad_row < 0)
+        first = bad.int().argmax(0)
+        self.bad_row = torch.where(new, first + before, self.bad_row)
+        self.bad_value = torch.where(new, rows.gather(0, first[None])[0], self.bad_value)

@@ -74,7 +74,7 @@ class Update:
         """Clip the gradients of what `optimizer` steps, in the order of `parameters`; `moving` leaves some out."""
         if self.clip is not None:
             in_order = len(optimizer.param_groups) == 1
-            nn.utils.clip_grad_norm_(stepped(optimizer) if in_order else moving(self.parameters()), self.clip)
+            limit_norm(stepped(optimizer) if in_order else moving(self.parameters()), self.clip)
 
     def set_rate(self, optimizer: torch.optim.Optimizer, images_seen: int) -> None:
         """Give every group of the optimiser its learning rate of now."""
@@ -106,6 +106,23 @@ def with_options(states: list[Tree], updates: dict[str, Update], device: torch.d
             groups.append({**group, **options, "lr": rate, "base_lr": now})
         settled.append({**state, "param_groups": groups})
     return settled
+
+
+@torch.no_grad()
+def limit_norm(parameters: list[nn.Parameter], largest: float) -> None:
+    """`nn.utils.clip_grad_norm_` to the same bit; gradients within the limit, which that multiplies by 1, are left.
+
+    On a CPU they are looked at for that; a card is not waited for.
+    """
+    gradients = [each.grad for each in parameters if each.grad is not None]
+    kinds = {(each.device, each.dtype, type(each)) for each in gradients}
+    if len(kinds) != 1 or (kind := kinds.pop())[0].type not in ("cpu", "cuda") or kind[2] is not torch.Tensor:
+        nn.utils.clip_grad_norm_(parameters, largest)
+        return
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    factor = (largest / (norm + 1e-6)).clamp(max=1.0)
+    if norm.device.type != "cpu" or factor.item() != 1:
+        torch._foreach_mul_(gradients, factor)
 
 
 def as_list(value: object) -> list[Any]:

@@ -170,7 +170,8 @@ class VAE(Autoencoder):
 
         kind, parameters = self.posterior_kind, self.encoder(batch["image"], condition)
         networks = (self.decoder, self.reconstruction.mean)
-        return evidence_of(batch, parameters, kind, self.prior, self.posterior, condition, *networks, decode)
+        parts = (self.prior, self.posterior, condition, *networks, decode)
+        return evidence_of(batch, parameters, kind, *parts, weighed=self.bound.weighs)
 
     # The density of data
 

@@ -48,6 +48,9 @@ class Bound(ABC):
     whole_batches: str | None = None
     """The setting by which a loss is of a whole batch, which cannot be split then; or None."""
 
+    weighs: ClassVar[bool] = True
+    """Whether its loss is of log q and log p of the latents even where their divergence has a closed form."""
+
     deterministic: ClassVar[bool] = False
     """Whether it takes a posterior of a single latent an image."""
 
@@ -107,6 +110,8 @@ class Elbo(Bound):
     Raises:
         ValueError: an argument is out of range.
     """
+
+    weighs = False
 
     def __init__(self, free_bits: float | None = None, free_bits_over: str = "image") -> None:
         if free_bits is not None and free_bits < 0:

@@ -22,6 +22,8 @@ class Capacity(Bound):
         ValueError: `gamma` is negative.
     """
 
+    weighs = False
+
     def __init__(self, nats: Ramp = Constant(), gamma: float = 100.0) -> None:
         if gamma < 0:
             raise ValueError(f"gamma must not be negative, got {gamma}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +22,8 @@ class Evidence:
         law: q(z | x), a row an image.
         latent: z, of shape (B, K, D).
         reconstruction: -log p(x | z) in nats (B, K).
-        log_q: log q(z | x) in nats (B, K).
-        log_p: log p(z) in nats (B, K).
+        densities: Gives log q(z | x) and log p(z) in nats (B, K).
         closed_kl: KL(q || p) in nats (B,) where it has a closed form.
-        kl_per_unit: The same of every unit (B, D) where these are independent.
         density: log q (B, K) of given latents (B, K, D) by parameters that get no gradient.
         drawn: z as it was drawn (B * K, D), of which all else is made: gradients by it are those by the latents.
         raw: What the decoder made of it (B * K, ...).
@@ -38,10 +37,8 @@ class Evidence:
     law: LatentLaw
     latent: Tensor
     reconstruction: Tensor
-    log_q: Tensor
-    log_p: Tensor
+    densities: Callable[[], tuple[Tensor, Tensor]]
     closed_kl: Tensor | None
-    kl_per_unit: Tensor | None
     density: Callable[[Tensor], Tensor]
     drawn: Tensor
     raw: Tensor
@@ -50,6 +47,25 @@ class Evidence:
     decoder: nn.Module
     picture: Callable[[Tensor], Tensor]
     noise: Mapping[str, Tensor]
+
+    @cached_property
+    def _densities(self) -> tuple[Tensor, Tensor]:
+        return self.densities()
+
+    @property
+    def log_q(self) -> Tensor:
+        """log q(z | x) in nats (B, K)."""
+        return self._densities[0]
+
+    @property
+    def log_p(self) -> Tensor:
+        """log p(z) in nats (B, K)."""
+        return self._densities[1]
+
+    @cached_property
+    def kl_per_unit(self) -> Tensor | None:
+        """KL(q || p) of every unit in nats (B, D) where these are independent and it has a closed form."""
+        return None if self.closed_kl is None else self.law.kl_per_unit()
 
     @property
     def kl(self) -> Tensor:
@@ -82,6 +98,7 @@ def evidence_of(
     decoder: nn.Module,
     picture: Callable[[Tensor], Tensor],
     decode: Callable[[Tensor, int], tuple[Tensor, Tensor]],
+    weighed: bool = True,
 ) -> Evidence:
     """The evidence of images by as many latents as they have noise of.
 
@@ -96,28 +113,35 @@ def evidence_of(
         picture: Mean images of what it makes.
         decode: What that makes of latents (B * K, D), those of an image one after the other, and of K, with
             -log p(x | z) in nats (B * K,).
+        weighed: Whether log q and log p of the latents are computed even where the divergence has a closed form, which
+            may do without.
     """
     noise, parameters = batch["noise"], posterior.require(parameters)
     law = every = posterior.law(parameters)
     count = 1 if noise.ndim == 1 + len(posterior.noise_shape) else noise.shape[1]
     if count > 1:
         noise, every = noise.flatten(0, 1), posterior.law(parameters.repeat_interleave(count, 0))
-    drawn, log_q = every.sampled(noise)
+    in_time = weighed or not prior.fixed or not posterior.per_unit
+    drawn, log_q = every.sampled(noise) if in_time else (every.rsample(noise), None)
     if torch.is_grad_enabled() and not drawn.requires_grad:  # of a frozen encoder
         drawn.requires_grad_()
     raw, nll = decode(drawn, count)
-    values = (drawn, nll, log_q, prior.log_prob(drawn, encode))
-    latent, nll, log_q, log_p = (each.unflatten(0, (-1, count)) for each in values)
-    closed = (law.kl(), law.kl_per_unit()) if prior.fixed else (None, None)
+
+    def densities() -> tuple[Tensor, Tensor]:
+        found = every.sampled(noise)[1] if log_q is None else log_q, prior.log_prob(drawn, encode)
+        return found[0].unflatten(0, (-1, count)), found[1].unflatten(0, (-1, count))
+
+    known = densities() if in_time else None
+    latent, nll = drawn.unflatten(0, (-1, count)), nll.unflatten(0, (-1, count))
+    closed = law.kl() if prior.fixed else None
 
     def density(given: Tensor) -> Tensor:
         rows = parameters.detach().repeat_interleave(given.shape[1], 0)
         return posterior.density(rows, given.flatten(0, 1)).unflatten(0, given.shape[:2])
 
     further = {name: rows for name, rows in batch.items() if name.startswith("bound/")}
-    return Evidence(
-        law, latent, nll, log_q, log_p, *closed, density, drawn, raw, batch["image"], told, decoder, picture, further
-    )
+    ask = densities if known is None else lambda: known
+    return Evidence(law, latent, nll, ask, closed, density, drawn, raw, batch["image"], told, decoder, picture, further)
 
 
 def repeated(rows: dict[str, Tensor], count: int) -> dict[str, Tensor]:
