@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import ClassVar, Self
 
 import torch
-from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
@@ -13,6 +12,7 @@ from genexp.contracts import Batch
 from genexp.families.freezing import Frozen, agree_on_buffers
 from genexp.families.layers import rename_first
 from genexp.families.micro_batches import averaged, batch_size, in_memory_order, split
+from genexp.families.notes import NotedModule
 from genexp.families.rates import RateFactors
 from genexp.families.recomputing import recompute, require_recomputable
 from genexp.families.terms import TermLog
@@ -24,7 +24,7 @@ from genexp.tensors import Grid, IndexedNoise, mix_seed, seed_generators
 Terms = dict[str, Tensor]
 
 
-class Family(LightningModule):
+class Family(NotedModule):
     """A generator family: subclasses register their updates and implement `train_batch`.
 
     Optimisation is manual in every family, so that gradient accumulation, clipping and learning-rate ramps are one

@@ -21,6 +21,7 @@ from genexp.runs.run_folder import RunFolder
 from genexp.tracking.journal import Journal
 from genexp.tracking.logger_nodes import logger_nodes
 from genexp.tracking.past import tell
+from genexp.training.hooks import NoProfile, skip_empty_hooks
 from genexp.training.quiet import quiet_lightning
 
 _PLAIN_DDP = ("ddp", "ddp_fork", "ddp_notebook")
@@ -69,6 +70,7 @@ def assemble(
     loggers = {"journal": journal, **build_dict(logger_nodes(config, folder))}
     if point is not None:
         tell(loggers, journal.past(point, repeats))
+    skip_empty_hooks(callbacks.values())
     trainer = _trainer(config, folder, model, list(callbacks.values()), list(loggers.values()))
     return Experiment(data, model, callbacks, loggers, trainer, notes)
 
@@ -104,6 +106,7 @@ def _trainer(
     profiler = node.get("profiler")
     if OmegaConf.is_dict(profiler) and profiler.get("dirpath") is None:
         profiler.dirpath = str(folder.path)
+    unwatched = {"profiler": NoProfile()} if profiler is None else {}
     require_safe_strategy(node.get("strategy", "auto"), node.devices)
     node.strategy = strategy_for(model, node)
     if node.get("deterministic") is False and not torch.are_deterministic_algorithms_enabled():
@@ -116,6 +119,7 @@ def _trainer(
             logger=loggers,
             default_root_dir=str(folder.path),
             enable_checkpointing=any(type(c).__name__ == "Checkpoints" for c in callbacks),
+            **unwatched,
         )
 
 
