@@ -1,4 +1,4 @@
-"""Group and tags of a run: what was set stays, a job of a sweep belongs to it, and what is trained is said."""
+"""Name, group and tags of a run: what was set stays, a job of a sweep belongs to it, and what is trained is said."""
 
 import json
 
@@ -9,7 +9,7 @@ from genexp.config.compose import compose
 from genexp.runs.run_folder import RunFolder
 from genexp.tracking.logger_nodes import logger_nodes
 from genexp.training.settle import settled as settled_config
-from genexp.training.tags import group_and_tags, id_from_agent, sweep_of
+from genexp.training.tags import group_and_tags, id_from_agent, name_of, sweep_of
 from recorded import SWEEP
 
 
@@ -52,6 +52,24 @@ def test_jobs_of_one_process_and_of_agents_are_grouped_too(monkeypatch):
     config.hydra.mode = RunMode.MULTIRUN
     monkeypatch.setattr(HydraConfig.instance(), "cfg", config)
     assert sweep_of(None) == "now_abc"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        (["experiment=toy/ring8"], "toy_ring8"),
+        (["experiment=acgan/cifar10"], "acgan_cifar10"),  # and not that of the recipe it builds on
+        (["experiment=toy/ring8", "name=mine"], "mine"),
+        (["experiment=stable_diffusion/pipeline"], "stable_diffusion"),  # a recipe that says it
+        (["model=gan"], None),
+    ],
+)
+def test_a_run_that_is_given_no_name_has_that_of_its_experiment(overrides, name, monkeypatch):
+    from hydra.core.hydra_config import HydraConfig
+
+    config = compose("train", overrides, with_hydra=True)
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", config)
+    assert name_of(config) == name
 
 
 @pytest.mark.parametrize(

@@ -131,8 +131,9 @@ def _continued(folder: RunFolder, plain: Tree) -> ClaimedRun:
         raise ValueError(f"run_dir must be null or the run that is resumed, {folder.path}, got {plain['run_dir']}")
     require_readable(folder.path)
     stored = folder.config
-    if not any(each.startswith("threads=") for each in typed_overrides()):
-        plain["threads"] = stored["threads"]  # as before, and so the same rounding
+    for key in ("name", "threads"):  # as before: the same folder, and the same rounding
+        if not any(each.startswith(f"{key}=") for each in typed_overrides()):
+            plain[key] = stored[key]
     plain["group"] = plain["group"] or folder.record.get("group")
     return ClaimedRun(folder, checkpoint, stored, resumed=folder.record.get("resumed", 0))
 
@@ -205,8 +206,6 @@ def _choices() -> dict[str, str]:
 
 
 def _default_name(choices: dict[str, str]) -> str:
-    if "experiment" in choices:
-        return choices["experiment"].replace("/", "_")
     return "_".join(choices[key] for key in ("model", "data") if key in choices) or "run"
 
 

@@ -13,7 +13,7 @@ from genexp.data.word_lists import WordList
 from genexp.files.trees import Tree
 from genexp.hardware import chosen_threads, precision_of
 from genexp.runs.places import absolute, with_absolute_places
-from genexp.training.tags import group_and_tags
+from genexp.training.tags import group_and_tags, name_of
 
 
 def settled(config: DictConfig) -> Tree:
@@ -28,7 +28,7 @@ def settled(config: DictConfig) -> Tree:
     config = config.copy()
     monitor, mode = monitored(config)
     group, tags = group_and_tags(config)
-    found = {"threads": chosen_threads(config.threads), "group": group, "tags": tags}
+    found = {"threads": chosen_threads(config.threads), "name": name_of(config), "group": group, "tags": tags}
     found |= {f"paths.{key}": absolute(str(value)) for key, value in config.paths.items()}  # what they make up too
     found |= {"training.monitor": monitor, "training.monitor_mode": mode, **_hardware(config.trainer)}
     with open_dict(config):

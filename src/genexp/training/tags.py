@@ -1,4 +1,4 @@
-"""Group and tags of a run, in `run.json` and in W&B. Imports no torch."""
+"""Name, group and tags of a run, in `run.json` and in W&B. Imports no torch."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,16 @@ from omegaconf import DictConfig
 
 from genexp.files.trees import Tree
 from genexp.pool.record import holds_sweep, read_record
+
+
+def name_of(config: DictConfig) -> str | None:
+    """The name of a run, by default that of its experiment; None where there is neither.
+
+    Args:
+        config: The composed configuration of `genexp train`.
+    """
+    experiment = _experiment()
+    return config.name if config.name is not None or experiment is None else experiment.replace("/", "_")
 
 
 def group_and_tags(config: DictConfig) -> tuple[str | None, list[str]]:
