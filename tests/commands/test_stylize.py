@@ -308,6 +308,18 @@ def test_a_missing_picture_is_told_before_anything_is_imported_or_checked(pictur
             run(*wrong)
 
 
+@pytest.mark.parametrize("sides", [(15, 40), (40, 15), (1, 1)])
+def test_a_style_smaller_than_what_is_looked_at_is_refused_before_it_is_read(sides, pictures, monkeypatch):
+    Image.new("RGB", sides, (200, 3, 3)).save("tiny.png")
+    told = f"style must have at least 16 pixels at every side, which are looked at, got {sides[0]} x {sides[1]} in tiny"
+    with monkeypatch.context() as patched:
+        patched.setattr(Image.Image, "resize", None)
+        for typed in ("style=tiny.png", "style=[style.jpg,tiny.png]"):
+            with pytest.raises(ValueError, match=told):
+                run("content=content.png", typed)
+    run("content=null", "style=tiny.png", "method=quilting", "size=16", "patch=3", "style_size=16")
+
+
 def test_of_a_moving_picture_the_first_frame_is_painted_and_that_is_said(pictures, tmp_path, capsys):
     frames = [Image.new("RGB", (40, 40), (level, 0, 0)) for level in (200, 0)]
     frames[0].save("moving.gif", save_all=True, append_images=frames[1:])

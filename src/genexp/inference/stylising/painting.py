@@ -8,7 +8,14 @@ from omegaconf import DictConfig
 
 from genexp.config.compose import several
 from genexp.inference.stylising.method import Method, Painted, Painter, StylePicture
-from genexp.inference.stylising.painting_jobs import PaintingJob, in_strides, read_picture, require_pixels, sides_at
+from genexp.inference.stylising.painting_jobs import (
+    STRIDE,
+    PaintingJob,
+    in_strides,
+    read_picture,
+    require_pixels,
+    sides_at,
+)
 from genexp.inference.stylising.sequences import Steadiness, require_one_size
 from genexp.terminal import plain, progress
 
@@ -19,6 +26,9 @@ if TYPE_CHECKING:
 
     from genexp.data.decoding import Header
     from genexp.runs.picture_origin import Origin
+
+_OF_PIXELS = frozenset(["window", "patch"])
+"""Options of methods that lay pixels of the style itself, without an encoder."""
 
 
 def paint_all(
@@ -34,8 +44,9 @@ def paint_all(
 
     Raises:
         BadImage: a picture cannot be used; of several contents their headers are read before the first is painted.
-        ValueError: the frames of a sequence have several sizes, a mask has another size than a content, or a picture
-            would have too many pixels at the size that is asked for, or too few for a watermark.
+        ValueError: the frames of a sequence have several sizes, a mask has another size than a content, a style is
+            smaller than what an encoder looks at, or a picture would have too many pixels at the size that is asked
+            for, or too few for a watermark.
     """
     from genexp.data.decoding import read_header
     from genexp.inference.watermarks import pixel_watermark_of
@@ -46,6 +57,7 @@ def paint_all(
     every = [read_header(str(path)) for path in looked_at]
     styled, headers = every[: len(job.styles)], every[len(job.styles) :]
     _require_pixels(config, looked_at, styled, headers)
+    _require_seen(method, job.styles, styled)
     if steadiness is not None:
         require_one_size((header.height, header.width) for header in headers)
     for path in job.masks:
@@ -109,6 +121,18 @@ def _require_pixels(
     if not contents and config.size is not None:
         require_pixels("size", config.size, (1, 1), "the texture")
     _require_markable(config, [(header.width, header.height) for header in contents])
+
+
+def _require_seen(method: Method, paths: Sequence["Path"], styles: Sequence["Header"]) -> None:
+    """Raise ValueError where a style is too small for an encoder to see in it more than its colours."""
+    if _OF_PIXELS & method.options:
+        return
+    for path, header in zip(paths, styles, strict=True):
+        if min(header.width, header.height) < 2 * STRIDE:
+            found = f"{header.width} x {header.height} in {plain(str(path))}"
+            raise ValueError(
+                f"style must have at least {2 * STRIDE} pixels at every side, which are looked at, got {found}"
+            )
 
 
 def _require_markable(config: DictConfig, contents: Sequence[tuple[int, int]]) -> None:
