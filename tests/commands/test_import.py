@@ -5,13 +5,16 @@ import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
+from PIL import Image
 
 import tiny
 from genexp.commands.evaluate import evaluate
 from genexp.commands.import_folder import import_folder
+from genexp.commands.stylize import stylize
 from genexp.commands.typed_arguments import overrides_of
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
@@ -105,6 +108,17 @@ def test_a_run_of_a_folder_is_measured_and_trained_on(capsys):
     before, now = (tiny.checkpoint(each)["state_dict"] for each in (run, after))
     assert before.keys() == now.keys()
     assert 0 < max(float((before[name] - now[name]).abs().max()) for name in before) < 0.1
+
+
+def test_pictures_are_painted_by_a_run_of_a_folder():
+    saved()
+    run = imported("name=adopted")
+    given = ["content=china.jpg", "style=flower.jpg", "method=diffusion", "device=cpu", "threads=1"]
+    for name, more in (("plain", ["style_scale=0"]), ("painted", ["style_scale=0.5"])):
+        stylize(compose("stylize", [f"run={run.path}", *given, *more, f"out={name}.png"]))
+    plain, painted = (np.asarray(Image.open(f"{name}.png")) for name in ("plain", "painted"))
+    assert plain.shape[:2] == (8, 8)
+    assert (plain != painted).any()
 
 
 def test_what_has_no_counterpart_is_refused_in_one_line():
