@@ -3,6 +3,7 @@
     python benchmarks/super_resolution.py protocol SET5 [SET14]      bicubic enlargement beside published values
     python benchmarks/super_resolution.py measure RUN SET5 [SET14]   a run of model=restoration
     python benchmarks/super_resolution.py speed                      SRCNN and ESPCN, pictures a second at one output
+    python benchmarks/super_resolution.py memory RUN                 peak memory of genexp restore by sides of a tile
 
 Sets are folders of pictures. The published numbers of bicubic enlargement are those that papers of super-resolution
 repeat for Set5: 33.66 dB at x2, 30.39 at x3, 28.42 at x4, Y in studio range, as many pixels cut at every side as the
@@ -10,11 +11,17 @@ scale says.
 """
 
 import argparse
+import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from quick import parsed
 
 from genexp.conditioning.base import Conditioning
@@ -83,6 +90,31 @@ def speed(factor: int, side: int, turns: int) -> None:
     print(f"ratio {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f}), {turns} turns")
 
 
+def memory(path: Path, width: int, height: int, tiles: list[int]) -> None:
+    """Print the peak memory of processes that restore one picture, by the side of a tile; 0 is the whole picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(f"{folder}/picture.png")
+        for tile in tiles:
+            typed = [
+                f"run={path.resolve()}",
+                "input=picture.png",
+                "out=made.png",
+                f"tile={tile or 'null'}",
+                "threads=1",
+            ]
+            command = [sys.executable, "-m", "genexp", "restore", *typed, "device=cpu"]
+            child = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+            _, status, used = os.wait4(child.pid, 0)
+            if status:
+                raise SystemExit(f"genexp restore ended with status {os.waitstatus_to_exitcode(status)}")
+            seconds = used.ru_utime + used.ru_stime
+            print(
+                f"{width} x {height}, tile {tile or 'whole'}: {used.ru_maxrss / 1024:.0f} MiB, {seconds:.1f} CPU-s",
+                flush=True,
+            )
+
+
 def main() -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -95,11 +127,18 @@ def main() -> None:
     timed = ways.add_parser("speed")
     for name, value in (("factor", 3), ("side", 170), ("turns", 9)):
         timed.add_argument(f"--{name}", type=int, default=value)
-    asked = parsed(parser, side=24, turns=1)
+    bounded = ways.add_parser("memory")
+    bounded.add_argument("run", type=Path)
+    for name, value in (("width", 1000), ("height", 750)):
+        bounded.add_argument(f"--{name}", type=int, default=value)
+    bounded.add_argument("--tiles", type=int, nargs="*", default=[64, 128, 256, 0])
+    asked = parsed(parser, side=24, turns=1, width=40, height=30, tiles=[16, 0])
     if asked.way == "protocol":
         protocol(asked.sets)
     elif asked.way == "measure":
         measure(asked.run, asked.sets, asked.checkpoint)
+    elif asked.way == "memory":
+        memory(asked.run, asked.width, asked.height, asked.tiles)
     else:
         speed(asked.factor, asked.side, asked.turns)
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import tiny
 
@@ -39,6 +40,16 @@ def test_a_benchmark_runs_and_prints_figures(name, tmp_path):
 def test_detection_runs_on_two_runs(tmp_path):
     runs = [tiny.run([*tiny.overrides_for(each), f"paths.outputs={tmp_path / each}"]).path for each in ("vae", "gan")]
     assert "rows learned, columns judged" in ran("detection", *map(str, runs), folder=tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_of_super_resolution_is_measured_and_its_memory_told(tmp_path):
+    short = [*tiny.COMMON, "data.batch_size=4", "training.max_images=8", "training.evaluate_every=8", "metrics=none"]
+    run = str(tiny.run(["experiment=espcn/photographs", *short, f"paths.outputs={tmp_path / 'run'}"]).path)
+    Image.new("L", (40, 30), 9).save(tmp_path / "grey.png")
+    assert "restored_psnr_y" in ran("super_resolution", "measure", run, str(tmp_path / "grey.png"), folder=tmp_path)
+    told = ran("super_resolution", "memory", run, folder=tmp_path)
+    assert [line.split(":")[0] for line in told.splitlines()] == ["40 x 30, tile 16", "40 x 30, tile whole"]
 
 
 def test_every_benchmark_stands_in_the_list():
