@@ -114,6 +114,7 @@ RESTORED = (
     "genexp restore run=<run> input=photos out=larger tile=128",
     "genexp restore run=<run> input=photo.png degrade=true",
     "genexp restore run=<run> other_run=<another run> share=0.2 input=photo.png",
+    "genexp restore run=<run> other_run=<another run> share=0.5 input=china.jpg degrade=true",
 )
 RESTORATION = (
     "genexp train experiment=srcnn/photographs",
@@ -269,6 +270,16 @@ ELSEWHERE = {
     "genexp train experiment=esrgan/photographs initial=run initial.run=<run> 'initial.only=[generator]'": (
         "test_super_resolution begins so"
     ),
+    "genexp train experiment=rrdb/photographs model.generator.depth=2 ramp@model.learning_rate=cosine "
+    "data.batch_size=8 data.source.photographs.root=<folder> data.source.photographs.on_bad_image=skip "
+    "training.max_images=60_000": (
+        "docs/restoration.md has what it gave; test_every_experiment trains the recipe, tiny"
+    ),
+    "genexp train experiment=esrgan/photographs model.generator.depth=2 initial=run initial.run=<run> "
+    "'initial.only=[generator]' model.adversarial_weight=0.03 model.generator_penalties.perceptual.weight=0.3 "
+    "model.generator_optimizer.lr=3e-4 model.critic_optimizer.lr=3e-4 model.reuse_fakes=true data.batch_size=8 "
+    "data.image_size=64 data.source.photographs.root=<folder> data.source.photographs.on_bad_image=skip "
+    "training.max_images=12_000": "docs/restoration.md has what it gave; test_super_resolution begins so",
     "genexp train experiment=esrgan/photographs model.reconstruction_first=16_000 training.max_images=32_000": (
         "test_super_resolution trains so, shorter"
     ),
