@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+FLOAT32 = "32-true"
+BF16_PAYS_FROM = 1_000_000
+"""Parameters of a model from which bf16 is faster on a CPU with AMX.
+
+A step of a UNet took 1.25 to 1.31 of its time in float32 at 177 thousand parameters, 0.88 at a million and 0.48 at 35.7
+million: smaller ones spend more on casts than their products save.
+"""
+
 
 def device_of(name: str) -> "torch.device":
     """The device that `auto`, `cpu` or `cuda` stands for."""
@@ -56,10 +64,10 @@ def keep_freed_memory() -> None:
 
 
 def precision_of(gpu: bool) -> str:
-    """The precision that `auto` stands for on a GPU or on this processor.
+    """The precision that `auto` stands for on a GPU, or on this processor with a model of a million parameters.
 
     It is bf16-mixed on GPUs that have bf16 and on CPUs with AMX, where it is faster and safe (float32 weights, and
-    losses outside autocast); elsewhere it is 32-true.
+    losses outside autocast); elsewhere it is 32-true. On a CPU it pays from `BF16_PAYS_FROM` parameters on.
 
     Args:
         gpu: Whether training takes place on a GPU.
@@ -67,7 +75,7 @@ def precision_of(gpu: bool) -> str:
     import torch
 
     fast = torch.cuda.is_bf16_supported() if gpu else cpu_features()["amx_bf16"]
-    return "bf16-mixed" if fast else "32-true"
+    return "bf16-mixed" if fast else FLOAT32
 
 
 def cpu_features() -> dict[str, Any]:

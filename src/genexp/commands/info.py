@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     from genexp.config.compose import compose, conf_dir, own_choices
     from genexp.config.composition_errors import options
     from genexp.config.projects import conf_dirs, without_conf
-    from genexp.hardware import cpu_features, devices, precision_of
+    from genexp.hardware import BF16_PAYS_FROM, FLOAT32, cpu_features, devices, precision_of
     from genexp.runs.provenance import git_state, versions
 
     cpu, git, paths = cpu_features(), git_state(), compose("train").paths
@@ -40,7 +40,9 @@ def main(arguments: list[str]) -> int:
     counts = [counted(cpu["cores"], "core"), counted(torch.get_num_threads(), "thread")]
     rows.append(("processor", ", ".join([cpu["name"], *counts])))
     rows.append(("bf16 units", ", ".join(units)))
-    rows.append(("precision", precision_of(torch.cuda.is_available())))
+    gpu = torch.cuda.is_available()
+    small = "" if gpu or precision_of(gpu) == FLOAT32 else f"; {FLOAT32} below {BF16_PAYS_FROM:,} parameters"
+    rows.append(("precision", precision_of(gpu) + small))
     rows += [("gpu", f"{each['name']}, {each.get('memory_gib', '?')} GiB") for each in devices()] or [("gpu", "none")]
     rows += [("configuration", str(folder)) for folder in (conf_dir(), *conf_dirs())]
     rows += [("configuration", f"none: {line}") for line in without_conf()]

@@ -11,7 +11,7 @@ from genexp.config.monitor import monitored
 from genexp.config.trained_parts import with_measured_scale, with_trained_parts
 from genexp.data.word_lists import WordList
 from genexp.files.trees import Tree
-from genexp.hardware import chosen_threads, precision_of
+from genexp.hardware import BF16_PAYS_FROM, FLOAT32, chosen_threads, precision_of
 from genexp.runs.places import absolute, with_absolute_places
 from genexp.training.tags import group_and_tags, name_of
 
@@ -35,7 +35,7 @@ def settled(config: DictConfig) -> Tree:
         for key, value in found.items():
             OmegaConf.update(config, key, value, merge=False)
     named = with_trained_parts(with_word_lists(with_absolute_places(resolved(config))))
-    return with_measured_scale(named)
+    return _with_precision(with_measured_scale(named))
 
 
 def with_word_lists(plain: Tree) -> Tree:
@@ -71,10 +71,19 @@ def _is_open(node: object) -> bool:
 
 def _hardware(trainer: DictConfig) -> dict[str, str]:
     """What `auto` stands for on this machine, so that the saved configuration says what was used."""
-    gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
-    found = {}
-    if trainer.get("precision") == "auto":
-        found["trainer.precision"] = precision_of(gpu)
-    if trainer.get("accelerator") == "auto":
-        found["trainer.accelerator"] = "gpu" if gpu else "mps" if torch.backends.mps.is_available() else "cpu"
-    return found
+    if trainer.get("accelerator") != "auto":
+        return {}
+    there = "gpu" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    return {"trainer.accelerator": there}
+
+
+def _with_precision(plain: Tree) -> Tree:
+    """Plain containers in which a precision of `auto` is what it stands for with this model on this machine."""
+    trainer = plain["trainer"]
+    if trainer.get("precision") != "auto":
+        return plain
+    precision = precision_of(torch.cuda.is_available() and trainer["accelerator"] in ("gpu", "cuda"))
+    if trainer["accelerator"] == "cpu" and precision != FLOAT32:
+        parameters = sum(each.numel() for each in build(plain["model"]).parameters())
+        precision = precision if parameters >= BF16_PAYS_FROM else FLOAT32
+    return {**plain, "trainer": {**trainer, "precision": precision}}
