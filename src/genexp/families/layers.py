@@ -19,9 +19,13 @@ def below(name: str, patterns: Iterable[str]) -> bool:
         name: As in `named_modules` or `state_dict`.
         patterns: Names of layers; `*`, `?` and `[...]` stand for text, as in the names of files.
     """
+    return any(fnmatchcase(each, pattern) for pattern in patterns for each in with_those_above(name))
+
+
+def with_those_above(name: str) -> list[str]:
+    """A dotted name and those of all layers that hold it, the outermost first."""
     words = name.split(".")
-    above = [".".join(words[: i + 1]) for i in range(len(words))]
-    return any(fnmatchcase(each, pattern) for pattern in patterns for each in above)
+    return [".".join(words[: i + 1]) for i in range(len(words))]
 
 
 def require_layers(model: nn.Module, patterns: Sequence[str], key: str) -> None:
@@ -39,7 +43,7 @@ def require_layers(model: nn.Module, patterns: Sequence[str], key: str) -> None:
     for pattern in patterns:
         if any(below(name, [pattern]) for name in names):
             continue
-        known = sorted({".".join(name.split(".")[: i + 1]) for name in names for i in range(len(name.split(".")))})
+        known = sorted({each for name in names for each in with_those_above(name)})
         close = nearest(pattern, known)
         depth = pattern.count(".") + 1
         beside = sorted({".".join(name.split(".")[:depth]) for name in names})

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from genexp.adversarial.regularisers import Penalties
 from genexp.families.channels import adapted
-from genexp.families.layers import below, in_words, owner, require_layers
+from genexp.families.layers import below, in_words, owner, require_layers, with_those_above
 
 KEY = "initial"
 _MOST = 12
@@ -92,8 +92,9 @@ def transferred(
     with torch.no_grad():
         for name in wanted:
             own[name].copy_(shaped[name] if name in reshaped else given[name])
+    filled = {each for name in wanted for each in with_those_above(name)}
     for name, module in model.named_modules():
-        if any(below(each, [name]) for each in wanted):
+        if name in filled:
             continue
         if isinstance(module, Penalties):
             module.follow()
