@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     from genexp.config.compose import compose, conf_dir, own_choices
     from genexp.config.composition_errors import options
     from genexp.config.projects import conf_dirs, without_conf
-    from genexp.hardware import BF16_PAYS_FROM, FLOAT32, cpu_features, devices, precision_of
+    from genexp.hardware import cpu_features, devices
     from genexp.runs.provenance import git_state, versions
 
     cpu, git, paths = cpu_features(), git_state(), compose("train").paths
@@ -40,9 +40,7 @@ def main(arguments: list[str]) -> int:
     counts = [counted(cpu["cores"], "core"), counted(torch.get_num_threads(), "thread")]
     rows.append(("processor", ", ".join([cpu["name"], *counts])))
     rows.append(("bf16 units", ", ".join(units)))
-    gpu = torch.cuda.is_available()
-    small = "" if gpu or precision_of(gpu) == FLOAT32 else f"; {FLOAT32} below {BF16_PAYS_FROM:,} parameters"
-    rows.append(("precision", precision_of(gpu) + small))
+    rows.append(("precision", _precision(torch.cuda.is_available())))
     rows += [("gpu", f"{each['name']}, {each.get('memory_gib', '?')} GiB") for each in devices()] or [("gpu", "none")]
     rows += [("configuration", str(folder)) for folder in (conf_dir(), *conf_dirs())]
     rows += [("configuration", f"none: {line}") for line in without_conf()]
@@ -55,6 +53,13 @@ def main(arguments: list[str]) -> int:
         rows.append((f"{group}=", ", ".join((options if group == "experiment" else own_choices)(group))))
     print_table(rows)
     return 0
+
+
+def _precision(gpu: bool) -> str:
+    from genexp.hardware import BF16_PAYS_FROM, FLOAT32, precision_of
+
+    found = precision_of(gpu)
+    return found if gpu or found == FLOAT32 else f"{found}; {FLOAT32} below {BF16_PAYS_FROM:,} parameters"
 
 
 _USAGE = """usage: genexp info [metrics | <picture> [watermark=<key> [run=<run>]] | <safetensors> [fingerprint=<key>]]
