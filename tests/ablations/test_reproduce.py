@@ -167,3 +167,48 @@ def test_seeds_that_were_typed_stand_in_the_command_and_differ(place, second):
     assert make_plan(ablation, []).command.endswith("weights.yaml scale=cpu seeds=[3,1]")
     with pytest.raises(ValueError, match=r"seeds must differ, got \[0, 0\]"):
         _with_seeds(ablation, [0, 0])
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """A model of each seed, and others that go on from it; `broken` needs one that cannot be trained."""
+    place = tmp_path_factory.mktemp("tuned")
+    (place / "pictures" / "train").mkdir(parents=True)
+    (place / "pictures" / "train" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    guides = {"base": [], "cut": ["data=folder", f"data.source.root={place / 'pictures'}"]}
+    of = {name: ["initial=run", f"initial.run={{{name}}}", "training.max_images=64"] for name in guides}
+    changes = {"variants": {"model": {"base": [], "tuned": of["base"], "broken": of["cut"]}}, "guides": guides}
+    changes |= {"reported": [], "claims": []}
+    planned = reproduce(place, "plan=true", **changes)
+    return place, planned, reproduce(place, **changes), reproduce(place, **changes)
+
+
+def test_a_plan_says_which_trainings_wait_for_which(tuned):
+    status, _, err = tuned[1]
+    assert status == 0, err
+    lines = [line.split(maxsplit=1)[1] for line in err.splitlines() if line.startswith("order ")]
+    assert lines == ["1. model=base, cut", "2. model=broken (needs cut), model=tuned (needs base)"]
+
+
+def test_trainings_begin_with_the_run_of_their_seed_and_its_digest_is_recorded(tuned):
+    place, _, (status, out, err), _ = tuned
+    assert status == 1
+    assert "model=broken seed=1: not trained (it needs cut, which is not)" in err
+    assert "| tuned" in out
+    runs = place / "outputs/ablations/weights/cpu/runs"
+    jobs = [job for job in json.loads((runs / "sweep.json").read_text())["jobs"] if job["state"] == "finished"]
+    begun = {job["folder"]: OmegaConf.load(runs / job["folder"] / "config.yaml") for job in jobs}
+    tuned_runs = [config for config in begun.values() if "initial" in config]
+    assert [config.seed for config in tuned_runs] == [0, 1]
+    for config in tuned_runs:
+        model = begun[config.initial.run.rpartition("/")[2]]
+        assert (model.seed, "initial" in model, model.training.max_images) == (config.seed, False, 320)
+        assert len(config.initial.digest) == 12
+    assert len({config.initial.digest for config in tuned_runs}) == 2
+
+
+def test_what_began_with_another_model_is_not_trained_again(tuned):
+    _, _, _, (status, _, err) = tuned
+    assert status == 1
+    assert "trainings 8, 4 done" in err
+    assert [line for line in err.splitlines() if line.startswith("started") and "cut" not in line] == []

@@ -21,7 +21,7 @@ def test_every_value_of_every_axis_composes(path):
         chosen = with_every_value(plan.variants) if scale == "cpu" else plan.variants[:1]
         for drawing in plan.drawings:
             if drawing.variant in chosen:
-                typical[drawing.training.typical] = scale
+                typical[tuple(drawing.training.composable({}))] = scale
                 if plan.ablation.evaluate is not None:
                     drawn[tuple(plan.ablation.evaluate)] = scale
     assert typical

@@ -63,6 +63,27 @@ def test_guides_are_those_that_overrides_name_in_braces(tmp_path):
         read_ablation(write(tmp_path, **plain, guides={"worse": [], "other": []}, scales={"cpu": {"seeds": 3}}), "cpu")
 
 
+def test_guides_may_name_guides_but_not_in_a_circle_and_no_others_may(tmp_path):
+    axes = {"model": {"base": [], "tuned": ["initial.run={tuned}", "model.width=${data.size}", "name=${seed}"]}}
+    plain = {"variants": axes, "search": None, "reported": [], "claims": [], "scales": {"cpu": {"seeds": 3}}}
+    tuned = {"tuned": ["initial.run={base}"], "base": ["training.max_images=64"]}
+    assert read_ablation(write(tmp_path, **plain, guides=tuned), "cpu").guides == tuned
+    circle = tuned | {"base": ["model.codec.run={other}"], "other": ["initial.run={tuned}"]}
+    with pytest.raises(
+        ValueError, match=r"guides must not need each other in a circle, got base -> other -> tuned -> base"
+    ):
+        read_ablation(write(tmp_path, **plain, guides=circle), "cpu")
+    with pytest.raises(ValueError, match=r"got tuned -> tuned$"):
+        read_ablation(write(tmp_path, **plain, guides={"tuned": ["initial.run={tuned}"]}), "cpu")
+    with pytest.raises(ValueError, match=r"guide in braces must be one of base, tuned, got bas; did you mean base\?"):
+        read_ablation(write(tmp_path, **plain, guides=tuned | {"tuned": ["initial.run={bas}"]}), "cpu")
+    for key in ("overrides", "evaluate"):
+        with pytest.raises(
+            ValueError, match=rf"{key} must name no guide in braces, which variants .* got a=\{{base\}}"
+        ):
+            read_ablation(write(tmp_path, **plain, guides=tuned, **{key: ["a={base}"]}), "cpu")
+
+
 def test_a_scale_adds_to_what_all_scales_share(tmp_path):
     cpu, gpu = (read_ablation(write(tmp_path), scale) for scale in ("cpu", "gpu"))
     assert (cpu.experiment, gpu.experiment) == ("ddim/digits", "ddim/cifar10")

@@ -31,19 +31,19 @@ class CostEstimate:
         trainings: Models to train.
         training_seconds: What they take together, one after the other.
         drawings: Sets to measure.
-        drawing_seconds: What they take together, one after the other.
+        drawing_seconds: What they take together, one after the other; None while no model can be tried.
     """
 
     trainings: int
     training_seconds: float
     drawings: int
-    drawing_seconds: float
+    drawing_seconds: float | None
 
     def wall(self, places: int) -> float:
-        """Seconds on so many places that work side by side."""
+        """Seconds on so many places that work side by side, of what is known."""
         found = 0.0
         for count, seconds in ((self.trainings, self.training_seconds), (self.drawings, self.drawing_seconds)):
-            found += seconds / max(1, min(places, count)) if count else 0.0
+            found += seconds / max(1, min(places, count)) if count and seconds is not None else 0.0
         return found
 
 
@@ -52,18 +52,19 @@ def estimate(plan: Plan, workers: Workers, jobs: Mapping[Training, Job]) -> Cost
 
     At most three configurations that no run has finished are tried for a few batches, and one of these models is
     measured once; trials are kept, so asking again costs nothing. Configurations without a trial or a finished run are
-    taken to cost the mean of the others an image.
+    taken to cost the mean of the others an image; so are those that need a model that is not trained yet.
 
     Args:
         plan: What is to be done.
         workers: Where it is done.
         jobs: The job of every training.
     """
-    left = [each for each, job in jobs.items() if not workers.runs.finished(job)]
-    known = {each.typical: job.seconds for each, job in jobs.items() if workers.runs.finished(job) and job.seconds}
-    unknown = list(dict.fromkeys(each.typical for each in left if each.typical not in known))
+    runs = workers.finished(jobs)
+    known = {each.typical: jobs[each].seconds for each in runs if jobs[each].seconds}
+    tryable = [each for each in jobs if each not in runs and each.needs_only(runs)]
+    unknown = list({each.typical: each for each in reversed(tryable) if each.typical not in known}.values())[::-1]
     tried = unknown[:: -(-len(unknown) // _TRIALS)] if unknown else []
-    trials = _Trials(workers)
+    trials = _Trials(workers, runs)
     try:
         return _estimated(plan, workers, jobs, trials, known, tried)
     finally:
@@ -76,21 +77,21 @@ def _estimated(
     jobs: Mapping[Training, Job],
     trials: "_Trials",
     known: dict[tuple[str, ...], float],
-    tried: list[tuple[str, ...]],
+    tried: list[Training],
 ) -> CostEstimate:
-    left = [each for each, job in jobs.items() if not workers.runs.finished(job)]
-    seconds = known | {typical: trials.training_seconds(typical) for typical in tried}
-    lengths = {
-        each: compose("train", list(each)).training.max_images for each in {*seconds, *(t.typical for t in left)}
-    }
+    left = [each for each in jobs if each not in trials.runs]
+    seconds = known | {each.typical: trials.training_seconds(each) for each in tried}
+    typical = {each.typical: each for each in jobs if each.typical in seconds} | {each.typical: each for each in left}
+    lengths = {key: compose("train", each.composable({})).training.max_images for key, each in typical.items()}
     per_image = fmean(seconds[each] / lengths[each] for each in seconds) if seconds else 0.0
     training = sum(seconds.get(each.typical, per_image * lengths[each.typical]) for each in left)
     drawings = [] if plan.ablation.evaluate is None else _unmeasured(plan, workers, jobs)
-    each_drawing = 0.0
+    each_drawing: float | None = 0.0
     if drawings:
         measured = [job.seconds for job in workers.measurements.jobs if job.state == "finished" and job.seconds]
         each_drawing = fmean(measured) if measured else trials.drawing_seconds(plan, jobs, drawings)
-    return CostEstimate(len(left), training, len(drawings), each_drawing * len(drawings))
+    drawing = None if each_drawing is None else each_drawing * len(drawings)
+    return CostEstimate(len(left), training, len(drawings), drawing)
 
 
 def _unmeasured(plan: Plan, workers: Workers, jobs: Mapping[Training, Job]) -> list[PlannedDrawing]:
@@ -103,39 +104,43 @@ def _unmeasured(plan: Plan, workers: Workers, jobs: Mapping[Training, Job]) -> l
 class _Trials:
     """Short runs whose time says how long the real ones take; their times are kept, the runs are not."""
 
-    def __init__(self, workers: Workers) -> None:
-        self.workers = workers
+    def __init__(self, workers: Workers, runs: Mapping[Training, Path]) -> None:
+        self.workers, self.runs = workers, runs
         self.folder, self.record = workers.folder / "calibration", workers.folder / "calibration.json"
         self.seconds: dict[str, float] = read_json(self.record, dict[str, Measured]) if is_there(self.record) else {}
-        self._runs: SweepFolder | None = None
+        self._sweep: SweepFolder | None = None
         self._failed = False
 
-    def training_seconds(self, typical: tuple[str, ...]) -> float:
+    def training_seconds(self, training: Training) -> float:
         """Seconds of a training: the trial's fixed cost, and the rest at its speed."""
-        key = " ".join(deciding(typical))
+        key = " ".join(deciding(training.typical))
         if key not in self.seconds:
-            job = self._trained(typical)
-            metrics = self._runs.run_folder(job).metrics
+            job = self._trained(training)
+            metrics = self._sweep.run_folder(job).metrics
             speed = metrics.get("images_per_second") or metrics["images_seen"] / job.seconds
             fixed = max(0.0, job.seconds - metrics["images_seen"] / speed)
-            self._keep(key, fixed + compose("train", list(typical)).training.max_images / speed)
+            self._keep(key, fixed + compose("train", training.composable({})).training.max_images / speed)
         return self.seconds[key]
 
-    def drawing_seconds(self, plan: Plan, jobs: Mapping[Training, Job], drawings: list[PlannedDrawing]) -> float:
+    def drawing_seconds(self, plan: Plan, jobs: Mapping[Training, Job], drawings: list[PlannedDrawing]) -> float | None:
         """Seconds of one measurement, from a finished run or, without one, from the model of a trial.
 
         Guided rows are taken to last as long as others; where all are guided, as what their run itself draws with.
+        None where every model needs another that is not trained yet.
         """
         alone = [each for each in drawings if not each.guides] or [each.without_guides for each in drawings]
-        trained = [each for each in alone if self.workers.runs.finished(jobs[each.training])]
-        drawing = (trained or alone)[0]
+        trained = [each for each in alone if each.training in self.runs]
+        startable = [each for each in alone if each.training.needs_only(self.runs)]
+        if not (trained or startable):
+            return None
+        drawing = (trained or startable)[0]
         key = " ".join(drawing.overrides(plan.ablation, {drawing.training: Path("run")}))
         if key not in self.seconds:
             if trained:
                 run = self.workers.runs.path / jobs[drawing.training].folder
             else:
-                job = self._trained(drawing.training.typical)
-                run = self._runs.path / job.folder
+                job = self._trained(drawing.training)
+                run = self._sweep.path / job.folder
             sweep = MeasurementFolder(self.folder / "measurements", resume=None)
             overrides = drawing.overrides(plan.ablation, {drawing.training: run.resolve()})
             self._keep(key, self._done(sweep, overrides, "measurement").seconds)
@@ -144,8 +149,8 @@ class _Trials:
 
     def close(self) -> None:
         """Remove the trials, unless one has failed: its log is there to be read."""
-        if self._runs is not None:
-            self._runs.release()
+        if self._sweep is not None:
+            self._sweep.release()
         if self._failed:
             return
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -154,13 +159,14 @@ class _Trials:
         self.seconds[key] = round(seconds, 2)
         write_atomically(self.record, json.dumps(self.seconds, indent=1) + "\n")
 
-    def _trained(self, typical: tuple[str, ...]) -> Job:
-        if self._runs is None:
-            self._runs = SweepFolder(self.folder, resume=None)
-        config = compose("train", list(typical))
+    def _trained(self, training: Training) -> Job:
+        if self._sweep is None:
+            self._sweep = SweepFolder(self.folder, resume=None)
+        typical = training.composable(self.runs)
+        config = compose("train", typical)
         images = min(config.training.max_images, _BATCHES * config.data.get("batch_size", 1))
         kept = [each for each in deciding(typical) if not each.startswith("training.max_images=")]
-        return self._done(self._runs, [*kept, f"training.max_images={images}", "logger=none"], "training")
+        return self._done(self._sweep, [*kept, f"training.max_images={images}", "logger=none"], "training")
 
     def _done(self, sweep: SweepFolder, overrides: list[str], title: str) -> Job:
         """The finished trial, run now unless it was already."""

@@ -88,7 +88,9 @@ def missing(
     for drawing in plan.drawings:
         job = trained[drawing.training]
         if not workers.runs.finished(job):
-            found += [] if workers.diverged(job) else [f"{drawing.title}: not trained ({job.state})"]
+            waited = [name for name, each in drawing.training.guides if not workers.runs.finished(trained[each])]
+            why = f"it needs {waited[0]}, which is not" if waited else job.state
+            found += [] if workers.diverged(job) else [f"{drawing.title}: not trained ({why})"]
         elif undone := [each for each in drawing.trainings[1:] if not workers.runs.finished(trained[each])]:
             found.append(f"{drawing.title}: guide not trained ({trained[undone[0]].state})")
         elif drawing in measured and workers.measurements.values_of(measured[drawing]) is None:

@@ -1,17 +1,15 @@
 """What an ablation needs: the models to train, each once for all variants that share it, and the sets to measure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
+from genexp.ablations.guides import filled, named_in
 from genexp.ablations.spec import Ablation
 from genexp.ablations.variants import Variant, variants_of
 from genexp.config.quoting import quoted
 from genexp.pool.identity import identity
 from genexp.pool.record import Job
-
-_Wanted = TypeVar("_Wanted")
 
 
 @dataclass(frozen=True)
@@ -23,12 +21,30 @@ class Training:
         seed: Its seed.
         title: What sets it apart.
         typical: The same without its seed: trainings that take the same time.
+        guides: Models of the same seed that it needs, by the names that stand for their folders in braces.
     """
 
     overrides: tuple[str, ...]
     seed: int
     title: str
     typical: tuple[str, ...]
+    guides: "tuple[tuple[str, Training], ...]" = ()
+
+    def needs_only(self, trainings: Container["Training"]) -> bool:
+        """Whether all models that it needs are among these."""
+        return all(guide in trainings for _, guide in self.guides)
+
+    def command(self, runs: Mapping["Training", Path]) -> list[str]:
+        """Its overrides, with the run folders of the models that it needs.
+
+        Raises:
+            KeyError: one of them is not among `runs`.
+        """
+        return filled(self.overrides, {name: runs[guide] for name, guide in self.guides})
+
+    def composable(self, runs: Mapping["Training", Path]) -> list[str]:
+        """Overrides without its seed that compose; the folder of a model that is not among `runs` is left open."""
+        return filled(self.typical, {name: runs.get(guide) for name, guide in self.guides})
 
 
 @dataclass(frozen=True)
@@ -63,9 +79,7 @@ class PlannedDrawing:
     def overrides(self, ablation: Ablation, runs: Mapping[Training, Path]) -> list[str]:
         """Its overrides of `genexp evaluate`, with the run folders of its models; the variant's own come last."""
         run = runs[self.training]
-        own = list(self.variant.drawing)
-        for name, training in self.guides:
-            own = [each.replace(f"{{{name}}}", quoted(runs[training])) for each in own]
+        own = filled(self.variant.drawing, {name: runs[training] for name, training in self.guides})
         common = [f"run={quoted(run)}", f"seed={self.training.seed}", "checkpoint=last", "wandb=false", "grid=48"]
         return _last_of_each([*common, "pictures=0", *(ablation.evaluate or []), *own])
 
@@ -77,7 +91,7 @@ class Plan:
     Args:
         ablation: The ablation.
         variants: Its rows.
-        trainings: Models, all seeds of a configuration together.
+        trainings: Models, seed by seed, none before those that it needs.
         drawings: Sets to measure; for an ablation that draws nothing, what ties a variant to its model.
         further: Overrides of `genexp train` that were asked for on top.
     """
@@ -95,13 +109,29 @@ class Plan:
         asked = self.ablation.asked or f"ablation={self.ablation.name} scale={self.ablation.scale}"
         return f"genexp reproduce {asked}{more}"
 
-    def trained(self, jobs: Iterable[Job]) -> dict[Training, Job]:
-        """The job of every training that has one among these.
+    def waves(self) -> list[list[Training]]:
+        """The trainings in the order in which they can be done: those that need nothing, those that need these, ..."""
+        found: list[list[Training]] = []
+        placed: set[Training] = set()
+        while left := [each for each in self.trainings if each not in placed]:
+            found.append([each for each in left if each.needs_only(placed)])
+            placed |= set(found[-1])
+        return found
+
+    def trained(self, jobs: Iterable[Job], runs: Path) -> dict[Training, Job]:
+        """The job of every training that has one among these, and whose needed models have.
 
         Args:
             jobs: Jobs of `genexp train`; the finished ones say what is done.
+            runs: The folder that their folders are in.
         """
-        return _job_of_each({each: each.overrides for each in self.trainings}, jobs)
+        free, found = _by_identity(jobs), {}
+        for each in self.trainings:
+            if each.needs_only(found):
+                places = {guide: (runs / found[guide].folder).resolve() for _, guide in each.guides}
+                if alike := free.get(identity(each.command(places))):
+                    found[each] = alike.pop(0)
+        return found
 
     def measured(self, jobs: Iterable[Job], runs: Mapping[Training, Path]) -> dict[PlannedDrawing, Job]:
         """The job of every drawing that has one among these: the same overrides, of the same run.
@@ -111,7 +141,9 @@ class Plan:
             runs: The run folders of the trainings; drawings from others have no job.
         """
         drawable = [each for each in self.drawings if set(each.trainings) <= set(runs)]
-        return _job_of_each({each: each.overrides(self.ablation, runs) for each in drawable}, jobs)
+        free = _by_identity(jobs)
+        found = {each: free.get(identity(each.overrides(self.ablation, runs))) for each in drawable}
+        return {each: alike.pop(0) for each, alike in found.items() if alike}
 
 
 def make_plan(ablation: Ablation, further: list[str]) -> Plan:
@@ -122,34 +154,42 @@ def make_plan(ablation: Ablation, further: list[str]) -> Plan:
         further: Overrides of `genexp train` that were asked for on top, such as `logger=none`.
     """
     variants = variants_of(ablation)
-    trainings: dict[tuple[str, ...], Training] = {}
-    drawings = []
+    trainings, drawings = _Trainings(ablation, further), []
     for seed in ablation.seeds:
         for variant in variants:
-            training = _training(ablation, variant.training, further, seed, _title(variant, variants))
-            training = trainings.setdefault(training.overrides, training)
-            drawn_with = []
-            for name, overrides in ablation.guides.items():
-                if any(f"{{{name}}}" in each for each in variant.drawing):
-                    guide = _training(ablation, overrides, further, seed, name)
-                    drawn_with.append((name, trainings.setdefault(guide.overrides, guide)))
-            drawings.append(PlannedDrawing(variant, training, tuple(drawn_with)))
-    return Plan(ablation, variants, list(trainings.values()), drawings, further)
+            training = trainings.known(variant.training, seed, _title(variant, variants))
+            drawings.append(PlannedDrawing(variant, training, trainings.guides(variant.drawing, seed)))
+    return Plan(ablation, variants, list(trainings.found.values()), drawings, further)
 
 
-def _training(ablation: Ablation, own: Sequence[str], further: list[str], seed: int, title: str) -> Training:
-    typical = _last_of_each([f"experiment={ablation.experiment}", *ablation.overrides, *own, *further])
-    named = [f"name={ablation.name}", f"group={ablation.name}_{ablation.scale}", f"seed={seed}"]
-    return Training((*typical, *named), seed, f"{title} seed={seed}".strip(), tuple(typical))
+class _Trainings:
+    """The models of an ablation, each once, behind those that it needs."""
+
+    def __init__(self, ablation: Ablation, further: list[str]) -> None:
+        self.ablation, self.further = ablation, further
+        self.found: dict[tuple[object, ...], Training] = {}
+
+    def known(self, own: Sequence[str], seed: int, title: str) -> Training:
+        """The training with these overrides after those that all share."""
+        ablation = self.ablation
+        typical = _last_of_each([f"experiment={ablation.experiment}", *ablation.overrides, *own, *self.further])
+        named = [f"name={ablation.name}", f"group={ablation.name}_{ablation.scale}", f"seed={seed}"]
+        overrides, guides = (*typical, *named), self.guides(typical, seed)
+        made = Training(overrides, seed, f"{title} seed={seed}".strip(), tuple(typical), guides)
+        return self.found.setdefault((overrides, guides), made)
+
+    def guides(self, overrides: Sequence[str], seed: int) -> tuple[tuple[str, Training], ...]:
+        """The trainings of the same seed that these overrides name in braces."""
+        names = [name for name in named_in(overrides) if name in self.ablation.guides]
+        return tuple((name, self.known(self.ablation.guides[name], seed, name)) for name in names)
 
 
-def _job_of_each(wanted: Mapping[_Wanted, Sequence[str]], jobs: Iterable[Job]) -> dict[_Wanted, Job]:
-    """The job of everything that has one; no job is of two things, as in `SweepFolder.job_for`."""
+def _by_identity(jobs: Iterable[Job]) -> dict[tuple[str, ...], list[Job]]:
+    """Jobs by what they compute; no job is of two things, as in `SweepFolder.job_for`."""
     free: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
         free.setdefault(identity(job.overrides), []).append(job)
-    found = {each: free.get(identity(overrides)) for each, overrides in wanted.items()}
-    return {each: alike.pop(0) for each, alike in found.items() if alike}
+    return free
 
 
 def _title(variant: Variant, variants: list[Variant]) -> str:

@@ -1,7 +1,9 @@
 """Carries out a plan: trainings, then measurements, each in a process of its own, and only what is missing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+
+from omegaconf import DictConfig
 
 from genexp.ablations.measurement_sweep import MeasurementFolder
 from genexp.ablations.plan import Plan, PlannedDrawing, Training
@@ -34,26 +36,45 @@ class Workers:
         for sweep in (self.runs, self.measurements):
             sweep.release()
 
-    def job_of(self, training: Training) -> Job:
-        """The job of a training in the record, new or begun earlier; ask once for each."""
-        return self.runs.job_for(list(training.overrides))
+    def jobs_of(self, plan: Plan) -> dict[Training, Job]:
+        """The job of every training in the record, new or begun earlier; ask once."""
+        jobs: dict[Training, Job] = {}
+        for each in plan.trainings:
+            jobs[each] = self.runs.job_for(each.command(self._places(each, jobs)))
+        return jobs
 
-    def train(self, jobs: dict[Training, Job]) -> None:
-        """Train what is not trained yet."""
-        missing = {each: job for each, job in jobs.items() if not (self._done(self.runs, job) or self.diverged(job))}
-        if missing:
-            self._connect()
-        configs = {typical: compose("train", list(typical)) for typical in {each.typical for each in missing}}
+    def train(self, jobs: Mapping[Training, Job]) -> None:
+        """Train what is not trained yet, each as soon as the models that it needs are there; without them it waits."""
+        left = {each: job for each, job in jobs.items() if not (self._done(self.runs, job) or self.diverged(job))}
+        while ready := {each: job for each, job in left.items() if each.needs_only(self.finished(jobs))}:
+            for training, job in ready.items():
+                if training.guides:  # one that could not begin at first has begun in another folder
+                    job.overrides = training.command(self._places(training, jobs))
+            self._train(ready)
+            left = {each: job for each, job in left.items() if each not in ready}
+
+    def _train(self, ready: Mapping[Training, Job]) -> None:
+        self._connect()
+        configs: dict[tuple[str, ...], DictConfig] = {}
         tasks = []
-        for training, job in missing.items():
+        for training, job in ready.items():
+            if training.typical not in configs:
+                configs[training.typical] = compose("train", training.composable({}))
             config = configs[training.typical]
             need, images = self.machine.need_of(config), config.training.max_images
             tasks.append(Task(job, f"{job.number} {training.title}", need, images))
         self.carry_out(self.runs, tasks)
 
-    def measure(self, plan: Plan, jobs: dict[Training, Job]) -> dict[PlannedDrawing, Job]:
+    def finished(self, jobs: Mapping[Training, Job]) -> dict[Training, Path]:
+        """The run folders of the trainings that are done."""
+        return {each: self.run_of(job).path.resolve() for each, job in jobs.items() if self.runs.finished(job)}
+
+    def _places(self, training: Training, jobs: Mapping[Training, Job]) -> dict[Training, Path]:
+        return {guide: self.run_of(jobs[guide]).path.resolve() for _, guide in training.guides}
+
+    def measure(self, plan: Plan, jobs: Mapping[Training, Job]) -> dict[PlannedDrawing, Job]:
         """Draw and measure what is not measured yet, of the models that are trained; returns the job of each."""
-        runs = {each: (self.runs.path / job.folder).resolve() for each, job in jobs.items() if self.runs.finished(job)}
+        runs = self.finished(jobs)
         found = {}
         for drawing in plan.drawings:
             if set(drawing.trainings) <= set(runs):
@@ -95,16 +116,24 @@ class Workers:
         self.machine.connect(self.folder / "server.log", self.runs.lock)
 
 
-def require_composable(plan: Plan, trainings: Iterable[Training]) -> None:
+def require_composable(plan: Plan, trainings: Iterable[Training], runs: Mapping[Training, Path]) -> None:
     """Check the configuration of all trainings, and of what is measured, before any is started.
+
+    Files and devices are looked at only of trainings whose needed models are there.
+
+    Args:
+        plan: What is to be done.
+        trainings: Those that are to be started.
+        runs: The run folders of what is trained already.
 
     Raises:
         ValueError: an override names what there is not.
     """
     from genexp.config.check import problems_of
 
-    for typical in dict.fromkeys(each.typical for each in trainings):
-        if problems := problems_of("train", list(typical), here=True):
+    for training in {each.typical: each for each in trainings}.values():
+        typical = training.composable(runs)
+        if problems := problems_of("train", typical, here=training.needs_only(runs)):
             raise ValueError(f"{plan.ablation.name}: {'; '.join(problems)}, in genexp train {' '.join(typical)}")
     if plan.ablation.evaluate is None:
         return
@@ -135,7 +164,7 @@ def _require_sampler(plan: Plan, variant: Variant) -> None:
     if not chosen or training is None:
         return
     composed = [f"++{each}" if each.startswith("sampler.") else each for each in chosen]
-    if problems := problems_of("train", [*training.typical, *composed]):
+    if problems := problems_of("train", [*training.composable({}), *composed]):
         raise ValueError(f"{plan.ablation.name}: {'; '.join(problems)}, in {variant.name} ({' '.join(chosen)})")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from genexp.ablations.checks import mapping_of, require_known, seeds_of, texts_of
 from genexp.ablations.finding import named
+from genexp.ablations.guides import guides_of, require_none
 from genexp.ablations.literature import claim_of, paper_of, reported_of
 from genexp.ablations.report.study import Claim, Paper, Reported
 from genexp.config.compose import load_plain
@@ -17,7 +18,6 @@ _KEYS = (
     *("reported", "claims", "remarks", "scales", "words", "guides"),
 )
 _SCALE_KEYS = ("experiment", "overrides", "evaluate", "seeds", "only", "variants", "guides", "remarks")
-_OF_GUIDE = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Ablation:
         claims: The paper's statements.
         remarks: What differs from the paper, at this scale.
         words: Axis to what its plots call it.
-        guides: Models that are trained beside the rows, to be drawn with: name to overrides of `genexp train`.
+        guides: Models that are trained beside the rows, to begin with or to be drawn with: name to overrides of
+            `genexp train`.
         asked: What of a command line asks for it, as in `ablation=ddim_table1 scale=cpu`.
     """
 
@@ -104,10 +105,12 @@ def _checked(name: str, content: Tree, scale: str) -> Ablation:
     metrics, search = texts_of(content["metrics"], "metrics"), content.get("search")
     _require_searchable(search, names, metrics)
     rows = {axis: values for axis, values in names.items() if axis != search}
-    without_paper = content.get("paper") is None
+    without_paper, at_scale = content.get("paper") is None, _at_scale(every, budget)
 
     def both(key: str) -> list[str]:
-        return [*texts_of(content.get(key), key), *texts_of(budget.get(key), key)]
+        found = [*texts_of(content.get(key), key), *texts_of(budget.get(key), key)]
+        require_none(key, found)
+        return found
 
     return Ablation(
         name=name,
@@ -117,7 +120,7 @@ def _checked(name: str, content: Tree, scale: str) -> Ablation:
         paper=None if without_paper else paper_of(content["paper"]),
         experiment=str(budget.get("experiment") or content["experiment"]),
         overrides=both("overrides"),
-        axes=_at_scale(every, budget),
+        axes=at_scale,
         search=search,
         evaluate=None if content.get("evaluate") is None else both("evaluate"),
         metrics=metrics,
@@ -126,7 +129,7 @@ def _checked(name: str, content: Tree, scale: str) -> Ablation:
         claims=[claim_of(each, names, without_paper) for each in content.get("claims") or []],
         remarks=" ".join(filter(None, (str(each.get("remarks") or "").strip() for each in (content, budget)))),
         words=_words(content.get("words") or {}, names),
-        guides=_guides(content.get("guides") or {}, budget.get("guides") or {}, every),
+        guides=guides_of(content.get("guides") or {}, budget.get("guides") or {}, _texts(every, at_scale)),
     )
 
 
@@ -136,18 +139,9 @@ def _words(value: object, axes: dict[str, list[str]]) -> dict[str, str]:
     return {axis: str(text) for axis, text in given.items()}
 
 
-def _guides(value: object, at_scale: object, axes: dict[str, dict[str, list[str]]]) -> dict[str, list[str]]:
-    """The guides, each with what a scale adds to it; those that overrides name in braces, and no others."""
-    every, more = mapping_of(value, "guides"), mapping_of(at_scale, "guides of a scale")
-    require_known("guide of a scale", more, list(every))
-    texts = [text for values in axes.values() for given in values.values() for text in given]
-    named = {name: None for text in texts for name in _OF_GUIDE.findall(text)}
-    require_known("guide in braces", named, list(every))
-    require_known("guide that overrides name in braces", every, list(named))
-    return {
-        name: [each for part in (given, more.get(name)) for each in texts_of(part, f"guides.{name}")]
-        for name, given in every.items()
-    }
+def _texts(*axes: dict[str, dict[str, list[str]]]) -> list[str]:
+    """All overrides of all values."""
+    return [text for each in axes for values in each.values() for given in values.values() for text in given]
 
 
 def _scales(value: object) -> Tree:

@@ -44,7 +44,7 @@ def status_of(plan: Plan, folder: Path) -> Status:
     """Read the folder of an ablation; nothing is locked, so it may be running."""
     ablation, runs, measurements = plan.ablation, folder / "runs", folder / "measurements"
     finished = [job for job in recorded_jobs(runs) if is_finished(RunFolder(runs / job.folder))]
-    trained = plan.trained(finished)
+    trained = plan.trained(finished, runs)
     places = {each: (runs / job.folder).resolve() for each, job in trained.items()}
     valued = [job for job in recorded_jobs(measurements) if values_in(measurements / job.folder) is not None]
     measured = plan.measured(valued, places)

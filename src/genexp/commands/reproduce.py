@@ -121,8 +121,9 @@ def _reproduced(config: DictConfig, ablation: "Ablation", source: str) -> list[s
     machine = Machine(config.slots, config.threads, config.timeout, config.grace, variables=places)
     workers = Workers(folder, machine)
     try:
-        jobs = {training: workers.job_of(training) for training in plan.trainings}
-        require_composable(plan, [each for each, job in jobs.items() if not workers.runs.finished(job)])
+        jobs = workers.jobs_of(plan)
+        trained = workers.finished(jobs)
+        require_composable(plan, [each for each in jobs if each not in trained], trained)
         write_atomically(folder / _SOURCE, f"{source}\n")  # not before its configurations were found to be sound
         _print_plan(config, plan, workers, jobs)
         if config.plan:
@@ -150,6 +151,7 @@ def _print_plan(config: DictConfig, plan: "Plan", workers: "Workers", jobs: "dic
         ("ablation", f"{ablation.name}: {ablation.title}"),
         ("scale", f"{ablation.scale}, {len(plan.variants)} variants, seeds {', '.join(map(str, ablation.seeds))}"),
         ("trainings", f"{len(jobs)}, {done} done"),
+        *(("order", text) for text in _order(plan)),
         ("folder", shown_path(workers.folder)),
     ]
     for name, text in lines:
@@ -158,9 +160,26 @@ def _print_plan(config: DictConfig, plan: "Plan", workers: "Workers", jobs: "dic
         left = estimate(plan, workers, jobs)
         places = workers.machine.places
         trainings = f"{left.trainings} trainings ({duration(left.training_seconds)})"
-        drawings = f"{left.drawings} measurements ({duration(left.drawing_seconds)})"
+        known = left.drawing_seconds is not None
+        took = duration(left.drawing_seconds) if known else "time not known before their models are trained"
+        drawings = f"{left.drawings} measurements ({took})"
         wall = duration(left.wall(places))
-        print(f"left      {trainings} and {drawings}: about {wall} on {places} places", file=sys.stderr, flush=True)
+        wall += f" on {places} places" + ("" if known else " without these")
+        print(f"left      {trainings} and {drawings}: about {wall}", file=sys.stderr, flush=True)
+
+
+def _order(plan: "Plan") -> list[str]:
+    """Which trainings wait for which, a line for each step; nothing where none does."""
+    waves = plan.waves()
+    lines = []
+    for number, wave in enumerate(waves, 1):
+        first = {each.typical: each for each in reversed(wave)}
+        told = []
+        for each in reversed(first.values()):
+            title = each.title.removesuffix(f"seed={each.seed}").strip() or "the model"
+            told.append(" ".join([title, *(f"(needs {name})" for name, _ in each.guides)]))
+        lines.append(f"{number}. {', '.join(told)}")
+    return lines if len(waves) > 1 else []
 
 
 def _report(config: DictConfig, study: "Study", folder: Path) -> None:
