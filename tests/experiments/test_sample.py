@@ -197,7 +197,7 @@ def test_a_sheet_has_a_row_a_value_and_a_column_a_noise(runs, tmp_path):
     run = load_run(runs["diffusion"].path)
     node = sampler_node(run.config, OmegaConf.create({"steps": 2, "guidance": {"_target_": GUIDED, "scale": 3.0}}))
     drawing = Drawing(run, node, "cpu", 0, 2, None)
-    scales = varied(node, OmegaConf.create({"guidance": {"scale": [0, 1, 3]}}))
+    scales = varied(run.config, node, OmegaConf.create({"guidance": {"scale": [0, 1, 3]}}))
     assert list(scales) == ["scale 0", "scale 1", "scale 3"]
     grid = drawing.sheet(scales, 3)()
     assert (grid.columns, grid.down) == (3, list(scales))
@@ -209,8 +209,9 @@ def test_a_sheet_has_a_row_a_value_and_a_column_a_noise(runs, tmp_path):
 
 
 def test_lists_of_a_sheet_go_side_by_side(runs):
-    node = OmegaConf.create({**load_run(runs["diffusion"].path).config.sampler, "guidance": {"_target_": INTERVAL}})
-    ways = varied(node, OmegaConf.create({"guidance": {"low": [0, 0.2], "high": [None, 2]}, "steps": [3, 4]}))
+    trained = load_run(runs["diffusion"].path).config
+    node = OmegaConf.create({**trained.sampler, "guidance": {"_target_": INTERVAL}})
+    ways = varied(trained, node, OmegaConf.create({"guidance": {"low": [0, 0.2], "high": [None, 2]}, "steps": [3, 4]}))
     assert list(ways) == ["low 0, high none, steps 3", "low 0.2, high 2, steps 4"]
     assert [(way.guidance.low, way.guidance.high, way.steps) for way in ways.values()] == [(0, None, 3), (0.2, 2, 4)]
 

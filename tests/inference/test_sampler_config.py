@@ -1,15 +1,17 @@
 """A sampler in a file's name: short where nothing is special, and never the name of another sampler."""
 
 import itertools
+import re
 from contextlib import nullcontext
 
 import pytest
 from omegaconf import OmegaConf
 
+from genexp.config.check import problems_of
 from genexp.config.compose import compose
 from genexp.config.keys import as_typed, in_place_of_earlier, of_the_own
 from genexp.config.trial import refused
-from genexp.inference.sampler_config import checked_sampler, sampler_label, sampler_node
+from genexp.inference.sampler_config import checked_sampler, sampler_label, sampler_node, varied
 
 GUIDED = {"_target_": "genexp.sampling.guidance.ClassifierFree", "negative": {"caption": "a cross"}}
 PER_CONDITION = {"_target_": "genexp.sampling.per_condition.PerCondition", "negative": {"caption": "a cross"}}
@@ -136,6 +138,46 @@ def test_a_negative_without_a_share_is_refused_where_it_is_typed(guidance, share
     given = OmegaConf.create({"steps": 5})
     with nullcontext() if share else pytest.raises(ValueError, match=r"^sampler\.guidance\..*caption has no share in"):
         checked_sampler(trained, given, "sample")
+
+
+UNGUIDED = {"_target_": "genexp.sampling.guidance.Unguided"}
+SHIPPED = {"_target_": "genexp.inference.shipped_judge.ShippedJudge", "asset": "shapes_clip"}
+INSIDE = r"must be 1 for a student that has its teacher's guidance inside \(model\.goal\.guidance\.scale=2\.0\)"
+
+
+@pytest.mark.parametrize(
+    ("guidance", "wrong"),
+    [
+        ({**GUIDED, "negative": None, "scale": 3}, "sampler.guidance.scale"),
+        ({**GUIDED, "negative": None, "scale": 1}, None),
+        ({**GUIDED, "negative": None, "scale": 0}, None),
+        ({**PER_CONDITION, "negative": None, "scales": {"caption": 1, "label": 2}}, "sampler.guidance.scales"),
+        ({**INTERVAL, "scale": None, "inside": {**GUIDED, "scale": 3}}, "sampler.guidance.inside.scale"),
+        ({**INTERVAL, "scale": 3, "inside": {**GUIDED, "scale": 1}}, "sampler.guidance.scale"),
+        ({"_target_": "genexp.sampling.clip_guidance.ClipGuidance", "judge": SHIPPED, "scale": 3}, None),
+        (UNGUIDED, None),
+    ],
+)
+def test_guidance_over_a_student_that_has_it_inside_is_refused_by_both_keys(guidance, wrong):
+    sampler = {"_target_": "genexp.sampling.consistency.ConsistencySampler", "steps": 4, "guidance": UNGUIDED}
+    folded = {"goal": {"guidance": {"_target_": GUIDED["_target_"], "scale": 2.0}}}
+    given = OmegaConf.create({"guidance": guidance})
+    with nullcontext() if wrong is None else pytest.raises(ValueError, match=rf"^{wrong}: {INSIDE}, got [23]$"):
+        checked_sampler(OmegaConf.create({"sampler": sampler, "model": folded}), given, "sample")
+    for inside in (UNGUIDED, {"_target_": GUIDED["_target_"], "scale": 1.0}, None):
+        checked_sampler(
+            OmegaConf.create({"sampler": sampler, "model": {"goal": {"guidance": inside}}}), given, "sample"
+        )
+    checked_sampler(OmegaConf.create({"sampler": {**sampler, "guidance": guidance}, "model": folded}), None, "sample")
+
+
+def test_a_sheet_and_a_training_of_such_a_student_are_refused_too():
+    trained = compose("train", ["experiment=lcm/digits", "model.goal.teacher.run=somewhere"])
+    with pytest.raises(ValueError, match=rf"^sheet, scale 3: sampler\.guidance\.scale: {INSIDE}, got 3"):
+        varied(trained, trained.sampler, OmegaConf.create({"guidance": {"scale": [1, 3]}}))
+    (problem,) = problems_of("train", ["experiment=lcm/digits", "sampler.guidance.scale=3"])
+    assert re.match(rf"sampler\.guidance\.scale: {INSIDE}, got 3", problem)
+    assert problems_of("train", ["experiment=lcm/digits"]) == []
 
 
 def test_what_is_refused_of_a_part_within_is_told_at_its_key():

@@ -199,7 +199,9 @@ def _beside(drawing: "Drawing", config: DictConfig, node: DictConfig) -> dict[st
     if config.sheet:
         if not (drawing.has_start and pictured):
             raise ValueError("sheet must be empty for a model of points or one that maps images, got rows for it")
-        found["sheet.png"] = drawing.sheet(varied(node, config.sheet), _columns(drawing, config) or _ARC)
+        found["sheet.png"] = drawing.sheet(
+            varied(drawing.run.config, node, config.sheet), _columns(drawing, config) or _ARC
+        )
     return found if drawing.watermark is None else drawing.watermark.beside(found)
 
 

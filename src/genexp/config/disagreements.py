@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
 
 from genexp.config.fields import SWITCHES
+from genexp.config.guidance_strengths import guided_twice
 from genexp.config.monitor import monitored, value_directions
 from genexp.config.problems import Problem, did_you_mean
 from genexp.config.trial import Trial
@@ -57,6 +58,10 @@ def disagreements(trial: Trial, plain: Tree, unsound: set[str]) -> Iterator[Prob
     begins = plain.get("resume") in (None, "auto")  # a resumed run has begun, and must leave this as it is
     if begins and isinstance(plain.get("initial"), dict) and not any(key.startswith("initial") for key in unsound):
         yield from _of_beginning(trial, plain)
+    if begins and "model" in sound and "sampler" not in {key.split(".")[0] for key in unsound}:
+        guidance = (plain.get("sampler") or {}).get("guidance")
+        if wrong := guided_twice(plain["model"], guidance):
+            yield Problem(*wrong, of_value=True)
     if {"training", "model"} <= sound and "model" in trial.built:
         yield from _of_adapters(trial, plain)
     if {"training", "model", "data", "trainer"} <= sound:

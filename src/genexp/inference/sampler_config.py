@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from omegaconf import DictConfig, OmegaConf
 
+from genexp.config.guidance_strengths import guided_twice, strengths_of
 from genexp.config.keys import flat
 from genexp.config.targets import locate, require_allowed
 from genexp.config.trained_parts import with_trained_parts
@@ -37,7 +38,7 @@ def checked_sampler(trained: DictConfig, given: DictConfig | None, command: str)
 
     Raises:
         InvalidConfig: a key or a value is wrong.
-        ValueError: the command leaves a negative no share in the images.
+        ValueError: the command leaves a negative no share in the images, or guides a student that has guidance inside.
     """
     from genexp.config.validation import require_valid
 
@@ -45,34 +46,31 @@ def checked_sampler(trained: DictConfig, given: DictConfig | None, command: str)
     plain = with_absolute_places({"sampler": OmegaConf.to_container(node, resolve=True)})
     require_valid(OmegaConf.create(plain), command)
     if given is not None:
-        _require_share(plain["sampler"].get("guidance"), "sampler.guidance")
+        _require_share(plain["sampler"].get("guidance"))
+        _require_once(trained, plain["sampler"])
     return OmegaConf.create(with_trained_parts(plain["sampler"]))
 
 
-def _require_share(guidance: Tree | None, key: str, around: float | None = None) -> None:
-    """Raise ValueError where a guidance, or one inside it, has a negative and a strength at which that has no share.
-
-    Args:
-        guidance: Plain configuration, or None.
-        key: Its dotted key.
-        around: Strength that a guidance around it gives it; None for its own.
-    """
-    if not isinstance(guidance, dict):
-        return
-    name = "scales" if "scales" in guidance else "scale"
-    strength = guidance.get(name) if around is None else around
-    strengths = list(strength.values()) if isinstance(strength, dict) else [strength]
-    if guidance.get("negative") and all(each == 1 for each in strengths):
-        negative = next(iter(guidance["negative"]))
-        said = f"has no share in an image where {key.removesuffix('.inside')}.{name} is 1: choose another strength"
-        raise ValueError(f"{key}.negative.{negative} {said}")
-    _require_share(guidance.get("inside"), f"{key}.inside", strength if "inside" in guidance else None)
+def _require_share(guidance: Tree | None) -> None:
+    """Raise ValueError where a guidance, or one inside it, has a negative and a strength at which that has no share."""
+    for key, at, node, strengths in strengths_of(guidance, "sampler.guidance"):
+        if node.get("negative") and all(each == 1 for each in strengths):
+            said = f"has no share in an image where {at} is 1: choose another strength"
+            raise ValueError(f"{key}.negative.{next(iter(node['negative']))} {said}")
 
 
-def varied(node: DictConfig, asked: DictConfig) -> dict[str, DictConfig]:
+def _require_once(trained: DictConfig, sampler: Tree) -> None:
+    """Raise ValueError where the sampler guides a student that has guidance inside."""
+    model = OmegaConf.to_container(trained.model, resolve=False) if "model" in trained else None
+    if wrong := guided_twice(model, sampler.get("guidance")):
+        raise ValueError(": ".join(wrong))
+
+
+def varied(trained: DictConfig, node: DictConfig, asked: DictConfig) -> dict[str, DictConfig]:
     """A sampler in several ways: a configuration for every place of the lists of values, by words that name these.
 
     Args:
+        trained: Configuration of the run.
         node: The checked configuration of the sampler.
         asked: Below the sampler's own keys, lists of values; several lists go side by side.
 
@@ -95,6 +93,7 @@ def varied(node: DictConfig, asked: DictConfig) -> dict[str, DictConfig]:
             OmegaConf.update(changed, key, value, force_add=True)
         with told_of(words):
             ways[words] = checked_sampler(OmegaConf.create({"sampler": changed}), None, "sample")
+            _require_once(trained, OmegaConf.to_container(changed, resolve=True))
     return ways
 
 
