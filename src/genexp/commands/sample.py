@@ -196,12 +196,10 @@ def _beside(drawing: "Drawing", config: DictConfig, node: DictConfig) -> dict[st
         found["denoising.png"] = lambda: drawing.pictures.denoising(config.rows, config.frames)
     if drawing.has_pairs:
         found["pairs.png"] = lambda: drawing.pairs(config.num)
-    if config.sheet:
+    if sheet := config.sheet:
         if not (drawing.has_start and pictured):
             raise ValueError("sheet must be empty for a model of points or one that maps images, got rows for it")
-        found["sheet.png"] = drawing.sheet(
-            varied(drawing.run.config, node, config.sheet), _columns(drawing, config) or _ARC
-        )
+        found["sheet.png"] = drawing.sheet(varied(drawing.run.config, node, sheet), _columns(drawing, config) or _ARC)
     return found if drawing.watermark is None else drawing.watermark.beside(found)
 
 
