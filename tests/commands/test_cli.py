@@ -38,7 +38,7 @@ def test_help_names_every_command_and_loads_nothing_heavy():
     assert not modules_loaded_by("--help") & {"torch", "lightning", "hydra", "omegaconf", "wandb"}
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in conf_dir().glob("*.yaml")))
+@pytest.mark.parametrize("name", sorted(path.stem for path in conf_dir().glob("[!_]*.yaml")))
 def test_the_help_of_a_command_describes_every_value_and_names_the_choices_of_its_groups(name):
     path = conf_dir() / f"{name}.yaml"
     text = usage(path)

@@ -18,7 +18,7 @@ from genexp.config.text_keys import is_text
 from genexp.files.yaml_records import read_yaml
 
 YAML = sorted(conf_dir().rglob("*.yaml"))
-COMMANDS = sorted(path.stem for path in conf_dir().glob("*.yaml"))
+COMMANDS = sorted(path.stem for path in conf_dir().glob("[!_]*.yaml"))
 
 
 def nodes(content):

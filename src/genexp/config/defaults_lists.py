@@ -21,8 +21,8 @@ def choices_of(experiment: str) -> dict[str, str]:
 
 def named_by(experiment: str) -> Iterator[tuple[str, str, str]]:
     """Every choice in the defaults of an experiment and of those that it builds on: the file, the group, the name."""
-    file = choice_files("experiment").get(experiment)
-    for group, name in _defaults_of(file) if file is not None else ():
+    file = choice_files("experiment").get(experiment, conf_dir() / "experiment" / f"{experiment}.yaml")
+    for group, name in _defaults_of(file):  # also of what several share, which no one chooses
         yield shown_file(f"experiment/{experiment}"), group, name
         if group == "experiment":
             yield from named_by(name)
@@ -39,8 +39,11 @@ def _defaults_of(file: Path) -> list[tuple[str, str]]:
     """The groups and choices that the defaults of a file name, for which a word alone is an experiment."""
     try:
         entries = read_yaml(file).get("defaults") or ()
-        own = [("experiment", each) for each in entries if isinstance(each, str) and each != "_self_"]
+        own = [each.removeprefix("/experiment/") for each in entries if isinstance(each, str) and each != "_self_"]
         of_groups = [pair for each in entries if isinstance(each, dict) for pair in each.items()]
     except (OSError, AttributeError, TypeError, ValueError, yaml.YAMLError):
         return []  # what Hydra says of it stands
-    return [*own, *((key.removeprefix("override ").lstrip("/").split("@")[0], name) for key, name in of_groups)]
+    return [
+        *(("experiment", each) for each in own),
+        *((key.removeprefix("override ").lstrip("/").split("@")[0], name) for key, name in of_groups),
+    ]
