@@ -50,7 +50,7 @@ class CompactVGG(nn.Module):
             "widths": [list(stage) for stage in widths],
             "batch_norm": batch_norm,
         }
-        self.names = layer_names([len(stage) for stage in widths])
+        self.names = layers_of_stages([len(stage) for stage in widths])[:-1]  # the last stage ends without pooling
         self.channels, self.num_features = channels, widths[-1][-1]
         sizes = pairwise([channels, *(width for stage in widths for width in stage)])
         for name, (inputs, outputs) in zip(filter(_is_convolution, self.names), sizes, strict=True):
@@ -126,14 +126,14 @@ class CompactVGG(nn.Module):
         return functional.max_pool2d(features, 2)
 
 
-def layer_names(counts: Sequence[int]) -> list[str]:
-    """Names of the layers of stages with so many convolutions; the last stage ends without pooling."""
+def layers_of_stages(counts: Sequence[int]) -> list[str]:
+    """Names of the layers of stages with so many convolutions: `conv1_1, relu1_1, conv1_2, relu1_2, pool1, ...`."""
     names = []
     for stage, count in enumerate(counts, start=1):
         for i in range(1, count + 1):
             names += [f"conv{stage}_{i}", f"relu{stage}_{i}"]
         names.append(f"pool{stage}")
-    return names[:-1]
+    return names
 
 
 def _is_convolution(name: str) -> bool:

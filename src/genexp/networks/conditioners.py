@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.networks.classes import ClassTable, ReadsClass
+from genexp.networks.classes import ReadsVectors
 from genexp.networks.made import MaskedLinear
 from genexp.networks.mlp import hidden_layers
 
@@ -16,7 +16,7 @@ CONTEXT = "context"
 """What a layer is told beside the conditions of its model: features of an encoder, or the image that noise is for."""
 
 
-class Told(ReadsClass, nn.Module):
+class Told(ReadsVectors):
     """A network told a class and further conditions, each as a vector that is added to its first features.
 
     Args:
@@ -33,25 +33,13 @@ class Told(ReadsClass, nn.Module):
         told: Mapping[str, Callable[[int], nn.Module]] | None,
         context: int,
     ) -> None:
-        super().__init__()
-        self.num_classes, self.context = num_classes, context
-        self.label = ClassTable(num_classes, features) if num_classes else None
-        self.told = nn.ModuleDict({name: build(features) for name, build in (told or {}).items()})
+        super().__init__(features, num_classes, told)
+        self.context = context
 
     @property
     def reads(self) -> tuple[str, ...]:
         """Names of the conditions it reads."""
-        return (*(("label",) if self.label is not None else ()), *self.told, *((CONTEXT,) if self.context else ()))
-
-    def added(self, condition: Condition) -> list[Tensor]:
-        """Vectors (B, features) of what is told.
-
-        Raises:
-            ValueError: the condition does not hold what the network reads, or holds more.
-        """
-        label = self.label_of(condition)
-        classes = [] if self.label is None else [self.label(label)]
-        return classes + [module(condition[name]) for name, module in self.told.items()]
+        return (*ReadsVectors.reads.fget(self), *((CONTEXT,) if self.context else ()))
 
 
 class MLPConditioner(Told):
@@ -87,7 +75,7 @@ class MLPConditioner(Told):
 
     def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Samples (B, *shape) to (B, outputs, *shape)."""
-        added, rows = self.added(condition), x.flatten(1)
+        added, rows = self.vectors(condition), x.flatten(1)
         h = self.first(torch.cat([rows, condition[CONTEXT]], 1) if self.context else rows)
         return self.last(self.others(sum(added, h))).unflatten(1, (self.outputs, *self.shape))
 
@@ -139,7 +127,7 @@ class MaskedConditioner(Told):
 
     def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Vectors (B, D) to (B, outputs, D)."""
-        added = self.added(condition)
+        added = self.vectors(condition)
         if self.beside is not None:
             added = [*added, self.beside(condition[CONTEXT])]
         h = x
@@ -192,7 +180,7 @@ class ConvConditioner(Told):
 
     def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Images (B, C, H, W) to (B, outputs, C, H, W)."""
-        added = self.added(condition)
+        added = self.vectors(condition)
         h = self.first(torch.cat([x, condition[CONTEXT].to(x.dtype)], 1) if self.context else x)
         for each in added:
             h = h + each[:, :, None, None]

@@ -66,7 +66,7 @@ class ContractionMLP(Told):
 
     def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Vectors (B, D) to (B, 1, D)."""
-        added = self.added(condition)
+        added = self.vectors(condition)
         if self.beside is not None:
             added = [*added, self.beside(condition[CONTEXT])]
         *hidden, last = self.layers

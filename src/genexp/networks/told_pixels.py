@@ -8,12 +8,12 @@ from torch.nn.functional import relu
 
 from genexp.conditioning.base import Condition
 from genexp.logistics import initial_numbers, numbers_of
-from genexp.networks.classes import ClassTable, ReadsClass
+from genexp.networks.classes import ReadsVectors
 from genexp.networks.embeddings import WordTokens
 from genexp.networks.masked_convolution import MaskedConv2d
 
 
-class ToldPixels(ReadsClass, nn.Module):
+class ToldPixels(ReadsVectors):
     """A network of images at levels that is told one vector, the sum of those of the class and of other conditions.
 
     Args:
@@ -39,33 +39,15 @@ class ToldPixels(ReadsClass, nn.Module):
         num_classes: int | None = None,
         told: Mapping[str, Callable[[int], nn.Module]] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(features, num_classes, told)
         if len(shape) != 3:
             raise ValueError(f"shape must be that of images, [C, H, W], got {list(shape)}")
         if levels < 2:
             raise ValueError(f"levels must be at least 2, got {levels}")
-        self.shape, self.levels, self.features, self.num_classes = tuple(shape), levels, features, num_classes
-        self.label = ClassTable(num_classes, features) if num_classes else None
-        self.told = nn.ModuleDict({name: build(features) for name, build in (told or {}).items()})
+        self.shape, self.levels, self.features = tuple(shape), levels, features
         for name, module in self.told.items():
             if isinstance(module, WordTokens) and not self.takes_tokens:
                 raise ValueError(f"told must make one vector of {name}, as WordEmbedding does, got WordTokens")
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Names of the conditions it reads."""
-        label = () if self.label is None else ("label",)
-        return (*label, *self.told)
-
-    def vectors(self, condition: Condition) -> list[Tensor]:
-        """What every condition it reads becomes, in the order of `reads`: (B, features), or (B, L, features).
-
-        Raises:
-            ValueError: the condition does not hold what the network reads, or holds more.
-        """
-        label = self.label_of(condition)
-        found = [] if self.label is None else [self.label(label)]
-        return found + [module(condition[name]) for name, module in self.told.items()]
 
     def vector(self, condition: Condition) -> Tensor:
         """Their sum (B, features); zeros (1, features) where it reads nothing."""

@@ -117,16 +117,17 @@ class UNet(AttendingNetwork):
         for i, level in enumerate(widths):
             last = i == len(widths) - 1
             resize = None if last else downsample(level, residual_resize, common)
-            self.down.append(DownLevel(skips[-1], level, blocks, counts[i], resize, common, attends))
+            inputs = [skips[-1]] + [level] * (blocks - 1)
+            self.down.append(DownLevel(inputs, level, counts[i], resize, common, attends))
             skips += [level] * (blocks if last else blocks + 1)
         kept = [*skips, widths[-1]]
         self.middle = Middle(widths[-1], heads_of(widths[-1], heads, head_channels), common, attends)
         self.up = nn.ModuleList()
         current = widths[-1]
         for i, level in reversed(list(enumerate(widths))):
-            taken = [skips.pop() for _ in range(blocks + 1)]
+            inputs = [before + skips.pop() for before in [current] + [level] * blocks]
             resize = None if i == 0 else upsample(level, residual_resize, common)
-            self.up.append(UpLevel(current, level, taken, counts[i], resize, common, attends))
+            self.up.append(UpLevel(inputs, level, counts[i], resize, common, attends))
             current = level
         self.norm = group_norm(width * multipliers[0], groups)
         self.head = nn.Conv2d(width * multipliers[0], outputs * channels * patch, 3, padding=1)

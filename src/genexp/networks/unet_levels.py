@@ -44,25 +44,21 @@ class Middle(nn.Module):
         return self.blocks[1](h, embedding)
 
 
-class DownLevel(nn.Module):
-    """The blocks of one resolution on the way down; every result is kept as a skip."""
+class AttendingLevel(nn.Module):
+    """The blocks of one resolution, from so many channels each to `width`, and what changes it behind them."""
 
     def __init__(
-        self,
-        channels: int,
-        width: int,
-        blocks: int,
-        heads: int,
-        resize: nn.Module | None,
-        common: Common,
-        attends: bool,
+        self, inputs: list[int], width: int, heads: int, resize: nn.Module | None, common: Common, attends: bool
     ) -> None:
         super().__init__()
-        inputs = [channels] + [width] * (blocks - 1)
         self.blocks = nn.ModuleList(ResidualBlock(count, width, **common) for count in inputs)
-        self.attentions = _attentions(width, blocks, heads, common["groups"])
-        self.crossings = _crossings(width, blocks, heads if attends else 0, common)
+        self.attentions = _attentions(width, len(inputs), heads, common["groups"])
+        self.crossings = _crossings(width, len(inputs), heads if attends else 0, common)
         self.resize = resize
+
+
+class DownLevel(AttendingLevel):
+    """The blocks of one resolution on the way down; every result is kept as a skip."""
 
     def forward(
         self, h: Tensor, embedding: Tensor, skips: list[Tensor], texts: Tokens | None, after: After = unchanged
@@ -77,27 +73,8 @@ class DownLevel(nn.Module):
         return h
 
 
-class UpLevel(nn.Module):
+class UpLevel(AttendingLevel):
     """The blocks of one resolution on the way up; every block takes the latest skip as further channels."""
-
-    def __init__(
-        self,
-        channels: int,
-        width: int,
-        skips: list[int],
-        heads: int,
-        resize: nn.Module | None,
-        common: Common,
-        attends: bool,
-    ) -> None:
-        super().__init__()
-        inputs = [channels] + [width] * (len(skips) - 1)
-        self.blocks = nn.ModuleList(
-            ResidualBlock(count + skip, width, **common) for count, skip in zip(inputs, skips, strict=True)
-        )
-        self.attentions = _attentions(width, len(skips), heads, common["groups"])
-        self.crossings = _crossings(width, len(skips), heads if attends else 0, common)
-        self.resize = resize
 
     def forward(
         self, h: Tensor, embedding: Tensor, skips: list[Tensor], texts: Tokens | None, after: After = unchanged

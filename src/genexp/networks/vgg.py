@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genexp.networks.compact_vgg import layers_of_stages
 from genexp.on_disk import OnDisk
 from genexp.weights_files import checked_digest, read_state, torchvision_file
 
@@ -151,12 +152,7 @@ class VGG(nn.Module):
 
 def layer_names(depth: int) -> list[str]:
     """All layers of VGG-`depth`, from the image on: `conv1_1, relu1_1, conv1_2, relu1_2, pool1, ..., pool5`."""
-    names = []
-    for stage, count in enumerate(CONVOLUTIONS[depth], start=1):
-        for i in range(1, count + 1):
-            names += [f"conv{stage}_{i}", f"relu{stage}_{i}"]
-        names.append(f"pool{stage}")
-    return names
+    return layers_of_stages(CONVOLUTIONS[depth])
 
 
 def convolutions(depth: int) -> list[tuple[str, int, tuple[int, int, int, int]]]:
