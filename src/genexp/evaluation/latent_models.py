@@ -9,15 +9,19 @@ from genexp.contracts import Batch, LatentEncoder, Noise
 from genexp.evaluation.over_model import OfModel
 
 
-@runtime_checkable
-class LatentDensity(Protocol):
-    """A density p(x) = integral of p(x, z) with a distribution q(z | x) that says which latents matter for an image."""
+class Observing(Protocol):
+    """What says how its data are quantised, dequantised or binarised, and to how many levels, as a `Density` does."""
 
     levels: int | None
 
     def observe(self, batch: Batch, noise: Noise) -> Batch:
         """As a `Density` does."""
         ...
+
+
+@runtime_checkable
+class LatentDensity(Observing, Protocol):
+    """A density p(x) = integral of p(x, z) with a distribution q(z | x) that says which latents matter for an image."""
 
     def log_weights(self, batch: Batch, noise: Noise, count: int) -> Tensor:
         """log p(x, z) - log q(z | x) (B, count) in nats of an observed batch, for fresh z ~ q(z | x) by `noise`."""
@@ -25,14 +29,8 @@ class LatentDensity(Protocol):
 
 
 @runtime_checkable
-class CodedInParts(Protocol):
+class CodedInParts(Observing, Protocol):
     """A density that is bounded by a distortion and the rates of the parts of a latent: units, layers."""
-
-    levels: int | None
-
-    def observe(self, batch: Batch, noise: Noise) -> Batch:
-        """As a `Density` does."""
-        ...
 
     def code_lengths(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """-log p(x | z) (B,) by one latent an image, and the KL divergence (B, parts) of every part from its prior."""
@@ -56,20 +54,15 @@ class GaussianPosterior(Protocol):
 
 
 @runtime_checkable
-class GaussianCoded(Protocol):
+class GaussianCoded(Observing, Protocol):
     """A model whose latents (*latent_shape) may have Gaussian posteriors q(z | x) and a standard normal prior."""
 
     latent_shape: tuple[int, ...]
     conditioning: Conditioning
-    levels: int | None
 
     @property
     def gaussian_latents(self) -> bool:
         """Whether posteriors are Gaussians of independent units and the prior is N(0, I)."""
-        ...
-
-    def observe(self, batch: Batch, noise: Noise) -> Batch:
-        """As a `Density` does."""
         ...
 
     def posterior(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> GaussianPosterior:

@@ -7,7 +7,8 @@ from typing import ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from genexp.contracts import Batch, Noise
+from genexp.contracts import Batch
+from genexp.evaluation.latent_models import Observing
 from genexp.evaluation.metrics.base import Better, Value
 from genexp.evaluation.over_model import OfLevels, mean_over_images, over_images
 
@@ -15,14 +16,8 @@ QUARTERS = 4
 
 
 @runtime_checkable
-class BoundedDensity(Protocol):
+class BoundedDensity(Observing, Protocol):
     """A density whose log-probability is bounded by a sum over the steps of a diffusion process."""
-
-    levels: int | None
-
-    def observe(self, batch: Batch, noise: Noise) -> Batch:
-        """As a `Density` does."""
-        ...
 
     def bound_terms(self, batch: Batch) -> Tensor:
         """Nats (B, T + 1) of an observed batch: of the step to the data, the steps t = 2 .. T, and the start."""

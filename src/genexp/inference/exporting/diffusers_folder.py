@@ -118,10 +118,7 @@ class DiffusersFolder:
             folder / "model_index.json", {"_class_name": "DDPMPipeline", "_diffusers_version": version, **parts}
         )
         difference = self._difference(folder)
-        if not difference <= TOLERANCE:
-            raise ValueError(
-                f"run must be drawn alike by diffusers, to {TOLERANCE:g}, got a pixel that differs by {difference:.2g}"
-            )
+        require_alike(difference)
         card = card_of(self, difference, _STEPS)
         (folder / "README.md").write_text(model_card(self.run, card, file, self.release))
         return [("largest difference of a pixel", f"{difference:.1g}")]
@@ -137,6 +134,14 @@ class DiffusersFolder:
         ours = DDIM(steps, clip=self.clip).run(self.denoiser, start, IndexedNoise(0, range(_IMAGES)), told)
         theirs = _drawn(folder, start, steps, told if self.conditional else {})
         return float((ours.clamp(-1, 1) - theirs.clamp(-1, 1)).abs().max())
+
+
+def require_alike(difference: float) -> None:
+    """Raise ValueError where a pixel that diffusers draws differs by more than `TOLERANCE`."""
+    if not difference <= TOLERANCE:
+        raise ValueError(
+            f"run must be drawn alike by diffusers, to {TOLERANCE:g}, got a pixel that differs by {difference:.2g}"
+        )
 
 
 def _expressed(model: object) -> NetworkDenoiser:

@@ -14,7 +14,7 @@ from genexp.files.trees import Tree
 from genexp.inference.diffusers_codec import DiffusersCodec
 from genexp.inference.exporting.card import Release, model_card
 from genexp.inference.exporting.diffusers_card import card_of
-from genexp.inference.exporting.diffusers_folder import PREDICTIONS, TOLERANCE
+from genexp.inference.exporting.diffusers_folder import PREDICTIONS, require_alike
 from genexp.networks.diffusers_unet import DiffusersUNet
 from genexp.networks.frozen_text import FrozenText
 from genexp.sampling.ddim import DDIM
@@ -102,10 +102,7 @@ class StableDiffusionFolder:
         )
         pipeline.save_pretrained(folder)
         difference = self._difference(folder)
-        if not difference <= TOLERANCE:
-            raise ValueError(
-                f"run must be drawn alike by diffusers, to {TOLERANCE:g}, got a pixel that differs by {difference:.2g}"
-            )
+        require_alike(difference)
         file = folder / "unet/diffusion_pytorch_model.safetensors"
         card = card_of(self, difference, _STEPS)
         (folder / "README.md").write_text(model_card(self.run, card, file, self.release))
