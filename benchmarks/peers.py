@@ -88,7 +88,10 @@ def sampling(given: argparse.Namespace) -> None:
 
 DATA = {
     "digits": ["data=digits"],
-    "mnist": ["data=mnist", "data.image_size=28", "model.network.multipliers=[1,2,2]", "model.network.attention=[7]"],
+    "mnist": [
+        *("data=mnist", "data.image_size=28", "data.batch_size=32"),
+        *("model.network.multipliers=[1,2,2]", "model.network.attention=[7]"),
+    ],
 }
 """What is typed beside the quickstart for images of either data set."""
 
