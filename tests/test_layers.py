@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/genexp"
 FLOORS = (  # from the ground up; what stands on one floor knows nothing of its neighbours
     {"extras", "files", "hardware", "on_disk", "ranks", "startup", "terminal"},
-    {"colours", "conditioning", "geometry", "ramps", "shipped", "tensors"},
+    {"colours", "conditioning", "geometry", "parameters", "ramps", "shipped", "tensors"},
     {"contracts", "logistics", "sample_kinds", "textures", "weights_files"},
     {"config", "data", "figures", "flows", "losses", "networks"},
     {"adversarial", "densities", "diffusion", "latents", "restoration", "runs"},

@@ -3,12 +3,12 @@
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from genexp.files.json_records import open_regular
 from genexp.hardware import sent
@@ -201,34 +201,6 @@ def seed_generators(seed: int, device: torch.device) -> None:
         torch.default_generator.manual_seed(seed)
     else:
         torch.manual_seed(seed)
-
-
-class Towards:
-    """Draws an average of a module's weights towards them again and again; its parameters stay the same objects.
-
-    Args:
-        kept: The average, by names as those of the module.
-        module: The module.
-        buffers: Whether the average has buffers, too, which are copied.
-    """
-
-    def __init__(self, kept: Mapping[str, Tensor], module: nn.Module, buffers: bool = True) -> None:
-        parameters, held = dict(module.named_parameters()), dict(module.named_buffers()) if buffers else {}
-        self._kept, self._weights = [kept[name] for name in parameters], list(parameters.values())
-        places = [(name, *name.rpartition(".")[::2]) for name in held]
-        self._buffers = [(kept[name], module.get_submodule(owner)._buffers, key) for name, owner, key in places]
-
-    @torch.no_grad()
-    def draw(self, share: float) -> None:
-        """In place: kept <- (1 - share) kept + share weights, share in [0, 1]."""
-        torch._foreach_lerp_(self._kept, self._weights, share)
-        for kept, buffers, key in self._buffers:
-            kept.copy_(buffers[key])
-
-
-def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers of a module by their state-dict names."""
-    return dict(module.named_parameters()) | dict(module.named_buffers())
 
 
 def require_sound(path: Path, what: str) -> None:

@@ -56,6 +56,14 @@ def test_the_help_of_a_command_describes_every_value_and_names_the_choices_of_it
     assert max(map(len, text.splitlines()[5:])) <= 120
 
 
+@pytest.mark.parametrize("path", sorted(conf_dir().glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_help_of_a_command_says_all_that_its_file_does(path):
+    said = " ".join(usage(path).split())
+    inside = path.read_text().partition("defaults:\n")[2].partition("\nhydra:")[0]
+    comments = re.findall(r"^ {8,}# (.*)", inside, re.MULTILINE)
+    assert [each for each in comments if each not in said] == []
+
+
 def test_the_help_of_a_command_loads_nothing_heavy():
     assert "key=value" in genexp("compare", "--help").stdout
     assert not modules_loaded_by("train", "--help") & {"torch", "lightning", "hydra", "wandb"}

@@ -1,5 +1,6 @@
 """A run that was killed and resumed is the run that was not: weights, averages, optimisers, counters, data, metrics."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import tiny
 from genexp.callbacks.cadence import StopAfter
@@ -82,6 +84,27 @@ def test_a_killed_and_resumed_run_draws_the_strip_of_one_that_was_not(kill_after
         tiny.run(again)
     pictures = [folder.samples / "evolution_0000000320.png" for folder in (whole, tiny.run(again))]
     assert pictures[0].read_bytes() == pictures[1].read_bytes()
+
+
+def test_a_run_from_before_a_new_key_is_found_again_after_two_kills(kill_after, tmp_path):
+    overrides = [*tiny.overrides_for("vae"), f"paths.outputs={tmp_path}", "resume=auto"]
+    kill_after(4)
+    with pytest.raises(Killed):
+        tiny.run(overrides)
+    died = tiny.newest(tmp_path)
+    earlier = OmegaConf.load(died.config_path)
+    del earlier.training.recompute
+    died.config_path.write_text(OmegaConf.to_yaml(earlier))
+    record = json.loads((died.path / "run.json").read_text()) | {"config_digest": "of_an_earlier"}
+    (died.path / "run.json").write_text(json.dumps(record))
+    kill_after(7)
+    with pytest.raises(Killed):
+        tiny.run(overrides)
+    assert tiny.newest(tmp_path).path == died.path
+    assert "recompute" in OmegaConf.load(died.config_path).training
+    assert not died.record["changed"]
+    assert tiny.run(overrides).path == died.path
+    assert (died.record["resumed"], died.record["state"]) == (2, "finished")
 
 
 def test_a_finished_run_is_extended_exactly(tmp_path):

@@ -62,13 +62,18 @@ def begin(path, **record):
     return folder
 
 
+def of(digest):
+    """Whether a run is of the configuration of a digest."""
+    return lambda folder: folder.record["config_digest"] == digest
+
+
 def test_resume_auto_finds_the_newest_unfinished_run_of_the_same_configuration(tmp_path):
     for name, digest, state in (("a", "x", "finished"), ("b", "x", "running"), ("c", "y", "running")):
         begin(tmp_path / name, config_digest=digest, state=state)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/run.json").write_text("{")
-    assert newest_unfinished(tmp_path, "x").path.name == "b"
-    assert newest_unfinished(tmp_path, "z") is None
+    assert newest_unfinished(tmp_path, of("x")).path.name == "b"
+    assert newest_unfinished(tmp_path, of("z")) is None
     assert len(list(runs_under(tmp_path))) == 4
 
 
@@ -78,11 +83,11 @@ def test_resume_auto_passes_over_a_run_that_was_not_begun_and_one_that_is_held(t
     RunFolder.claim(tmp_path / "killed_before_its_configuration", {"config_digest": "x", "state": "running"})
     for place, folder in enumerate((older, newer)):
         os.utime(folder.path / "run.json", (place, place))
-    assert newest_unfinished(tmp_path, "x") == newer
+    assert newest_unfinished(tmp_path, of("x")) == newer
     assert newer.hold()
-    assert newest_unfinished(tmp_path, "x") == older
+    assert newest_unfinished(tmp_path, of("x")) == older
     newer.release()
-    assert newest_unfinished(tmp_path, "x") == newer
+    assert newest_unfinished(tmp_path, of("x")) == newer
 
 
 def test_a_run_is_begun_once_its_record_and_its_configuration_are_there(tmp_path):

@@ -8,7 +8,7 @@ from lightning import Callback, Trainer
 from genexp.callbacks.tracked import Tracked, names_of
 from genexp.callbacks.trainee import Trainee
 from genexp.files.trees import State
-from genexp.tensors import tensors_of
+from genexp.parameters import exchange, tensors_of
 
 
 class Averaging(Callback):
@@ -89,7 +89,7 @@ class Averaging(Callback):
     def _swap(self, pl_module: Trainee) -> None:
         for name, averages in self.tracked[0].modules.items():
             for key, tensor in tensors_of(pl_module.get_submodule(name)).items():
-                tensor.data, averages[key].data = averages[key].data, tensor.data
+                exchange(tensor, averages[key])
         self._swapped = not self._swapped
 
     # Checkpoints

@@ -16,6 +16,7 @@ from genexp.callbacks.tracked import Tracked, names_of
 from genexp.callbacks.trainee import Trainee
 from genexp.files.trees import State, Tree
 from genexp.files.writing import write_atomically
+from genexp.parameters import whole
 
 AVERAGES = "averages"
 """The folder in a run's that snapshots lie in."""
@@ -79,10 +80,11 @@ class PowerAverages(Callback):
 
     def _write(self, trainer: Trainer, pl_module: Trainee) -> None:
         """Write the parameters of all averages; ranks have the same, so that the first alone writes."""
+        averages = [whole(each.modules) for each in self.tracked]
         if not trainer.is_global_zero:
             return
         pl_module.terms.require_finite()
-        content = save(by_name([each.modules for each in self.tracked], self.widths))
+        content = save(by_name(averages, self.widths))
         digest = hashlib.sha256(content).hexdigest()
         name = f"{pl_module.images_seen:011d}_{digest[:12]}.safetensors"
         path = Path(trainer.default_root_dir) / AVERAGES / name

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from genexp.callbacks.trainee import Trainee
 from genexp.files.trees import State
-from genexp.tensors import Towards, tensors_of
+from genexp.parameters import Towards, like, tensors_of, whole
 
 Decay = Callable[[int, int], float]
 """The share that an average keeps of itself, from the images seen at its last update and those seen now."""
@@ -44,7 +44,7 @@ class Tracked:
                 self.modules[name] = {key: value.detach().clone() for key, value in state.items()}
                 self.images[name], self.steps[name] = pl_module.images_seen, pl_module.steps_of(name)
             else:
-                self.modules[name] = {key: loaded[key].to(value.device) for key, value in state.items()}
+                self.modules[name] = {key: like(loaded[key], value) for key, value in state.items()}
 
     def follow(self, pl_module: Trainee, names: Sequence[str], decay: Decay) -> None:
         """Fold the weights of every sub-module that has been updated into its average."""
@@ -59,8 +59,8 @@ class Tracked:
             self.images[name], self.steps[name] = pl_module.images_seen, steps
 
     def state(self) -> State:
-        """Plain containers that `load` goes on from."""
-        return {"modules": self.modules, "images": dict(self.images), "steps": dict(self.steps)}
+        """Plain containers that `load` goes on from, of whole tensors; all ranks must ask for them."""
+        return {"modules": whole(self.modules), "images": dict(self.images), "steps": dict(self.steps)}
 
     def load(self, state: State) -> None:
         """Take up what `state` gave."""

@@ -12,6 +12,7 @@ Described = dict[str, tuple[str, str]]
 """The default of every group or value of a command, and what its file says of it."""
 
 _LINE = re.compile(r"(?:  - )?(?P<key>\w+): (?P<value>[^#]*?)\s*(?:# (?P<text>.*))?")
+_CONTINUED = re.compile(r" {8,}# (.*)")
 TYPED = {"ablations": "ablation"}
 """Keys that are typed under another name, since Hydra takes that for a group."""
 _WIDTH, _INDENT = 118, 26
@@ -55,10 +56,15 @@ def usage(path: Path) -> str:
 
 
 def _entries(text: str) -> Iterator[tuple[str, str, str]]:
+    """Key, value and comment of every line, with what the lines below go on to say."""
+    found: list[tuple[str, str, str]] = []
     for line in text.splitlines():
-        found = _LINE.fullmatch(line)
-        if found:
-            yield found["key"], found["value"], found["text"] or ""
+        if more := _CONTINUED.fullmatch(line):
+            key, value, said = found.pop()
+            found.append((key, value, f"{said} {more[1]}"))
+        elif entry := _LINE.fullmatch(line):
+            found.append((entry["key"], entry["value"], entry["text"] or ""))
+    return iter(found)
 
 
 def _described(key: str, value: str, text: str) -> list[str]:

@@ -12,7 +12,8 @@ from genexp.diffusion.consistency import of_same_dropout, require_boundary
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.goal import Goal, Teacher, implicit, levels, require_trainable, take_over
 from genexp.diffusion.prediction import Bounded, require_positive
-from genexp.tensors import Towards, in_double, tensors_of
+from genexp.parameters import Towards, tensors_of
+from genexp.tensors import in_double
 
 
 class LatentConsistency(nn.Module, Goal):

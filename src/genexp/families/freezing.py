@@ -36,7 +36,7 @@ class Frozen:
         self, model: nn.Module, layers: Sequence[str], updates: Mapping[str, Update], further: Collection[str] = ()
     ) -> None:
         require_layers(model, layers, KEY)
-        self.layers = tuple(layers)
+        self.layers, self.further = tuple(layers), tuple(further)
         self._modules = [module for name, module in model.named_modules() if below(name, layers)]
         self.parameters = {name: p for name, p in model.named_parameters() if below(name, layers)}
         self.buffers = {name: b for name, b in model.named_buffers() if below(name, layers)}

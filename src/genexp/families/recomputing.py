@@ -22,15 +22,19 @@ def blocks_of(model: nn.Module) -> list[nn.Module]:
     Raises:
         ValueError: there are none, or a block changes by being used, as with batch or spectral norm.
     """
-    entries = [each for layers in model.modules() if _is_list(layers) for each in layers]
-    blocks = [each for each in entries if not any(map(_is_list, each.modules()))]
-    blocks = [each for each in blocks if any(weight.requires_grad for weight in each.parameters())]
+    blocks = [each for each in innermost_entries(model) if any(weight.requires_grad for weight in each.parameters())]
     if not blocks:
         raise ValueError("recompute must be false for networks without a list of blocks, got true")
     counting = [type(each).__name__ for each in blocks if any(isinstance(part, COUNTING) for part in each.modules())]
     if counting:
         raise ValueError(f"recompute must be false with batch or spectral norm in a block ({counting[0]}), got true")
     return blocks
+
+
+def innermost_entries(model: nn.Module) -> list[nn.Module]:
+    """The entries of a model's lists of layers that hold no list themselves."""
+    entries = [each for layers in model.modules() if _is_list(layers) for each in layers]
+    return [each for each in entries if not any(map(_is_list, each.modules()))]
 
 
 def require_recomputable(model: nn.Module, compiled: bool) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from genexp.families.rates import RateFactors
 from genexp.files.trees import Tree
+from genexp.parameters import clip_norm, is_sharded
 from genexp.ramps import Constant, Ramp
 
 EXACT_TOGETHER = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD)
@@ -58,10 +59,11 @@ class Update:
         optimizer = self.optimizer(parameters if factors is None else factors.groups(parameters))
         small = sum(p.numel() for p in parameters) <= SMALL * len(parameters)
         where = {device.type} if device is not None else {p.device.type for p in parameters}
+        sharded = any(map(is_sharded, parameters))  # beside whole ones, which no kernel steps together with these
         together = small and type(optimizer) in EXACT_TOGETHER and where == {"cpu"}
         way = "foreach" if together else "fused" if type(optimizer) in FUSED and where == {"cuda"} else None
         for group in optimizer.param_groups:
-            if way and group["foreach"] is None and group.get("fused") is None:
+            if way and not sharded and group["foreach"] is None and group.get("fused") is None:
                 group[way] = True
             group["lr"] *= group.get("factor", 1.0)
         if self.clip is not None:  # gradients of fp16 are to be unscaled before their norm is limited, not in the step
@@ -117,7 +119,7 @@ def limit_norm(parameters: list[nn.Parameter], largest: float) -> None:
     gradients = [each.grad for each in parameters if each.grad is not None]
     kinds = {(each.device, each.dtype, type(each)) for each in gradients}
     if len(kinds) != 1 or (kind := kinds.pop())[0].type not in ("cpu", "cuda") or kind[2] is not torch.Tensor:
-        nn.utils.clip_grad_norm_(parameters, largest)
+        clip_norm(parameters, largest)
         return
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     factor = (largest / (norm + 1e-6)).clamp(max=1.0)

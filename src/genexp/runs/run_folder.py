@@ -4,7 +4,7 @@ import json
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -230,16 +230,13 @@ def runs_under(outputs: Path) -> Iterator[RunFolder]:
     return (RunFolder(path.parent) for path in records)
 
 
-def newest_unfinished(outputs: Path, digest: str) -> RunFolder | None:
-    """The newest run of this very configuration that has not finished and that no process trains, for `resume=auto`."""
+def newest_unfinished(outputs: Path, is_meant: Callable[["RunFolder"], bool]) -> RunFolder | None:
+    """The newest run that has not finished, that no process trains and that is meant, for `resume=auto`."""
     for folder in runs_under(outputs):
         try:
-            record = folder.record
+            ended = folder.record.get("state") == "finished"
+            if not ended and folder.begun and not folder.is_running and is_meant(folder):
+                return folder
         except DamagedRun as error:
             print(f"passed over {error}", file=sys.stderr)
-            continue
-        if not folder.begun:
-            continue
-        if record.get("config_digest") == digest and record.get("state") != "finished" and not folder.is_running:
-            return folder
     return None

@@ -24,6 +24,8 @@ from genexp.tracking.past import tell
 from genexp.training.hooks import NoProfile, skip_empty_hooks
 from genexp.training.quiet import quiet_lightning
 
+SHARDING = "fsdp"
+"""The strategy that shares out the weights, by `genexp.training.sharding`; Lightning's own of this name wants CUDA."""
 _PLAIN_DDP = ("ddp", "ddp_fork", "ddp_notebook")
 
 
@@ -109,12 +111,19 @@ def _trainer(
     unwatched = {"profiler": NoProfile()} if profiler is None else {}
     require_safe_strategy(node.get("strategy", "auto"), node.devices)
     node.strategy = strategy_for(model, node)
+    chosen: dict[str, object] = {}
+    if node.strategy == SHARDING:
+        from genexp.training.sharding import Gathered, Sharding, require_shardable
+
+        require_shardable(model, str(node.precision))
+        chosen["strategy"], callbacks = Sharding(), [Gathered(), *callbacks]
     if node.get("deterministic") is False and not torch.are_deterministic_algorithms_enabled():
         node.deterministic = None  # torch imports its compiler to switch off what is off
     look_for_no_gpus()
     with quiet_lightning():
         return build(
             node,
+            **chosen,
             callbacks=callbacks,
             logger=loggers,
             default_root_dir=str(folder.path),

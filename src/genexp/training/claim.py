@@ -17,6 +17,7 @@ from genexp.runs.records import require_readable
 from genexp.runs.run_folder import OVERRIDES, RECORD, RunFolder, new_run_id, newest_unfinished, run_path
 from genexp.runs.trust import seal
 from genexp.training.machines import require_machines
+from genexp.training.same_run import is_of, with_new_keys
 from genexp.training.tags import id_from_agent
 from genexp.training.taking_up import ClaimedRun, typed_overrides
 
@@ -77,8 +78,8 @@ def _to_continue(plain: Tree, outputs: Path) -> RunFolder | None:
             raise ValueError(f"resume must name a run that has ended, got {resume}, which is still running")
         return folder
     if plain["run_dir"] is not None:
-        return _unfinished(RunFolder(Path(plain["run_dir"]).expanduser().resolve()), config_digest(plain))
-    while (folder := newest_unfinished(outputs, config_digest(plain))) is not None:
+        return _unfinished(RunFolder(Path(plain["run_dir"]).expanduser().resolve()), plain)
+    while (folder := newest_unfinished(outputs, lambda each: is_of(each, plain))) is not None:
         if folder.hold():
             return folder
     return None
@@ -88,7 +89,7 @@ PATIENCE = 120.0
 """Seconds that a run which is called again waits for its former process: a file server notices late that one died."""
 
 
-def _unfinished(folder: RunFolder, digest: str) -> RunFolder | None:
+def _unfinished(folder: RunFolder, plain: Tree) -> RunFolder | None:
     """The run in `run_dir`, which a cluster calls again; None where none was begun.
 
     One that was killed before it had written its configuration has nothing to be continued, so its record goes.
@@ -104,7 +105,7 @@ def _unfinished(folder: RunFolder, digest: str) -> RunFolder | None:
             (folder.path / RECORD).unlink(missing_ok=True)
             folder.release()
             return None
-        if folder.record.get("config_digest") != digest:
+        if not is_of(folder, plain):
             raise ValueError(f"run_dir must hold a run of this configuration, got {folder.path}: another one is there")
     except BaseException:
         folder.release()
@@ -130,7 +131,7 @@ def _continued(folder: RunFolder, plain: Tree) -> ClaimedRun:
     if plain["run_dir"] is not None and Path(plain["run_dir"]).expanduser().resolve() != folder.path:
         raise ValueError(f"run_dir must be null or the run that is resumed, {folder.path}, got {plain['run_dir']}")
     require_readable(folder.path)
-    stored = folder.config
+    stored = with_new_keys(folder.config, plain) if resume == "auto" else folder.config
     for key in ("name", "threads"):  # as before: the same folder, and the same rounding
         if not any(each.startswith(f"{key}=") for each in typed_overrides()):
             plain[key] = stored[key]
