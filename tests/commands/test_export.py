@@ -140,7 +140,7 @@ def test_what_cannot_be_done_is_refused_before_any_work(run, outputs, monkeypatc
         with pytest.raises(kind, match=told):
             exported(run, *typed)
     vae = tiny.run([*tiny.overrides_for("vae"), *SHORT, f"paths.outputs={outputs / 'vae'}"])
-    with pytest.raises(ValueError, match="run must be of model=diffusion for format=diffusers, got VAE"):
+    with pytest.raises(ValueError, match="format must be another than diffusers for VAE, such as onnx or safetensors"):
         exported(vae)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"format=diffusers needs the extra 'hub', .* uv sync --extra hub"):

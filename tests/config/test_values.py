@@ -85,6 +85,8 @@ WRONG = [
     ("train", "trainer=cpu trainer.devices=[0,1]", "trainer.devices", "a number of processes on the CPU"),
     ("train", "trainer=gpu", "trainer.accelerator", "auto or cpu on a machine without a GPU"),
     ("train", "trainer=ddp", "trainer.accelerator", "auto or cpu on a machine without a GPU"),
+    ("train", "trainer=ddp", "trainer.accelerator", "trainer=ddp_cpu tries it in two processes"),
+    ("train", "trainer=fsdp", "trainer.accelerator", "trainer.accelerator=cpu trainer.devices=2 tries it in two"),
     ("train", "trainer.accelerator=mps", "trainer.accelerator", "on a machine without an Apple GPU"),
     ("train", "trainer.accelerator=abacus", "trainer.accelerator", "one of auto, cpu, gpu, cuda, mps"),
     ("train", "trainer.strategy=ddpp", "trainer.strategy", "a strategy of Lightning"),

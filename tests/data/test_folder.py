@@ -142,6 +142,12 @@ def test_wrong_class_count_is_refused_before_training(classes):
         data.setup()
 
 
+def test_a_refusal_of_the_data_names_its_whole_key(tmp_path):
+    told = rf"^data\.source\.root must be an existing folder of pictures, got {tmp_path / 'none'}"
+    with pytest.raises(ValueError, match=told):
+        ImageData(Folder(tmp_path / "none", 8), [3, 8, 8], None, 4, 8, 3).setup()
+
+
 def test_an_empty_or_missing_folder(tmp_path):
     with pytest.raises(ValueError, match=f"root must be an existing folder of pictures, got {tmp_path / 'none'}"):
         Folder(tmp_path / "none", 8).split("train")

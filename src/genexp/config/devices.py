@@ -54,14 +54,20 @@ def _of_trainer(trainer: Tree) -> Iterator[Problem]:
         return
     count = 0 if accelerator in ("cpu", "mps") else gpu_count()
     if accelerator in ("gpu", "cuda") and not count and not (accelerator == "gpu" and has_mps()):
-        yield Problem(
-            "trainer.accelerator", f"must be auto or cpu on a machine without a GPU, got {shown(accelerator)}"
-        )
+        rule = f"must be auto or cpu on a machine without a GPU, got {shown(accelerator)}"
+        yield Problem("trainer.accelerator", f"{rule}{_several_here(str(trainer.get('strategy', 'auto')))}")
         return
     if count:
         yield from _of_gpus(devices, count)
     elif accelerator in ("auto", "cpu") and not has_mps():
         yield from _of_cpu(devices, trainer.get("precision"))
+
+
+def _several_here(strategy: str) -> str:
+    """How several processes are tried without a GPU, as the end of a line; empty where one is asked for."""
+    if strategy == "fsdp":
+        return "; trainer.accelerator=cpu trainer.devices=2 tries it in two processes"
+    return "; trainer=ddp_cpu tries it in two processes" if strategy.startswith("ddp") else ""
 
 
 def _of_gpus(devices: int | str | list[int], count: int) -> Iterator[Problem]:

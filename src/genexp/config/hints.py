@@ -13,6 +13,7 @@ HINTS = {
 """What does what a refused key was meant to do."""
 
 ABSENT = {
+    "precision": "trainer.precision is that of training, sampler.precision that of drawing by a diffusion",
     "sampler.guidance.scale": "type sampler/guidance=classifier_free too, which has one",
     "sampler.precision": "samplers of diffusion have one; others evaluate a network once, or draw by its probabilities",
     "trainer.max_steps": "training.max_images is the length; +trainer.max_steps=... counts steps of all optimisers",

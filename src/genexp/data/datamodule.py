@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from genexp.contracts import Batch
 from genexp.data.classes import counted, of_classes, require_classes
 from genexp.data.random_transforms import RandomTransforms
-from genexp.data.source import Factored, InShards, Noted, OnPlane, Source, Split, require_split
+from genexp.data.source import Factored, InShards, Noted, OnPlane, Source, Split, require_split, told_of
 from genexp.data.store import Stored, Subset, load_in_memory, survey
 from genexp.data.stream import EvalLoader, Stream, TrainLoader, as_float
 from genexp.files.trees import State
@@ -106,7 +106,8 @@ class ImageData(LightningDataModule):
         require_split(split)
         if split not in self._splits:
             load = load_in_memory if self.in_memory else survey
-            found = load(self.source.split(split), self.cache_dir)
+            with told_of(self.source):
+                found = load(self.source.split(split), self.cache_dir)
             self._check(split, found)
             if self.chosen is not None:
                 found = of_classes(found, self.chosen, self.source, split)

@@ -1,8 +1,10 @@
 """What a data source is: named splits of examples that are read by index, with a fingerprint and a content digest."""
 
 import hashlib
+import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, get_args, runtime_checkable
@@ -173,3 +175,15 @@ def stratified_order(labels: Tensor, seed: int) -> Tensor:
         shuffled = members[torch.randperm(len(members), generator=generator)]
         place[shuffled] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
     return place.argsort(stable=True)
+
+
+@contextmanager
+def told_of(source: Source) -> Iterator[None]:
+    """Within, a refusal that begins with an argument of the source names its whole key, `data.source.<argument>`."""
+    try:
+        yield
+    except ValueError as error:
+        word = str(error).partition(" ")[0]
+        if type(error) is not ValueError or word not in inspect.signature(type(source)).parameters:
+            raise
+        raise ValueError(f"data.source.{error}") from error

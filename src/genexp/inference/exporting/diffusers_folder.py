@@ -47,9 +47,9 @@ class DiffusersFolder:
     """
 
     def __init__(self, run: "Run", label: int | None, release: Release) -> None:
-        require_extra("diffusers", "format=diffusers")
         self.run, self.label, self.release = run, label, release
         self.denoiser = _expressed(run.model)
+        require_extra("diffusers", "format=diffusers")
         classes = self.denoiser.conditioning.num_classes
         if label is not None and (classes is None or label >= classes):
             wanted = "null for a run without classes" if classes is None else f"null or from 0 to {classes - 1}"
@@ -151,7 +151,10 @@ def _expressed(model: object) -> NetworkDenoiser:
         ValueError: they cannot; names the option.
     """
     if not isinstance(model, Diffusion):
-        raise ValueError(f"run must be of model=diffusion for format=diffusers, got {type(model).__name__}")
+        name = type(model).__name__
+        raise ValueError(
+            f"format must be another than diffusers for {name}, such as onnx or safetensors, got diffusers"
+        )
     denoiser, has = model.denoiser, "which format=diffusers has no word for"
     if model.codec is not None:
         raise ValueError(
