@@ -174,7 +174,8 @@ def test_a_sharded_run_is_an_ordinary_one_that_goes_on_in_one_process_and_back(f
     tensors = [checkpoint["state_dict"], checkpoint["averaged"]["modules"][network]]
     assert all(type(each) is torch.Tensor for named in tensors for each in named.values())
     shutil.copytree(run, plain)
-    alone = begun(plain, f"resume={plain}", "training.max_images=448")
+    one = ["trainer.strategy=auto", "trainer.num_nodes=1"]
+    alone = begun(plain, f"resume={plain}", "training.max_images=448", *one)
     said = alone.communicate(timeout=300)[1]
     assert alone.returncode == 0, said
     sharded(run, f"resume={run}", "training.max_images=448")
