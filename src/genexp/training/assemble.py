@@ -113,10 +113,10 @@ def _trainer(
     node.strategy = strategy_for(model, node)
     chosen: dict[str, object] = {}
     if node.strategy == SHARDING:
-        from genexp.training.sharding import Gathered, Sharding, require_shardable
+        from genexp.training.sharding import GatheredWeights, Sharding, require_shardable
 
         require_shardable(model, str(node.precision))
-        chosen["strategy"], callbacks = Sharding(), [Gathered(), *callbacks]
+        chosen["strategy"], callbacks = Sharding(), [GatheredWeights(), *callbacks]
     if node.get("deterministic") is False and not torch.are_deterministic_algorithms_enabled():
         node.deterministic = None  # torch imports its compiler to switch off what is off
     look_for_no_gpus()

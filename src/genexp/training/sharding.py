@@ -114,7 +114,7 @@ class Sharding(ModelParallelStrategy):
         Strategy.save_checkpoint(self, checkpoint, filepath, storage_options)
 
 
-class Gathered(Callback):
+class GatheredWeights(Callback):
     """Have all weights whole on every rank while they are looked at: some draws and measures are one rank's alone."""
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: "Family") -> None:
