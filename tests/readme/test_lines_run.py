@@ -149,7 +149,7 @@ CHOICES: dict[tuple[str, str], tuple[Check, str]] = {
     (DATA, "stl10"): (refused("STL10", NO_NETWORK), ""),
     (DATA, "folder data.source.root=..."): (refused("data.source.root: must be the path of a folder that exists"), ""),
     **{(TRAINER, name): (trained("quickstart"), SHORT) for name in ("auto", "cpu", "ddp_cpu")},
-    **{(TRAINER, name): (GPU, SHORT) for name in ("gpu", "ddp")},
+    **{(TRAINER, name): (GPU, SHORT) for name in ("gpu", "ddp", "fsdp")},
     (LOGGER, "wandb"): (trained("quickstart"), SHORT),
     (LOGGER, "csv"): (without_wandb("quickstart", "metrics.csv"), SHORT),
     (LOGGER, "tensorboard"): (without_wandb("quickstart", "events.out.tfevents*"), SHORT),

@@ -95,6 +95,7 @@ EXPORTED = (
 )
 MACHINES = (
     "genexp train trainer=ddp trainer.num_nodes=2 run_dir=shared/run",
+    "genexp train trainer=fsdp trainer.accelerator=cpu trainer.devices=2",
     "genexp train sweep=diffusion_learning_rate hydra.sweeper.n_trials=30 "
     "hydra.sweeper.storage=postgresql+psycopg://ann@host/studies",
 )
@@ -262,7 +263,7 @@ ELSEWHERE = {
     **dict.fromkeys(QUANTISED, "test_quantising draws and measures such weights, tiny"),
     **dict.fromkeys(PROJECTS, "test_new makes such a project, trains it and runs its test"),
     **dict.fromkeys(EXPORTED, "test_export, test_export_parts and test_import write and read such folders"),
-    **dict.fromkeys(MACHINES, "test_nodes and test_study_on_postgres type such"),
+    **dict.fromkeys(MACHINES, "test_nodes, test_sharding and test_study_on_postgres type such"),
     **dict.fromkeys(PUSHED, "test_hub types such, against a server that stands for the hub"),
     **dict.fromkeys(PIPELINES, "test_import_stable_diffusion types such, on a tiny one"),
     **dict.fromkeys(RESTORED, "test_restore restores such pictures"),
