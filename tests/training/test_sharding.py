@@ -44,11 +44,9 @@ SIZES = ["data.image_size=8", "model.optimizer.lr=0.01", "model.optimizer.eps=0.
 MODELS = {
     "vae": ["model=vae"],
     "diffusion": ["model=diffusion", "model.network.width=8", "model.network.dropout=0"],
-    "quantised": ["experiment=vq_vae/digits"],
     "hierarchy": ["experiment=vd_vae/digits"],
     "autoregressive": ["experiment=pixelcnn/digits"],
-    "transformer": ["experiment=dit/digits"],
-    "classifier": ["model=classifier"],
+    "transformer": ["experiment=dit/digits", "model.num_classes=null"],
 }
 QUICK = ("vae", "diffusion")
 """Models that are tried by default; the others are slow."""
