@@ -53,7 +53,7 @@ RUN: dict[str, tuple[Check, str]] = {
     "uv run genexp train": (trained("quickstart"), SHORT),
     "genexp train": (trained("quickstart"), SHORT),
     "genexp train training.max_images=30000": (trained("quickstart"), SHORT),
-    "genexp sample run=outputs/quickstart/2026-11-28_23-19-58_f43wg8dn num=64": (drawn(64), ""),
+    "genexp sample run=outputs/quickstart/2026-11-30_14-09-36_jijb3cub num=64": (drawn(64), ""),
     "genexp train resume=outputs/quickstart/... training.max_images=320000": (resumed, LONGER),
     "genexp train resume=<run>": (resumed, "training.max_images=1920"),
     "genexp train resume=<run> model.optimizer.lr=1e-4": (resumed, "training.max_images=2560"),

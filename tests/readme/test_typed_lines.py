@@ -194,7 +194,7 @@ ELSEWHERE = {
     "wandb sync": "a mention of the command below",
     "genexp train model=vae +callbacks.early._target_=lightning.pytorch.callbacks.EarlyStopping "
     "+callbacks.early.monitor=fd +callbacks.early.patience=3": "test_habits trains it, tiny",
-    "wandb sync outputs/quickstart/.../wandb/offline-run-20261128_231958-f43wg8dn": "W&B's server",
+    "wandb sync outputs/quickstart/.../wandb/offline-run-20261130_140937-jijb3cub": "W&B's server",
     "genexp train experiment=captions/shapes metrics=caption_truth data.source.held_out=0.1 "
     "data.source.test_shows=both callbacks.evaluate.told=test": "test_caption_truth trains it, tiny",
     "genexp evaluate run=outputs/captions_shapes/<run> metrics=caption_truth told=test num=2000": (
