@@ -78,4 +78,3 @@ def test_the_recipe_trains_and_its_run_says_how_well_a_caption_fits(tmp_path):
     told = opened.conditioning.read({"caption": "a small red circle"})["caption"]
     assert opened.similarity(again, told).shape == (2, 1)
     assert opened.images_seen == 4800
-    assert load_run(run.path).folder.record["name"] == "clip_shapes"
