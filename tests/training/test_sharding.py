@@ -18,7 +18,7 @@ from genexp.config.compose import compose
 from genexp.config.instantiate import build
 from genexp.inference.run import load_run
 from genexp.parameters import local, whole
-from genexp.training.sharding import Sharding, require_shardable
+from genexp.training.sharding import Sharding
 
 pytestmark = pytest.mark.xdist_group("distributed")  # two processes a test: one test at a time
 
@@ -124,21 +124,21 @@ def test_two_ranks_equal_one_process_at_double_batch(name, tmp_path):
         ("model=gan", "32-true", "trainer.strategy must be ddp for GAN, whose networks take turns"),
         ("experiment=realnvp/digits", "32-true", "trainer.strategy must be ddp for Likelihood, which has no layers"),
         ("model=vae optimizer@model.optimizer=lbfgs", "32-true", "must be ddp with an optimizer other than Adam"),
-        ("model=vae model.optimizer.fused=true", "32-true", "fused of the optimizer must be null"),
+        ("model=vae model.optimizer.fused=true", "32-true", "must be ddp with fused=true of the optimizer"),
         ("model=vae", "16-mixed", "trainer.precision must be one of 32-true, bf16-mixed, bf16-true"),
     ],
 )
 def test_what_cannot_be_sharded_is_refused_by_its_key(typed, precision, told):
     model = build(compose("train", typed.split()).model)
     with pytest.raises(ValueError, match=told):
-        require_shardable(model, precision)
+        model.require_shardable(precision)
 
 
 @pytest.mark.parametrize("switch", ["compile", "channels_last"])
 def test_a_switch_that_moves_weights_is_refused(switch):
     model = build(compose("train", ["model=vae"]).model).arrange(**{switch: True})
     with pytest.raises(ValueError, match=f"training.{switch} must be false with trainer.strategy=fsdp"):
-        require_shardable(model, "32-true")
+        model.require_shardable("32-true")
 
 
 def begun(run, *typed, **variables):

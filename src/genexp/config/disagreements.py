@@ -64,6 +64,7 @@ def disagreements(trial: Trial, plain: Tree, unsound: set[str]) -> Iterator[Prob
             yield Problem(*wrong, of_value=True)
     if {"training", "model"} <= sound and "model" in trial.built:
         yield from _of_adapters(trial, plain)
+        yield from _of_sharding(trial, plain, unsound)
     if {"training", "model", "data", "trainer"} <= sound:
         yield from _of_groups(trial, plain)
     if {"metrics", "callbacks"} <= sound:
@@ -82,6 +83,14 @@ def _of_adapters(trial: Trial, plain: Tree) -> Iterator[Problem]:
     yield from _told(lambda: model.freeze(plain["training"].get("freeze") or [], still), "training.freeze")
     factors = plain["training"].get("rate_factors") or {}
     yield from _told(lambda: model.set_rates(factors), "training.rate_factors")
+
+
+def _of_sharding(trial: Trial, plain: Tree, unsound: set[str]) -> Iterator[Problem]:
+    """A model whose weights cannot be shared out over ranks where that is asked for, whatever devices are there."""
+    trainer = plain.get("trainer") if isinstance(plain.get("trainer"), dict) else {}
+    if trainer.get("strategy") == "fsdp" and not unsound & {"trainer.precision"}:
+        precision = str(trainer.get("precision", "auto"))
+        yield from _told(lambda: trial.built["model"].require_shardable(precision), "trainer.strategy")
 
 
 def _of_beginning(trial: Trial, plain: Tree) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from genexp.families.micro_batches import averaged, batch_size, in_memory_order,
 from genexp.families.notes import NotedModule
 from genexp.families.rates import RateFactors
 from genexp.families.recomputing import recompute, require_recomputable
+from genexp.families.shardable import require_shardable
 from genexp.families.terms import TermLog
 from genexp.families.updates import Update, as_list, gradients_only_to, owner_of, stepped, with_options
 from genexp.families.validation_means import HeldOutMeans
@@ -87,6 +88,10 @@ class Family(NotedModule):
     def set_rates(self, factors: Mapping[str, float]) -> None:
         """Multiply the learning rate of layers; after `freeze`. ValueError where that means nothing."""
         self.rate_factors = RateFactors(self, factors, self._updates)
+
+    def require_shardable(self, precision: str) -> None:
+        """ValueError where `trainer.strategy=fsdp` cannot train it; after `arrange` and `freeze`."""
+        require_shardable(self, precision)
 
     def train(self, mode: bool = True) -> Self:
         """Set all but the frozen layers to training or evaluation."""

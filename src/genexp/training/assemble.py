@@ -113,9 +113,9 @@ def _trainer(
     node.strategy = strategy_for(model, node)
     chosen: dict[str, object] = {}
     if node.strategy == SHARDING:
-        from genexp.training.sharding import GatheredWeights, Sharding, require_shardable
+        from genexp.training.sharding import GatheredWeights, Sharding
 
-        require_shardable(model, str(node.precision))
+        model.require_shardable(str(node.precision))
         chosen["strategy"], callbacks = Sharding(), [GatheredWeights(), *callbacks]
     if node.get("deterministic") is False and not torch.are_deterministic_algorithms_enabled():
         node.deterministic = None  # torch imports its compiler to switch off what is off

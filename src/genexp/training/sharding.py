@@ -4,7 +4,6 @@ Reference: Zhao et al., "PyTorch FSDP: Experiences on Scaling Fully Sharded Data
 `torch.distributed.fsdp.fully_shard`.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,22 +11,17 @@ import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import ModelParallelStrategy, Strategy
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from genexp.families.base import Family
-from genexp.families.recomputing import innermost_entries
-from genexp.families.updates import EXACT_TOGETHER
+from genexp.families.shardable import KEY, layers_of
 from genexp.files.trees import State
-from genexp.flows.transform import Transform
 from genexp.parameters import give_state, is_sharded, state_of, whole
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
-KEY = "trainer.strategy"
-PRECISIONS = ("32-true", "bf16-mixed", "bf16-true")
-"""What a run can be trained in; gradients of 16-mixed are scaled by each rank for itself."""
 _UNSHARED = "whose training reads weights elsewhere than in the layers that are gathered"
 
 
@@ -130,66 +124,12 @@ class GatheredWeights(Callback):
         release(pl_module)
 
 
-def require_shardable(model: Family, precision: str) -> None:
-    """Refuse a model whose training reads or changes weights outside of the layers that are gathered as they are used.
-
-    Args:
-        model: The family, before it is sharded.
-        precision: The trainer's.
-
-    Raises:
-        ValueError: networks take turns, weights are compiled or in another order of memory, an optimiser looks at more
-            than one weight at a time, gradients are scaled, or there is no layer to be sharded.
-    """
-    if precision not in PRECISIONS:
-        raise ValueError(f"trainer.precision must be one of {', '.join(PRECISIONS)} with {KEY}=fsdp, got {precision}")
-    if len(model.updates) > 1:
-        turns = f"{type(model).__name__}, whose networks take turns ({', '.join(model.updates)})"
-        raise ValueError(f"{KEY} must be ddp for {turns}, got fsdp")
-    for switch, on in {"compile": model.compile_networks, "channels_last": model.channels_last}.items():
-        if on:
-            raise ValueError(f"training.{switch} must be false with {KEY}=fsdp, got true")
-    for update in model.updates.values():
-        _require_optimizer(update.optimizer([nn.Parameter(torch.zeros(1))]))
-    if not layers_of(model):
-        raise ValueError(f"{KEY} must be ddp for {type(model).__name__}, which has no layers to shard, got fsdp")
-
-
-def _require_optimizer(optimizer: torch.optim.Optimizer) -> None:
-    if type(optimizer) not in EXACT_TOGETHER:
-        known, name = ", ".join(each.__name__ for each in EXACT_TOGETHER), type(optimizer).__name__
-        raise ValueError(f"{KEY} must be ddp with an optimizer other than {known}, got fsdp with {name}")
-    for way in ("fused", "foreach"):
-        if optimizer.param_groups[0].get(way):
-            raise ValueError(f"{way} of the optimizer must be null with {KEY}=fsdp, got true")
-
-
 def shard(model: Family, mesh: Any) -> None:
     """Shard the layers of a family that trains, and settle anew which of its parameters learn how fast."""
     for layer in layers_of(model):
         fully_shard(layer, mesh=mesh, reshard_after_forward=True)
     model.freeze(model.frozen_layers.layers, model.frozen_layers.further)
     model.set_rates(model.rate_factors.factors)
-
-
-def layers_of(model: Family) -> list[nn.Module]:
-    """What is gathered at once: the innermost blocks of a model's networks, and outside of these PyTorch's layers.
-
-    Only what learns in part, and what shares no parameter with another; transforms of flows set their weights from the
-    first batch, whole.
-    """
-    times = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
-    found: list[nn.Module] = []
-    inside = {id(each) for part in model.modules() if isinstance(part, Transform) for each in part.modules()}
-    blocks = [each for each in innermost_entries(model) if _is_called(each)]
-    leaves = [each for each in model.modules() if type(each).__module__.startswith("torch.nn.modules")]
-    for layer in [*blocks, *(each for each in leaves if any(True for _ in each.parameters(recurse=False)))]:
-        weights = list(layer.parameters())
-        alone = all(times[id(each)] == 1 for each in weights)
-        if id(layer) not in inside and alone and any(each.requires_grad for each in weights):
-            found.append(layer)
-            inside |= {id(each) for each in layer.modules()}
-    return found
 
 
 def gather(model: Family) -> None:
@@ -208,7 +148,3 @@ def release(model: Family) -> None:
             layer.reshard()
             layer.set_reshard_after_forward(True)
             layer.set_reshard_after_backward(True)
-
-
-def _is_called(module: nn.Module) -> bool:
-    return type(module).forward is not nn.Module.forward
