@@ -167,12 +167,13 @@ def test_the_mean_style_follows_training_images_one_by_one_and_nothing_else():
 def test_styles_and_latents_are_of_unit_size_and_classes_enter_both_networks():
     mapping = StyleMapping(8, 64, depth=3, num_classes=2)
     latent, label = torch.randn(5, 8), torch.tensor([0, 1, 0, 1, 0])
-    torch.testing.assert_close(mapping(7 * latent, label), mapping(latent, label))
-    assert not torch.allclose(mapping(latent, label), mapping(latent, 1 - label))
-    assert float(mapping(latent, label).detach().square().mean()) == pytest.approx(1, rel=0.4)
+    told, other = {"label": label}, {"label": 1 - label}
+    torch.testing.assert_close(mapping(7 * latent, told), mapping(latent, told))
+    assert not torch.allclose(mapping(latent, told), mapping(latent, other))
+    assert float(mapping(latent, told).detach().square().mean()) == pytest.approx(1, rel=0.4)
     discriminator = StyleGAN2Discriminator(8, 1, width=4, num_classes=2)
     image = torch.randn(5, 1, 8, 8)
-    scores = [discriminator(image, {"label": each}) for each in (label, 1 - label)]
+    scores = [discriminator(image, each) for each in (told, other)]
     assert not torch.allclose(*scores)
 
 

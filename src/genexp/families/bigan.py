@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.steps import GeneratorStep, Side, patches_averaged
 from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.conditioning.vectors import require_vectors
 from genexp.contracts import Batch
 from genexp.families.gan import GAN
 from genexp.latents.coding import compared, posterior_of
@@ -56,7 +57,7 @@ class BiGAN(GAN):
                 f"{tuple(generator.latent_shape)} of {type(generator).__name__}"
             )
         self.encoder, self.stochastic = encoder, stochastic
-        self.conditioning.require_read_by(encoder, "encoder")
+        require_vectors(encoder, "encoder", self.conditioning)
 
     def players(self) -> dict[str, list[nn.Module]]:
         """The networks of either player."""

@@ -8,6 +8,7 @@ from genexp.adversarial.critic import Critic
 from genexp.adversarial.regularisers import OptimizerFactory, Penalties
 from genexp.adversarial.unrolling import Unrolled, require_differentiable
 from genexp.conditioning.base import Conditioning
+from genexp.conditioning.vectors import require_vectors
 
 
 def require_weight(adversarial_weight: float, penalised: bool) -> None:
@@ -32,13 +33,14 @@ def require_ahead(unrolled: Unrolled | None, consensus: Consensus | None, critic
         require_differentiable(critic_optimizer([nn.Parameter(torch.zeros(1))]))
 
 
-def require_told(critic: Critic, conditioning: Conditioning) -> None:
-    """Raise ValueError unless the discriminator reads what it is told of the model's conditions."""
+def require_told(generator: nn.Module, critic: Critic, conditioning: Conditioning) -> None:
+    """Raise ValueError unless both networks read what they are told of the model's conditions."""
+    require_vectors(generator, "generator", conditioning)
     unknown = [name for name in critic.untold if name not in (*conditioning.names, "label")]
     if unknown:
         raise ValueError(f"critic.untold must name conditions of the model, {conditioning}, got {unknown[0]}")
     judged = {name: kind for name, kind in conditioning.kinds.items() if name not in critic.untold}
-    Conditioning(judged).require_read_by(critic.discriminator, "critic.discriminator")
+    require_vectors(critic.discriminator, "critic.discriminator", Conditioning(judged))
 
 
 def require_reusable(reuse: bool, adversarial_weight: float, second: str | None) -> None:

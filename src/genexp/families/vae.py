@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from genexp.adversarial.frozen_buffers import frozen_statistics
 from genexp.conditioning.base import Conditioning, ConditionKind
+from genexp.conditioning.vectors import require_vectors
 from genexp.contracts import Batch, Noise
 from genexp.families.autoencoder import Autoencoder
 from genexp.families.base import Terms, Update
@@ -83,8 +84,8 @@ class VAE(Autoencoder):
         self.needs_whole_batches = self.bound.whole_batches
         give_heads(encoder, self.posterior_kind.numbers, decoder, reconstruction.outputs)
         self.conditioning = Conditioning.of(num_classes, conditions)
-        self.conditioning.require_read_by(encoder, "encoder")
-        self.conditioning.require_read_by(decoder, "decoder")
+        require_vectors(encoder, "encoder", self.conditioning)
+        require_vectors(decoder, "decoder", self.conditioning)
         self.conditioning.require_read_by(self.prior, "prior")
         parts = {"reconstruction": reconstruction, "posterior_kind": self.posterior_kind, "prior": self.prior}
         self.averaged_modules = ("encoder", "decoder", *with_weights(parts))

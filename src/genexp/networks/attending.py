@@ -1,11 +1,12 @@
 """Networks that are told some conditions in tokens, to which they attend."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
 from genexp.conditioning.base import Condition
 from genexp.conditioning.pictures import OfPictures
+from genexp.networks.classes import ToldBy
 from genexp.networks.tokens import Tokens, together
 from genexp.networks.told import ToldNetwork
 
@@ -35,10 +36,10 @@ class AttendingNetwork(ToldNetwork):
         width: int,
         features: int,
         num_classes: int | None = None,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
         beside: Mapping[str, OfPictures] | None = None,
         self_conditioned: bool = False,
-        attended: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        attended: ToldBy | None = None,
     ) -> None:
         super().__init__(width, features, num_classes, told, beside, self_conditioned)
         twice = [name for name in attended or {} if name in ToldNetwork.reads.fget(self)]

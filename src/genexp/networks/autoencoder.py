@@ -13,7 +13,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.networks.classes import ClassTable, ReadsClass
+from genexp.networks.classes import ToldBy
+from genexp.networks.condition_bias import BiasedNetwork
 from genexp.networks.layer_weights import WEIGHT_NORMS, require_one_of
 
 CHANNELS_PER_GROUP = 8
@@ -21,27 +22,18 @@ MAX_WIDENING = 4
 """Feature maps double at every halving of the image, up to this many times `width`."""
 
 
-class LabelBias(nn.Module):
-    """Adds a learned vector of the label to hidden features (B, width, ...); the identity without classes.
+class _Encoder(BiasedNetwork):
+    """A network of so many numbers an image."""
 
-    Args:
-        num_classes: Number of labels, or None for an unconditional network.
-        width: Size of the features on axis 1.
-    """
+    head: nn.Linear
 
-    def __init__(self, num_classes: int | None, width: int) -> None:
-        super().__init__()
-        self.table = None if num_classes is None else ClassTable(num_classes, width)
-
-    def forward(self, hidden: Tensor, label: Tensor | None) -> Tensor:
-        """Features plus the vectors of labels (B,)."""
-        if self.table is None or label is None:
-            return hidden
-        bias = self.table(label)
-        return hidden + bias.reshape(*bias.shape, *([1] * (hidden.ndim - 2)))
+    def give(self, numbers: int) -> None:
+        """Return so many numbers an image."""
+        if self.head.out_features != numbers:
+            self.head = nn.Linear(self.head.in_features, numbers)
 
 
-class MLPEncoder(ReadsClass, nn.Module):
+class MLPEncoder(_Encoder):
     """A fully connected encoder for data of any shape.
 
     Args:
@@ -49,30 +41,32 @@ class MLPEncoder(ReadsClass, nn.Module):
         latent_size: Units of the latent.
         width: Hidden units of a layer.
         depth: Hidden layers.
-        num_classes: Number of labels, or None for an unconditional network.
+        num_classes: Number of labels, or None.
+        told: What makes a vector of a further condition, by its name.
     """
 
     def __init__(
-        self, shape: Sequence[int], latent_size: int, width: int = 256, depth: int = 2, num_classes: int | None = None
+        self,
+        shape: Sequence[int],
+        latent_size: int,
+        width: int = 256,
+        depth: int = 2,
+        num_classes: int | None = None,
+        told: ToldBy | None = None,
     ) -> None:
         super().__init__()
         _require_positive(latent_size=latent_size, width=width, depth=depth)
         self.stem = nn.Linear(math.prod(shape), width)
-        self.num_classes = num_classes
-        self.label = LabelBias(num_classes, width)
+        self._tell(num_classes, width, told)
         self.body = _dense_layers(width, depth)
         self.head = nn.Linear(width, 2 * latent_size)
 
-    def give(self, numbers: int) -> None:
-        """Return so many numbers an image."""
-        self.head = _linear_of(self.head, numbers)
-
     def forward(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Samples (B, *shape) to posterior parameters (B, 2 * latent_size)."""
-        return self.head(self.body(self.label(self.stem(image.flatten(1)), self.label_of(condition))))
+        return self._through(image.flatten(1), condition)
 
 
-class MLPDecoder(ReadsClass, nn.Module):
+class MLPDecoder(BiasedNetwork):
     """A fully connected decoder to data of any shape; the mirror image of `MLPEncoder`, with the same arguments.
 
     Args:
@@ -80,7 +74,8 @@ class MLPDecoder(ReadsClass, nn.Module):
         latent_size: Units of the latent.
         width: Hidden units of a layer.
         depth: Hidden layers.
-        num_classes: Number of labels, or None for an unconditional network.
+        num_classes: Number of labels, or None.
+        told: What makes a vector of a further condition, by its name.
         weight_norm: Of every layer's weights: `none`, `spectral` or `weight`.
     """
 
@@ -92,13 +87,13 @@ class MLPDecoder(ReadsClass, nn.Module):
         depth: int = 2,
         num_classes: int | None = None,
         weight_norm: str = "none",
+        told: ToldBy | None = None,
     ) -> None:
         super().__init__()
         _require_positive(latent_size=latent_size, width=width, depth=depth)
         self.shape, self.channels = tuple(shape), shape[0]
         self.stem = nn.Linear(latent_size, width)
-        self.num_classes = num_classes
-        self.label = LabelBias(num_classes, width)
+        self._tell(num_classes, width, told)
         self.body = _dense_layers(width, depth)
         self.head = nn.Linear(width, math.prod(shape))
         self.weight_norm = weight_norm
@@ -111,11 +106,10 @@ class MLPDecoder(ReadsClass, nn.Module):
 
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Latents (B, latent_size) to raw values (B, *shape)."""
-        raw = self.head(self.body(self.label(self.stem(latent), self.label_of(condition))))
-        return raw.unflatten(1, (-1, *self.shape[1:]))
+        return self._through(latent, condition).unflatten(1, (-1, *self.shape[1:]))
 
 
-class ConvEncoder(ReadsClass, nn.Module):
+class ConvEncoder(_Encoder):
     """A convolutional encoder: halve the image down to 4x4 while the feature maps widen, then one linear layer.
 
     Args:
@@ -123,32 +117,34 @@ class ConvEncoder(ReadsClass, nn.Module):
         image_size: Side of the square image, a power of two from 8 to 64.
         latent_size: Units of the latent.
         width: Feature maps at full resolution, a multiple of 8.
-        num_classes: Number of labels, or None for an unconditional network.
+        num_classes: Number of labels, or None.
+        told: What makes a vector of a further condition, by its name.
     """
 
     def __init__(
-        self, channels: int, image_size: int, latent_size: int, width: int = 32, num_classes: int | None = None
+        self,
+        channels: int,
+        image_size: int,
+        latent_size: int,
+        width: int = 32,
+        num_classes: int | None = None,
+        told: ToldBy | None = None,
     ) -> None:
         super().__init__()
         _require_positive(channels=channels, latent_size=latent_size)
         widths = _level_widths(image_size, width)
         self.stem = nn.Conv2d(channels, width, 3, padding=1)
-        self.num_classes = num_classes
-        self.label = LabelBias(num_classes, width)
+        self._tell(num_classes, width, told)
         levels = [_conv_level(i, o, nn.Conv2d(i, o, 3, 2, 1)) for i, o in pairwise(widths)]
         self.body = nn.Sequential(nn.SiLU(), *levels, nn.Flatten())
         self.head = nn.Linear(widths[-1] * 16, 2 * latent_size)
 
-    def give(self, numbers: int) -> None:
-        """Return so many numbers an image."""
-        self.head = _linear_of(self.head, numbers)
-
     def forward(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Images (B, C, H, W) to posterior parameters (B, 2 * latent_size)."""
-        return self.head(self.body(self.label(self.stem(image), self.label_of(condition))))
+        return self._through(image, condition)
 
 
-class ConvDecoder(ReadsClass, nn.Module):
+class ConvDecoder(BiasedNetwork):
     """A convolutional decoder: from a 4x4 map, repeat pixels and convolve until the image size is reached.
 
     Nearest-neighbour growth followed by a convolution leaves no checkerboard.
@@ -160,7 +156,8 @@ class ConvDecoder(ReadsClass, nn.Module):
         image_size: Side of the square image, a power of two from 8 to 64.
         latent_size: Units of the latent.
         width: Feature maps at full resolution, a multiple of 8.
-        num_classes: Number of labels, or None for an unconditional network.
+        num_classes: Number of labels, or None.
+        told: What makes a vector of a further condition, by its name.
         weight_norm: Of every layer's weights: `none`, `spectral` or `weight`.
     """
 
@@ -172,13 +169,13 @@ class ConvDecoder(ReadsClass, nn.Module):
         width: int = 32,
         num_classes: int | None = None,
         weight_norm: str = "none",
+        told: ToldBy | None = None,
     ) -> None:
         super().__init__()
         _require_positive(channels=channels, latent_size=latent_size)
         widths = _level_widths(image_size, width)[::-1]
         self.stem = nn.Sequential(nn.Linear(latent_size, widths[0] * 16), nn.Unflatten(1, (widths[0], 4, 4)))
-        self.num_classes = num_classes
-        self.label = LabelBias(num_classes, widths[0])
+        self._tell(num_classes, widths[0], told)
         levels = [
             _conv_level(i, o, nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(i, o, 3, padding=1)))
             for i, o in pairwise(widths)
@@ -195,12 +192,7 @@ class ConvDecoder(ReadsClass, nn.Module):
 
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Latents (B, latent_size) to raw values (B, C, H, W)."""
-        return self.head(self.body(self.label(self.stem(latent), self.label_of(condition))))
-
-
-def _linear_of(head: nn.Linear, outputs: int) -> nn.Linear:
-    """The layer, or a fresh one of another size."""
-    return head if head.out_features == outputs else nn.Linear(head.in_features, outputs)
+        return self._through(latent, condition)
 
 
 def _under_norm(network: nn.Module, norm: str) -> nn.Module:

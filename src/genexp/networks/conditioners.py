@@ -1,6 +1,6 @@
 """Networks that give the parameters of a flow's layers: zero at the start, so that a layer begins as the identity."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.networks.classes import ReadsVectors
+from genexp.networks.classes import ReadsVectors, ToldBy
 from genexp.networks.made import MaskedLinear
 from genexp.networks.mlp import hidden_layers
 
@@ -22,7 +22,7 @@ class Told(ReadsVectors):
     Args:
         features: Size of the vector.
         num_classes: Number of classes, or None.
-        told: Builds, from the size of the vector, a module that maps a further condition to one; by its name.
+        told: What makes a vector of a further condition, by its name.
         context: Features of the context, 0 for none.
     """
 
@@ -30,7 +30,7 @@ class Told(ReadsVectors):
         self,
         features: int,
         num_classes: int | None,
-        told: Mapping[str, Callable[[int], nn.Module]] | None,
+        told: ToldBy | None,
         context: int,
     ) -> None:
         super().__init__(features, num_classes, told)
@@ -52,7 +52,7 @@ class MLPConditioner(Told):
         depth: Hidden layers, at least 1.
         activation: `relu`, `leaky_relu` or `tanh`.
         num_classes: Number of classes, or None.
-        told: Builds, from a size, a module that maps a further condition to a vector; by the name of the condition.
+        told: What makes a vector of a further condition, by its name.
         context: Size of the vector told as `context`, 0 for none.
     """
 
@@ -64,7 +64,7 @@ class MLPConditioner(Told):
         depth: int = 2,
         activation: str = "relu",
         num_classes: int | None = None,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
         context: int = 0,
     ) -> None:
         super().__init__(width, num_classes, told, context)
@@ -94,7 +94,7 @@ class MaskedConditioner(Told):
         width: Units of a hidden layer.
         depth: Hidden layers, at least 1.
         num_classes: Number of classes, or None.
-        told: Builds, from a size, a module that maps a further condition to a vector; by the name of the condition.
+        told: What makes a vector of a further condition, by its name.
         context: Size of the vector told as `context`, 0 for none.
 
     Raises:
@@ -110,7 +110,7 @@ class MaskedConditioner(Told):
         width: int = 64,
         depth: int = 2,
         num_classes: int | None = None,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
         context: int = 0,
     ) -> None:
         if len(shape) != 1:
@@ -150,7 +150,7 @@ class ConvConditioner(Told):
         width: Features.
         depth: Residual blocks, at least 0.
         num_classes: Number of classes, or None.
-        told: Builds, from a size, a module that maps a further condition to a vector; by the name of the condition.
+        told: What makes a vector of a further condition, by its name.
         context: Channels of the image told as `context`, of the same height and width; 0 for none.
 
     Raises:
@@ -164,7 +164,7 @@ class ConvConditioner(Told):
         width: int = 64,
         depth: int = 1,
         num_classes: int | None = None,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
         context: int = 0,
     ) -> None:
         if len(shape) != 3:

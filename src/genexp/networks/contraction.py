@@ -1,7 +1,7 @@
 """A network that brings samples nearer to each other, for residual flows."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.networks.classes import ToldBy
 from genexp.networks.conditioners import CONTEXT, Told, zeroed
 
 
@@ -30,7 +31,7 @@ class ContractionMLP(Told):
         depth: Hidden layers, at least 1.
         lipschitz: Largest Lipschitz constant, in (0, 1).
         num_classes: Number of classes, or None.
-        told: Builds, from a size, a module that maps a further condition to a vector; by the name of the condition.
+        told: What makes a vector of a further condition, by its name.
         context: Size of the vector told as `context`, 0 for none.
 
     Raises:
@@ -45,7 +46,7 @@ class ContractionMLP(Told):
         depth: int = 2,
         lipschitz: float = 0.9,
         num_classes: int | None = None,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
         context: int = 0,
     ) -> None:
         super().__init__(width, num_classes, told, context)

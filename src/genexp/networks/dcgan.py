@@ -7,13 +7,12 @@ Adversarial Networks" (2016).
 from itertools import pairwise
 from math import log2
 
-import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.batch_sight import Diversity
-from genexp.networks.classes import ClassTable, ReadsClass
-from genexp.networks.discriminator import Discriminator, with_label_planes
+from genexp.networks.classes import ReadsBeside, ToldBy, vectors_of
+from genexp.networks.discriminator import Discriminator, with_planes
 from genexp.networks.feature_norms import FEATURE_NORMS, ClassBatchNorm, NoNorm
 from genexp.networks.layer_weights import WEIGHT_NORMS, LayerWeights, require_one_of
 from genexp.networks.packing import packed
@@ -23,7 +22,7 @@ DISCRIMINATOR_NORMS = (*NORMS, "layer", "instance", "weight")
 CONDITIONINGS = ("latent", "norm")
 
 
-class DCGANGenerator(ReadsClass, nn.Module):
+class DCGANGenerator(ReadsBeside):
     """Latents to images: a small seed, then one strided transposed convolution for every doubling of the size.
 
     Args:
@@ -36,6 +35,7 @@ class DCGANGenerator(ReadsClass, nn.Module):
         conditioning: Where the class enters: `latent` concatenates an embedding to the latent, `norm` gives every
             batch norm a gain and bias of the class (see `ClassBatchNorm`). Without effect if there are no classes.
         base_size: Side of the seed, 2 or 4.
+        told: What makes a vector of a further condition, beside the latent, by its name.
     """
 
     def __init__(
@@ -48,20 +48,21 @@ class DCGANGenerator(ReadsClass, nn.Module):
         num_classes: int | None = None,
         conditioning: str = "latent",
         base_size: int = 4,
+        told: ToldBy | None = None,
     ) -> None:
         super().__init__()
         require_one_of("norm", norm, NORMS)
         require_one_of("conditioning", conditioning, CONDITIONINGS)
         if num_classes and conditioning == "norm" and norm != "batch":
             raise ValueError(f"norm must be batch for conditioning=norm, got {norm!r}")
+        if told and conditioning == "norm":
+            raise ValueError(f"conditioning must be latent with told of {', '.join(told)}, got 'norm'")
         sizes = _doublings(image_size, base_size)
         self.latent_shape = (latent_size,)
         self.num_classes = num_classes
-        joined = bool(num_classes) and conditioning == "latent"
-        self.embedding = ClassTable(num_classes, latent_size) if joined else None
-        normed_classes = None if joined else num_classes
+        inputs = latent_size + self._tell(latent_size, told, apart=conditioning == "latent")
+        normed_classes = num_classes if self.embedding is None else None
         widths = [width * 2**i for i in reversed(range(sizes))]
-        inputs = latent_size * (2 if joined else 1)
         ready = _ready(norm)
         self.seed = ready(nn.ConvTranspose2d(inputs, widths[0], base_size, bias=norm != "batch"))
         self.growths = nn.ModuleList(
@@ -72,11 +73,8 @@ class DCGANGenerator(ReadsClass, nn.Module):
         self.output = ready(nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1))
 
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
-        """Latents (B, latent_size) and labels (B,) to images (B, C, H, W) in [-1, 1]."""
-        label = self.label_of(condition)
-        if self.embedding is not None:
-            latent = torch.cat([latent, self.embedding(label)], 1)
-        hidden = self.seed(latent[:, :, None, None])
+        """Latents (B, latent_size) and a condition to images (B, C, H, W) in [-1, 1]."""
+        hidden, label = self.seed(self.beside(latent, condition)[:, :, None, None]), condition.get("label")
         for norm, growth in zip(self.norms, [*self.growths, self.output], strict=True):
             hidden = growth(norm(hidden, label).relu())
         return hidden.tanh()
@@ -99,10 +97,11 @@ class DCGANDiscriminator(Discriminator):
             vector). Or `none`.
         num_classes: Number of classes; None for an unconditional discriminator.
         base_size: Side of the last features, 2 or 4.
-        pack: Images that are judged together, see `genexp.networks.packing`; more than 1 only without classes.
-        conditioning: Where the class enters: `projection` onto the features, see `Discriminator`, or `concat`, an
-            embedding of it in as many planes beside the image as the image has. Without effect if there are no classes.
+        pack: Images that are judged together, see `genexp.networks.packing`; more than 1 only without conditions.
+        conditioning: Where conditions enter: `projection` onto the features, see `Discriminator`, or `concat`, a vector
+            of each in as many planes beside the image as the image has. Without effect where nothing is told.
         diversity: What is seen of the other samples of a batch, see `genexp.networks.batch_sight`, or None.
+        told: What makes a vector of a further condition, by its name.
     """
 
     def __init__(
@@ -116,27 +115,28 @@ class DCGANDiscriminator(Discriminator):
         pack: int = 1,
         conditioning: str = "projection",
         diversity: Diversity | None = None,
+        told: ToldBy | None = None,
     ) -> None:
-        super().__init__(num_classes, pack, conditioning, diversity)
+        super().__init__(num_classes, pack, conditioning, diversity, told)
         require_one_of("norm", norm, DISCRIMINATOR_NORMS)
         widths = [width * 2**i for i in range(_doublings(image_size, base_size))]
         ready = _ready(norm)
         layers: list[nn.Module] = []
         for i, (before, after) in enumerate(zip([pack * channels, *widths[:-1]], widths, strict=True)):
             normed = norm in FEATURE_NORMS and i > 0
-            inputs = before + (channels if i == 0 and self.concatenated else 0)
+            inputs = before + (channels * self.count_beside if i == 0 else 0)
             layers.append(ready(nn.Conv2d(inputs, after, 4, 2, 1, bias=not normed)))
             if normed:
                 layers.append(_gain(FEATURE_NORMS[norm](after)))
             layers.append(nn.LeakyReLU(0.2))
         self.body = nn.Sequential(*layers, nn.Flatten())
         self._judge_by(widths[-1] * base_size**2, ready)
-        self.planes = ready(nn.Embedding(num_classes, channels)) if self.concatenated else None
+        self.planes = self._tell(channels, ready) if self.concatenated else None
 
-    def features(self, image: Tensor, label: Tensor | None = None) -> Tensor:
-        """Images (B, C, H, W) of classes (B,) to features (B, F), of packs (ceil(B / n), F)."""
-        if self.planes is not None:
-            image = with_label_planes(image, self.planes, label)
+    def features(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """Images (B, C, H, W) and what they are told to features (B, F), of packs (ceil(B / n), F)."""
+        if self.concatenated:
+            image = with_planes(image, vectors_of(condition, self.planes, self.told))
         return self.body(packed(image, self.pack))
 
 

@@ -1,12 +1,12 @@
 """The UNet of diffusers that attends to texts, as a network of diffusion (the extra `hub`)."""
 
-from collections.abc import Callable, Mapping
 from typing import Annotated
 
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.files.trees import Tree
+from genexp.networks.classes import ToldBy
 from genexp.networks.hub import class_of, config_of
 from genexp.networks.tokens import Tokens, together
 from genexp.on_disk import OnDisk, require_folder
@@ -36,7 +36,7 @@ class DiffusersUNet(nn.Module):
     def __init__(
         self,
         folder: Annotated[str, OnDisk("folder")],
-        attended: Mapping[str, Callable[[int], nn.Module]],
+        attended: ToldBy,
     ) -> None:
         super().__init__()
         require_folder(folder)

@@ -1,6 +1,6 @@
 """The diffusion transformer: patches of a noisy image as tokens."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,6 +10,7 @@ from genexp.conditioning.pictures import OfPictures
 from genexp.networks.attending import AttendingNetwork
 from genexp.networks.attention import self_attention
 from genexp.networks.blocks import initialise
+from genexp.networks.classes import ToldBy
 from genexp.networks.cross_attention import CrossAttention, start_at_nothing
 from genexp.networks.embeddings import plane_positions
 from genexp.networks.tokens import Tokens
@@ -37,8 +38,7 @@ class DiT(AttendingNetwork):
         num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
             has an embedding of its own.
         outputs: Images in the output, side by side in its channels; 2 for a learned variance.
-        told: Builds, from the size of the embedding, a module that maps a further condition to a vector which is added
-            to the embedding of the time; by the name of the condition.
+        told: What makes a vector of a further condition, which is added to that of the time, by its name.
         self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
         beside: Conditions that are pictures, by name: brought to the size of the image, they are channels beside it.
         attended: Builds, from the size of the embedding, a module that maps a further condition to tokens of that size,
@@ -60,10 +60,10 @@ class DiT(AttendingNetwork):
         heads: int = 6,
         num_classes: int | None = None,
         outputs: int = 1,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
         self_conditioned: bool = False,
         beside: Mapping[str, OfPictures] | None = None,
-        attended: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        attended: ToldBy | None = None,
     ) -> None:
         super().__init__(TIME_WAVES, width, num_classes, told, beside, self_conditioned, attended)
         if patch_size < 1 or image_size % patch_size:

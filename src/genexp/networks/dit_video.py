@@ -1,6 +1,6 @@
 """The space-time diffusion transformer: patches of a few frames as tokens, attention in space and in time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.conditioning.pictures import OfPictures
+from genexp.networks.classes import ToldBy
 from genexp.networks.dit import AdaptiveBlock, DiT
 from genexp.networks.embeddings import sinusoidal
 from genexp.networks.frames import ToldVideo
@@ -39,8 +40,7 @@ class VideoDiT(ToldVideo, DiT):
         attention: `factorised` or `joint`.
         num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
             has an embedding of its own.
-        told: Builds, from the size of the embedding, a module that maps a further condition to a vector which is added
-            to the embedding of the time; by the name of the condition.
+        told: What makes a vector of a further condition, which is added to that of the time, by its name.
         beside: Conditions that are pictures or first frames, by name, as channels beside the frames.
         self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
 
@@ -59,7 +59,7 @@ class VideoDiT(ToldVideo, DiT):
         heads: int = 4,
         attention: AttentionOver = "factorised",
         num_classes: int | None = None,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
         beside: Mapping[str, OfPictures] | None = None,
         self_conditioned: bool = False,
     ) -> None:

@@ -1,12 +1,13 @@
 """Gated PixelCNN: two stacks of convolutions that together see every earlier pixel, and remember rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts.in_order import Place, Steps
+from genexp.networks.classes import ToldBy
 from genexp.networks.told_pixels import PixelHead, ToldPixels, require_at_least
 
 _GAIN = 1.7
@@ -32,7 +33,7 @@ class GatedPixelCNN(ToldPixels):
         kernel_size: Side of the kernels, odd.
         first_kernel_size: Side of those of the first layer, odd.
         num_classes: Number of classes, or None.
-        told: Builds, from `width`, a module that maps a further condition to a vector; by its name.
+        told: What makes a vector of a further condition, by its name.
         mixtures: Components of a mixture of logistics whose numbers are the outputs; None for logits of levels.
 
     Raises:
@@ -48,7 +49,7 @@ class GatedPixelCNN(ToldPixels):
         kernel_size: int = 3,
         first_kernel_size: int = 7,
         num_classes: int | None = None,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
         mixtures: int | None = None,
     ) -> None:
         super().__init__(shape, levels, width, num_classes, told)

@@ -86,7 +86,7 @@ class ImageToImageGenerator(SeesPictures, nn.Module):
 
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Latents (B, *latent_shape) and pictures (B, C, H, W) to images (B, C, H, W) in [-1, 1]."""
-        self.label_of(condition)
+        self.require_told(condition)
         hidden = torch.cat(self.pictures(condition), 1)
         seen = []
         for i, down in enumerate(self.downs):

@@ -1,7 +1,7 @@
 """A transformer over the values of an image, one after the other, that remembers keys and values."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts.in_order import Place, Steps
 from genexp.networks.attention import KeyValues, causal_attention
 from genexp.networks.blocks import initialise
+from genexp.networks.classes import ToldBy
 from genexp.networks.positions import LearnedPlaces, RotaryPlaces
 from genexp.networks.told_pixels import ToldPixels, require_at_least
 from genexp.tensors import to_levels
@@ -40,7 +41,7 @@ class ImageTransformer(ToldPixels):
         positions: `learned` vectors for rows and columns, or `rotary`, which turns queries and keys by row and column.
         dropout: Probability of dropping a feature of what a branch adds.
         num_classes: Number of classes, or None.
-        told: Builds, from `width`, a module that maps a further condition to a vector or several; by its name.
+        told: What makes a vector of a further condition, or several, by its name.
 
     Raises:
         ValueError: `shape` is none of an image, or a size is out of range.
@@ -59,7 +60,7 @@ class ImageTransformer(ToldPixels):
         positions: str = "learned",
         dropout: float = 0.0,
         num_classes: int | None = None,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
     ) -> None:
         super().__init__(shape, levels, width, num_classes, told)
         require_at_least(1, depth=depth, heads=heads)

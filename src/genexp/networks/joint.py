@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.networks.classes import ReadsClass
+from genexp.networks.classes import ReadsFurther
 from genexp.networks.discriminator import Discriminator, Judgement
 from genexp.networks.mlp import hidden_layers
 from genexp.networks.patch import PatchDiscriminator
@@ -16,7 +16,7 @@ from genexp.networks.patch import PatchDiscriminator
 TERMS = ("image", "latent", "joint")
 
 
-class JointDiscriminator(ReadsClass, nn.Module):
+class JointDiscriminator(ReadsFurther, nn.Module):
     """Pairs (x, z) to scores, one for each of `terms`, by the features F of an image and H of a latent.
 
     `image` is the image discriminator's own score of x, w . F(x) + b; `latent` is w . H(z) + b; `joint` is
@@ -38,7 +38,7 @@ class JointDiscriminator(ReadsClass, nn.Module):
         terms: Which scores there are.
 
     Raises:
-        ValueError: `image` has packs, or is told a class beside its features, which the joint term would not see;
+        ValueError: `image` has packs, or is told a condition beside its features, which the joint term would not see;
             `terms` or `norm` has an unknown word.
     """
 
@@ -59,8 +59,7 @@ class JointDiscriminator(ReadsClass, nn.Module):
         if isinstance(terms, str) or not terms or len(set(terms)) < len(terms) or set(terms) - set(TERMS):
             raise ValueError(f"terms must be a list of some of {', '.join(TERMS)}, each once, got {terms!r}")
         self.shape, self.latent_size, self.terms = tuple(shape), latent_size, tuple(terms)
-        self.num_classes = image.num_classes
-        self.image = image
+        self.num_classes, self.image = image.num_classes, image
         self.latent = nn.Sequential(*hidden_layers(latent_size, width, depth, "leaky_relu"))
         self.joint = nn.Sequential(*hidden_layers(image.feature_count + width, width, depth, "leaky_relu"))
         self.outputs = nn.ModuleDict({name: nn.Linear(width, 1) for name in TERMS[1:] if name in self.terms})
@@ -70,6 +69,11 @@ class JointDiscriminator(ReadsClass, nn.Module):
                 for module in list(part.modules()):
                     if isinstance(module, nn.Linear):
                         spectral_norm(module)
+
+    @property
+    def told(self) -> nn.ModuleDict:
+        """What makes vectors of further conditions, those of images."""
+        return self.image.told
 
     def pair(self, image: Tensor, latent: Tensor) -> Tensor:
         """Images (B, *shape) and latents (B, latent_size) to pairs (B, D + latent_size)."""
@@ -97,7 +101,7 @@ class JointDiscriminator(ReadsClass, nn.Module):
         return Judgement(scores[0] if len(scores) == 1 else torch.stack(scores, 1), joint)
 
     def forward(self, pair: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
-        """Pairs (B, D + latent_size) and labels (B,) to scores (B, terms), or (B,) of one term."""
+        """Pairs (B, D + latent_size) under a condition to scores (B, terms), or (B,) of one term."""
         return self.judged(pair, condition).score
 
 
@@ -108,8 +112,8 @@ def _require_joinable(image: Discriminator) -> None:
         raise ValueError(
             f"image.pack must be 1 in a joint discriminator, which judges pairs one by one, got {image.pack}"
         )
-    if image.num_classes and not image.concatenated:
+    if image.reads and not image.concatenated:
         raise ValueError(
-            "image.conditioning must be concat in a joint discriminator of classes, whose joint term sees features "
-            "alone, got projection"
+            "image.conditioning must be concat in a joint discriminator of classes or other conditions, whose joint "
+            "term sees features alone, got projection"
         )

@@ -1,6 +1,6 @@
 """MADE: dense layers whose masks let every output see earlier values alone."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, relu
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.networks.classes import ToldBy
 from genexp.networks.told_pixels import ToldPixels, require_at_least
 
 
@@ -27,7 +28,7 @@ class MADE(ToldPixels):
         width: Units of a hidden layer.
         depth: Hidden layers.
         num_classes: Number of classes, or None.
-        told: Builds, from `width`, a module that maps a further condition to a vector; by its name.
+        told: What makes a vector of a further condition, by its name.
 
     Raises:
         ValueError: `shape` is none of an image, or a size is out of range.
@@ -40,7 +41,7 @@ class MADE(ToldPixels):
         width: int = 512,
         depth: int = 2,
         num_classes: int | None = None,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
     ) -> None:
         super().__init__(shape, levels, width, num_classes, told)
         require_at_least(1, width=width, depth=depth)

@@ -1,6 +1,6 @@
 """Fully connected generator, discriminator and denoiser, for points and tiny images."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 
 import torch
@@ -10,7 +10,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.batch_sight import Diversity
-from genexp.networks.classes import ClassTable, ReadsClass
+from genexp.networks.classes import ReadsBeside, ToldBy, vectors_of
 from genexp.networks.discriminator import Discriminator
 from genexp.networks.packing import packed
 from genexp.networks.told import ToldNetwork
@@ -18,7 +18,7 @@ from genexp.networks.told import ToldNetwork
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "tanh": nn.Tanh}
 
 
-class MLPGenerator(ReadsClass, nn.Module):
+class MLPGenerator(ReadsBeside):
     """Latents to samples of any shape through `depth` hidden layers.
 
     Images, of shape (C, H, W), leave through a tanh; points, of shape (D,), are unbounded.
@@ -31,6 +31,7 @@ class MLPGenerator(ReadsClass, nn.Module):
         activation: `relu`, `leaky_relu` or `tanh`.
         num_classes: Number of classes whose embedding, of the size of the latent, is concatenated to it; None for an
             unconditional generator.
+        told: What makes a vector of a further condition, which is concatenated too, by its name.
     """
 
     def __init__(
@@ -41,22 +42,19 @@ class MLPGenerator(ReadsClass, nn.Module):
         depth: int = 3,
         activation: str = "relu",
         num_classes: int | None = None,
+        told: ToldBy | None = None,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.shape = tuple(shape)
         self.latent_shape = (latent_size,)
-        self.embedding = ClassTable(num_classes, latent_size) if num_classes else None
-        inputs = latent_size * (2 if num_classes else 1)
+        inputs = latent_size + self._tell(latent_size, told)
         self.body = nn.Sequential(*hidden_layers(inputs, width, depth, activation))
         self.output = nn.Linear(width, prod(self.shape))
 
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
-        """Latents (B, latent_size) and labels (B,) to samples (B, *shape)."""
-        label = self.label_of(condition)
-        if self.embedding is not None:
-            latent = torch.cat([latent, self.embedding(label)], 1)
-        sample = self.output(self.body(latent)).unflatten(1, self.shape)
+        """Latents (B, latent_size) and a condition to samples (B, *shape)."""
+        sample = self.output(self.body(self.beside(latent, condition))).unflatten(1, self.shape)
         return sample.tanh() if len(self.shape) == 3 else sample
 
 
@@ -70,10 +68,11 @@ class MLPDiscriminator(Discriminator):
         activation: `relu`, `leaky_relu` or `tanh`.
         norm: `none`, or `spectral` to divide every weight by its largest singular value.
         num_classes: Number of classes; None for an unconditional discriminator.
-        pack: Samples that are judged together, see `genexp.networks.packing`; more than 1 only without classes.
-        conditioning: Where the class enters: `projection` onto the features, see `Discriminator`, or `concat`, an
-            embedding of it, of size `width`, beside the sample. Without effect if there are no classes.
+        pack: Samples that are judged together, see `genexp.networks.packing`; more than 1 only without conditions.
+        conditioning: Where conditions enter: `projection` onto the features, see `Discriminator`, or `concat`, a vector
+            of each, of size `width`, beside the sample. Without effect where nothing is told.
         diversity: What is seen of the other samples of a batch, see `genexp.networks.batch_sight`, or None.
+        told: What makes a vector of a further condition, by its name.
     """
 
     def __init__(
@@ -87,23 +86,25 @@ class MLPDiscriminator(Discriminator):
         pack: int = 1,
         conditioning: str = "projection",
         diversity: Diversity | None = None,
+        told: ToldBy | None = None,
     ) -> None:
-        super().__init__(num_classes, pack, conditioning, diversity)
+        super().__init__(num_classes, pack, conditioning, diversity, told)
         if norm not in ("none", "spectral"):
             raise ValueError(f"norm must be one of none, spectral, got {norm!r}")
-        inputs = pack * prod(shape) + (width if self.concatenated else 0)
+        inputs = pack * prod(shape) + width * self.count_beside
         self.body = nn.Sequential(*hidden_layers(inputs, width, depth, activation))
         self._judge_by(width)
-        self.beside = nn.Embedding(num_classes, width) if self.concatenated else None
+        self.beside = self._tell(width) if self.concatenated else None
         if norm == "spectral":
             for module in list(self.modules()):
                 if isinstance(module, nn.Linear | nn.Embedding):
                     spectral_norm(module)
 
-    def features(self, image: Tensor, label: Tensor | None = None) -> Tensor:
-        """Samples (B, *shape) of classes (B,) to features (B, width), of packs (ceil(B / n), width)."""
+    def features(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """Samples (B, *shape) and what they are told to features (B, width), of packs (ceil(B / n), width)."""
         rows = packed(image.flatten(1), self.pack)
-        return self.body(rows if self.beside is None else torch.cat([rows, self.beside(label)], 1))
+        told = vectors_of(condition, self.beside, self.told) if self.concatenated else []
+        return self.body(torch.cat([rows, *told], 1))
 
 
 class MLPDenoiser(ToldNetwork):
@@ -137,7 +138,7 @@ class MLPDenoiser(ToldNetwork):
         num_classes: int | None = None,
         outputs: int = 1,
         self_conditioned: bool = False,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
     ) -> None:
         super().__init__(width, width, num_classes, told, self_conditioned=self_conditioned)
         if depth < 1:

@@ -30,8 +30,7 @@ class MMDiT(DiT):
         num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
             has an embedding of its own.
         outputs: Images in the output, side by side in its channels; 2 for a learned variance.
-        told: Builds, from the size of the embedding, a module that maps a further condition to a vector which is added
-            to the embedding of the time; by the name of the condition.
+        told: What makes a vector of a further condition, which is added to that of the time, by its name.
         self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
         beside: Conditions that are pictures, by name: brought to the size of the image, they are channels beside it.
         attended: Builds, from the size of a token, a module that maps a condition to tokens of that size, such as

@@ -3,20 +3,24 @@
 Reference: Lin, Khetan, Fanti and Oh, "PacGAN: The Power of Two Samples in Generative Adversarial Networks" (2018).
 """
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 
 
-def require_pack(pack: int, num_classes: int | None) -> None:
+def require_pack(pack: int, num_classes: int | None, told: Collection[str] | None = None) -> None:
     """Refuse packs that cannot be.
 
     Raises:
-        ValueError: `pack` is below 1, or above 1 in a network with classes.
+        ValueError: `pack` is below 1, or above 1 in a network with classes or conditions that it is told by name.
     """
     if pack < 1:
         raise ValueError(f"pack must be at least 1 sample, got {pack}")
     if pack > 1 and num_classes:
         raise ValueError(f"pack must be 1 for a network with classes, got {pack}")
+    if pack > 1 and told:
+        raise ValueError(f"pack must be 1 for a network with told of {', '.join(told)}, got {pack}")
 
 
 def packed(image: Tensor, pack: int) -> Tensor:

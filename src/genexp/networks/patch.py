@@ -12,6 +12,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.conditioning.pictures import OfPictures
 from genexp.networks.batch_sight import Diversity
 from genexp.networks.beside import SeesPictures, channels_beside, with_pictures
+from genexp.networks.classes import ToldBy, vectors_of
 from genexp.networks.discriminator import Discriminator, Judgement
 from genexp.networks.feature_norms import FEATURE_NORMS
 from genexp.networks.layer_weights import WEIGHT_NORMS, LayerWeights, require_one_of
@@ -29,8 +30,8 @@ class PatchDiscriminator(SeesPictures, Discriminator):
     are judged by 1 x 1 convolutions. A norm over features (`layer`, `instance`, `batch`) tells every patch of the whole
     image, in the paper too. Pictures beside the image are seen as further channels.
 
-    The features of an image, for feature matching and for classifiers, are the last maps, averaged over places. A class
-    is projected onto these.
+    The features of an image, for feature matching and for classifiers, are the last maps, averaged over places.
+    Conditions are projected onto these.
 
     Args:
         image_size: Side of the square images in pixels.
@@ -42,6 +43,7 @@ class PatchDiscriminator(SeesPictures, Discriminator):
             or `none`.
         num_classes: Number of classes; None for a discriminator without.
         diversity: What is seen of the other samples of a batch, see `genexp.networks.batch_sight`, or None.
+        told: What makes a vector of a further condition, by its name.
 
     Raises:
         ValueError: an argument is out of range, a picture has another size, or the image is too small to be halved so
@@ -58,8 +60,9 @@ class PatchDiscriminator(SeesPictures, Discriminator):
         norm: str = "none",
         num_classes: int | None = None,
         diversity: Diversity | None = None,
+        told: ToldBy | None = None,
     ) -> None:
-        super().__init__(num_classes, diversity=diversity)
+        super().__init__(num_classes, diversity=diversity, told=told)
         require_one_of("norm", norm, NORMS)
         if receptive_field not in HALVINGS:
             raise ValueError(f"receptive_field must be one of {', '.join(map(str, HALVINGS))}, got {receptive_field}")
@@ -80,17 +83,22 @@ class PatchDiscriminator(SeesPictures, Discriminator):
         self.sight = None if diversity is None else diversity.layer((widths[-1], side, side))
         self.feature_count = widths[-1] + (0 if self.sight is None else self.sight.added)
         self.output = ready(nn.Conv2d(self.feature_count, 1, *((1,) if pixel else (4, 1, 1))))
-        self.embedding = ready(nn.Embedding(num_classes, self.feature_count)) if num_classes else None
+        self.embedding = self._tell(self.feature_count, ready)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the conditions it reads."""
+        return (*(("label",) if self.num_classes else ()), *self.told, *self.beside)
 
     def judged(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Judgement:
         """Scores (B, P) of the patches of images (B, C, H, W), row by row, with the features (B, F) of the images."""
-        label = self.label_of(condition)
+        self.require_told(condition)
         maps = self.body(with_pictures(image, self.pictures(condition)))
         if self.sight is not None:
             maps = self.sight(maps)
         score, features = self.output(maps).flatten(1), maps.mean((2, 3))
-        if self.embedding is not None:
-            score = score + (self.embedding(label) * features).sum(1, keepdim=True)
+        for vector in vectors_of(condition, self.embedding, self.told):
+            score = score + (vector * features).sum(1, keepdim=True)
         return Judgement(score, features)
 
 

@@ -1,11 +1,12 @@
 """PixelCNN: a stack of masked convolutions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.networks.classes import ToldBy
 from genexp.networks.masked_convolution import MaskedConv2d
 from genexp.networks.told_pixels import ToldPixels
 
@@ -26,7 +27,7 @@ class PixelCNN(ToldPixels):
         depth: Blocks.
         kernel_size: Side of the first kernel, odd.
         num_classes: Number of classes, or None.
-        told: Builds, from the number of features, a module that maps a further condition to a vector; by its name.
+        told: What makes a vector of a further condition, by its name.
 
     Raises:
         ValueError: `shape` is none of an image, or a size is out of range.
@@ -40,7 +41,7 @@ class PixelCNN(ToldPixels):
         depth: int = 4,
         kernel_size: int = 7,
         num_classes: int | None = None,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
     ) -> None:
         super().__init__(shape, levels, 2 * width, num_classes, told)
         if depth < 0:

@@ -1,11 +1,12 @@
 """PixelCNN++: two streams of shifted convolutions down to a coarser grid and up again."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.networks.classes import ToldBy
 from genexp.networks.shifted import Begin, GatedResidual, ShiftedConv2d
 from genexp.networks.told_pixels import PixelHead, ToldPixels, require_at_least
 
@@ -27,7 +28,7 @@ class PixelCNNPlusPlus(ToldPixels):
         halvings: How often the size is halved.
         dropout: Probability of dropping a feature inside a block.
         num_classes: Number of classes, or None.
-        told: Builds, from `width`, a module that maps a further condition to a vector; by its name.
+        told: What makes a vector of a further condition, by its name.
         mixtures: Components of a mixture of logistics whose numbers are the outputs; None for logits of levels.
 
     Raises:
@@ -43,7 +44,7 @@ class PixelCNNPlusPlus(ToldPixels):
         halvings: int = 2,
         dropout: float = 0.1,
         num_classes: int | None = None,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
         mixtures: int | None = None,
     ) -> None:
         super().__init__(shape, levels, width, num_classes, told)

@@ -1,12 +1,13 @@
 """PixelSNAIL: gated convolutions and attention to every earlier pixel."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.networks.classes import ToldBy
 from genexp.networks.shifted import Begin, GatedResidual
 from genexp.networks.told_pixels import PixelHead, ToldPixels, require_at_least
 
@@ -30,7 +31,7 @@ class PixelSNAIL(ToldPixels):
         key_size: Features of a query and of a key in all heads, a multiple of `heads`; values have `width` / 2.
         dropout: Probability of dropping a feature inside a gated convolution.
         num_classes: Number of classes, or None.
-        told: Builds, from `width`, a module that maps a further condition to a vector; by its name.
+        told: What makes a vector of a further condition, by its name.
         mixtures: Components of a mixture of logistics whose numbers are the outputs; None for logits of levels.
 
     Raises:
@@ -48,7 +49,7 @@ class PixelSNAIL(ToldPixels):
         key_size: int = 16,
         dropout: float = 0.0,
         num_classes: int | None = None,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
         mixtures: int | None = None,
     ) -> None:
         super().__init__(shape, levels, width, num_classes, told)

@@ -1,6 +1,6 @@
 """A transformer for what is one vector and no picture, such as the embedding of one: the prior of unCLIP."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.attending import AttendingNetwork
+from genexp.networks.classes import ToldBy
 from genexp.networks.text_encoder import TextBlock
 from genexp.networks.tokens import Tokens
 
@@ -46,8 +47,8 @@ class PriorTransformer(AttendingNetwork):
         num_classes: int | None = None,
         outputs: int = 1,
         self_conditioned: bool = False,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
-        attended: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
+        attended: ToldBy | None = None,
     ) -> None:
         if depth < 1:
             raise ValueError(f"depth must be at least 1 block, got {depth}")

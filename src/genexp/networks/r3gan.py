@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.batch_sight import Diversity
-from genexp.networks.classes import ClassTable, ReadsClass
+from genexp.networks.classes import ReadsBeside, ToldBy
 from genexp.networks.discriminator import Discriminator
 from genexp.networks.resampling import Filter, widths_by_size
 
@@ -23,7 +23,7 @@ GAIN = (2 / (1 + SLOPE**2)) ** 0.5
 """Deviation of weights, times the root of the fan in, that keeps the mean square of activations."""
 
 
-class R3GANGenerator(ReadsClass, nn.Module):
+class R3GANGenerator(ReadsBeside):
     """Latents to a linear combination of learned 4 x 4 maps, then residual blocks at every size up to the image's.
 
     Args:
@@ -36,6 +36,7 @@ class R3GANGenerator(ReadsClass, nn.Module):
         expansion: Channels within a block for one outside.
         group_width: Channels of a group of the 3x3 convolutions.
         num_classes: Number of classes; None for an unconditional generator.
+        told: What makes a vector of a further condition, beside the latent, by its name.
 
     Raises:
         ValueError: an argument is out of range, or groups do not divide the channels within blocks.
@@ -52,16 +53,15 @@ class R3GANGenerator(ReadsClass, nn.Module):
         expansion: int = 2,
         group_width: int = 16,
         num_classes: int | None = None,
+        told: ToldBy | None = None,
     ) -> None:
         super().__init__()
         widths = list(widths_by_size(image_size, width, widest).values())
         self.latent_shape, self.num_classes = (latent_size,), num_classes
-        self.embedding = None
-        if num_classes:
-            self.embedding = _begun(ClassTable(num_classes, latent_size), 1.0, num_classes)
+        beside = self._tell(latent_size, told, lambda table: _begun(table, 1.0, num_classes))
         self.basis = nn.Parameter(torch.empty(widths[0], 4, 4))
         nn.init.normal_(self.basis)
-        self.weights = _begun(nn.Linear(latent_size * (2 if num_classes else 1), widths[0], bias=False))
+        self.weights = _begun(nn.Linear(latent_size + beside, widths[0], bias=False))
         stages = _stages(widths, blocks, expansion, group_width)
         for (before, after), stage in zip(pairwise(widths), stages[1:], strict=True):
             stage.insert(0, _Resized(before, after, double=True))
@@ -69,17 +69,14 @@ class R3GANGenerator(ReadsClass, nn.Module):
         self.output = _convolution(widths[-1], channels)
 
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
-        """Latents (B, latent_size) and labels (B,) to images (B, C, H, W), taught but not bound to lie in [-1, 1]."""
-        label = self.label_of(condition)
-        if self.embedding is not None:
-            latent = torch.cat([latent, self.embedding(label)], 1)
-        return self.output(self.body(self.weights(latent)[:, :, None, None] * self.basis))
+        """Latents (B, latent_size) and a condition to images (B, C, H, W), taught but not bound to lie in [-1, 1]."""
+        return self.output(self.body(self.weights(self.beside(latent, condition))[:, :, None, None] * self.basis))
 
 
 class R3GANDiscriminator(Discriminator):
     """Images to scores: the generator in reverse; at 4 x 4 pixels a learned map for every channel gives the features.
 
-    A class is projected onto the features. The paper's further linear map between the two adds no functions to that.
+    Conditions are projected onto the features. The paper's further linear map between them adds no functions to that.
 
     Args:
         image_size: Side of the square images in pixels, a power of two from 8 to 128.
@@ -91,6 +88,7 @@ class R3GANDiscriminator(Discriminator):
         group_width: Channels of a group of the 3x3 convolutions.
         num_classes: Number of classes; None for an unconditional discriminator.
         diversity: What is seen of the other samples of a batch, see `genexp.networks.batch_sight`, or None.
+        told: What makes a vector of a further condition, by its name.
 
     Raises:
         ValueError: an argument is out of range, or groups do not divide the channels within blocks.
@@ -107,8 +105,9 @@ class R3GANDiscriminator(Discriminator):
         group_width: int = 16,
         num_classes: int | None = None,
         diversity: Diversity | None = None,
+        told: ToldBy | None = None,
     ) -> None:
-        super().__init__(num_classes, diversity=diversity)
+        super().__init__(num_classes, diversity=diversity, told=told)
         widths = list(widths_by_size(image_size, width, widest).values())[::-1]
         stages = _stages(widths, blocks, expansion, group_width)
         for (before, after), stage in zip(pairwise(widths), stages[:-1], strict=True):
@@ -117,7 +116,7 @@ class R3GANDiscriminator(Discriminator):
         self.basis = _begun(nn.Conv2d(widths[-1], widths[-1], 4, groups=widths[-1], bias=False))
         self._judge_by(widths[-1], _begun)
 
-    def features(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def features(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Images (B, C, H, W) to features (B, F)."""
         return self.basis(self.body(image)).flatten(1)
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.batch_sight import Diversity
-from genexp.networks.classes import ClassTable, ReadsClass
-from genexp.networks.discriminator import Discriminator, with_label_planes
+from genexp.networks.classes import ReadsBeside, ToldBy, vectors_of
+from genexp.networks.discriminator import Discriminator, with_planes
 from genexp.networks.feature_norms import FEATURE_NORMS, ClassBatchNorm, NoNorm, VectorBatchNorm
 from genexp.networks.layer_weights import LayerWeights, require_one_of
 from genexp.networks.packing import packed
@@ -25,7 +25,7 @@ CONDITIONINGS = ("norm", "shared", "latent")
 POOLINGS = ("sum", "mean")
 
 
-class ResidualGenerator(ReadsClass, nn.Module):
+class ResidualGenerator(ReadsBeside):
     """Latents to images: a linear seed, then one residual block for every doubling of the size.
 
     With `skip_latent` the latent is cut into as many equal parts as there are the seed and blocks. The first makes the
@@ -43,11 +43,12 @@ class ResidualGenerator(ReadsClass, nn.Module):
         weight_norm: Of weights, but not of class embeddings: `spectral` or `none`.
         init: `orthogonal`, `xavier` or `normal`, see `LayerWeights`.
         num_classes: Number of classes; None for an unconditional generator.
-        conditioning: Where the class enters: `norm`, a gain and a bias of every class in the batch norms of blocks;
-            `shared`, one embedding of it that these gains and biases are linear in; or `latent`, an embedding beside
-            the latent. Without effect if there are no classes.
-        embedding_size: Size of the class embedding of `shared` and `latent`.
+        conditioning: Where conditions enter: `norm`, a gain and a bias of every class in the batch norms of blocks;
+            `shared`, one vector of each that these gains and biases are linear in; or `latent`, a vector beside the
+            latent. Without effect where nothing is told.
+        embedding_size: Size of the vectors of `shared` and `latent`.
         skip_latent: Whether every block has a part of the latent of its own.
+        told: What makes a vector of a further condition, with `shared` and `latent`, by its name.
 
     Raises:
         ValueError: an option is unknown or out of range, or goes with none of the others.
@@ -68,13 +69,14 @@ class ResidualGenerator(ReadsClass, nn.Module):
         conditioning: str = "norm",
         embedding_size: int = 128,
         skip_latent: bool = False,
+        told: ToldBy | None = None,
     ) -> None:
         super().__init__()
         require_one_of("norm", norm, ("batch", "none"))
         require_one_of("weight_norm", weight_norm, ("spectral", "none"))
         require_one_of("conditioning", conditioning, CONDITIONINGS)
-        conditioning = conditioning if num_classes else "none"
-        _require_place(conditioning, skip_latent, norm)
+        conditioning = conditioning if num_classes or told else "none"
+        _require_place(conditioning, skip_latent, norm, told)
         if multipliers is None:
             multipliers = of_size(GENERATORS, "multipliers", image_size)
         if len(multipliers) < 2:
@@ -86,8 +88,7 @@ class ResidualGenerator(ReadsClass, nn.Module):
         if latent_size % self.parts:
             raise ValueError(f"latent_size must be divisible by {self.parts} for skip_latent=true, got {latent_size}")
         ready = LayerWeights(init, weight_norm)
-        embedded = embedding_size if conditioning in ("shared", "latent") else 0
-        self.embedding = LayerWeights(init)(ClassTable(num_classes, embedded)) if embedded else None
+        embedded = self._tell(embedding_size, told, LayerWeights(init), apart=conditioning != "norm")
         part = latent_size // self.parts
         self.seed = ready(nn.Linear(part + embedded * (conditioning == "latent"), widths[0] * self.seed_size**2))
         vector = part * skip_latent + embedded * (conditioning == "shared")
@@ -106,24 +107,24 @@ class ResidualGenerator(ReadsClass, nn.Module):
         self.output = ready(nn.Conv2d(widths[-1], channels, 3, padding=1))
 
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
-        """Latents (B, latent_size) and labels (B,) to images (B, C, H, W) in [-1, 1]."""
-        label = self.label_of(condition)
+        """Latents (B, latent_size) and a condition to images (B, C, H, W) in [-1, 1]."""
+        self.require_told(condition)
         first, *parts = latent.chunk(self.parts, 1)
-        embedding = None if self.embedding is None else self.embedding(label)
         if self.conditioning == "latent":
-            first = torch.cat([first, embedding], 1)
+            first = self.beside(first, condition)
         h = self.seed(first).unflatten(1, (-1, self.seed_size, self.seed_size))
-        for i, (block, told) in enumerate(zip(self.blocks, self._told(parts, label, embedding), strict=True)):
+        for i, (block, told) in enumerate(zip(self.blocks, self._told(parts, condition), strict=True)):
             h = block(h, told)
             if str(i) in self.attentions:
                 h = self.attentions[str(i)](h)
         return self.output(self.last_norm(h, None).relu()).tanh()
 
-    def _told(self, parts: list[Tensor], label: Tensor | None, embedding: Tensor | None) -> list[Tensor | None]:
+    def _told(self, parts: list[Tensor], condition: Condition) -> list[Tensor | None]:
         """What every block is told: a vector (B, F), classes (B,), or nothing."""
         if self.conditioning == "shared":
-            parts = [torch.cat([embedding, part], 1) for part in parts] or [embedding] * len(self.blocks)
-        return parts or [label] * len(self.blocks)
+            vector = torch.cat(vectors_of(condition, self.embedding, self.told), 1)
+            parts = [torch.cat([vector, part], 1) for part in parts] or [vector] * len(self.blocks)
+        return parts or [condition.get("label")] * len(self.blocks)
 
 
 class ResidualDiscriminator(Discriminator):
@@ -143,10 +144,11 @@ class ResidualDiscriminator(Discriminator):
         init: `orthogonal`, `xavier` or `normal`, see `LayerWeights`.
         pooling: `sum` over pixels, or their `mean` (WGAN-GP).
         num_classes: Number of classes; None for an unconditional discriminator.
-        pack: Images that are judged together, see `genexp.networks.packing`; more than 1 only without classes.
-        conditioning: Where the class enters: `projection` onto the features, see `Discriminator`, or `concat`, an
-            embedding of it in as many planes beside the image as the image has. Without effect if there are no classes.
+        pack: Images that are judged together, see `genexp.networks.packing`; more than 1 only without conditions.
+        conditioning: Where conditions enter: `projection` onto the features, see `Discriminator`, or `concat`, a vector
+            of each in as many planes beside the image as the image has. Without effect where nothing is told.
         diversity: What is seen of the other samples of a batch, see `genexp.networks.batch_sight`, or None.
+        told: What makes a vector of a further condition, by its name.
 
     Raises:
         ValueError: an option is unknown or out of range, or goes with none of the others.
@@ -169,8 +171,9 @@ class ResidualDiscriminator(Discriminator):
         pack: int = 1,
         conditioning: str = "projection",
         diversity: Diversity | None = None,
+        told: ToldBy | None = None,
     ) -> None:
-        super().__init__(num_classes, pack, conditioning, diversity)
+        super().__init__(num_classes, pack, conditioning, diversity, told)
         require_one_of("norm", norm, ("none", *FEATURE_NORMS))
         require_one_of("pooling", pooling, POOLINGS)
         if multipliers is None:
@@ -184,8 +187,8 @@ class ResidualDiscriminator(Discriminator):
         self.pooling = pooling
         ready = LayerWeights(init, weight_norm)
         normed = FEATURE_NORMS[norm] if norm in FEATURE_NORMS else lambda count: nn.Identity()
-        self.planes = ready(nn.Embedding(num_classes, channels)) if self.concatenated else None
-        widths = [pack * channels + channels * self.concatenated, *(width * each for each in multipliers)]
+        self.planes = self._tell(channels, ready) if self.concatenated else None
+        widths = [(pack + self.count_beside) * channels, *(width * each for each in multipliers)]
         self.blocks = nn.ModuleList(
             DownBlock(before, after, normed, ready, halve=i < halvings, wide=wide, first=i == 0)
             for i, (before, after) in enumerate(pairwise(widths))
@@ -195,9 +198,11 @@ class ResidualDiscriminator(Discriminator):
         self.attentions = attentions(attention, sizes, widths[1:], ready)
         self._judge_by(widths[-1], ready)
 
-    def features(self, image: Tensor, label: Tensor | None = None) -> Tensor:
-        """Images (B, C, H, W) of classes (B,) to features (B, F), of packs (ceil(B / n), F)."""
-        h = packed(image, self.pack) if self.planes is None else with_label_planes(image, self.planes, label)
+    def features(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """Images (B, C, H, W) and what they are told to features (B, F), of packs (ceil(B / n), F)."""
+        if self.concatenated:
+            image = with_planes(image, vectors_of(condition, self.planes, self.told))
+        h = packed(image, self.pack)
         for i, block in enumerate(self.blocks):
             h = block(h)
             if str(i) in self.attentions:
@@ -206,8 +211,10 @@ class ResidualDiscriminator(Discriminator):
         return h.sum((2, 3)) if self.pooling == "sum" else h.mean((2, 3))
 
 
-def _require_place(conditioning: str, skip_latent: bool, norm: str) -> None:
-    """Refuse a class or parts of the latent that have nowhere to enter."""
+def _require_place(conditioning: str, skip_latent: bool, norm: str, told: ToldBy | None) -> None:
+    """Refuse conditions or parts of the latent that have nowhere to enter."""
+    if told and conditioning == "norm":
+        raise ValueError(f"conditioning must be shared or latent with told of {', '.join(told)}, got 'norm'")
     if norm != "batch" and conditioning in ("norm", "shared"):
         raise ValueError(f"norm must be batch for conditioning={conditioning}, got {norm!r}")
     if norm != "batch" and skip_latent:

@@ -49,5 +49,5 @@ class ResidualTranslation(SeesPictures, nn.Module):
 
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Pictures (B, C, H, W) of a condition to images (B, C', H, W) in [-1, 1]; latents are not looked at."""
-        self.label_of(condition)
+        self.require_told(condition)
         return self.network(self.pictures(condition)[0])

@@ -52,7 +52,7 @@ class RestorationNetwork(SeesPictures, nn.Module, ABC):
 
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Pictures (B, C, h, w) of a condition to images (B, C', scale h, scale w); latents are not looked at."""
-        self.label_of(condition)
+        self.require_told(condition)
         return self.restored(self.pictures(condition)[0])
 
     @abstractmethod

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from genexp.networks.classes import ClassTable
+from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.networks.classes import ClassTable, ToldBy, told_modules, vectors_of
 from genexp.networks.equalised import Leaky, equalised, normalised
 
 RATE = 0.01
@@ -16,7 +17,7 @@ MEAN_HALF_LIFE = 4_000
 class StyleMapping(nn.Module):
     """Latents, divided by the root of their mean square, through linear layers to style vectors w.
 
-    A class enters as an embedding of the size of the latent, normalised likewise, beside it. `mean` is a running mean
+    A condition enters as a vector of the size of the latent, normalised likewise, beside it. `mean` is a running mean
     of w over training images, one after the other, so that it is the same however a batch is split.
 
     Reference: Karras et al., "A Style-Based Generator Architecture for Generative Adversarial Networks" (2019).
@@ -26,6 +27,7 @@ class StyleMapping(nn.Module):
         style_size: Size of w, and of the layers before it.
         depth: Layers, at least 1.
         num_classes: Number of classes; None without.
+        told: What makes a vector of a further condition, by its name.
 
     Raises:
         ValueError: `depth` is below 1.
@@ -33,23 +35,29 @@ class StyleMapping(nn.Module):
 
     mean: Tensor
 
-    def __init__(self, latent_size: int, style_size: int, depth: int, num_classes: int | None = None) -> None:
+    def __init__(
+        self,
+        latent_size: int,
+        style_size: int,
+        depth: int,
+        num_classes: int | None = None,
+        told: ToldBy | None = None,
+    ) -> None:
         super().__init__()
         if depth < 1:
             raise ValueError(f"depth must be at least 1 layer of the mapping, got {depth}")
         self.embedding = equalised(ClassTable(num_classes, latent_size)) if num_classes else None
-        inputs = latent_size * (2 if num_classes else 1)
+        self.told = told_modules(told, latent_size)
+        inputs = latent_size * (1 + bool(num_classes) + len(self.told))
         layers = [nn.Linear(inputs if i == 0 else style_size, style_size) for i in range(depth)]
         self.body = nn.Sequential(*(part for each in layers for part in (equalised(each, RATE), Leaky())))
         self.register_buffer("mean", torch.zeros(style_size))
         self.track_running_stats = True  # the word by which `frozen_statistics` finds what it stops
 
-    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
-        """Latents (B, latent_size) and classes (B,) to w (B, style_size)."""
-        latent = normalised(latent)
-        if self.embedding is not None:
-            latent = torch.cat([latent, normalised(self.embedding(label))], 1)
-        return self.body(latent)
+    def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
+        """Latents (B, latent_size) and a condition to w (B, style_size)."""
+        told = vectors_of(condition, self.embedding, self.told)
+        return self.body(torch.cat([normalised(each) for each in (latent, *told)], 1))
 
     @torch.no_grad()
     def follow(self, style: Tensor) -> None:

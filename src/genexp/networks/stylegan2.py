@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.batch_sight import Diversity
-from genexp.networks.classes import ReadsClass
+from genexp.networks.classes import ReadsFurther, ToldBy
 from genexp.networks.discriminator import Discriminator
 from genexp.networks.equalised import Leaky, equalised, leaky, leaky_convolution
 from genexp.networks.modulated import StyledLayer, ToImage
@@ -18,7 +18,7 @@ from genexp.networks.resampling import Filter, widths_by_size
 from genexp.networks.style_mapping import StyleMapping
 
 
-class StyleGAN2Generator(ReadsClass, nn.Module):
+class StyleGAN2Generator(ReadsFurther, nn.Module):
     """Latents to styles, and a learned constant under these styles to an image, summed up over all sizes.
 
     All that is random of an image is its latent: the z that becomes the style; for mixing a second z and a normal
@@ -40,6 +40,7 @@ class StyleGAN2Generator(ReadsClass, nn.Module):
         mixing: Share of training images with two styles, in [0, 1]; 0.9 in the paper.
         noise: Whether layers take noise.
         num_classes: Number of classes; None for an unconditional generator.
+        told: What makes a vector of a further condition, which the mapping sees, by its name.
 
     Raises:
         ValueError: an argument is out of range.
@@ -57,13 +58,14 @@ class StyleGAN2Generator(ReadsClass, nn.Module):
         mixing: float = 0.9,
         noise: bool = True,
         num_classes: int | None = None,
+        told: ToldBy | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= mixing <= 1:
             raise ValueError(f"mixing must lie in [0, 1], got {mixing}")
         widths = widths_by_size(image_size, width, widest)
         self.num_classes, self.mixing = num_classes, mixing
-        self.mapping = StyleMapping(latent_size, style_size, depth, num_classes)
+        self.mapping = StyleMapping(latent_size, style_size, depth, num_classes, told)
         self.constant = nn.Parameter(torch.empty(widths[4], 4, 4))
         nn.init.normal_(self.constant)
         self.first = StyledLayer(widths[4], widths[4], style_size)
@@ -77,19 +79,24 @@ class StyleGAN2Generator(ReadsClass, nn.Module):
         self.latent_shape = (sum(self._parts),)
 
     @property
+    def told(self) -> nn.ModuleDict:
+        """What makes vectors of further conditions."""
+        return self.mapping.told
+
+    @property
     def mean_style(self) -> Tensor:
         """The running mean (style_size,) of w over training images."""
         return self.mapping.mean
 
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
-        """Latents (B, *latent_shape) and labels (B,) to images (B, C, H, W), taught but not bound to lie in [-1, 1]."""
+        """Latents (B, *latent_shape) and a condition to images (B, C, H, W), taught but not bound to lie in [-1, 1]."""
         return self.synthesise(self.styles(latent, condition), latent)
 
     def styles(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
-        """Latents (B, *latent_shape) and labels (B,) to the styles (B, L, style_size) of all layers."""
-        label = self.label_of(condition)
+        """Latents (B, *latent_shape) and a condition to the styles (B, L, style_size) of all layers."""
+        self.require_told(condition)
         z, other, turn, _ = latent.split(self._parts, 1)
-        style = self.mapping(z, label)
+        style = self.mapping(z, condition)
         self.mapping.follow(style)
         styles = style[:, None].expand(-1, self.style_count, -1)
         if not (self.training and self.mixing):
@@ -97,7 +104,7 @@ class StyleGAN2Generator(ReadsClass, nn.Module):
         # Uniform in 1 .. L - 1 with probability `mixing`, else beyond the last layer.
         place = 1 + (torch.special.ndtr(turn) / self.mixing * (self.style_count - 1)).floor()
         mixed = torch.arange(self.style_count, device=latent.device) >= place
-        return torch.where(mixed[:, :, None], self.mapping(other, label)[:, None], styles)
+        return torch.where(mixed[:, :, None], self.mapping(other, condition)[:, None], styles)
 
     def synthesise(self, styles: Tensor, latent: Tensor | None = None) -> Tensor:
         """Styles (B, L, style_size) to images (B, C, H, W).
@@ -126,7 +133,7 @@ class StyleGAN2Generator(ReadsClass, nn.Module):
 class StyleGAN2Discriminator(Discriminator):
     """Images to scores: residual blocks that halve the image, what is seen of the batch, two layers at 4 x 4 pixels.
 
-    A class is projected onto the features (see `Discriminator`) by an embedding, without the mapping network for
+    Conditions are projected onto the features (see `Discriminator`) by an embedding, without the mapping network for
     classes that the later code of the authors has.
 
     Args:
@@ -137,6 +144,7 @@ class StyleGAN2Discriminator(Discriminator):
         residual: Whether blocks have a shortcut.
         num_classes: Number of classes; None for an unconditional discriminator.
         diversity: What is seen of the other samples of a batch, at 4 x 4 pixels; None for nothing.
+        told: What makes a vector of a further condition, by its name.
 
     Raises:
         ValueError: `image_size` or a width is out of range.
@@ -151,8 +159,9 @@ class StyleGAN2Discriminator(Discriminator):
         residual: bool = True,
         num_classes: int | None = None,
         diversity: Diversity | None = None,
+        told: ToldBy | None = None,
     ) -> None:
-        super().__init__(num_classes)
+        super().__init__(num_classes, told=told)
         widths = list(widths_by_size(image_size, width, widest).values())[::-1]
         last = widths[-1]
         blocks = (_Halving(before, after, residual) for before, after in pairwise(widths))
@@ -163,7 +172,7 @@ class StyleGAN2Discriminator(Discriminator):
         self.end = nn.Sequential(leaky_convolution(last + added, last, 3), nn.Flatten(), summary, Leaky())
         self._judge_by(last, equalised)
 
-    def features(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def features(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Images (B, C, H, W) to features (B, F)."""
         hidden = self.body(image)
         return self.end(hidden if self.groups is None else self.groups(hidden))

@@ -1,6 +1,6 @@
 """What networks have in common that are told a time, a class and further conditions by one vector."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from genexp.conditioning.base import Condition
 from genexp.conditioning.estimate import ESTIMATE
 from genexp.conditioning.pictures import OfPictures
-from genexp.networks.classes import ClassTable, ReadsClass
+from genexp.networks.classes import ClassTable, ReadsClass, ToldBy, told_modules, vectors_of
 from genexp.networks.embeddings import TimeEmbedding
 
 
@@ -26,8 +26,7 @@ class ToldNetwork(ReadsClass, nn.Module):
         features: Size of the vector.
         num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
             has an embedding of its own.
-        told: Builds, from the size of the vector, a module that maps a further condition to a vector; by the name of
-            the condition.
+        told: What makes a vector of a further condition, by its name.
         beside: Conditions that are pictures, by name, which are seen beside the image.
         self_conditioned: Whether it reads its own last answer beside the noisy samples, as further channels.
 
@@ -40,7 +39,7 @@ class ToldNetwork(ReadsClass, nn.Module):
         width: int,
         features: int,
         num_classes: int | None = None,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
         beside: Mapping[str, OfPictures] | None = None,
         self_conditioned: bool = False,
     ) -> None:
@@ -50,7 +49,7 @@ class ToldNetwork(ReadsClass, nn.Module):
         self.num_classes = num_classes
         self.time = TimeEmbedding(width, features)
         self.label = None if num_classes is None else ClassTable(num_classes + 1, features)
-        self.told = nn.ModuleDict({name: build(features) for name, build in (told or {}).items()})
+        self.told = told_modules(told, features)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -73,10 +72,5 @@ class ToldNetwork(ReadsClass, nn.Module):
         Raises:
             ValueError: the condition does not hold what the network reads, or holds more.
         """
-        label = self.label_of(condition)
-        embedding = self.time(t)
-        if self.label is not None:
-            embedding = embedding + self.label(label)
-        for name, module in self.told.items():
-            embedding = embedding + module(condition[name])
-        return embedding
+        self.require_told(condition)
+        return sum(vectors_of(condition, self.label, self.told), self.time(t))

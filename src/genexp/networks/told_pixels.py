@@ -1,6 +1,6 @@
 """What networks of one pixel value after the other have in common: shape, levels, and what they are told."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from torch.nn.functional import relu
 
 from genexp.conditioning.base import Condition
 from genexp.logistics import initial_numbers, numbers_of
-from genexp.networks.classes import ReadsVectors
+from genexp.networks.classes import ReadsVectors, ToldBy
 from genexp.networks.embeddings import WordTokens
 from genexp.networks.masked_convolution import MaskedConv2d
 
@@ -21,7 +21,7 @@ class ToldPixels(ReadsVectors):
         levels: Values that a pixel may have.
         features: Size of the vector.
         num_classes: Number of classes, or None.
-        told: Builds, from the size of the vector, a module that maps a further condition to a vector; by its name.
+        told: What makes a vector of a further condition, by its name.
 
     Raises:
         ValueError: `shape` is none of an image, there are fewer than 2 levels, or a condition becomes several vectors
@@ -37,7 +37,7 @@ class ToldPixels(ReadsVectors):
         levels: int,
         features: int,
         num_classes: int | None = None,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
     ) -> None:
         super().__init__(features, num_classes, told)
         if len(shape) != 3:

@@ -1,6 +1,6 @@
 """The UNet of diffusion models: what a noisy image holds, at every scale."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,6 +10,7 @@ from genexp.conditioning.pictures import OfPictures
 from genexp.networks.attending import AttendingNetwork
 from genexp.networks.attention import PixelAttention
 from genexp.networks.blocks import ResidualBlock, group_norm, initialise
+from genexp.networks.classes import ToldBy
 from genexp.networks.control import Control
 from genexp.networks.cross_attention import start_at_nothing
 from genexp.networks.tokens import Tokens
@@ -61,8 +62,7 @@ class UNet(AttendingNetwork):
         num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
             has an embedding of its own.
         outputs: Images in the output, side by side in its channels; 2 for a learned variance.
-        told: Builds, from the size of the embedding, a module that maps a further condition to a vector which is added
-            to the embedding of the time; by the name of the condition.
+        told: What makes a vector of a further condition, which is added to that of the time, by its name.
         beside: Conditions that are pictures, by name: brought to the size of the image, they are channels beside it.
         self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
         attended: Builds, from the size of the embedding, a module that maps a further condition to tokens of that size,
@@ -89,13 +89,13 @@ class UNet(AttendingNetwork):
         groups: int = 32,
         num_classes: int | None = None,
         outputs: int = 1,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
         head_channels: int | None = None,
         scale_shift: bool = False,
         residual_resize: bool = False,
         beside: Mapping[str, OfPictures] | None = None,
         self_conditioned: bool = False,
-        attended: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        attended: ToldBy | None = None,
         patch_size: int = 1,
         steered_by: Mapping[str, OfPictures] | None = None,
     ) -> None:

@@ -1,11 +1,12 @@
 """The factorised space-time UNet of video diffusion: a UNet of every frame, and attention across the frames."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.conditioning.pictures import OfPictures
+from genexp.networks.classes import ToldBy
 from genexp.networks.frames import TemporalAttention, ToldVideo
 from genexp.networks.unet import UNet
 
@@ -34,8 +35,7 @@ class VideoUNet(ToldVideo, UNet):
         groups: Largest number of normalisation groups.
         num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
             has an embedding of its own.
-        told: Builds, from the size of the embedding, a module that maps a further condition to a vector which is added
-            to the embedding of the time; by the name of the condition.
+        told: What makes a vector of a further condition, which is added to that of the time, by its name.
         beside: Conditions that are pictures or first frames, by name, as channels beside the frames.
         self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
 
@@ -56,7 +56,7 @@ class VideoUNet(ToldVideo, UNet):
         dropout: float = 0.0,
         groups: int = 8,
         num_classes: int | None = None,
-        told: Mapping[str, Callable[[int], nn.Module]] | None = None,
+        told: ToldBy | None = None,
         beside: Mapping[str, OfPictures] | None = None,
         self_conditioned: bool = False,
     ) -> None:

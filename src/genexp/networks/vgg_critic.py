@@ -2,7 +2,9 @@
 
 from torch import Tensor, nn
 
+from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.networks.batch_sight import Diversity
+from genexp.networks.classes import ToldBy
 from genexp.networks.discriminator import Discriminator
 from genexp.networks.feature_norms import FEATURE_NORMS
 from genexp.networks.layer_weights import WEIGHT_NORMS, LayerWeights, require_one_of
@@ -27,6 +29,7 @@ class VggDiscriminator(Discriminator):
         norm: Of features: `batch`, `layer` or `instance`; of weights: `spectral` or `weight`; or `none`.
         num_classes: Number of classes; None for a discriminator without.
         diversity: What is seen of the other samples of a batch, see `genexp.networks.batch_sight`, or None.
+        told: What makes a vector of a further condition, by its name.
 
     Raises:
         ValueError: an argument is out of range, or the image cannot be halved so often.
@@ -42,8 +45,9 @@ class VggDiscriminator(Discriminator):
         norm: str = "batch",
         num_classes: int | None = None,
         diversity: Diversity | None = None,
+        told: ToldBy | None = None,
     ) -> None:
-        super().__init__(num_classes, diversity=diversity)
+        super().__init__(num_classes, diversity=diversity, told=told)
         require_one_of("norm", norm, NORMS)
         if halvings < 1 or image_size % 2**halvings:
             raise ValueError(f"halvings must be at least 1 and such that {image_size} can be halved, got {halvings}")
@@ -61,6 +65,6 @@ class VggDiscriminator(Discriminator):
         self.body = nn.Sequential(*layers, nn.Flatten(), ready(nn.Linear(before * side**2, hidden)), nn.LeakyReLU(0.2))
         self._judge_by(hidden, ready)
 
-    def features(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def features(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Images (B, C, H, W) to features (B, hidden)."""
         return self.body(image)
