@@ -13,8 +13,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/genexp"
 FLOORS = (  # from the ground up; what stands on one floor knows nothing of its neighbours
     {"extras", "files", "hardware", "on_disk", "ranks", "startup", "terminal"},
-    {"colours", "conditioning", "geometry", "parameters", "ramps", "shipped", "tensors"},
-    {"contracts", "logistics", "sample_kinds", "textures", "weights_files"},
+    {"colours", "geometry", "parameters", "ramps", "shipped", "tensors"},
+    {"logistics", "sample_kinds", "textures", "weights_files"},
+    {"conditioning"},
+    {"contracts"},
     {"config", "data", "figures", "flows", "losses", "networks"},
     {"adversarial", "densities", "diffusion", "latents", "restoration", "runs"},
     {"evaluation", "families", "pool", "reports", "sampling"},
@@ -88,6 +90,27 @@ FILES_OF_ONE_NAME = {  # packages whose files of one name are about one thing, e
     "restoring": "contracts inference",
     "stable_diffusion": "inference inference",
     "style": "families losses",
+}
+COUNTS_AXES = {  # files that may ask how many axes a tensor has; what a sample is they ask `sample_kinds`
+    "adversarial/steps": "scores of patches",
+    "commands/picture_info": "arrays of pictures",
+    "conditioning/vectors": "vectors",
+    "data/held_out": "cells of a table",
+    "data/picture_tensors": "arrays of pictures",
+    "densities/in_order": "logits or numbers of a mixture",
+    "evaluation/feature_distances": "vectors",
+    "evaluation/metrics/modes": "a matrix of means",
+    "evaluation/moments": "vectors",
+    "families/channels": "weights",
+    "families/micro_batches": "what has a memory format",
+    "inference/fingerprints": "weights",
+    "latents/evidence": "draws of a latent",
+    "networks/dit": "tokens",
+    "networks/image_transformer": "tokens",
+    "networks/published_rrdb": "weights",
+    "sample_kinds": "samples",
+    "tensors": "what is to be broadcast",
+    "training/resuming": "moments of weights",
 }
 HEAVY = {"torch", "lightning", "torchvision", "torchmetrics", "wandb", "sklearn"}
 
@@ -243,3 +266,11 @@ def test_files_and_functions_keep_to_a_readable_size():
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
                 assert lines <= 40, f"{path.name}:{node.name} has {lines} lines"
+
+
+def test_what_a_sample_is_is_asked_in_one_file():
+    def counts(node):
+        called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "dim"
+        return called or (isinstance(node, ast.Attribute) and node.attr == "ndim")
+
+    assert {name_of(path) for path in files() if any(map(counts, ast.walk(parsed(path))))} == set(COUNTS_AXES)

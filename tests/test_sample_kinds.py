@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genexp.sample_kinds import SampleKind, kind_of
+from genexp.sample_kinds import SampleKind, kind_of, require_images, require_videos
 
 
 def test_a_shape_says_what_a_sample_is():
@@ -38,3 +38,23 @@ def test_frames_stand_beside_each_other_with_a_white_line_between_them():
     assert SampleKind.IMAGES.tiles(images) is images
     with pytest.raises(ValueError, match="samples must be images or video, got points"):
         SampleKind.POINTS.tiles(torch.zeros(4, 2))
+
+
+def test_what_takes_one_kind_refuses_others_in_one_line():
+    point, image, video = torch.zeros(2, 3), torch.zeros(2, 3, 8, 8), torch.zeros(2, 4, 3, 8, 8)
+    for samples, kind in ((point, SampleKind.POINTS), (image, SampleKind.IMAGES), (video, SampleKind.VIDEO)):
+        assert [each for each in SampleKind if each.has(samples)] == [kind]
+    require_images(image)
+    require_images(image, 1, 3)
+    require_videos(video, 4, exactly=True)
+    require_videos(video, 2)
+    for samples in (point, video):
+        with pytest.raises(ValueError, match=r"^image must have shape \(B, C, H, W\), got \(2, "):
+            require_images(samples)
+    with pytest.raises(ValueError, match=r"^it takes \(B, 1 or 4, H, W\), got \(2, 3, 8, 8\); no others$"):
+        require_images(image, 1, 4, rule="it takes", hint="; no others")
+    for samples in (image, video):
+        with pytest.raises(ValueError, match=r"^image must be videos of at least 5 frames, \(T, C, H, W\) each, got "):
+            require_videos(samples, 5)
+    with pytest.raises(ValueError, match=r"^image must be videos of 3 frames, .* got shape \(4, 3, 8, 8\)$"):
+        require_videos(video, 3, exactly=True)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from genexp.tensors import expand_to
+
 LEAST_LOG_SCALE = -7.0
 """Scales stay above e^-7, a quarter of the distance between 256 levels in [-1, 1]."""
 
@@ -113,7 +115,7 @@ class LogisticMixture:
         What stands in `level` for this channel and later ones is not looked at.
         """
         before = self._joint(level, channel).log_softmax(1)  # which component, given the channels before
-        every = torch.arange(self.levels, device=level.device).view(-1, *[1] * (level.ndim - 2))
+        every = expand_to(torch.arange(self.levels, device=level.device), level[0])
         mean, log_scale = (each[:, :, None] for each in self._component(level, channel))
         return torch.logsumexp(before[:, :, None] + log_probability(every, mean, log_scale, self.levels), dim=1)
 

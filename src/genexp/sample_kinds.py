@@ -19,6 +19,10 @@ class SampleKind(Enum):
     IMAGES = 3
     VIDEO = 4
 
+    def has(self, samples: Tensor) -> bool:
+        """Whether samples (B, ...) are of this kind."""
+        return samples.ndim == 1 + self.value
+
     @property
     def pictured(self) -> bool:
         """Whether a sample can be looked at by itself, so that arcs of samples and single ones are worth drawing."""
@@ -63,3 +67,28 @@ def kind_of(shape: Sequence[int]) -> SampleKind:
         rule = "(D,) of a point, (C, H, W) of an image or (T, C, H, W) of a video"
         raise ValueError(f"shape must be {rule}, got {tuple(shape)}")
     return kinds[len(shape)]
+
+
+def require_images(image: Tensor, *channels: int, rule: str = "image must have shape", hint: str = "") -> None:
+    """Check that samples are images.
+
+    Args:
+        image: The samples.
+        channels: Numbers of channels that they may have; by default any.
+        rule: What the error begins with, before the shape.
+        hint: What it ends with.
+
+    Raises:
+        ValueError: they are not (B, C, H, W), or have another number of channels.
+    """
+    if not SampleKind.IMAGES.has(image) or (channels and image.shape[1] not in channels):
+        wanted = " or ".join(map(str, channels)) or "C"
+        raise ValueError(f"{rule} (B, {wanted}, H, W), got {tuple(image.shape)}{hint}")
+
+
+def require_videos(image: Tensor, frames: int, exactly: bool = False) -> None:
+    """Raise ValueError unless samples are videos (B, T, C, H, W) of at least, or `exactly`, so many frames."""
+    if not SampleKind.VIDEO.has(image) or image.shape[1] < frames or (exactly and image.shape[1] != frames):
+        least = "" if exactly else "at least "
+        got = tuple(image.shape[1:])
+        raise ValueError(f"image must be videos of {least}{frames} frames, (T, C, H, W) each, got shape {got}")

@@ -15,8 +15,8 @@ from genexp.hardware import sent
 
 
 def expand_to(values: Tensor, image: Tensor) -> Tensor:
-    """Append singleton axes to per-sample `values` of shape (B,) so that they broadcast against `image` (B, ...)."""
-    return values.reshape(values.shape[0], *([1] * (image.ndim - 1)))
+    """Append singleton axes to `values`, (B,) or (B, C), so that they broadcast against `image` (B, C, ...)."""
+    return values.reshape(*values.shape, *[1] * (image.ndim - values.ndim))
 
 
 def in_double(values: Tensor) -> Tensor:

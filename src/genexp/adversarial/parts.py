@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from genexp.adversarial.steps import CriticStep, GeneratorStep, OnImage, whole
 from genexp.conditioning.base import Condition
+from genexp.sample_kinds import SampleKind
 
 Step = TypeVar("Step", CriticStep, GeneratorStep, contravariant=True)
 
@@ -111,5 +112,6 @@ def augmented(
         condition: What they are judged under.
         on_image: Changes the images in samples.
     """
-    seen = {name: augmentation.beside(rows, drawn) if rows.ndim == 4 else rows for name, rows in condition.items()}
-    return on_image(image, partial(augmentation, drawn=drawn)), seen
+    pictures = {name: rows for name, rows in condition.items() if SampleKind.IMAGES.has(rows)}
+    moved = {name: augmentation.beside(rows, drawn) for name, rows in pictures.items()}
+    return on_image(image, partial(augmentation, drawn=drawn)), {**condition, **moved}

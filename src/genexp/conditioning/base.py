@@ -10,6 +10,7 @@ from torch import Tensor
 from genexp.conditioning.estimate import ESTIMATE, Estimate
 from genexp.conditioning.kinds import Classes
 from genexp.conditioning.pictures import OfPictures
+from genexp.tensors import expand_to
 
 Condition = Mapping[str, Tensor]
 """Named tensors with a row for every sample of a batch: `label` (B,), `caption` (B, L), ..."""
@@ -168,9 +169,7 @@ class Conditioning:
             kind = self.kinds[name]
             rows = kind.in_training(rows) if isinstance(kind, MadeCondition) else rows
             dropped = torch.rand(len(rows), device=rows.device) < kind.left_out
-            spared[name] = torch.where(
-                dropped.view(-1, *[1] * (rows.ndim - 1)), kind.nothing(len(rows), rows.device), rows
-            )
+            spared[name] = torch.where(expand_to(dropped, rows), kind.nothing(len(rows), rows.device), rows)
         return spared
 
     def without(self, condition: Condition, names: Sequence[str]) -> Condition:

@@ -10,6 +10,7 @@ from genexp.conditioning.chance import Chance, Drawn, OfContent
 from genexp.conditioning.degradations import Degradation, Downscaled
 from genexp.conditioning.kinds import require_form, require_share
 from genexp.conditioning.pictures import require_pictures
+from genexp.tensors import expand_to
 
 _MEANS = Downscaled()
 
@@ -100,7 +101,7 @@ class Degraded:
         """Rows with noise of a random deviation, which they tell."""
         if self.noise == 0:
             return rows
-        level = self.noise * torch.rand(len(rows), *[1] * (rows.ndim - 1), device=rows.device)
+        level = self.noise * expand_to(torch.rand(len(rows), device=rows.device), rows)
         return self._noisy(rows, level, torch.randn_like(rows[..., :-1, :, :]))
 
     def at_level(self, rows: Tensor, level: float, noise: Tensor) -> Tensor:

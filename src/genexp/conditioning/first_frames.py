@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from genexp.conditioning.chance import Chance
+from genexp.sample_kinds import SampleKind
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class FirstFrames:
         Raises:
             ValueError: these are no videos of more frames.
         """
-        if image.ndim != 5 or image.shape[1] <= self.frames:
+        if not SampleKind.VIDEO.has(image) or image.shape[1] <= self.frames:
             raise ValueError(
                 f"frames must be fewer than those of a video (T, C, H, W), got {self.frames} of {list(image.shape[1:])}"
             )

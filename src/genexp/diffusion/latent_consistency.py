@@ -13,7 +13,7 @@ from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.goal import Goal, Teacher, implicit, levels, require_trainable, take_over
 from genexp.diffusion.prediction import Bounded, require_positive
 from genexp.parameters import Towards, tensors_of
-from genexp.tensors import in_double
+from genexp.tensors import expand_to, in_double
 
 
 class LatentConsistency(nn.Module, Goal):
@@ -100,7 +100,7 @@ class LatentConsistency(nn.Module, Goal):
         ends = s == 0
         average = denoiser if self.target is None else denoiser.with_network(self.target)
         said = of_same_dropout(average, x_s, torch.where(ends, t, s), told)
-        return torch.where(ends.view(-1, *[1] * (x_t.ndim - 1)), x_s, said)
+        return torch.where(expand_to(ends, x_t), x_s, said)
 
 
 def _require_same(denoiser: NetworkDenoiser, teacher: Teacher) -> None:

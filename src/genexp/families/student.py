@@ -15,6 +15,7 @@ from genexp.contracts import Batch
 from genexp.families.base import Terms
 from genexp.families.gan import GAN
 from genexp.ramps import Constant, Ramp
+from genexp.tensors import expand_to
 
 
 class TeachingGenerator(Protocol):
@@ -139,4 +140,4 @@ class StudentGAN(GAN):
         image = drawn["image"]
         taught = self.teacher.decode(drawn["latent"], self.conditioning.told(batch)).to(image.dtype)
         of_data = torch.rand(len(image), device=image.device) < self.data_share
-        return drawn | {"image": torch.where(of_data.view(-1, *[1] * (image.ndim - 1)), image, taught)}
+        return drawn | {"image": torch.where(expand_to(of_data, image), image, taught)}

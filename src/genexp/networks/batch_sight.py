@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from genexp.networks.packing import packed
+from genexp.tensors import expand_to
 
 
 class SeesBatch(nn.Module):
@@ -49,7 +50,7 @@ class SeesBatch(nn.Module):
             raise ValueError(f"group_size must divide the {count} samples of a micro-batch, got {self.group_size}")
         grouped = packed(features, self.group_size).unflatten(1, (self.group_size, -1))
         told = self.of_groups(grouped).flatten(0, 1)[:count]
-        planes = told.reshape(count, self.added, *[1] * (features.ndim - 2)).expand(-1, -1, *features.shape[2:])
+        planes = expand_to(told, features).expand(-1, -1, *features.shape[2:])
         return torch.cat([features, planes.to(features.dtype)], 1)
 
 

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genexp.sample_kinds import require_images
+
 WIDTHS = ((64,), (128, 256), (256, 256), (256,))
 
 
@@ -75,8 +77,7 @@ class CompactVGG(nn.Module):
         for layer in layers:
             if layer not in self.names:
                 raise ValueError(f"layers must be among {', '.join(self.names)}, got {layer}")
-        if image.ndim != 4 or image.shape[1] != self.channels:
-            raise ValueError(f"image must have shape (B, {self.channels}, H, W), got {tuple(image.shape)}")
+        require_images(image, self.channels)
         found: dict[str, Tensor] = {}
         features = image
         for name in self.names[: max((self.names.index(layer) for layer in layers), default=-1) + 1]:

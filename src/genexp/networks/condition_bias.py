@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from genexp.conditioning.base import Condition
 from genexp.networks.classes import ClassTable, ReadsFurther, ToldBy, told_modules, vectors_of
+from genexp.tensors import expand_to
 
 
 class ConditionBias(nn.Module):
@@ -23,7 +24,7 @@ class ConditionBias(nn.Module):
     def forward(self, hidden: Tensor, condition: Condition) -> Tensor:
         """Features plus the vectors."""
         for bias in vectors_of(condition, self.table, self.told):
-            hidden = hidden + bias.reshape(*bias.shape, *[1] * (hidden.ndim - 2))
+            hidden = hidden + expand_to(bias, hidden)
         return hidden
 
 

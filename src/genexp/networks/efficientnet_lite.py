@@ -6,6 +6,8 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genexp.sample_kinds import require_images
+
 MEAN, STD = 127.0, 128.0
 """Of pixels in 0 to 255, as the weights were trained in TensorFlow."""
 
@@ -111,8 +113,7 @@ class EfficientNetLite0(nn.Module):
         for layer in layers:
             if layer not in self.names:
                 raise ValueError(f"layers must be among {', '.join(self.names)}, got {layer}")
-        if image.ndim != 4 or image.shape[1] != self.channels:
-            raise ValueError(f"image must have shape (B, {self.channels}, H, W), got {tuple(image.shape)}")
+        require_images(image, self.channels)
         found: dict[str, Tensor] = {}
         inside = features = standardised(image)
         for name in self.names[: max((self.names.index(layer) for layer in layers), default=-1) + 1]:

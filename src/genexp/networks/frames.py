@@ -10,6 +10,7 @@ from genexp.networks.attention import PixelAttention, self_attention
 from genexp.networks.blocks import initialise
 from genexp.networks.embeddings import sinusoidal
 from genexp.networks.told import ToldNetwork
+from genexp.sample_kinds import SampleKind
 
 
 class StackedFrames(nn.Module):
@@ -84,7 +85,7 @@ class ToldVideo(ToldNetwork):
 def _beside(name: str, rows: Tensor, video: Tensor) -> Tensor:
     """Pictures or first frames as channels (B, T, C', H, W) beside a video."""
     frames, size = video.shape[1], tuple(video.shape[-2:])
-    if rows.ndim == 4:
+    if SampleKind.IMAGES.has(rows):
         return F.interpolate(rows, size, mode="bicubic")[:, None].expand(-1, frames, -1, -1, -1)
     if rows.shape[1] > frames:
         raise ValueError(f"{name} must have at most the {frames} frames of a video, got {rows.shape[1]}")

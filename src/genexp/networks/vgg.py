@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from genexp.networks.compact_vgg import layers_of_stages
 from genexp.on_disk import OnDisk
+from genexp.sample_kinds import require_images
 from genexp.weights_files import checked_digest, read_state, torchvision_file
 
 log = logging.getLogger(__name__)
@@ -94,8 +95,7 @@ class VGG(nn.Module):
         """
         for layer in layers:
             _require_one_of("layers", layer, self.names)
-        if image.ndim != 4 or image.shape[1] != 3:
-            raise ValueError(f"image must have shape (B, 3, H, W), got {tuple(image.shape)}")
+        require_images(image, 3)
         found: dict[str, Tensor] = {}
         features = ((image + 1) / 2 - self.mean) / self.std
         for name in self.names[: max((self.names.index(layer) for layer in layers), default=-1) + 1]:

@@ -69,11 +69,12 @@ class Blend:
         line = torch.arange(side)
         line = (torch.minimum(line, side - 1 - line) + 1).clamp(max=max(side // 4, 1)).float()
         self.size, self.weight = (height, width), line[:, None] * line
-        self.total, self.weights = torch.zeros(1), torch.zeros(height, width)
+        self.total: Tensor | None = None
+        self.weights = torch.zeros(height, width)
 
     def lay(self, image: Tensor, top: int, left: int) -> None:
         """Add a square (C, side, side), of which what lies beyond the picture is left away."""
-        if self.total.ndim == 1:
+        if self.total is None:
             self.total = torch.zeros(len(image), *self.size)
         place = slice(top, top + image.shape[1]), slice(left, left + image.shape[2])
         height, width = self.weights[place].shape

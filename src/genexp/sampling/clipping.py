@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genexp.tensors import expand_to
+
 Clip = bool | Mapping[str, float]
 """Whether images are clipped to [-1, 1], or `{percentile: p}` for dynamic thresholding."""
 
@@ -35,7 +37,7 @@ class Dynamic:
     def __call__(self, x_0: Tensor) -> Tensor:
         """Images (B, ...) in [-1, 1], each by its own values alone."""
         size = torch.quantile(x_0.flatten(1).abs().float(), self.percentile, dim=1).clamp(min=1)
-        size = size.to(x_0.dtype).view(-1, *[1] * (x_0.ndim - 1))
+        size = expand_to(size.to(x_0.dtype), x_0)
         return x_0.clamp(-size, size) / size
 
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from genexp.sample_kinds import SampleKind
+
 
 def of_one_size(pictures: Sequence[Tensor]) -> list[Tensor]:
     """Pictures (N, C, h, w) at the size of the last ones, by larger pixels, with as many channels as any of them."""
@@ -15,7 +17,7 @@ def of_one_size(pictures: Sequence[Tensor]) -> list[Tensor]:
 
 def whole(frames: Tensor, like: Tensor) -> Tensor:
     """First frames (N, K, C, h, w), or a picture (N, C, h, w), as videos (N, T, C, H, W), grey where nothing is."""
-    frames = frames if frames.ndim == 5 else frames[:, None]
+    frames = frames if SampleKind.VIDEO.has(frames) else frames[:, None]
     sized = interpolate(frames.float().flatten(0, 1), like.shape[-2:]).unflatten(0, frames.shape[:2])
     found = torch.zeros_like(like, dtype=sized.dtype)
     found[:, : frames.shape[1]] = sized

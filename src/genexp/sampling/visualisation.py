@@ -10,6 +10,7 @@ from torch.nn import functional
 from genexp.conditioning.base import Condition, Conditioning
 from genexp.contracts import LatentDecoder, Sampler
 from genexp.contracts.preparing import Reads
+from genexp.sample_kinds import SampleKind
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.between import Between
 from genexp.sampling.completion import Completing, upper_half
@@ -58,7 +59,7 @@ class Pictures:
         starts = path(*(self.sampler.start(self.model, noise) for noise in pairs), count).flatten(0, 1)
         indices = [2 * row for row in range(rows) for _ in range(count)]
         images = self._drawn(starts, indices, told := self._told(indices)).unflatten(0, (rows, count))
-        kinds = self.model.conditioning.pictures if told and images.ndim == 5 else {}  # not of videos
+        kinds = self.model.conditioning.pictures if told and SampleKind.IMAGES.has(images[0]) else {}  # not of videos
         shown = {name: told[name][::count, : kind.picture[-3]].cpu() for name, kind in kinds.items()}
         columns = torch.stack(of_one_size([*shown.values(), *images.unbind(1)]), 1) if shown else images
         across, down = [*shown, *_per_cent(count)], [f"noise {2 * row} to {2 * row + 1}" for row in range(rows)]
@@ -159,7 +160,7 @@ class Pictures:
         shown = {n: told[n][..., : kind.picture[-3], :, :].cpu() for n, kind in conditioning.pictures.items()}
         shown["generated"] = self._drawn(start, range(count), told)
         shown |= {} if real is None else {"real": real.cpu()}
-        if shown["generated"].ndim == 5:
+        if SampleKind.VIDEO.has(shown["generated"]):
             frames = torch.stack([whole(each, shown["generated"]) for each in shown.values()], 1)
             return Grid(frames.flatten(0, 1), len(shown), list(shown), [f"{i}" for i in range(count)])
         return Grid(torch.cat(of_one_size([*shown.values()])), count, [f"{i}" for i in range(count)], list(shown))

@@ -11,6 +11,7 @@ from genexp.contracts import FeatureExtractor
 from genexp.evaluation.extractors.frozen import features_in_pieces, require_channels
 from genexp.evaluation.extractors.resizing import resized
 from genexp.networks.shipped_networks import trained_with_card
+from genexp.sample_kinds import SampleKind
 from genexp.shipped import ASSETS
 
 _PIECE = 64
@@ -49,7 +50,7 @@ class Penultimate:
 
         A network of colour pictures sees grey ones as colour pictures of three equal channels.
         """
-        if self.channels == 3 and image.ndim == 4 and image.shape[1] == 1:
+        if self.channels == 3 and SampleKind.IMAGES.has(image) and image.shape[1] == 1:
             image = image.expand(-1, 3, -1, -1)
         require_channels(self.name, image, self.channels)
         image = resized(image, self.image_size, self.resize)

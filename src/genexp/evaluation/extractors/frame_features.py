@@ -5,6 +5,7 @@ import hashlib
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
+from genexp.sample_kinds import require_videos
 
 
 class FrameFeatures:
@@ -34,7 +35,5 @@ class FrameFeatures:
         Raises:
             ValueError: these are no videos of so many frames.
         """
-        if image.ndim != 5 or image.shape[1] != self.frames:
-            got = tuple(image.shape[1:])
-            raise ValueError(f"image must be videos of {self.frames} frames, (T, C, H, W) each, got shape {got}")
+        require_videos(image, self.frames, exactly=True)
         return self.extractor(image.flatten(0, 1)).unflatten(0, image.shape[:2]).flatten(1)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.extractors.videos import require_videos
+from genexp.sample_kinds import require_videos
 
 
 class FramePairs:
@@ -36,7 +36,7 @@ class FramePairs:
         Raises:
             ValueError: these are no videos of at least two frames.
         """
-        require_videos(image)
+        require_videos(image, 2)
         pairs = torch.cat([image[:, :-1], image[:, 1:]], 2)
         found = self.extractor(pairs.flatten(0, 1)).unflatten(0, pairs.shape[:2])
         return torch.cat([found.mean(1), found.std(1, correction=0)], 1)

@@ -5,6 +5,8 @@ import hashlib
 import torch
 from torch import Tensor, nn
 
+from genexp.sample_kinds import require_images
+
 
 def frozen(network: nn.Module) -> nn.Module:
     """Put a network into evaluation mode for good, without gradients."""
@@ -17,11 +19,8 @@ def require_channels(name: str, image: Tensor, channels: int) -> None:
     Raises:
         ValueError: they are not (B, `channels`, H, W).
     """
-    if image.ndim != 4 or image.shape[1] != channels:
-        raise ValueError(
-            f"extractor {name} takes images (B, {channels}, H, W), got {tuple(image.shape)}; "
-            "extractor=random and extractor=pixels take any number of channels"
-        )
+    hint = "; extractor=random and extractor=pixels take any number of channels"
+    require_images(image, channels, rule=f"extractor {name} takes images", hint=hint)
 
 
 def digest_of(network: nn.Module) -> str:

@@ -13,6 +13,7 @@ from torchmetrics.image.fid import NoTrainInceptionV3
 from genexp.evaluation.protocol import OFFICIAL_INCEPTION
 from genexp.files.json_records import reason_of
 from genexp.on_disk import OnDisk
+from genexp.sample_kinds import require_images
 from genexp.tensors import to_uint8
 from genexp.weights_files import checked_digest, read_state
 
@@ -65,8 +66,7 @@ class InceptionFeatures:
         Raises:
             ValueError: the images have another number of channels.
         """
-        if image.ndim != 4 or image.shape[1] not in (1, 3):
-            raise ValueError(f"extractor {self.name} takes images (B, 1 or 3, H, W), got {tuple(image.shape)}")
+        require_images(image, 1, 3, rule=f"extractor {self.name} takes images")
         return self.network.to(image.device)(to_uint8(image).expand(-1, 3, -1, -1))
 
     @property

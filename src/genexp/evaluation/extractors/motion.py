@@ -5,7 +5,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-from genexp.evaluation.extractors.videos import require_videos
+from genexp.sample_kinds import require_videos
 
 FAINT = 0.1
 """Light below this share of white is ground: what a model leaves there would draw every centre to the middle."""
@@ -50,7 +50,7 @@ class Motion:
         Raises:
             ValueError: these are no videos of at least two frames.
         """
-        require_videos(image)
+        require_videos(image, 2)
         centre, kept = _moments(_light(image))
         time = torch.arange(centre.shape[1], device=image.device, dtype=torch.float64)
         time = time - time.mean()

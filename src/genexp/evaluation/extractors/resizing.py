@@ -8,6 +8,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from genexp.sample_kinds import require_images
+
 Resize = Literal["none", "torch_antialias", "pil_clean", "tf1_legacy"]
 """Rules of resizing, by the names that a protocol records."""
 
@@ -42,10 +44,9 @@ def resized(image: Tensor, size: int, how: str) -> Tensor:
         ValueError: there is no such rule, or `none` is asked to change the size.
     """
     require_resize(how)
-    if size < 1 or image.ndim != 4:
-        raise ValueError(
-            f"image must have shape (B, C, H, W) and size be positive, got {tuple(image.shape)} and {size}"
-        )
+    require_images(image)
+    if size < 1:
+        raise ValueError(f"size must be at least 1 pixel, got {size}")
     if image.shape[2:] == (size, size):
         return image
     if how == "none":

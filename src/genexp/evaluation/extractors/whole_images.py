@@ -7,6 +7,7 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.protocol import IMAGES
+from genexp.sample_kinds import require_images
 from genexp.tensors import require_image_shape, to_float, to_uint8
 
 
@@ -45,7 +46,7 @@ class Images:
         return to_float(features.reshape(-1, *self.shape))
 
 
-def require_images(metric: str, extractor: FeatureExtractor) -> Images:
+def whole_images_of(metric: str, extractor: FeatureExtractor) -> Images:
     """The extractor of a metric that looks at images.
 
     Raises:
@@ -62,6 +63,5 @@ def in_colour(image: Tensor, channels: int) -> Tensor:
     Raises:
         ValueError: they have another number of channels.
     """
-    if image.ndim != 4 or image.shape[1] not in (1, channels):
-        raise ValueError(f"image must have shape (B, 1 or {channels}, H, W), got {tuple(image.shape)}")
+    require_images(image, 1, channels)
     return image.expand(-1, channels, -1, -1)

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.extractors.resizing import resized
-from genexp.evaluation.extractors.whole_images import Images, require_images
+from genexp.evaluation.extractors.whole_images import Images, whole_images_of
 from genexp.evaluation.metrics.base import Better, OfSets, Value
 from genexp.evaluation.summaries import FeatureStore, require_labels
 from genexp.networks.classifier import ConvClassifier
@@ -68,7 +68,7 @@ class ClassifierAccuracy(OfSets):
         image_size: int | None = None,
         seed: int = 0,
     ) -> None:
-        self.extractor = require_images(type(self).__name__, extractor)
+        self.extractor = whole_images_of(type(self).__name__, extractor)
         settings = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "width": width}
         for name, value in settings.items():
             if value <= 0:
@@ -86,7 +86,7 @@ class ClassifierAccuracy(OfSets):
         Raises:
             ValueError: the extractor is another than `Images`, labels are missing, or there are too few images.
         """
-        require_images(type(self).__name__, extractor)
+        whole_images_of(type(self).__name__, extractor)
         require_labels(type(self).__name__, reference)
         num_classes = int(reference.label.max()) + 1
         if num_classes < 2 or reference.count < 4:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.extractors.whole_images import Images, require_images
+from genexp.evaluation.extractors.whole_images import Images, whole_images_of
 from genexp.evaluation.metrics.base import Better, OfSets, Value
 from genexp.evaluation.pairing import chunk_of, mean_of_pairs, seeded_pairs, within
 from genexp.evaluation.summaries import FeatureStore, require_labels
@@ -48,7 +48,7 @@ class MsSsimDiversity(OfSets):
         window: int | None = None,
         sigma: float = SIGMA,
     ) -> None:
-        self.extractor = require_images(type(self).__name__, extractor)
+        self.extractor = whole_images_of(type(self).__name__, extractor)
         if pairs < 1:
             raise ValueError(f"pairs must be at least 1, got {pairs}")
         self.pairs, self.seed, self.within_classes, self.sigma = pairs, seed, within_classes, sigma
@@ -61,7 +61,7 @@ class MsSsimDiversity(OfSets):
         Raises:
             ValueError: the extractor is another than `Images`, there are too few images, or labels are missing.
         """
-        require_images(type(self).__name__, extractor)
+        whole_images_of(type(self).__name__, extractor)
         value = self._value(reference)
         return {"real": value.value} | {f"real_{name}": number for name, number in value.details.items()}
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
 from genexp.evaluation.extractors.perceptual_networks import LpipsDistance, MapDistance, NamedMaps
-from genexp.evaluation.extractors.whole_images import Images, require_images
+from genexp.evaluation.extractors.whole_images import Images, whole_images_of
 from genexp.evaluation.metrics.base import DISTANCE, Better, MetricKind, OfSets, Value
 from genexp.evaluation.pairing import (
     Distance,
@@ -40,7 +40,7 @@ class _Images(OfSets):
     _distance: Distance
 
     def _checked(self, reference: FeatureStore, extractor: FeatureExtractor, least: int) -> FeatureStore:
-        require_images(type(self).__name__, extractor)
+        whole_images_of(type(self).__name__, extractor)
         if reference.count < least:
             raise ValueError(f"{type(self).__name__} needs at least {least} real images, got {reference.count}")
         first: Tensor = self.extractor.restored(reference.features[:1])
@@ -118,7 +118,7 @@ class Lpips(_Paired):
     def __init__(
         self, extractor: Images, net: Net = "alex", weights: WeightsFile | None = None, digest: str | None = None
     ) -> None:
-        self.extractor = require_images(type(self).__name__, extractor)
+        self.extractor = whole_images_of(type(self).__name__, extractor)
         self._distance = LpipsDistance(net, weights, digest)
         self.net, self.digest = net, self._distance.digest
 
@@ -153,7 +153,7 @@ class LpipsDiversity(_Diversity):
         weights: WeightsFile | None = None,
         digest: str | None = None,
     ) -> None:
-        self.extractor, self.pairs, self.seed = require_images(type(self).__name__, extractor), pairs, seed
+        self.extractor, self.pairs, self.seed = whole_images_of(type(self).__name__, extractor), pairs, seed
         self._distance = LpipsDistance(net, weights, digest)
         self.net, self.digest = net, self._distance.digest
 
@@ -176,7 +176,7 @@ class PerceptualDistance(_Paired):
     values: ClassVar[dict[str, Better]] = {"perceptual": "lower"}
 
     def __init__(self, extractor: Images, network: NamedMaps, layers: Sequence[str] = LAYERS) -> None:
-        self.extractor = require_images(type(self).__name__, extractor)
+        self.extractor = whole_images_of(type(self).__name__, extractor)
         self._distance = MapDistance(network, layers)
         self.layers, self.digest = " ".join(layers), self._distance.digest
 
@@ -201,6 +201,6 @@ class PerceptualDiversity(_Diversity):
     def __init__(
         self, extractor: Images, network: NamedMaps, layers: Sequence[str] = LAYERS, pairs: int = 1000, seed: int = 0
     ) -> None:
-        self.extractor, self.pairs, self.seed = require_images(type(self).__name__, extractor), pairs, seed
+        self.extractor, self.pairs, self.seed = whole_images_of(type(self).__name__, extractor), pairs, seed
         self._distance = MapDistance(network, layers)
         self.layers, self.digest = " ".join(layers), self._distance.digest

@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
-from genexp.evaluation.extractors.whole_images import Images, require_images
+from genexp.evaluation.extractors.whole_images import Images, whole_images_of
 from genexp.evaluation.metrics.base import Better, MetricKind, OfSets, Value
 from genexp.evaluation.pairing import between, chunk_of, mean_of, require_matched
 from genexp.evaluation.summaries import FeatureStore
@@ -35,7 +35,7 @@ class Reconstruction(OfSets):
     kind: ClassVar[MetricKind] = "pairs"
 
     def __init__(self, extractor: Images, window: int | None = None, sigma: float = SIGMA) -> None:
-        self.extractor = require_images(type(self).__name__, extractor)
+        self.extractor = whole_images_of(type(self).__name__, extractor)
         self.window, self.sigma = fitting_window(extractor.shape, window), sigma
 
     def prepare(self, reference: FeatureStore, extractor: FeatureExtractor) -> FeatureStore:
@@ -44,7 +44,7 @@ class Reconstruction(OfSets):
         Raises:
             ValueError: the extractor is another than `Images`.
         """
-        require_images(type(self).__name__, extractor)
+        whole_images_of(type(self).__name__, extractor)
         return reference
 
     def compute(self, generated: FeatureStore, prepared: FeatureStore) -> dict[str, Value]:
