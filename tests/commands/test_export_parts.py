@@ -42,7 +42,7 @@ def trained(tmp_path_factory):
 
 
 CAPTIONS = ["experiment=captions/attended", *tiny.COMMON, *tiny.LENGTH, "data.limit=100", "training.log_every=64"]
-CAPTIONS += ["model.network.width=8", "data.image_size=32"]
+CAPTIONS += ["model.network.width=8", "model.network.multipliers=[1]", "model.network.attention=[8]", "data.image_size=32"]
 
 
 @pytest.fixture(autouse=True)

@@ -59,3 +59,21 @@ def test_wrong_arguments_are_refused():
         MLPDiscriminator((2,), norm="batch")
     with pytest.raises(ValueError, match=r"label must be given to \w+, which reads it, got none"):
         MLPDiscriminator((2,), num_classes=3)(torch.zeros(1, 2))
+
+
+def test_orthogonal_weights_have_their_gain_and_no_bias():
+    for network in (MLPGenerator((2,), 5, 8, orthogonal=0.8), MLPDiscriminator((2,), 8, orthogonal=0.8)):
+        for layer in (module for module in network.modules() if isinstance(module, nn.Linear)):
+            torch.testing.assert_close(torch.linalg.svdvals(layer.weight), torch.full((min(layer.weight.shape),), 0.8))
+            assert not layer.bias.any()
+    with pytest.raises(ValueError, match="orthogonal must be a gain above 0, or null, got 0"):
+        MLPGenerator((2,), orthogonal=0)
+
+
+def test_a_scaled_input_is_what_the_first_layer_sees():
+    torch.manual_seed(0)
+    plain = MLPDiscriminator((2,), width=8)
+    scaled = MLPDiscriminator((2,), width=8, input_scale=0.25)
+    scaled.load_state_dict(plain.state_dict())
+    points = torch.randn(5, 2)
+    torch.testing.assert_close(scaled(points), plain(0.25 * points))

@@ -32,6 +32,7 @@ class MLPGenerator(ReadsBeside):
         num_classes: Number of classes whose embedding, of the size of the latent, is concatenated to it; None for an
             unconditional generator.
         told: What makes a vector of a further condition, which is concatenated too, by its name.
+        orthogonal: Gain of orthogonal initial weights with zero biases; None to begin as PyTorch's layers do.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class MLPGenerator(ReadsBeside):
         activation: str = "relu",
         num_classes: int | None = None,
         told: ToldBy | None = None,
+        orthogonal: float | None = None,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -51,6 +53,7 @@ class MLPGenerator(ReadsBeside):
         inputs = latent_size + self._tell(latent_size, told)
         self.body = nn.Sequential(*hidden_layers(inputs, width, depth, activation))
         self.output = nn.Linear(width, prod(self.shape))
+        begin_orthogonal(self.body, self.output, gain=orthogonal)
 
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Latents (B, latent_size) and a condition to samples (B, *shape)."""
@@ -73,6 +76,8 @@ class MLPDiscriminator(Discriminator):
             of each, of size `width`, beside the sample. Without effect where nothing is told.
         diversity: What is seen of the other samples of a batch, see `genexp.networks.batch_sight`, or None.
         told: What makes a vector of a further condition, by its name.
+        orthogonal: Gain of orthogonal initial weights with zero biases; None to begin as PyTorch's layers do.
+        input_scale: Factor of what the first layer sees of a sample.
     """
 
     def __init__(
@@ -87,14 +92,18 @@ class MLPDiscriminator(Discriminator):
         conditioning: str = "projection",
         diversity: Diversity | None = None,
         told: ToldBy | None = None,
+        orthogonal: float | None = None,
+        input_scale: float = 1.0,
     ) -> None:
         super().__init__(num_classes, pack, conditioning, diversity, told)
+        self.input_scale = input_scale
         if norm not in ("none", "spectral"):
             raise ValueError(f"norm must be one of none, spectral, got {norm!r}")
         inputs = pack * prod(shape) + width * self.count_beside
         self.body = nn.Sequential(*hidden_layers(inputs, width, depth, activation))
         self._judge_by(width)
         self.beside = self._tell(width) if self.concatenated else None
+        begin_orthogonal(self.body, self.output, gain=orthogonal)
         if norm == "spectral":
             for module in list(self.modules()):
                 if isinstance(module, nn.Linear | nn.Embedding):
@@ -102,7 +111,7 @@ class MLPDiscriminator(Discriminator):
 
     def features(self, image: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Samples (B, *shape) and what they are told to features (B, width), of packs (ceil(B / n), width)."""
-        rows = packed(image.flatten(1), self.pack)
+        rows = packed(image.flatten(1) * self.input_scale, self.pack)
         told = vectors_of(condition, self.beside, self.told) if self.concatenated else []
         return self.body(torch.cat([rows, *told], 1))
 
@@ -190,3 +199,22 @@ def hidden_layers(inputs: int, width: int, depth: int, activation: str) -> list[
     for i in range(depth):
         layers += [nn.Linear(inputs if i == 0 else width, width), ACTIVATIONS[activation]()]
     return layers
+
+
+def begin_orthogonal(*parts: nn.Module, gain: float | None) -> None:
+    """Give every linear layer `gain` times a matrix of orthonormal rows or columns, and no bias; None leaves all.
+
+    Reference: Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear
+    neural networks" (2014).
+
+    Raises:
+        ValueError: `gain` is not above 0.
+    """
+    if gain is None:
+        return
+    if gain <= 0:
+        raise ValueError(f"orthogonal must be a gain above 0, or null, got {gain}")
+    for layer in nn.ModuleList(parts).modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.orthogonal_(layer.weight, gain)
+            nn.init.zeros_(layer.bias)
