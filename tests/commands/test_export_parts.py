@@ -152,7 +152,7 @@ def test_the_mean_of_several_runs_is_exported_under_all_their_names(trained):
 
 def test_all_steps_of_a_sampler_are_one_graph(trained):
     """With classes, and with the fresh noise of its steps as an input."""
-    folder = trained("classes", *tiny.overrides_for("diffusion"), "model.num_classes=10")
+    folder = trained("classes", *tiny.overrides_for("diffusion"), "model.num_classes=10", "model.network.multipliers=[1]")
     exported(folder, "format=onnx", "part=sampler", "sampler=ddim", "sampler.steps=2", "sampler.eta=1")
     session, source = onnxruntime.InferenceSession("ours/model.onnx"), load_run(folder.path).model.source()
     noise, label = IndexedNoise(3, range(5)), torch.arange(5)
