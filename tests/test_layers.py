@@ -112,6 +112,39 @@ COUNTS_AXES = {  # files that may ask how many axes a tensor has; what a sample 
     "tensors": "what is to be broadcast",
     "training/resuming": "moments of weights",
 }
+ASKS_BY_NAME = {  # files that may use getattr, hasattr or setattr, of what is not ours or has its name from data
+    "__main__": "a command's function by its name",
+    "ablations/report/plots": "matplotlib's axes",
+    "config/messages": "an exception's class by its name",
+    "config/nodes": "protocols of typing",
+    "config/targets": "what a `_target_` names",
+    "config/trial": "functions of torch",
+    "data/decoding": "pictures of Pillow",
+    "data/hub_images": "tables of datasets",
+    "data/shards": "errors of the system",
+    "data/torchvision_sets": "data sets of torchvision",
+    "evaluation/protocol": "fields of a dataclass",
+    "figures/plot_style": "matplotlib's handles",
+    "files/json_records": "what a system has",
+    "files/locks": "what a system has",
+    "files/yaml_records": "what PyYAML was built with",
+    "hardware": "what a system has",
+    "inference/exporting/folding": "attributes of a traced graph",
+    "inference/hub_repositories": "errors of a library",
+    "networks/frozen_text": "configurations of transformers",
+    "networks/hub": "classes of a library",
+    "parameters": "tensors of torch",
+    "pool/fork_server": "what a system has",
+    "pool/preloading": "functions of anyone",
+    "startup": "modules of others",
+    "sweeps/study/space": "sweeps of Hydra",
+    "terminal": "streams",
+    "tracking/journal": "methods of Lightning's loggers",
+    "training/hooks": "hooks of Lightning's callbacks",
+    "training/processes": "launchers of Lightning",
+    "training/resuming": "settings of anyone's callbacks",
+    "training/sharding": "optimisers of Lightning",
+}
 HEAVY = {"torch", "lightning", "torchvision", "torchmetrics", "wandb", "sklearn"}
 
 
@@ -274,3 +307,10 @@ def test_what_a_sample_is_is_asked_in_one_file():
         return called or (isinstance(node, ast.Attribute) and node.attr == "ndim")
 
     assert {name_of(path) for path in files() if any(map(counts, ast.walk(parsed(path))))} == set(COUNTS_AXES)
+
+
+def test_what_is_ours_is_asked_by_a_protocol_and_not_by_the_name_of_an_attribute():
+    def asks(node):
+        return isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr", "setattr")
+
+    assert {name_of(path) for path in files() if any(map(asks, ast.walk(parsed(path))))} == set(ASKS_BY_NAME)

@@ -28,6 +28,9 @@ COMMANDS = {
     ),
 }
 
+_READ_THEMSELVES = {"info", "new", "sweep", "validate"}
+"""Commands whose words are not those of a configuration: they read them by their own `main`."""
+
 _ASKS = {"-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve", "--hydra-help"}
 """Flags by which Hydra answers itself, and at once."""
 
@@ -116,9 +119,8 @@ def _run(name: str, arguments: list[str]) -> int:
     postpone()
     keep_freed_memory()
     module = importlib.import_module(COMMANDS[name][0])
-    own = getattr(module, "main", None)
-    if own is not None:
-        return own(arguments)
+    if name in _READ_THEMSELVES:
+        return module.main(arguments)
     from genexp.commands.launch import launch
 
     launch(name, getattr(module, module.__name__.rsplit(".")[-1]), arguments)

@@ -2,11 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
 from genexp.networks.batch_sight import SeesBatch
+from genexp.networks.packing import InPacks
+
+
+@runtime_checkable
+class TracksStatistics(Protocol):
+    """A layer that moves running statistics in training while `track_running_stats`: torch's norms, and our own."""
+
+    track_running_stats: bool
 
 
 @contextmanager
@@ -17,7 +26,7 @@ def frozen_statistics(*networks: nn.Module) -> Iterator[None]:
     spectral norm divides by its current estimate without another power iteration.
     """
     modules = [module for network in networks for module in network.modules()]
-    norms = [module for module in modules if getattr(module, "track_running_stats", False)]
+    norms = [each for each in modules if isinstance(each, TracksStatistics) and each.track_running_stats]
     weights = [module for module in modules if isinstance(module, ParametrizationList) and module.training]
     for module in norms:
         module.track_running_stats = False
@@ -40,6 +49,6 @@ def coupling(network: nn.Module) -> str | None:
     """
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
         return "batch norm"
-    if any(getattr(module, "pack", 1) > 1 for module in network.modules()):
+    if any(isinstance(module, InPacks) and module.pack > 1 for module in network.modules()):
         return "packs"
     return "groups" if any(isinstance(module, SeesBatch) for module in network.modules()) else None

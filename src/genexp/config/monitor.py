@@ -61,7 +61,8 @@ def metric_class(name: str, target: str) -> Any:
     """
     require_allowed(target, f"metrics.{name}")
     found = locate(target)
-    parts = OF_MODEL if hasattr(found, "kind") and found.kind == "model" else OF_IMAGES
-    if lacking := [each for each in parts if not hasattr(found, each)]:
+    has = dir(found)
+    parts = OF_MODEL if "kind" in has and found.kind == "model" else OF_IMAGES
+    if lacking := [each for each in parts if each not in has]:
         raise ValueError(f"metrics.{name} must be a class with {', '.join(lacking)} (docs/evaluation.md), got {target}")
     return found

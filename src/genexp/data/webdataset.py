@@ -191,8 +191,8 @@ class ShardedPictures:
         self.shard = torch.repeat_interleave(torch.arange(len(part), dtype=torch.int32), counts)[chosen]
         self.groups = torch.bincount(self.shard, minlength=len(part)).tolist()
         self.offset, self.size = (
-            torch.tensor([value for _, each in part for value in getattr(each, name)], dtype=torch.int64)[chosen]
-            for name in ("offsets", "sizes")
+            torch.tensor([value for values in found for value in values], dtype=torch.int64)[chosen]
+            for found in ([each.offsets for _, each in part], [each.sizes for _, each in part])
         )
         labels = [label for _, each in part for label in each.labels] if labelled else []
         self.labels = torch.tensor(labels, dtype=torch.int64)[chosen] if labelled else None

@@ -175,7 +175,7 @@ class Family(NotedModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip gradients here: Lightning calls this after fp16 gradients were unscaled."""
-        made = [getattr(o, "optimizer", o) for o in as_list(self.optimizers())]
+        made = as_list(self.optimizers(use_pl_optimizer=False))
         list(self._updates.values())[made.index(optimizer)].limit(optimizer, self.frozen_layers.moving)
 
     # The loop

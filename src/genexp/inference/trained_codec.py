@@ -63,8 +63,8 @@ class TrainedCodec(TrainedPart):
         self.code_shape = tuple(self._coder.latent_shape)
 
     def __eq__(self, other: object) -> bool:
-        known = ("digest", "weights", "scale")
-        return isinstance(other, TrainedCodec) and all(getattr(self, name) == getattr(other, name) for name in known)
+        known = (self.digest, self.weights, self.scale)
+        return isinstance(other, TrainedCodec) and known == (other.digest, other.weights, other.scale)
 
     @classmethod
     def measured(cls, node: Tree, data: Tree) -> Tree:

@@ -29,7 +29,7 @@ def equalised(layer: nn.Module, rate: float = 1.0, bias: float = 0.0) -> nn.Modu
     """
     nn.init.normal_(layer.weight, 0.0, 1 / rate)
     register_parametrization(layer, "weight", _Times(rate / layer.weight[0].numel() ** 0.5))
-    if isinstance(getattr(layer, "bias", None), nn.Parameter):
+    if "bias" in dict(layer.named_parameters(recurse=False)):
         nn.init.constant_(layer.bias, bias / rate)
         if rate != 1:
             register_parametrization(layer, "bias", _Times(rate))

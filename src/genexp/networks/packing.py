@@ -4,9 +4,17 @@ Reference: Lin, Khetan, Fanti and Oh, "PacGAN: The Power of Two Samples in Gener
 """
 
 from collections.abc import Collection
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+
+
+@runtime_checkable
+class InPacks(Protocol):
+    """A network that judges `pack` neighbours of a batch together."""
+
+    pack: int
 
 
 def require_pack(pack: int, num_classes: int | None, told: Collection[str] | None = None) -> None:

@@ -188,6 +188,6 @@ def _convolution(inputs: int, outputs: int, gain: float = 1.0) -> nn.Module:
 def _begun(layer: nn.Module, gain: float = 1.0, fan_in: int | None = None) -> nn.Module:
     """Weights from N(0, gain^2 / fan in), biases zero."""
     nn.init.normal_(layer.weight, 0.0, gain / (fan_in or layer.weight[0].numel()) ** 0.5)
-    if getattr(layer, "bias", None) is not None:
+    if not isinstance(layer, nn.Embedding) and layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer

@@ -52,7 +52,7 @@ class StyleMapping(nn.Module):
         layers = [nn.Linear(inputs if i == 0 else style_size, style_size) for i in range(depth)]
         self.body = nn.Sequential(*(part for each in layers for part in (equalised(each, RATE), Leaky())))
         self.register_buffer("mean", torch.zeros(style_size))
-        self.track_running_stats = True  # the word by which `frozen_statistics` finds what it stops
+        self.track_running_stats = True  # until `frozen_statistics`
 
     def forward(self, latent: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Latents (B, latent_size) and a condition to w (B, style_size)."""

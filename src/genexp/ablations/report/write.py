@@ -86,8 +86,9 @@ def claims_record(study: Study, verdicts: list[Verdict]) -> Tree:
 
 def _claim_record(verdict: Verdict) -> Tree:
     record = {key: value for key, value in asdict(verdict).items() if key != "claim"}
-    claim = {"claim": verdict.claim.text, **{key: getattr(verdict.claim, key) for key in ("source", "note", "ours")}}
-    return claim | {key: _plain(value) for key, value in record.items()}
+    claim = verdict.claim
+    said = {"claim": claim.text, "source": claim.source, "note": claim.note, "ours": claim.ours}
+    return said | {key: _plain(value) for key, value in record.items()}
 
 
 def _plain(value: object) -> object:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -118,16 +119,23 @@ class StackedDigitFeatures:
         return (red[:, :, None, None] + green[:, None, :, None] + blue[:, None, None, :]).flatten(1)
 
 
+@runtime_checkable
+class Classifies(Protocol):
+    """An extractor from whose features classes are read."""
+
+    def logits(self, features: Tensor) -> Tensor: ...
+
+
 def classifier_of(extractor: FeatureExtractor) -> Callable[[Tensor], Tensor]:
     """The map from an extractor's features (B, D) to class logits (B, num_classes).
 
     Raises:
         ValueError: the extractor does not classify.
     """
-    logits = getattr(extractor, "logits", None)
-    if logits is None:
-        raise ValueError(
-            f"extractor must classify (have a method `logits`), got {extractor.name}: take a classifier such as "
-            "extractor=digits_classifier, or Inception with features=2048"
-        )
-    return logits
+    with suppress(AttributeError):  # of a layer of Inception that no classes are read from
+        if isinstance(extractor, Classifies):
+            return extractor.logits
+    raise ValueError(
+        f"extractor must classify (have a method `logits`), got {extractor.name}: take a classifier such as "
+        "extractor=digits_classifier, or Inception with features=2048"
+    )

@@ -45,8 +45,7 @@ def require_searchable(key: str, parameter: Parameter) -> None:
         if len(texts) < 2 or len(set(texts)) < len(texts):
             raise ValueError(f"space: {key} must have at least two choices, each once, got {shown(parameter)}")
         return
-    for name in ("low", "high", "step"):
-        value = getattr(parameter, name)
+    for name, value in (("low", parameter.low), ("high", parameter.high), ("step", parameter.step)):
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if not number and (name != "step" or value is not None):
             raise ValueError(f"space: {name} of {key} must be a finite number, got {value!r}")
