@@ -1,6 +1,8 @@
 """What is composed once is what Hydra composes, node by node, however often and whoever changes what it got."""
 
 import os
+import re
+from pathlib import Path
 
 import hydra
 import omegaconf.base
@@ -125,3 +127,12 @@ def test_a_fault_of_an_interpolation_is_told_each_time():
     for _ in range(2):
         with pytest.raises(omegaconf.errors.GrammarParseError):
             OmegaConf.create({"a": "${b", "b": 1}).a  # noqa: B018
+
+
+def test_a_configuration_has_one_id_for_its_sweep_and_another_configuration_another(tmp_path):
+    configs = [compose("train", [f"paths.outputs={tmp_path}"], with_hydra=True) for _ in range(2)]
+    names = [Path(config.hydra.sweep.dir).name for config in (*configs, *configs)]
+    assert names[:2] == names[2:]
+    ids = {name.rpartition("_")[2] for name in names}
+    assert len(ids) == 2
+    assert all(re.fullmatch("[a-z2-9]{8}", each) for each in ids)

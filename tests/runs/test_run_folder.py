@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from genexp.runs.run_folder import DamagedRun, RunFolder, new_run_id, newest_unfinished, run_path, runs_under
+from genexp.files.ids import new_run_id
+from genexp.runs.run_folder import DamagedRun, RunFolder, newest_unfinished, run_path, runs_under
 
 
 def test_a_folder_is_claimed_by_exactly_one_of_many(tmp_path):

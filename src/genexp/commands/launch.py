@@ -12,7 +12,6 @@ from genexp.commands.typed_arguments import overrides_of
 from genexp.config.compose import conf_dir
 from genexp.config.messages import told
 from genexp.config.origins import Origins, take_as_written
-from genexp.runs.run_folder import new_run_id
 
 
 def launch(name: str, command: Callable[[DictConfig], object], arguments: list[str]) -> None:
@@ -24,7 +23,6 @@ def launch(name: str, command: Callable[[DictConfig], object], arguments: list[s
     from hydra.errors import HydraException
 
     traced = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
-    os.environ[_SWEEP_ID] = new_run_id()
 
     @functools.wraps(command)
     def task(config: DictConfig) -> object:
@@ -51,8 +49,6 @@ def launch(name: str, command: Callable[[DictConfig], object], arguments: list[s
         if line is None or traced:
             raise
         _say_and_exit(name, line)
-    finally:
-        os.environ.pop(_SWEEP_ID, None)
 
 
 def _composed_by_hydra(name: str, task: Callable[[DictConfig], object], overrides: list[str]) -> None:
@@ -73,9 +69,6 @@ def _composed_by_hydra(name: str, task: Callable[[DictConfig], object], override
     if words.experimental_rerun is not None:
         parser.error("--experimental-rerun reads a pickle, which may run anything; resume=<run> goes on with a run")
     utils._run_hydra(words, parser, task, config_path=str(conf_dir()), config_name=name)
-
-
-_SWEEP_ID = "GENEXP_SWEEP_ID"
 
 
 def _called(act: Callable[[], object]) -> object:

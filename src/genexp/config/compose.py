@@ -11,8 +11,12 @@ from genexp.config.keys import VOLATILE
 from genexp.config.projects import conf_dirs
 from genexp.config.quoting import text_quoted
 from genexp.config.whole_parts import require_one_part
+from genexp.files.ids import new_run_id
 from genexp.files.trees import Tree
 from genexp.files.yaml_records import read_yaml, require_small
+
+# Once for a configuration, with its jobs, as Hydra's own `now`.
+OmegaConf.register_new_resolver("new_id", new_run_id, use_cache=True, replace=True)
 
 
 def conf_dir() -> Path:

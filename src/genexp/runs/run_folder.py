@@ -1,7 +1,6 @@
 """A run folder: claimed once, readable by anything, complete without W&B. This file imports no torch."""
 
 import json
-import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -25,7 +24,6 @@ __all__ = [
     "RECORD",
     "DamagedRun",
     "RunFolder",
-    "new_run_id",
     "newest_unfinished",
     "run_path",
     "runs_under",
@@ -33,12 +31,6 @@ __all__ = [
 ]
 
 _CHANGING, _RUNNING = ".lock", ".running"
-_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
-
-
-def new_run_id() -> str:
-    """Eight random letters and digits: the run's name in its folder, its checkpoints and W&B."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(8))
 
 
 @dataclass(frozen=True)

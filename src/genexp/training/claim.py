@@ -9,12 +9,13 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from genexp.config.compose import config_digest
+from genexp.files.ids import new_run_id
 from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
 from genexp.ranks import is_further_rank
 from genexp.runs.provenance import command_line, provenance
 from genexp.runs.records import require_readable
-from genexp.runs.run_folder import OVERRIDES, RECORD, RunFolder, new_run_id, newest_unfinished, run_path
+from genexp.runs.run_folder import OVERRIDES, RECORD, RunFolder, newest_unfinished, run_path
 from genexp.runs.trust import seal
 from genexp.training.machines import require_machines
 from genexp.training.same_run import is_of, with_new_keys

@@ -14,6 +14,7 @@ from genexp.config.instantiate import build
 from genexp.config.trained_parts import trained_parts
 from genexp.config.validation import require_valid
 from genexp.families.diffusion import Diffusion
+from genexp.files.ids import new_run_id
 from genexp.files.trees import State, Tree
 from genexp.files.writing import write_atomically
 from genexp.inference.hub_repositories import pulled, require_name
@@ -21,7 +22,7 @@ from genexp.inference.importing.diffusers_folder import PIPELINES, PipelineFolde
 from genexp.inference.importing.pipelines import OpenedFolder, Pipeline
 from genexp.inference.importing.stable_diffusion import STABLE_DIFFUSION, StableDiffusionPipelineFolder
 from genexp.runs.provenance import command_line, provenance
-from genexp.runs.run_folder import OVERRIDES, RunFolder, new_run_id, run_path
+from genexp.runs.run_folder import OVERRIDES, RunFolder, run_path
 from genexp.runs.trust import seal
 from genexp.training.settle import settled
 

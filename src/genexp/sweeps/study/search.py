@@ -13,13 +13,13 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from genexp.config.messages import JobFailed, SweepInterrupted
+from genexp.files.ids import new_run_id
 from genexp.files.json_records import is_there, read_json
 from genexp.files.trees import Tree
 from genexp.files.writing import write_atomically
 from genexp.pool.queue import Task
 from genexp.pool.record import Job
 from genexp.pool.shape import StudyRecord
-from genexp.runs.run_folder import new_run_id
 from genexp.sweeps.hydra_batches import length_of
 from genexp.sweeps.local_launcher import Launching
 from genexp.sweeps.question import Question, question_of
