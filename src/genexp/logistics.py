@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from genexp.tensors import expand_to
+from genexp.tensors import expand_to, in_float32
 
 LEAST_LOG_SCALE = -7.0
 """Scales stay above e^-7, a quarter of the distance between 256 levels in [-1, 1]."""
@@ -35,7 +35,7 @@ def log_probability(level: Tensor, mean: Tensor, log_scale: Tensor, levels: int)
     Returns:
         Nats, of the broadcast shape, in float32 or better.
     """
-    mean, log_scale = _exact(mean), _exact(log_scale).clamp(min=LEAST_LOG_SCALE)
+    mean, log_scale = in_float32(mean), in_float32(log_scale).clamp(min=LEAST_LOG_SCALE)
     above, below = ((_value(level + side, levels, mean.dtype) - mean) * (-log_scale).exp() for side in (0.5, -0.5))
     between = torch.log(-torch.expm1(-2 / (levels - 1) * (-log_scale).exp()))
     first, last = level == 0, level == levels - 1
@@ -100,7 +100,7 @@ class LogisticMixture:
                 f"parameters must be {numbers_of(channels, mixtures)} a pixel for {mixtures} mixtures of {channels} "
                 f"channels, got {parameters.shape[1]}"
             )
-        weights, further = _exact(parameters).tensor_split([mixtures], dim=1)
+        weights, further = in_float32(parameters).tensor_split([mixtures], dim=1)
         each = further.unflatten(1, (mixtures, -1))
         means, log_scales, coefficients = each.tensor_split([channels, 2 * channels], dim=2)
         return cls(weights.log_softmax(1), means, log_scales, coefficients.tanh(), levels)
@@ -155,7 +155,3 @@ class LogisticMixture:
 def _value(level: Tensor, levels: int, dtype: torch.dtype) -> Tensor:
     """Where levels, or edges half way between them, lie in [-1, 1]; equal edges of two levels are equal numbers."""
     return level.to(dtype) * 2 / (levels - 1) - 1
-
-
-def _exact(value: Tensor) -> Tensor:
-    return value.to(torch.promote_types(value.dtype, torch.float32))

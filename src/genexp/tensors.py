@@ -19,6 +19,11 @@ def expand_to(values: Tensor, image: Tensor) -> Tensor:
     return values.reshape(*values.shape, *[1] * (image.ndim - values.ndim))
 
 
+def in_float32(values: Tensor) -> Tensor:
+    """The values in float32, or better where they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def in_double(values: Tensor) -> Tensor:
     """The values as float64; on the CPU where their device has no such numbers (Apple)."""
     return (values.cpu() if values.device.type == "mps" else values).double()

@@ -19,7 +19,7 @@ def toy(shape=(1, 2, 2), levels=3, num_classes=None):
     network = PixelCNN(shape, levels, width=4, depth=1, kernel_size=3, num_classes=num_classes)
     torch.nn.init.normal_(network.last.weight, std=1.5)
     torch.nn.init.normal_(network.last.bias)
-    return AutoregressiveCategorical(network, shape, levels, num_classes).eval()
+    return AutoregressiveCategorical(network, shape, levels, num_classes=num_classes).eval()
 
 
 def every_image(shape, levels):

@@ -240,7 +240,7 @@ def test_ddim_equals_diffusers(network, spacing, clip, eta):
     scheduler.set_timesteps(10)
     model = NetworkDenoiser(network, Linear(), Epsilon(), UniformEpsilon(), (1, 8, 8))
     start = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    ours = DDIM(10, eta, spacing, clip).run(model, start, SharedNoise(2, 3))
+    ours = DDIM(10, eta, spacing, clip=clip).run(model, start, SharedNoise(2, 3))
     noise, theirs = SharedNoise(2, 3), start
     for t in scheduler.timesteps:
         with torch.no_grad():

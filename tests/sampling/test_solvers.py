@@ -14,7 +14,6 @@ from genexp.sampling.ddim import DDIM
 from genexp.sampling.ddpm import DDPM
 from genexp.sampling.denoising import Denoise
 from genexp.sampling.dpm_solver import DPMSolver, DPMSolver2M
-from genexp.sampling.guidance import Unguided
 from genexp.sampling.heun import Heun
 from genexp.sampling.levels import noise_in
 from genexp.sampling.pndm import PNDM
@@ -160,7 +159,7 @@ def test_heun_along_the_noise_level_needs_signal_where_it_begins():
 def test_heun_with_churn_is_algorithm_2_of_karras():
     """Where time is the noise level, line by line with the same noise; outside [S_tmin, S_tmax] nothing is drawn."""
     model, steps, churn, low, high, spread = Mixture(NoiseLevel(), mean=0.6, std=0.2), 18, 30.0, 0.1, 20.0, 1.007
-    sampler = Heun(steps, "noise", "karras", False, Unguided(), churn, low, high, spread)
+    sampler = Heun(steps, "noise", "karras", churn, low, high, spread, clip=False)
     levels = sampler.levels(model.schedule)
     noise, x, drawn = IndexedNoise(0, range(9)), START * math.hypot(1, 80), 0
 

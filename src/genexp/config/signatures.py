@@ -42,10 +42,11 @@ _MAPPINGS = (dict, Mapping)
 
 @dataclass(frozen=True)
 class Parameters:
-    """The arguments of a callable: the annotation of each by its name, and those that have no default."""
+    """The arguments of a callable: the annotation of each by its name, those that have no default, and defaults."""
 
     annotations: Mapping[str, Any]
     required: frozenset[str]
+    defaults: Mapping[str, Any]
 
     def rule(self, name: str) -> Rule:
         """What the argument `name` must be."""
@@ -59,6 +60,7 @@ def parameters_of(found: Any) -> Parameters | None:
     A `**keywords` of a class is followed to its base classes, so that a typo below it is still found.
     """
     annotations: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     required: frozenset[str] = frozenset()
     callables = [each.__init__ for each in found.__mro__[:-1]] if inspect.isclass(found) else [found]
     for i, function in enumerate(callables):
@@ -71,10 +73,11 @@ def parameters_of(found: Any) -> Parameters | None:
         named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         told = _evaluated(function, {p.name: p.annotation for p in named})
         annotations = {**told, **annotations}
+        defaults = {**{p.name: p.default for p in named if p.default is not p.empty}, **defaults}
         if i == 0:
             required = frozenset(p.name for p in named if p.default is p.empty)
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return Parameters(annotations, required)
+            return Parameters(annotations, required, defaults)
     return None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,12 +12,10 @@ from torch import Tensor
 from genexp.conditioning.tokenised import Tokenised
 from genexp.data import caption_files, word_lists
 from genexp.data.caption_files import LISTS, captions_of, require_all
-from genexp.data.decoding import MAX_PIXELS
 from genexp.data.folder import Folder
 from genexp.data.listing import Listing
 from genexp.data.picture_files import ImageFiles, few
 from genexp.data.source import Split, fingerprint
-from genexp.data.split_folders import OnBadImage
 from genexp.data.word_lists import WordList, words_of
 from genexp.on_disk import OnDisk
 from genexp.terminal import counted, plain
@@ -35,15 +33,7 @@ class CaptionedFolder(Folder):
         captions: How captions become numbers of words, whose list is made of the training captions where it has none;
             or of the tokens of a tokenizer.
         uncaptioned: `error` refuses pictures without caption, `empty` shows them without words.
-        channels: 1 (grey) or 3 (RGB).
-        fit: How other aspect ratios are handled: crop, pad or stretch.
-        crop: Cut a central square of so many pixels first; null cuts nothing.
-        interpolation: nearest, box, bilinear, bicubic or lanczos.
-        val_share: Share of the pictures held out as val where there is no val folder.
-        test_share: Share of the pictures held out as test where there is no test folder.
-        on_bad_image: `error` stops at a picture that cannot be used, `skip` leaves it out and reports it.
-        max_pixels: Largest width times height that is decoded.
-        draft: Have JPEG files decoded no larger than needed, see `Preparation`.
+        settings: Everything else that `Folder` takes.
 
     Raises:
         ValueError: an argument is out of range.
@@ -55,18 +45,9 @@ class CaptionedFolder(Folder):
         image_size: int,
         captions: WordList | Tokenised,
         uncaptioned: Literal["error", "empty"] = "error",
-        channels: int = 3,
-        fit: Literal["crop", "pad", "stretch"] = "crop",
-        crop: int | None = None,
-        interpolation: str = "bilinear",
-        val_share: float = 0.05,
-        test_share: float = 0.1,
-        on_bad_image: OnBadImage = "error",
-        max_pixels: int = MAX_PIXELS,
-        draft: bool = False,
+        **settings: Any,
     ) -> None:
-        shape = (image_size, channels, fit, crop, interpolation)
-        super().__init__(root, *shape, val_share, test_share, on_bad_image, max_pixels, draft)
+        super().__init__(root, image_size, **settings)
         if uncaptioned not in ("error", "empty"):
             raise ValueError(f"uncaptioned must be error or empty, got {uncaptioned!r}")
         self._kind, self.uncaptioned = captions, uncaptioned

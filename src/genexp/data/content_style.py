@@ -51,8 +51,10 @@ class Photographs:
         roots = [root] if isinstance(root, str | Path) else list(root)
         if not roots:
             raise ValueError("root must name at least one folder or picture, got none")
-        shares = (val_share, test_share, on_bad_image, max_pixels)
-        self.folders = [Folder(each, 1, 3, "crop", None, "bilinear", *shares) for each in roots]
+        self.folders = [
+            Folder(at, 1, val_share=val_share, test_share=test_share, on_bad_image=on_bad_image, max_pixels=max_pixels)
+            for at in roots
+        ]
         self.max_pixels, self.skip, self.cache_dir = max_pixels, on_bad_image == "skip", cache_dir
 
     def files(self, split: Split, image_size: int) -> tuple[list[str], str]:

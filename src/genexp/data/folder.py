@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from genexp.data.decoding import MAX_PIXELS
 from genexp.data.layout import shown
 from genexp.data.listing import ListedPicture, Listing, also, find_pictures
 from genexp.data.picture_files import ImageFiles, few
 from genexp.data.picture_tensors import Preparation
 from genexp.data.source import Split
-from genexp.data.split_folders import OnBadImage, SplitFolders
+from genexp.data.split_folders import SplitFolders
 from genexp.on_disk import OnDisk
 from genexp.terminal import counted
 
@@ -30,11 +29,8 @@ class Folder(SplitFolders[ListedPicture, Listing]):
         fit: How other aspect ratios are handled: crop, pad or stretch.
         crop: Cut a central square of so many pixels first; null cuts nothing.
         interpolation: nearest, box, bilinear, bicubic or lanczos.
-        val_share: Share of the pictures held out as val where there is no val folder.
-        test_share: Share of the pictures held out as test where there is no test folder.
-        on_bad_image: `error` stops at a picture that cannot be used, `skip` leaves it out and reports it.
-        max_pixels: Largest width times height that is decoded.
         draft: Have JPEG files decoded no larger than needed, see `Preparation`.
+        settings: Everything else that `SplitFolders` takes.
 
     Raises:
         ValueError: an argument is out of range.
@@ -50,13 +46,10 @@ class Folder(SplitFolders[ListedPicture, Listing]):
         fit: Literal["crop", "pad", "stretch"] = "crop",
         crop: int | None = None,
         interpolation: str = "bilinear",
-        val_share: float = 0.05,
-        test_share: float = 0.1,
-        on_bad_image: OnBadImage = "error",
-        max_pixels: int = MAX_PIXELS,
         draft: bool = False,
+        **settings: Any,
     ) -> None:
-        super().__init__(root, val_share, test_share, on_bad_image, max_pixels)
+        super().__init__(root, **settings)
         self.preparation = Preparation(image_size, channels, fit, crop, interpolation, draft)
 
     def find(self, folder: Path, skip: bool) -> Listing:

@@ -2,21 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from genexp.data import decoding, picture_tensors, sixteen_bits
-from genexp.data.decoding import MAX_PIXELS, SEVERAL, open_picture
+from genexp.data.decoding import SEVERAL, open_picture
 from genexp.data.layout import shown
 from genexp.data.listing import in_words
 from genexp.data.paired_layout import SIDES, FoundPairs, Pair, find_pairs
 from genexp.data.picture_files import first_frames
 from genexp.data.picture_tensors import Preparation
 from genexp.data.source import BadImage, Split, fingerprint
-from genexp.data.split_folders import OnBadImage, SplitFolders
+from genexp.data.split_folders import SplitFolders
 from genexp.on_disk import OnDisk
 from genexp.terminal import counted
 
@@ -36,11 +36,7 @@ class PairedFolder(SplitFolders[Pair, FoundPairs]):
         source_side: Which half of a file is the source, left or right; without effect on two folders.
         fit: How other aspect ratios are handled: crop, pad or stretch; both pictures alike.
         interpolation: nearest, box, bilinear, bicubic or lanczos.
-        val_share: Share of the pairs held out as val where there is no val folder.
-        test_share: Share of the pairs held out as test where there is no test folder.
-        on_bad_image: `error` stops at a pair that cannot be used, or a picture without a partner; `skip` leaves it out
-            and reports it.
-        max_pixels: Largest width times height that is decoded.
+        settings: Everything else that `SplitFolders` takes; a picture without a partner cannot be used either.
 
     Raises:
         ValueError: an argument is out of range.
@@ -58,12 +54,9 @@ class PairedFolder(SplitFolders[Pair, FoundPairs]):
         source_side: Literal["left", "right"] = "left",
         fit: Literal["crop", "pad", "stretch"] = "crop",
         interpolation: str = "bilinear",
-        val_share: float = 0.05,
-        test_share: float = 0.1,
-        on_bad_image: OnBadImage = "error",
-        max_pixels: int = MAX_PIXELS,
+        **settings: Any,
     ) -> None:
-        super().__init__(root, val_share, test_share, on_bad_image, max_pixels)
+        super().__init__(root, **settings)
         if source_side not in ("left", "right"):
             raise ValueError(f"source_side must be left or right, got {source_side!r}")
         if source_channels not in (1, 3):

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Generic, Literal, Protocol, TypeVar, get_args
 
-from genexp.data.decoding import EXTENSIONS
+from genexp.data.decoding import EXTENSIONS, MAX_PIXELS
 from genexp.data.layout import shown, split_folders, subfolders
 from genexp.data.listing import Passed, find_pictures, in_words
 from genexp.data.source import Split, require_split
@@ -52,7 +52,12 @@ class SplitFolders(ABC, Generic[Part, Found]):
     """What the folder holds, for a person."""
 
     def __init__(
-        self, root: str | Path, val_share: float, test_share: float, on_bad_image: OnBadImage, max_pixels: int
+        self,
+        root: str | Path,
+        val_share: float = 0.05,
+        test_share: float = 0.1,
+        on_bad_image: OnBadImage = "error",
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.root = Path(root).expanduser()
         self.shares = require_shares(val_share, test_share)

@@ -1,6 +1,7 @@
 """Two folders of pictures that do not belong together, as a dataset: what is made, and what it is made of."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -56,9 +57,17 @@ class UnpairedFolders:
         on_bad_image: OnBadImage = "error",
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        rest = (fit, None, interpolation, val_share, test_share, on_bad_image, max_pixels)
-        self.images = Folder(root, image_size, channels, *rest)
-        self.sources = Folder(source_root, image_size, source_channels, *rest)
+        both = partial(
+            Folder,
+            image_size=image_size,
+            fit=fit,
+            interpolation=interpolation,
+            val_share=val_share,
+            test_share=test_share,
+            on_bad_image=on_bad_image,
+            max_pixels=max_pixels,
+        )
+        self.images, self.sources = both(root, channels=channels), both(source_root, channels=source_channels)
 
     def split(self, name: Split) -> "UnpairedFiles":
         """The pictures of one split of both folders.

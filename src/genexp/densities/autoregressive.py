@@ -1,16 +1,17 @@
 """Images as a product of softmaxes, of one pixel value after the other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from genexp.conditioning.base import UNCONDITIONAL, Condition, ConditionKind
+from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Batch, Noise
 from genexp.contracts.in_order import Steps
-from genexp.densities.in_order import InOrder, in_float32
-from genexp.tensors import to_levels
+from genexp.densities.in_order import InOrder
+from genexp.tensors import in_float32, to_levels
 
 BINARISATIONS = ("none", "dynamic")
 
@@ -26,10 +27,9 @@ class AutoregressiveCategorical(InOrder):
             alone.
         image_shape: Of an image (C, H, W), or of a grid of codes.
         levels: Values that a pixel may have, 2 to 65,536; data are taken at the nearest of them.
-        num_classes: Number of classes, or None: labels are then not used.
-        conditions: What else it is told, by name.
         binarise: `none`, or with two levels `dynamic`: every pixel is drawn anew at every visit, with its intensity as
             the probability of white.
+        settings: Everything else that `InOrder` takes.
 
     Raises:
         ValueError: a number is out of range, the network reads other conditions, or `binarise` does not go with the
@@ -41,11 +41,10 @@ class AutoregressiveCategorical(InOrder):
         network: nn.Module,
         image_shape: Sequence[int],
         levels: int = 256,
-        num_classes: int | None = None,
-        conditions: Mapping[str, ConditionKind] | None = None,
         binarise: str = "none",
+        **settings: Any,
     ) -> None:
-        super().__init__(network, image_shape, levels, num_classes, conditions)
+        super().__init__(network, image_shape, levels, **settings)
         if binarise not in BINARISATIONS:
             raise ValueError(f"binarise must be one of {', '.join(BINARISATIONS)}, got {binarise}")
         if binarise != "none" and levels != 2:

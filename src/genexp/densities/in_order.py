@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning, ConditionKind
@@ -98,8 +97,3 @@ class WholeImages:
         found = self.network(image, self.condition)
         channel, row, column = place
         return found[:, :, row, column] if found.ndim == 4 else found[:, :, channel, row, column]
-
-
-def in_float32(value: Tensor) -> Tensor:
-    """In float32, or better where it is."""
-    return value.to(torch.promote_types(value.dtype, torch.float32))

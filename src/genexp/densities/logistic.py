@@ -1,12 +1,12 @@
 """Images as a product of mixtures of discretised logistics, of one pixel after the other."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from genexp.conditioning.base import UNCONDITIONAL, Condition, ConditionKind
+from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Batch
 from genexp.contracts.in_order import Place, Steps
 from genexp.densities.in_order import InOrder
@@ -35,8 +35,7 @@ class AutoregressiveLogistic(InOrder):
         image_shape: Of an image (C, H, W).
         levels: Values that a pixel may have, 2 to 65,536.
         mixtures: Components of a mixture.
-        num_classes: Number of classes, or None: labels are then not used.
-        conditions: What else it is told, by name.
+        settings: Everything else that `InOrder` takes.
 
     Raises:
         ValueError: a number is out of range, or the network gives no numbers of so many components.
@@ -48,10 +47,9 @@ class AutoregressiveLogistic(InOrder):
         image_shape: Sequence[int],
         levels: int = 256,
         mixtures: int = 10,
-        num_classes: int | None = None,
-        conditions: Mapping[str, ConditionKind] | None = None,
+        **settings: Any,
     ) -> None:
-        super().__init__(network, image_shape, levels, num_classes, conditions)
+        super().__init__(network, image_shape, levels, **settings)
         if not isinstance(network, OfMixtures) or network.mixtures != mixtures:
             raise ValueError(
                 f"network must give the numbers of {mixtures} mixtures a pixel, as gated_pixelcnn, pixelcnn_pp and "

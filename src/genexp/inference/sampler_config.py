@@ -1,7 +1,6 @@
 """The sampler of a command: the run's own, changed or replaced, and its name in a file's path. Imports no torch."""
 
 import hashlib
-import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genexp.config.guidance_strengths import guided_twice, strengths_of
 from genexp.config.keys import flat
+from genexp.config.signatures import parameters_of
 from genexp.config.targets import locate, require_allowed
 from genexp.config.trained_parts import with_trained_parts
 from genexp.files.trees import Tree
@@ -161,8 +161,8 @@ _WORD = re.compile(r"(?!(?:null|true|false)$)[A-Za-z]\w{0,23}", re.ASCII)
 
 def _defaults(target: str) -> Tree:
     require_allowed(target, "sampler")
-    parameters = inspect.signature(locate(target)).parameters.values()
-    return {each.name: each.default for each in parameters if each.default is not each.empty}
+    parameters = parameters_of(locate(target))
+    return {} if parameters is None else parameters.defaults
 
 
 def _text(value: object) -> str | None:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genexp.tensors import in_float32
+
 BINARISATIONS = ("none", "threshold", "dynamic")
 MINIMUM_STD = 1 / 255
 """Half of one 8-bit level in [-1, 1]: a learned standard deviation stays above it."""
@@ -64,7 +66,7 @@ class ReconstructionLikelihood(nn.Module, ABC):
                 f"of image {tuple(image.shape)}" if expected == image.shape else f"{expected} for image of {channels}"
             )
             raise ValueError(f"raw must have the shape {rule}, got {tuple(raw.shape)}")
-        return self.pixel_nll(_at_least_float32(raw), image).flatten(1).sum(1)
+        return self.pixel_nll(in_float32(raw), image).flatten(1).sum(1)
 
     def outputs(self, channels: int) -> int:
         """Numbers that a decoder returns of every pixel of so many channels."""
@@ -134,7 +136,7 @@ class ContinuousBernoulli(ReconstructionLikelihood):
 
     def mean(self, raw: Tensor) -> Tensor:
         """The Langevin function coth(h) - 1 / h."""
-        return _langevin(_at_least_float32(raw) / 2)
+        return _langevin(in_float32(raw) / 2)
 
 
 class Gaussian(ReconstructionLikelihood):
@@ -179,10 +181,6 @@ class Gaussian(ReconstructionLikelihood):
     def terms(self) -> dict[str, Tensor]:
         """The standard deviation, if it is learned."""
         return {"std": self.std} if self.learned else {}
-
-
-def _at_least_float32(value: Tensor) -> Tensor:
-    return value.to(torch.promote_types(value.dtype, torch.float32))
 
 
 def _log_sinhc(h: Tensor) -> Tensor:

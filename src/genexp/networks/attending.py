@@ -15,17 +15,12 @@ class AttendingNetwork(ToldNetwork):
     """A `ToldNetwork` that may also attend to tokens of further conditions, whose pooled vector is told as others are.
 
     What it attends to does not change while the noise does: whoever calls it more than once under one condition has it
-    encoded before (`encode`) and gives it to every call.
+    encoded before (`encode`) and gives it to every call. `width`, `features`, `num_classes`, `told`, `beside` and
+    `self_conditioned` are those of every `ToldNetwork`.
 
     Args:
-        width: Size of the sinusoidal embedding of the time, even and at least 4.
-        features: Size of the vector that it is told.
-        num_classes: Number of classes, or None for an unconditional network.
-        told: See `ToldNetwork`.
-        beside: See `ToldNetwork`.
-        self_conditioned: See `ToldNetwork`.
-        attended: Builds, from the size of the vector, a module that maps a further condition to `Tokens` of that size;
-            by the name of the condition.
+        attended: Builds, from the size of the vector, a module that maps a further condition to `Tokens` of that size,
+            such as `TextEncoder`; by the name of the condition.
 
     Raises:
         ValueError: `width` is odd or below 4, or a condition is both told and attended to.

@@ -70,12 +70,6 @@ class MLPDecoder(BiasedNetwork):
     """A fully connected decoder to data of any shape; the mirror image of `MLPEncoder`, with the same arguments.
 
     Args:
-        shape: Shape of one sample, (C, H, W) or (2,) for points.
-        latent_size: Units of the latent.
-        width: Hidden units of a layer.
-        depth: Hidden layers.
-        num_classes: Number of labels, or None.
-        told: What makes a vector of a further condition, by its name.
         weight_norm: Of every layer's weights: `none`, `spectral` or `weight`.
     """
 
@@ -147,17 +141,11 @@ class ConvEncoder(_Encoder):
 class ConvDecoder(BiasedNetwork):
     """A convolutional decoder: from a 4x4 map, repeat pixels and convolve until the image size is reached.
 
-    Nearest-neighbour growth followed by a convolution leaves no checkerboard.
+    Nearest-neighbour growth followed by a convolution leaves no checkerboard. It has the arguments of `ConvEncoder`.
 
     Reference: Odena, Dumoulin and Olah, "Deconvolution and Checkerboard Artifacts" (2016).
 
     Args:
-        channels: Image channels.
-        image_size: Side of the square image, a power of two from 8 to 64.
-        latent_size: Units of the latent.
-        width: Feature maps at full resolution, a multiple of 8.
-        num_classes: Number of labels, or None.
-        told: What makes a vector of a further condition, by its name.
         weight_norm: Of every layer's weights: `none`, `spectral` or `weight`.
     """
 

@@ -45,14 +45,14 @@ class Told(ReadsVectors):
 class MLPConditioner(Told):
     """Samples of any shape to `outputs` numbers for every value, through fully connected layers.
 
+    `num_classes` and `told` are those of `Told`.
+
     Args:
         shape: Of a sample.
         outputs: Numbers a value.
         width: Units of a hidden layer.
         depth: Hidden layers, at least 1.
         activation: `relu`, `leaky_relu` or `tanh`.
-        num_classes: Number of classes, or None.
-        told: What makes a vector of a further condition, by its name.
         context: Size of the vector told as `context`, 0 for none.
     """
 
@@ -84,7 +84,7 @@ class MaskedConditioner(Told):
     """Vectors to `outputs` numbers for every entry, each of the entries before it alone; told what is beside them.
 
     A hidden unit of degree m sees the first m entries, and the numbers of entry i are of units up to degree i. Degrees
-    are spread evenly, so that nothing is drawn.
+    are spread evenly, so that nothing is drawn. `num_classes` and `told` are those of `Told`.
 
     Reference: Germain et al., "MADE: Masked Autoencoder for Distribution Estimation" (2015), sections 3 and 4.
 
@@ -93,8 +93,6 @@ class MaskedConditioner(Told):
         outputs: Numbers an entry.
         width: Units of a hidden layer.
         depth: Hidden layers, at least 1.
-        num_classes: Number of classes, or None.
-        told: What makes a vector of a further condition, by its name.
         context: Size of the vector told as `context`, 0 for none.
 
     Raises:
@@ -139,7 +137,8 @@ class MaskedConditioner(Told):
 class ConvConditioner(Told):
     """Images to `outputs` numbers for every value: 3 x 3, residual blocks, 1 x 1, 3 x 3 convolutions.
 
-    With no blocks it is the network of Glow, with some that of RealNVP but for its batch norm.
+    With no blocks it is the network of Glow, with some that of RealNVP but for its batch norm. `num_classes` and `told`
+    are those of `Told`.
 
     References: Kingma and Dhariwal, "Glow" (2018), section 3.3; Dinh, Sohl-Dickstein and Bengio, "Density Estimation
     using Real NVP" (2017), section 3.7.
@@ -149,8 +148,6 @@ class ConvConditioner(Told):
         outputs: Numbers a value.
         width: Features.
         depth: Residual blocks, at least 0.
-        num_classes: Number of classes, or None.
-        told: What makes a vector of a further condition, by its name.
         context: Channels of the image told as `context`, of the same height and width; 0 for none.
 
     Raises:

@@ -19,7 +19,7 @@ class ContractionMLP(Told):
     Weights whose largest singular value exceeds the share of their layer are scaled down to it; that value is computed,
     not estimated. Activations are x sigmoid(b x) / 1.1 with a learned b, whose slopes are at most 1. Units of such
     layers are about 1 / sqrt(width) of their vector, so b and the biases begin at that scale. What is told adds a
-    vector and changes no slope in the samples.
+    vector and changes no slope in the samples. `num_classes` and `told` are those of `Told`.
 
     References: Behrmann et al., "Invertible Residual Networks" (2019), section 2.1; Chen et al., "Residual Flows"
     (2019), section 3.3 for the activation.
@@ -30,8 +30,6 @@ class ContractionMLP(Told):
         width: Units of a hidden layer.
         depth: Hidden layers, at least 1.
         lipschitz: Largest Lipschitz constant, in (0, 1).
-        num_classes: Number of classes, or None.
-        told: What makes a vector of a further condition, by its name.
         context: Size of the vector told as `context`, 0 for none.
 
     Raises:

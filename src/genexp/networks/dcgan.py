@@ -6,11 +6,11 @@ Adversarial Networks" (2016).
 
 from itertools import pairwise
 from math import log2
+from typing import Any
 
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.networks.batch_sight import Diversity
 from genexp.networks.classes import ReadsBeside, ToldBy, vectors_of
 from genexp.networks.discriminator import Discriminator, with_planes
 from genexp.networks.feature_norms import FEATURE_NORMS, ClassBatchNorm, NoNorm
@@ -95,13 +95,10 @@ class DCGANDiscriminator(Discriminator):
             gain and bias for every channel) or `instance` (over the pixels of every channel). Of weights, the class
             embedding included: `spectral`, or `weight` (every output's weights are a learned length times a unit
             vector). Or `none`.
-        num_classes: Number of classes; None for an unconditional discriminator.
         base_size: Side of the last features, 2 or 4.
-        pack: Images that are judged together, see `genexp.networks.packing`; more than 1 only without conditions.
-        conditioning: Where conditions enter: `projection` onto the features, see `Discriminator`, or `concat`, a vector
-            of each in as many planes beside the image as the image has. Without effect where nothing is told.
-        diversity: What is seen of the other samples of a batch, see `genexp.networks.batch_sight`, or None.
-        told: What makes a vector of a further condition, by its name.
+        num_classes: Number of classes; None for an unconditional discriminator.
+        settings: Everything else that a `Discriminator` takes; with `conditioning` `concat` a vector of each condition
+            stands in as many planes beside the image as the image has.
     """
 
     def __init__(
@@ -112,17 +109,14 @@ class DCGANDiscriminator(Discriminator):
         norm: str = "spectral",
         num_classes: int | None = None,
         base_size: int = 4,
-        pack: int = 1,
-        conditioning: str = "projection",
-        diversity: Diversity | None = None,
-        told: ToldBy | None = None,
+        **settings: Any,
     ) -> None:
-        super().__init__(num_classes, pack, conditioning, diversity, told)
+        super().__init__(num_classes, **settings)
         require_one_of("norm", norm, DISCRIMINATOR_NORMS)
         widths = [width * 2**i for i in range(_doublings(image_size, base_size))]
         ready = _ready(norm)
         layers: list[nn.Module] = []
-        for i, (before, after) in enumerate(zip([pack * channels, *widths[:-1]], widths, strict=True)):
+        for i, (before, after) in enumerate(zip([self.pack * channels, *widths[:-1]], widths, strict=True)):
             normed = norm in FEATURE_NORMS and i > 0
             inputs = before + (channels * self.count_beside if i == 0 else 0)
             layers.append(ready(nn.Conv2d(inputs, after, 4, 2, 1, bias=not normed)))

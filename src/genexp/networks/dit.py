@@ -24,7 +24,10 @@ class DiT(AttendingNetwork):
 
     In every block the vector of time, class and further conditions gives a shift, a scale and a gate for each branch
     (adaLN-Zero). Gates start at zero, so every block starts as the identity, and the output starts at zero. The time's
-    waves are those of `sinusoidal`: the published code divides by the number of frequencies, not by one less.
+    waves are those of `sinusoidal`: the published code divides by the number of frequencies, not by one less. Between
+    the branches of every block stands cross-attention to what is attended to, which starts at zero, and its pooled
+    vector is added to the embedding of the time, as in PixArt's blocks (Chen et al., 2024). `num_classes`, `told`,
+    `beside`, `self_conditioned` and `attended` are those of every `AttendingNetwork`.
 
     Reference: Peebles and Xie, "Scalable Diffusion Models with Transformers" (2023), section 3.2.
 
@@ -35,16 +38,7 @@ class DiT(AttendingNetwork):
         width: Channels of a token; divisible by 4 and by `heads`.
         depth: Number of blocks.
         heads: Attention heads of a block.
-        num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
-            has an embedding of its own.
         outputs: Images in the output, side by side in its channels; 2 for a learned variance.
-        told: What makes a vector of a further condition, which is added to that of the time, by its name.
-        self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
-        beside: Conditions that are pictures, by name: brought to the size of the image, they are channels beside it.
-        attended: Builds, from the size of the embedding, a module that maps a further condition to tokens of that size,
-            such as `TextEncoder`; by the name of the condition. Between the branches of every block stands
-            cross-attention to them, which starts at zero, and their pooled vector is added to the embedding of the
-            time, as in PixArt's blocks (Chen et al., 2024).
 
     Raises:
         ValueError: a size does not divide as it must, or there are no blocks.

@@ -23,7 +23,8 @@ class VideoDiT(ToldVideo, DiT):
     With `attention=factorised` a block in which the patches of one moment see each other is followed by one in which
     the moments of one place do, told the time by sines and cosines. Gates start at zero, so that it begins as `DiT` of
     every moment, with the same names of layers. With `joint` all patches of a video see each other in every block, and
-    `depth` blocks are all. Videos may have any number of frames that `patch_frames` divides.
+    `depth` blocks are all. Videos may have any number of frames that `patch_frames` divides. `num_classes`, `told` and
+    `self_conditioned` are those of every `ToldNetwork`.
 
     References: Peebles and Xie, "Scalable Diffusion Models with Transformers" (2023), for the blocks; Brooks et al.,
     "Video generation models as world simulators" (2024), for space-time patches; Ma et al., "Latte: Latent Diffusion
@@ -38,11 +39,7 @@ class VideoDiT(ToldVideo, DiT):
         depth: Number of blocks, of factorised attention in space; there are as many in time.
         heads: Attention heads of a block.
         attention: `factorised` or `joint`.
-        num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
-            has an embedding of its own.
-        told: What makes a vector of a further condition, which is added to that of the time, by its name.
         beside: Conditions that are pictures or first frames, by name, as channels beside the frames.
-        self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
 
     Raises:
         ValueError: a size does not divide as it must, there are no blocks, or `attention` is neither.

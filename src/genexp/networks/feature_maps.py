@@ -83,15 +83,6 @@ class MapEncoder(nn.Module):
 class MapDecoder(nn.Module):
     """Residual blocks, then pixels repeated and convolved until the image size; mirrors `MapEncoder`, same arguments.
 
-    Args:
-        channels: Image channels.
-        image_size: Side of the square image, a multiple of 2^halvings.
-        size: Numbers D of every place of the grid.
-        halvings: The grid has image_size / 2^halvings places a side.
-        width: Feature maps.
-        depth: Residual blocks.
-        norm: Of features: `group`, over groups of channels of the whole image, or `pixel`, over those of every place.
-
     Attributes:
         grid: Places (h, w) of an image of `image_size`.
         factor: Pixels a side of a place.

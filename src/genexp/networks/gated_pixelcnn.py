@@ -21,19 +21,16 @@ class GatedPixelCNN(ToldPixels):
     the horizontal stack has shortcuts. There is no blind spot. The paper deals features into groups of channels; here
     both stacks see earlier pixels alone, and the head sees the earlier channels of the pixel itself.
 
-    Drawn place by place, the vertical stack of a row is computed once, the horizontal one pixel by pixel.
+    Drawn place by place, the vertical stack of a row is computed once, the horizontal one pixel by pixel. `shape`,
+    `levels`, `num_classes` and `told` are those of all `ToldPixels`.
 
     Reference: van den Oord et al., "Conditional Image Generation with PixelCNN Decoders" (2016), section 2, figure 2.
 
     Args:
-        shape: Of an image (C, H, W).
-        levels: Values that a pixel may have.
         width: Features of a stack.
         depth: Layers, at least 1.
         kernel_size: Side of the kernels, odd.
         first_kernel_size: Side of those of the first layer, odd.
-        num_classes: Number of classes, or None.
-        told: What makes a vector of a further condition, by its name.
         mixtures: Components of a mixture of logistics whose numbers are the outputs; None for logits of levels.
 
     Raises:

@@ -24,24 +24,21 @@ class ImageTransformer(ToldPixels):
 
     A token of the image stands for `block` values that follow each other in a row, by learned vectors for every level
     at every place of the block; it predicts the block after it. Within a block, values follow one another in the head.
-    A condition that becomes several vectors (the words of a text) has as many tokens. Blocks of the network are
-    x + attention(norm(x)), then x + perceptron(norm(x)).
+    A condition that becomes several vectors (the words of a text) has as many tokens. Blocks of the network are x +
+    attention(norm(x)), then x + perceptron(norm(x)). `shape`, `levels`, `num_classes` and `told` are those of all
+    `ToldPixels`.
 
     References: Parmar et al., "Image Transformer" (2018); Chen et al., "Generative Pretraining from Pixels" (2020), for
     the plain decoder; Ramesh et al., "Zero-Shot Text-to-Image Generation" (2021), for text before the image; Su et al.,
     "RoFormer" (2021), for rotary positions.
 
     Args:
-        shape: Of an image (C, H, W).
-        levels: Values that a pixel may have, or a code.
         width: Features of a token, a multiple of `heads`; with rotary positions of 4 times that.
         depth: Blocks, at least 1.
         heads: Attention heads.
         block: Values a token, a divisor of the W * C values of a row.
         positions: `learned` vectors for rows and columns, or `rotary`, which turns queries and keys by row and column.
         dropout: Probability of dropping a feature of what a branch adds.
-        num_classes: Number of classes, or None.
-        told: What makes a vector of a further condition, or several, by its name.
 
     Raises:
         ValueError: `shape` is none of an image, or a size is out of range.

@@ -17,18 +17,14 @@ class MADE(ToldPixels):
 
     A hidden unit of degree m sees the first m values. The outputs of value i are of the units up to degree i and, in a
     layer of their own, of the first i values; both are told class and conditions. Degrees are spread evenly, so that
-    nothing is drawn.
+    nothing is drawn. `shape`, `levels`, `num_classes` and `told` are those of all `ToldPixels`.
 
     Reference: Germain et al., "MADE: Masked Autoencoder for Distribution Estimation" (2015), sections 3 and 4.1;
     direct connections as in its section 4.
 
     Args:
-        shape: Of an image (C, H, W).
-        levels: Values that a pixel may have.
         width: Units of a hidden layer.
         depth: Hidden layers.
-        num_classes: Number of classes, or None.
-        told: What makes a vector of a further condition, by its name.
 
     Raises:
         ValueError: `shape` is none of an image, or a size is out of range.

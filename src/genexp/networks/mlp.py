@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,6 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.networks.batch_sight import Diversity
 from genexp.networks.classes import ReadsBeside, ToldBy, vectors_of
 from genexp.networks.discriminator import Discriminator
 from genexp.networks.packing import packed
@@ -71,13 +71,10 @@ class MLPDiscriminator(Discriminator):
         activation: `relu`, `leaky_relu` or `tanh`.
         norm: `none`, or `spectral` to divide every weight by its largest singular value.
         num_classes: Number of classes; None for an unconditional discriminator.
-        pack: Samples that are judged together, see `genexp.networks.packing`; more than 1 only without conditions.
-        conditioning: Where conditions enter: `projection` onto the features, see `Discriminator`, or `concat`, a vector
-            of each, of size `width`, beside the sample. Without effect where nothing is told.
-        diversity: What is seen of the other samples of a batch, see `genexp.networks.batch_sight`, or None.
-        told: What makes a vector of a further condition, by its name.
         orthogonal: Gain of orthogonal initial weights with zero biases; None to begin as PyTorch's layers do.
         input_scale: Factor of what the first layer sees of a sample.
+        settings: Everything else that a `Discriminator` takes; with `conditioning` `concat` a vector of each condition,
+            of size `width`, stands beside the sample.
     """
 
     def __init__(
@@ -88,18 +85,15 @@ class MLPDiscriminator(Discriminator):
         activation: str = "leaky_relu",
         norm: str = "none",
         num_classes: int | None = None,
-        pack: int = 1,
-        conditioning: str = "projection",
-        diversity: Diversity | None = None,
-        told: ToldBy | None = None,
         orthogonal: float | None = None,
         input_scale: float = 1.0,
+        **settings: Any,
     ) -> None:
-        super().__init__(num_classes, pack, conditioning, diversity, told)
+        super().__init__(num_classes, **settings)
         self.input_scale = input_scale
         if norm not in ("none", "spectral"):
             raise ValueError(f"norm must be one of none, spectral, got {norm!r}")
-        inputs = pack * prod(shape) + width * self.count_beside
+        inputs = self.pack * prod(shape) + width * self.count_beside
         self.body = nn.Sequential(*hidden_layers(inputs, width, depth, activation))
         self._judge_by(width)
         self.beside = self._tell(width) if self.concatenated else None
@@ -121,6 +115,7 @@ class MLPDenoiser(ToldNetwork):
 
     Every block adds to its input h: h + outer(silu(inner(silu(h)) + linear(silu(embedding)))), where the embedding is
     that of the time plus that of the class. The sums have no normalisation: it would take away how far out a point is.
+    `num_classes`, `self_conditioned` and `told` are those of every `ToldNetwork`.
 
     Reference: the residual block of He et al., "Identity Mappings in Deep Residual Networks" (2016), without
     normalisation.
@@ -129,11 +124,7 @@ class MLPDenoiser(ToldNetwork):
         shape: Shape of one sample.
         width: Units of every layer; even and at least 4.
         depth: Number of residual blocks, at least 1.
-        num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
-            has an embedding of its own.
         outputs: Samples in the output, side by side on the first axis; 2 for a learned variance.
-        self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
-        told: Further conditions, see `ToldNetwork`.
 
     Raises:
         ValueError: `depth` is below 1, or `width` is odd or below 4.

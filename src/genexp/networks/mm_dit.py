@@ -15,26 +15,12 @@ class MMDiT(DiT):
     Patches and words go side by side: each has its own normalisations, projections and perceptron, scaled, shifted and
     gated by the vector of time, pooled words and further conditions (adaLN-Zero), and only attention is joint. Words
     are so changed by the image, and are left behind after the last block, which changes patches alone. Gates start at
-    zero, so every block starts as the identity, and the output starts at zero.
+    zero, so every block starts as the identity, and the output starts at zero. Its arguments are those of `DiT`;
+    without anything attended to it is a diffusion transformer of patches alone.
 
     Reference: Esser et al., "Scaling Rectified Flow Transformers for High-Resolution Image Synthesis" (2024), section
     4 and figure 2, without the normalisation of queries and keys.
 
-    Args:
-        channels: Channels of an image.
-        image_size: Pixels a side; divisible by `patch_size`.
-        patch_size: Side of a patch in pixels.
-        width: Channels of a token; divisible by 4 and by `heads`.
-        depth: Number of blocks.
-        heads: Attention heads of a block.
-        num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
-            has an embedding of its own.
-        outputs: Images in the output, side by side in its channels; 2 for a learned variance.
-        told: What makes a vector of a further condition, which is added to that of the time, by its name.
-        self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
-        beside: Conditions that are pictures, by name: brought to the size of the image, they are channels beside it.
-        attended: Builds, from the size of a token, a module that maps a condition to tokens of that size, such as
-            `TextEncoder`; by the name of the condition. Without any it is a diffusion transformer of patches alone.
 
     Raises:
         ValueError: a size does not divide as it must, or there are no blocks.

@@ -31,7 +31,7 @@ class PatchDiscriminator(SeesPictures, Discriminator):
     image, in the paper too. Pictures beside the image are seen as further channels.
 
     The features of an image, for feature matching and for classifiers, are the last maps, averaged over places.
-    Conditions are projected onto these.
+    Conditions are projected onto these. `num_classes`, `diversity` and `told` are those of every `Discriminator`.
 
     Args:
         image_size: Side of the square images in pixels.
@@ -41,9 +41,6 @@ class PatchDiscriminator(SeesPictures, Discriminator):
         width: Channels of the first layer; twice as many in each after it, up to 8 times as many.
         norm: Of features, not in the first layer: `batch`, `layer` or `instance`; of weights: `spectral` or `weight`;
             or `none`.
-        num_classes: Number of classes; None for a discriminator without.
-        diversity: What is seen of the other samples of a batch, see `genexp.networks.batch_sight`, or None.
-        told: What makes a vector of a further condition, by its name.
 
     Raises:
         ValueError: an argument is out of range, a picture has another size, or the image is too small to be halved so

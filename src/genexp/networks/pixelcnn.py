@@ -16,18 +16,15 @@ class PixelCNN(ToldPixels):
 
     One large kernel (mask A), blocks of 1 x 1, 3 x 3 and 1 x 1 (mask B), two layers of 1 x 1. A class adds a vector to
     the features of every pixel. Stacks of such masks never see some pixels above and to the right (the blind spot).
+    `shape`, `levels`, `num_classes` and `told` are those of all `ToldPixels`.
 
     Reference: van den Oord, Kalchbrenner and Kavukcuoglu, "Pixel Recurrent Neural Networks" (2016), section 3.5 and
     table 1; van den Oord et al., "Conditional Image Generation with PixelCNN Decoders" (2016), for classes.
 
     Args:
-        shape: Of an image (C, H, W).
-        levels: Outputs for every pixel and channel.
         width: Features inside a block; twice as many between blocks. A multiple of C.
         depth: Blocks.
         kernel_size: Side of the first kernel, odd.
-        num_classes: Number of classes, or None.
-        told: What makes a vector of a further condition, by its name.
 
     Raises:
         ValueError: `shape` is none of an image, or a size is out of range.

@@ -17,18 +17,16 @@ Streams = tuple[Tensor, Tensor]
 class PixelCNNPlusPlus(ToldPixels):
     """Gated residual blocks of two streams at several sizes, with shortcuts from the way down to the way up.
 
+    `shape`, `levels`, `num_classes` and `told` are those of all `ToldPixels`.
+
     Reference: Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and
     Other Modifications" (2017), sections 2.3 to 2.5; weights are not normalised here, and sizes are small by default.
 
     Args:
-        shape: Of an image (C, H, W), H and W divisible by 2^halvings.
-        levels: Values that a pixel may have.
         width: Features of a stream.
         depth: Blocks of a stream at every size, on each way.
         halvings: How often the size is halved.
         dropout: Probability of dropping a feature inside a block.
-        num_classes: Number of classes, or None.
-        told: What makes a vector of a further condition, by its name.
         mixtures: Components of a mixture of logistics whose numbers are the outputs; None for logits of levels.
 
     Raises:

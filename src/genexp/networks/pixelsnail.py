@@ -16,22 +16,19 @@ class PixelSNAIL(ToldPixels):
     """Blocks of gated residual convolutions, each followed by attention to all earlier pixels.
 
     Keys and values are of the image itself, the features and the place of a pixel, queries of features and place; a
-    pixel sees those strictly before it, and one that is nothing, which the first has alone.
+    pixel sees those strictly before it, and one that is nothing, which the first has alone. `shape`, `levels`,
+    `num_classes` and `told` are those of all `ToldPixels`.
 
     Reference: Chen et al., "PixelSNAIL: An Improved Autoregressive Generative Model" (2018), section 3; weights are not
     normalised here, and sizes are small by default.
 
     Args:
-        shape: Of an image (C, H, W).
-        levels: Values that a pixel may have.
         width: Features of a pixel.
         blocks: Blocks, each with one attention.
         depth: Gated convolutions a block.
         heads: Attention heads.
         key_size: Features of a query and of a key in all heads, a multiple of `heads`; values have `width` / 2.
         dropout: Probability of dropping a feature inside a gated convolution.
-        num_classes: Number of classes, or None.
-        told: What makes a vector of a further condition, by its name.
         mixtures: Components of a mixture of logistics whose numbers are the outputs; None for logits of levels.
 
     Raises:

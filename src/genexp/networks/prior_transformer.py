@@ -18,6 +18,7 @@ class PriorTransformer(AttendingNetwork):
 
     The tokens are those of the words, one for the time and all that is told in a vector, the noisy sample, and a
     learned one whose place holds the output in the end. All see all others but for padding, which no token sees.
+    `num_classes`, `self_conditioned`, `told` and `attended` are those of every `AttendingNetwork`.
 
     Reference: Ramesh et al., "Hierarchical Text-Conditional Image Generation with CLIP Latents" (2022), section 2.2,
     whose transformer looks back only and is also told CLIP's vector of the caption.
@@ -27,12 +28,7 @@ class PriorTransformer(AttendingNetwork):
         width: Channels of a token; divisible by 4 and by `heads`.
         depth: Number of blocks, at least 1.
         heads: Attention heads of a block.
-        num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
-            has an embedding of its own.
         outputs: Samples in the output, side by side on the first axis; 2 for a learned variance.
-        self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
-        told: Further conditions in a vector, see `ToldNetwork`.
-        attended: Further conditions in tokens, see `AttendingNetwork`.
 
     Raises:
         ValueError: `depth` is below 1, or `heads` or 4 does not divide `width`.

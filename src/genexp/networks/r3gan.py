@@ -77,18 +77,8 @@ class R3GANDiscriminator(Discriminator):
     """Images to scores: the generator in reverse; at 4 x 4 pixels a learned map for every channel gives the features.
 
     Conditions are projected onto the features. The paper's further linear map between them adds no functions to that.
+    Its arguments are those of the generator and of every `Discriminator`.
 
-    Args:
-        image_size: Side of the square images in pixels, a power of two from 8 to 128.
-        channels: Channels of the images.
-        width: Channels at the full size; twice as many at every half, at most `widest`.
-        widest: Largest number of channels.
-        blocks: Residual blocks at every size.
-        expansion: Channels within a block for one outside.
-        group_width: Channels of a group of the 3x3 convolutions.
-        num_classes: Number of classes; None for an unconditional discriminator.
-        diversity: What is seen of the other samples of a batch, see `genexp.networks.batch_sight`, or None.
-        told: What makes a vector of a further condition, by its name.
 
     Raises:
         ValueError: an argument is out of range, or groups do not divide the channels within blocks.

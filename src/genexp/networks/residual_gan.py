@@ -7,12 +7,12 @@ Brock, Donahue and Simonyan, "Large Scale GAN Training for High Fidelity Natural
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.networks.batch_sight import Diversity
 from genexp.networks.classes import ReadsBeside, ToldBy, vectors_of
 from genexp.networks.discriminator import Discriminator, with_planes
 from genexp.networks.feature_norms import FEATURE_NORMS, ClassBatchNorm, NoNorm, VectorBatchNorm
@@ -143,12 +143,8 @@ class ResidualDiscriminator(Discriminator):
         weight_norm: Of weights, the class embedding included: `spectral`, `weight` or `none`.
         init: `orthogonal`, `xavier` or `normal`, see `LayerWeights`.
         pooling: `sum` over pixels, or their `mean` (WGAN-GP).
-        num_classes: Number of classes; None for an unconditional discriminator.
-        pack: Images that are judged together, see `genexp.networks.packing`; more than 1 only without conditions.
-        conditioning: Where conditions enter: `projection` onto the features, see `Discriminator`, or `concat`, a vector
-            of each in as many planes beside the image as the image has. Without effect where nothing is told.
-        diversity: What is seen of the other samples of a batch, see `genexp.networks.batch_sight`, or None.
-        told: What makes a vector of a further condition, by its name.
+        settings: Everything else that a `Discriminator` takes; with `conditioning` `concat` a vector of each condition
+            stands in as many planes beside the image as the image has.
 
     Raises:
         ValueError: an option is unknown or out of range, or goes with none of the others.
@@ -167,13 +163,9 @@ class ResidualDiscriminator(Discriminator):
         weight_norm: str = "spectral",
         init: str = "orthogonal",
         pooling: str = "sum",
-        num_classes: int | None = None,
-        pack: int = 1,
-        conditioning: str = "projection",
-        diversity: Diversity | None = None,
-        told: ToldBy | None = None,
+        **settings: Any,
     ) -> None:
-        super().__init__(num_classes, pack, conditioning, diversity, told)
+        super().__init__(**settings)
         require_one_of("norm", norm, ("none", *FEATURE_NORMS))
         require_one_of("pooling", pooling, POOLINGS)
         if multipliers is None:
@@ -188,7 +180,7 @@ class ResidualDiscriminator(Discriminator):
         ready = LayerWeights(init, weight_norm)
         normed = FEATURE_NORMS[norm] if norm in FEATURE_NORMS else lambda count: nn.Identity()
         self.planes = self._tell(channels, ready) if self.concatenated else None
-        widths = [(pack + self.count_beside) * channels, *(width * each for each in multipliers)]
+        widths = [(self.pack + self.count_beside) * channels, *(width * each for each in multipliers)]
         self.blocks = nn.ModuleList(
             DownBlock(before, after, normed, ready, halve=i < halvings, wide=wide, first=i == 0)
             for i, (before, after) in enumerate(pairwise(widths))

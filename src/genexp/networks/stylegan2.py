@@ -134,7 +134,7 @@ class StyleGAN2Discriminator(Discriminator):
     """Images to scores: residual blocks that halve the image, what is seen of the batch, two layers at 4 x 4 pixels.
 
     Conditions are projected onto the features (see `Discriminator`) by an embedding, without the mapping network for
-    classes that the later code of the authors has.
+    classes that the later code of the authors has. `num_classes` and `told` are those of every `Discriminator`.
 
     Args:
         image_size: Side of the square images in pixels, a power of two from 8 to 128.
@@ -142,9 +142,7 @@ class StyleGAN2Discriminator(Discriminator):
         width: Channels at the full size; twice as many at every half, at most `widest`.
         widest: Largest number of channels.
         residual: Whether blocks have a shortcut.
-        num_classes: Number of classes; None for an unconditional discriminator.
         diversity: What is seen of the other samples of a batch, at 4 x 4 pixels; None for nothing.
-        told: What makes a vector of a further condition, by its name.
 
     Raises:
         ValueError: `image_size` or a width is out of range.

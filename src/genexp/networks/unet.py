@@ -39,7 +39,10 @@ class UNet(AttendingNetwork):
     resolutions are counted in these: large images then cost what small ones do (Hoogeboom et al., "simple diffusion",
     2023).
 
-    With `scale_shift`, `residual_resize` and `head_channels=64` it is the network of Dhariwal and Nichol.
+    With `scale_shift`, `residual_resize` and `head_channels=64` it is the network of Dhariwal and Nichol. Every
+    self-attention is followed by cross-attention to what is attended to, which starts at zero, and its pooled vector is
+    added to the embedding of the time. `num_classes`, `told`, `beside`, `self_conditioned` and `attended` are those of
+    every `AttendingNetwork`.
 
     References: Ho et al., "Denoising Diffusion Probabilistic Models" (2020); Ronneberger et al., "U-Net" (2015);
     Dhariwal and Nichol, "Diffusion Models Beat GANs on Image Synthesis" (2021), section 3.
@@ -59,15 +62,7 @@ class UNet(AttendingNetwork):
             convolutions.
         dropout: Dropout probability inside the residual blocks, in [0, 1).
         groups: Largest number of normalisation groups.
-        num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
-            has an embedding of its own.
         outputs: Images in the output, side by side in its channels; 2 for a learned variance.
-        told: What makes a vector of a further condition, which is added to that of the time, by its name.
-        beside: Conditions that are pictures, by name: brought to the size of the image, they are channels beside it.
-        self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
-        attended: Builds, from the size of the embedding, a module that maps a further condition to tokens of that size,
-            such as `TextEncoder`; by the name of the condition. Every self-attention is followed by cross-attention to
-            them, which starts at zero, and their pooled vector is added to the embedding of the time.
         patch_size: Side of a patch in pixels; `image_size` is divisible by `patch_size` 2^(levels - 1).
         steered_by: Conditions that are pictures, by name, which a copy of the way down sees, see `Control`.
 

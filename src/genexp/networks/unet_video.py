@@ -17,7 +17,7 @@ class VideoUNet(ToldVideo, UNet):
     Behind every residual block of the resolutions `temporal`, and in the middle, every pixel looks at the frames of its
     video. That starts at zero: a network that has learned nothing of time yet is `UNet` of every frame, with the same
     names of layers, so that a run of images can be the beginning of a run of videos. Videos may have any number of
-    frames.
+    frames. `num_classes`, `told` and `self_conditioned` are those of every `ToldNetwork`.
 
     Reference: Ho et al., "Video Diffusion Models" (2022), section 3: the factorised 3D U-Net, whose convolutions are
     1 x 3 x 3.
@@ -33,11 +33,7 @@ class VideoUNet(ToldVideo, UNet):
         heads: Attention heads of both; must divide the channels wherever there is attention.
         dropout: Dropout probability inside the residual blocks, in [0, 1).
         groups: Largest number of normalisation groups.
-        num_classes: Number of classes, or None for an unconditional network. Label `num_classes` means "no class" and
-            has an embedding of its own.
-        told: What makes a vector of a further condition, which is added to that of the time, by its name.
         beside: Conditions that are pictures or first frames, by name, as channels beside the frames.
-        self_conditioned: Whether it reads its own last answer, see `SelfConditioning`.
 
     Raises:
         ValueError: a size does not divide as it must.

@@ -15,7 +15,8 @@ NORMS = ("none", "spectral", "weight", "layer", "instance", "batch")
 class VggDiscriminator(Discriminator):
     """Pairs of 3 x 3 convolutions, the second of which halves the image, then a hidden layer over all places.
 
-    Norms follow every convolution but the first; activations are leaky rectifiers of slope 0.2.
+    Norms follow every convolution but the first; activations are leaky rectifiers of slope 0.2. `num_classes`,
+    `diversity` and `told` are those of every `Discriminator`.
 
     Reference: Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network"
     (2017), figure 4: four halvings of 96 pixels, widths 64 to 512, batch norm, 1024 hidden units.
@@ -27,9 +28,6 @@ class VggDiscriminator(Discriminator):
         halvings: How often the image is halved.
         hidden: Units of the hidden layer.
         norm: Of features: `batch`, `layer` or `instance`; of weights: `spectral` or `weight`; or `none`.
-        num_classes: Number of classes; None for a discriminator without.
-        diversity: What is seen of the other samples of a batch, see `genexp.networks.batch_sight`, or None.
-        told: What makes a vector of a further condition, by its name.
 
     Raises:
         ValueError: an argument is out of range, or the image cannot be halved so often.

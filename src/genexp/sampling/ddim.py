@@ -1,13 +1,11 @@
 """Implicit sampling: few steps, without noise or with a little."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
 from genexp.sampling.base import DiffusionSampler, Step
-from genexp.sampling.clipping import Clip
-from genexp.sampling.denoising import Denoise, Precision
-from genexp.sampling.guidance import Guidance, Unguided
+from genexp.sampling.denoising import Denoise
 from genexp.sampling.levels import Level, noise_in, posterior_variance, step_variance
 from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise
@@ -29,11 +27,8 @@ class DDIM(DiffusionSampler[None]):
     Args:
         steps: Number of steps, of one evaluation each; None for every integer time of the schedule.
         eta: Share of fresh noise in [0, 1]; 1 has the variances of ancestral sampling.
-        spacing: Which times, see `time_grid`.
-        clip: Clip the denoised image to [-1, 1].
-        guidance: What is made of the denoiser before it is called.
         variance: `posterior`, or `sigma_hat`, which goes with `eta` 1.
-        precision: What the networks are evaluated in: `32-true`, or `bf16-mixed`.
+        settings: Everything else that a `DiffusionSampler` takes.
 
     Raises:
         ValueError: `eta` lies outside [0, 1] or does not go with `variance`, or `variance` or `spacing` is unknown.
@@ -47,12 +42,10 @@ class DDIM(DiffusionSampler[None]):
         steps: int | None = 50,
         eta: float = 0.0,
         spacing: Spacing = "trailing",
-        clip: Clip = True,
-        guidance: Guidance = Unguided(),
         variance: Literal["posterior", "sigma_hat"] = "posterior",
-        precision: Precision = "32-true",
+        **settings: Any,
     ) -> None:
-        super().__init__(steps, spacing, clip, guidance, precision)
+        super().__init__(steps, spacing, **settings)
         if not 0 <= eta <= 1:
             raise ValueError(f"eta must lie in [0, 1], got {eta}")
         if variance not in ("posterior", "sigma_hat"):

@@ -1,14 +1,13 @@
 """Ancestral sampling."""
 
 import math
+from typing import Any
 
 from torch import Tensor
 
 from genexp.diffusion.variance import LEARNED, LearnedVariance
 from genexp.sampling.base import DiffusionSampler, Step
-from genexp.sampling.clipping import Clip
-from genexp.sampling.denoising import Denoise, Precision
-from genexp.sampling.guidance import Guidance, Unguided
+from genexp.sampling.denoising import Denoise
 from genexp.sampling.levels import Level, posterior_variance, step_variance
 from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise
@@ -19,8 +18,8 @@ VARIANCES = {"fixed_small": posterior_variance, "fixed_large": step_variance}
 class DDPM(DiffusionSampler[None]):
     """The mean of x_s given x_t and the denoised image, plus noise; no noise in the last step.
 
-    mean = (alpha_t / alpha_s) (sigma_s / sigma_t)^2 x_t + alpha_s (v / sigma_t^2) x_0, with v the variance of x_t
-    given x_s. All of it is computed between the times actually visited, so a shorter grid has its own variances.
+    mean = (alpha_t / alpha_s) (sigma_s / sigma_t)^2 x_t + alpha_s (v / sigma_t^2) x_0, with v the variance of x_t given
+    x_s. All of it is computed between the times actually visited, so a shorter grid has its own variances.
 
     Reference: Ho et al., "Denoising Diffusion Probabilistic Models" (2020), equations 6 and 7; Nichol and Dhariwal,
     "Improved Denoising Diffusion Probabilistic Models" (2021), equation 15 and section 4, for learned variances.
@@ -30,10 +29,7 @@ class DDPM(DiffusionSampler[None]):
         variance: `fixed_small`, the variance of x_s given x_t and the image, right for a single image;
             `fixed_large`, the variance of x_t given x_s, right for white noise; or `learned_range`, between the two as
             the model learned it, for the steps that are taken.
-        spacing: Which times, see `time_grid`.
-        clip: Clip the denoised image to [-1, 1] before the mean is taken.
-        guidance: What is made of the denoiser before it is called.
-        precision: What the networks are evaluated in: `32-true`, or `bf16-mixed`.
+        settings: Everything else that a `DiffusionSampler` takes.
 
     Raises:
         ValueError: `variance` or `spacing` is unknown.
@@ -44,11 +40,9 @@ class DDPM(DiffusionSampler[None]):
         steps: int | None = None,
         variance: str = "fixed_small",
         spacing: Spacing = "trailing",
-        clip: Clip = True,
-        guidance: Guidance = Unguided(),
-        precision: Precision = "32-true",
+        **settings: Any,
     ) -> None:
-        super().__init__(steps, spacing, clip, guidance, precision)
+        super().__init__(steps, spacing, **settings)
         if variance not in (*VARIANCES, LEARNED):
             raise ValueError(f"variance must be one of {', '.join((*VARIANCES, LEARNED))}, got {variance!r}")
         self.variance = variance

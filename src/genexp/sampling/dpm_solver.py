@@ -1,15 +1,13 @@
 """DPM-Solver: few steps, exact in all but the curve of the denoiser's answers."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
 from genexp.contracts import Schedule
 from genexp.sampling.base import DiffusionSampler, Step
-from genexp.sampling.clipping import Clip
-from genexp.sampling.denoising import Denoise, Precision
-from genexp.sampling.guidance import Guidance, Unguided
+from genexp.sampling.denoising import Denoise
 from genexp.sampling.levels import Level
 from genexp.sampling.quadrature import Known, Memory, integrated, look, require_near
 from genexp.sampling.times import Spacing
@@ -36,10 +34,7 @@ class DPMSolver(DiffusionSampler[Memory]):
         order: 1, 2 or 3; 1 is DDIM.
         along: What is a polynomial over a block: the `noise`, or the clean `image`, steadier under guidance and with
             clipping.
-        spacing: Which times, see `time_grid`.
-        clip: Clip the denoised image to [-1, 1] before it is used.
-        guidance: What is made of the denoiser before it is called.
-        precision: What the networks are evaluated in: `32-true`, or `bf16-mixed`.
+        settings: Everything else that a `DiffusionSampler` takes.
 
     Raises:
         ValueError: `order` is none of 1, 2 and 3, or `along` or `spacing` is unknown.
@@ -53,11 +48,9 @@ class DPMSolver(DiffusionSampler[Memory]):
         order: int = 3,
         along: Literal["noise", "image"] = "noise",
         spacing: Spacing = "log_snr",
-        clip: Clip = True,
-        guidance: Guidance = Unguided(),
-        precision: Precision = "32-true",
+        **settings: Any,
     ) -> None:
-        super().__init__(steps, spacing, clip, guidance, precision)
+        super().__init__(steps, spacing, **settings)
         require_order(order)
         if along not in ("noise", "image"):
             raise ValueError(f"along must be noise or image, got {along!r}")
@@ -101,10 +94,7 @@ class DPMSolver2M(DiffusionSampler[Known]):
 
     Args:
         steps: Number of steps, of one evaluation each; None for every integer time of the schedule.
-        spacing: Which times, see `time_grid`.
-        clip: Clip the denoised image to [-1, 1] before it is extrapolated.
-        guidance: What is made of the denoiser before it is called.
-        precision: What the networks are evaluated in: `32-true`, or `bf16-mixed`.
+        settings: Everything else that a `DiffusionSampler` takes.
 
     Raises:
         ValueError: `spacing` is unknown.
@@ -112,15 +102,8 @@ class DPMSolver2M(DiffusionSampler[Known]):
 
     remembers = True
 
-    def __init__(
-        self,
-        steps: int | None = 15,
-        spacing: Spacing = "trailing",
-        clip: Clip = True,
-        guidance: Guidance = Unguided(),
-        precision: Precision = "32-true",
-    ) -> None:
-        super().__init__(steps, spacing, clip, guidance, precision)
+    def __init__(self, steps: int | None = 15, spacing: Spacing = "trailing", **settings: Any) -> None:
+        super().__init__(steps, spacing, **settings)
 
     def step(
         self, denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: IndexedNoise, state: Known | None = None

@@ -1,15 +1,13 @@
 """Heun's method: two evaluations a step, second order; with noise that is added on the way, Karras' stochastic one."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from genexp.sampling.base import DiffusionSampler, Step
-from genexp.sampling.clipping import Clip
-from genexp.sampling.denoising import Denoise, Precision
-from genexp.sampling.guidance import Guidance, Unguided
+from genexp.sampling.denoising import Denoise
 from genexp.sampling.levels import Level, noise_in, step_variance
 from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise
@@ -33,13 +31,11 @@ class Heun(DiffusionSampler[None]):
         steps: Number of steps, of two evaluations each but for the last; None for every integer time of the schedule.
         along: `flow`, right for every schedule, or `noise`, which wants steps that grow with the noise level.
         spacing: Which times, see `time_grid`; best is one whose last step is short, for it is of first order.
-        clip: Clip the denoised image to [-1, 1].
-        guidance: What is made of the denoiser before it is called.
         churn: Amount of fresh noise over all steps, at least 0; 0 for none.
         churn_from: Lowest noise level sigma / alpha at which there is some, at least 0.
         churn_to: Highest such level, above `churn_from`; None for all.
         churn_noise: Deviation of the fresh noise, positive; a little above 1 makes up for detail that denoisers lose.
-        precision: What the networks are evaluated in: `32-true`, or `bf16-mixed`.
+        settings: Everything else that a `DiffusionSampler` takes.
 
     Raises:
         ValueError: `along` or `spacing` is unknown, or a number is outside its range.
@@ -53,15 +49,13 @@ class Heun(DiffusionSampler[None]):
         steps: int | None = 13,
         along: Literal["flow", "noise"] = "flow",
         spacing: Spacing = "linspace",
-        clip: Clip = True,
-        guidance: Guidance = Unguided(),
         churn: float = 0.0,
         churn_from: float = 0.0,
         churn_to: float | None = None,
         churn_noise: float = 1.0,
-        precision: Precision = "32-true",
+        **settings: Any,
     ) -> None:
-        super().__init__(steps, spacing, clip, guidance, precision)
+        super().__init__(steps, spacing, **settings)
         if along not in ("flow", "noise"):
             raise ValueError(f"along must be flow or noise, got {along!r}")
         for name, value in (("churn", churn), ("churn_from", churn_from)):

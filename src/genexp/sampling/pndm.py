@@ -1,14 +1,12 @@
 """Pseudo numerical methods: the noise averaged over a step, by its history."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
 from genexp.contracts import Schedule
 from genexp.sampling.base import DiffusionSampler, Step
-from genexp.sampling.clipping import Clip
-from genexp.sampling.denoising import Denoise, Precision
-from genexp.sampling.guidance import Guidance, Unguided
+from genexp.sampling.denoising import Denoise
 from genexp.sampling.levels import Level, noise_in
 from genexp.sampling.quadrature import even_moments, require_near, weights
 from genexp.sampling.times import Spacing
@@ -42,10 +40,7 @@ class PNDM(DiffusionSampler[tuple[Seen, ...]]):
     Args:
         steps: Number of steps; N take N + 1 evaluations, with `runge_kutta` N + 9. None for every integer time.
         warm_up: `improved_euler` or `runge_kutta`.
-        spacing: Which times, see `time_grid`.
-        clip: Clip the denoised image to [-1, 1] before the noise is taken from it.
-        guidance: What is made of the denoiser before it is called.
-        precision: What the networks are evaluated in: `32-true`, or `bf16-mixed`.
+        settings: Everything else that a `DiffusionSampler` takes.
 
     Raises:
         ValueError: `warm_up` or `spacing` is unknown.
@@ -58,11 +53,9 @@ class PNDM(DiffusionSampler[tuple[Seen, ...]]):
         steps: int | None = 25,
         warm_up: Literal["improved_euler", "runge_kutta"] = "improved_euler",
         spacing: Spacing = "leading",
-        clip: Clip = True,
-        guidance: Guidance = Unguided(),
-        precision: Precision = "32-true",
+        **settings: Any,
     ) -> None:
-        super().__init__(steps, spacing, clip, guidance, precision)
+        super().__init__(steps, spacing, **settings)
         if warm_up not in WARMED:
             raise ValueError(f"warm_up must be one of {', '.join(WARMED)}, got {warm_up!r}")
         self.warm_up = warm_up

@@ -1,17 +1,15 @@
 """UniPC: the image where a step ends is set right by what the denoiser says there, at no further cost."""
 
 import math
+from typing import Any
 
 from torch import Tensor
 
 from genexp.sampling.base import DiffusionSampler, Step
-from genexp.sampling.clipping import Clip
-from genexp.sampling.denoising import Denoise, Precision
+from genexp.sampling.denoising import Denoise
 from genexp.sampling.dpm_solver import require_order
-from genexp.sampling.guidance import Guidance, Unguided
 from genexp.sampling.levels import Level
 from genexp.sampling.quadrature import Memory, integrated, look
-from genexp.sampling.times import Spacing
 from genexp.tensors import IndexedNoise
 
 
@@ -29,10 +27,7 @@ class UniPC(DiffusionSampler[Memory]):
         steps: Number of steps, of one evaluation each; None for every integer time of the schedule.
         order: How many values predict, 1 to 3; the corrector adds one order.
         corrector: Correct.
-        spacing: Which times, see `time_grid`.
-        clip: Clip the denoised image to [-1, 1] before it is used.
-        guidance: What is made of the denoiser before it is called.
-        precision: What the networks are evaluated in: `32-true`, or `bf16-mixed`.
+        settings: Everything else that a `DiffusionSampler` takes.
 
     Raises:
         ValueError: `order` is none of 1, 2 and 3, or `spacing` is unknown.
@@ -45,12 +40,9 @@ class UniPC(DiffusionSampler[Memory]):
         steps: int | None = 10,
         order: int = 2,
         corrector: bool = True,
-        spacing: Spacing = "trailing",
-        clip: Clip = True,
-        guidance: Guidance = Unguided(),
-        precision: Precision = "32-true",
+        **settings: Any,
     ) -> None:
-        super().__init__(steps, spacing, clip, guidance, precision)
+        super().__init__(steps, **settings)
         require_order(order)
         self.order, self.corrector = order, corrector
 

@@ -124,7 +124,7 @@ class StableDiffusionFolder:
         spacing = settings.timestep_spacing
         if spacing == "leading":
             spacing = {"leading": settings.steps_offset, "end": int(not settings.set_alpha_to_one)}
-        sampler = DDIM(steps, 0.0, spacing, False, ClassifierFree(_SCALE))
+        sampler = DDIM(steps, 0.0, spacing, clip=False, guidance=ClassifierFree(_SCALE))
         told = self.denoiser.conditioning.read({"caption": texts})
         own = sampler.run(self.model.source(), start, IndexedNoise(0, range(_IMAGES)), told)
         return float((own.clamp(-1, 1) - drawn).abs().max())
