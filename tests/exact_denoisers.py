@@ -72,9 +72,11 @@ class ClassDenoiser:
 
 def shipped_samplers():
     """Class and settings of every conf/sampler/*.yaml that is a diffusion sampler, by its name."""
-    found = {}
+    found, shared = {}, read_yaml(conf_dir() / "sampler/_diffusion.yaml")
     for path in sorted((conf_dir() / "sampler").glob("[!_]*.yaml")):
-        settings = {key: value for key, value in read_yaml(path).items() if key != "defaults"}
+        own = read_yaml(path)
+        based = {**shared, **own} if "_diffusion" in own.get("defaults", []) else own
+        settings = {key: value for key, value in based.items() if key != "defaults"}
         kind = locate(settings.pop("_target_", "genexp.sampling.draw.draw"))
         if isinstance(kind, type) and issubclass(kind, DiffusionSampler):
             found[path.stem] = (kind, settings)
