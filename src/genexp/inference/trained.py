@@ -195,11 +195,10 @@ class TrainedGenerator(TrainedPart):
 class TrainedWeights(TrainedPart):
     """The weights of a finished run, with which another of any family begins.
 
+    `run`, `checkpoint` and `digest` are those of every `TrainedPart`.
+
     Args:
-        run: The run folder, or any file in it; afterwards the run's id.
         weights: As for `load_run`; what a run averages (of a GAN the generator) begins with its average.
-        checkpoint: `best`, `last`, or a file; by default `best` where the run kept one.
-        digest: Of the checkpoint that is meant; None for the one that is there.
         only: Layers of the new model that take over; None for all. A name stands for all below it, `*` for text.
         reset: Layers that begin anew.
         adapt_channels: Whether convolutions of grey pictures begin those of colours, and the other way.

@@ -22,16 +22,13 @@ class TrainedCodec(TrainedPart):
     """The autoencoder of a finished run, between images and `scale` times its latents.
 
     An image becomes the mean of its posterior; of a quantised autoencoder its features before they are quantised, which
-    decoding begins with. Latents that are feature maps stay maps, and are of images of any size.
+    decoding begins with. Latents that are feature maps stay maps, and are of images of any size. `run`, `weights`,
+    `checkpoint` and `digest` are those of every `TrainedPart`.
 
     Reference: Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (2022), section 3 and
     appendix G for the scale.
 
     Args:
-        run: The run folder, or any file in it; afterwards the run's id.
-        weights: As for `load_run`.
-        checkpoint: `best`, `last`, or a file; by default `best` where the run kept one.
-        digest: Of the checkpoint that is meant; None for the one that is there.
         scale: Codes over latents, above 0. A diffusion wants codes of about unit variance, which those of an
             autoencoder have whose posteriors are close to its prior. `measured` is one over the standard deviation of
             the latents of the first 1,024 training images; a training writes the number into its configuration.

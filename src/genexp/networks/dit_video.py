@@ -24,22 +24,17 @@ class VideoDiT(ToldVideo, DiT):
     the moments of one place do, told the time by sines and cosines. Gates start at zero, so that it begins as `DiT` of
     every moment, with the same names of layers. With `joint` all patches of a video see each other in every block, and
     `depth` blocks are all. Videos may have any number of frames that `patch_frames` divides. `num_classes`, `told` and
-    `self_conditioned` are those of every `ToldNetwork`.
+    `self_conditioned` are those of every `ToldNetwork`. All other arguments are those of `DiT`, of a frame; pictures
+    beside may be first frames.
 
     References: Peebles and Xie, "Scalable Diffusion Models with Transformers" (2023), for the blocks; Brooks et al.,
     "Video generation models as world simulators" (2024), for space-time patches; Ma et al., "Latte: Latent Diffusion
     Transformer for Video Generation" (2024), variant 1, for blocks in turn.
 
     Args:
-        channels: Channels of a frame.
-        image_size: Pixels a side of a frame; divisible by `patch_size`.
-        patch_size: Side of a patch in pixels.
         patch_frames: Frames of a patch.
-        width: Channels of a token; divisible by 4 and by `heads`.
         depth: Number of blocks, of factorised attention in space; there are as many in time.
-        heads: Attention heads of a block.
         attention: `factorised` or `joint`.
-        beside: Conditions that are pictures or first frames, by name, as channels beside the frames.
 
     Raises:
         ValueError: a size does not divide as it must, there are no blocks, or `attention` is neither.

@@ -17,23 +17,17 @@ class VideoUNet(ToldVideo, UNet):
     Behind every residual block of the resolutions `temporal`, and in the middle, every pixel looks at the frames of its
     video. That starts at zero: a network that has learned nothing of time yet is `UNet` of every frame, with the same
     names of layers, so that a run of images can be the beginning of a run of videos. Videos may have any number of
-    frames. `num_classes`, `told` and `self_conditioned` are those of every `ToldNetwork`.
+    frames. `num_classes`, `told` and `self_conditioned` are those of every `ToldNetwork`. All other arguments are those
+    of `UNet`, of a frame; pictures beside may be first frames.
 
     Reference: Ho et al., "Video Diffusion Models" (2022), section 3: the factorised 3D U-Net, whose convolutions are
     1 x 3 x 3.
 
     Args:
-        channels: Channels of a frame.
-        image_size: Pixels a side of a frame; divisible by 2^(levels - 1).
         width: Channels of the first level, even.
-        multipliers: Width of every level over `width`.
-        blocks: Residual blocks a level.
         attention: Resolutions with self-attention within a frame; those that the network does not have are left out.
         temporal: Resolutions with attention across frames, alike; it is always in the middle.
         heads: Attention heads of both; must divide the channels wherever there is attention.
-        dropout: Dropout probability inside the residual blocks, in [0, 1).
-        groups: Largest number of normalisation groups.
-        beside: Conditions that are pictures or first frames, by name, as channels beside the frames.
 
     Raises:
         ValueError: a size does not divide as it must.

@@ -15,16 +15,13 @@ from genexp.tensors import IndexedNoise
 class LatentFlow(LatentModel):
     """Latents are f^-1(e), e ~ N(0, I), with f trained on their likelihood; see `LatentModel`.
 
+    `width`, `steps`, `batch_size`, `learning_rate` and `seed` are those of every `LatentModel`.
+
     References: Papamakarios, Pavlakou and Murray, "Masked Autoregressive Flow for Density Estimation" (2017); Ghosh et
     al., "From Variational to Deterministic Autoencoders" (2020), for densities fitted after training.
 
     Args:
         depth: Autoregressive layers, the order turned round between them, at least 1.
-        width: Units of a hidden layer of theirs, at least 1.
-        steps: Of the optimiser, at least 1.
-        batch_size: Latents a step, at least 1.
-        learning_rate: Above 0; it falls by a half cosine.
-        seed: Of the posterior draws, the first weights and the order of latents.
 
     Raises:
         ValueError: an argument is out of range.

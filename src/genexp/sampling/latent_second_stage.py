@@ -36,14 +36,9 @@ class SecondStage(nn.Module):
 class LatentSecondStage(LatentModel):
     """Latents are g(u) + s e, u and e ~ N(0, I), g the decoder of a second VAE and s its spread; see `LatentModel`.
 
-    Reference: Dai and Wipf, "Diagnosing and Enhancing VAE Models" (2019), section 4.
+    Its arguments are those of every `LatentModel`.
 
-    Args:
-        width: Units of a hidden layer, at least 1.
-        steps: Of the optimiser, at least 1.
-        batch_size: Latents a step, at least 1.
-        learning_rate: Above 0; it falls by a half cosine.
-        seed: Of all draws of the fit.
+    Reference: Dai and Wipf, "Diagnosing and Enhancing VAE Models" (2019), section 4.
 
     Raises:
         ValueError: an argument is out of range.
