@@ -23,8 +23,8 @@ LINES = {
     "seed.first=1": "seed.first: does not exist, seed has no keys",
     "model/netwrk=unet": "model/netwrk: is not a group; did you mean model/network?",
     "callbacks=defualt": "callbacks: must be one of classification, default, got 'defualt'; did you mean default?",
-    "logger=[wandb,csvv]": "logger: must be one of csv, mlflow, none, tensorboard, wandb, got 'csvv'; did you mean "
-    "csv?",
+    "logger=[wandb,csvv]": "logger: must be one of comet, csv, mlflow, none, tensorboard, wandb, got 'csvv'; did you "
+    "mean csv?",
     "launcher.slots=1": "launcher: does not exist; did you mean hydra.launcher.slots?",
     "slots=1": "slots: does not exist; did you mean hydra.launcher.slots?",
     "optimiser=adam": "optimiser: does not exist; did you mean optimizer@model.optimizer=adam?",

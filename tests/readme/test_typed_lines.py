@@ -396,6 +396,7 @@ NO_CHOICES = {
     ("genexp train experiment=cfg/digits", "conf/experiment/"): "every experiment trains in test_every_experiment",
     ("genexp train logger=[wandb,csv]", "WANDB_MODE=online"): "W&B's server; a stand-in is asked in test_wandb_views",
     ("genexp train logger=[wandb,csv]", "mlflow"): "test_mlflow reads it back",
+    ("genexp train logger=[wandb,csv]", "comet"): "test_comet reads it back",
 }
 """Words of the table of words that no test types, and why."""
 

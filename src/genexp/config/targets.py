@@ -36,6 +36,7 @@ ALLOWED = (
     "genexp.losses.",
     "genexp.networks.",
     "genexp.ramps.",
+    "genexp.tracking.comet_run.",
     "genexp.tracking.journal.",
     "genexp.tracking.mlflow_run.",
     "genexp.tracking.wandb_run.",

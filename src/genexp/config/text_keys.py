@@ -36,8 +36,8 @@ _OF_PARTS = PLACES | frozenset(
     [
         # names, labels and digests
         *("account", "asset", "attribute", "checkpoint", "classes", "constraint", "dataset", "digest", "entity"),
-        *("artifact_location", "caption", "experiment_name", "run_name", "tracking_uri"),
-        *("freeze", "group", "only", "label_column", "requires_approval", "reset"),
+        *("api_key", "artifact_location", "caption", "experiment_key", "experiment_name", "run_name", "tracking_uri"),
+        *("freeze", "group", "only", "label_column", "requires_approval", "reset", "workspace"),
         *("job_type", "layer", "layers", "model", "model_registry", "modules", "monitor", "name", "net", "notes"),
         *("partition", "prefix", "project", "qos", "run_id", "study_name", "tags", "template", "unit"),
         # words to choose from
