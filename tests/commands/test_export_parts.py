@@ -42,7 +42,8 @@ def trained(tmp_path_factory):
 
 
 CAPTIONS = ["experiment=captions/attended", *tiny.COMMON, *tiny.LENGTH, "data.limit=100", "training.log_every=64"]
-CAPTIONS += ["model.network.width=8", "model.network.multipliers=[1]", "model.network.attention=[8]", "data.image_size=32"]
+CAPTIONS += ["model.network.width=8", "model.network.multipliers=[1]", "model.network.attention=[8]"]
+CAPTIONS += ["data.image_size=32"]
 
 
 @pytest.fixture(autouse=True)
@@ -76,9 +77,23 @@ def test_an_onnx_generator_gives_the_images_of_the_run(trained):
     assert (content["part"], content["licence"], told["licence"]) == ("decoder", "mit", "mit")
     assert content["inputs"]["latent"]["shape"] == ["batch", *model.latent_shape]
     assert content["checkpoint_sha256"] == load_run(folder.path).digest
+    for name in ("run", "checkpoint_sha256", "normalisation"):
+        assert told[name] == content[name]
+    assert told["run"] == folder.record["id"]
+    assert "labels" not in told
     assert str(folder.path) not in Path("ours/model.onnx").read_bytes().decode("latin-1")
     names = {each.name for each in onnx.load("ours/model.onnx").graph.initializer}
     assert not [name for name in names if name.startswith("critic")]
+
+
+def test_a_file_that_is_told_classes_names_them_by_label(trained):
+    folder = trained("of_classes", *tiny.overrides_for("gan"), "model.num_classes=10")
+    exported(folder, "format=onnx")
+    session = onnxruntime.InferenceSession("ours/model.onnx")
+    read = {each.key: each.value for each in onnx.load("ours/model.onnx").metadata_props}
+    assert read == session.get_modelmeta().custom_metadata_map
+    assert [each.name for each in session.get_inputs()] == ["latent", "label"]
+    assert json.loads(read["labels"]) == json.loads(read["genexp"])["labels"] == [str(digit) for digit in range(10)]
 
 
 def test_the_card_has_the_verdict_on_copies_where_it_was_asked_for(trained, capsys):

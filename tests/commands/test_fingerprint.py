@@ -46,6 +46,8 @@ def test_an_exported_generator_has_the_fingerprint_of_its_receiver_alone(run, ca
     out = said(capsys, "fingerprint=to Ann")
     assert "fingerprint  of this key: at most one in " in out
     assert run.record["id"] in out
+    assert "fingerprinted  the weights have the fingerprint of a key" in out
+    assert "| fingerprinted | the weights have" in Path("ours/README.md").read_text()
     assert "fingerprint  no fingerprint of this key" in said(capsys, "fingerprint=to Bob")
     assert all("Ann" not in path.read_text(errors="replace") for path in Path("ours").iterdir())
     plain, weights = load_run(run.path).model.state_dict(), load_file(FILE)
@@ -54,7 +56,8 @@ def test_an_exported_generator_has_the_fingerprint_of_its_receiver_alone(run, ca
         assert (weight.dim() > 1) == bool(moved.abs().max() > 0)
         assert weight.dim() < 2 or moved.abs().max() < 0.3 * plain[name].pow(2).mean().sqrt()
     exported(run, "format=safetensors")
-    assert "no fingerprint of this key" in said(capsys, "fingerprint=to Ann")
+    assert "no fingerprint of this key" in (plainly := said(capsys, "fingerprint=to Ann"))
+    assert "fingerprinted" not in plainly
 
 
 def test_it_is_found_after_rounding_noise_and_further_training():

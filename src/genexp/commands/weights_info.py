@@ -6,7 +6,7 @@ from pathlib import Path
 
 from genexp.terminal import plain, print_table, share_in_words
 
-_TOLD = ("run", "name", "part", "data", "licence", "checkpoint_sha256")
+_TOLD = ("run", "name", "part", "data", "licence", "checkpoint_sha256", "fingerprinted")
 
 
 def names_weights(argument: str) -> bool:

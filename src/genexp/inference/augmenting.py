@@ -7,10 +7,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from genexp.conditioning.base import Condition
-from genexp.config.instantiate import build
 from genexp.data.layout import SPLIT_NAMES
 from genexp.files.trees import Tree
 from genexp.files.writing import naming
+from genexp.inference.class_names import class_names
 from genexp.inference.drawing import Drawing
 from genexp.inference.picture_origins import origin_of
 from genexp.inference.run import Run
@@ -112,11 +112,7 @@ def class_folders(run: Run, count: int) -> list[str]:
         run: The run.
         count: Number of its classes.
     """
-    try:
-        data = build(run.data)
-        names = [str(name) for name in data.classes or data.source.classes or ()]
-    except (OSError, ValueError, AttributeError):  # its pictures are gone, or have no names of classes
-        names = []
+    names = class_names(run)
     plain = all(name.isprintable() and not set(name) & set('/\\:*?"<>|') and name[:1] not in ".~" for name in names)
     plain = plain and all(names) and not SPLIT_NAMES.keys() & {name.lower() for name in names}
     if len(names) == count and sorted(set(names)) == names and plain:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genexp.files.trees import Tree
-from genexp.inference.exporting.about import KEY, as_text
+from genexp.inference.exporting.about import KEY, alone, as_text
 from genexp.inference.exporting.folding import folded
 from genexp.inference.exporting.graphs import Graph
 from genexp.inference.exporting.held import held_against
@@ -47,7 +47,7 @@ def write_onnx(run: "Run", graph: Graph, content: Tree, file: Path) -> tuple[flo
         program = folded(traced(graph, run.model), graph.examples, dynamic_shapes(graph))
     _convert(graph, program, file)
     written = onnx.load(file)
-    for name, value in ((KEY, as_text(content)), ("licence", content["licence"])):
+    for name, value in {KEY: as_text(content), **alone(content)}.items():
         entry = written.metadata_props.add()
         entry.key, entry.value = name, value
     onnx.checker.check_model(written)

@@ -94,7 +94,8 @@ def _inputs(content: Tree) -> list[tuple[str, str]]:
     rows = []
     for name, each in content["inputs"].items():
         rows.append((f"input {name}", f"{' x '.join(map(str, each['shape']))}, {each['kind']}: {each['meaning']}"))
-    return [*rows, (f"output {content['output']['name']}", content["output"]["meaning"])]
+    rows.append((f"output {content['output']['name']}", content["output"]["meaning"]))
+    return [*rows, *((name, content[name]) for name in ("fingerprinted",) if name in content)]
 
 
 def _feeds(inputs: Tree) -> str:
