@@ -98,6 +98,14 @@ def test_a_trial_that_fails_leaves_its_log_and_says_where(tmp_path):
     assert sum(each.strip().startswith("genexp train: ") for each in err.splitlines()) == 1
 
 
+def test_a_plan_without_trials_leaves_nothing(tmp_path):
+    (tmp_path / "outputs").mkdir()
+    status, _, err = reproduce(tmp_path, "plan=true")
+    assert status == 0, err
+    assert "trainings 4, 0 done" in err
+    assert list((tmp_path / "outputs").iterdir()) == []
+
+
 def test_nothing_that_is_finished_is_run_again(second, first):
     status, _, err = second
     assert status == 0, err

@@ -64,6 +64,17 @@ def test_the_help_of_a_command_says_all_that_its_file_does(path):
     assert [each for each in comments if each not in said] == []
 
 
+def test_a_comment_that_goes_on_before_any_key_is_of_none(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "# own\ndefaults:\n          # further\n  - data: digits  # images\n\n          # above\nseed: 0  # one\n"
+    )
+    text = usage(path)
+    assert "data=digits" in text
+    assert [line.split() for line in text.splitlines() if "seed=" in line] == [["seed=0", "one"]]
+    assert "above" not in text
+
+
 def test_the_help_of_a_command_loads_nothing_heavy():
     assert "key=value" in genexp("compare", "--help").stdout
     assert not modules_loaded_by("train", "--help") & {"torch", "lightning", "hydra", "wandb"}

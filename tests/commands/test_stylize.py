@@ -18,6 +18,7 @@ from genexp.data.source import BadImage
 from genexp.families.terms import NonFiniteLoss
 from genexp.inference.marked_pixels import FALSE_POSITIVES, find
 from genexp.inference.stylising.methods import METHODS
+from genexp.runs.picture_origin import read_claim
 
 FAST = ["size=32", "device=cpu"]
 
@@ -51,6 +52,7 @@ def test_a_picture_says_of_what_it_is_made(pictures, tmp_path):
     run(*pictures)
     told = Image.open(tmp_path / "content_as_style.png").text["genexp"]
     assert all(f'"title": "{name}"' in told for name in ("content.png", "style.jpg"))
+    assert dict(read_claim(told).rows)["action"] == "c2pa.edited, compositeWithTrainedAlgorithmicMedia"
     run(*pictures, "out=plain.png", "provenance=false")
     assert Image.open(tmp_path / "plain.png").text == {}
 
@@ -217,6 +219,7 @@ def test_textures_are_put_together_from_the_style(pictures, tmp_path):
         made = Image.open(tmp_path / f"{name}.png")
         assert made.size == size
         assert {colour for _, colour in made.getcolors(10_000)} <= known
+        assert dict(read_claim(made.text["genexp"]).rows)["action"] == "c2pa.edited, composite"
 
 
 def test_a_trained_network_stylizes_in_one_pass(network, pictures, tmp_path):

@@ -73,6 +73,13 @@ WRONG = [
     ("train", "training.monitor=kid", "training.monitor", "one of null, auto, val/<term>, fd"),
     ("train", "paths.outputs=[a]", "paths.outputs", "text"),
     ("train", "paths.cache=null", "paths.cache", "text"),
+    # what a run begins with
+    (
+        "train",
+        "initial=run initial.run=[a,b]",
+        "initial.run",
+        "of several runs the mean is a file first (genexp export",
+    ),
     # trainer
     ("train", "trainer.precision=fp16", "trainer.precision", "one of auto, 32-true, bf16-mixed"),
     ("train", "trainer.precision=true", "trainer.precision", "one of auto"),

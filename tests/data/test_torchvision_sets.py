@@ -240,6 +240,7 @@ def test_without_a_network_one_error_names_the_folder_to_fill(
     assert told(seen.value) == str(seen.value)  # one line for the person at the terminal, no traceback
     assert "\n" not in told(seen.value)
     assert ":)" not in told(seen.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_errors_that_are_no_download_errors_pass_through(tmp_path):

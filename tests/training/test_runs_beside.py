@@ -54,6 +54,16 @@ def test_a_number_that_nobody_chose_leaves_others_theirs(four_cores, capsys, oth
         locks.give_back(path)
 
 
+@pytest.mark.parametrize(("threads", "advice"), [(2, "other, or each with threads=1\n"), (1, "after the other\n")])
+def test_nobody_is_told_to_type_what_was_typed(four_cores, capsys, threads, advice):
+    path = another(four_cores, 4)
+    try:
+        begun(settings(four_cores, threads), auto=False)
+        assert capsys.readouterr().err.endswith(advice)
+    finally:
+        locks.give_back(path)
+
+
 def test_a_chosen_number_is_kept_and_its_cost_told(four_cores, capsys, monkeypatch):
     path = another(four_cores, 3)
     try:

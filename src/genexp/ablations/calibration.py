@@ -20,6 +20,8 @@ from genexp.pool.slots import Need
 from genexp.runs.record_types import Measured
 from genexp.terminal import shown_path
 
+TIMES = "calibration.json"
+"""File in an ablation's folder with the times of its trials."""
 _TRIALS, _BATCHES = 3, 24
 
 
@@ -106,7 +108,7 @@ class _Trials:
 
     def __init__(self, workers: Workers, runs: Mapping[Training, Path]) -> None:
         self.workers, self.runs = workers, runs
-        self.folder, self.record = workers.folder / "calibration", workers.folder / "calibration.json"
+        self.folder, self.record = workers.folder / "calibration", workers.folder / TIMES
         self.seconds: dict[str, float] = read_json(self.record, dict[str, Measured]) if is_there(self.record) else {}
         self._sweep: SweepFolder | None = None
         self._failed = False

@@ -1,6 +1,7 @@
 """genexp reproduce: a paper's ablation from its file to a table with error bars and tested claims. Imports no torch."""
 
 import dataclasses
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from genexp.config.messages import JobFailed, SweepInterrupted
 from genexp.files.json_records import is_there, read_text, reason_of
-from genexp.files.writing import write_atomically
+from genexp.files.writing import lacking, remove_empty, write_atomically
 
 if TYPE_CHECKING:
     from genexp.ablations.plan import Plan, Training
@@ -43,8 +44,11 @@ def reproduce(config: DictConfig) -> None:
     failed = []
     for path, ablation in found:
         source = named(path.resolve())
-        _require_own(_folder(config, ablation), source)
+        _require_own(folder := _folder(config, ablation), source)
+        new = lacking(folder)
         failed += _reproduced(config, ablation, source)
+        if config.plan:
+            _forget(folder, new)
     if failed:
         raise JobFailed(
             f"{len(failed)} parts are missing: {'; '.join(failed[:8])}{'; ...' if len(failed) > 8 else ''}. Each job "
@@ -101,6 +105,15 @@ def _require_own(folder: Path, source: str) -> None:
             ) from error
     if known != source:
         raise ValueError(f"out must be another folder than {folder}, which holds the results of {known}, got {source}")
+
+
+def _forget(folder: Path, new: list[Path]) -> None:
+    """Leave nothing of a plan in a folder that it has made, unless that keeps the times of trials."""
+    from genexp.ablations.calibration import TIMES
+
+    if folder in new and not is_there(folder / TIMES):
+        shutil.rmtree(folder)
+        remove_empty(new)
 
 
 def _folder(config: DictConfig, ablation: "Ablation") -> Path:

@@ -60,6 +60,8 @@ def _entries(text: str) -> Iterator[tuple[str, str, str]]:
     found: list[tuple[str, str, str]] = []
     for line in text.splitlines():
         if more := _CONTINUED.fullmatch(line):
+            if not found:  # of no key: it goes on from a comment above all of them
+                continue
             key, value, said = found.pop()
             found.append((key, value, f"{said} {more[1]}"))
         elif entry := _LINE.fullmatch(line):

@@ -1,6 +1,8 @@
 """What a person is told who types a key that is refused or not there, and meant something. Imports nothing heavy."""
 
 HINTS = {
+    "initial.run": "of several runs the mean is a file first (genexp export soup=uniform format=safetensors), and "
+    "initial=file begins with it",
     "sampler.guidance": "type sampler.guidance.scale=2, with sampler/guidance=classifier_free where there is none yet",
     "trainer.accumulate_grad_batches": "training.accumulate splits every batch",
     "trainer.gradient_clip_val": "model.clip limits the norm of gradients",

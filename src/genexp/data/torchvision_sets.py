@@ -17,6 +17,7 @@ from genexp.data.decoding import stated_formats
 from genexp.data.picture_tensors import Fit, Preparation
 from genexp.data.source import BadImage, Split, fingerprint, require_split
 from genexp.data.split_folders import OnBadImage, require_policy
+from genexp.files.writing import leaving_no_empty_folder
 
 if TYPE_CHECKING:
     from torchvision.datasets import VisionDataset
@@ -100,7 +101,8 @@ class Torchvision:
             if "not found" not in str(missing):
                 raise
         try:
-            return made(str(self.root), download=True, **arguments)
+            with leaving_no_empty_folder(self.folder):
+                return made(str(self.root), download=True, **arguments)
         except (OSError, HTTPException, RuntimeError) as error:
             raise DownloadError(
                 f"{self.dataset} is not in {self.folder} and could not be downloaded ({_first_line(error)}). "

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -98,4 +98,27 @@ def naming(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is not None:
             error.filename, error.filename2 = str(path), None
+        raise
+
+
+def lacking(folder: Path) -> list[Path]:
+    """A folder and those above it, from the inside out, as far as they are not there."""
+    return [each for each in (folder, *folder.parents) if not each.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of some folders that are there and empty, in their order."""
+    for each in folders:
+        with contextlib.suppress(OSError):
+            each.rmdir()
+
+
+@contextmanager
+def leaving_no_empty_folder(folder: Path) -> Iterator[None]:
+    """Within, a folder may be made; where that fails, it is there as it was, unless something is in it."""
+    made = lacking(folder)
+    try:
+        yield
+    except BaseException:
+        remove_empty(made)
         raise

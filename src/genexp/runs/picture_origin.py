@@ -26,6 +26,7 @@ _FACTS = "genexp.origin"
 _SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _CREATED = ("c2pa.created", "trainedAlgorithmicMedia")
 _EDITED = ("c2pa.edited", "compositeWithTrainedAlgorithmicMedia")
+_ASSEMBLED = ("c2pa.edited", "composite")
 _MOST, _LONGEST, _ROWS, _COMMAND, _INGREDIENTS = 2**16, 400, 40, 2000, 8
 
 
@@ -36,10 +37,12 @@ class Origin:
     Args:
         facts: What is told of all of them: runs with the SHA-256 of their weights, seed, command.
         ingredients: Names and SHA-256 of given pictures that they are made of; none where of noise alone.
+        trained: Whether a trained model makes them; else they are put together from the pixels of given pictures.
     """
 
     facts: Mapping[str, Any]
     ingredients: Sequence[Mapping[str, str]] = ()
+    trained: bool = True
 
     def made_of(self, pictures: Sequence[Path]) -> "Origin":
         """The same for what is made of given pictures, of which the first are told."""
@@ -53,7 +56,7 @@ class Origin:
             index: Index of the sample that it shows; None for several.
             kind: `png` or `gif`.
         """
-        action, source = _EDITED if self.ingredients else _CREATED
+        action, source = _ASSEMBLED if not self.trained else _EDITED if self.ingredients else _CREATED
         done = {"actions": [{"action": action, "digitalSourceType": _SOURCES + source}]}
         assertions = [{"label": "c2pa.actions", "data": done}]
         if digest is not None:

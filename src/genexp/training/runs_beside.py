@@ -55,10 +55,11 @@ class Neighbours:
             taken = self.taken()
         cores = usable_cores()
         if taken and taken + threads > cores:
+            fewer = ", or each with threads=1" if threads > 1 else ""
             print(
                 f"threads     {threads} here and {taken} of other trainings of yours are more than the "
-                f"{counted(cores, 'core')} of this machine, which slows all of them down: start one after the other, "
-                f"or each with threads=1",
+                f"{counted(cores, 'core')} of this machine, which slows all of them down: start one after the "
+                f"other{fewer}",
                 file=sys.stderr,
             )
 

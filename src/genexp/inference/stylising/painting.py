@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -63,7 +64,7 @@ def paint_all(
     for path in job.masks:
         _require_size_of(path, read_header(str(path)), headers)
     styles = [in_strides(read_picture(path, config.style_size or config.size)) for path in job.styles]
-    painter, origin, mark = method.painter(config), _origin(config), pixel_watermark_of(config, "stylize")
+    painter, origin, mark = method.painter(config), _origin(config, method), pixel_watermark_of(config, "stylize")
     with progress("stylize", len(job.contents)) as advance:
         for place, (path, result) in enumerate(zip(job.contents, job.results, strict=True), 1):
             if len(job.contents) > 1 and method.tells_progress:
@@ -82,11 +83,12 @@ def paint_all(
             yield painted
 
 
-def _origin(config: DictConfig) -> "Origin | None":
+def _origin(config: DictConfig, method: Method) -> "Origin | None":
     from genexp.inference.picture_origins import origin_of
     from genexp.inference.run import load_run
 
-    return origin_of(config, [] if config.run is None else [load_run(config.run)])
+    origin = origin_of(config, [] if config.run is None else [load_run(config.run)])
+    return origin and replace(origin, trained=not _OF_PIXELS & method.options)
 
 
 def _painted(
