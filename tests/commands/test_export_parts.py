@@ -167,7 +167,9 @@ def test_the_mean_of_several_runs_is_exported_under_all_their_names(trained):
 
 def test_all_steps_of_a_sampler_are_one_graph(trained):
     """With classes, and with the fresh noise of its steps as an input."""
-    folder = trained("classes", *tiny.overrides_for("diffusion"), "model.num_classes=10", "model.network.multipliers=[1]")
+    folder = trained(
+        "classes", *tiny.overrides_for("diffusion"), "model.num_classes=10", "model.network.multipliers=[1]"
+    )
     exported(folder, "format=onnx", "part=sampler", "sampler=ddim", "sampler.steps=2", "sampler.eta=1")
     session, source = onnxruntime.InferenceSession("ours/model.onnx"), load_run(folder.path).model.source()
     noise, label = IndexedNoise(3, range(5)), torch.arange(5)
@@ -233,6 +235,14 @@ def test_every_family_has_a_part(name, trained):
         (image,) = session.run(None, {"picture": picture.numpy()})
         wanted = model.generator.restored(picture).clamp(-1, 1)
         torch.testing.assert_close(torch.from_numpy(image), wanted, rtol=0, atol=1e-5)
+
+
+def test_a_model_of_one_value_after_the_other_is_no_graph(trained, monkeypatch):
+    monkeypatch.setattr("genexp.inference.exporting.part_file.PartFile.write", None)
+    short = [*tiny.COMMON, *tiny.LENGTH, "data.limit=100", "training.log_every=64"]
+    folder = trained("in_order", "model=likelihood", *short)
+    with pytest.raises(ValueError, match="part must not be sampler for a model of one value after the other, whose"):
+        exported(folder, "format=onnx", "part=sampler")
 
 
 def test_refusals_come_before_any_work(trained, monkeypatch):

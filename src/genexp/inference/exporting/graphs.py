@@ -13,6 +13,7 @@ from genexp.conditioning.kinds import Classes, Words
 from genexp.contracts import Denoiser, LatentDecoder, LatentEncoder, Sampler, Stylizer
 from genexp.contracts.blending import Blender
 from genexp.contracts.generating import HasGenerator
+from genexp.contracts.in_order import Autoregressive
 from genexp.contracts.restoring import LocalNetwork
 from genexp.inference.exporting.given_noise import CountedNoise, GivenNoise
 from genexp.sampling.base import DiffusionSampler
@@ -179,6 +180,9 @@ def _sampler(model: "Family", run: "Run", node: DictConfig) -> Graph:
         sampler.require(source)
     except TypeError as error:
         raise ValueError(f"sampler must fit the run: {error}") from error
+    if isinstance(source, Autoregressive):
+        rule = "part must not be sampler for a model of one value after the other"
+        raise ValueError(f"{rule}, whose network stands in a graph once for each of {source.evaluations:,} evaluations")
     if isinstance(sampler, DiffusionSampler):  # numbers of a grid, which no graph can compute
         if sampler.precision != "32-true":
             raise ValueError(
