@@ -1,11 +1,11 @@
 """Combinations of factors that training never shows, though it shows every level of every factor."""
 
 import math
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from genexp.data.shape_pictures import FACTORS, MODES, factor_levels
 
@@ -33,34 +33,48 @@ def held_out_modes(amount: float, of: Combinations = "modes", seed: int = 0) -> 
         raise ValueError(f"held_out_of must be one of {', '.join(_FACTORS)}, got {of!r}")
     sizes = [len(FACTORS[name]) for name in _FACTORS[of]]
     total = math.prod(sizes)
-    if not (0 <= amount < 1 or amount == int(amount)):
-        raise ValueError(f"held_out must be a share below 1 or a whole number of {of}, got {amount}")
-    count = round(amount * total) if amount < 1 else int(amount)
-    if not 0 <= count <= total - max(sizes):
+    count = number_of(amount, total, of)
+    if count > total - max(sizes):
         most = total - max(sizes)
         raise ValueError(
             f"held_out must leave every level of every factor, at most {most} of {total} {of}, got {count}"
         )
-    left_out = _chosen(sizes, count, seed)
-    if not _all_shown(left_out):
-        raise ValueError(f"held_out must leave every level of every factor, got {count} of {total} {of}: fewer, please")
+    every = torch.cartesian_prod(*[torch.arange(size) for size in sizes])
+    shows = torch.cat([one_hot(levels, size) for levels, size in zip(every.unbind(1), sizes, strict=True)], 1)
+    left_out = spread(shows, count, seed, of).view(sizes)
     modes = factor_levels(torch.arange(MODES))
     return left_out[tuple(modes[name] for name in _FACTORS[of])]
 
 
-def _chosen(sizes: Sequence[int], count: int, seed: int) -> Tensor:
-    """So many entries of a table of the given sizes, as true ones."""
-    left_out = torch.zeros(list(sizes), dtype=torch.bool)
-    order = torch.randperm(left_out.numel(), generator=torch.Generator().manual_seed(seed)).view(list(sizes))
+def number_of(amount: float, total: int, of: str) -> int:
+    """How many of `total` combinations `held_out` says: a share of them below 1, rounded, or a number of them from 1.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not (0 <= amount < 1 or (amount >= 1 and amount == int(amount))):
+        raise ValueError(f"held_out must be a share below 1 or a whole number of {of}, got {amount}")
+    return round(amount * total) if amount < 1 else int(amount)
+
+
+def spread(shows: Tensor, count: int, seed: int, of: str) -> Tensor:
+    """Which combinations (N,) are held out: so many, chosen one after the other so that all levels lose alike.
+
+    Args:
+        shows: How often a combination shows a level, (N, L).
+        count: How many are chosen.
+        seed: Seed of the order among those whose levels have lost the same.
+        of: What they are called.
+
+    Raises:
+        ValueError: nothing that shows some level is left.
+    """
+    total, shows = len(shows), shows.double()
+    left_out = torch.zeros(total, dtype=torch.bool)
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
     for _ in range(count):
-        loss = sum(
-            left_out.double().mean([axis for axis in range(len(sizes)) if axis != own], keepdim=True)
-            for own in range(len(sizes))
-        )
-        rank = torch.where(left_out, math.inf, loss + order / (order.numel() * left_out.numel()))
-        left_out.view(-1)[rank.argmin()] = True
+        lost = (left_out.double() @ shows) / shows.sum(0)
+        left_out[torch.where(left_out, math.inf, shows @ lost + order / total**2).argmin()] = True
+    if bool((((~left_out).double() @ shows) == 0).any()):
+        raise ValueError(f"held_out must leave every level of every factor, got {count} of {total} {of}: fewer, please")
     return left_out
-
-
-def _all_shown(left_out: Tensor) -> bool:
-    return all(bool((~left_out).movedim(axis, 0).flatten(1).any(1).all()) for axis in range(left_out.ndim))

@@ -1,7 +1,7 @@
 """What is said of coloured shapes: captions of factor levels, whole or in parts, and back."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 import torch
@@ -51,22 +51,28 @@ def understood(text: str) -> dict[str, str]:
     return {name: level for name, level in found.groupdict().items() if level is not None}
 
 
-def levels_said(caption: Tensor, kind: Words | Tokenised) -> dict[str, Tensor]:
+def levels_said(
+    caption: Tensor,
+    kind: Words | Tokenised,
+    factors: Mapping[str, Sequence[str]] = FACTORS,
+    reading: Callable[[str], Mapping[str, str]] = understood,
+) -> dict[str, Tensor]:
     """The level (N,) of every factor that captions (N, L) name, -1 where they say nothing of it.
 
     Args:
         caption: Numbers of words.
         kind: What the numbers stand for.
+        factors: The names of all levels, by factor.
+        reading: The levels that a text names, by factor.
 
     Raises:
-        ValueError: one does not follow the grammar of `understood`.
+        ValueError: one does not follow the grammar of `reading`.
     """
     rows, place = caption.cpu().unique(dim=0, return_inverse=True)
-    texts = [kind.said(row) for row in rows]
-    named = [understood(text) for text in texts]
+    named = [reading(kind.said(row)) for row in rows]
     numbers = {
         name: torch.tensor([levels.index(each[name]) if name in each else -1 for each in named])
-        for name, levels in FACTORS.items()
+        for name, levels in factors.items()
     }
     return {name: known[place] for name, known in numbers.items()}
 

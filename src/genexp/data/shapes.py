@@ -76,16 +76,10 @@ class Shapes:
         self.held_out = held_out_modes(held_out, held_out_of, held_out_seed)
         self.shows: dict[Split, Shown] = {"train": "seen", "val": val_shows, "test": test_shows}
         for name, shown in self.shows.items():
-            self._require_shown(name, shown)
+            require_shown(name, shown, bool(self.held_out.any()))
         require_counts(train_images=train_images, val_images=val_images, test_images=test_images)
         self.counts: dict[Split, int] = {"train": train_images, "val": val_images, "test": test_images}
         self._drawn: dict[str, ShapeExamples] = {}
-
-    def _require_shown(self, split: Split, shown: Shown) -> None:
-        if shown not in get_args(Shown):
-            raise ValueError(f"{split}_shows must be one of {', '.join(get_args(Shown))}, got {shown!r}")
-        if shown in ("held_out", "both") and not self.held_out.any():
-            raise ValueError(f"{split}_shows must be all or seen where held_out is 0, got {shown}")
 
     def split(self, name: Split) -> "ShapeExamples":
         """The pictures of one split, drawn when they are read."""
@@ -195,6 +189,18 @@ class ShapeExamples:
             return columns
         said = zip(mode.tolist(), self.told[rows].tolist(), self.briefly[rows].tolist(), strict=True)
         return {**columns, "caption": torch.cat([caption_row(self.captions, *each) for each in said])}
+
+
+def require_shown(split: Split, shown: Shown, some_held_out: bool) -> None:
+    """Check what a split is to show.
+
+    Raises:
+        ValueError: there is no such choice, or it needs combinations that are held out.
+    """
+    if shown not in get_args(Shown):
+        raise ValueError(f"{split}_shows must be one of {', '.join(get_args(Shown))}, got {shown!r}")
+    if shown in ("held_out", "both") and not some_held_out:
+        raise ValueError(f"{split}_shows must be all or seen where held_out is 0, got {shown}")
 
 
 def turns_of(held_out: Tensor, shown: Shown) -> list[Tensor]:

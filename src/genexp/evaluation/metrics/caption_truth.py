@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import FeatureExtractor
+from genexp.evaluation.extractors.readers import reader_of
 from genexp.evaluation.jackknife import draws_of_mean
 from genexp.evaluation.metrics.base import SHARE, Better, OfSets, Value
 from genexp.evaluation.summaries import CaptionedStore
@@ -36,7 +37,19 @@ class Described(Protocol):
         ...
 
     def seen(self, said: dict[str, Tensor]) -> Tensor | None:
-        """Whether training shows (N,) what is said; None where no combination is held out."""
+        """Whether training shows (N,) what is said; None where no combination is held out.
+
+        It may be 1 or 0, and -1 where nothing is held out of what is like it, which counts neither way.
+        """
+        ...
+
+
+@runtime_checkable
+class Judging(Protocol):
+    """Data of which not every attribute alone can be held against what is shown, as of two shapes in any order."""
+
+    def judged(self, said: dict[str, Tensor], shown: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Whether what is said (N,) is shown, by the name of a value: 1, 0, or -1 where nothing is said of it."""
         ...
 
 
@@ -56,11 +69,11 @@ class CaptionTruth(OfSets):
     training image and of none; without held-out combinations both are left out. The detail `real` is what real images
     of the reference score with their own captions, `captions` how many count. Captions without words do not count.
 
-    Higher is better. Traps: a reader always reads something, and a picture of noise shows one of 960 combinations by
+    Higher is better. Traps: a reader always reads something, and a picture of noise shows one of all combinations by
     chance; one clear picture for every caption scores 1, so variety is not seen.
 
     Args:
-        extractor: What reads the images.
+        extractor: What reads the images; None for the reader of the data.
         source: The data, which know what their captions say.
 
     Raises:
@@ -69,6 +82,7 @@ class CaptionTruth(OfSets):
 
     values: ClassVar[dict[str, Better]] = {
         "caption_truth": "higher",
+        **{f"caption_truth_{name}": "higher" for name in ("count", "relation")},
         **{f"caption_truth_{name}": "higher" for name in ("shape", "colour", "size", "position", "background")},
         SEEN: "higher",
         HELD_OUT: "higher",
@@ -76,8 +90,10 @@ class CaptionTruth(OfSets):
     reacts: ClassVar[dict[str, str]] = {}  # digits have no captions
     statistic = CaptionedStore
 
-    def __init__(self, extractor: FeatureExtractor, source: object) -> None:
-        if not isinstance(extractor, Reader):
+    def __init__(self, extractor: FeatureExtractor | None, source: object) -> None:
+        if extractor is None and isinstance(source, Described):
+            extractor = reader_of(source)
+        if extractor is not None and not isinstance(extractor, Reader):
             raise ValueError(f"extractor must read attributes, as shape_reader does, got {extractor.name}")
         if not isinstance(source, Described):
             raise ValueError(f"source must say what its captions mean, as Shapes does, got {type(source).__name__}")
@@ -114,18 +130,19 @@ class CaptionTruth(OfSets):
         if not store.count:
             raise ValueError("caption_truth needs at least 1 image, got 0")
         said, shown = self._source.said(store.caption), self._read(store, reader)
-        told = torch.stack([level >= 0 for level in said.values()], 1)
-        right = torch.stack([said[name] == shown[name] for name in said], 1)
+        judged = self._source.judged(said, shown) if isinstance(self._source, Judging) else each_judged(said, shown)
+        told = torch.stack([each >= 0 for each in judged.values()], 1)
+        right = torch.stack([each == 1 for each in judged.values()], 1)
         spoken, true = told.any(1), (right | ~told).all(1)
         if not spoken.any():
             raise ValueError(f"captions must say something of at least 1 image, got {store.count} without words")
         yield "caption_truth", true[spoken], store.group[spoken]
-        for place, name in enumerate(said):
+        for place, name in enumerate(judged):
             if told[:, place].any():
                 named = told[:, place]
                 yield f"caption_truth_{name}", right[named, place], store.group[named]
         seen = self._source.seen(said)
-        parts = {} if seen is None else {SEEN: seen & spoken, HELD_OUT: ~seen & spoken}
+        parts = {} if seen is None else {SEEN: (seen == 1) & spoken, HELD_OUT: (seen == 0) & spoken}
         for name, chosen in parts.items():
             if chosen.any():
                 yield name, true[chosen], store.group[chosen]
@@ -133,3 +150,8 @@ class CaptionTruth(OfSets):
     def _read(self, store: CaptionedStore, reader: Reader) -> dict[str, Tensor]:
         parts = [reader.read(chunk) for chunk in store.features.split(_CHUNK)]
         return {name: torch.cat([part[name].cpu() for part in parts]) for name in reader.attributes}
+
+
+def each_judged(said: Mapping[str, Tensor], shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Whether every attribute alone (N,) is as is said: 1, 0, or -1 where nothing is said of it."""
+    return {name: torch.where(level < 0, -1, (level == shown[name]).long()) for name, level in said.items()}
