@@ -9,7 +9,7 @@ from genexp.data.datamodule import ImageData
 
 CONF = Path(__file__).parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "data").glob("[!_]*.yaml"))
-OFFLINE = ["digits", "shapes", "toy2d", "stacked_digits", "content_style", "one_pair"]
+OFFLINE = ["digits", "shapes", "scenes", "toy2d", "stacked_digits", "content_style", "one_pair"]
 
 
 def _built(name, tmp_path, *overrides):

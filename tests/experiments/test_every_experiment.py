@@ -16,6 +16,7 @@ from hub_folders import clip_text, stable_diffusion, tokenizer
 EMBEDDED = {
     "digits",
     "shapes",
+    "scenes",
     "several_sizes",
     "picture_embeddings",
     "toy2d",
