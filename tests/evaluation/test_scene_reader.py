@@ -8,6 +8,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 import tiny
 from genexp.commands.evaluate import evaluate
+from genexp.commands.sample import sample
 from genexp.config.compose import compose
 from genexp.config.keys import of_the_own
 from genexp.data.scene_pictures import FACTORS, draw_scenes, scenes
@@ -128,3 +129,9 @@ def test_the_recipe_is_trained_and_measured_on_seen_and_held_out_captions(tmp_pa
     assert counted["seen"] + counted["held_out"] == counted["relation"] < 40  # of one shape and of two alike neither
     assert counted["held_out"] == 20
     assert all(value["floor"] == 1 for value in found.values())
+    for caption in ("a small red circle on blue", "a red circle left of a blue square on white"):
+        out = tmp_path / caption.replace(" ", "_")
+        sample(compose("sample", of_the_own([f"run={run.path}", f"caption={caption}", "num=2", f"out={out}"])))
+        assert json.loads((out / "sample.json").read_text())["condition"] == {"caption": caption}
+    with pytest.raises(ValueError, match="caption must give shapes another colour than the ground, got 'a blue circle"):
+        sample(compose("sample", of_the_own([f"run={run.path}", "caption=a blue circle on blue"])))

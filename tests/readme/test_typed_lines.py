@@ -200,6 +200,11 @@ ELSEWHERE = {
     "genexp evaluate run=outputs/captions_shapes/<run> metrics=caption_truth told=test num=2000": (
         "test_caption_truth measures so"
     ),
+    "genexp train experiment=captions/scenes": "test_scene_reader trains it, tiny",
+    'genexp sample run=outputs/captions_scenes/<run> caption="a small red circle on blue"': "test_scene_reader does",
+    'genexp sample run=outputs/captions_scenes/<run> caption="a red circle left of a blue square on white"': (
+        "test_scene_reader draws so"
+    ),
     "genexp train experiment=clip/shapes": "test_contrastive trains it, small",
     "genexp train experiment=captions/folder data.source.root=birds": "test_captioned_folder trains it, tiny",
     "genexp train experiment=ldm/shapes_captions initial=shipped": "test_shipped_weights trains it, tiny",
