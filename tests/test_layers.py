@@ -95,7 +95,6 @@ COUNTS_AXES = {  # files that may ask how many axes a tensor has; what a sample 
     "adversarial/steps": "scores of patches",
     "commands/picture_info": "arrays of pictures",
     "conditioning/vectors": "vectors",
-    "data/held_out": "cells of a table",
     "data/picture_tensors": "arrays of pictures",
     "densities/in_order": "logits or numbers of a mixture",
     "evaluation/feature_distances": "vectors",
