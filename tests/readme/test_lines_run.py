@@ -141,6 +141,7 @@ CHOICES: dict[tuple[str, str], tuple[Check, str]] = {
     (DATA, "shapes"): RUN[DATA],
     **{(DATA, name): (trained(f"diffusion_{name}"), FEW) for name in ("digits", "stacked_digits")},
     (DATA, "toy2d model/network=mlp"): (trained("diffusion_toy2d"), POINTS),
+    (DATA, "scenes"): (trained("diffusion_scenes"), f"{FEW} model.network.width=8"),
     (DATA, "moving_shapes model/network=unet_video"): (trained("diffusion_moving_shapes"), FEW),
     (DATA, "mnist"): (refused("MNIST", NO_NETWORK), ""),
     (DATA, "fashion_mnist"): (refused("FashionMNIST", NO_NETWORK), ""),
