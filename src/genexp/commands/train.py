@@ -50,12 +50,21 @@ def train(config: DictConfig) -> float | None:
 
 
 def _fit(config: DictConfig, claim: ClaimedRun) -> float | None:
-    from genexp.training.closing import close_loggers, close_run, last_values, report_failure
+    from genexp.training.closing import (
+        close_loggers,
+        close_run,
+        last_values,
+        report_failure,
+        say_finished,
+        seconds_before,
+    )
     from genexp.training.processes import Ranks, launched
     from genexp.training.quiet import quiet_lightning
     from genexp.training.start import Start
 
     folder = claim.folder
+    if claim.has_nothing_left(OmegaConf.to_container(config)):
+        return say_finished(folder)
     try:
         experiment, point = _prepared(config, claim)
     except BaseException:
@@ -72,7 +81,7 @@ def _fit(config: DictConfig, claim: ClaimedRun) -> float | None:
     if claim.is_new:
         start.announce()
     trainer.callbacks.append(Ranks())
-    begun = time.monotonic()
+    begun = time.monotonic() - (seconds_before(folder, point.images_seen) if point else 0.0)
     try:
         with quiet_lightning(), launched(trainer, lambda error: _give_up(folder, experiment, error)):
             checkpoint = claim.checkpoint

@@ -54,6 +54,32 @@ def close_run(folder: RunFolder, experiment: "Experiment", seconds: float) -> fl
     return closing["best"]["value"] if closing["best"] else None
 
 
+def seconds_before(folder: RunFolder, images_seen: int) -> float:
+    """Seconds that a run had trained, by its journal, when it had seen so many images."""
+    return max((row.get("seconds", 0.0) for row in folder.history() if row["images_seen"] <= images_seen), default=0.0)
+
+
+def say_finished(folder: RunFolder) -> float | None:
+    """Say of a finished run that nothing is left to do, and change nothing of it.
+
+    Returns:
+        Its best monitored value, or None.
+    """
+    seen, best = folder.metrics["images_seen"], folder.best
+    print_table(
+        [
+            ("finished", f"already, after {seen:,} images; nothing was changed"),
+            ("run folder", shown_path(folder.path)),
+            ("train longer", _longer(folder, seen)),
+        ]
+    )
+    return best["value"] if best else None
+
+
+def _longer(folder: RunFolder, images_seen: int) -> str:
+    return f"genexp train resume={typed_path(folder.path)} training.max_images={2 * images_seen}"
+
+
 def _worth(folder: RunFolder, closing: Tree, experiment: "Experiment") -> list[tuple[str, str]]:
     """What must be known of the values: the features behind them, a collapse, and that a run was too short."""
     if not closing["protocols"]:
@@ -126,8 +152,7 @@ def _rows(
         rows.append(("draw more", f"genexp sample run={typed} num=64"))
     if "evaluate" in callbacks and (metrics := _to_measure(callbacks["evaluate"])):
         rows.append(("measure", f"genexp evaluate run={typed} metrics={metrics}"))
-    longer = 2 * closing["images_seen"]
-    rows.append(("train longer", f"genexp train resume={typed} training.max_images={longer}"))
+    rows.append(("train longer", _longer(folder, closing["images_seen"])))
     if sync:
         rows.append(("upload to W&B", sync))
     return rows

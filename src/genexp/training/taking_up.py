@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,18 @@ class ClaimedRun:
             for key in sorted(before.keys() | now.keys())
             if before.get(key) != now.get(key) and not is_volatile(key)
         }
+
+    def has_nothing_left(self, plain: Tree) -> bool:
+        """Whether the run has finished as many images as are asked for, and nothing that matters differs.
+
+        Args:
+            plain: The resolved configuration.
+        """
+        if self.is_new or self.folder.record.get("state") != "finished":
+            return False
+        known = replace(self, before=self.folder.config) if self.before is None else self
+        seen = self.folder.metrics.get("images_seen", 0)
+        return seen >= plain["training"]["max_images"] and not known.changed(plain)
 
     def take_up(self, plain: Tree) -> None:
         """Record that the run is continued, and with which values other than before: all of it or nothing.
