@@ -19,6 +19,7 @@ EXPERIMENTS = options("experiment")
 LINES = {
     "trainer.max_epoch=7": "trainer.max_epoch: does not exist in trainer; did you mean max_epochs?",
     "model.netwrk.width=8": "model.netwrk: does not exist in model; did you mean network?",
+    "model.conditions=[label]": "model.conditions: must be a mapping of names to values, got [label]",
     "sead=1": "sead: does not exist; did you mean seed?",
     "seed.first=1": "seed.first: does not exist, seed has no keys",
     "model/netwrk=unet": "model/netwrk: is not a group; did you mean model/network?",
@@ -156,6 +157,17 @@ def test_the_command_line_says_one_line_and_makes_nothing(further, tmp_path):
     done = genexp("train", *further, "trainer.max_epoch=7", cwd=tmp_path, program=None if further else forking.FRESH)
     assert done.returncode == 1
     assert done.stderr == f"genexp train: {LINES['trainer.max_epoch=7']}\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_key_that_does_not_exist_hides_nothing_else(capsys, tmp_path):
+    typed = ["training.max_image=3", "model.optimizer.lr=-1", "foo.bar=2", f"paths.outputs={tmp_path}"]
+    said = problems_of("train", typed)
+    keys = ["training.max_image", "foo", "model.optimizer.lr"]
+    assert [line.split(":")[0] for line in said] == keys
+    with pytest.raises(SystemExit):
+        launch("train", train, typed)
+    assert capsys.readouterr().err.splitlines() == [f"genexp train: {said[0]}", *said[1:]]
     assert not list(tmp_path.iterdir())
 
 

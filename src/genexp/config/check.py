@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from genexp.config.compose import compose, initialised
-from genexp.config.composition_errors import conflict, is_of_null_group, refusal
+from genexp.config.composition_errors import conflict, is_of_null_group, refusal, without_unknown_key
 from genexp.config.origins import Origins
 from genexp.config.validation import find_problems
 
@@ -39,7 +39,9 @@ def problems_of(
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             if isinstance(error, ValueError) and not is_of_null_group(error):
                 return [str(error)]
-            return [refusal(error, overrides)]
+            rest = without_unknown_key(error, overrides)
+            further_lines = [] if rest is None else problems_of(name, rest, here, further, last)
+            return [refusal(error, overrides), *further_lines]
         if wrong := [line for check in further if (line := check(config)) is not None]:
             return wrong
         problems = find_problems(config, name, Origins(overrides=overrides), here)

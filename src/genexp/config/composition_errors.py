@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from omegaconf import DictConfig
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, ConfigTypeError
 
 from genexp.config.compose import choice_files, group_names, may_be_empty, own_choices
 from genexp.config.defaults_lists import choices_of, named_by, shown_file
@@ -49,6 +49,13 @@ def refusal(error: Exception, overrides: list[str]) -> str:
     cause = error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:
         return str(_unknown_key(cause, overrides))
+    if isinstance(cause, ConfigTypeError) and "DictConfig with ListConfig" in str(cause):
+        values = [value for key, _, value in (each.partition("=") for each in overrides) if key == cause.full_key]
+        return str(
+            Problem(
+                str(cause.full_key), f"must be a mapping of names to values, got {values[-1] if values else 'a list'}"
+            )
+        )
     if isinstance(error, MissingConfigException):
         problem = _unknown_choice(error, overrides)
         if problem is not None:
@@ -63,6 +70,20 @@ def refusal(error: Exception, overrides: list[str]) -> str:
     if unused:
         return str(_unused_group(str(error), unused[1], overrides))
     return " ".join(": ".join(str(each) for each in (error, cause) if each is not None and str(each)).split())
+
+
+def without_unknown_key(error: Exception, overrides: Sequence[str]) -> list[str] | None:
+    """The overrides but for the one whose key Hydra does not know, so that what else is wrong can be asked.
+
+    Returns:
+        None where no key that was typed is the reason, or the words are not overrides alone.
+    """
+    cause = error.__cause__
+    if not isinstance(cause, ConfigAttributeError | ConfigKeyError) or any(each.startswith("-") for each in overrides):
+        return None
+    key = str(cause.full_key)
+    rest = [each for each in overrides if not f"{as_typed(each).partition('=')[0]}.".startswith(f"{key}.")]
+    return rest if len(rest) < len(overrides) else None
 
 
 def _of_trainings(typed: str, overrides: Sequence[str]) -> Problem | None:
