@@ -251,9 +251,9 @@ def test_values_reach_the_summary_of_the_w_and_b_run(tmp_path):
         (["generated=b"], r"reference must name real images \(a folder, or a data set as in digits:test\), got null"),
         (
             ["generated=digits:val", "reference=test"],
-            "a split needs the data that it belongs to, as in digits:test",
+            "reference must name the data that a split belongs to, as in digits:test",
         ),
-        (["generated=digits:val", "reference=nowhere"], "images must be a split .* or a folder, got nowhere"),
+        (["generated=digits:val", "reference=nowhere"], "reference must be a split .* or a folder, got nowhere"),
         (["generated=shapes:test", "reference=digits", "data=digits"], r"shape of the reference, \(1, 8, 8\)"),
         (["generated=digits:val", "reference=digits", "data=digits", "num=201"], "num must be at most the 200 images"),
         (

@@ -76,7 +76,7 @@ def _evaluate(config: DictConfig) -> None:
     from genexp.inference import prepare
     from genexp.inference.cascade import follows, stages_of
     from genexp.inference.ensemble import require_ensemble
-    from genexp.inference.image_sets import require_images
+    from genexp.inference.image_sets import require_image_set
     from genexp.inference.model_metrics import metrics_of_model
     from genexp.inference.paired_evaluation import maps_images, require_options_of_pairs
     from genexp.inference.refining import settle_several
@@ -85,9 +85,9 @@ def _evaluate(config: DictConfig) -> None:
     from genexp.inference.untrained_run import untrained
 
     require_one_side(config)
-    given = [config.generated, config.reference, None if config.floor == "auto" else config.floor]
-    for text in (str(each) for each in given if each is not None):
-        require_images(text, config.run is not None)
+    for key in ("generated", "reference", "floor"):
+        if config[key] is not None and (key, config[key]) != ("floor", "auto"):
+            require_image_set(str(config[key]), config.run is not None, key)
     if config.self_check:
         return
     if config.run is None:

@@ -117,7 +117,7 @@ def _of_images(config: DictConfig, device: "torch.device") -> Measure:
     from genexp.inference.prepare import prepare, reference_text
 
     reference_text(config, None)
-    side = open_side(str(config.generated), {}, device, config.num, config.seed)
+    side = open_side(str(config.generated), {}, device, config.num, config.seed, key="generated")
     measuring = prepare(config, None, device, side.images.count, side)
     return lambda: [_measure_side(config, side, measuring)]
 

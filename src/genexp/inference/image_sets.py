@@ -51,6 +51,7 @@ def open_side(
     num: int | None = None,
     seed: int = 0,
     like: DictConfig | None = None,
+    key: str = "images",
 ) -> Side:
     """The images that a text names.
 
@@ -62,12 +63,13 @@ def open_side(
             all.
         seed: Which ones.
         like: Data whose image size and channels those that are composed take over.
+        key: What the text was given as, for errors.
 
     Raises:
         ValueError: a bare split of no data, bad images, or fewer than `num`.
         FileNotFoundError: no data set and no folder has this name.
     """
-    require_images(text, "" in known)
+    require_image_set(text, "" in known, key)
     if text in SPLITS:
         return _sampled(_split(known[""], text, device), text, num, seed)
     name = data_name(text)
@@ -77,23 +79,24 @@ def open_side(
     return _folder(text, num, seed, device)
 
 
-def require_images(text: str, splits: bool) -> None:
+def require_image_set(text: str, splits: bool, key: str = "images") -> None:
     """Check that a text names images, which are not looked at.
 
     Args:
         text: A split, a data set or a folder.
         splits: Whether a split alone will do.
+        key: What the text was given as, for the error.
 
     Raises:
         ValueError: it is a split of no data.
         FileNotFoundError: no data set and no folder has this name.
     """
     if text in SPLITS and not splits:
-        raise ValueError(f"a split needs the data that it belongs to, as in digits:{text}, got {text}")
+        raise ValueError(f"{key} must name the data that a split belongs to, as in digits:{text}, got {text}")
     if text not in SPLITS and data_name(text) is None and not Path(text).expanduser().is_dir():
         names = ", ".join(options("data"))
         raise FileNotFoundError(
-            f"images must be a split ({', '.join(SPLITS)}), a data set ({names}) or a folder, got {text}"
+            f"{key} must be a split ({', '.join(SPLITS)}), a data set ({names}) or a folder, got {text}"
         )
 
 

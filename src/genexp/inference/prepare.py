@@ -73,7 +73,7 @@ def prepare(
         ValueError: bad images, or too few for a metric; an unknown key; an extractor that does not serve.
     """
     known = _known(config, run)
-    side = open_side(reference_text(config, run), known, device)
+    side = open_side(reference_text(config, run), known, device, key="reference")
     if other is not None:
         require_same_shape(other, side)
     with open_dict(config):
@@ -98,7 +98,7 @@ def prepare(
     evaluator = Evaluator(build(OmegaConf.create(nodes["extractor"])), metrics, cache)
     reference = evaluator.reference(tracked(side.images, "features of"), num)
     floor_text = _floor_text(config, run)
-    floor_side = None if floor_text is None else open_side(floor_text, known, device)
+    floor_side = None if floor_text is None else open_side(floor_text, known, device, key="floor")
     floor: dict[str, Score] = {}
     if floor_side is not None:
         require_same_shape(floor_side, side)
