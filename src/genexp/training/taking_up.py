@@ -64,12 +64,14 @@ class ClaimedRun:
         }
 
     def has_nothing_left(self, plain: Tree) -> bool:
-        """Whether the run has finished as many images as are asked for, and nothing that matters differs.
+        """Whether the run has finished as many images as are asked for, nothing that matters differs, and it is to go
+        on from where it ended.
 
         Args:
             plain: The resolved configuration.
         """
-        if self.is_new or self.folder.record.get("state") != "finished":
+        ended = self.checkpoint == self.folder.last and self.folder.record.get("state") == "finished"
+        if self.is_new or not ended:
             return False
         known = replace(self, before=self.folder.config) if self.before is None else self
         seen = self.folder.metrics.get("images_seen", 0)
