@@ -162,6 +162,7 @@ ATTENDED = (
     'genexp sample run=outputs/captions_attended/<run> caption="a small red circle at the top left on a white '
     'background"',
     "genexp train experiment=captions/mm_dit",
+    "genexp train experiment=captions/gan",
     'genexp sample run=outputs/captions_attended/<run> caption="a red circle" sampler.guidance.scale=3 '
     'sampler.guidance.negative.caption="a small circle"',
     'genexp sample run=outputs/captions_attended/<run> caption="a red circle" sampler/guidance=per_condition '
