@@ -143,7 +143,7 @@ def arguments(command, run, tmp_path):
         "sample": ["sample", f"run={run}", "num=2", "interpolate=0", "frames=0", f"out={tmp_path / 'drawn'}"],
         "evaluate": ["evaluate", f"run={run}", "num=4", "grid=0", "pictures=0", "wandb=false", "metrics=[kid]"],
         "compare": ["compare", f"runs={run}", f"out={tmp_path / 'compared'}", "page=false"],
-        "train": ["train", f"resume={run}", f"paths.outputs={tmp_path / 'outputs'}"],
+        "train": ["train", f"resume={run}", "training.max_images=384", f"paths.outputs={tmp_path / 'outputs'}"],
     }[command]
 
 

@@ -40,15 +40,16 @@ def launch(name: str, command: Callable[[DictConfig], object], arguments: list[s
         overrides = overrides_of(name, arguments)
         _composed_by_hydra(name, task, overrides)
     except Exception as error:  # from Hydra, or the launcher of a sweep; a run has already said its own
+        from genexp.config.check import problems_of, refusals
         from genexp.config.composition_errors import is_of_null_group
 
         composing = isinstance(error, HydraException) or is_of_null_group(error)
         if composing:
             _discard_unopened_sweep()
-        line = _refusals(name, error, overrides) if composing else told(error)
-        if line is None or traced:
+        lines = refusals(error, overrides, functools.partial(problems_of, name)) if composing else [told(error)]
+        if None in lines or traced:
             raise
-        _say_and_exit(name, line)
+        _say_and_exit(name, "\n".join(lines))
 
 
 def _composed_by_hydra(name: str, task: Callable[[DictConfig], object], overrides: list[str]) -> None:
@@ -91,18 +92,6 @@ def _line(error: Exception, overrides: list[str]) -> str | None:
         other = conflict(error.problems, overrides)
         return str(other or error)
     return told(error)
-
-
-def _refusals(name: str, error: Exception, overrides: list[str]) -> str:
-    """What is wrong with a command line that does not compose; after a key that does not exist also all the rest."""
-    from genexp.config.composition_errors import refusal, without_unknown_key
-
-    rest, lines = without_unknown_key(error, overrides), [refusal(error, overrides)]
-    if rest is not None:
-        from genexp.config.check import problems_of
-
-        lines += problems_of(name, rest)
-    return "\n".join(lines)
 
 
 def _say_and_exit(name: str, line: str) -> NoReturn:

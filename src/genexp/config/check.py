@@ -1,13 +1,14 @@
 """One composition checked as a whole: whether it composes, and fits the code. Imports no torch by itself."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from genexp.config.compose import compose, initialised
-from genexp.config.composition_errors import conflict, is_of_null_group, refusal, without_unknown_key
+from genexp.config.composition_errors import conflict, is_of_null_group, refusal
+from genexp.config.keys import as_typed
 from genexp.config.origins import Origins
 from genexp.config.validation import find_problems
 
@@ -39,9 +40,7 @@ def problems_of(
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             if isinstance(error, ValueError) and not is_of_null_group(error):
                 return [str(error)]
-            rest = without_unknown_key(error, overrides)
-            further_lines = [] if rest is None else problems_of(name, rest, here, further, last)
-            return [refusal(error, overrides), *further_lines]
+            return refusals(error, overrides, lambda rest: problems_of(name, rest, here, further, last))
         if wrong := [line for check in further if (line := check(config)) is not None]:
             return wrong
         problems = find_problems(config, name, Origins(overrides=overrides), here)
@@ -49,6 +48,28 @@ def problems_of(
         problems = [replace(each, origin=origins.of(each.key)) for each in problems]
         other = conflict(problems, overrides)
         return [str(problem) for problem in ([other] if other else problems)] or last(config)
+
+
+def refusals(error: Exception, overrides: list[str], ask: Callable[[list[str]], list[str]]) -> list[str]:
+    """What is wrong with overrides that do not compose; after a key that does not exist also all the rest.
+
+    Args:
+        error: What Hydra raised while it composed.
+        overrides: The overrides it was given.
+        ask: What is wrong with other overrides: those but for the one whose key does not exist.
+    """
+    rest = _without_unknown_key(error, overrides)
+    return [refusal(error, overrides), *([] if rest is None else ask(rest))]
+
+
+def _without_unknown_key(error: Exception, overrides: Sequence[str]) -> list[str] | None:
+    """None where no key that was typed is the reason, or the words are not overrides alone."""
+    cause = error.__cause__
+    if not isinstance(cause, ConfigAttributeError | ConfigKeyError) or any(each.startswith("-") for each in overrides):
+        return None
+    key = str(cause.full_key)
+    rest = [each for each in overrides if not f"{as_typed(each).partition('=')[0]}.".startswith(f"{key}.")]
+    return rest if len(rest) < len(overrides) else None
 
 
 def composed_of(key: str, overrides: list[str], typed: list[str]) -> DictConfig:

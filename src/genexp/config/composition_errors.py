@@ -72,20 +72,6 @@ def refusal(error: Exception, overrides: list[str]) -> str:
     return " ".join(": ".join(str(each) for each in (error, cause) if each is not None and str(each)).split())
 
 
-def without_unknown_key(error: Exception, overrides: Sequence[str]) -> list[str] | None:
-    """The overrides but for the one whose key Hydra does not know, so that what else is wrong can be asked.
-
-    Returns:
-        None where no key that was typed is the reason, or the words are not overrides alone.
-    """
-    cause = error.__cause__
-    if not isinstance(cause, ConfigAttributeError | ConfigKeyError) or any(each.startswith("-") for each in overrides):
-        return None
-    key = str(cause.full_key)
-    rest = [each for each in overrides if not f"{as_typed(each).partition('=')[0]}.".startswith(f"{key}.")]
-    return rest if len(rest) < len(overrides) else None
-
-
 def _of_trainings(typed: str, overrides: Sequence[str]) -> Problem | None:
     """What is said of a setting of trainings that was given to the ablation whose trainings they are."""
     key = typed.lstrip("+~").split("=")[0]
