@@ -42,6 +42,10 @@ def train(config: DictConfig) -> float | None:
         claim = claim_folder(plain)
         os.environ["GENEXP_RUN_DIR"] = str(claim.folder.path)
         try:
+            if claim.has_nothing_left(plain):
+                from genexp.training.closing import say_finished
+
+                return say_finished(claim.folder)
             neighbours.settle(plain["threads"])
             return _fit(OmegaConf.create(plain), claim)
         finally:
@@ -50,21 +54,12 @@ def train(config: DictConfig) -> float | None:
 
 
 def _fit(config: DictConfig, claim: ClaimedRun) -> float | None:
-    from genexp.training.closing import (
-        close_loggers,
-        close_run,
-        last_values,
-        report_failure,
-        say_finished,
-        seconds_before,
-    )
+    from genexp.training.closing import close_loggers, close_run, last_values, report_failure, seconds_before
     from genexp.training.processes import Ranks, launched
     from genexp.training.quiet import quiet_lightning
     from genexp.training.start import Start
 
     folder = claim.folder
-    if claim.has_nothing_left(OmegaConf.to_container(config)):
-        return say_finished(folder)
     try:
         experiment, point = _prepared(config, claim)
     except BaseException:
