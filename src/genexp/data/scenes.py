@@ -13,7 +13,7 @@ from genexp.data.held_out_scenes import Combinations, which_held_out
 from genexp.data.scene_pictures import FACTORS, KINDS, PLACES, draw_scenes, scenes
 from genexp.data.scene_words import OPTIONAL, PLURALS, TURNED, describe, judged, scenes_said, understood
 from genexp.data.shape_words import levels_said
-from genexp.data.shapes import Shown, require_shown
+from genexp.data.shapes import Shown, require_shown, turns_of
 from genexp.data.source import Split, fingerprint, require_counts, require_split
 
 BLOCK = 960
@@ -86,15 +86,13 @@ class Scenes:
         """The pictures of one split, drawn when they are read."""
         require_split(name)
         if name not in self._drawn:
-            seen, new = (~self.held_out).nonzero()[:, 0], self.held_out.nonzero()[:, 0]
-            turns = {"all": [torch.arange(len(self.held_out))], "seen": [seen], "held_out": [new], "both": [seen, new]}
             self._drawn[name] = SceneExamples(
                 name,
                 self.counts[name],
                 self.image_size,
                 self.jitter,
                 self.captions,
-                turns[self.shows[name]],
+                turns_of(self.held_out, self.shows[name]),
                 self.partial if name == "train" else 0.0,
             )
         return self._drawn[name]

@@ -204,8 +204,8 @@ def require_shown(split: Split, shown: Shown, some_held_out: bool) -> None:
 
 
 def turns_of(held_out: Tensor, shown: Shown) -> list[Tensor]:
-    """Lists of modes that pictures show in turn, of the modes (960,) that are held out or not."""
-    every = torch.arange(MODES)
+    """Lists of modes that pictures show in turn, of the modes (N,) that are held out or not."""
+    every = torch.arange(len(held_out))
     seen, new = every[~held_out], every[held_out]
     return {"all": [every], "seen": [seen], "held_out": [new], "both": [seen, new]}[shown]
 
