@@ -100,10 +100,13 @@ def test_the_card_has_the_verdict_on_copies_where_it_was_asked_for(trained, caps
     folder = gan(trained)
     card = exported(folder, "format=safetensors") / "README.md"
     assert "| copies of training images | not examined" in card.read_text()
+    assert "earlier export" not in capsys.readouterr().out
     exported(folder, "format=safetensors", "copies=60")
     words = verdict_on_copies(load_run(folder.path), 60).words
     assert "of 60 samples" in words
-    assert words in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert words in told
+    assert "ours, in the place of an earlier export\n" in told
     assert f"| copies of training images | {words} |" in card.read_text()
 
 

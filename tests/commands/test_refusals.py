@@ -192,7 +192,11 @@ def test_an_ablation_says_where_the_settings_of_its_trainings_go(word, tmp_path)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--seed", "1"], "unrecognized arguments: --seed 1; values are given as key=value, such as seed=1"),
+        (["--seed", "1"], "unrecognized arguments: --seed 1; values are given as key=value"),
+        (
+            ["--trainer.max_epochs=3"],
+            "unrecognized arguments: --trainer.max_epochs=3; keys have no dashes before them: trainer.max_epochs=3",
+        ),
         (
             ["--experimental-rerun", "config.pickle"],
             "--experimental-rerun reads a pickle, which may run anything; resume=<run> goes on with a run",

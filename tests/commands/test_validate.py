@@ -120,5 +120,8 @@ def test_a_part_that_was_moved_is_found_again_by_a_link(tmp_path):
         TrainedCodec(str(then), digest=digest)
     with pytest.raises(FileNotFoundError, match=r"no run.json there\)$"):
         TrainedCodec(str(then))
+    below = rf"got {tmp_path} \(no run.json there\); the newest of 1 below it is {tmp_path}/now$"
+    with pytest.raises(FileNotFoundError, match=below):
+        load_run(tmp_path)
     then.symlink_to(tmp_path / "now")
     assert TrainedCodec(str(then), digest=digest).digest == digest

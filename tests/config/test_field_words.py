@@ -88,6 +88,9 @@ LINES = {
     ("sample", "num_inference_steps=20"): "did you mean sampler.steps?",
     ("sample", "num_samples=20"): "did you mean num?",
     ("evaluate", "ckpt_path=x"): "did you mean run?",
+    ("train", "max_epochs=3"): "did you mean training.max_images (in images)?",
+    ("restore", "images=x"): "did you mean input?",
+    ("stylize", "images=x"): "did you mean content?",
 }
 
 

@@ -10,6 +10,7 @@ from genexp.adversarial.critic import Critic
 from genexp.adversarial.objectives import NonSaturating
 from genexp.adversarial.pairings import RelativisticAverage
 from genexp.adversarial.penalties import R1
+from genexp.families.first_stage import Judged
 from genexp.families.vae import VAE
 from genexp.families.vae_gan import Adversarial
 from genexp.losses.reconstruction import Gaussian
@@ -19,12 +20,12 @@ from genexp.networks.dcgan import DCGANDiscriminator
 SGD = partial(torch.optim.SGD, lr=1e-3)
 
 
-def model(pairing=None, penalty=None, classes=None, **settings):
+def model(pairing=None, penalty=None, classes=None, judged=None, untold=(), kind=Adversarial, **settings):
     torch.manual_seed(0)
     sizes = {"shape": (1, 8, 8), "latent_size": 3, "width": 16, "num_classes": classes}
-    discriminator = DCGANDiscriminator(8, 1, width=4, norm="none", num_classes=classes)
-    critic = Critic(discriminator, NonSaturating(pairing=pairing) if pairing else NonSaturating(), penalty)
-    bound = Adversarial(critic, SGD, **settings)
+    discriminator = DCGANDiscriminator(8, 1, width=4, norm="none", num_classes=judged or classes)
+    objective = NonSaturating(pairing=pairing) if pairing else NonSaturating()
+    bound = kind(Critic(discriminator, objective, penalty, untold=untold), SGD, **settings)
     return VAE(MLPEncoder(**sizes), MLPDecoder(**sizes), Gaussian(0.5), 3, SGD, bound=bound, num_classes=classes)
 
 
@@ -62,5 +63,11 @@ def test_arguments_are_checked():
         model(weight=-1.0)
     with pytest.raises(ValueError, match="critic must have penalties of interval 1 in a bound, got 16"):
         model(penalty={"r1": R1(interval=16)})
+    for kind in (Adversarial, Judged):
+        for judged in ({"judged": 10}, {"classes": 10, "untold": ["label"]}):
+            with pytest.raises(ValueError, match=r"bound\.critic\.discriminator must read"):
+                model(kind=kind, **judged)
+        with pytest.raises(ValueError, match=r"bound\.critic\.untold must name .*, got colour"):
+            model(kind=kind, untold=["colour"])
     with pytest.raises(ValueError, match=r"accumulate must be 1 with model\.bound\.critic\.objective\.pairing"):
         model(RelativisticAverage()).arrange(2)

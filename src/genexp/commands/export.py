@@ -47,9 +47,10 @@ def export(config: DictConfig) -> None:
     if config.copies is not None:
         release = replace(release, copies=verdict_on_copies(run, config.copies).words)
     write, files = FORMATS[config.format](run, config, release), FILES[config.format]
+    earlier = ", in the place of an earlier export" if (out / files[0]).is_file() else ""
     with staged(out, files, files[0]) as partial:
         told = write(partial)
-    head = [("exported", shown_path(out)), ("format", config.format), ("weights", run.name_of())]
+    head = [("exported", f"{shown_path(out)}{earlier}"), ("format", config.format), ("weights", run.name_of())]
     verdict = [] if release.copies is None else [("copies", release.copies)]
     pushed = [] if config.push is None else [("hub", hub.push(out, config.push, files, config.public))]
     print_table([*head, *told, *verdict, *pushed])

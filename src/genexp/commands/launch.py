@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -78,8 +79,9 @@ def _called(act: Callable[[], object]) -> object:
 
 def _refuse_words(name: str, message: str) -> NoReturn:
     """Say in one line, without the usage of all flags, what argparse does not take."""
-    hint = "; values are given as key=value, such as seed=1" if message.startswith("unrecognized") else ""
-    _say_and_exit(name, message + hint)
+    flags = re.findall(r"(?<!\S)--?([\w./]+=\S*)", message)
+    hint = f"; keys have no dashes before them: {' '.join(flags)}" if flags else "; values are given as key=value"
+    _say_and_exit(name, message + (hint if message.startswith("unrecognized") else ""))
 
 
 def _line(error: Exception, overrides: list[str]) -> str | None:

@@ -7,8 +7,10 @@ from torch import Tensor, nn
 
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.reconstructed import ReconstructionCritic
+from genexp.conditioning.base import Conditioning
 from genexp.contracts import Noise
 from genexp.families.base import Terms
+from genexp.families.game_rules import require_judged
 from genexp.latents.bounds import Bound, Draw, Opponent, OptimizerFactory
 from genexp.latents.evidence import Evidence
 from genexp.latents.posteriors import Posterior
@@ -67,6 +69,10 @@ class Judged(Bound, nn.Module):
         super().require(posterior, prior)
         if posterior.relaxed:
             raise ValueError(f"posterior must be one of real numbers, got {type(posterior).__name__}")
+
+    def require_told(self, conditioning: Conditioning) -> None:
+        """Raise ValueError unless the critic reads what the model tells it."""
+        require_judged(self.judge.critic, "bound.critic", conditioning)
 
     def draw(self, noise: Noise, prior: Draw, image: Tensor, outputs: int) -> dict[str, Tensor]:
         """The randomness of the critic."""

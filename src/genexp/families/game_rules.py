@@ -36,11 +36,16 @@ def require_ahead(unrolled: Unrolled | None, consensus: Consensus | None, critic
 def require_told(generator: nn.Module, critic: Critic, conditioning: Conditioning) -> None:
     """Raise ValueError unless both networks read what they are told of the model's conditions."""
     require_vectors(generator, "generator", conditioning)
+    require_judged(critic, "critic", conditioning)
+
+
+def require_judged(critic: Critic, role: str, conditioning: Conditioning) -> None:
+    """Raise ValueError unless a critic, by its key in the model, reads what it is told of the model's conditions."""
     unknown = [name for name in critic.untold if name not in (*conditioning.names, "label")]
     if unknown:
-        raise ValueError(f"critic.untold must name conditions of the model, {conditioning}, got {unknown[0]}")
+        raise ValueError(f"{role}.untold must name conditions of the model, {conditioning}, got {unknown[0]}")
     judged = {name: kind for name, kind in conditioning.kinds.items() if name not in critic.untold}
-    require_vectors(critic.discriminator, "critic.discriminator", Conditioning(judged))
+    require_vectors(critic.discriminator, f"{role}.discriminator", Conditioning(judged))
 
 
 def require_reusable(reuse: bool, adversarial_weight: float, second: str | None) -> None:

@@ -86,6 +86,7 @@ class VAE(Autoencoder):
         self.conditioning = Conditioning.of(num_classes, conditions)
         require_vectors(encoder, "encoder", self.conditioning)
         require_vectors(decoder, "decoder", self.conditioning)
+        self.bound.require_told(self.conditioning)
         self.conditioning.require_read_by(self.prior, "prior")
         parts = {"reconstruction": reconstruction, "posterior_kind": self.posterior_kind, "prior": self.prior}
         self.averaged_modules = ("encoder", "decoder", *with_weights(parts))

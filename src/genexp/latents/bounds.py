@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, distributed, nn
 
+from genexp.conditioning.base import Conditioning
 from genexp.contracts import Noise
 from genexp.latents.evidence import Evidence, Terms
 from genexp.latents.posteriors import Posterior
@@ -66,6 +67,13 @@ class Bound(ABC):
         if posterior.deterministic and not self.deterministic:
             rule = f"random for model.bound={type(self).__name__}, whose loss is of log q"
             raise ValueError(f"posterior must be {rule}, got {type(posterior).__name__}")
+
+    def require_told(self, conditioning: Conditioning) -> None:  # noqa: B027, most have no opponent
+        """Check that its opponent, if it has one, reads what the model is told.
+
+        Raises:
+            ValueError: it reads other conditions.
+        """
 
     def draw(self, noise: Noise, prior: Draw, image: Tensor, outputs: int) -> dict[str, Tensor]:
         """What is random in a loss beside the latents, a row an image, by names that begin with `bound/`.

@@ -78,7 +78,11 @@ class RunFolder:
         for folder in (start, *start.parents[:3]):
             if (folder / RECORD).is_file():
                 return cls(folder)
-        raise FileNotFoundError(f"{key} must be a run folder or a file inside one, got {path} (no {RECORD} there)")
+        below = [each for depth in ("*", "*/*") for each in start.glob(f"{depth}/{RECORD}")] if start.is_dir() else []
+        newest = max(below, key=lambda each: each.lstat().st_mtime, default=None)
+        told = f"; the newest of {len(below)} below it is {newest.parent}" if newest else ""
+        what = f"{key} must be a run folder or a file inside one, got {path} (no {RECORD} there)"
+        raise FileNotFoundError(what + told)
 
     @property
     def checkpoints(self) -> Path:

@@ -18,7 +18,6 @@ from genexp.files.trees import Tree
 from genexp.tensors import Grid
 from genexp.tracking.dispensable import dispensable
 from genexp.tracking.journal import BesideJournal
-from genexp.tracking.past import Past
 
 if TYPE_CHECKING:
     from comet_ml import OfflineExperiment
@@ -88,13 +87,7 @@ class Comet(BesideJournal, CometLogger):
         self._experiment.set_name(self._title)
         self._experiment.log_other("genexp.run", self._genexp_id)
         if past is not None:
-            self._log_again(past)
-
-    def _log_again(self, past: Past) -> None:
-        for images_seen, values in past.values():
-            self.log_metrics(values, step=images_seen)
-        for each, pixels, _ in past.drawings():
-            self._log_pixels(each.key, pixels, each.images_seen)
+            past.log_again(self.log_metrics, self._log_pixels)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

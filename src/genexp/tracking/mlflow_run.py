@@ -17,7 +17,6 @@ from genexp.files.trees import Tree
 from genexp.tensors import Grid
 from genexp.tracking.dispensable import dispensable
 from genexp.tracking.journal import BesideJournal
-from genexp.tracking.past import Past
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -89,19 +88,13 @@ class MLflow(BesideJournal, MLFlowLogger):
             self._put_away()
         _ = super().experiment
         if past is not None:
-            self._log_again(past)
+            past.log_again(self.log_metrics, self._log_pixels)
 
     def _put_away(self) -> None:
         found = self._mlflow_client.get_experiment_by_name(self._experiment_name)
         mine = f"tags.`genexp.run` = '{self._genexp_id}'"
         for each in self._mlflow_client.search_runs([found.experiment_id], mine) if found is not None else ():
             self._mlflow_client.delete_run(each.info.run_id)
-
-    def _log_again(self, past: Past) -> None:
-        for images_seen, values in past.values():
-            self.log_metrics(values, step=images_seen)
-        for each, pixels, _ in past.drawings():
-            self._log_pixels(each.key, pixels, each.images_seen)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

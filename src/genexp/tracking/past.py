@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -76,11 +76,29 @@ class Past:
             except (OSError, SyntaxError) as error:  # Pillow raises both for damaged files
                 print(f"picture     {each.path} cannot be read and is not logged again: {error}", file=sys.stderr)
 
+    def log_again(self, log_values: "LogValues", log_pixels: Callable[[str, np.ndarray, int], None]) -> None:
+        """Give all values, then all pictures, to a logger that begins a file anew.
+
+        Args:
+            log_values: Takes values by their names, and images seen as `step`.
+            log_pixels: Takes a key, pixels (H, W, 3) and images seen.
+        """
+        for images_seen, values in self.values():
+            log_values(values, step=images_seen)
+        for each, pixels, _ in self.drawings():
+            log_pixels(each.key, pixels, each.images_seen)
+
     def at_checkpoint(self) -> "Past":
         """What was logged with the checkpoint's own number of images seen."""
         rows = [row for row in self.rows if row["images_seen"] == self.images_seen]
         pictures = [each for each in self.pictures if each.images_seen == self.images_seen]
         return Past(self.images_seen, rows, pictures, self.repeats)
+
+
+class LogValues(Protocol):
+    """A logger's `log_metrics`."""
+
+    def __call__(self, metrics: Mapping[str, float], step: int | None = None) -> None: ...
 
 
 @runtime_checkable
