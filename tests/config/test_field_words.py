@@ -88,9 +88,8 @@ LINES = {
     ("sample", "num_inference_steps=20"): "did you mean sampler.steps?",
     ("sample", "num_samples=20"): "did you mean num?",
     ("evaluate", "ckpt_path=x"): "did you mean run?",
-    ("train", "max_epochs=3"): "did you mean training.max_images (in images)?",
-    ("restore", "images=x"): "did you mean input?",
-    ("stylize", "images=x"): "did you mean content?",
+    ("train", "max_epochs=3"): "does not exist: training.max_images is the length",
+    ("restore", "images=x"): "pictures are input=... of genexp restore and content=... of genexp stylize",
 }
 
 

@@ -22,7 +22,7 @@ _OF = {
     "callbacks.averaging.half_life": "ema_decay ema_rate ema_beta ema ema_halflife ema_kimg ema_half_life",
     "callbacks.averaging.ramp_up": "ema_rampup ema_warmup ema_rampup_ratio",
     "training.max_images": "epochs num_epochs n_epochs max_iters iterations num_iterations n_iter niter total_steps "
-    "train_steps max_train_steps num_train_steps train_num_steps kimg total_kimg max_epochs",
+    "train_steps max_train_steps num_train_steps train_num_steps kimg total_kimg",
     "training.evaluate_every": "eval_every eval_interval eval_steps sample_interval sample_every",
     "training.checkpoint_every": "save_every save_interval save_steps snapshot_interval checkpointing_steps",
     "training.log_every": "log_interval log_freq logging_steps print_every log_steps",
@@ -64,8 +64,6 @@ _OF = {
     "resume": "ckpt_path resume_from resume_from_checkpoint resume_ckpt",
     "run": "ckpt_path checkpoint_path model_path pretrained_model_name_or_path network_pkl ckpt",
     "logger.wandb.project": "wandb_project project_name",
-    "input": "images image input_dir input_path img",
-    "content": "images image input content_image content_dir",
 }
 
 KEYS: dict[str, tuple[str, ...]] = {}

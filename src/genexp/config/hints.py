@@ -15,6 +15,8 @@ HINTS = {
 """What does what a refused key was meant to do."""
 
 ABSENT = {
+    "images": "pictures are input=... of genexp restore and content=... of genexp stylize",
+    "max_epochs": "training.max_images is the length",
     "precision": "trainer.precision is that of training, sampler.precision that of drawing by a diffusion",
     "sampler.guidance.scale": "type sampler/guidance=classifier_free too, which has one",
     "sampler.precision": "samplers of diffusion have one; others evaluate a network once, or draw by its probabilities",
