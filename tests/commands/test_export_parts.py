@@ -298,6 +298,16 @@ def test_a_file_may_differ_by_what_rounding_changes_in_the_run_itself_and_by_no_
         amplified(1000.0, error=2000 * one_bit)
 
 
+def test_a_file_may_differ_by_what_rounding_changes_in_the_layers_of_the_run():
+    layer, one_bit = torch.nn.Hardtanh(10.0, 11.0), 2.0**-20  # of an input that is far below, whose last bit is nothing
+    call = lambda x: 100 * (layer(x) - 10.0)  # noqa: E731
+    graph = Graph("decoder", call, {"x": Input(torch.full((3, 8), 1.0), "")}, "image", "")
+    held.held_against(graph, lambda inputs: call(*inputs) + 300 * one_bit, Path("model.onnx"))
+    with pytest.raises(ValueError, match=r"to 0\.00038, got a difference of 0\.00048"):
+        held.held_against(graph, lambda inputs: call(*inputs) + 500 * one_bit, Path("model.onnx"))
+    assert torch.equal(layer(torch.ones(2)), torch.full((2,), 10.0))  # nothing of the asking is left
+
+
 def test_an_operator_without_a_word_is_named_with_its_module(trained, monkeypatch):
     folder = gan(trained)
     kept = load_run(folder.path)
