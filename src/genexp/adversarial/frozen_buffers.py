@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
 
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
@@ -11,22 +10,16 @@ from genexp.networks.batch_sight import SeesBatch
 from genexp.networks.packing import InPacks
 
 
-@runtime_checkable
-class TracksStatistics(Protocol):
-    """A layer that moves running statistics in training while `track_running_stats`: torch's norms, and our own."""
-
-    track_running_stats: bool
-
-
 @contextmanager
 def frozen_statistics(*networks: nn.Module) -> Iterator[None]:
     """Let networks compute as in training without writing their buffers.
 
     Batch norm still normalises with the statistics of the batch but does not add them to its running averages;
-    spectral norm divides by its current estimate without another power iteration.
+    spectral norm divides by its current estimate without another power iteration. What moves running statistics in
+    training, torch's norms and our own, does so while its attribute `track_running_stats` is true.
     """
     modules = [module for network in networks for module in network.modules()]
-    norms = [each for each in modules if isinstance(each, TracksStatistics) and each.track_running_stats]
+    norms = [each for each in modules if vars(each).get("track_running_stats")]  # every step: a Protocol takes longer
     weights = [module for module in modules if isinstance(module, ParametrizationList) and module.training]
     for module in norms:
         module.track_running_stats = False
