@@ -194,6 +194,11 @@ def test_an_ablation_says_where_the_settings_of_its_trainings_go(word, tmp_path)
     [
         (["--seed", "1"], "unrecognized arguments: --seed 1; values are given as key=value"),
         (
+            ["--max_epochs=3"],
+            "unrecognized arguments: --max_epochs=3; keys have no dashes before them: max_epochs=3: "
+            "training.max_images is the length",
+        ),
+        (
             ["--trainer.max_epochs=3"],
             "unrecognized arguments: --trainer.max_epochs=3; keys have no dashes before them: trainer.max_epochs=3",
         ),

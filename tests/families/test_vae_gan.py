@@ -64,9 +64,13 @@ def test_arguments_are_checked():
     with pytest.raises(ValueError, match="critic must have penalties of interval 1 in a bound, got 16"):
         model(penalty={"r1": R1(interval=16)})
     for kind in (Adversarial, Judged):
-        for judged in ({"judged": 10}, {"classes": 10, "untold": ["label"]}):
-            with pytest.raises(ValueError, match=r"bound\.critic\.discriminator must read"):
-                model(kind=kind, **judged)
+        with pytest.raises(
+            ValueError, match=r"bound\.critic\.discriminator must read the conditions of the model, none"
+        ):
+            model(kind=kind, judged=10)
+        told = r"bound\.critic\.discriminator must not read label, which bound\.critic\.untold names"
+        with pytest.raises(ValueError, match=told):
+            model(kind=kind, classes=10, untold=["label"])
         with pytest.raises(ValueError, match=r"bound\.critic\.untold must name .*, got colour"):
             model(kind=kind, untold=["colour"])
     with pytest.raises(ValueError, match=r"accumulate must be 1 with model\.bound\.critic\.objective\.pairing"):

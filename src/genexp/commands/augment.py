@@ -4,6 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from genexp.runs.find import require_run_folders
 from genexp.runs.newest import newest_hint
 from genexp.runs.records import AUGMENTED
 from genexp.runs.staging import require_own_place
@@ -22,6 +23,7 @@ def augment(config: DictConfig) -> None:
     from genexp.config.validation import require_options
 
     require_options(config, "augment")
+    require_run_folders(config.run)
 
     import torch
 

@@ -14,6 +14,7 @@ from genexp.files.trees import Tree
 from genexp.hardware import chosen_threads
 from genexp.inference.results import folder_of_none, keep_results, write_values
 from genexp.inference.sampler_config import checked_sampler, sampler_label
+from genexp.runs.find import require_run_folders
 from genexp.runs.newest import newest_hint
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def evaluate(config: DictConfig) -> None:
     from genexp.config.validation import require_options
 
     require_options(config, "evaluate")
+    require_run_folders(config.run)
     require_one_side(config)
 
     import torch

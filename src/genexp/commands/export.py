@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from genexp.inference.exporting import FILES, FORMATS
+from genexp.runs.find import require_run_folders
 from genexp.runs.newest import newest_hint
 from genexp.runs.staging import require_own_place, staged
 
@@ -28,6 +29,7 @@ def export(config: DictConfig) -> None:
     from genexp.config.validation import require_options
 
     require_options(config, "export")
+    require_run_folders(config.run)
 
     import torch
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from genexp.commands.typed_arguments import overrides_of
 from genexp.config.compose import conf_dir
+from genexp.config.hints import hint_of_absent
 from genexp.config.messages import told
 from genexp.config.origins import Origins, take_as_written
 
@@ -81,6 +82,7 @@ def _refuse_words(name: str, message: str) -> NoReturn:
     """Say in one line, without the usage of all flags, what argparse does not take."""
     flags = re.findall(r"(?<!\S)--?([\w./]+=\S*)", message)
     hint = f"; keys have no dashes before them: {' '.join(flags)}" if flags else "; values are given as key=value"
+    hint += "".join(hint_of_absent(each.partition("=")[0]) for each in flags[:1])
     _say_and_exit(name, message + (hint if message.startswith("unrecognized") else ""))
 
 

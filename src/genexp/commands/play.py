@@ -10,6 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from genexp.config.compose import several
+from genexp.runs.find import require_run_folders
 from genexp.runs.newest import newest_hint
 
 MOST_RUNS = 4
@@ -27,6 +28,7 @@ def play(config: DictConfig) -> None:
     from genexp.config.validation import require_options
 
     require_options(config, "play")
+    require_run_folders(config.run)
 
     import torch
 

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from genexp.inference.picture_origins import origin_of
 from genexp.inference.restoring import Work, planned, require_sizes, restore_all
+from genexp.runs.find import require_run_folders
 from genexp.runs.newest import newest_hint
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def restore(config: DictConfig) -> None:
     from genexp.config.validation import require_options
 
     require_options(config, "restore")
+    require_run_folders(config.run)
     work = planned(config.input, config.out, config.degrade)
 
     import torch

@@ -18,6 +18,7 @@ from genexp.hardware import chosen_threads
 from genexp.inference.picture_origins import origin_of
 from genexp.inference.refining import settle_several
 from genexp.inference.sampler_config import checked_sampler, sampler_label, varied
+from genexp.runs.find import require_run_folders
 from genexp.runs.newest import newest_hint
 from genexp.runs.staging import staged
 
@@ -44,6 +45,7 @@ def sample(config: DictConfig) -> None:
     from genexp.config.validation import require_options
 
     require_options(config, "sample")
+    require_run_folders(config.run)
 
     import torch
 

@@ -7,7 +7,7 @@ from genexp.adversarial.consensus import Consensus
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.regularisers import OptimizerFactory, Penalties
 from genexp.adversarial.unrolling import Unrolled, require_differentiable
-from genexp.conditioning.base import Conditioning
+from genexp.conditioning.base import Conditioning, ReadsConditions
 from genexp.conditioning.vectors import require_vectors
 
 
@@ -43,7 +43,11 @@ def require_judged(critic: Critic, role: str, conditioning: Conditioning) -> Non
     """Raise ValueError unless a critic, by its key in the model, reads what it is told of the model's conditions."""
     unknown = [name for name in critic.untold if name not in (*conditioning.names, "label")]
     if unknown:
-        raise ValueError(f"{role}.untold must name conditions of the model, {conditioning}, got {unknown[0]}")
+        known = ", ".join(conditioning.all_names) or "which has none"
+        raise ValueError(f"{role}.untold must name conditions of the model, {known}, got {unknown[0]}")
+    reads = critic.discriminator.reads if isinstance(critic.discriminator, ReadsConditions) else ()
+    for name in set(reads) & set(critic.untold):
+        raise ValueError(f"{role}.discriminator must not read {name}, which {role}.untold names")
     judged = {name: kind for name, kind in conditioning.kinds.items() if name not in critic.untold}
     require_vectors(critic.discriminator, f"{role}.discriminator", Conditioning(judged))
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from genexp.config.compose import several
 from genexp.runs.records import ENSEMBLE
-from genexp.runs.run_folder import CONFIG, RECORD
+from genexp.runs.run_folder import CONFIG, RECORD, RunFolder
 
 
 def find_run_folders(patterns: Iterable[str]) -> list[Path]:
@@ -26,6 +27,12 @@ def find_run_folders(patterns: Iterable[str]) -> list[Path]:
             below = (each for each in _below(start) if str(each) == os.path.abspath(pattern) or not is_abandoned(each))
             found |= dict.fromkeys(below)
     return sorted(found)
+
+
+def require_run_folders(run: object) -> None:
+    """Raise FileNotFoundError, before anything heavy is imported, where no run is that a command names."""
+    for each in several(run):
+        RunFolder.open(each)
 
 
 def is_abandoned(folder: Path) -> bool:

@@ -74,6 +74,8 @@ class RunFolder:
         Raises:
             FileNotFoundError: no run is there.
         """
+        if not str(path):
+            raise FileNotFoundError(f"{key} must be a run folder or a file inside one, got nothing")
         start = Path(path).expanduser().resolve()
         for folder in (start, *start.parents[:3]):
             if (folder / RECORD).is_file():
