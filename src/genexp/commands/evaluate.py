@@ -44,8 +44,8 @@ def evaluate(config: DictConfig) -> None:
     from genexp.config.validation import require_options
 
     require_options(config, "evaluate")
-    require_run_folders(config.run)
     require_one_side(config)
+    require_run_folders(config.run)
 
     import torch
 
