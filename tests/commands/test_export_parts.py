@@ -186,6 +186,7 @@ def test_all_steps_of_a_sampler_are_one_graph(trained):
         exported(folder, "format=onnx", "part=sampler", "sampler.precision=bf16-mixed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guidance", ["classifier_free", "per_condition"])
 def test_guidance_is_in_the_graph_for_any_number_of_samples(guidance, trained):
     """Under captions that the network reads word by word; the text encoder is in the graph, too."""

@@ -175,7 +175,7 @@ def test_a_weight_of_the_adversarial_loss_is_a_factor():
         ),
         (
             lambda: translator(Critic(patches(), Hinge(), untold=["source"])),
-            "critic.discriminator must read the conditions of the model, none, got one that reads source",
+            "critic.discriminator must not read source, which critic.untold names",
         ),
         (
             lambda: translator(Critic(patches(), Hinge(), untold=["sauce"])),

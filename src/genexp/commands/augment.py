@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from genexp.runs.find import require_run_folders
+from genexp.commands.first_checks import require_first
 from genexp.runs.newest import newest_hint
 from genexp.runs.records import AUGMENTED
 from genexp.runs.staging import require_own_place
@@ -20,10 +20,7 @@ def augment(config: DictConfig) -> None:
     """
     out = required_place(config)
 
-    from genexp.config.validation import require_options
-
-    require_options(config, "augment")
-    require_run_folders(config.run)
+    require_first(config, "augment")
 
     import torch
 

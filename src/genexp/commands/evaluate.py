@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from genexp.commands.first_checks import require_first
 from genexp.files.trees import Tree
 from genexp.hardware import chosen_threads
 from genexp.inference.results import folder_of_none, keep_results, write_values
 from genexp.inference.sampler_config import checked_sampler, sampler_label
-from genexp.runs.find import require_run_folders
 from genexp.runs.newest import newest_hint
 
 if TYPE_CHECKING:
@@ -41,11 +41,8 @@ def evaluate(config: DictConfig) -> None:
         ValueError: an option is out of range, images do not fit, or a metric needs more of them.
         FileNotFoundError: there is no such run, checkpoint or folder.
     """
-    from genexp.config.validation import require_options
-
-    require_options(config, "evaluate")
     require_one_side(config)
-    require_run_folders(config.run)
+    require_first(config, "evaluate")
 
     import torch
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from genexp.commands.first_checks import require_first
 from genexp.inference.exporting import FILES, FORMATS
-from genexp.runs.find import require_run_folders
 from genexp.runs.newest import newest_hint
 from genexp.runs.staging import require_own_place, staged
 
@@ -26,10 +26,7 @@ def export(config: DictConfig) -> None:
     """
     out = required_place(config)
 
-    from genexp.config.validation import require_options
-
-    require_options(config, "export")
-    require_run_folders(config.run)
+    require_first(config, "export")
 
     import torch
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from genexp.commands.first_checks import require_first
 from genexp.config.compose import several
-from genexp.runs.find import require_run_folders
 from genexp.runs.newest import newest_hint
 
 MOST_RUNS = 4
@@ -25,10 +25,7 @@ def play(config: DictConfig) -> None:
     """
     require_runs(config)
 
-    from genexp.config.validation import require_options
-
-    require_options(config, "play")
-    require_run_folders(config.run)
+    require_first(config, "play")
 
     import torch
 

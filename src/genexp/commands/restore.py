@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from genexp.commands.first_checks import require_first
 from genexp.inference.picture_origins import origin_of
 from genexp.inference.restoring import Work, planned, require_sizes, restore_all
-from genexp.runs.find import require_run_folders
 from genexp.runs.newest import newest_hint
 
 if TYPE_CHECKING:
@@ -26,10 +26,7 @@ def restore(config: DictConfig) -> None:
     """
     require_named(config)
 
-    from genexp.config.validation import require_options
-
-    require_options(config, "restore")
-    require_run_folders(config.run)
+    require_first(config, "restore")
     work = planned(config.input, config.out, config.degrade)
 
     import torch

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
+from genexp.commands.first_checks import require_first
 from genexp.commands.sample_several import opened_one, opened_stages, sample_ensemble_of
 from genexp.files.trees import Tree
 from genexp.files.writing import naming
@@ -18,7 +19,6 @@ from genexp.hardware import chosen_threads
 from genexp.inference.picture_origins import origin_of
 from genexp.inference.refining import settle_several
 from genexp.inference.sampler_config import checked_sampler, sampler_label, varied
-from genexp.runs.find import require_run_folders
 from genexp.runs.newest import newest_hint
 from genexp.runs.staging import staged
 
@@ -42,10 +42,7 @@ def sample(config: DictConfig) -> None:
     if OmegaConf.is_missing(config, "run") or config.run is None:
         raise ValueError(f"run must name the run to draw from, got none; {newest_hint('genexp sample')}")
 
-    from genexp.config.validation import require_options
-
-    require_options(config, "sample")
-    require_run_folders(config.run)
+    require_first(config, "sample")
 
     import torch
 
