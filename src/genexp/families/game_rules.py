@@ -36,18 +36,19 @@ def require_ahead(unrolled: Unrolled | None, consensus: Consensus | None, critic
 def require_told(generator: nn.Module, critic: Critic, conditioning: Conditioning) -> None:
     """Raise ValueError unless both networks read what they are told of the model's conditions."""
     require_vectors(generator, "generator", conditioning)
-    require_judged(critic, "critic", conditioning)
+    require_critic_told(critic, "critic", conditioning)
 
 
-def require_judged(critic: Critic, role: str, conditioning: Conditioning) -> None:
+def require_critic_told(critic: Critic, role: str, conditioning: Conditioning) -> None:
     """Raise ValueError unless a critic, by its key in the model, reads what it is told of the model's conditions."""
     unknown = [name for name in critic.untold if name not in (*conditioning.names, "label")]
     if unknown:
         known = ", ".join(conditioning.all_names) or "which has none"
         raise ValueError(f"{role}.untold must name conditions of the model, {known}, got {unknown[0]}")
     reads = critic.discriminator.reads if isinstance(critic.discriminator, ReadsConditions) else ()
-    for name in set(reads) & set(critic.untold):
-        raise ValueError(f"{role}.discriminator must not read {name}, which {role}.untold names")
+    for name in reads:
+        if name in critic.untold:
+            raise ValueError(f"{role}.discriminator must not read {name}, which {role}.untold names")
     judged = {name: kind for name, kind in conditioning.kinds.items() if name not in critic.untold}
     require_vectors(critic.discriminator, f"{role}.discriminator", Conditioning(judged))
 

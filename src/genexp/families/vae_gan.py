@@ -9,7 +9,7 @@ from genexp.adversarial.critic import Critic
 from genexp.conditioning.base import Conditioning
 from genexp.contracts import Noise
 from genexp.families.base import Terms
-from genexp.families.game_rules import require_judged
+from genexp.families.game_rules import require_critic_told
 from genexp.latents.bounds import Bound, Draw, Opponent, OptimizerFactory
 from genexp.latents.evidence import Evidence
 from genexp.latents.posteriors import Posterior
@@ -71,7 +71,7 @@ class Adversarial(Bound, nn.Module):
 
     def require_told(self, conditioning: Conditioning) -> None:
         """Raise ValueError unless the critic reads what the model tells it."""
-        require_judged(self.critic, "bound.critic", conditioning)
+        require_critic_told(self.critic, "bound.critic", conditioning)
 
     def draw(self, noise: Noise, prior: Draw, image: Tensor, outputs: int) -> dict[str, Tensor]:
         """A latent of the prior for every image, and the randomness of the critic."""
