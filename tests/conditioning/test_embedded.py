@@ -11,6 +11,7 @@ from PIL import Image
 import genexp
 import tiny
 from genexp.__main__ import main
+from genexp.commands.evaluate import evaluate
 from genexp.commands.sample import sample
 from genexp.conditioning.base import Conditioning
 from genexp.conditioning.embedded import Embedded, unit
@@ -18,9 +19,11 @@ from genexp.config.compose import compose
 from genexp.data.picture_embeddings import Embeddings
 from genexp.data.shapes import Shapes
 from genexp.evaluation.extractors.classifiers import ClassifierFeatures
+from genexp.inference.cascade import Cascade, stages_of
 from genexp.inference.drawing import Drawing
 from genexp.networks.embeddings import VectorEmbedding
-from genexp.tensors import to_float
+from genexp.sampling.conditions import _GOLDEN
+from genexp.tensors import mix_seed, to_float
 
 SMALL = ["data.batch_size=16", "data.limit=64", "training.max_images=32", "training.evaluate_every=32", *tiny.COMMON]
 SMALL += ["model.network.width=16", "sampler.steps=2", "data.eval_batch_size=64"]
@@ -67,11 +70,12 @@ def test_data_are_the_embeddings_of_the_same_pictures():
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A prior and a decoder."""
+    """A prior and a decoder. It predicts velocities: of noise, the first step divides last bits by a level of nearly 0."""
     found = []
-    for name, below in (("prior_shapes", "data.source.pictures"), ("decoder_shapes", "data.source")):
+    for name, below, kind in (("prior", "data.source.pictures", []), ("decoder", "data.source", ["velocity"])):
         place = [f"paths.outputs={tmp_path_factory.mktemp(name)}", *(f"{below}.{each}" for each in FEW)]
-        found.append(tiny.run([f"experiment=unclip/{name}", *SMALL, *place]).path)
+        typed = [*SMALL, *(f"model/prediction={each}" for each in kind), *place]
+        found.append(tiny.run([f"experiment=unclip/{name}_shapes", *typed]).path)
     return found
 
 
@@ -100,6 +104,43 @@ def test_a_caption_becomes_an_embedding_and_that_a_picture(runs, tmp_path, monke
 
 
 @pytest.mark.slow
+def test_pictures_by_an_embedding_are_held_against_the_captions_that_the_prior_was_told(runs, tmp_path):
+    """The decoder is told none."""
+    typed = [f"run={runs[1]}", "metrics=caption_truth", "num=40", f"out={tmp_path}", "pictures=0", "cache=null"]
+    typed += ["threads=1", "floor=null"]
+    evaluate(compose("evaluate", [*typed, f"after={runs[0]}", "told=test"]))
+    (written,) = tmp_path.glob("*/metrics.json")
+    (truth,) = [
+        each for key, each in json.loads(written.read_text())["values"].items() if key.startswith("caption_truth/")
+    ]
+    assert truth["details"]["captions"] == 40
+    assert truth["protocol"]["sampler"].count(", told as test") == 2
+    stages = stages_of([genexp.load_run(each) for each in runs], None, {}, 0, "evaluate")
+    (batch,) = Cascade(stages, 40, 64, torch.device("cpu"), "test").batches()
+    source = Shapes(16, test_images=64, captions=True)
+    examples = [mix_seed(_GOLDEN, index) % 64 for index in range(40)]
+    assert [source.captions.said(row) for row in batch["caption"]] == [
+        source.caption(each, "test") for each in examples
+    ]
+    with pytest.raises(ValueError, match="must be without caption_truth for a model that is told no caption"):
+        evaluate(compose("evaluate", typed))
+    with pytest.raises(ValueError, match="reference must have captions in the words that the model is told for capt"):
+        evaluate(
+            compose(
+                "evaluate",
+                [
+                    *typed,
+                    f"after={runs[0]}",
+                    "reference=scenes",
+                    "data=scenes",
+                    "data.image_size=16",
+                    "data.source.captions=true",
+                ],
+            )
+        )
+
+
+@pytest.mark.slow
 def test_one_noise_is_drawn_on_the_arc_between_two_embeddings(runs):
     decoder = genexp.load_run(runs[1])
     told = decoder.model.conditioning.kinds["embedding"].read(torch.randn(2, 64))
@@ -120,4 +161,12 @@ def test_embeddings_of_another_encoder_are_refused(runs, tmp_path):
     place = [*below, f"paths.outputs={tmp_path}"]
     prior = tiny.run(["experiment=unclip/prior_shapes", *SMALL, *place, f"~{key}.asset", *other]).path
     with pytest.raises(ValueError, match=r"run must name runs of one encoder, .* of the second, got .* of the first"):
+        sample(compose("sample", [f"run=[{prior},{runs[1]}]", "threads=1"]))
+
+
+@pytest.mark.slow
+def test_embeddings_of_pictures_of_another_size_are_refused(runs, tmp_path):
+    below = [f"data.source.pictures.{each}" for each in (*FEW, "image_size=32")]
+    prior = tiny.run(["experiment=unclip/prior_shapes", *SMALL, *below, f"paths.outputs={tmp_path}"]).path
+    with pytest.raises(ValueError, match=r"one shape, \[3, 16, 16\] of the second, got .* of \[3, 32, 32\]"):
         sample(compose("sample", [f"run=[{prior},{runs[1]}]", "threads=1"]))

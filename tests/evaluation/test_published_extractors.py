@@ -6,8 +6,10 @@ import pytest
 import torch
 from torchvision.models import vgg16
 
+from genexp.conditioning.base import Conditioning
+from genexp.data.datamodule import ImageData
 from genexp.data.shapes import Shapes
-from genexp.evaluation.captions import ClassCaptions, IndexCaptions
+from genexp.evaluation.captions import ClassCaptions, ToldCaptions, require_told
 from genexp.evaluation.evaluator import Evaluator
 from genexp.evaluation.extractors.clip_features import ClipFeatures
 from genexp.evaluation.extractors.dino_features import DinoFeatures
@@ -17,8 +19,9 @@ from genexp.evaluation.extractors.vgg_features import VggFeatures
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.clip_score import ClipScore
 from genexp.evaluation.scores import Generated
-from genexp.evaluation.summaries import FeatureStore
+from genexp.evaluation.summaries import CaptionedStore, FeatureStore
 from genexp.networks.vision_transformer import VisionTransformer
+from genexp.sampling.conditions import as_in_training
 from genexp.shipped import WrongDigest
 
 WORDS = ["a", "photo", "of", "red", "green", "circle", "square"]
@@ -199,17 +202,37 @@ def not_kept(*_, local_files_only=False, **__):
     raise LocalEntryNotFoundError("not kept")
 
 
-def test_captions_come_from_classes_or_from_the_data():
-    source = Shapes(16)
-    index, label = torch.arange(2), torch.tensor([0, 7])
-    assert ClassCaptions(source).of(index, label) == ["a photo of a red circle", "a photo of a green square"]
-    assert IndexCaptions(source, "val").of(index, label) == [source.caption(0, "val"), source.caption(1, "val")]
-    with pytest.raises(ValueError, match=r"labels in \[0, 24\), got -1"):
-        ClassCaptions(source).of(index, torch.tensor([0, -1]))
+def test_captions_come_from_classes_or_are_what_samples_were_told():
+    source = Shapes(16, captions=True)
+    store = CaptionedStore(1)
+    store.update(torch.zeros(2, 1), torch.arange(2), torch.tensor([0, 7]))
+    store.add_captions(source.captions.read(["a red circle", "a cross on white"]))
+    assert ClassCaptions(source).of(store) == ["a photo of a red circle", "a photo of a green square"]
+    assert ToldCaptions(source).of(store) == ["a red circle", "a cross on white"]
     with pytest.raises(ValueError, match=r"template must have \{\} in the place of the class, got 'x'"):
         ClassCaptions(source, "x")
-    with pytest.raises(ValueError, match="source must have captions, got Pixels"):
-        IndexCaptions(Pixels(1, 4))
+    for without in (Pixels(1, 4), Shapes(16)):
+        kind = type(without).__name__
+        with pytest.raises(ValueError, match=f"source must have captions that a model is told, got {kind} without"):
+            ToldCaptions(without)
+
+
+def test_clip_score_holds_pictures_against_the_captions_that_they_were_drawn_under(clip_folder):
+    extractor, source = ClipFeatures(folder=clip_folder), Shapes(16, captions=True)
+    data = ImageData(source, shape=[3, 16, 16], num_classes=None, image_size=16, channels=3, batch_size=32)
+    conditions = as_in_training(Conditioning({"caption": source.captions}), data)
+    rows = conditions.of(range(20))["caption"]
+    images = noise(20, 3, 16, 16)
+    metric = ClipScore(extractor, ToldCaptions(source))
+    evaluator = Evaluator(Pixels(3, 4), {"clip_score": metric})
+    (store,) = evaluator.summarise([{"image": images, "caption": rows}]).values()
+    words = extractor.text([source.captions.said(row) for row in rows])
+    expected = 100 * torch.cosine_similarity(extractor(images), words).mean()
+    assert metric.compute(store, 1.0)["clip_score"].value == pytest.approx(float(expected), rel=1e-4)
+    with pytest.raises(ValueError, match="samples must have captions to be held against, got none"):
+        evaluator.summarise([{"image": images}])
+    with pytest.raises(ValueError, match="must be without clip_score for a model that is told no caption"):
+        require_told(evaluator.metrics, {"label": None})
 
 
 def test_clip_score_is_the_mean_cosine_of_images_and_their_captions(clip_folder):

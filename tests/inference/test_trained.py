@@ -8,15 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.errors import InstantiationException
+from PIL import Image
 
 import genexp
 import tiny
 from genexp.__main__ import main
+from genexp.conditioning.base import Conditioning
+from genexp.conditioning.kinds import Words
 from genexp.config.check import problems_of
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
 from genexp.contracts.codecs import codec_of
-from genexp.inference.trained import TrainedDenoiser
+from genexp.data.own_pictures import masks_for, own_pictures
+from genexp.inference.trained import TrainedDenoiser, require_like_words
 from genexp.inference.trained_codec import TrainedCodec
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.walking import pictured
@@ -158,3 +162,34 @@ def test_a_codec_that_was_trained_further_is_refused(latent, tmp_path):
 
 def tiny_checkpoint():
     return next((STORED / "toy" / "checkpoints").glob("*.ckpt")).read_bytes()
+
+
+def test_words_of_another_order_are_refused_and_longer_lists_left_to_their_shapes():
+    def told(*words):
+        return Conditioning({"caption": Words(list(words), length=4)})
+
+    require_like_words(told("blue", "red"), told("blue", "red", "green"))
+    require_like_words(told("blue", "red"), Conditioning())
+    with pytest.raises(
+        ValueError, match=r"conditions\.caption must number its words as initial\.run does, whose number 2"
+    ):
+        require_like_words(told("blue", "red", "cross"), told("blue", "cross", "red"))
+
+
+def test_masks_are_those_of_the_names_of_their_pictures(tmp_path):
+    for folder, names in (("pictures", "ac"), ("masks", "abc"), ("others", "xyz")):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            mask = Image.new("L", (8, 8), 0)
+            mask.paste(255, (0, 0, 8, "abcxyz".index(name) % 3 + 1))  # so many white rows
+            mask.save(tmp_path / folder / f"{name}.png")
+    pictures = own_pictures(str(tmp_path / "pictures"), 8, 1)
+    rows = {name: masks_for(pictures, str(tmp_path / name)).sum((1, 2, 3)).tolist() for name in ("masks", "others")}
+    assert rows == {"masks": [8, 24], "others": [8, 16]}
+    for folder in ("pictures", "masks"):  # of one name in two folders
+        for name in "ab":
+            place = tmp_path / "nested" / folder / name
+            place.mkdir(parents=True)
+            shutil.copy(tmp_path / "masks" / f"{name}.png", place / "0.png")
+    nested = own_pictures(str(tmp_path / "nested" / "pictures"), 8, 1)
+    assert masks_for(nested, str(tmp_path / "nested" / "masks")).sum((1, 2, 3)).tolist() == [8, 16]

@@ -1,6 +1,8 @@
 """Frozen text encoders of transformers: their own vectors, padding that changes nothing, a run that reads by one."""
 
 import copy
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -36,11 +38,14 @@ def test_captions_are_the_tokens_of_the_tokenizer_and_too_long_ones_are_refused(
     assert torch.equal(rows, wanted["input_ids"])
     assert [kind.said(row) for row in rows] == CAPTIONS
     assert kind.said(kind.nothing(2, "cpu")[1]) == ""
+    assert kind.read("a red dot!").tolist() == theirs(["a red dot!"], padding="max_length")["input_ids"]
+    assert theirs.unk_token == theirs.eos_token  # of the "!", which is in no vocabulary here
     assert torch.equal(kind.counted(rows), wanted["attention_mask"].bool())
     for typed, told in (
         ("", "must have at least one word, got an empty text; leave it out"),
         ([], "got an empty list"),
         ("z" * 79, "must have at most 80 tokens, got 81"),
+        ("a red <|endoftext|> dot", r"must not hold <\|endoftext\|>, which ends a text, got 'a red <"),
     ):
         with pytest.raises(ValueError, match=told):
             kind.read(typed)
@@ -55,6 +60,25 @@ def test_captions_are_the_tokens_of_the_tokenizer_and_too_long_ones_are_refused(
     (Path("empty") / "tokenizer.json").write_text("{")
     with pytest.raises(ValueError, match="folder must hold a tokenizer that transformers loads, got empty"):
         Tokenised("empty")
+
+
+def test_the_digest_is_of_all_files_that_change_what_a_text_becomes(theirs):
+    before, special = Tokenised("tokens"), Path("tokens/special_tokens_map.json")
+    files = [Path("tokens") / name for name in ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json")]
+    content = b"".join(each.name.encode() + each.read_bytes() for each in files)
+    assert before.digest == hashlib.sha256(content).hexdigest()[:12]  # as runs have recorded it
+    special.write_text('{"pad_token": "a</w>"}')
+    after = Tokenised("tokens")
+    assert after.filler != before.filler
+    assert after.digest != before.digest
+    with pytest.raises(ValueError, match=f"with the digest {before.digest}, got tokens with {after.digest}"):
+        Tokenised("tokens", digest=before.digest)
+    config = Path("tokens/tokenizer_config.json")
+    config.write_text(json.dumps({**json.loads(config.read_text()), "added_tokens_decoder": {}}))
+    without = Tokenised("tokens")
+    assert without.filler == before.filler
+    special.unlink()
+    assert Tokenised("tokens").digest == without.digest
 
 
 @torch.no_grad()

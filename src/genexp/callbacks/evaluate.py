@@ -16,8 +16,9 @@ from genexp.callbacks.progress import shown
 from genexp.callbacks.trainee import EvaluationLogger, PictureLogger
 from genexp.contracts import Batch, FeatureExtractor, Sampler
 from genexp.evaluation.cache import TensorCache
+from genexp.evaluation.captions import require_told
 from genexp.evaluation.dealing import dealt
-from genexp.evaluation.evaluator import Evaluator, Reference, Summary, require_told
+from genexp.evaluation.evaluator import Evaluator, Reference, Summary
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.metrics.base import Metric, ModelMetric
 from genexp.evaluation.over_model import require_data, scores_of_model
@@ -91,7 +92,7 @@ class Evaluate(Callback):
         for part in (self.sampler, *self.of_model.values()):
             part.require(pl_module.source())
         data = trainer.datamodule
-        require_told(self.evaluator.metrics, told_by(self.sampler, pl_module.source(), pl_module.conditioning).names)
+        require_told(self.evaluator.metrics, told_by(self.sampler, pl_module.source(), pl_module.conditioning).kinds)
         require_data(self.of_model, data.num_classes is not None, data.factors("val") is not None, others=False)
         if self.evaluator.metrics and trainer.is_global_zero:
             self._look(trainer)

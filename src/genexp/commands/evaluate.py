@@ -76,8 +76,8 @@ def require_one_side(config: DictConfig) -> None:
 
 
 def _of_runs(config: DictConfig, device: "torch.device") -> Measure:
-    from genexp.inference.cascade import follows
     from genexp.inference.generated_images import default_num
+    from genexp.inference.links import follows
     from genexp.inference.model_metrics import metrics_of_model
     from genexp.inference.paired_evaluation import evaluate_pairs, maps_images
     from genexp.inference.prepare import opened_runs, prepare, require_drawable_runs

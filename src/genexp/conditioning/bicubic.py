@@ -6,6 +6,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from genexp.geometry import mirrored
+
 SUPPORT = 4.0
 """Width of the kernel in pixels of the finer of both pictures."""
 
@@ -43,8 +45,7 @@ def taps(size: int, scale: float) -> tuple[Tensor, Tensor]:
     weight = shrink * cubic(shrink * (centre[:, None] - index))
     weight = weight / weight.sum(1, keepdim=True)
     used = (weight != 0).any(0)
-    index, weight = index[:, used].long() % (2 * size), weight[:, used]
-    return torch.where(index < size, index, 2 * size - 1 - index), weight
+    return mirrored(index[:, used].long(), size), weight[:, used]
 
 
 def resized(image: Tensor, scale: float) -> Tensor:

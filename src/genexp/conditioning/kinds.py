@@ -109,6 +109,12 @@ class Words:
         """The numbers of the words like which the added ones begin."""
         return [self.words.index(like) + 1 for like in (self.added or {}).values()]
 
+    def reads(self, other: object) -> bool:
+        """Whether the numbers of another's texts mean here what they mean there, but for words that only one has."""
+        if not isinstance(other, Words) or self.length != other.length:
+            return False
+        return all(one == word for one, word in zip(self.words, other.words, strict=False))
+
     def said(self, row: Tensor) -> str:
         """The text of one row (length,) of numbers."""
         return " ".join(self.words[number - 1] for number in row.tolist() if number)

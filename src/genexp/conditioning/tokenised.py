@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genexp.conditioning.kinds import require_form, require_share
 from genexp.extras import require_extra
-from genexp.files.json_records import reason_of
+from genexp.files.json_records import reason_of, shown
 from genexp.files.trees import Tree
 from genexp.on_disk import OnDisk, require_folder
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _FILES = ("tokenizer.json", "vocab.json", "merges.txt", "spiece.model", "tokenizer_config.json")
+_VOCABULARIES = ("vocab.txt", "tokenizer.model", "sentencepiece.bpe.model")
+"""What transformers reads where there is no `tokenizer.json`."""
+_ADDED = ("special_tokens_map.json", "added_tokens.json")
+"""What it reads where `tokenizer_config.json` does not say which tokens are added."""
 _MOST = 512
 _DIGITS = 12
 
@@ -98,6 +102,10 @@ class Tokenised:
                 raise ValueError("must have at least one word, got an empty text; leave it out to have none told")
         return torch.cat([self._tokens(str(text)) for text in texts])
 
+    def reads(self, other: object) -> bool:
+        """Whether the tokens of another's texts mean here what they mean there."""
+        return self == other
+
     def said(self, row: Tensor) -> str:
         """The text of one row (length,) of tokens, as the tokenizer spells it."""
         return self.tokenizer.decode(row.tolist(), skip_special_tokens=True).strip()
@@ -120,6 +128,8 @@ class Tokenised:
         found = self.tokenizer(text, verbose=False)["input_ids"]
         if len(found) > self.length:
             raise ValueError(f"must have at most {self.length} tokens, got {len(found)}")
+        if (end := self.tokenizer.eos_token) in text:  # by its letters: CLIP's stands for unknown ones too
+            raise ValueError(f"must not hold {end}, which ends a text, got {shown(text)}")
         whole = self.tokenizer(text, padding="max_length", max_length=self.length, return_tensors="pt")
         return whole["input_ids"]
 
@@ -128,12 +138,23 @@ def _digest(folder: str) -> str:
     """The first digits of the SHA-256 of a tokenizer's files."""
     path, digest = Path(folder).expanduser(), hashlib.sha256()
     require_folder(folder)
-    there = [path / name for name in _FILES if (path / name).is_file()]
+    there = _read_files(path)
     if not there:
         raise FileNotFoundError(f"folder must hold a tokenizer as transformers saves it, got {folder} without one")
     for each in there:
         digest.update(each.name.encode() + each.read_bytes())
     return digest.hexdigest()[:_DIGITS]
+
+
+def _read_files(path: Path) -> list[Path]:
+    """The files of a tokenizer's folder by which transformers reads a text."""
+    config = path / "tokenizer_config.json"
+    names = list(_FILES)
+    if not (path / "tokenizer.json").is_file():
+        names += _VOCABULARIES
+    if not config.is_file() or b'"added_tokens_decoder"' not in config.read_bytes():
+        names += _ADDED
+    return [path / name for name in names if (path / name).is_file()]
 
 
 def _loaded(folder: str) -> "PreTrainedTokenizerBase":

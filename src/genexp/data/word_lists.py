@@ -1,6 +1,7 @@
 """Lists of words made of training captions, and captions as numbers of their words."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Self
@@ -11,8 +12,6 @@ from genexp.conditioning.kinds import Words
 
 UNKNOWN = "<unknown>"
 """Stands in the list for every word that is not in it."""
-
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 
 class WordList(Words):
@@ -90,5 +89,11 @@ class WordList(Words):
 
 
 def words_of(caption: str) -> list[str]:
-    """The words of a caption in lower case, without the signs between them."""
-    return _WORD.findall(caption.lower())
+    """The words of a caption in lower case and composed letters, without the signs between them.
+
+    Marks that combine with a letter, such as the vowels of Devanagari, belong to it.
+    """
+    text = unicodedata.normalize("NFC", caption.lower())
+    marks = "".join({each for each in text if unicodedata.category(each).startswith("M")})
+    letters = rf"(?:[^\W_][{re.escape(marks)}]*)+" if marks else r"[^\W_]+"
+    return re.findall(rf"{letters}(?:['’-]{letters})*", text)

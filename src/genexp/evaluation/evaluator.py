@@ -1,6 +1,6 @@
 """One pass of features over a set of images feeds every metric; values come with their protocol and their floor."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -210,21 +210,6 @@ class Evaluator:
             "content": real.digest,
             "count": real.count,
         }
-
-
-def require_told(metrics: Mapping[str, Metric], told: Collection[str]) -> None:
-    """Refuse metrics of captions for samples that are drawn without.
-
-    Args:
-        metrics: The metrics by name.
-        told: Names of what samples are drawn under.
-
-    Raises:
-        ValueError: captions are needed and not told.
-    """
-    for name, metric in metrics.items():
-        if issubclass(metric.statistic, OfCaptions) and "caption" not in told:
-            raise ValueError(f"metrics must be without {name} for a model that is told no caption, got {name}")
 
 
 def identity(extractor: FeatureExtractor) -> str:

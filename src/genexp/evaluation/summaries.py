@@ -174,9 +174,7 @@ class CaptionedStore(FeatureStore):
             ValueError: there are none.
         """
         if caption is None:
-            raise ValueError(
-                "samples must have captions to be held against, got none: see data.source.captions of data=shapes"
-            )
+            raise ValueError("samples must have captions to be held against, got none: see data.source.captions")
         self._parts[-1]["caption"] = caption.cpu()
 
 

@@ -16,17 +16,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from genexp.conditioning.base import Conditioning, ConditionKind
-from genexp.conditioning.embedded import Embedded
-from genexp.conditioning.pictures import OfPictures
-from genexp.config.instantiate import build
 from genexp.contracts import Batch
-from genexp.data.picture_embeddings import Embeddings
-from genexp.evaluation.protocol import describe
+from genexp.data.source import Split
+from genexp.evaluation.scores import described
 from genexp.files.trees import Tree
 from genexp.inference.conditions import LEVEL, levels_of
 from genexp.inference.drawing import Drawing, require_drawable
-from genexp.inference.following import Following, Images, Known, of_first
-from genexp.inference.generated_images import Samples
+from genexp.inference.following import Following, Gathered, Images, Known, of_first
+from genexp.inference.generated_images import Samples, default_told
+from genexp.inference.links import linked
 from genexp.inference.sampler_config import checked_sampler
 from genexp.inference.watermarks import Watermark
 from genexp.sample_kinds import kind_of
@@ -85,7 +83,7 @@ def stages_of(
         ValueError: a run is told nothing that the one before draws, or could be told it in two ways; a typed condition
             is of none of the runs; a sampler does not draw from its run.
     """
-    links = ["", *(_link(*pair) for pair in pairwise(runs))]
+    links = ["", *(linked(*pair) for pair in pairwise(runs))]
     known = [_keys(run.model.conditioning) - {link} for run, link in zip(runs, links, strict=True)]
     for name, value in typed.items():
         if name in links:
@@ -100,13 +98,6 @@ def stages_of(
         levels_of(run.model.conditioning, own)  # refuses those that training has not shown
         found.append(CascadeStage(run, node, link, mix_seed(seed, place) if place else seed, own))
     return found
-
-
-def follows(runs: Sequence["Run"]) -> bool:
-    """Whether runs of different shapes follow each other, so that they can be measured as one."""
-    pairs = list(pairwise(runs))
-    different = all(_shape(one) != _shape(other) for one, other in pairs)
-    return bool(pairs) and different and all(len(_taking(one, other)) == 1 for one, other in pairs)
 
 
 def drawings(
@@ -148,32 +139,46 @@ class Cascade:
         num: Number of samples.
         batch_size: Samples drawn at a time.
         device: Where they are drawn.
+        told: Split whose conditions they are drawn under; None for that of the evaluations of the first stage's run.
     """
 
-    def __init__(self, stages: Sequence[CascadeStage], num: int, batch_size: int, device: torch.device) -> None:
-        self.stages, known = list(stages), {}
+    def __init__(
+        self,
+        stages: Sequence[CascadeStage],
+        num: int,
+        batch_size: int,
+        device: torch.device,
+        told: Split | None = None,
+    ) -> None:
+        self.stages, self.told = list(stages), told or default_told(stages[0].run)
         self.samples: list[Samples] = []
+        self.known: Known = {}
         for stage in stages:
             before = self.samples[-1] if self.samples else None
             after = None
             if before is not None:
-                told = (stage.run, stage.told, stage.typed, stage.seed, known, before.of)
-                after = Following(*told, hashlib.sha256(before.words.encode()).hexdigest())
-            found = Samples(stage.run, stage.sampler, num, stage.seed, batch_size, device, after, "train")
+                told_of = (stage.run, stage.told, stage.typed, stage.seed, self.known, before.of)
+                after = Following(*told_of, hashlib.sha256(before.words.encode()).hexdigest(), self.told)
+            found = Samples(stage.run, stage.sampler, num, stage.seed, batch_size, device, after, self.told)
             if before is None and found.conditions is not None:
-                known = of_first(stage.run.model.conditioning, found.conditions)
+                self.known = of_first(stage.run.model.conditioning, found.conditions)
             self.samples.append(found)
         self.dealing = self.samples[-1].dealing
 
     @property
+    def kinds(self) -> dict[str, ConditionKind]:
+        """What the stages are told, by name, but for what is drawn before them."""
+        return {name: kind for name, (kind, _) in self.known.items()}
+
+    @property
     def described(self) -> str:
         """Run, digest of its weights and sampler of every stage, and with what noise it is told the one before."""
-        told = []
+        found = []
         for stage, each in zip(self.stages, self.samples, strict=True):
             kind = stage.run.model.conditioning.kinds.get(stage.told)
             level = f", told at level {kind.drawn:g}" if isinstance(kind, AtLevels) and kind.drawn > 0 else ""
-            told.append(f"{stage.words} by {describe(each.sampler)}{level}")
-        return f"Cascade({'; '.join(told)})"
+            found.append(f"{stage.words} by {described(each.sampler, self.told)}{level}")
+        return f"Cascade({'; '.join(found)})"
 
     @property
     def subject(self) -> Tree:
@@ -181,8 +186,14 @@ class Cascade:
         return {"cascade": self.described, "runs": [stage.run.folder.record["id"] for stage in self.stages]}
 
     def batches(self, advance: Callable[[float], None] = lambda count: None) -> Iterator[Batch]:
-        """The samples of the last stage with `image`, `index`, `group` and what they were drawn under."""
-        return self.samples[-1].batches(advance)
+        """The samples of the last stage with `image`, `index`, `group` and what any stage was told.
+
+        A class alone counts where the last stage is told it, for the data of others may number classes differently.
+        """
+        told = Gathered({name: source for name, (_, source) in self.known.items() if name != "label"})
+        for batch in self.samples[-1].batches(advance):
+            rows = told.of(batch["index"].tolist())
+            yield {**{name: value.to(batch["image"].device) for name, value in rows.items()}, **batch}
 
 
 def _drawn_by(drawing: Drawing) -> Images:
@@ -194,56 +205,6 @@ def _drawn_by(drawing: Drawing) -> Images:
         return kind_of(drawn["image"].shape[1:]).quantised(drawn["image"])
 
     return lambda indices: images(tuple(indices))
-
-
-def _link(before: "Run", after: "Run") -> str:
-    """Name of the condition of a run that another draws.
-
-    Raises:
-        ValueError: there is none, or more than one.
-    """
-    found = _taking(before, after)
-    if len(found) == 1:
-        _require_encoder(before, after.model.conditioning.kinds[found[0]])
-        return found[0]
-    one, other = (run.folder.record["id"] for run in (before, after))
-    told = f"{after.model.conditioning} in {other} after {_shape(before)} of {one}"
-    if found:
-        raise ValueError(
-            f"run must name runs each of which can be told in one way what the one before draws, got {told}"
-        )
-    raise ValueError(
-        f"run must name runs each of which is told what the one before draws, got {told}; shares=[1,1] draws from one "
-        "or the other"
-    )
-
-
-def _require_encoder(before: "Run", kind: ConditionKind) -> None:
-    """Raise ValueError where a run draws embeddings of another encoder than a condition is of."""
-    if not isinstance(kind, Embedded):
-        return
-    source = build(before.data).source
-    found = source.encoder.digest[:12] if isinstance(source, Embeddings) else "no embeddings"
-    if found != kind.digest[:12]:
-        raise ValueError(
-            f"run must name runs of one encoder, {kind.digest[:12]} of the second, got {found} of the first"
-        )
-
-
-def _taking(before: "Run", after: "Run") -> list[str]:
-    kinds = after.model.conditioning.kinds
-    return [name for name, kind in kinds.items() if _taken(kind) == _shape(before)]
-
-
-def _taken(kind: ConditionKind) -> tuple[int, ...] | None:
-    """Shape of samples that a condition can be, or None."""
-    if isinstance(kind, OfPictures):
-        return tuple(kind.picture)
-    return (kind.dimensions,) if isinstance(kind, Embedded) else None
-
-
-def _shape(run: "Run") -> tuple[int, ...]:
-    return tuple(run.config.data.shape)
 
 
 def _keys(conditioning: Conditioning) -> set[str]:

@@ -21,7 +21,8 @@ from genexp.inference.editing import Editing
 from genexp.inference.sampler_config import told_of
 from genexp.inference.watermarks import Watermark
 from genexp.sample_kinds import kind_of
-from genexp.sampling.conditions import Conditions
+from genexp.sampling.between import tells_it_alone
+from genexp.sampling.conditions import Conditions, as_noisy
 from genexp.sampling.draw import draw, in_images, network_evaluations, shares, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
 from genexp.sampling.visualisation import PAIRS, Pictures, mixes_classes
@@ -139,7 +140,7 @@ class Drawing:
         found: dict[str, Callable[[], Grid]] = {}
         if mixes_classes(self.source) and "label" not in self._typed:
             found["classes.png"] = lambda: self.pictures.between_classes(rows, count, self.num_classes)
-        attended = self.source.attends if isinstance(self.source, Reads) else ()
+        attended = self.source.attends if isinstance(self.source, Reads) and tells_it_alone(self.sampler) else ()
         texts = [name for name in attended if isinstance(self.told.kinds[name], Words)]
         if len(texts) == 1 and len(self.conditions.of(range(2))[texts[0]].unique(dim=0)) > 1:
             found["texts.png"] = lambda: self.pictures.between_texts(texts[0], rows, count)
@@ -166,7 +167,8 @@ class Drawing:
             count = min(count, data.split_size("val"))
             examples = data.examples("val", torch.arange(count))
             typed = {name: rows[:count] for name, rows in given.items() if name in self._typed}
-            given, real = {**self.told.told(examples), **typed}, examples["image"]
+            told = as_noisy(self.told.told(examples), self.conditions)
+            given, real = {**told, **typed}, examples["image"]
         told = {name: rows.to(self.device) for name, rows in given.items()}
         return self.pictures.pairs(self.told, told, real)
 

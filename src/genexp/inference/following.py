@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from genexp.conditioning.base import Conditioning, ConditionKind
+from genexp.data.source import Split
 from genexp.inference.conditions import as_it_was, levels_of, read_of
 from genexp.sampling.conditions import Conditions, Given, noised
 
@@ -37,6 +38,7 @@ class Following:
         known: What earlier stages were told, by name; what this one adds is written there.
         images: What the stage before draws.
         words: What tells it in the key of stored images.
+        split: Split whose conditions are told where nothing else says them.
     """
 
     run: "Run"
@@ -46,6 +48,7 @@ class Following:
     known: Known
     images: Images
     words: str = ""
+    split: Split = "train"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,7 +73,7 @@ class Following:
             elif name in typed:
                 sources[name] = Given(read_of(self.run, told, {name: typed[name]}))
         left = {name: kind for name, kind in told.kinds.items() if name not in (*sources, self.name)}
-        if others := as_it_was(self.run, Conditioning(left)):
+        if others := as_it_was(self.run, Conditioning(left), self.split):
             sources |= dict.fromkeys(left, others)
         self.known.update({name: (told.kinds[name], source) for name, source in sources.items()})
         return Gathered(sources)

@@ -14,6 +14,7 @@ from genexp.config.compose import SPLITS, compose, data_name
 from genexp.config.composition_errors import options
 from genexp.config.instantiate import build
 from genexp.data.source import Noted
+from genexp.evaluation.captions import Captioned, Texts
 from genexp.evaluation.images import ImageSet
 from genexp.evaluation.picture_folder import PictureFolder
 from genexp.terminal import progress
@@ -42,6 +43,12 @@ class Side:
     data: DictConfig
     counts: list[int] | None
     datamodule: "ImageData | None" = None
+
+    @property
+    def words(self) -> Texts | None:
+        """How captions of its data become numbers, None where they have none."""
+        source = None if self.datamodule is None else self.datamodule.source
+        return source.captions if isinstance(source, Captioned) else None
 
 
 def open_side(

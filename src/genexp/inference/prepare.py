@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationKeyError
 
+from genexp.conditioning.base import ConditionKind
 from genexp.config.compose import SPLITS, data_name, several
 from genexp.config.instantiate import build, build_dict
 from genexp.config.monitor import value_directions
 from genexp.config.validation import require_valid
 from genexp.evaluation.cache import TensorCache
-from genexp.evaluation.evaluator import Evaluator, Reference, Summary, require_told
+from genexp.evaluation.captions import Texts, of_captions, require_told
+from genexp.evaluation.evaluator import Evaluator, Reference, Summary
 from genexp.evaluation.gallery import Gallery
 from genexp.evaluation.metrics.base import Metric, ModelMetric
 from genexp.evaluation.scores import Generated, Score
@@ -22,6 +24,7 @@ from genexp.inference.model_metrics import without_those_of_models
 from genexp.inference.run import Run, load_run
 from genexp.inference.sampler_config import checked_sampler
 from genexp.sample_kinds import SampleKind, kind_of
+from genexp.sampling.draw import told_by
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +61,12 @@ class Measuring:
 
 
 def prepare(
-    config: DictConfig, run: Run | None, device: "torch.device", num: int | None = None, other: Side | None = None
+    config: DictConfig,
+    run: Run | None,
+    device: "torch.device",
+    num: int | None = None,
+    other: Side | None = None,
+    told: Mapping[str, ConditionKind] | None = None,
 ) -> Measuring:
     """Open the reference and the floor, build extractor and metrics, and summarise the real images.
 
@@ -68,6 +76,7 @@ def prepare(
         device: Where features are computed.
         num: Number of images that will be compared, where it is known.
         other: These images, where they exist already.
+        told: What they are drawn under, by name; None for what the run's sampler tells it.
 
     Raises:
         ValueError: bad images, or too few for a metric; an unknown key; an extractor that does not serve.
@@ -89,7 +98,7 @@ def prepare(
     require_named(metrics)
     if run is not None:
         _require_no_partners(metrics)
-        require_told(metrics, run.model.conditioning.names)
+        _require_told(config, run, metrics, told, side.words)
     if other is not None and other.images.note:
         _require_no_pairs(metrics, other)
     if config.pictures and kind_of(side.images.shape) is SampleKind.IMAGES:
@@ -154,6 +163,21 @@ def reference_text(config: DictConfig, run: Run | None) -> str:
     if config.reference is None and run is None:
         raise ValueError("reference must name real images (a folder, or a data set as in digits:test), got null")
     return str(config.reference) if config.reference is not None else "train"
+
+
+def _require_told(
+    config: DictConfig,
+    run: Run,
+    metrics: Mapping[str, Metric],
+    told: Mapping[str, ConditionKind] | None,
+    words: Texts | None,
+) -> None:
+    """Raise ValueError for metrics of captions where samples are drawn without, or under those of other words."""
+    needed = of_captions(metrics)
+    if needed and told is None:
+        sampler = build(checked_sampler(run.config, config.get("sampler"), "evaluate"))
+        told = told_by(sampler, run.model.source(), run.model.conditioning).kinds
+    require_told(needed, told or {}, words)
 
 
 def require_same_shape(one: Side, reference: Side) -> None:

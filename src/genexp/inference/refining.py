@@ -17,6 +17,9 @@ def settle_several(config: DictConfig) -> None:
         ValueError: keys do not go together, see `_settle_refiner`.
         FileNotFoundError: there is no such run.
     """
+    count = len(several(config.run)) + len(several(config.after))
+    if count > 1 and config.checkpoint not in (None, "best", "last"):
+        raise ValueError(f"checkpoint must be best or last with {count} runs, each its own, got {config.checkpoint}")
     others = [key for key in ("shares", "switch_at", "after") if config[key] is not None]
     if config.soup is not None and others:
         raise ValueError(f"{others[0]} must be null with soup, got {config[others[0]]}")
@@ -53,6 +56,7 @@ def _settle_refiner(config: DictConfig) -> None:
     if "guidance" not in node:
         raise ValueError(f"switch_at must be null for a sampler without guidance, got {node.get('_target_')}")
     part = {"_target_": "genexp.inference.trained.TrainedDenoiser", "run": refiner, "weights": config.weights}
+    part = {**part, **({"checkpoint": config.checkpoint} if config.checkpoint else {})}
     inside = OmegaConf.to_container(node.guidance, resolve=True)
     guidance = {"_target_": "genexp.sampling.refining.Refined", "refiner": part, "switch_at": config.switch_at}
     with open_dict(config):

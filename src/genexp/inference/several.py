@@ -42,11 +42,10 @@ def measured_as_one(
         given = (list(config.shares), config.get("sampler"), num, config.seed, config.batch_size, device, config.told)
         drawn, title = Ensemble(runs, *given), f"ensemble of {len(runs)} runs"
     else:
-        if config.told not in (None, "train"):
-            raise ValueError(f"told must be null for runs that follow each other, got {config.told}")
         stages = stages_of(runs, config.get("sampler"), {}, config.seed, "evaluate")
-        drawn, title = Cascade(stages, num, config.batch_size, device), f"cascade of {len(runs)} runs"
-    measuring = prepare(config, runs[-1], device, num)
+        drawn, title = Cascade(stages, num, config.batch_size, device, config.told), f"cascade of {len(runs)} runs"
+    told = drawn.kinds if isinstance(drawn, Cascade) else None
+    measuring = prepare(config, runs[-1], device, num, told=told)
 
     def measure() -> list[Tree]:
         summary = measuring.evaluator.summarise(drawn.batches())

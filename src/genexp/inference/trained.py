@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
+from genexp.conditioning.kinds import Words
 from genexp.contracts import Denoiser, LatentDecoder
 from genexp.contracts.codecs import Codec, codec_of
 from genexp.contracts.preparing import prepared
@@ -21,6 +22,9 @@ from genexp.files.trees import Tree
 from genexp.inference.run import Run, load_run
 from genexp.losses.contrastive import InOneSpace
 from genexp.terminal import typed_path
+
+if TYPE_CHECKING:
+    from genexp.families.base import Family
 
 Kind = TypeVar("Kind")
 
@@ -166,7 +170,8 @@ class TrainedTeacher(TrainedDenoiser):
             raise ValueError(f"run must be of a diffusion by a network, got {self._given} of {type(inner).__name__}")
         self.inner, self.network, self.prediction = inner, inner.network, inner.prediction
         goal = opened.config.model.get("goal")
-        self.distilled_to: int | None = None if goal is None else goal.get("steps")
+        halved = goal is not None and goal["_target_"].endswith(".ProgressiveDistillation")  # others count otherwise
+        self.distilled_to: int | None = goal["steps"] if halved else None
 
     def on(self, device: torch.device) -> NetworkDenoiser:
         """The denoiser, of codes where the run is of these, on a device."""
@@ -208,14 +213,30 @@ class TrainedWeights(TrainedPart):
     reset: Sequence[str] = ()
     adapt_channels: bool | None = None
 
-    def give(self, model: nn.Module) -> str:
+    def give(self, model: "Family") -> str:
         """Let a model begin with the weights; says in a line what it took and what not.
 
         Raises:
-            ValueError: the model has no such layers, or one is other than in the run and is not reset.
+            ValueError: the model has no such layers, one is other than in the run and is not reset, or words have other
+                numbers than there and nothing is reset.
         """
+        if self.only is None and not self.reset:
+            require_like_words(model.conditioning, self._family.conditioning)
         found = transferred(model, self._family.state_dict(), self.only, self.reset, bool(self.adapt_channels))
         return f"{self.weights} weights of {self._given}: {found.note()}"
+
+
+def require_like_words(ours: Conditioning, theirs: Conditioning) -> None:
+    """Refuse lists in which a word has another number than there: its vector would be that of another word."""
+    for name, kind in ours.kinds.items():
+        other = theirs.kinds.get(name)
+        if isinstance(kind, Words) and isinstance(other, Words):
+            for number, (word, there) in enumerate(zip(kind.words, other.words, strict=False)):
+                if word != there:
+                    raise ValueError(
+                        f"model.conditions.{name} must number its words as initial.run does, whose number {number + 1} "
+                        f"is {there!r}, got {word!r}; initial.reset of the layers that read them lets these begin anew"
+                    )
 
 
 _DIGITS = 12

@@ -107,6 +107,21 @@ def test_samplers_are_told_by_what_they_share_and_what_varies():
     guided = [f"DDIM(guidance=Interval(high=2.0, inside=ClassifierFree(scale={i}), low=0.2), steps=5)" for i in (1, 2)]
     assert samplers_text(guided) == ["DDIM(steps=5; guidance by variant)"]
     assert samplers_text(guided[:1]) == guided[:1]
+    told = "DDIM(steps=5, guidance=ClassifierFree(scale=2.0)), told as test"
+    assert samplers_text([told]) == [told]
+    assert samplers_text([told, "DDIM(steps=4)"]) == [told, "DDIM(steps=4)"]
+    assert samplers_text(["Base"]) == ["Base()"]
+
+
+def test_stages_are_described_without_the_names_of_their_runs():
+    base, noisy = "e7-x@12ab by DDIM(clip=Dynamic(percentile=0.9), steps=5)", "DDIM(steps=4), told at level 0.1"
+    recorded = [f"Cascade({base}; m2@34cd by {noisy})", f"Cascade({base}; b@0f by DDIM(steps=9), told at level 0.1)"]
+    told = "Cascade(DDIM(clip=Dynamic(percentile=0.9), steps=5); DDIM(steps by variant), told at level 0.1)"
+    assert samplers_text(recorded) == [told]
+    (both,) = samplers_text([recorded[0], f"Cascade({base}; b@0f by DDIM(steps=4))"])
+    assert both.endswith(f"; {noisy} or DDIM(steps=4))")
+    halves = "Ensemble(0.5 of a-1@12ab by DDIM(eta=0, steps=5); 0.5 of b-2@34cd by DDIM(eta=0, steps=5))"
+    assert samplers_text([halves]) == ["Ensemble(0.5 of DDIM(eta=0, steps=5); 0.5 of DDIM(eta=0, steps=5))"]
 
 
 def test_no_best_where_all_are_equal_or_no_direction_is_known():

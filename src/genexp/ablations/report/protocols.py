@@ -45,27 +45,67 @@ def _made_by(metric: MetricValues) -> str:
 def samplers_text(recorded: Sequence[str]) -> list[str]:
     """Samplers by class, each with the settings that all of that class share and the names of those that vary.
 
+    Of runs that follow each other, stage by stage, without the names of the runs.
+
     Args:
-        recorded: Samplers as protocols name them, such as `DDIM(eta=0.0, steps=10)`.
+        recorded: Samplers as protocols name them, such as `DDIM(eta=0.0, steps=10), told as test`.
     """
-    by_class: dict[str, list[dict[str, str]]] = {}
+    by_class: dict[tuple[str, str], list[str]] = {}
     for text in recorded:
-        name, _, inside = text.removesuffix(")").partition("(")
-        by_class.setdefault(name, []).append(dict(each.split("=", 1) for each in _settings(inside)))
-    found = []
-    for name, each in by_class.items():
-        keys = list(dict.fromkeys(key for settings in each for key in settings))
-        varied = [key for key in keys if len({settings.get(key) for settings in each}) > 1]
-        shared = ", ".join(f"{key}={each[0][key]}" for key in keys if key not in varied)
-        found.append(f"{name}({'; '.join(filter(None, [shared, varied and ', '.join(varied) + ' by variant']))})")
+        name, inside, after = _parts(text)
+        by_class.setdefault((name, after), []).append(inside)
+    texts = []
+    for (name, after), insides in by_class.items():
+        whole = _stages(insides) if name in _OF_RUNS else _shared([_settings(inside) for inside in insides])
+        texts.append(f"{name}({whole}){after}")
+    return texts
+
+
+_OF_RUNS = ("Cascade", "Ensemble")
+_RUN = re.compile(r"[\w-]+@[0-9a-f]+ by ")
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """The class, what its outermost parentheses hold, and what follows these."""
+    name, _, rest = text.partition("(")
+    depth = 1
+    for place, sign in enumerate(rest):
+        depth += {"(": 1, ")": -1}.get(sign, 0)
+        if depth == 0:
+            return name, rest[:place], rest[place + 1 :]
+    return name, rest, ""
+
+
+def _stages(insides: Sequence[str]) -> str:
+    stages = [[_RUN.sub("", stage) for stage in _split(inside, "; ")] for inside in insides]
+    most = max(map(len, stages))
+    return "; ".join(" or ".join(samplers_text([each[k] for each in stages if k < len(each)])) for k in range(most))
+
+
+def _shared(recorded: Sequence[Sequence[str]]) -> str:
+    each = [dict(setting.split("=", 1) for setting in settings) for settings in recorded]
+    keys = list(dict.fromkeys(key for settings in each for key in settings))
+    varied = [key for key in keys if len({settings.get(key) for settings in each}) > 1]
+    shared = ", ".join(f"{key}={each[0][key]}" for key in keys if key not in varied)
+    return "; ".join(filter(None, [shared, varied and ", ".join(varied) + " by variant"]))
+
+
+def _split(text: str, sign: str) -> list[str]:
+    """Parts between signs that no parentheses hold."""
+    found: list[str] = []
+    for piece in text.split(sign):
+        if found and found[-1].count("(") > found[-1].count(")"):
+            found[-1] += f"{sign}{piece}"
+        else:
+            found.append(piece)
     return found
 
 
 def _settings(inside: str) -> list[str]:
-    """Settings that commas part; those within the parentheses of one belong to it."""
+    """Settings that commas part, outside parentheses and where a name follows."""
     found: list[str] = []
-    for piece in inside.split(", ") if inside else []:
-        if found and (found[-1].count("(") > found[-1].count(")") or not re.match(r"\w+=", piece)):
+    for piece in _split(inside, ", ") if inside else []:
+        if found and not re.match(r"\w+=", piece):
             found[-1] += f", {piece}"
         else:
             found.append(piece)

@@ -38,7 +38,7 @@ class ClipScore(OfSets):
 
     def __init__(self, extractor: ClipFeatures, captions: Captions) -> None:
         self.extractor = _require_clip(extractor)
-        self.captions, self._captions = describe(captions), captions
+        self.captions, self._captions, self.statistic = describe(captions), captions, captions.statistic
 
     def prepare(self, reference: FeatureStore, extractor: FeatureExtractor) -> float:
         """The value of the real images.
@@ -60,7 +60,7 @@ class ClipScore(OfSets):
     def _scores(self, store: FeatureStore) -> Tensor:
         if store.count == 0:
             raise ValueError("ClipScore needs at least 1 image, got 0")
-        captions = self._captions.of(store.index, store.label)
+        captions = self._captions.of(store)
         texts = sorted(set(captions))
         row = {text: i for i, text in enumerate(texts)}
         parts = [self.extractor.text(texts[begin : begin + CHUNK]) for begin in range(0, len(texts), CHUNK)]
