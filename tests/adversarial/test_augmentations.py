@@ -101,6 +101,15 @@ def test_quarter_turns_and_flips_are_exact(change, by, image):
     torch.testing.assert_close(blitted(image, *struck(5, **{change: by})), expected)
 
 
+def test_adaptive_shifts_are_mirrored_at_the_borders(image):
+    strikes, how = struck(5, shift_down=0.999)
+    strikes["quarter_turns"] = strikes["flip"] = torch.zeros(5)
+    how["shift_right"] = torch.full((5,), 0.001)  # one pixel down, one to the left, of 8
+    expected = torch.cat([image[..., :1, :], image[..., :-1, :]], -2)
+    expected = torch.cat([expected[..., 1:], expected[..., -1:]], -1)
+    assert torch.equal(blitted(image, strikes, how), expected)
+
+
 def test_turns_by_an_angle_agree_with_quarter_turns(image):
     for by, quarters in ((0.75, 1), (0.25, 3), (0.5, 0)):
         turned = warped(image, *struck(5, turn_first=by))

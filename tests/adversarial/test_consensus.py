@@ -92,3 +92,5 @@ def test_what_cannot_be_is_refused_by_name():
         model.arrange(compile=True)
     with pytest.raises(ValueError, match=r"compile must be false with model\.unrolled"):
         points_game(unrolled=Unrolled()).arrange(compile=True)
+    with pytest.raises(ValueError, match=r"recompute must be false with model\.unrolled, whose weights of the critic"):
+        points_game(unrolled=Unrolled()).arrange(recompute=True)

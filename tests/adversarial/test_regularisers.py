@@ -1,5 +1,7 @@
 """Penalties of scores, of weights and of a generator, against closed forms; lazy ones; unrolled steps by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -14,10 +16,11 @@ from genexp.adversarial.regularisers import Penalties
 from genexp.adversarial.score_penalties import Consistency, LeCam
 from genexp.adversarial.steps import CriticStep, GeneratorStep
 from genexp.adversarial.unrolling import Unrolled, require_differentiable
-from genexp.adversarial.weight_penalties import HistoricalAverage, Orthogonal
+from genexp.adversarial.weight_penalties import HistoricalAverage, Orthogonal, matrices
 from genexp.conditioning.base import UNCONDITIONAL
 from genexp.networks.dcgan import DCGANDiscriminator
 from genexp.networks.mlp import MLPDiscriminator
+from genexp.networks.stylegan2 import StyleGAN2Generator
 
 
 class Sum(nn.Module):
@@ -57,6 +60,26 @@ def test_lecam_holds_each_side_near_the_mean_of_the_other():
     part.observe({"real": torch.tensor(4.0), "fake": torch.tensor(-2.0)}, 10)  # averages 2 and -1
     assert part(step).tolist() == [2 * (4 + 4), 2 * (9 + 4), 2 * (16 + 4)]
     assert {"real", "fake", "images"} == set(part.state_dict())
+
+
+def test_lecam_every_few_steps_is_as_many_times_its_value():
+    discriminator, drawn = Sum(), {"mix": torch.zeros(3, dtype=torch.float64)}
+    each, lazy = (
+        Critic(discriminator, Hinge(), {"lecam": LeCam(weight=2.0, interval=interval)}) for interval in (1, 4)
+    )
+    real, fake = torch.randn(2, 3, 1, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    value = each.loss(real, fake, drawn=drawn)["penalty/lecam"]
+    told = lazy.lazy_loss(real, fake, UNCONDITIONAL, drawn, 4)
+    torch.testing.assert_close(told["loss"], 4 * value)
+    torch.testing.assert_close(told["penalty/lecam"], value)
+
+
+def test_weights_of_modulated_convolutions_are_matrices_too():
+    generator = StyleGAN2Generator(latent_size=4, channels=1, image_size=8, width=8)
+    of_layers = sum(each.numel() for each in matrices(generator))
+    named = {name: p.numel() for name, p in generator.named_parameters() if p.ndim > 1}
+    images = sum(count for name, count in named.items() if "constant" in name)
+    assert of_layers == sum(named.values()) - images, named
 
 
 def test_orthogonal_counts_what_rows_have_in_common_and_not_their_length():
@@ -104,7 +127,7 @@ def test_mode_seeking_pays_for_images_that_change_less_than_latents():
     latent = torch.randn(4, 3)
     for size in (1.0, 0.1):
         step = GeneratorStep(Matrix(size * torch.eye(3)), Sum(), latent, torch.zeros(4, 1, 1, 3))
-        torch.testing.assert_close(ModeSeeking(2.0)(step), torch.full((4,), 2 / (size + 1e-5)))
+        torch.testing.assert_close(ModeSeeking(2.0)(step), torch.tensor(2 / (size + 1e-5)))
 
 
 def test_feature_matching_compares_mean_features():
@@ -206,3 +229,44 @@ def test_optimisers_that_are_not_differentiated_are_refused():
         require_differentiable(torch.optim.SGD(weight, 0.1, momentum=0.9))
     with pytest.raises(ValueError, match="steps must be at least 1 step of the critic, got 0"):
         Unrolled(0)
+
+
+def test_mode_seeking_is_of_the_means_over_a_batch():
+    """So that a picture that hardly changes does not outweigh all others."""
+    latent = torch.tensor([[0.0], [1.0], [3.0]])
+    image = torch.tensor([[0.0], [0.01], [1.0]])
+    changes, moves = ((each - each.roll(1, 0)).abs().mean() for each in (image, latent))
+
+    class Uneven(nn.Module):
+        def forward(self, z, condition=UNCONDITIONAL):
+            return torch.where(z == 3, 1.0, 0.01 * z)[:, None, None]
+
+    step = GeneratorStep(Uneven(), Sum(), latent, torch.zeros(3, 1, 1, 1))
+    torch.testing.assert_close(ModeSeeking(2.0)(step), 2 / (changes / moves + 1e-5))
+
+
+def test_path_lengths_are_of_the_network_itself_which_is_differentiated_twice():
+    generator = Matrix(torch.randn(6, 3))
+    generator._compiled_call_impl = _never  # what torch.compile puts in the place of a call
+    step = GeneratorStep(generator, Sum(), torch.randn(5, 3), torch.zeros(5, 1, 1, 6))
+    assert PathLength()(replace(step, noise=torch.randn(5, 1, 1, 6))).isfinite().all()
+
+
+def _never(*given, **named):
+    raise AssertionError("the compiled network was called")
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_classifier_sees_both_sides_in_one_pass_or_two(together):
+    torch.manual_seed(0)
+    discriminator = DCGANDiscriminator(8, 1, width=2, norm="none")
+    seen, judged = [], discriminator.judged
+    discriminator.judged = lambda image, told=UNCONDITIONAL: seen.append(len(image)) or judged(image, told)
+    critic = Critic(discriminator, Hinge(), auxiliary=AuxiliaryClassifier(3), concatenate=together)
+    real, fake, condition = torch.randn(6, 1, 8, 8), torch.randn(6, 1, 8, 8), {"label": torch.arange(6) % 3}
+    terms = critic.loss(real, fake, condition)
+    assert seen == ([12] if together else [6, 6])
+    torch.testing.assert_close(terms["real"], critic.discriminator(real))
+    logits = [critic.auxiliary.output(critic.discriminator.features(image)) for image in (real, fake)]
+    entropy = [nn.functional.cross_entropy(each, condition["label"], reduction="none") for each in logits]
+    torch.testing.assert_close(terms["classes"], sum(entropy))

@@ -6,7 +6,10 @@ import torch
 from exact_denoisers import Mixture
 from genexp.callbacks.sample_grid import SampleGrid
 from genexp.conditioning.base import Conditioning
+from genexp.conditioning.degradations import Downscaled
+from genexp.conditioning.degraded import Degraded
 from genexp.diffusion.schedules import Cosine
+from genexp.sampling.conditions import Given, as_noisy, noised
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.ddpm import DDPM
 from genexp.sampling.latent import Latent
@@ -60,3 +63,19 @@ def test_arcs_and_moments_are_drawn_as_the_command_draws_them():
 def test_what_cannot_be_shown_is_refused_when_it_is_built(sampler, settings, told):
     with pytest.raises(ValueError, match=told):
         SampleGrid(sampler, **settings)
+
+
+def test_pairs_are_told_with_the_noise_that_samples_are_drawn_with(monkeypatch):
+    kind = Degraded((1, 4, 4), Downscaled(2), noise=0.5, drawn=0.1)
+    images = torch.linspace(-1, 1, 64).view(4, 1, 4, 4)
+    bare = Given({"low_res": kind.made(images)})
+    told = Conditioning({"low_res": kind})
+    monkeypatch.setattr(Images, "conditioning", told, raising=False)
+    monkeypatch.setattr(SampleGrid, "_samples", lambda *_: images)
+    seen = []
+    monkeypatch.setattr(Pictures, "pairs", lambda self, told, rows, real: seen.append(rows["low_res"]))
+    conditions = noised(bare, told, seed=3)
+    SampleGrid(DDIM(6), num=4, seed=3).grids(Family(), {"image": images}, conditions=conditions)
+    assert torch.equal(seen[0], conditions.of(range(4))["low_res"])
+    assert torch.equal(seen[0][:, 1], torch.full((4, 2, 2), 0.1))
+    assert torch.equal(as_noisy({"low_res": kind.made(images)}, bare)["low_res"], kind.made(images))

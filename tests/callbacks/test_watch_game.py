@@ -1,14 +1,16 @@
 """What is measured and drawn of an adversarial game: norms by hand, the gap, neighbours that are the nearest."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+import tiny
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.objectives import Hinge
-from genexp.callbacks.game import WatchGame, norms
+from genexp.callbacks.game import WatchGame, norms, some_of
 from genexp.data.datamodule import ImageData
 from genexp.data.digits import Digits
 from genexp.data.toy2d import Toy2d
@@ -55,7 +57,7 @@ def test_digits_have_scores_and_nearest_neighbours():
     distance = torch.cdist(grid.samples[::3].flatten(1), real.flatten(1)).sort().values[:, :2]
     found = (grid.samples.unflatten(0, (3, 3))[:, 1:] - grid.samples[::3, None]).flatten(2).norm(dim=2)
     torch.testing.assert_close(found, distance)
-    train, held_out = (next(iter(each))["image"][:100] for each in (data.training_images(), data.reference("val")))
+    train, held_out = (some_of(data, split, 100, torch.device("cpu"))["image"] for split in ("train", "val"))
     assert logger.values["game/gap"] == pytest.approx(
         float(model.critic(train).mean() - model.critic(held_out).mean()), abs=1e-5
     )
@@ -89,3 +91,26 @@ def test_other_models_and_counts_are_refused():
         WatchGame().on_fit_start(None, nn.Linear(1, 1))
     with pytest.raises(ValueError, match="neighbours must be at least 1, got 0"):
         WatchGame(neighbours=0)
+
+
+def test_gradients_of_the_last_steps_are_there_when_a_run_is_evaluated(tmp_path):
+    """Lightning drops them before every evaluation of another module."""
+    typed = ["experiment=toy/ring8", "callbacks/game=watch", *tiny.COMMON, "metrics=none", "data.batch_size=64"]
+    length = ["training.max_images=128", "training.evaluate_every=64", "training.checkpoint_every=64"]
+    folder = tiny.run([*typed, *length, f"paths.outputs={tmp_path}"])
+    rows = [json.loads(line) for line in (folder.path / "metrics.jsonl").read_text().splitlines()]
+    for player in ("critic", "generator"):
+        found = [row[key] for row in rows for key in row if key == f"game/{player}/gradient_norm"]
+        assert len(found) == 2
+        assert min(found) > 0
+
+
+def test_examples_are_from_all_over_a_split():
+    rows = {}
+    data = SimpleNamespace(drawn_size=lambda _: 1000, examples=lambda split, at: rows.update({split: at}) or {"x": at})
+    for split in ("train", "val"):
+        some_of(data, split, 100, torch.device("cpu"))
+        assert len(rows[split].unique()) == 100
+        assert 350 < float(rows[split].float().mean()) < 650
+    assert torch.equal(rows["train"], rows["val"])
+    assert len(some_of(data, "val", 5000, torch.device("cpu"))["x"]) == 1000

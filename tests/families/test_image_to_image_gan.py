@@ -14,6 +14,7 @@ from genexp.adversarial.generator_penalties import FeatureMatching, ModeSeeking,
 from genexp.adversarial.objectives import Hinge, LeastSquares
 from genexp.adversarial.pairings import RelativisticAverage
 from genexp.adversarial.penalties import R1, GradientPenalty
+from genexp.adversarial.regularisers import Penalties
 from genexp.adversarial.score_penalties import Consistency, LeCam
 from genexp.adversarial.steps import GeneratorStep
 from genexp.adversarial.unrolling import Unrolled
@@ -22,6 +23,8 @@ from genexp.families.gan import GAN
 from genexp.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from genexp.networks.image_to_image import ImageToImageGenerator
 from genexp.networks.patch import PatchDiscriminator
+from genexp.networks.residual_translation import ResidualTranslation
+from genexp.networks.restoration import Srcnn
 
 ADAM = functools.partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.999))
 SOURCE = {"source": Picture((1, 16, 16))}
@@ -192,3 +195,13 @@ def test_a_weight_of_the_adversarial_loss_is_a_factor():
 def test_what_cannot_be_is_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("penalty", [PathLength(), ModeSeeking()])
+@pytest.mark.parametrize(
+    "generator", [lambda: ResidualTranslation(1, SOURCE, width=2, blocks=1), lambda: Srcnn(16, 1, SOURCE)]
+)
+def test_nothing_is_asked_of_a_latent_that_nothing_reads(generator, penalty):
+    name = "path_length" if isinstance(penalty, PathLength) else "mode_seeking"
+    with pytest.raises(ValueError, match=f"must be without {name} for a generator that reads no latent, got (Res|Src)"):
+        Penalties("generator_penalties", {name: penalty}, generator())

@@ -27,13 +27,11 @@ BATCHES, SIZE = 4, 8
 
 
 class Data(lightning.LightningDataModule):
-    limit = None
-
     def __init__(self, batches):
         super().__init__()
         self.batches = batches
 
-    def split_size(self, split):
+    def drawn_size(self, split):
         return sum(len(batch["image"]) for batch in self.batches)
 
     def train_dataloader(self):

@@ -7,11 +7,15 @@ import torch
 
 import genexp
 import tiny
+from genexp.adversarial.critic import Critic
+from genexp.adversarial.objectives import Hinge
 from genexp.adversarial.steps import GeneratorStep
+from genexp.conditioning.base import Conditioning
 from genexp.config.check import problems_of
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
-from genexp.families.student import Distilled
+from genexp.families.student import Distilled, StudentGAN
+from genexp.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from genexp.ramps import Linear
 
 SHORT = ["data.batch_size=8", "training.max_images=16", "training.evaluate_every=64", "training.checkpoint_every=8"]
@@ -94,6 +98,20 @@ REFUSED = {
     "model.feature=-1": "must be at least 0, got -1",
     "data.num_classes=null": "must be told what the student is",
 }
+
+
+def test_features_of_packs_are_no_features_of_images():
+    class Teacher:
+        latent_shape, image_shape, conditioning = (4,), (1, 8, 8), Conditioning()
+
+    def packed(**settings):
+        critic = Critic(DCGANDiscriminator(8, 1, width=4, norm="none", pack=2), Hinge())
+        of_players = {"generator_optimizer": torch.optim.SGD, "critic_optimizer": torch.optim.SGD}
+        return StudentGAN(DCGANGenerator(8, 1, 4, width=4), critic, Teacher(), **of_players, **settings)
+
+    with pytest.raises(ValueError, match=r"discriminator.pack must be 1 beside a teacher with feature above 0"):
+        packed()
+    packed(feature=0.0)
 
 
 @pytest.mark.parametrize("typed", REFUSED)

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from math import pi
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from genexp.adversarial.augmentations import shifted, whole_pixels
-from genexp.geometry import places, rotation, sampled
+from genexp.adversarial.augmentations import whole_pixels
+from genexp.geometry import gathered, mirrored, places, rotation, sampled
 from genexp.tensors import expand_to
 
 GROUPS = ("blit", "geometry", "color")
@@ -23,7 +24,7 @@ class AdaptiveAugment(nn.Module):
     """Changes that strike each image with probability p, which a controller moves.
 
     blit: flip, turns by 90 degrees, shifts by whole pixels up to 1/8 of the side. geometry: scale 2^N(0, 0.2), turn by
-    any angle, stretch 2^N(0, 0.2), shift N(0, 1/8) of the side, by bilinear sampling with mirrored borders. color:
+    any angle, stretch 2^N(0, 0.2), shift N(0, 1/8) of the side, by bilinear sampling. Borders are mirrors. color:
     brightness N(0, 0.2), contrast 2^N(0, 0.5), luma flip, hue U[-pi, pi], saturation 2^N(0, 1); on images without three
     channels the last three are left out. Each change strikes by itself, a turn twice, before and after the stretch,
     with 1 - sqrt(1 - p).
@@ -45,6 +46,7 @@ class AdaptiveAugment(nn.Module):
         ValueError: an unknown word, or a number out of its range.
     """
 
+    of_pictures: ClassVar[bool] = True
     p: Tensor
     signs: Tensor
     steps: Tensor
@@ -130,7 +132,14 @@ def blitted(image: Tensor, strikes: Numbers, how: Numbers) -> Tensor:
         turned = torch.rot90(image, quarter, (-2, -1)) if image.shape[-1] == image.shape[-2] or quarter == 2 else image
         image = torch.where(expand_to(turns == quarter, image), turned, image)
     by = whole_pixels(torch.stack([how["shift_down"], how["shift_right"]], 1), image, 0.125)
-    return shifted(image, by * strikes["shift_down"].long()[:, None])
+    return _moved(image, by * strikes["shift_down"].long()[:, None])
+
+
+def _moved(image: Tensor, by: Tensor) -> Tensor:
+    """Images (B, C, H, W) moved down and right by whole pixels (B, 2), with mirrors at their borders."""
+    sides = zip(image.shape[-2:], by.unbind(1), strict=True)
+    rows, columns = (mirrored(torch.arange(side, device=image.device) - move[:, None], side) for side, move in sides)
+    return gathered(image, rows, columns)
 
 
 def warped(image: Tensor, strikes: Numbers, how: Numbers) -> Tensor:

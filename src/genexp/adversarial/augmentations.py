@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from genexp.geometry import gathered
 from genexp.ramps import Constant, Ramp
 from genexp.tensors import expand_to
 
@@ -36,6 +38,7 @@ class DiffAugment:
         ValueError: an unknown name, or a share outside [0, 1].
     """
 
+    of_pictures: ClassVar[bool] = True
     policy: Sequence[str] = ("color", "translation", "cutout")
     shift: float = 0.125
     hole: float = 0.5
@@ -118,12 +121,10 @@ def whole_pixels(uniform: Tensor, image: Tensor, share: float) -> Tensor:
 
 def shifted(image: Tensor, by: Tensor) -> Tensor:
     """Images (B, C, H, W) moved down and right by whole pixels (B, 2), with zeros from outside."""
-    count, _, height, width = image.shape
+    height, width = image.shape[-2:]
     rows = (torch.arange(height, device=image.device) - by[:, :1] + 1).clamp(0, height + 1)
     columns = (torch.arange(width, device=image.device) - by[:, 1:] + 1).clamp(0, width + 1)
-    framed = F.pad(image, (1, 1, 1, 1)).permute(0, 2, 3, 1)
-    batch = torch.arange(count, device=image.device)[:, None, None]
-    return framed[batch, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    return gathered(F.pad(image, (1, 1, 1, 1)), rows, columns)
 
 
 def kept(uniform: Tensor, image: Tensor, share: float) -> Tensor:

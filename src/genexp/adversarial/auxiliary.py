@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from genexp.networks.packing import InPacks
+
 
 class AuxiliaryClassifier(nn.Module):
     """Class logits from the last features of the discriminator, trained beside its scores.
@@ -49,3 +51,11 @@ class AuxiliaryClassifier(nn.Module):
     def generator_loss(self, fake: Tensor, label: Tensor) -> Tensor:
         """The generator's loss (B,) of the features (B, F) of its fakes."""
         return self.generator_weight * cross_entropy(self.output(fake).float(), label, reduction="none")
+
+
+def require_single(discriminator: object, where: str) -> None:
+    """Raise ValueError for a discriminator of packs, where the features of every image by itself are looked at."""
+    if isinstance(discriminator, InPacks) and discriminator.pack > 1:
+        raise ValueError(
+            f"discriminator.pack must be 1 {where}, which looks at features of every image, got {discriminator.pack}"
+        )

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from genexp.adversarial.auxiliary import AuxiliaryClassifier
+from genexp.adversarial.auxiliary import AuxiliaryClassifier, require_single
 from genexp.adversarial.frozen_buffers import coupling
 from genexp.adversarial.parts import AdversarialObjective, Augmentation, JointObjective, Observes, Penalty, augmented
 from genexp.adversarial.regularisers import Penalties, require_callable
-from genexp.adversarial.steps import CriticStep, Side, View, patches_averaged, whole
-from genexp.conditioning.base import UNCONDITIONAL, Condition, ReadsConditions, joined
+from genexp.adversarial.steps import CriticStep, Seen, Side, View, apart, patches_averaged, together, whole
+from genexp.conditioning.base import UNCONDITIONAL, Condition, ReadsConditions
+from genexp.networks.discriminator import Judgement
 from genexp.networks.joint import JointDiscriminator
 
 Constraint = Callable[[nn.Module], None]
@@ -40,7 +41,7 @@ class Critic(nn.Module):
         TypeError: a part cannot be called, such as settings that are left of one not chosen; the objective lacks a
             member of `AdversarialObjective`.
         ValueError: the discriminator has batch norm or packs, and there are penalties on its gradients; or it has packs
-            or groups of real and fake images in one pass.
+            or groups of real and fake images in one pass, or packs beside a classifier.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Critic(nn.Module):
             self._require_joint()
         if auxiliary is not None:
             self._require_no_class()
+            require_single(discriminator, "beside an auxiliary classifier")
             auxiliary.follow(discriminator.feature_count)
         self.concatenate = self._joins(concatenate)
 
@@ -234,13 +236,15 @@ class Critic(nn.Module):
         real, fake = (step.view(step.real, condition, "real"), step.view(step.fake, condition, "fake"))
         if self.auxiliary is None:
             return *self._scores(real, fake), {}
-        of_real, of_fake = (self.discriminator.judged(image, self.told(seen)) for image, seen in (real, fake))
+        if self.concatenate:
+            both = self.discriminator.judged(*together(real, fake, self.told))
+            of_real, of_fake = (Judgement(*parts) for parts in zip(*(apart(each, real) for each in both), strict=True))
+        else:
+            of_real, of_fake = (self.discriminator.judged(image, self.told(seen)) for image, seen in (real, fake))
         terms = self.auxiliary.critic_terms(of_real.features, of_fake.features, condition["label"])
         return of_real.score.float(), of_fake.score.float(), terms
 
-    def _scores(self, real: tuple[Tensor, Condition], fake: tuple[Tensor, Condition]) -> tuple[Tensor, Tensor]:
+    def _scores(self, real: Seen, fake: Seen) -> tuple[Tensor, Tensor]:
         if not self.concatenate:
             return self(*real), self(*fake)
-        both = self(torch.cat([real[0], fake[0]]), joined(real[1], fake[1]))
-        real_score, fake_score = both.split([len(real[0]), len(fake[0])])
-        return real_score, fake_score
+        return apart(self(*together(real, fake)), real)

@@ -49,8 +49,9 @@ class PathLength(nn.Module):
         """Refuse a generator whose images have no gradient by the latent.
 
         Raises:
-            ValueError: its latent decides what is dropped.
+            ValueError: its latent decides what is dropped, or is not read.
         """
+        require_latent_read(player, "path_length")
         if isinstance(player, ImageToImageGenerator):
             raise ValueError(
                 "generator_penalties must be without path_length for a generator whose latent says which features are "
@@ -85,7 +86,7 @@ def path_length(step: GeneratorStep, noise: Tensor) -> Tensor:
             image = step.generator.synthesise(point, step.latent)
         else:
             point = step.latent.detach().requires_grad_()
-            image = step.generator(point, step.condition)
+            image = step.generator.forward(point, step.condition)  # not compiled: it is differentiated twice
         (gradient,) = torch.autograd.grad((image * noise).sum(), point, create_graph=True)
     layers = gradient if isinstance(step.generator, Styled) else gradient.flatten(1)[:, None]
     return (layers.square().sum(2).mean(1) + 1e-12).sqrt()
@@ -95,8 +96,8 @@ def path_length(step: GeneratorStep, noise: Tensor) -> Tensor:
 class ModeSeeking:
     """Two latents should not give one image: weight / (d(G(z1), G(z2)) / d(z1, z2) + 1e-5).
 
-    d is the mean absolute difference. The other latent of a sample is that of its neighbour in the batch of
-    all processes, under the condition of the sample.
+    d is the mean absolute difference, over the batch of all processes too. The other latent of a sample is that of its
+    neighbour in this batch, under the condition of the sample.
 
     Reference: Mao et al., "Mode Seeking Generative Adversarial Networks for Diverse Image Synthesis" (2019), equation
     3, in the form of the published code, which minimises the inverse.
@@ -107,14 +108,23 @@ class ModeSeeking:
     """
 
     scope: ClassVar[Literal["batch"]] = "batch"
+    least_batch: ClassVar[int] = 2
     weight: float = 1.0
     interval: int = field(default=1, kw_only=True)
 
+    def follow(self, player: nn.Module) -> None:
+        """Refuse a generator whose images do not depend on the latent.
+
+        Raises:
+            ValueError: it does not read it.
+        """
+        require_latent_read(player, "mode_seeking")
+
     def __call__(self, step: GeneratorStep) -> Tensor:
-        """Penalty (B,) of a whole batch."""
+        """Penalty () of a whole batch, of all processes."""
         other = neighbours(step.latent)
-        change = distance(step.image(), step.generator(other, step.condition))
-        return self.weight / (change / distance(step.latent, other) + 1e-5)
+        change = over_ranks(distance(step.image(), step.generator(other, step.condition)).mean())
+        return self.weight / (change / over_ranks(distance(step.latent, other).mean()) + 1e-5)
 
 
 @dataclass(frozen=True)
@@ -177,6 +187,15 @@ def require_told_picture(player: nn.Module, penalty: str) -> None:
         raise ValueError(
             f"generator_penalties must be without {penalty} for a generator that is told no picture, whose image i is "
             f"not meant to be real image i, got {type(player).__name__}"
+        )
+
+
+def require_latent_read(player: nn.Module, penalty: str) -> None:
+    """Raise ValueError where the images of a generator do not depend on its latent."""
+    if isinstance(player, SeesPictures) and not player.reads_latent:
+        raise ValueError(
+            f"generator_penalties must be without {penalty} for a generator that reads no latent, got "
+            f"{type(player).__name__}"
         )
 
 

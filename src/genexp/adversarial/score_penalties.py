@@ -91,7 +91,9 @@ class LeCam(nn.Module):
 
     def forward(self, step: CriticStep) -> Tensor:
         """Penalty (B,)."""
-        value = (step.real_score - self.fake).square() + (step.fake_score - self.real).square()
+        real = step.score(step.real, "real").float() if step.real_score is None else step.real_score
+        fake = step.score(step.fake, "fake").float() if step.fake_score is None else step.fake_score
+        value = (real - self.fake).square() + (fake - self.real).square()
         return self.weight * value * (self.images >= self.start)
 
     @torch.no_grad()

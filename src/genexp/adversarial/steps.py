@@ -4,12 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
-from genexp.conditioning.base import UNCONDITIONAL, Condition
+from genexp.conditioning.base import UNCONDITIONAL, Condition, joined
 
 Side = Literal["real", "fake"]
-View = Callable[[Tensor, Condition, Side], tuple[Tensor, Condition]]
+Seen = tuple[Tensor, Condition]
+"""Images (B, ...) of one side and what they are judged under."""
+View = Callable[[Tensor, Condition, Side], Seen]
 """How a discriminator gets to see images (B, ...) of one side and what they are judged under: augmented by the draws of
 that side."""
 
@@ -40,8 +43,8 @@ class CriticStep:
         condition: What both are judged under.
         mix: Uniform draws (B,) in [0, 1], for points between real and fake.
         noise: What the penalty drew for this step, (B, ...), see `Draws`; None for one that draws nothing.
-        real_score: Scores (B,) of the real images as they were seen.
-        fake_score: Scores (B,) of the fakes as they were seen.
+        real_score: Scores (B,) of the real images as they were seen; None in the further steps of lazy penalties.
+        fake_score: Scores (B,) of the fakes as they were seen, or None as well.
         view: How the discriminator sees an image and its condition.
         on_image: Changes the images in samples.
     """
@@ -114,3 +117,13 @@ class GeneratorStep:
 def patches_averaged(score: Tensor) -> Tensor:
     """Scores (B,), or (B, ...) of patches, in float32 to one a sample (B,)."""
     return score.float().flatten(1).mean(1) if score.ndim > 1 else score.float()
+
+
+def together(real: Seen, fake: Seen, told: Callable[[Condition], Condition] = dict) -> Seen:
+    """Both sides as one batch, under what of their conditions is told."""
+    return torch.cat([real[0], fake[0]]), told(joined(real[1], fake[1]))
+
+
+def apart(both: Tensor, real: Seen) -> tuple[Tensor, Tensor]:
+    """What was said of both sides, side by side."""
+    return both[: len(real[0])], both[len(real[0]) :]

@@ -21,7 +21,7 @@ class Unrolled:
 
     The gradient reaches the generator through these steps too; the critic itself stays as it is. They are those of the
     critic on the whole batch, of all processes, by its own optimiser, plain SGD or Adam, from its state and rate of
-    now, without lazy penalties.
+    now, without lazy penalties, limits on the norm of gradients and constraints on weights.
 
     Reference: Metz, Poole, Pfau and Sohl-Dickstein, "Unrolled Generative Adversarial Networks" (2017), equation 9.
 

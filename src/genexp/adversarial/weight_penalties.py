@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from genexp.adversarial.steps import CriticStep, GeneratorStep
+from genexp.networks.modulated import ModulatedConvolution
 
 
 class Orthogonal(nn.Module):
@@ -40,8 +41,11 @@ class Orthogonal(nn.Module):
 
 
 def matrices(network: nn.Module) -> list[Tensor]:
-    """The weights of linear and convolution layers as matrices (out, in), those that a norm makes as it makes them."""
-    layers = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    """The weights of linear and convolution layers as matrices (out, in), those that a norm makes as it makes them.
+
+    Of modulated convolutions these are the weights before a style scales them.
+    """
+    layers = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, ModulatedConvolution)
     found = [m.weight.flatten(1) for m in network.modules() if isinstance(m, layers)]
     transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
     return found + [m.weight.transpose(0, 1).flatten(1) for m in network.modules() if isinstance(m, transposed)]
@@ -69,6 +73,8 @@ class HistoricalAverage(nn.Module):
     def follow(self, player: nn.Module) -> None:
         """Keep the means of the parameters of `player`, whose steps this is told of from now on."""
         self._player = [player]
+        for old in [name for name in self._buffers if name != "steps"]:  # of other parameters
+            delattr(self, old)
         for name, parameter in player.named_parameters():
             self.register_buffer(name.replace(".", "/"), parameter.detach().clone())
 

@@ -1,6 +1,5 @@
 """An adversarial game looked into: how far the critic overfits, how steep the players are, and what they see."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
@@ -18,7 +17,9 @@ from genexp.tensors import Grid, IndexedNoise, Plane
 
 if TYPE_CHECKING:
     from genexp.data.datamodule import ImageData
+    from genexp.data.source import Split
 
+_SEED = 0x5741_5443
 SIDE = 60
 """Points a side at which level sets of a critic are read."""
 
@@ -93,9 +94,9 @@ class WatchGame(Callback):
 
     def _scores(self, model: Game, data: "ImageData") -> dict[str, Tensor]:
         """Scores (N,) of training, held-out and generated images, seen as they are."""
-        real = first_of(data.training_images(), self.num, model.device)
+        real, held_out = (some_of(data, split, self.num, model.device) for split in ("train", "val"))
         fake, told, latent = self._made(model, real, self.num)
-        kinds = {"training images": real, "held-out images": first_of(data.reference("val"), self.num, model.device)}
+        kinds = {"training images": real, "held-out images": held_out}
         scores = {name: model.scores(b["image"], model.conditioning.told(b)) for name, b in kinds.items()}
         return scores | {"generated images": model.scores(fake, told, latent)}
 
@@ -129,7 +130,7 @@ class WatchGame(Callback):
         return Figure(lambda: level_sets(score, plane.reach, real, fake))
 
     def _nearest(self, model: Game, data: "ImageData") -> Grid:
-        fake, *_ = self._made(model, first_of(data.training_images(), self.rows, model.device), self.rows)
+        fake, *_ = self._made(model, some_of(data, "train", self.rows, model.device), self.rows)
         best = torch.full((len(fake), 0), 0.0, device=model.device)
         images = fake[:, None][:, :0]
         for batch in data.training_images():
@@ -144,14 +145,11 @@ class WatchGame(Callback):
         return Grid(shown.flatten(0, 1), columns=shown.shape[1], across=across)
 
 
-def first_of(batches: Iterator[Batch], num: int, device: torch.device) -> Batch:
-    """The first `num` samples of some batches, as one."""
-    taken: list[Batch] = []
-    for batch in batches:
-        taken.append(batch)
-        if sum(len(each["image"]) for each in taken) >= num:
-            break
-    return {name: torch.cat([each[name] for each in taken])[:num].to(device) for name in taken[0]}
+def some_of(data: "ImageData", split: "Split", num: int, device: torch.device) -> Batch:
+    """At most `num` examples of a split, always the same, from all over it: folders hold one class after the other."""
+    size = data.drawn_size(split)
+    rows = torch.randperm(size, generator=torch.Generator().manual_seed(_SEED))[:num].sort().values
+    return {name: values.to(device) for name, values in data.examples(split, rows).items()}
 
 
 def norms(player: str, network: nn.Module) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """Codes of images that stay as they are: made once, and not once an epoch."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,8 +97,7 @@ class KnownCodes(Callback):
     def _add(self, trainer: Trainer, split: str, batch: Batch) -> None:
         if split not in self.splits:
             data = trainer.datamodule
-            count = min(data.split_size(split), data.limit or math.inf) if split == "train" else data.split_size(split)
-            self.splits[split] = Codes(self.codec, count, self.cache, data.digest(split))
+            self.splits[split] = Codes(self.codec, data.drawn_size(split), self.cache, data.digest(split))
         batch["code"] = self.splits[split].of(batch["image"], batch["index"])
 
 

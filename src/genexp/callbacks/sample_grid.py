@@ -11,7 +11,7 @@ from genexp.contracts import Autoregressive, ImageMap, Progress, Sampler
 from genexp.files.trees import State
 from genexp.sample_kinds import kind_of
 from genexp.sampling.completion import Completing
-from genexp.sampling.conditions import Conditions, as_in_training
+from genexp.sampling.conditions import Conditions, as_in_training, as_noisy
 from genexp.sampling.draw import draw, in_images, network_evaluations, to_draw, told_by
 from genexp.sampling.latent_mixture import fit_to_training_images
 from genexp.sampling.visualisation import PAIRS, Pictures, mixes_classes, require_path, require_steps
@@ -143,7 +143,7 @@ class SampleGrid(Callback):
         told = told_by(self.sampler, model.source(), model.conditioning)
         if told.pictures:
             first = {name: rows[:PAIRS] for name, rows in batch.items()}
-            shown["pairs"] = looked_at.pairs(told, told.told(first), first["image"])
+            shown["pairs"] = looked_at.pairs(told, as_noisy(told.told(first), conditions), first["image"])
         if isinstance(self.sampler, Completing) and isinstance(model.source(), Autoregressive):
             first = {name: rows[: self.rows] for name, rows in batch.items()}
             shown["completion"] = looked_at.completion(first["image"], told.told(first))

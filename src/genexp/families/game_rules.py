@@ -8,6 +8,7 @@ from genexp.adversarial.critic import Critic
 from genexp.adversarial.regularisers import OptimizerFactory, Penalties
 from genexp.adversarial.unrolling import Unrolled, require_differentiable
 from genexp.conditioning.base import Conditioning, ReadsConditions
+from genexp.conditioning.degraded import Degraded
 from genexp.conditioning.vectors import require_vectors
 
 
@@ -37,6 +38,29 @@ def require_told(generator: nn.Module, critic: Critic, conditioning: Conditionin
     """Raise ValueError unless both networks read what they are told of the model's conditions."""
     require_vectors(generator, "generator", conditioning)
     require_critic_told(critic, "critic", conditioning)
+
+
+def require_always_told(conditioning: Conditioning) -> None:
+    """Raise ValueError where training is to leave out or change what is told, which no game does."""
+    for name, kind in conditioning.kinds.items():
+        changed = {"left_out": kind.left_out, "noise": kind.noise if isinstance(kind, Degraded) else 0}
+        for key, value in changed.items():
+            if value:
+                rule = "must be 0 in a game, whose networks are always told"
+                raise ValueError(f"model.conditions.{name}.{key} {rule}, got {value}")
+
+
+def require_plain_graph(
+    derivatives: str | None, unrolled: Unrolled | None, compile: bool = False, recompute: bool = False
+) -> None:
+    """Raise ValueError where compiled networks need second derivatives, or blocks are computed again too late."""
+    if compile and derivatives is not None:
+        raise ValueError(f"compile must be false with {derivatives} (second derivatives), got true")
+    if recompute and unrolled is not None:
+        raise ValueError(
+            "recompute must be false with model.unrolled, whose weights of the critic are gone when its blocks would "
+            "be computed again, got true"
+        )
 
 
 def require_critic_told(critic: Critic, role: str, conditioning: Conditioning) -> None:

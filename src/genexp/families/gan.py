@@ -93,9 +93,9 @@ class GAN(Family):
         self._register("generator", generator_optimizer, generator_learning_rate, clip)
 
     def arrange(self, accumulate: int = 1, compile: bool = False, **further: bool) -> Self:
-        """As for every family; ValueError too where compiled networks would need second derivatives."""
-        if compile and self.needs_derivatives is not None:
-            raise ValueError(f"compile must be false with {self.needs_derivatives} (second derivatives), got true")
+        """As for every family; ValueError too where compiled networks would need second derivatives, or see `rules`."""
+        rules.require_always_told(self.conditioning)
+        rules.require_plain_graph(self.needs_derivatives, self.unrolled, compile, further.get("recompute", False))
         return super().arrange(accumulate, compile, **further)
 
     def freeze(self, layers: Sequence[str], further: Collection[str] = ()) -> Self:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from genexp.adversarial.regularisers import Penalties
 from genexp.families.base import Family
 from genexp.families.layers import below, in_words, require_layers
 from genexp.tensors import mix_seed
@@ -89,6 +90,9 @@ class LowRank:
         for layer in chosen:
             update = LowRankUpdate(layer.weight, self.rank, self.alpha, generator)
             parametrize.register_parametrization(layer, "weight", update, unsafe=True)
+        for each in model.modules():
+            if isinstance(each, Penalties):
+                each.follow()  # parameters have other names now
         moving = {id(p) for each in model.modules() if isinstance(each, LowRankUpdate) for p in each.parameters()}
         inside = {id(p) for network in players.values() for p in network.parameters()}
         return [name for name, p in model.named_parameters() if id(p) in inside and id(p) not in moving]

@@ -115,8 +115,8 @@ class QuantisedAutoencoder(Family):
 
     def on_fit_start(self) -> None:
         """Refuse more codes than the training images have places."""
-        images = min(self.trainer.datamodule.split_size("train"), self.trainer.datamodule.limit or math.inf)
-        places = int(images) * math.prod(self.code_shape)
+        images = self.trainer.datamodule.drawn_size("train")
+        places = images * math.prod(self.code_shape)
         if self.codes > places:
             grid = f"{self.code_shape[0]} x {self.code_shape[1]}"
             raise ValueError(

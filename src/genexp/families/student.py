@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from genexp.adversarial.auxiliary import require_single
 from genexp.adversarial.critic import Critic
 from genexp.adversarial.parts import Penalty
 from genexp.adversarial.steps import GeneratorStep
@@ -93,7 +94,8 @@ class StudentGAN(GAN):
         settings: Everything else that `GAN` takes.
 
     Raises:
-        ValueError: a factor is negative, or teacher and student have other latents or conditions.
+        ValueError: a factor is negative, or teacher and student have other latents or conditions, or features of packs
+            would be compared.
     """
 
     def __init__(
@@ -111,6 +113,8 @@ class StudentGAN(GAN):
         super().__init__(generator, critic, generator_penalties={**(generator_penalties or {}), **taught}, **settings)
         if data_weight < 0:
             raise ValueError(f"data_weight must be at least 0, got {data_weight}")
+        if feature:
+            require_single(critic.discriminator, "beside a teacher with feature above 0")
         self.teacher, self.data_share = teacher, data_weight / (1 + data_weight)
         if teacher is None:
             return
@@ -138,6 +142,6 @@ class StudentGAN(GAN):
     def _draw(self, batch: Batch) -> dict[str, Tensor]:
         drawn = super()._draw(batch)
         image = drawn["image"]
-        taught = self.teacher.decode(drawn["latent"], self.conditioning.told(batch)).to(image.dtype)
+        taught = self.teacher.decode(drawn["latent"], self.conditioning.told(drawn)).to(image.dtype)
         of_data = torch.rand(len(image), device=image.device) < self.data_share
         return drawn | {"image": torch.where(expand_to(of_data, image), image, taught)}

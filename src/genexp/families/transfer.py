@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from genexp.adversarial.parts import Observes
 from genexp.adversarial.regularisers import Penalties
 from genexp.families.channels import adapted
 from genexp.families.layers import below, in_words, owner, require_layers, with_those_above
@@ -32,7 +33,7 @@ class Transferred:
         reshaped: They were made for pictures of another number of channels, see `genexp.families.channels`.
         reset: They begin anew because that was asked for.
         beyond: They lie outside of what was asked for.
-        anew: Buffers, such as running means of a penalty, that the other model has not.
+        anew: Buffers that the other model has not, and those that follow training, such as running means of a penalty.
         unused: The other model has them, and this one has not.
     """
 
@@ -50,7 +51,7 @@ class Transferred:
             "reshaped for other channels": self.reshaped,
             "reset": self.reset,
             "left as they are": self.beyond,
-            "anew, as the run has none": self.anew,
+            "anew, of this training": self.anew,
             "of the run, not used": self.unused,
         }
         told = [f"{words}: {in_words(names)}" for words, names in rest.items() if names]
@@ -83,7 +84,8 @@ def transferred(
     beyond = [name for name in own if only is not None and not below(name, only)]
     again = [name for name in own if name not in beyond and below(name, reset)]
     asked = [name for name in own if name not in {*beyond, *again}]
-    anew = [name for name in asked if name not in given and name not in parameters]
+    follows = tuple(f"{name}." for name, part in model.named_modules() if isinstance(part, Observes))
+    anew = [n for n in asked if n not in parameters and (n not in given or n.startswith(follows))]
     wanted = [name for name in asked if name not in anew]
     shaped = _reshaped(model, own, given, wanted)
     reshaped = [name for name in wanted if adapt_channels and name in shaped]
