@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def rotation(angle: Tensor) -> Tensor:
@@ -51,10 +52,27 @@ def sampled(image: Tensor, down: Tensor, right: Tensor) -> Tensor:
     return sum(parts).permute(0, 3, 1, 2)
 
 
+def fitted(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images (B, C, H, W) in another size by bicubic interpolation, of all their pixels where they get smaller."""
+    shrinks = size[0] < image.shape[-2] or size[1] < image.shape[-1]
+    return F.interpolate(image, size, mode="bicubic", antialias=shrinks)
+
+
+def gathered(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Images (B, C, H', W') of the pixels of others (B, C, H, W) at rows (B, H') and columns (B, W')."""
+    batch = torch.arange(len(image), device=image.device)[:, None, None]
+    return image.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
 def _between(place: Tensor, side: int) -> list[tuple[Tensor, Tensor]]:
     """The two pixels of a line that a place lies between, by mirrors at its ends, each with its share."""
-    first, period = place.floor(), 2 * side
+    first = place.floor()
     share = place - first
-    indices = [(first.long() + step) % period for step in (0, 1)]
-    near, far = (torch.minimum(index, period - 1 - index) for index in indices)
+    near, far = (mirrored(first.long() + step, side) for step in (0, 1))
     return [(near, 1 - share), (far, share)]
+
+
+def mirrored(index: Tensor, side: int) -> Tensor:
+    """Any whole places of a line as pixels 0 to side - 1, by mirrors at its ends: -1 is 0, `side` is side - 1."""
+    within = index % (2 * side)
+    return torch.minimum(within, 2 * side - 1 - within)

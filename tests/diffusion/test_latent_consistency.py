@@ -191,6 +191,8 @@ def test_what_cannot_be_distilled_is_refused():
         LatentConsistency(Finished(Linear()), 1001).begin(student(Linear()))
     with pytest.raises(ValueError, match="noise levels of the student"):
         LatentConsistency(Finished(Cosine())).begin(student(Linear()))
+    with pytest.raises(ValueError, match=r"goal must not clip what is said of codes, .*, got clip true"):
+        LatentConsistency(OfCodes(CosineContinuous()), clip=True).begin(student(CosineContinuous()))
     with pytest.raises(ValueError, match="edge must be above 0, got 0"):
         Bounded(Sample(), 0)
 

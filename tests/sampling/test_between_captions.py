@@ -1,11 +1,14 @@
 """Pictures between captions and with the attention of another: ends, shares and equal captions are plain drawings."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
 from genexp.conditioning.base import Conditioning
 from genexp.conditioning.kinds import Words
+from genexp.conditioning.tokenised import Tokenised
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.prediction import Sample
 from genexp.diffusion.schedules import Cosine
@@ -16,14 +19,18 @@ from genexp.networks.mm_dit import MMDiT
 from genexp.networks.text_encoder import TextEncoder
 from genexp.networks.tokens import Tokens, attention_to
 from genexp.networks.unet import UNet
-from genexp.sampling.between import between
+from genexp.sampling.between import between, tells_it_alone
 from genexp.sampling.conditions import Given
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.dpm_solver import DPMSolver2M
 from genexp.sampling.draw import draw
-from genexp.sampling.guidance import ClassifierFree
+from genexp.sampling.editing import Inverted, Originals
+from genexp.sampling.guidance import Autoguidance, ClassifierFree, Interval
+from genexp.sampling.refining import Refined
 from genexp.sampling.swapped import Swapped
 from genexp.sampling.visualisation import Pictures
+from genexp.tensors import IndexedNoise
+from hub_folders import tokenizer
 
 TEXT = Words(["red", "blue", "circle", "square", "a"], length=6, left_out=0.1)
 KINDS = {
@@ -133,3 +140,42 @@ def test_what_cannot_be_swapped_is_refused():
         Swapped({"caption": "a green circle"})(DDIM(4)).require(model_of("unet"))
     with pytest.raises(ValueError, match=r"edit\.source\.caption must have as many words as caption, 1, got 2"):
         drawn(model_of("unet"), Swapped({"caption": "red circle"})(DDIM(4)), 1, "red")
+
+
+def test_texts_of_other_numbers_of_tokens_are_refused_whatever_fills_them_up(tmp_path):
+    tokenizer(tmp_path / "tokens")
+    kind = Tokenised(str(tmp_path / "tokens"))
+    model = SimpleNamespace(conditioning=Conditioning({"caption": kind}))
+    swapping = Swapped({"caption": "red"})(DDIM(4))
+    told = swapping._paired(model, {"caption": kind.read(["dot a", "red"])[1:]}, IndexedNoise(0, [0]))["caption"]
+    assert torch.equal(told, kind.read(["red", "red"]))
+    with pytest.raises(ValueError, match=r"edit\.source\.caption must have as many tokens as caption, 6, got 3"):
+        swapping._paired(model, {"caption": kind.read("red on at c")}, IndexedNoise(0, [0]))
+
+
+def inverted_as(*texts):
+    images = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(1)) - 0.5
+    return Inverted({"caption": list(texts)})(DDIM(4, clip=False), Originals(images))
+
+
+def swapped_as(*texts):
+    return Swapped({"caption": list(texts)}, 1.0)(DDIM(4, clip=False))
+
+
+@pytest.mark.parametrize("edited", [inverted_as, swapped_as])
+@pytest.mark.parametrize("name", ["unet", "dit"])
+def test_of_several_sources_every_sample_has_its_own_whatever_the_batch(name, edited):
+    model, several = model_of(name), edited("a red circle", "a blue square")
+    told = captions("a blue circle", "a red square")
+    whole = draw(model, several, range(4), 0, told)["image"]
+    for indices in ([0, 1], [2], [1, 2, 3]):
+        torch.testing.assert_close(draw(model, several, indices, 0, told)["image"], whole[indices])
+    torch.testing.assert_close(draw(model, edited("a blue square"), [1], 0, told)["image"], whole[[1]])
+
+
+def test_texts_lie_between_others_only_for_a_model_that_is_asked_alone():
+    model = model_of("unet")
+    alone = (GUIDED, DDIM(4), DDIM(4, guidance=Interval(inside=ClassifierFree(2.0))))
+    others = (Autoguidance(model), Refined(model), Interval(inside=Autoguidance(model)))
+    assert all(tells_it_alone(sampler) for sampler in alone)
+    assert not any(tells_it_alone(DDIM(4, guidance=guidance)) for guidance in others)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from exact_denoisers import ClassDenoiser, Gaussian, Mixture, shipped, shipped_samplers
+from genexp.conditioning.base import Conditioning
 from genexp.diffusion.continuous import RectifiedFlow
 from genexp.diffusion.exploding import Exploding
 from genexp.diffusion.schedules import Cosine, Linear
@@ -114,3 +115,13 @@ def test_what_cannot_be_edited_is_refused_with_the_reason():
     with pytest.raises(TypeError, match="DDIM draws from a Denoiser"):
         Noised()(DDIM(10), IMAGES).require(torch.nn.Linear(1, 1))
     assert model.calls == 0
+
+
+def test_what_is_never_left_out_is_told_on_the_way_to_the_noise_too():
+    model, plain = ClassDenoiser(), DDIM(200, clip=False)
+    model.conditioning = Conditioning.of(2)
+    given = Originals(torch.full((1, 3), 0.76))
+    told, start = {"label": torch.tensor([1])}, IndexedNoise(0, [0])
+    edit = Inverted()(plain, given)
+    again = edit.run(model, edit.start(model, start), start, told)
+    torch.testing.assert_close(again, given.images, rtol=0, atol=0.06)

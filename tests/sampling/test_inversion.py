@@ -7,8 +7,13 @@ import torch
 
 from exact_denoisers import Mixture, shipped, shipped_samplers
 from genexp.diffusion.continuous import LinearContinuous, RectifiedFlow
+from genexp.diffusion.denoiser import NetworkDenoiser
+from genexp.diffusion.exploding import NoiseLevel
+from genexp.diffusion.prediction import Consistent
 from genexp.diffusion.rescaled import ZeroTerminalSNR
 from genexp.diffusion.schedules import Cosine, Linear
+from genexp.diffusion.weighting import UniformSample
+from genexp.sampling.consistency import ConsistencySampler
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.ddpm import DDPM
 from genexp.sampling.dpm_solver import DPMSolver2M
@@ -70,3 +75,20 @@ def test_what_cannot_be_inverted_is_refused():
     with pytest.raises(TypeError, match="DDIM draws from a Denoiser"):
         inverted(DDIM(10), torch.nn.Linear(1, 1), IMAGES)
     assert model.calls == 0
+
+
+def test_consistency_models_have_no_way_back_to_the_noise():
+    """They leave an image at the first time as it is, so that no noise is found there."""
+    schedule = NoiseLevel()
+    parts = (schedule, Consistent(), UniformSample(), (1,))
+    model = NetworkDenoiser(lambda x_t, t, condition: x_t, *parts)
+    with pytest.raises(ValueError, match=r"at the first time 0\.002 what noise is left, to be inverted, got one that"):
+        inverted(DDIM(10, clip=False), model, IMAGES)
+    with pytest.raises(ValueError, match="sampler must take steps that can be inverted, got ConsistencySampler"):
+        inverted(ConsistencySampler(1), Mixture(schedule), IMAGES)
+
+
+def test_the_last_answer_of_a_consistency_model_has_no_noise_added_wherever_the_grid_ends():
+    model = Mixture(Linear(), mean=0.4, std=0.3)
+    ends = [ConsistencySampler(4, {"leading": 1, "end": end}).levels(model.schedule)[-1] for end in (0, 1)]
+    assert [(end.alpha, end.sigma) for end in ends] == [(1, 0)] * 2

@@ -1,6 +1,7 @@
 """An ensemble of denoisers by noise level: exactly one of them at either end, each at its own times, and refusals."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from exact_denoisers import Mixture
 from genexp.commands.evaluate import evaluate
 from genexp.commands.sample import sample
 from genexp.config.compose import compose
+from genexp.diffusion.continuous import RectifiedFlow
+from genexp.diffusion.exploding import Exploding, NoiseLevel
 from genexp.diffusion.schedules import Cosine, Linear
 from genexp.diffusion.time_sampling import Below
+from genexp.inference.refining import settle_several
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.refining import Refined
 from genexp.tensors import IndexedNoise
@@ -101,6 +105,20 @@ def test_commands_draw_and_measure_a_base_and_its_refiner(tmp_path):
     assert f"digest='{digest}'" in value["protocol"]["sampler"]
 
 
+def test_both_are_drawn_by_the_checkpoint_that_is_asked_for(tmp_path):
+    shutil.copytree(Path(__file__).parents[1] / "earlier_runs" / "toy", tmp_path / "toy")
+    typed = [
+        f"run=[{tmp_path}/toy,{tmp_path}/toy]",
+        "switch_at=0.2",
+        "sampler=ddim",
+        "sampler/guidance=classifier_free",
+    ]
+    for asked, told in (([], None), (["checkpoint=last"], "last")):
+        config = compose("sample", [*typed, *asked])
+        settle_several(config)
+        assert config.sampler.guidance.refiner.get("checkpoint") == told
+
+
 def test_one_run_or_several_with_shares_have_no_refiner(tmp_path):
     shutil.copytree(Path(__file__).parents[1] / "earlier_runs" / "vae", tmp_path / "vae")
     for typed, told in (
@@ -110,3 +128,22 @@ def test_one_run_or_several_with_shares_have_no_refiner(tmp_path):
     ):
         with pytest.raises(ValueError, match=told):
             sample(compose("sample", [*typed, "switch_at=0.2", "threads=1"]))
+
+
+@pytest.mark.parametrize(
+    "schedule", [Cosine(100), RectifiedFlow(), NoiseLevel(), Exploding()], ids=lambda schedule: type(schedule).__name__
+)
+def test_a_refiner_is_asked_at_the_noise_that_it_was_trained_at_on_any_schedule(schedule):
+    trained = schedule.last if schedule.discrete else float(Below(0.2).times(torch.ones(1).double(), schedule))
+    trained = float(Below(0.2).times(torch.full((1,), 0.9999).double(), schedule)) if schedule.discrete else trained
+    found = Refined(Mixture(schedule, std=0.5), 0.2)(Mixture(schedule, std=0.2))
+    assert found.latest == pytest.approx(trained)
+    for share, latest in ((0, -math.inf), (1, math.inf)):
+        assert Refined(Mixture(schedule), share)(Mixture(schedule)).latest == latest
+
+
+@pytest.mark.parametrize("others", ["switch_at=0.2", "shares=[1,1]", "soup=uniform"])
+def test_several_runs_have_no_checkpoint_file_in_common(others, tmp_path):
+    config = compose("sample", [f"run=[{tmp_path}/a,{tmp_path}/b]", others, "checkpoint=a/checkpoints/last.ckpt"])
+    with pytest.raises(ValueError, match=r"checkpoint must be best or last with 2 runs, each its own, got a/check"):
+        settle_several(config)

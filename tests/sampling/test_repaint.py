@@ -104,3 +104,7 @@ def test_what_cannot_be_painted_is_refused():
         RePaint()(DDPM(8), Originals(torch.zeros(1, 2)))
     with pytest.raises(ValueError, match="jump_length must be below the sampler's 8 steps, got 8"):
         RePaint(8)(DDPM(8), given).require(Gaussian(Linear(), [0.0, 0.0], COVARIANCE))
+
+
+def test_what_is_known_is_kept_where_the_grid_ends_before_clean_data():
+    posterior(RePaint(2, 2), DDPM(8, spacing={"leading": 1, "end": 1}), count=2)

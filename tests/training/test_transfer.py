@@ -7,10 +7,12 @@ import pytest
 import torch
 
 import tiny
+from games import digits_like, every_part, fit
 from genexp.adversarial.weight_penalties import HistoricalAverage
 from genexp.config.check import problems_of
 from genexp.config.compose import compose
 from genexp.config.instantiate import build
+from genexp.families.low_rank import LowRank
 from genexp.families.transfer import transferred
 
 STORED = Path(__file__).parents[1] / "earlier_runs"
@@ -136,3 +138,29 @@ def test_a_student_that_begins_with_its_teacher_begins_with_nothing_else():
     typed = ["experiment=progressive_distillation/digits", "initial=run", f"initial.run={STORED / 'vae'}"]
     told = problems_of("train", [*typed, f"model.goal.teacher.run={STORED / 'vae'}"])
     assert any("initial: must be null with model.goal.teacher" in each for each in told)
+
+
+def test_what_follows_training_begins_anew():
+    """Warm-ups, controllers and means are of the training that is past, and of its data."""
+    first, second = every_part(), every_part()
+    fit(first, digits_like(4, 8, labels=True))
+    fresh = {name: value.clone() for name, value in second.state_dict().items()}
+    note = transferred(second, first.state_dict()).note()
+    after, source = second.state_dict(), first.state_dict()
+    parameters = {name for name, _ in first.named_parameters()}
+    assert all(torch.equal(after[name], source[name]) for name in parameters)
+    state = [name for name in fresh if name not in parameters]
+    means = [name for name in state if ".history." in name and not name.endswith("steps")]
+    others = [name for name in state if name not in means]
+    assert any("ada" in name for name in others)
+    assert any("lecam" in name for name in others)
+    assert all(torch.equal(after[name], fresh[name]) for name in others)
+    assert any(not torch.equal(source[name], fresh[name]) for name in others)
+    assert "anew, of this training: " in note
+
+
+def test_means_of_parameters_are_those_of_layers_with_low_rank_updates():
+    model = every_part()
+    still = LowRank(rank=2).adapt(model)
+    model.freeze([], still)
+    assert fit(model, digits_like(2, 8, labels=True)).batches == 2

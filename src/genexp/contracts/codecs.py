@@ -34,6 +34,20 @@ class Coded(Protocol):
     def codec(self) -> Codec | None: ...
 
 
+@runtime_checkable
+class Magnifies(Protocol):
+    """A denoiser that knows what an error of its network comes to."""
+
+    def magnified(self, alpha: float, sigma: float) -> float:
+        """How large the error of what it makes is, at levels of signal and noise, where the output is wrong by 1."""
+        ...
+
+
+@runtime_checkable
+class OfCodes(Coded, Magnifies, Protocol):
+    """A denoiser of codes, that knows what an error of its network comes to."""
+
+
 def as_codes_ask(code: Tensor) -> AbstractContextManager[object]:
     """Decoding through which a gradient reaches codes that ask for one, and that keeps nothing for others."""
     return torch.set_grad_enabled(torch.is_grad_enabled() and code.requires_grad)

@@ -36,6 +36,10 @@ class CodeDenoiser:
         """Clean codes (B, *image_shape) from noisy ones, times (B,) and a condition."""
         return self.denoiser(x_t, t, condition)
 
+    def magnified(self, alpha: float, sigma: float) -> float:
+        """How large the error of clean codes is, at levels of signal and noise, where the output is wrong by 1."""
+        return self.denoiser.magnified(alpha, sigma)
+
     def prepared(self) -> Self:
         """This denoiser for one drawing, see `NetworkDenoiser.prepared`."""
         return self._around(self.denoiser.prepared())

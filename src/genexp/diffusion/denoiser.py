@@ -117,6 +117,11 @@ class NetworkDenoiser:
         output, share = self._output(self.prediction.input(x_t, alpha, sigma), t, condition)
         return self.prediction.to_sample(output, x_t, alpha, sigma), share
 
+    def magnified(self, alpha: float, sigma: float) -> float:
+        """How large the error of clean images is, at levels of signal and noise, where the output is wrong by 1."""
+        levels = (torch.tensor(level, dtype=torch.float64) for level in (alpha, sigma))
+        return self.prediction.scale(*levels).item()
+
     def loss(
         self,
         x: Tensor,

@@ -86,8 +86,7 @@ class ProgressiveDistillation(Goal):
             ValueError: teacher and student do not fit, or the schedule has no time in the middle of every step.
         """
         schedule = denoiser.schedule
-        if self.clip and self.teacher.codec is not None:
-            raise ValueError("goal must not clip what is said of codes, which may lie anywhere, got clip true")
+        require_unclipped(self.clip, self.teacher)
         if schedule.discrete and schedule.last % (2 * self.steps):
             raise ValueError(
                 f"goal must have steps that go twice into the {schedule.last} times of the schedule, each with a "
@@ -134,6 +133,16 @@ class ProgressiveDistillation(Goal):
         """A step of DDIM without noise from time `t`, between two levels."""
         x_0 = in_double(self.teacher(z.to(t.device, dtype), t, told))
         return implicit(z, x_0.clamp(-1, 1) if self.clip else x_0, at, to)
+
+
+def require_unclipped(clip: bool, teacher: Teacher) -> None:
+    """Refuse to clip what a teacher of codes says.
+
+    Raises:
+        ValueError: it would be clipped.
+    """
+    if clip and teacher.codec is not None:
+        raise ValueError("goal must not clip what is said of codes, which may lie anywhere, got clip true")
 
 
 def require_trainable(denoiser: NetworkDenoiser) -> None:

@@ -10,7 +10,7 @@ from genexp.conditioning.base import Condition
 from genexp.contracts import Denoiser, Schedule
 from genexp.diffusion.consistency import of_same_dropout, require_boundary
 from genexp.diffusion.denoiser import NetworkDenoiser
-from genexp.diffusion.goal import Goal, Teacher, implicit, levels, require_trainable, take_over
+from genexp.diffusion.goal import Goal, Teacher, implicit, levels, require_trainable, require_unclipped, take_over
 from genexp.diffusion.prediction import Bounded, require_positive
 from genexp.parameters import Towards, tensors_of
 from genexp.tensors import expand_to, in_double
@@ -61,6 +61,7 @@ class LatentConsistency(nn.Module, Goal):
         Raises:
             ValueError: teacher, guidance and student do not fit, or the student changes an image without noise.
         """
+        require_unclipped(self.clip, self.teacher)
         schedule = denoiser.schedule
         if schedule.discrete and self.steps > schedule.last:
             raise ValueError(

@@ -14,6 +14,8 @@ class SeesPictures(ReadsClass):
     """A network that reads pictures of the size of its images, named in `beside`, and a class where there are any."""
 
     beside: tuple[str, ...]
+    reads_latent = True
+    """Whether its images depend on the latent; else nothing can be asked of what that changes."""
 
     @property
     def reads(self) -> tuple[str, ...]:

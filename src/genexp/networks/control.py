@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genexp.conditioning.base import Condition
+from genexp.geometry import fitted
 from genexp.networks.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Control(nn.Module):
             texts: What the condition is encoded to.
         """
         size, side = tuple(x_t.shape[-2:]), self.copied.patch_size
-        seen = [F.interpolate(condition[name].to(x_t.dtype), size, mode="bicubic") for name in self.pictures]
+        seen = [fitted(condition[name].to(x_t.dtype), size) for name in self.pictures]
         hint = self.entry(F.pixel_unshuffle(torch.cat(seen, 1), side))
         h, _, skips = self.copied.way_down(x_t, t, condition, texts, hint)
         return [leave(each) for leave, each in zip(self.exits, [*skips, h], strict=True)]

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, ReadsConditions
 from genexp.conditioning.estimate import ESTIMATE
+from genexp.geometry import fitted
 from genexp.networks.attention import PixelAttention, self_attention
 from genexp.networks.blocks import initialise
 from genexp.networks.embeddings import sinusoidal
@@ -86,9 +87,9 @@ def _beside(name: str, rows: Tensor, video: Tensor) -> Tensor:
     """Pictures or first frames as channels (B, T, C', H, W) beside a video."""
     frames, size = video.shape[1], tuple(video.shape[-2:])
     if SampleKind.IMAGES.has(rows):
-        return F.interpolate(rows, size, mode="bicubic")[:, None].expand(-1, frames, -1, -1, -1)
+        return fitted(rows, size)[:, None].expand(-1, frames, -1, -1, -1)
     if rows.shape[1] > frames:
         raise ValueError(f"{name} must have at most the {frames} frames of a video, got {rows.shape[1]}")
-    found = F.interpolate(rows.flatten(0, 1), size, mode="bicubic").unflatten(0, rows.shape[:2])
+    found = fitted(rows.flatten(0, 1), size).unflatten(0, rows.shape[:2])
     there = torch.cat([found, torch.ones_like(found[:, :, :1])], 2)
     return F.pad(there, (0, 0, 0, 0, 0, 0, 0, frames - rows.shape[1]))

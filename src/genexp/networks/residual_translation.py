@@ -35,6 +35,7 @@ class ResidualTranslation(SeesPictures, nn.Module):
 
     num_classes = None
     latent_shape = (1,)
+    reads_latent = False
 
     def __init__(self, channels: int, beside: Mapping[str, OfPictures], width: int = 64, blocks: int = 9) -> None:
         super().__init__()

@@ -33,6 +33,7 @@ class RestorationNetwork(SeesPictures, nn.Module, ABC):
 
     num_classes = None
     latent_shape = (1,)
+    reads_latent = False
     reach: int
     multiple: int = 1
     enlarges_first: bool = False

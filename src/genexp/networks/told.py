@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from genexp.conditioning.base import Condition
 from genexp.conditioning.estimate import ESTIMATE
 from genexp.conditioning.pictures import OfPictures
+from genexp.geometry import fitted
 from genexp.networks.classes import ClassTable, ReadsClass, ToldBy, told_modules, vectors_of
 from genexp.networks.embeddings import TimeEmbedding
 
@@ -62,7 +62,7 @@ class ToldNetwork(ReadsClass, nn.Module):
         if not self.beside and not self.self_conditioned:
             return x_t
         size = tuple(x_t.shape[-2:])
-        pictures = [F.interpolate(condition[name].to(x_t.dtype), size, mode="bicubic") for name in self.beside]
+        pictures = [fitted(condition[name].to(x_t.dtype), size) for name in self.beside]
         estimate = [condition[ESTIMATE].to(x_t.dtype)] if self.self_conditioned else []
         return torch.cat([x_t, *pictures, *estimate], 1)
 

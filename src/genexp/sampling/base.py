@@ -10,12 +10,12 @@ from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.contracts import Denoiser, Schedule
-from genexp.contracts.codecs import codec_of
+from genexp.contracts.codecs import OfCodes, codec_of
 from genexp.contracts.preparing import prepared
 from genexp.sampling.clipping import Clip, read_clip
 from genexp.sampling.denoising import Denoise, Precision, require_precision
 from genexp.sampling.guidance import Guidance, Unguided
-from genexp.sampling.levels import Level
+from genexp.sampling.levels import Level, require_told_apart
 from genexp.sampling.times import Spacing, as_times, require_spacing, time_grid
 from genexp.sampling.walking import Snapshot, Walking
 from genexp.tensors import IndexedNoise
@@ -62,6 +62,8 @@ class DiffusionSampler(Walking, Generic[State]):
     evaluations_per_step = 1
     remembers = False
     """Whether a step may look at what steps before it saw, as long as nothing else changes the images."""
+    invertible = True
+    """Whether its steps can be taken from data to noise, where none adds fresh noise."""
     marks: Callable[[Tensor], Tensor] | None = None  # puts a watermark into the starting noise (B, *image_shape)
 
     @property
@@ -143,19 +145,25 @@ class DiffusionSampler(Walking, Generic[State]):
 
         Raises:
             TypeError: it is not a denoiser.
-            ValueError: its schedule does not fit, or clipping, or the guidance; all that is wrong is told at once.
+            ValueError: its schedule does not fit, or clipping, or the guidance, or codes would be made of noise alone;
+                all that is wrong is told at once.
         """
         if not isinstance(model, Denoiser):
             raise TypeError(f"{type(self).__name__} draws from a Denoiser, got {type(model).__name__}")
         clipped = self.clip and codec_of(model) is not None
         wrong = ["clip must be false for a model of codes, which may lie anywhere, got true"] if clipped else []
-        for check, part in ((self.require_grid, model.schedule), (self.guidance, model)):
+        for check, part in ((self._require_levels, model), (self.guidance, model)):
             try:
                 check(part)
             except ValueError as error:
                 wrong.append(str(error))
         if wrong:
             raise ValueError("; ".join(wrong))
+
+    def _require_levels(self, model: Denoiser) -> None:
+        self.require_grid(model.schedule)
+        if isinstance(model, OfCodes):
+            require_told_apart(self.levels(model.schedule)[0], model)
 
     def require_grid(self, schedule: Schedule) -> None:
         """Check that a schedule has the times, and that steps between them lead to images.

@@ -1,11 +1,39 @@
 """What a network reads between two texts."""
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor
 
 from genexp.conditioning.base import Condition
 from genexp.contracts.preparing import Encodes
 from genexp.networks.tokens import Tokens
+from genexp.sampling.base import DiffusionSampler
+from genexp.sampling.guidance import Guidance
+
+
+@runtime_checkable
+class _AsksOthers(Protocol):
+    """A guidance by another network, which reads what a sample is told by an encoder of its own."""
+
+    asks_others: bool
+
+
+@runtime_checkable
+class _Around(Protocol):
+    """A guidance that makes use of another."""
+
+    inside: Guidance
+
+
+def tells_it_alone(sampler: object) -> bool:
+    """Whether a sampler asks the model alone, so that what lies between two texts is told to all that is asked."""
+    part: object = sampler.guidance if isinstance(sampler, DiffusionSampler) else None
+    while part is not None:
+        if isinstance(part, _AsksOthers):
+            return False
+        part = part.inside if isinstance(part, _Around) else None
+    return True
 
 
 class Between:

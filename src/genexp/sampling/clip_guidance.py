@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -54,6 +54,7 @@ class ClipGuidance:
 
     judge: Judge
     scale: float = 1.0
+    asks_others: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.scale >= 0:

@@ -55,6 +55,8 @@ class ClassShares:
 class AsInTraining:
     """Conditions as they come together in the data: sample i has those of one example drawn with seed i.
 
+    Examples are of the whole split, where `data.limit` trains on fewer as well, for images are compared with the whole.
+
     Args:
         data: The data module.
         conditioning: What is told, of what the data have and of what is made of their images.
@@ -92,6 +94,12 @@ class Given:
         return {**others, **{name: rows[places % len(rows)] for name, rows in self.rows.items()}}
 
 
+def typed_for(conditioning: Conditioning, typed: Mapping[str, object], noise: IndexedNoise) -> Condition:
+    """What a person typed, a row for each sample of a noise, on its device; ValueError as `Conditioning.read`."""
+    given = Given(conditioning.read(typed)).of(noise.indices)
+    return {name: rows.to(noise.device) for name, rows in given.items()}
+
+
 @runtime_checkable
 class AtLevels(Protocol):
     """A condition of pictures that a model is told with noise of a level that it knows."""
@@ -119,7 +127,11 @@ class WithNoise:
 
     def of(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """The conditions, a row for every sample."""
-        told, noise = self.bare.of(indices), IndexedNoise(mix_seed(self.seed, _LEVELS), indices)
+        return self.added(self.bare.of(indices), indices)
+
+    def added(self, told: Condition, indices: Sequence[int]) -> dict[str, Tensor]:
+        """Conditions without noise, a row for every sample, with the noise of these samples."""
+        told, noise = dict(told), IndexedNoise(mix_seed(self.seed, _LEVELS), indices)
         for name, kind in self.kinds.items():
             own = noise.normal(*kind.picture).to(told[name])
             told[name] = kind.at_level(told[name], self.levels[name], own)
@@ -144,6 +156,12 @@ def noised(
     found = {name: levels.get(name, kind.drawn) for name, kind in known.items()}
     found = {name: level for name, level in found.items() if level > 0}
     return WithNoise(bare, {name: known[name] for name in found}, found, seed) if bare and found else bare
+
+
+def as_noisy(told: Condition, like: Conditions | None) -> Condition:
+    """Conditions of the samples 0 to N - 1 without noise, with that which others have of the same samples."""
+    count = len(next(iter(told.values())))
+    return like.added(told, range(count)) if isinstance(like, WithNoise) else told
 
 
 def labels_in_shares(indices: Sequence[int], counts: Sequence[int]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from genexp.contracts import Schedule
 from genexp.sampling.base import DiffusionSampler, Step
 from genexp.sampling.denoising import Denoise
 from genexp.sampling.levels import Level
@@ -19,10 +20,17 @@ class ConsistencySampler(DiffusionSampler[None]):
     algorithm 3.
     """
 
+    invertible = False
+
     @property
     def deterministic(self) -> bool:
         """Whether it is a single step, which adds no noise."""
         return self.steps == 1
+
+    def levels(self, schedule: Schedule) -> list[Level]:
+        """The grid down to clean data, also where `spacing` ends before them: a model's answer has no noise left."""
+        *levels, end = super().levels(schedule)
+        return [*levels, end if end.sigma == 0 else Level(0, 1.0, 0.0)]
 
     def step(
         self, denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: IndexedNoise, state: None = None

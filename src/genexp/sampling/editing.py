@@ -12,6 +12,7 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.contracts import Denoiser, Sampler
 from genexp.contracts.codecs import codec_of
 from genexp.sampling.base import DiffusionSampler
+from genexp.sampling.conditions import typed_for
 from genexp.sampling.guidance import Unguided
 from genexp.sampling.inversion import inverted, inverting_steps, require_invertible
 from genexp.sampling.levels import Level
@@ -170,12 +171,14 @@ class Inverted:
 
     What the image is known to be (`source`) is told on the way to the noise, without guidance; the way back is told
     what the sample is to be, and guided. Where both are the same and nothing guides, the image comes back but for the
-    errors of the steps.
+    errors of the steps. What training never left out, such as edges, is told on both ways where `source` does not say
+    another, for the model knows no way without it.
 
     Reference: Song et al., "Denoising Diffusion Implicit Models" (2021), section 4.3.
 
     Args:
-        source: Conditions of the given images, as a person types them, by name; None tells nothing.
+        source: Conditions of the given images, as a person types them, by name; None tells nothing. Of several sample i
+            has number i, and the first again after the last.
     """
 
     source: Mapping[str, object] | None = None
@@ -216,9 +219,7 @@ class _Inverted(Edited):
     def walk(
         self, model: Denoiser, start: Tensor, noise: IndexedNoise, condition: Condition = UNCONDITIONAL
     ) -> Iterator[Snapshot]:
-        images = self.images_of(model, noise)
-        told = {name: row.to(noise.device).expand(len(images), *row.shape[1:]) for name, row in self._told(model)}
+        images, known = self.images_of(model, noise), model.conditioning
+        always = {name: rows for name, rows in condition.items() if name not in known.optional}
+        told = {**always, **typed_for(known, self.source, noise)}
         yield from self.sampler.walk(model, inverted(self.unguided, model, images, told), noise, condition)
-
-    def _told(self, model: Denoiser) -> Sequence[tuple[str, Tensor]]:
-        return list(model.conditioning.read(self.source).items())

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -159,6 +159,7 @@ class Autoguidance:
     """
 
     guide: Denoiser
+    asks_others: ClassVar[bool] = True
     scale: float = 2.0
 
     def __call__(self, model: Denoiser) -> Denoiser:

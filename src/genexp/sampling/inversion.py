@@ -8,9 +8,13 @@ from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Denoiser
+from genexp.contracts.codecs import Magnifies
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.levels import Level, noise_in
 from genexp.tensors import BatchNoise
+
+_LEAST = 1e-9
+"""What an error of the network comes to in images, below which it says nothing of them."""
 
 
 @torch.no_grad()
@@ -37,7 +41,8 @@ def inverted(
 
     Raises:
         TypeError: `model` is no denoiser.
-        ValueError: the sampler adds noise or does not fit the model, or the images are of another shape.
+        ValueError: the sampler adds noise or does not fit the model, the images are of another shape, or the model
+            is one of consistency.
     """
     require_invertible(sampler)
     sampler.require(model)
@@ -46,6 +51,7 @@ def inverted(
     rising, state = _rising(sampler, model), None
     denoise = sampler.denoise(model, condition)
     first = denoise.level(model.schedule.first)
+    require_finds_noise(model, first)
     x = first.alpha * images
     x_0 = denoise(x, first)
     x = rising[0].alpha * x_0 + rising[0].sigma * noise_in(x, x_0, first)
@@ -58,10 +64,21 @@ def require_invertible(sampler: DiffusionSampler) -> None:
     """Raise ValueError unless a sampler adds no fresh noise, and rounds little enough to find noise again."""
     if not sampler.deterministic:
         raise ValueError(f"sampler must add no fresh noise to be inverted, got {type(sampler).__name__} with some")
+    if not sampler.invertible:
+        raise ValueError(f"sampler must take steps that can be inverted, got {type(sampler).__name__}")
     if sampler.precision != "32-true":
         raise ValueError(
             f"sampler.precision must be 32-true to be inverted, as noise is not found again through the rounding of "
             f"{sampler.precision}"
+        )
+
+
+def require_finds_noise(model: Denoiser, first: Level) -> None:
+    """Raise ValueError where a model leaves images at the first time as they are, as consistency models do."""
+    if isinstance(model, Magnifies) and model.magnified(first.alpha, first.sigma) < _LEAST:
+        raise ValueError(
+            f"model must say at the first time {first.time:g} what noise is left, to be inverted, got one that leaves "
+            "images there as they are, as consistency models do"
         )
 
 

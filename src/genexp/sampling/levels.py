@@ -7,7 +7,11 @@ import torch
 from torch import Tensor
 
 from genexp.contracts import Schedule
+from genexp.contracts.codecs import OfCodes
 from genexp.tensors import expand_to
+
+MOST_MAGNIFIED = 1000
+"""Largest error of codes for one of 1 in the network's output where a grid may begin; a linear schedule ends at 157."""
 
 
 class Level(NamedTuple):
@@ -23,6 +27,20 @@ class Level(NamedTuple):
         if self.alpha == 0 or self.sigma == 0:
             return -math.inf if self.alpha == 0 else math.inf
         return 2 * math.log(self.alpha / self.sigma)
+
+
+def require_told_apart(first: Level, model: OfCodes) -> None:
+    """Check that where a grid begins, codes follow from what the network says; no clipping brings them back.
+
+    Raises:
+        ValueError: an error of the network would be more than `MOST_MAGNIFIED` times as large in the codes.
+    """
+    if (error := model.magnified(first.alpha, first.sigma)) > MOST_MAGNIFIED:
+        raise ValueError(
+            f"an error of the network is {error:,.0f} times as large in codes at the first time {first.time:g}, and "
+            "codes are not clipped: train with model/schedule=scaled_linear or model/prediction=velocity, or begin "
+            "later, with sampler.spacing=leading"
+        )
 
 
 def noise_in(x_t: Tensor, x_0: Tensor, t: Level) -> Tensor:

@@ -1,12 +1,14 @@
 """An ensemble of denoisers by noise level: one is asked while there is much noise, another when little is left."""
 
+import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition
-from genexp.contracts import Denoiser
+from genexp.contracts import Denoiser, Schedule
 from genexp.sampling.alike import require_alike
 from genexp.sampling.guidance import Guidance, Guided, Unguided
 from genexp.tensors import expand_to
@@ -34,6 +36,7 @@ class Refined:
     refiner: Denoiser
     switch_at: float = 0.2
     inside: Guidance = Unguided()
+    asks_others: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.switch_at <= 1:
@@ -52,14 +55,23 @@ class Refined:
 class _Refined(Guided):
     def __init__(self, model: Denoiser, refiner: Denoiser, switch_at: float) -> None:
         super().__init__(model)
-        self.refiner, self.switch_at = refiner, switch_at
+        self.refiner, self.latest = refiner, _latest(switch_at, model.schedule)
 
     def __call__(self, x_t: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Clean images (B, *image_shape) from noisy ones, times (B,) and a condition."""
-        late = t <= self.switch_at * self.schedule.last
+        late = t <= self.latest
         if not bool(late.any()):
             return self.model(x_t, t, condition)
         refined = self.refiner(x_t, t, condition)
         return (
             refined if bool(late.all()) else torch.where(expand_to(late, x_t), refined, self.model(x_t, t, condition))
         )
+
+
+def _latest(share: float, schedule: Schedule) -> float:
+    """The noisiest time at which training at a share of the schedule's times has been, see `Below`."""
+    if share in (0, 1):
+        return math.inf if share else -math.inf
+    if schedule.discrete:
+        return share * schedule.last
+    return float(schedule.times(torch.tensor([share], dtype=torch.float64)))

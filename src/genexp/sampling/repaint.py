@@ -118,6 +118,7 @@ class _RePainted(Edited):
             yield Snapshot(t.time, x_t, x_0)
             kept = original if s.sigma == 0 else s.alpha * original + s.sigma * noise.normal(*x_t.shape[1:])
             x_t = torch.where(known, kept, x_s)
+        x_t = torch.where(known, original, x_t)  # a grid may end where a little noise is left
         yield Snapshot(levels[0].time, x_t, x_t)
 
     def _way(self, model: Denoiser) -> list[int]:

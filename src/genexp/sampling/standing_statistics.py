@@ -21,7 +21,8 @@ class LatentByStatistics(Latent):
 
     - `recomputed`: means of the moments of batches of `images` further latents, with the weights and the truncation in
       use (also called standing statistics). Running averages follow weights that keep changing, and belong to the last
-      ones rather than to their average; these do not.
+      ones rather than to their average; these do not. Classes have equal shares among them; other conditions, such as
+      captions, are those of the batch in turn, so that an image then depends on what the others are told.
     - `batch`: moments of the batch that is drawn, as in training. An image then depends on the others of its batch,
       and on their number.
 

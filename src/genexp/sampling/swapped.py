@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
+from genexp.conditioning.tokenised import Tokenised
 from genexp.contracts import Denoiser
 from genexp.contracts.preparing import Reads
 from genexp.networks.cross_attention import lending_maps, swaps_maps
 from genexp.sampling.base import DiffusionSampler
+from genexp.sampling.conditions import typed_for
 from genexp.sampling.inversion import require_invertible
 from genexp.sampling.walking import Snapshot, Walking
 from genexp.tensors import BatchNoise, IndexedNoise
@@ -29,7 +31,8 @@ class Swapped:
     Reference: Hertz et al., "Prompt-to-Prompt Image Editing with Cross Attention Control" (2023), section 3, word swap.
 
     Args:
-        source: Conditions of the picture whose maps are used, as a person types them, by name, such as a caption.
+        source: Conditions of the picture whose maps are used, as a person types them, by name, such as a caption; of
+            several sample i has number i, and the first again after the last.
         share: Of the steps, from the noisiest on, that use them, in [0, 1].
 
     Raises:
@@ -104,7 +107,7 @@ class _Swapped(Walking):
         if swapping == 0:
             yield from sampler.walk(model, start, noise, condition)
             return
-        told = self._paired(model, condition)
+        told = self._paired(model, condition, noise)
         levels, state = sampler.levels(model.schedule), None
         denoise = sampler.denoise(model, told)
         x_t = start.repeat_interleave(2, 0) * (levels[0].alpha ** 2 + levels[0].sigma ** 2) ** 0.5
@@ -124,16 +127,22 @@ class _Swapped(Walking):
         except ValueError as error:
             raise ValueError(f"source must say what the model is told: {error}") from error
 
-    def _paired(self, model: Denoiser, condition: Condition) -> Condition:
+    def _paired(self, model: Denoiser, condition: Condition, noise: IndexedNoise) -> Condition:
         """Every sample's condition after that of `source`, which says what it says and of the rest the same."""
-        paired = {}
+        paired, source = {}, typed_for(model.conditioning, self.source, noise)
         for name, rows in condition.items():
-            beside = rows
-            if name in self.source:
-                beside = self._read(model)[name].to(rows.device).expand_as(rows)
-                ours, theirs = ((each != 0).sum(1) for each in (rows, beside))
+            beside = source.get(name, rows)
+            if name in source:
+                kind = model.conditioning.kinds[name]
+                ours, theirs = (_lengths(kind, each) for each in (rows, beside))
                 if not torch.equal(ours, theirs):
                     one, other = next((int(a), int(b)) for a, b in zip(ours, theirs, strict=True) if a != b)
-                    raise ValueError(f"edit.source.{name} must have as many words as {name}, {one}, got {other}")
+                    parts = "tokens" if isinstance(kind, Tokenised) else "words"
+                    raise ValueError(f"edit.source.{name} must have as many {parts} as {name}, {one}, got {other}")
             paired[name] = torch.stack([beside, rows], 1).flatten(0, 1)
         return paired
+
+
+def _lengths(kind: object, rows: Tensor) -> Tensor:
+    """Words or tokens (B,) of texts (B, L), without what they are filled up with."""
+    return (kind.counted(rows) if isinstance(kind, Tokenised) else rows != 0).sum(1)

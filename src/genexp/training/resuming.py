@@ -35,6 +35,8 @@ FIXED = {
     "model.codec.scale": "the network has learned codes of that scale",
     "model.codec.digest": "the network has learned the codes of that autoencoder",
     "model.conditions.*.digest": "the network has learned the tokens of that tokenizer",
+    "data.source.captions.words": "the network knows words by their numbers in that list",
+    "model.conditions.*.words": "the network knows words by their numbers in that list",
     "model.network.attended.*.digest": "the network has learned to read that encoder",
     "initial*": "the weights were begun with it",
     "adapters*": "the checkpoint holds what they have learned",
@@ -129,7 +131,7 @@ def judges_otherwise(changed: Changed) -> list[str]:
 
 
 def _refused(key: str, old: object, new: object, why: str) -> str:
-    was, typed = (shown(each) if each is None or isinstance(each, bool) else each for each in (old, new))
+    was, typed = (shown(each) if each is None or isinstance(each, bool | list) else each for each in (old, new))
     return f"{key} must stay {was} in a resumed run, got {typed}: {why}; begin a new run with it"
 
 

@@ -13,6 +13,7 @@ from genexp.data.word_lists import WordList
 from genexp.files.trees import Tree
 from genexp.hardware import BF16_PAYS_FROM, FLOAT32, chosen_threads, precision_of
 from genexp.runs.places import absolute, with_absolute_places
+from genexp.runs.run_folder import RunFolder
 from genexp.training.tags import group_and_tags, name_of
 
 
@@ -41,16 +42,19 @@ def settled(config: DictConfig) -> Tree:
 def with_word_lists(plain: Tree) -> Tree:
     """Plain containers in which every `WordList` without words has those of the training captions.
 
+    Those of a run that is resumed are the recorded ones, for its network knows words by their numbers.
+
     Args:
         plain: A resolved configuration with absolute places.
 
     Raises:
+        FileNotFoundError: `resume` names no run.
         ValueError: the captions cannot be read, or have too many different words.
     """
     source = plain["data"].get("source") or {}
     if not _is_open(source.get("captions")):
         return plain
-    words = list(build(source).captions.words)
+    words = _recorded_words(plain.get("resume")) or list(build(source).captions.words)
 
     def filled(node: object) -> Any:
         if isinstance(node, list):
@@ -61,6 +65,15 @@ def with_word_lists(plain: Tree) -> Tree:
         return {**node, "words": words} if _is_open(node) else node
 
     return filled(plain)
+
+
+def _recorded_words(resume: str | None) -> list[str] | None:
+    """The list of the run that is resumed, or None where there is none."""
+    if resume in (None, "auto"):
+        return None
+    recorded = RunFolder.open(resume, "resume").config
+    captions = ((recorded.get("data") or {}).get("source") or {}).get("captions")
+    return captions.get("words") if isinstance(captions, dict) else None
 
 
 def _is_open(node: object) -> bool:
