@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from genexp.terminal import keep_output_plain, say_loading
+from genexp.terminal import keep_output_plain, reader_left, say_loading
 
 COMMANDS = {
     "train": ("genexp.commands.train", "fit a model; leaves a run folder"),
@@ -60,12 +60,16 @@ examples
   eval "$(genexp -sc install=bash)"                lets the shell complete all of it; zsh and fish likewise
 """
 
+_READER_LEFT = 141
+"""Exit status of a program that SIGPIPE ends."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Dispatch to a command.
 
     Returns:
-        The exit status: 0, 2 when no such command exists, or 130 when it was interrupted (Ctrl-C).
+        The exit status: 0, 2 when no such command exists, 130 when it was interrupted (Ctrl-C), or 141 where who read
+        its output has left.
     """
     keep_output_plain()
     arguments = sys.argv[1:] if argv is None else argv
@@ -95,6 +99,10 @@ def main(argv: list[str] | None = None) -> int:
     full = os.environ.get("HYDRA_FULL_ERROR", "0")
     try:
         return _run(name, arguments[1:])
+    except BrokenPipeError:
+        if not reader_left():
+            raise
+        return _READER_LEFT
     except KeyboardInterrupt:
         if full != "0":
             raise

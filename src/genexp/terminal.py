@@ -4,7 +4,9 @@ Imports nothing heavy.
 """
 
 import difflib
+import os
 import re
+import select
 import shlex
 import shutil
 import sys
@@ -66,6 +68,19 @@ class PlainStream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.raw, name)
+
+
+def reader_left() -> bool:
+    """Whether nobody reads the output any more, as after `| head`; what is still to be written is dropped then."""
+    try:
+        output, asked = sys.stdout.fileno(), select.poll()
+    except (AttributeError, OSError):  # no file of this process, or no such question on this system
+        return False
+    asked.register(output, 0)
+    left = any(what & select.POLLERR for _, what in asked.poll(0))
+    if left:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # Python itself writes what is left as it leaves
+    return left
 
 
 def keep_output_plain() -> None:

@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -48,7 +50,9 @@ def test_info_knows_every_metric_from_its_file_and_class_alone(capsys):
 
 def test_info_takes_no_other_arguments(capsys):
     assert info.main(["verbose=true"]) == 2
-    assert "usage: genexp info" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "usage: genexp info" in told.out
+    assert "genexp info: tells of metrics, a picture or a file of weights, got verbose=true" in told.err
 
 
 def test_threads_are_what_was_asked_for_else_what_is_idle(monkeypatch):
@@ -65,3 +69,13 @@ def test_threads_are_what_was_asked_for_else_what_is_idle(monkeypatch):
 def test_provenance_outside_a_checkout_has_no_git_state(tmp_path):
     assert git_state(tmp_path) is None
     assert versions()["torch"]
+
+
+def test_who_stops_reading_ends_a_command_without_a_traceback():
+    """As `genexp info runs | head -1` does."""
+    command = [sys.executable, "-m", "genexp", "info", "runs"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as begun:
+        begun.stdout.close()
+        told = begun.stderr.read()
+    assert begun.returncode == 141
+    assert told.splitlines() == ["genexp info: tells of metrics, a picture or a file of weights, got runs"]

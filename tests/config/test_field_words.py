@@ -89,6 +89,7 @@ LINES = {
     ("sample", "num_samples=20"): "did you mean num?",
     ("evaluate", "ckpt_path=x"): "did you mean run?",
     ("train", "max_epochs=3"): "does not exist: training.max_images is the length",
+    ("train", "max_epoch=3"): "does not exist: training.max_images is the length",
     ("restore", "images=x"): "pictures are input=... of genexp restore and content=... of genexp stylize",
 }
 

@@ -1,16 +1,22 @@
 """Captions of one's own pictures: texts beside them, lists, the words of them, and what is refused."""
 
 import json
+import unicodedata
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 import tiny
+from genexp.config.compose import compose
 from genexp.data.captioned_folder import CaptionedFolder
 from genexp.data.datamodule import ImageData
 from genexp.data.word_lists import UNKNOWN, WordList, words_of
 from genexp.inference.run import load_run
+from genexp.training.resuming import require_resumable
+from genexp.training.settle import settled
+from genexp.training.taking_up import ClaimedRun
 
 TEXTS = ["A red bird.", "a blue bird, on a branch", "the red branch", "two birds"]
 
@@ -51,6 +57,20 @@ def test_texts_beside_pictures_become_numbers_of_the_words_of_the_training_capti
     notes = "\n".join(source.notes(None))
     assert "captions of 9 words (a, bird, birds, blue, branch, ...), at most 32 a picture" in notes
     assert "passed over" not in notes
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Cafe\u0301 noir, l'été!", ["café", "noir", "l'été"]),  # a letter and its mark are as the letter of both
+        ("लाल चिड़िया", ["लाल", "चिड़िया"]),
+        ("a_red-breasted bird^2 [x]", ["a", "red-breasted", "bird", "2", "x"]),
+        ("x\u0304^2", ["x\u0304", "2"]),  # a mark of no composed letter
+        ("\u0301 -- !", []),
+    ],
+)
+def test_words_hold_the_marks_of_their_letters(text, words):
+    assert words_of(text) == [unicodedata.normalize("NFC", word) for word in words]
 
 
 @pytest.mark.parametrize("name", ["captions.jsonl", "captions.csv", "metadata.jsonl", "metadata.csv"])
@@ -94,6 +114,23 @@ def test_captions_that_are_missing_are_named_or_empty(folder):
     source = CaptionedFolder(folder, 8, WordList(), uncaptioned="empty")
     assert sum(not text for split in ("train", "val", "test") for text in said(source, split)) == 2
     assert "2 pictures without caption" in source.notes(None)
+
+
+def test_pictures_with_captions_are_not_mirrored():
+    assert compose("train", ["experiment=captions/folder", "data.source.root=x"]).data.augment == []
+    assert compose("train", ["model=diffusion", "data=folder"]).data.augment
+
+
+def test_a_split_with_a_folder_of_its_own_never_has_the_captions_of_train(tmp_path):
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        for number in range(4):
+            Image.new("RGB", (12, 12), (20 * number, 0, 0)).save(tmp_path / split / f"{number}.png")
+    for number in range(4):
+        (tmp_path / "train" / f"{number}.txt").write_text("a red bird")
+    source = CaptionedFolder(tmp_path, 8, WordList(), uncaptioned="empty", test_share=0.25)
+    assert [source.caption(i, "val") for i in range(4)] == [""] * 4
+    assert source.caption(0, "test") == "a red bird"
 
 
 def test_a_caption_of_signs_alone_is_none_and_captions_without_any_word_are_refused(folder):
@@ -155,6 +192,30 @@ def test_two_lists_are_refused(folder):
         listed(folder, name, [{"file_name": "00.png", "text": "a"}])
     with pytest.raises(ValueError, match=r"must stand in one list, got captions\.jsonl and metadata\.csv"):
         CaptionedFolder(folder, 8, WordList()).split("train")
+
+
+def test_a_resumed_run_keeps_its_words_when_the_captions_have_changed(folder, tmp_path_factory):
+    beside(folder)
+    outputs = tmp_path_factory.mktemp("outputs")
+    typed = ["experiment=captions/folder", f"data.source.root={folder}", "data.image_size=8", "threads=1"]
+    typed += [f"paths.outputs={outputs}", "trainer=cpu", "logger=none"]
+    before = settled(compose("train", typed))
+    words = before["data"]["source"]["captions"]["words"]
+    assert words == sorted({word for text in TEXTS for word in words_of(text)})
+    (outputs / "run").mkdir()
+    (outputs / "run" / "run.json").write_text("{}")
+    (outputs / "run" / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(before)))
+    beside(folder, ["one zebra"])
+    anew, resumed = (settled(compose("train", [*typed, *more])) for more in ([], [f"resume={outputs}/run"]))
+    assert anew["data"]["source"]["captions"]["words"] == ["one", "zebra"]
+    assert resumed["data"]["source"]["captions"]["words"] == words
+    assert resumed["model"]["conditions"]["caption"]["words"] == words
+    changed = ClaimedRun(None, before=before).changed(anew)
+    with pytest.raises(
+        ValueError, match=r"captions\.words must stay \['a', .* by their numbers in that list"
+    ) as raised:
+        require_resumable(OmegaConf.create(anew), before, changed)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_run_keeps_its_words_and_draws_by_them_when_the_captions_have_changed(folder, tmp_path_factory):

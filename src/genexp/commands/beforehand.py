@@ -73,8 +73,8 @@ def _sample(config: DictConfig) -> None:
 
 def _evaluate(config: DictConfig) -> None:
     from genexp.commands.evaluate import require_one_side
-    from genexp.inference import prepare
-    from genexp.inference.cascade import follows, stages_of
+    from genexp.inference import links, prepare
+    from genexp.inference.cascade import stages_of
     from genexp.inference.ensemble import require_ensemble
     from genexp.inference.image_sets import require_image_set
     from genexp.inference.model_metrics import metrics_of_model
@@ -105,7 +105,7 @@ def _evaluate(config: DictConfig) -> None:
     if config.shares is not None:
         require_ensemble(runs, list(config.shares))
         require_of_images(config, runs[-1])
-    elif config.after is not None or follows(runs):
+    elif config.after is not None or links.follows(runs):
         stages_of(runs, config.get("sampler"), {}, config.seed, "evaluate")
         runs = runs[-1:]
         require_of_images(config, runs[-1])

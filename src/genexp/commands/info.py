@@ -1,6 +1,7 @@
 """genexp info: what this installation is and what it found."""
 
 import os
+import sys
 from pathlib import Path
 
 from genexp.commands.picture_info import names_file, print_asked
@@ -21,8 +22,7 @@ def main(arguments: list[str]) -> int:
     if arguments and names_file(arguments[0]):
         return print_asked(*arguments)
     if arguments:
-        print(_USAGE)
-        return 0 if arguments[0] in ("-h", "--help") else 2
+        return _helped(arguments[0])
     import torch
 
     from genexp.commands.usage import keys_of
@@ -53,6 +53,14 @@ def main(arguments: list[str]) -> int:
         rows.append((f"{group}=", ", ".join((options if group == "experiment" else own_choices)(group))))
     print_table(rows)
     return 0
+
+
+def _helped(asked: str) -> int:
+    """Print the usage, and what is not known, unless that is what was asked for."""
+    if not (wanted := asked in ("-h", "--help")):
+        print(f"genexp info: tells of metrics, a picture or a file of weights, got {asked}", file=sys.stderr)
+    print(_USAGE)
+    return 0 if wanted else 2
 
 
 def _precision(gpu: bool) -> str:

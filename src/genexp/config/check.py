@@ -59,7 +59,7 @@ def refusals(error: Exception, overrides: list[str], ask: Callable[[list[str]], 
         ask: What is wrong with other overrides: those but for the one whose key does not exist.
     """
     rest = _without_unknown_key(error, overrides)
-    return [refusal(error, overrides), *([] if rest is None else ask(rest))]
+    return [refusal(error, overrides), *(ask(rest) if rest else [])]  # what nobody typed is as it ships
 
 
 def _without_unknown_key(error: Exception, overrides: Sequence[str]) -> list[str] | None:

@@ -1,8 +1,8 @@
 """What sections of a training configuration say that does not go together, though each is sound by itself."""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol, runtime_checkable
 
+from genexp.config.batches import unfit_for_batches
 from genexp.config.fields import SWITCHES
 from genexp.config.guidance_strengths import guided_twice
 from genexp.config.monitor import monitored, value_directions
@@ -13,21 +13,6 @@ from genexp.files.trees import Tree
 
 HIGHER = ("val/elbo", "val/accuracy")
 """Held-out terms of families of which more is better; all others are losses, or have no direction."""
-
-
-@runtime_checkable
-class _InGroups(Protocol):
-    """A part that looks at `group_size` neighbours of a batch at once: a micro-batch must hold whole groups."""
-
-    @property
-    def group_size(self) -> int: ...
-
-
-@runtime_checkable
-class _InPacks(Protocol):
-    """A discriminator that judges `pack` neighbours together; an unfinished last pack takes the first of the batch."""
-
-    pack: int
 
 
 def disagreements(trial: Trial, plain: Tree, unsound: set[str]) -> Iterator[Problem]:
@@ -66,7 +51,7 @@ def disagreements(trial: Trial, plain: Tree, unsound: set[str]) -> Iterator[Prob
         yield from _of_adapters(trial, plain)
         yield from _of_sharding(trial, plain, unsound)
     if {"training", "model", "data", "trainer"} <= sound:
-        yield from _of_groups(trial, plain)
+        yield from unfit_for_batches(trial, plain)
     if {"metrics", "callbacks"} <= sound:
         yield from _of_early_stopping(plain["callbacks"], plain["metrics"])
     if {"training", "model", "callbacks"} <= sound:
@@ -104,25 +89,6 @@ def _of_beginning(trial: Trial, plain: Tree) -> Iterator[Problem]:
         yield Problem("initial", "must be null with model.goal.teacher, with whose weights the student begins")
     elif "model" in trial.built and "initial" in trial.built:
         yield from _told(lambda: trial.built["initial"].give(trial.built["model"]), "initial")
-
-
-def _of_groups(trial: Trial, plain: Tree) -> Iterator[Problem]:
-    """Micro-batches that do not hold whole groups or packs of what a discriminator sees at once."""
-    size, devices = plain["data"].get("batch_size"), plain["trainer"].get("devices", 1)
-    parts = plain["training"].get("accumulate", 1)
-    if not (isinstance(size, int) and isinstance(parts, int) and parts > 0):
-        return
-    share = size // devices if isinstance(devices, int) and devices > 0 else size
-    pieces = {-(-share // parts), share}  # of torch.chunk: all of one size, but for the last
-    told = f"(data.batch_size={size}, training.accumulate={parts}, trainer.devices={devices})"
-    for key, part in trial.built.items():
-        found = {"group_size": part.group_size} if isinstance(part, _InGroups) else {}
-        if isinstance(part, _InPacks) and min(pieces) < size:  # of a batch in parts packs would be others
-            found["pack"] = part.pack
-        for name, count in found.items():
-            if any(piece % count for piece in pieces):
-                rule = f"must divide micro-batches of {min(pieces)} images {told}, got {count}"
-                yield Problem(f"{key}.{name}", rule, of_value=True)
 
 
 def _of_averages(trial: Trial, plain: Tree) -> Iterator[Problem]:

@@ -31,5 +31,6 @@ def hint_of(key: str) -> str:
 
 
 def hint_of_absent(key: str) -> str:
-    """The hint of a key that does not exist, as the end of a line; empty where there is none."""
-    return f": {ABSENT[key]}" if key in ABSENT else hint_of(key)
+    """The hint of a key that does not exist, or lacks its last s, as the end of a line; empty where there is none."""
+    meant = next((word for word in (key, f"{key}s") if word in ABSENT), None)
+    return f": {ABSENT[meant]}" if meant else hint_of(key)

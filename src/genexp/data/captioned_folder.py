@@ -65,7 +65,7 @@ class CaptionedFolder(Folder):
             own[name] = captions_of(folder, listing.pictures)
             if self.uncaptioned == "error":
                 require_all(own[name], listing.pictures, folder)
-        return {name: own[name] or own["train"] for name in own}  # what is cut from train has its captions there
+        return {name: own["train"] if name in self.cut else own[name] for name in own}
 
     @cached_property
     def captions(self) -> WordList | Tokenised:

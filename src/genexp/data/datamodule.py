@@ -142,8 +142,7 @@ class ImageData(LightningDataModule):
     def train_dataloader(self) -> TrainLoader:
         """Endless training batches from the current position on: uint8 images, made float on the device."""
         examples = self.stored("train").examples
-        size = min(len(examples), self.limit or len(examples))
-        groups = examples.groups if isinstance(examples, InShards) else ()
+        size, groups = self.drawn_size("train"), examples.groups if isinstance(examples, InShards) else ()
         stream = Stream(size, self.batch_size, self.seed, self.shuffle_buffer, groups)
         return TrainLoader(examples, stream, lambda: self.batches, *self._share(), self._labelled, self.workers)
 
@@ -179,8 +178,7 @@ class ImageData(LightningDataModule):
     def eval_loader(self, split: Split) -> EvalLoader:
         """A whole split in order, every image once over all ranks, floats in [-1, 1]."""
         examples = self.stored(split).examples
-        rank, world_size = self._share()
-        return EvalLoader(examples, self.eval_batch_size, rank, world_size, self._labelled, self.workers)
+        return EvalLoader(examples, self.eval_batch_size, *self._share(), self._labelled, self.workers)
 
     def reference(self, split: Split) -> Iterator[Batch]:
         """A whole split in batches, floats in [-1, 1], the same on every rank: what images are compared with."""
@@ -203,8 +201,7 @@ class ImageData(LightningDataModule):
         if isinstance(self.source, Noted):
             return self.source.notes(self.num_classes) + some
         sizes = f"train {self.split_size('train'):,}, val {self.split_size('val'):,}"
-        classes = len(self.chosen or self.source.classes or ())
-        unused = "" if self._labelled else " not used"
+        classes, unused = len(self.chosen or self.source.classes or ()), "" if self._labelled else " not used"
         return [f"{sizes}, labels of {classes} classes{unused}" if classes else sizes, *some]
 
     def examples(self, split: Split, rows: Tensor) -> Batch:
@@ -218,6 +215,11 @@ class ImageData(LightningDataModule):
     def split_size(self, split: Split) -> int:
         """Number of usable examples of a split."""
         return len(self.stored(split).examples)
+
+    def drawn_size(self, split: Split) -> int:
+        """Number of examples, the first of a split, that training draws from: of `train` at most `limit`."""
+        size = self.split_size(split)
+        return min(size, self.limit or size) if split == "train" else size
 
     def factors(self, split: Split) -> dict[str, Tensor] | None:
         """Levels (N,) of every factor that the examples of a split were made from; None where that is not known."""

@@ -59,7 +59,8 @@ def masks_for(pictures: OwnPictures, given: str) -> Tensor:
 
     Args:
         pictures: The pictures.
-        given: The mask, or a folder with a mask for every picture, in the same order.
+        given: The mask, or a folder with a mask for every picture: of the same name but for its ending, or in the same
+            order where not all names agree or two files of a folder have one.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
@@ -72,7 +73,10 @@ def masks_for(pictures: OwnPictures, given: str) -> Tensor:
         raise ValueError(
             f"mask must be one picture or one for each of {len(pictures.files)}, got {len(files)} in {given}"
         )
-    files = files[: len(pictures.files)]
+    named = {file.stem: file for file in files}
+    stems = {file.stem for file in pictures.files}
+    alike = 1 < len(files) == len(named) and len(stems) == len(pictures.files) and stems <= set(named)
+    files = [named[file.stem] for file in pictures.files] if alike else files[: len(pictures.files)]
     for place, file in enumerate(pictures.files):
         mask = files[place % len(files)]
         ours, wanted = _size(mask), _size(file)
