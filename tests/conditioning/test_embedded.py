@@ -70,7 +70,7 @@ def test_data_are_the_embeddings_of_the_same_pictures():
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A prior and a decoder. It predicts velocities: of noise, the first step divides last bits by a level of nearly 0."""
+    """A prior and a decoder, of velocities: of noise, a first step divides last bits by a level of almost 0."""
     found = []
     for name, below, kind in (("prior", "data.source.pictures", []), ("decoder", "data.source", ["velocity"])):
         place = [f"paths.outputs={tmp_path_factory.mktemp(name)}", *(f"{below}.{each}" for each in FEW)]
