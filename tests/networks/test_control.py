@@ -6,6 +6,8 @@ from torch import nn
 
 from genexp.conditioning.degraded import Degraded
 from genexp.conditioning.edges import Edges
+from genexp.conditioning.kinds import Words
+from genexp.networks.text_encoder import TextEncoder
 from genexp.networks.unet import UNet
 
 SMALL = {"channels": 3, "image_size": 16, "width": 8, "multipliers": [1, 2], "blocks": 1, "groups": 4, "num_classes": 4}
@@ -57,6 +59,15 @@ def test_zero_layers_learn_though_what_stands_before_them_has_no_gradient_yet():
     network(X, T, {**TOLD, "edges": torch.rand(2, 1, 16, 16)}).square().mean().backward()
     assert all(float(leave.weight.grad.abs().sum()) > 0 for leave in network.control.exits)
     assert not network.control.entry[0].weight.grad.any()
+
+
+def test_every_weight_that_is_trained_has_a_part_in_what_is_made():
+    """One that had none would have no gradient, which a training in several processes stops at."""
+    text = Words(["red", "square"], length=3)
+    network = steered(attended={"caption": lambda features: TextEncoder(features, text, width=16, heads=2)})
+    told = {**TOLD, "edges": torch.rand(2, 1, 16, 16), "caption": torch.cat([text.read("red square"), text.read("red")])}
+    network(X, T, told).square().mean().backward()
+    assert not [name for name, weight in network.named_parameters() if weight.requires_grad and weight.grad is None]
 
 
 def test_edges_are_where_an_image_changes():

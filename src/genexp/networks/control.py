@@ -43,6 +43,7 @@ class Control(nn.Module):
         self.copied = copy.deepcopy(network)
         for part in ("up", "norm", "head"):
             delattr(self.copied, part)
+        self.copied.attended.requires_grad_(False)  # never asked: the copy is told what the network's own have read
         inner = max(ENTRY, counts[0])
         self.entry = nn.Sequential(
             nn.Conv2d(sum(pictures.values()) * network.patch_size**2, inner, 3, padding=1),
