@@ -183,6 +183,15 @@ def test_one_step(experiment, tmp_path):
     assert state["counters"]["batches"] == 1
     assert any(state["counters"]["steps"].values())  # one step more where a penalty is lazy
     assert all(torch.isfinite(v).all() for v in state["state_dict"].values() if v.is_floating_point())
+    if len(state["optimizer_states"]) == 1:  # others take turns
+        assert not unmoved(state["optimizer_states"][0])
+
+
+def unmoved(optimiser):
+    """Places of weights that the one step had no gradient for, at which several processes would stop."""
+    return [
+        place for group in optimiser["param_groups"] for place in group["params"] if place not in optimiser["state"]
+    ]
 
 
 def stand_in(data):

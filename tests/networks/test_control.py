@@ -65,7 +65,11 @@ def test_every_weight_that_is_trained_has_a_part_in_what_is_made():
     """One that had none would have no gradient, which a training in several processes stops at."""
     text = Words(["red", "square"], length=3)
     network = steered(attended={"caption": lambda features: TextEncoder(features, text, width=16, heads=2)})
-    told = {**TOLD, "edges": torch.rand(2, 1, 16, 16), "caption": torch.cat([text.read("red square"), text.read("red")])}
+    told = {
+        **TOLD,
+        "edges": torch.rand(2, 1, 16, 16),
+        "caption": torch.cat([text.read("red square"), text.read("red")]),
+    }
     network(X, T, told).square().mean().backward()
     assert not [name for name, weight in network.named_parameters() if weight.requires_grad and weight.grad is None]
 
