@@ -11,12 +11,13 @@ import tiny
 from exact_denoisers import Mixture
 from genexp.conditioning.base import UNCONDITIONAL, Conditioning
 from genexp.config.check import problems_of
+from genexp.diffusion.consistency import Consistency
 from genexp.diffusion.continuous import CosineContinuous, RectifiedFlow
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.exploding import NoiseLevel
 from genexp.diffusion.goal import ProgressiveDistillation
 from genexp.diffusion.objective import Hybrid
-from genexp.diffusion.prediction import Epsilon, Velocity
+from genexp.diffusion.prediction import Consistent, Epsilon, Preconditioned, Sample, Velocity
 from genexp.diffusion.rescaled import ZeroTerminalSNR
 from genexp.diffusion.schedules import Cosine, Linear
 from genexp.diffusion.weighting import TruncatedSNR, UniformVelocity
@@ -76,6 +77,7 @@ class Finished:
     def __init__(self, denoiser, distilled_to=None):
         self.network, self.schedule, self.distilled_to = denoiser.network, denoiser.schedule, distilled_to
         self.image_shape, self.conditioning = denoiser.image_shape, denoiser.conditioning
+        self.prediction = denoiser.prediction
 
 
 CIRCLE, VELOCITY, TRUNCATED = CosineContinuous(), Velocity(), TruncatedSNR()
@@ -123,6 +125,12 @@ def test_what_cannot_be_distilled_is_refused():
         ProgressiveDistillation(teacher, 4).begin(denoiser(CosineContinuous(-10.0)))
     with pytest.raises(ValueError, match=r"a teacher with the network of the student: .*size mismatch"):
         ProgressiveDistillation(teacher, 4).begin(denoiser(width=16))
+    with pytest.raises(ValueError, match=r"prediction must be that of the teacher, Velocity, .* got Sample"):
+        ProgressiveDistillation(teacher, 4).begin(denoiser(prediction=Sample()))
+    of_edm = Finished(denoiser(NoiseLevel(), prediction=Preconditioned(0.5)))
+    Consistency(1, teacher=of_edm).begin(denoiser(NoiseLevel(), prediction=Consistent(0.5)))
+    with pytest.raises(ValueError, match=r"of the teacher, Preconditioned, .* got Consistent with other arguments"):
+        Consistency(1, teacher=of_edm).begin(denoiser(NoiseLevel(), prediction=Consistent(0.6)))
     with pytest.raises(ValueError, match="objective must be weighted_error or pseudo_huber with a goal, got Hybrid"):
         ProgressiveDistillation(Finished(denoiser(Linear())), 5).begin(denoiser(Linear(), objective=Hybrid()))
     with pytest.raises(ValueError, match="prediction must lead back to the clean image"):

@@ -12,7 +12,7 @@ import tiny
 from genexp.conditioning.kinds import Classes, Words
 from genexp.families.contrastive import Contrastive
 from genexp.inference.run import load_run
-from genexp.losses.contrastive import contrastive_loss, retrieval, same_texts
+from genexp.losses.contrastive import MOST, contrastive_loss, retrieval, same_texts
 
 
 def test_the_loss_is_the_symmetric_cross_entropy_where_texts_differ():
@@ -58,6 +58,15 @@ def test_images_come_near_their_own_captions_and_the_temperature_is_learned():
     assert made.of_images(image).norm(dim=1).allclose(torch.ones(16))
     made.scale.data.fill_(20.0)
     assert made.similarity(image, caption).max() <= 100.001
+
+
+def test_a_temperature_beyond_its_limit_is_set_back_to_where_it_has_a_gradient():
+    made = model()
+    image, caption = torch.randn(4, 3, 2, 2), torch.tensor([[1], [2], [1], [2]])
+    made.update = lambda *_: {"scale": made.scale.data.fill_(MOST + 0.1)}
+    assert made.train_batch({"image": image, "caption": caption})["train/scale"] == pytest.approx(100)
+    made.validate_batch({"image": image, "caption": caption})["val/loss"].backward()
+    assert made.scale.grad
 
 
 def test_what_does_not_fit_is_refused():

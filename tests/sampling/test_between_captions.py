@@ -1,5 +1,6 @@
 """Pictures between captions and with the attention of another: ends, shares and equal captions are plain drawings."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -100,7 +101,7 @@ def test_a_lent_map_is_that_of_the_sample_before_over_ones_own_words():
     counted = torch.tensor([[True, True, False]] * 4)
     texts = Tokens(torch.randn(4, 3, 6), counted, torch.zeros(4, 6))
     plain = attention(image, texts)
-    with lending_maps(nn.ModuleList([attention])):
+    with lending_maps([attention]):
         lent = attention(image, texts)
     assert torch.equal(attention(image, texts), plain)
     assert torch.equal(lent[::2], plain[::2])
@@ -123,6 +124,16 @@ def test_no_share_and_the_same_caption_are_plain_drawings_and_another_is_neither
     other = drawn(model, Swapped(source, 1.0)(sampler), 3, "a blue circle")
     assert (other - plain).abs().max() > 1e-3
     assert (other - of_source).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("others", [Autoguidance, partial(Refined, switch_at=0.5)], ids=["guide", "refiner"])
+def test_maps_are_swapped_in_every_network_that_is_asked(others):
+    """A guide or refiner that is a copy of the model changes nothing."""
+    model, swapped = model_of("unet"), Swapped({"caption": "a red circle"}, 1.0)
+    alone = drawn(model, swapped(DDIM(4, clip=False)), 2, "a blue circle")
+    beside = drawn(model, swapped(DDIM(4, clip=False, guidance=others(model_of("unet")))), 2, "a blue circle")
+    torch.testing.assert_close(beside, alone, rtol=0, atol=1e-5)
+    assert (drawn(model, DDIM(4, clip=False), 2, "a blue circle") - alone).abs().max() > 1e-3
 
 
 def test_what_cannot_be_swapped_is_refused():

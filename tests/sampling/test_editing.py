@@ -1,21 +1,24 @@
 """Drawing that begins with given images: nothing of them at full strength, all at none, closed forms between."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from exact_denoisers import ClassDenoiser, Gaussian, Mixture, shipped, shipped_samplers
-from genexp.conditioning.base import Conditioning
+from genexp.conditioning.base import UNCONDITIONAL, Conditioning
 from genexp.diffusion.continuous import RectifiedFlow
 from genexp.diffusion.exploding import Exploding
 from genexp.diffusion.schedules import Cosine, Linear
+from genexp.sampling.classifier_guidance import ClassifierGuidance
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.ddpm import DDPM
 from genexp.sampling.draw import draw
 from genexp.sampling.editing import Inverted, Noised, Originals
 from genexp.sampling.guidance import ClassifierFree
 from genexp.sampling.heun import Heun
+from genexp.sampling.refining import Refined
 from genexp.tensors import IndexedNoise
 
 NAMES = sorted(shipped_samplers())
@@ -125,3 +128,25 @@ def test_what_is_never_left_out_is_told_on_the_way_to_the_noise_too():
     edit = Inverted()(plain, given)
     again = edit.run(model, edit.start(model, start), start, told)
     torch.testing.assert_close(again, given.images, rtol=0, atol=0.06)
+
+
+def test_what_a_guidance_tells_and_the_model_does_not_know_is_not_told_on_the_way_to_the_noise():
+    class Untold(Mixture):
+        def __call__(self, x_t, t, condition=UNCONDITIONAL):
+            assert not condition
+            return super().__call__(x_t, t)
+
+    classifier = SimpleNamespace(image_shape=(1,), num_classes=2, schedule=Linear())
+    edit = Inverted()(DDIM(10, clip=False, guidance=ClassifierGuidance(classifier, 0.0)), IMAGES)
+    model, noise = Untold(Linear(), 0.4, 0.3), IndexedNoise(0, [0, 1, 2])
+    edit.run(model, edit.start(model, noise), noise, {"label": torch.tensor([0, 1, 1])})
+    assert model.calls == edit.evaluations_of(model)
+
+
+def test_a_refiner_is_asked_on_both_ways():
+    """Of two denoisers that differ, the image of the ensemble comes back."""
+    model, refiner = Mixture(Linear(), 0.4, 0.3), Mixture(Linear(), 0.4, 0.2)
+    sampler = DDIM(200, clip=False, spacing="leading", guidance=Refined(refiner, 0.5))
+    found = edited(Inverted(), sampler, model, count=3)
+    torch.testing.assert_close(found, IMAGES.images, rtol=0, atol=0.04)
+    assert min(refiner.calls, model.calls) > 150

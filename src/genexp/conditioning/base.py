@@ -19,7 +19,7 @@ UNCONDITIONAL: Condition = MappingProxyType({})
 """Nothing is told."""
 
 _TAKEN = ("image", "index", "group", "noise", "noise_seed", "time", "weight", "latent", "mix", "content", "style")
-_TAKEN += (ESTIMATE, "reads", "code", "augmentation", "fake")
+_TAKEN += (ESTIMATE, "reads", "code", "augmentation", "fake", "earlier")
 
 
 class ConditionKind(Protocol):

@@ -10,7 +10,7 @@ from genexp.contracts import Denoiser, Schedule
 from genexp.contracts.codecs import Codec
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.objective import Bound, Hybrid
-from genexp.diffusion.prediction import Prediction
+from genexp.diffusion.prediction import Bounded, Consistent, Preconditioned, Prediction
 from genexp.diffusion.schedules import same_levels
 from genexp.tensors import expand_to, in_double
 
@@ -160,7 +160,7 @@ def take_over(teacher: Teacher, denoiser: NetworkDenoiser) -> None:
     """Give a student the weights of its teacher.
 
     Raises:
-        ValueError: shapes, conditions, noise levels or networks differ.
+        ValueError: shapes, conditions, noise levels, what is predicted, or networks differ.
     """
     told = (", ".join(each.conditioning.all_names) or "nothing" for each in (denoiser, teacher))
     ours, theirs = (
@@ -170,12 +170,34 @@ def take_over(teacher: Teacher, denoiser: NetworkDenoiser) -> None:
         raise ValueError(f"goal must have a teacher with shape and conditions of the student, {ours}, got {theirs}")
     if not same_levels(denoiser.schedule, teacher.schedule):
         raise ValueError("goal must have a teacher with the noise levels of the student's schedule, got others")
+    _require_same(denoiser.prediction, teacher.prediction)
     try:
         denoiser.network.load_state_dict(teacher.network.state_dict())
     except RuntimeError as error:
         raise ValueError(
             f"goal must have a teacher with the network of the student: {str(error).splitlines()[-1].strip()}"
         ) from error
+
+
+def _require_same(ours: Prediction, theirs: Prediction) -> None:
+    """Check that a student's network means what its teacher's does, but near clean images, where it is bounded.
+
+    Raises:
+        ValueError: it predicts something else.
+    """
+    one, other = (_far_from_clean(each) for each in (ours, theirs))
+    if type(one) is not type(other) or vars(one) != vars(other):
+        kinds = [type(each).__name__ for each in (theirs, ours.inside if isinstance(ours, Bounded) else ours)]
+        raise ValueError(
+            f"prediction must be that of the teacher, {kinds[0]}, or one that bounds it, got {kinds[1]}"
+            + (" with other arguments" if type(one) is type(other) else "")
+        )
+
+
+def _far_from_clean(prediction: Prediction) -> Prediction:
+    if isinstance(prediction, Consistent):
+        return Preconditioned(prediction.data_std)
+    return prediction.inside if isinstance(prediction, Bounded) else prediction
 
 
 def implicit(z: Tensor, x_0: Tensor, at: tuple[Tensor, Tensor], to: tuple[Tensor, Tensor]) -> Tensor:

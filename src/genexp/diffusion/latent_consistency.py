@@ -11,7 +11,7 @@ from genexp.contracts import Denoiser, Schedule
 from genexp.diffusion.consistency import of_same_dropout, require_boundary
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.goal import Goal, Teacher, implicit, levels, require_trainable, require_unclipped, take_over
-from genexp.diffusion.prediction import Bounded, require_positive
+from genexp.diffusion.prediction import require_positive
 from genexp.parameters import Towards, tensors_of
 from genexp.tensors import expand_to, in_double
 
@@ -69,7 +69,6 @@ class LatentConsistency(nn.Module, Goal):
             )
         require_trainable(denoiser)
         require_boundary(denoiser, 0, "bounded does")
-        _require_same(denoiser, self.teacher)
         take_over(self.teacher, denoiser)
         self._guided = self.teacher if self.guidance is None else self.guidance(self.teacher)
         if self.half_life is not None:
@@ -102,20 +101,3 @@ class LatentConsistency(nn.Module, Goal):
         average = denoiser if self.target is None else denoiser.with_network(self.target)
         said = of_same_dropout(average, x_s, torch.where(ends, t, s), told)
         return torch.where(expand_to(ends, x_t), x_s, said)
-
-
-def _require_same(denoiser: NetworkDenoiser, teacher: Teacher) -> None:
-    """Check that the student's network means what its teacher's does.
-
-    Raises:
-        ValueError: it predicts something else.
-    """
-    ours = denoiser.prediction
-    ours = ours.inside if isinstance(ours, Bounded) else ours
-    theirs = teacher.prediction
-    if type(ours) is not type(theirs) or vars(ours) != vars(theirs):
-        kinds = [type(each).__name__ for each in (theirs, ours)]
-        raise ValueError(
-            f"prediction must be that of the teacher, {kinds[0]}, by itself or inside of bounded, got {kinds[1]}"
-            + ("" if kinds[0] != kinds[1] else " with other arguments")
-        )

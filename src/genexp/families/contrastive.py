@@ -9,7 +9,7 @@ from torch import nn
 from genexp.conditioning.base import Conditioning, ConditionKind
 from genexp.contracts import Batch
 from genexp.families.base import Family, Terms, Update
-from genexp.losses.contrastive import InOneSpace, contrastive_loss, retrieval, same_texts
+from genexp.losses.contrastive import MOST, InOneSpace, contrastive_loss, retrieval, same_texts
 from genexp.ramps import Constant, Ramp
 
 
@@ -63,6 +63,8 @@ class Contrastive(InOneSpace, Family):
     def train_batch(self, batch: Batch) -> Terms:
         """One step; terms `train/loss`, `train/accuracy` and `train/scale`."""
         terms = self.update("network", batch, self._terms)
+        with torch.no_grad():
+            self.scale.clamp_(max=MOST - 1e-6)  # the parameter itself: at the limit it has no gradient to come back by
         return {f"train/{name}": value for name, value in {**terms, "scale": self.scale.detach().exp()}.items()}
 
     def validate_batch(self, batch: Batch) -> Terms:

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
+MOST = math.log(100)
+"""Largest logarithm of what cosines are multiplied by."""
+
 
 class InOneSpace:
     """Pictures and texts as vectors of length 1 of one space, by two networks and a learned temperature.
@@ -38,7 +41,7 @@ class InOneSpace:
 
     @property
     def _factor(self) -> Tensor:
-        return self.scale.clamp(max=math.log(100)).exp()
+        return self.scale.clamp(max=MOST).exp()
 
 
 def same_texts(text: Tensor) -> Tensor:

@@ -87,9 +87,10 @@ def swaps_maps(network: nn.Module) -> bool:
 
 
 @contextmanager
-def lending_maps(network: nn.Module) -> Iterator[None]:
+def lending_maps(networks: Iterable[nn.Module]) -> Iterator[None]:
     """Within, every second sample of a batch attends to its tokens where the one before it does to its own."""
-    attending = [module for module in network.modules() if isinstance(module, CrossAttention)]
+    modules = [module for network in networks for module in network.modules()]
+    attending = [module for module in modules if isinstance(module, CrossAttention)]
     try:
         for module in attending:
             module.lends = True

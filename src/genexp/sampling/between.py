@@ -14,9 +14,10 @@ from genexp.sampling.guidance import Guidance
 
 @runtime_checkable
 class _AsksOthers(Protocol):
-    """A guidance by another network, which reads what a sample is told by an encoder of its own."""
+    """A guidance by other networks, which read what a sample is told by encoders of their own."""
 
-    asks_others: bool
+    @property
+    def others(self) -> tuple[object, ...]: ...
 
 
 @runtime_checkable
@@ -28,12 +29,17 @@ class _Around(Protocol):
 
 def tells_it_alone(sampler: object) -> bool:
     """Whether a sampler asks the model alone, so that what lies between two texts is told to all that is asked."""
+    return not asked_beside(sampler)
+
+
+def asked_beside(sampler: object) -> list[object]:
+    """What a sampler asks beside the model, of all guidances within each other: guides, refiners, judges."""
+    found: list[object] = []
     part: object = sampler.guidance if isinstance(sampler, DiffusionSampler) else None
     while part is not None:
-        if isinstance(part, _AsksOthers):
-            return False
+        found += part.others if isinstance(part, _AsksOthers) else ()
         part = part.inside if isinstance(part, _Around) else None
-    return True
+    return found
 
 
 class Between:

@@ -8,9 +8,10 @@ from torch import Tensor
 from genexp.conditioning.base import UNCONDITIONAL, Condition, Conditioning
 from genexp.conditioning.kinds import Classes
 from genexp.contracts import Denoiser
+from genexp.contracts.codecs import codec_of
 from genexp.diffusion.noising import GuidingClassifier
 from genexp.diffusion.schedules import same_levels
-from genexp.sampling.guidance import Guided, require_images
+from genexp.sampling.guidance import Guided
 from genexp.sampling.levels import reach_of_slope
 
 
@@ -47,7 +48,11 @@ class ClassifierGuidance:
         Raises:
             ValueError: shape, classes or noise levels of the classifier are others, or the model is of codes.
         """
-        require_images(model, "a classifier", "classifier", self.classifier.image_shape)
+        if codec_of(model) is not None:
+            raise ValueError("guidance must not be by a classifier of images for a model of codes")
+        ours, theirs = tuple(model.image_shape), tuple(self.classifier.image_shape)
+        if ours != theirs:
+            raise ValueError(f"classifier must be of images of shape {ours}, got {theirs}")
         if model.conditioning.num_classes not in (None, self.classifier.num_classes):
             ours = model.conditioning.num_classes
             raise ValueError(f"classifier must have the model's {ours} classes, got {self.classifier.num_classes}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -54,11 +54,15 @@ class ClipGuidance:
 
     judge: Judge
     scale: float = 1.0
-    asks_others: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.scale >= 0:
             raise ValueError(f"scale must be at least 0, got {self.scale}")
+
+    @property
+    def others(self) -> tuple[Judge]:
+        """The judge."""
+        return (self.judge,)
 
     def __call__(self, model: Denoiser) -> Denoiser:
         """The guided denoiser.

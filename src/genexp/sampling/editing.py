@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -16,6 +16,7 @@ from genexp.sampling.conditions import typed_for
 from genexp.sampling.guidance import Unguided
 from genexp.sampling.inversion import inverted, inverting_steps, require_invertible
 from genexp.sampling.levels import Level
+from genexp.sampling.refining import Refined
 from genexp.sampling.walking import Snapshot, Walking
 from genexp.tensors import IndexedNoise
 
@@ -199,7 +200,8 @@ class _Inverted(Edited):
     def __init__(self, sampler: DiffusionSampler, originals: Originals, source: Mapping[str, object]) -> None:
         super().__init__(sampler, originals)
         self.source, self.unguided = source, copy.copy(sampler)
-        self.unguided.guidance = Unguided()
+        kept = sampler.guidance  # a refiner is of the model, no guidance
+        self.unguided.guidance = replace(kept, inside=Unguided()) if isinstance(kept, Refined) else Unguided()
 
     def require(self, model: object) -> None:
         """Check as every edit does, and that the model knows the conditions of the images."""
@@ -220,6 +222,7 @@ class _Inverted(Edited):
         self, model: Denoiser, start: Tensor, noise: IndexedNoise, condition: Condition = UNCONDITIONAL
     ) -> Iterator[Snapshot]:
         images, known = self.images_of(model, noise), model.conditioning
-        always = {name: rows for name, rows in condition.items() if name not in known.optional}
+        needed = known.kinds.keys() - set(known.optional)  # a guidance may tell more than the model knows
+        always = {name: rows for name, rows in condition.items() if name in needed}
         told = {**always, **typed_for(known, self.source, noise)}
         yield from self.sampler.walk(model, inverted(self.unguided, model, images, told), noise, condition)

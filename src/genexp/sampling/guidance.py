@@ -3,14 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from genexp.conditioning.base import UNCONDITIONAL, Condition, joined
 from genexp.contracts import Denoiser
-from genexp.contracts.codecs import codec_of
 from genexp.contracts.preparing import prepared
 from genexp.sampling.absence import Absence, require_told
 from genexp.sampling.alike import require_alike
@@ -21,24 +20,6 @@ class Guidance(Protocol):
     """What makes of a denoiser the one that a sampler calls; raises ValueError where the two do not fit."""
 
     def __call__(self, model: Denoiser) -> Denoiser: ...
-
-
-def require_images(model: Denoiser, by: str, name: str, shape: Sequence[int]) -> None:
-    """Check that a denoiser is of the images that what guides it is of.
-
-    Args:
-        model: The denoiser.
-        by: What guides, in words.
-        name: The argument that holds it.
-        shape: (C, H, W) of its images.
-
-    Raises:
-        ValueError: the model is of codes, or of images of another shape.
-    """
-    if codec_of(model) is not None:
-        raise ValueError(f"guidance must not be by {by} of images for a model of codes")
-    if tuple(shape) != tuple(model.image_shape):
-        raise ValueError(f"{name} must be of images of shape {tuple(model.image_shape)}, got {tuple(shape)}")
 
 
 class Guided:
@@ -159,8 +140,12 @@ class Autoguidance:
     """
 
     guide: Denoiser
-    asks_others: ClassVar[bool] = True
     scale: float = 2.0
+
+    @property
+    def others(self) -> tuple[Denoiser]:
+        """The guide."""
+        return (self.guide,)
 
     def __call__(self, model: Denoiser) -> Denoiser:
         """The guided denoiser.

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -36,11 +35,15 @@ class Refined:
     refiner: Denoiser
     switch_at: float = 0.2
     inside: Guidance = Unguided()
-    asks_others: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.switch_at <= 1:
             raise ValueError(f"switch_at must lie in [0, 1], got {self.switch_at}")
+
+    @property
+    def others(self) -> tuple[Denoiser]:
+        """The refiner."""
+        return (self.refiner,)
 
     def __call__(self, model: Denoiser) -> Denoiser:
         """The ensemble.

@@ -14,6 +14,7 @@ from genexp.contracts import Denoiser
 from genexp.contracts.preparing import Reads
 from genexp.networks.cross_attention import lending_maps, swaps_maps
 from genexp.sampling.base import DiffusionSampler
+from genexp.sampling.between import asked_beside
 from genexp.sampling.conditions import typed_for
 from genexp.sampling.inversion import require_invertible
 from genexp.sampling.walking import Snapshot, Walking
@@ -110,9 +111,10 @@ class _Swapped(Walking):
         told = self._paired(model, condition, noise)
         levels, state = sampler.levels(model.schedule), None
         denoise = sampler.denoise(model, told)
+        asked = [each.network for each in (model, *asked_beside(sampler)) if isinstance(each, Reads)]
         x_t = start.repeat_interleave(2, 0) * (levels[0].alpha ** 2 + levels[0].sigma ** 2) ** 0.5
         for done, (t, s) in enumerate(pairwise(levels)):
-            with lending_maps(model.network) if done < swapping else nullcontext():
+            with lending_maps(asked) if done < swapping else nullcontext():
                 x_s, x_0, state = sampler.step(denoise, x_t, t, s, BatchNoise(x_t), state)
             yield Snapshot(t.time, x_t[1::2], x_0[1::2])
             x_t = x_s
