@@ -13,6 +13,8 @@ from diffusers import DDIMPipeline, DDPMPipeline
 import tiny
 from genexp.commands.export import export
 from genexp.config.compose import compose
+from genexp.inference.exporting.card import Release
+from genexp.inference.exporting.diffusers_folder import DiffusersFolder
 from genexp.inference.run import load_run
 from genexp.sampling.ddim import DDIM
 from genexp.tensors import IndexedNoise
@@ -125,6 +127,21 @@ def test_what_diffusers_has_no_word_for_is_named(typed, run):
 
     with pytest.raises(ValueError, match=REFUSED[typed]):
         _expressed(build(config.model))
+
+
+def test_the_folder_is_drawn_from_with_the_noise_of_the_runs_sampler(run):
+    def told(**sampler):
+        opened = load_run(run.path)
+        opened.config.sampler = {**opened.config.sampler, **sampler}
+        return DiffusersFolder(opened, None, Release()).scheduler_config()
+
+    assert told()["variance_type"] == "fixed_small"
+    assert told(variance="fixed_large")["variance_type"] == "fixed_large"
+    assert told(clip=False)["clip_sample"] is False
+    with pytest.raises(
+        ValueError, match=r"sampler\.clip must be true or false, .* has no word for other clipping, got"
+    ):
+        told(clip={"percentile": 0.9})
 
 
 def test_what_cannot_be_done_is_refused_before_any_work(run, outputs, monkeypatch):

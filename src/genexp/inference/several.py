@@ -44,8 +44,8 @@ def measured_as_one(
     else:
         stages = stages_of(runs, config.get("sampler"), {}, config.seed, "evaluate")
         drawn, title = Cascade(stages, num, config.batch_size, device, config.told), f"cascade of {len(runs)} runs"
-    told = drawn.kinds if isinstance(drawn, Cascade) else None
-    measuring = prepare(config, runs[-1], device, num, told=told)
+    kinds = drawn.kinds if isinstance(drawn, Cascade) else None
+    measuring = prepare(config, runs[-1], device, num, told=kinds)
 
     def measure() -> list[Tree]:
         summary = measuring.evaluator.summarise(drawn.batches())
@@ -55,12 +55,13 @@ def measured_as_one(
         if isinstance(drawn, Cascade):  # the images are those of the last run, and so are the values
             before = "-".join(run.folder.record["id"][-4:] for run in runs[:-1])
             label = sampler_label(drawn.stages[-1].sampler)
-            name = runs[-1].name_of(f"after-{before}", str(num), f"seed{config.seed}", label)
+            told = [f"told_{config.told}"] if config.told else []
+            name = runs[-1].name_of(f"after-{before}", str(num), f"seed{config.seed}", label, *told)
             return [keep_results(config, runs[-1], name, written) | {"title": title}]
         found = written(folder_of_none(config))
         members = [(run.folder.path, share, run.digest) for run, share in zip(runs, config.shares, strict=True)]
-        told = {name: value for name, value in found["result"].items() if name != "values"}
-        keep_ensemble(Path(config.paths.outputs), members, found["result"]["values"], told)
+        result = {name: value for name, value in found["result"].items() if name != "values"}
+        keep_ensemble(Path(config.paths.outputs), members, found["result"]["values"], result)
         return [found | {"title": title}]
 
     return measure

@@ -19,6 +19,7 @@ from genexp.inference.exporting.diffusers_card import card_of
 from genexp.networks.unet import UNet
 from genexp.networks.unet_weights import to_diffusers
 from genexp.sampling.ddim import DDIM
+from genexp.sampling.ddpm import VARIANCES
 from genexp.tensors import IndexedNoise
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class DiffusersFolder:
         self.run, self.label, self.release = run, label, release
         self.denoiser = _expressed(run.model)
         require_extra("diffusers", "format=diffusers")
+        if not isinstance(self.clip, bool):
+            raise ValueError(f"sampler.clip must be true or false, {_no('other clipping')}, got {self.clip}")
         classes = self.denoiser.conditioning.num_classes
         if label is not None and (classes is None or label >= classes):
             wanted = "null for a run without classes" if classes is None else f"null or from 0 to {classes - 1}"
@@ -75,7 +78,13 @@ class DiffusersFolder:
     @property
     def clip(self) -> bool:
         """Whether the run's own sampler clips the clean image."""
-        return bool(self.run.config.sampler.get("clip", True))
+        return self.run.config.sampler.get("clip", True)
+
+    @property
+    def variance(self) -> str:
+        """That of the noise which the run's own sampler adds where it says so, else that of the model's bound."""
+        of_sampler = self.run.config.sampler.get("variance")
+        return of_sampler if of_sampler in VARIANCES else self.denoiser.variance
 
     def scheduler_config(self) -> Tree:
         """Arguments of diffusers' `DDPMScheduler`, from which their `DDIMScheduler` takes those that it has as well."""
@@ -84,7 +93,7 @@ class DiffusersFolder:
             "num_train_timesteps": schedule.last,
             "trained_betas": schedule.betas.tolist(),
             "prediction_type": PREDICTIONS[type(self.denoiser.prediction)],
-            "variance_type": "fixed_small" if self.denoiser.variance == "fixed_small" else "fixed_large",
+            "variance_type": self.variance,
             "clip_sample": self.clip,
             "clip_sample_range": 1.0,
             "timestep_spacing": "trailing",
@@ -180,7 +189,7 @@ def _expressed(model: object) -> NetworkDenoiser:
     if type(denoiser.prediction) not in PREDICTIONS:
         kind = type(denoiser.prediction).__name__
         raise ValueError(f"model.prediction must be epsilon, sample or velocity, {_no('others')}, got {kind}")
-    if denoiser.variance not in ("fixed_small", "fixed_large"):
+    if denoiser.variance not in VARIANCES:
         raise ValueError(
             f"model.variance must be fixed_small or fixed_large, {_no('learned ones in DDIM')}, got {denoiser.variance}"
         )

@@ -58,6 +58,10 @@ class StableDiffusionFolder:
             raise ValueError(f"model.codec must be diffusers with its own scale, others are {has[6:]}, got {codec}")
         if tuple(text) != ("caption",) or not isinstance(text["caption"], FrozenText) or not text["caption"].whole:
             raise ValueError(f"model.network.attended must be a whole frozen caption, got others, {has}")
+        if run.config.sampler.get("clip"):
+            raise ValueError(
+                f"sampler.clip must be false, for codes are not clipped there, got {run.config.sampler.clip}"
+            )
         if not isinstance(self.denoiser.schedule, VariancePreserving):
             raise ValueError(f"model.schedule must be one of integer times, got others, {has}")
         if type(self.denoiser.prediction) not in PREDICTIONS:
