@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from exact_denoisers import Mixture, shipped, shipped_samplers
+from genexp.conditioning.base import UNCONDITIONAL
 from genexp.diffusion.continuous import LinearContinuous, RectifiedFlow
 from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.exploding import NoiseLevel
@@ -17,6 +18,7 @@ from genexp.sampling.consistency import ConsistencySampler
 from genexp.sampling.ddim import DDIM
 from genexp.sampling.ddpm import DDPM
 from genexp.sampling.dpm_solver import DPMSolver2M
+from genexp.sampling.editing import Inverted, Originals
 from genexp.sampling.heun import Heun
 from genexp.sampling.inversion import inverted
 from genexp.tensors import IndexedNoise
@@ -55,6 +57,27 @@ def test_there_and_back_again(name, schedule):
     noise = inverted(sampler, model, IMAGES)
     back = sampler.run(model, noise, IndexedNoise(0, range(9)))
     torch.testing.assert_close(back, IMAGES, rtol=0, atol=0.06 if name in ("ddim", "euler") else 0.02)
+
+
+class Erring(Mixture):
+    """What a network that predicts images says, with an error in all of them."""
+
+    def __call__(self, x_t, t, condition=UNCONDITIONAL):
+        return super().__call__(x_t, t) + 0.01
+
+    def magnified(self, alpha, sigma):
+        return 1.0
+
+
+@pytest.mark.parametrize("schedule", [Linear(), RectifiedFlow()], ids=["linear", "flow"])
+def test_errors_of_predicted_images_are_not_taken_for_noise(schedule):
+    """At the first time of a flow an error of 0.01 in the image is one of 1,000 in the noise."""
+    model, sampler = Erring(schedule, mean=0.4, std=0.3), DDIM(100, clip=False, spacing="leading")
+    noise = inverted(sampler, model, IMAGES)
+    assert model.calls == Inverted()(sampler, Originals(IMAGES)).evaluations_of(model) - 100
+    assert noise.abs().max() < 5
+    back = sampler.run(model, noise, IndexedNoise(0, range(9)))
+    torch.testing.assert_close(back, IMAGES, rtol=0, atol=0.08)
 
 
 def test_noise_in_which_nothing_is_left_of_an_image_is_found():

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genexp.conditioning.base import Condition
 from genexp.conditioning.estimate import ESTIMATE
-from genexp.contracts import Denoiser
+from genexp.contracts import Denoiser, Schedule
 from genexp.diffusion.variance import LearnedVariance
 from genexp.sampling.clipping import Dynamic, clipped
 from genexp.sampling.levels import Level
@@ -46,10 +46,7 @@ class Denoise:
 
     def level(self, time: float) -> Level:
         """The level at a time that need not be in the grid; of a discrete schedule at the nearest integer time."""
-        schedule, time = self.model.schedule, min(time, self.model.schedule.last)
-        times = [round(time)] if schedule.discrete else [time]
-        alpha, sigma = schedule(as_times(times, schedule), torch.float64)
-        return Level(times[0], float(alpha), float(sigma))
+        return level_at(time, self.model.schedule)
 
     def __call__(self, x_t: Tensor, level: Level) -> Tensor:
         """The clean image (B, *image_shape) that `x_t` stands for at `level`."""
@@ -84,3 +81,11 @@ class Denoise:
     def _times(self, x_t: Tensor, level: Level) -> Tensor:
         real = None if self.model.schedule.discrete else torch.promote_types(x_t.dtype, torch.float32)
         return torch.full((x_t.shape[0],), level.time, dtype=real, device=x_t.device)
+
+
+def level_at(time: float, schedule: Schedule) -> Level:
+    """The level of a schedule at a time, its last one at most; of a discrete one at the nearest integer."""
+    time = min(time, schedule.last)
+    times = [round(time)] if schedule.discrete else [time]
+    alpha, sigma = schedule(as_times(times, schedule), torch.float64)
+    return Level(times[0], float(alpha), float(sigma))

@@ -215,7 +215,7 @@ class _Inverted(Edited):
         return self.sampler.steps_of(model)
 
     def evaluations_of(self, model: Denoiser) -> int:
-        there = self.sampler.evaluations_in(inverting_steps(self.sampler, model) + 1)
+        there = self.sampler.evaluations_in(inverting_steps(self.sampler, model))
         return there + self.sampler.evaluations(model.schedule)
 
     def walk(

@@ -10,11 +10,14 @@ from genexp.conditioning.base import UNCONDITIONAL, Condition
 from genexp.contracts import Denoiser
 from genexp.contracts.codecs import Magnifies
 from genexp.sampling.base import DiffusionSampler
+from genexp.sampling.denoising import level_at
 from genexp.sampling.levels import Level, noise_in
 from genexp.tensors import BatchNoise
 
 _LEAST = 1e-9
 """What an error of the network comes to in images, below which it says nothing of them."""
+_MOST = 30
+"""What an error of the network may come to in the noise that is left."""
 
 
 @torch.no_grad()
@@ -26,7 +29,9 @@ def inverted(
     Without fresh noise drawing follows the flow of an ordinary differential equation, which goes either way; a step
     from s up to t is a step of the sampler with the two exchanged. Drawing from what is found gives the images back but
     for the errors of both ways, which fall with the steps as the order of the sampler says. The way begins at the least
-    noise that the model was trained at, where an image stands for itself, and its first step is one of DDIM.
+    noise that the model was trained at, where an image stands for itself, and its first step is one of DDIM. Of a
+    network that predicts clean images an error there is one of many times the size in the noise: such a way begins at
+    the least noise of the grid where it is not.
 
     Reference: Song et al., "Denoising Diffusion Implicit Models" (2021), section 4.3, equation 14.
 
@@ -52,9 +57,12 @@ def inverted(
     denoise = sampler.denoise(model, condition)
     first = denoise.level(model.schedule.first)
     require_finds_noise(model, first)
-    x = first.alpha * images
-    x_0 = denoise(x, first)
-    x = rising[0].alpha * x_0 + rising[0].sigma * noise_in(x, x_0, first)
+    if _knows_noise(model, first):
+        x = first.alpha * images
+        x_0 = denoise(x, first)
+        x = rising[0].alpha * x_0 + rising[0].sigma * noise_in(x, x_0, first)
+    else:
+        x = rising[0].alpha * images
     for s, t in pairwise(rising):
         x, _, state = sampler.step(denoise, x, s, t, BatchNoise(x), state)
     return x / math.hypot(rising[-1].alpha, rising[-1].sigma)
@@ -83,11 +91,20 @@ def require_finds_noise(model: Denoiser, first: Level) -> None:
 
 
 def inverting_steps(sampler: DiffusionSampler, model: Denoiser) -> int:
-    """How many steps a sampler takes from images to noise after the first one, which is of one evaluation."""
-    return len(_rising(sampler, model)) - 1
+    """How many steps a sampler takes from images to noise, with a first one of a single evaluation, if there is one."""
+    return len(_rising(sampler, model)) - 1 + _knows_noise(model, level_at(model.schedule.first, model.schedule))
+
+
+def _knows_noise(model: Denoiser, level: Level) -> bool:
+    """Whether errors of a model leave something of the noise that it says is left at a level."""
+    return (
+        not isinstance(model, Magnifies)
+        or model.magnified(level.alpha, level.sigma) * level.alpha <= _MOST * level.sigma
+    )
 
 
 def _rising(sampler: DiffusionSampler, model: Denoiser) -> list[Level]:
-    """The grid from its least noisy level above that of the schedule's first time up to the noisiest."""
+    """The grid from the least noise that the way begins with or goes on to up to the most."""
     rising = sampler.levels(model.schedule)[-2::-1]
-    return rising[1:] if math.isclose(model.schedule.first, rising[0].time) else rising
+    rising = rising[1:] if math.isclose(model.schedule.first, rising[0].time) else rising
+    return [level for level in rising[:-1] if _knows_noise(model, level)] + rising[-1:]
