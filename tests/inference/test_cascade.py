@@ -126,6 +126,11 @@ def test_runs_that_do_not_follow_each_other_are_refused(runs):
             sample(compose("sample", [*typed.split(), "threads=1"]))
         (line,) = refused_beforehand("sample", compose("sample", typed.split()))  # and by validate, without weights
         assert re.search(told, line)
+    told = r"run must name runs of samples of one shape, .*, got \(3, 16, 16\) of .* and \(3, 8, 8\) of"
+    typed = [f"run=[{second},{base}]", "threads=1", "num=2"]
+    with pytest.raises(ValueError, match=told):
+        evaluate(compose("evaluate", typed))
+    assert re.search(told, refused_beforehand("evaluate", compose("evaluate", typed))[0])
     for name in ("sample", "evaluate"):
         for typed in (f"run=[{base},{second}]", f"run={second} after={base}"):
             assert refused_beforehand(name, compose(name, [*typed.split(), "threads=1"])) == []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 import genexp
 import tiny
@@ -117,6 +118,25 @@ def test_both_are_drawn_by_the_checkpoint_that_is_asked_for(tmp_path):
         config = compose("sample", [*typed, *asked])
         settle_several(config)
         assert config.sampler.guidance.refiner.get("checkpoint") == told
+
+
+def test_a_run_that_is_asked_at_times_of_no_training_of_its_own_is_told(tmp_path, capsys):
+    shutil.copytree(Path(__file__).parents[1] / "earlier_runs" / "toy", tmp_path / "base")
+    config = yaml.safe_load((shutil.copytree(tmp_path / "base", tmp_path / "refiner") / "config.yaml").read_text())
+    config["model"]["time_sampling"] = {"_target_": "genexp.diffusion.time_sampling.Below", "most": 0.2}
+    (tmp_path / "refiner" / "config.yaml").write_text(yaml.safe_dump(config))
+    told = {}
+    for names, at in ((("base", "refiner"), 0.2), (("base", "refiner"), 0.9), (("refiner", "base"), 0.2)):
+        typed = [f"run=[{','.join(f'{tmp_path}/{name}' for name in names)}]", f"switch_at={at}"]
+        settle_several(compose("sample", [*typed, "sampler=ddim", "sampler/guidance=classifier_free"]))
+        told[names, at] = capsys.readouterr().err.splitlines()
+    trained = "refiner was trained at 20% of the times, the least noisy ones"
+    right = "switch_at is at most that, and the first run is the base"
+    assert list(told.values()) == [
+        [],
+        [f"refiner     {trained}, and draws 90%; {right}"],
+        [f"base        {trained}, and draws 100%"],
+    ]
 
 
 def test_one_run_or_several_with_shares_have_no_refiner(tmp_path):

@@ -20,6 +20,17 @@ def follows(runs: Sequence["Run"]) -> bool:
     return bool(pairs) and different and all(len(_taking(one, other)) == 1 for one, other in pairs)
 
 
+def require_one_shape(runs: Sequence["Run"]) -> None:
+    """Raise ValueError unless runs that are measured one by one against one reference draw samples of one shape."""
+    first = runs[0]
+    for run in runs[1:]:
+        if _shape(run) != _shape(first):
+            one, other = (f"{_shape(each)} of {each.folder.path.name}" for each in (first, run))
+            raise ValueError(
+                f"run must name runs of samples of one shape, or each told what is drawn before, got {one} and {other}"
+            )
+
+
 def linked(before: "Run", after: "Run") -> str:
     """Name of the condition of a run that another draws.
 

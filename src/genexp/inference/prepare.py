@@ -20,6 +20,7 @@ from genexp.evaluation.metrics.base import Metric, ModelMetric
 from genexp.evaluation.scores import Generated, Score
 from genexp.inference.drawing import require_drawable
 from genexp.inference.image_sets import Side, open_side, tracked
+from genexp.inference.links import require_one_shape
 from genexp.inference.model_metrics import without_those_of_models
 from genexp.inference.run import Run, load_run
 from genexp.inference.sampler_config import checked_sampler
@@ -145,11 +146,12 @@ def opened_runs(config: DictConfig) -> list[Run]:
 
 
 def require_drawable_runs(config: DictConfig, runs: Sequence[Run]) -> None:
-    """Check that the sampler draws from every run.
+    """Check that runs draw samples of one shape, and that the sampler draws from every one.
 
     Raises:
-        ValueError: it does not.
+        ValueError: it does not, or they do not.
     """
+    require_one_shape(runs)
     for run in runs:
         require_drawable(run.model, checked_sampler(run.config, config.get("sampler"), "evaluate"))
 

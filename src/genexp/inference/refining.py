@@ -1,9 +1,11 @@
 """Several runs in one command: what `after` and `switch_at` mean for its keys `run` and `sampler`."""
 
+import sys
+
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genexp.config.compose import several
-from genexp.inference.run import load_run
+from genexp.inference.run import Run, load_run
 from genexp.inference.sampler_config import sampler_node
 
 
@@ -51,14 +53,26 @@ def _settle_refiner(config: DictConfig) -> None:
             f"switch_at must be null but with two runs, a base and its refiner, without shares and of one choice of "
             f"weights, got {config.switch_at} with {len(runs)}"
         )
-    base, refiner = runs
-    node = sampler_node(load_run(base, config.weights, config.checkpoint, config.trust).config, config.get("sampler"))
+    base, refiner = (load_run(run, config.weights, config.checkpoint, config.trust) for run in runs)
+    for run, role, share in ((base, "base", 1.0), (refiner, "refiner", config.switch_at)):
+        _tell_times(run, role, share)
+    node = sampler_node(base.config, config.get("sampler"))
     if "guidance" not in node:
         raise ValueError(f"switch_at must be null for a sampler without guidance, got {node.get('_target_')}")
-    part = {"_target_": "genexp.inference.trained.TrainedDenoiser", "run": refiner, "weights": config.weights}
+    part = {"_target_": "genexp.inference.trained.TrainedDenoiser", "run": runs[1], "weights": config.weights}
     part = {**part, **({"checkpoint": config.checkpoint} if config.checkpoint else {})}
     inside = OmegaConf.to_container(node.guidance, resolve=True)
     guidance = {"_target_": "genexp.sampling.refining.Refined", "refiner": part, "switch_at": config.switch_at}
     with open_dict(config):
-        config.run, config.sampler = base, OmegaConf.merge(node, {"guidance": None})
+        config.run, config.sampler = runs[0], OmegaConf.merge(node, {"guidance": None})
         config.sampler.guidance = {**guidance, "inside": inside}
+
+
+def _tell_times(run: Run, role: str, share: float) -> None:
+    """Say of a run that was trained at the least noisy times alone that it is asked at others, a share of all."""
+    sampling = run.config.model.get("time_sampling") or {}
+    most = sampling.get("most", 1.0) if str(sampling.get("_target_")).endswith(".Below") else 1.0
+    if share > most:
+        rest = "; switch_at is at most that, and the first run is the base" if role == "refiner" else ""
+        told = f"{run.folder.path.name} was trained at {most:.0%} of the times, the least noisy ones"
+        print(f"{role:<11} {told}, and draws {share:.0%}{rest}", file=sys.stderr)
