@@ -19,6 +19,9 @@ def settled(*overrides):
         (["metrics=[fd,precision_recall]", "training.monitor=recall"], ("recall", "max")),
         (["metrics=vendi"], (None, "min")),
         (["metrics=none"], (None, "min")),
+        (["callbacks.evaluate=null"], (None, "min")),
+        (["callbacks.evaluate=null", "training.monitor=val/loss"], ("val/loss", "min")),
+        (["callbacks.evaluate=null", "experiment=captions/folder", "data.source.root=."], (None, "min")),
         (["model=classifier"], ("val/accuracy", "max")),
         (["training.monitor=val/loss"], ("val/loss", "min")),
         (["training.monitor=fd", "training.monitor_mode=max"], ("fd", "max")),
@@ -31,6 +34,9 @@ def test_what_is_monitored_follows_the_metrics(overrides, expected):
 def test_what_the_run_will_not_have_is_refused():
     with pytest.raises(ValueError, match=r"training.monitor must be one of null, auto, val/<term>, fd, got 'kid'"):
         settled("training.monitor=kid")
+    without = r"one of null, auto, val/<term> where callbacks.evaluate=null measures nothing, got 'fd'"
+    with pytest.raises(ValueError, match=without):
+        settled("training.monitor=fd", "callbacks.evaluate=null")
     with pytest.raises(ValueError, match="monitor_mode must be min or max for vendi, which has no better direction"):
         settled("metrics=vendi", "training.monitor=vendi")
 

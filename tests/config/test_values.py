@@ -71,6 +71,12 @@ WRONG = [
     ("train", "training.monitor_mode=best", "training.monitor_mode", "one of auto, min, max"),
     ("train", "training.monitor=[fd]", "training.monitor", "text or null"),
     ("train", "training.monitor=kid", "training.monitor", "one of null, auto, val/<term>, fd"),
+    (
+        "train",
+        "training.monitor=fd callbacks.evaluate=null",
+        "training.monitor",
+        "where callbacks.evaluate=null measures",
+    ),
     ("train", "paths.outputs=[a]", "paths.outputs", "text"),
     ("train", "paths.cache=null", "paths.cache", "text"),
     # what a run begins with

@@ -116,6 +116,9 @@ def test_the_best_checkpoint_is_the_one_that_was_measured(tmp_path):
 def test_a_monitor_that_nothing_measures_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"training.monitor: must be one of null, auto, val/<term>, fd, got 'fidd'"):
         tiny.run([*tiny.overrides_for("vae"), f"paths.outputs={tmp_path}", "training.monitor=fidd"])
+    given = r"training.monitor must name a value of the evaluation \(.*val/elbo.*\), got 'val/los'"
+    with pytest.raises(ValueError, match=given):  # which terms there are the family says as it evaluates
+        tiny.run([*tiny.overrides_for("vae"), f"paths.outputs={tmp_path}", "training.monitor=val/los"])
 
 
 def test_a_taken_folder_is_refused(tmp_path):

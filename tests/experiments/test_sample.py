@@ -275,7 +275,7 @@ def test_validate_looks_at_the_run(typed, valid, runs, capsys):
 
 
 def test_a_label_needs_a_conditional_model(runs, tmp_path):
-    with pytest.raises(ValueError, match="label must be null for a model of no conditions, got 3"):
+    with pytest.raises(ValueError, match=r"^condition\.label must be null for a model of no conditions, got 3"):
         draw(runs["gan"], tmp_path, "label=3")
 
 

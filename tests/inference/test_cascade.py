@@ -24,8 +24,7 @@ STORED = Path(__file__).parents[1] / "earlier_runs"
 CAPTION = "a large red circle in the centre on a white background"
 SMALL = ["data.batch_size=16", "data.limit=32", "training.max_images=32", "training.evaluate_every=32"]
 SMALL += [
-    "callbacks.evaluate=null",
-    "training.monitor=null",
+    "callbacks.evaluate=null",  # and so there is nothing that best.ckpt could follow
     "callbacks.sample_grid=null",
     "model.network.width=8",
     "sampler.steps=2",
@@ -116,7 +115,14 @@ def test_runs_that_do_not_follow_each_other_are_refused(runs):
         f"run=[{second},{base}]": r"is told what the one before draws, got caption in .* after \(3, 16, 16\)",
         f"run=[{base},{STORED / 'toy'}]": r"got no conditions in .*; shares=\[1,1\] draws from one",
         f"run=[{base},{second}] +condition.low_res=x": "condition.low_res must be null where a run before draws it",
-        f"run=[{base},{second}] +condition.word=x": "word must be null for runs of which none is told it, got x",
+        f"run=[{base},{second}] +condition.word=x": (
+            r"condition\.word must be one of condition\.caption, condition\.low_res_level, got x$"
+        ),
+        f"run=[{base},{second}] +condition.captoin=x": r"got x; did you mean condition\.caption\?$",
+        f"run={second} +condition.low_res_levl=0.1": (
+            r"condition\.low_res_levl must be one of condition\.caption, condition\.low_res, condition\.low_res_level, "
+            r"got 0\.1; did you mean condition\.low_res_level\?$"
+        ),
         f"run=[{base},{second}] +condition.low_res_level=0.7": r"condition.low_res_level must lie in \[0, 0.5\], the",
         f"run=[{base},{second}] after={base}": "after must be null but with one run, which it is before, got",
         f"run={second} after={base} switch_at=0.5": "after must be null with shares, switch_at or several choices of w",

@@ -42,7 +42,7 @@ def test_captions_are_the_tokens_of_the_tokenizer_and_too_long_ones_are_refused(
     assert theirs.unk_token == theirs.eos_token  # of the "!", which is in no vocabulary here
     assert torch.equal(kind.counted(rows), wanted["attention_mask"].bool())
     for typed, told in (
-        ("", "must have at least one word, got an empty text; leave it out"),
+        ("", "must have at least one word, got an empty text; sampler.guidance.scale=0 tells none"),
         ([], "got an empty list"),
         ("z" * 79, "must have at most 80 tokens, got 81"),
         ("a red <|endoftext|> dot", r"must not hold <\|endoftext\|>, which ends a text, got 'a red <"),

@@ -59,3 +59,7 @@ def test_early_stopping_on_what_nothing_measures_is_refused_with_what_there_is()
     early = ["+callbacks.early._target_=lightning.pytorch.callbacks.EarlyStopping", "+callbacks.early.monitor=loss"]
     (problem,) = problems_of("train", ["model=vae", *early])
     assert problem.startswith("callbacks.early.monitor: must be one of fd, val/<term>, train/<term>, got 'loss'")
+    early[-1] = "+callbacks.early.monitor=fd"
+    (problem,) = problems_of("train", ["model=vae", *early, "callbacks.evaluate=null"])
+    told = "must be one of val/<term>, train/<term> where callbacks.evaluate=null measures nothing, got 'fd'"
+    assert problem.startswith(f"callbacks.early.monitor: {told}")

@@ -138,7 +138,7 @@ class Checkpoints(Checkpoint):
         found = [name for name in sorted(values) if name == self.monitor or name.split("/")[0] == self.monitor]
         if not found:
             known = ", ".join(sorted(values)) or "nothing"
-            raise ValueError(f"monitor must name a value of the evaluation ({known}), got {self.monitor!r}")
+            raise ValueError(f"training.monitor must name a value of the evaluation ({known}), got {self.monitor!r}")
         return found[0], values[found[0]]
 
     def _better(self, value: float) -> bool:

@@ -7,6 +7,9 @@ from math import isfinite, prod
 import torch
 from torch import Tensor
 
+NONE_TOLD = "sampler.guidance.scale=0 tells none, as does a negative that is left out"
+"""How images are drawn without a text, which an empty one is not."""
+
 
 @dataclass(frozen=True)
 class Classes:
@@ -122,7 +125,7 @@ class Words:
     def _numbers(self, text: str) -> Tensor:
         found = text.lower().split()
         if not found:
-            raise ValueError("must have at least one word, got an empty text; leave it out to have none told")
+            raise ValueError(f"must have at least one word, got an empty text; {NONE_TOLD}")
         unknown = [word for word in found if word not in self.words]
         if unknown:
             raise ValueError(f"must consist of the words {', '.join(self.words)}, got {unknown[0]!r}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import torch
 from torch import Tensor
 
-from genexp.conditioning.kinds import require_form, require_share
+from genexp.conditioning.kinds import NONE_TOLD, require_form, require_share
 from genexp.extras import require_extra
 from genexp.files.json_records import reason_of, shown
 from genexp.files.trees import Tree
@@ -99,7 +99,7 @@ class Tokenised:
             raise ValueError("must be a text or a list of texts, got an empty list")
         for text in map(str, texts):
             if not text.strip():
-                raise ValueError("must have at least one word, got an empty text; leave it out to have none told")
+                raise ValueError(f"must have at least one word, got an empty text; {NONE_TOLD}")
         return torch.cat([self._tokens(str(text)) for text in texts])
 
     def reads(self, other: object) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from genexp.config.batches import unfit_for_batches
 from genexp.config.fields import SWITCHES
 from genexp.config.guidance_strengths import guided_twice
-from genexp.config.monitor import monitored, value_directions
+from genexp.config.monitor import measured_values, monitored, unmeasured, value_directions
 from genexp.config.problems import Problem, did_you_mean
 from genexp.config.trial import Trial
 from genexp.files.json_records import shown
@@ -53,7 +53,7 @@ def disagreements(trial: Trial, plain: Tree, unsound: set[str]) -> Iterator[Prob
     if {"training", "model", "data", "trainer"} <= sound:
         yield from unfit_for_batches(trial, plain)
     if {"metrics", "callbacks"} <= sound:
-        yield from _of_early_stopping(plain["callbacks"], plain["metrics"])
+        yield from _of_early_stopping(plain)
     if {"training", "model", "callbacks"} <= sound:
         yield from _of_averages(trial, plain)
 
@@ -114,15 +114,15 @@ def _of_averages(trial: Trial, plain: Tree) -> Iterator[Problem]:
         )
 
 
-def _of_early_stopping(callbacks: Tree, metrics: Tree) -> Iterator[Problem]:
+def _of_early_stopping(plain: Tree) -> Iterator[Problem]:
     """Callbacks of Lightning that wait for a value which no run has end it by a traceback, after all of an epoch."""
-    directions = value_directions(metrics)
-    known = ["val", "train", *directions]
-    for name, node in callbacks.items():
+    directions = value_directions(plain["metrics"])
+    known = ["val", "train", *measured_values(plain)]
+    for name, node in plain["callbacks"].items():
         if isinstance(node, dict) and str(node.get("_target_")).endswith(".EarlyStopping"):
             monitor = node.get("monitor")
             if str(monitor).split("/")[0] not in known:
-                names = ", ".join([*known[2:], "val/<term>", "train/<term>"])
+                names = ", ".join([*known[2:], "val/<term>", "train/<term>"]) + unmeasured(plain)
                 yield Problem(
                     f"callbacks.{name}.monitor", f"must be one of {names}, got {shown(monitor)}", of_value=True
                 )

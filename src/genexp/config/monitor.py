@@ -16,12 +16,13 @@ def monitored(config: Mapping[str, Any]) -> tuple[str | None, str]:
         ValueError: the monitored value is none that the run will have, or has no direction of its own.
     """
     directions = value_directions(config.get("metrics"))
+    measured = measured_values(config)
     monitor, mode = config["training"]["monitor"], config["training"]["monitor_mode"]
     if monitor == "auto":
-        monitor = next((name for name, better in directions.items() if better != "reference"), None)
+        monitor = next((name for name in measured if directions[name] != "reference"), None)
     name = None if monitor is None else str(monitor).split("/")[0]
-    if name is not None and name not in ("val", *directions) and config["callbacks"].get("checkpoints") is not None:
-        known = ", ".join(["null", "auto", "val/<term>", *directions])
+    if name is not None and name not in ("val", *measured) and config["callbacks"].get("checkpoints") is not None:
+        known = ", ".join(["null", "auto", "val/<term>", *measured]) + unmeasured(config)
         raise ValueError(f"training.monitor must be one of {known}, got {monitor!r}")
     if mode == "auto":
         better = directions.get(name, "lower")
@@ -29,6 +30,24 @@ def monitored(config: Mapping[str, Any]) -> tuple[str | None, str]:
             raise ValueError(f"training.monitor_mode must be min or max for {name}, which has no better direction")
         mode = "max" if better == "higher" else "min"
     return monitor, mode
+
+
+def measured_values(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the values of metrics that training measures: none without `callbacks.evaluate`.
+
+    Args:
+        config: A training configuration, composed or as plain containers.
+
+    Raises:
+        ValueError: a `_target_` is none that a configuration may build, or is no metric.
+    """
+    return () if unmeasured(config) else tuple(value_directions(config.get("metrics")))
+
+
+def unmeasured(config: Mapping[str, Any]) -> str:
+    """Why training measures no metrics, as the end of a list of values; empty where it does."""
+    there = (config.get("callbacks") or {}).get("evaluate") is not None
+    return "" if there else " where callbacks.evaluate=null measures nothing"
 
 
 def value_directions(metrics: Mapping[str, Any] | None) -> dict[str, str]:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,12 +15,12 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from torch.nn import functional
 
-from genexp.conditioning.base import Conditioning, ConditionKind
+from genexp.conditioning.base import ConditionKind
 from genexp.contracts import Batch
 from genexp.data.source import Split
 from genexp.evaluation.scores import described
 from genexp.files.trees import Tree
-from genexp.inference.conditions import LEVEL, levels_of
+from genexp.inference.conditions import levels_of, require_settable, settable
 from genexp.inference.drawing import Drawing, require_drawable
 from genexp.inference.following import Following, Gathered, Images, Known, of_first
 from genexp.inference.generated_images import Samples, default_told
@@ -84,12 +84,11 @@ def stages_of(
             is of none of the runs; a sampler does not draw from its run.
     """
     links = ["", *(linked(*pair) for pair in pairwise(runs))]
-    known = [_keys(run.model.conditioning) - {link} for run, link in zip(runs, links, strict=True)]
+    known = [settable(run.model.conditioning) for run in runs]
     for name, value in typed.items():
         if name in links:
             raise ValueError(f"condition.{name} must be null where a run before draws it, got {value}")
-        if not any(name in each for each in known):
-            raise ValueError(f"{name} must be null for runs of which none is told it, got {value}")
+    require_settable(typed, [name for name in dict.fromkeys(chain(*known)) if name not in links])
     found = []
     for place, (run, link) in enumerate(zip(runs, links, strict=True)):
         node = checked_sampler(run.config, sampler, command)
@@ -205,7 +204,3 @@ def _drawn_by(drawing: Drawing) -> Images:
         return kind_of(drawn["image"].shape[1:]).quantised(drawn["image"])
 
     return lambda indices: images(tuple(indices))
-
-
-def _keys(conditioning: Conditioning) -> set[str]:
-    return {*conditioning.names, *(f"{name}{LEVEL}" for name in conditioning.pictures)}

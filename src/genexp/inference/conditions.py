@@ -1,7 +1,7 @@
 """Under which conditions a trained model is drawn from."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,7 +14,7 @@ from genexp.data.own_pictures import own_pictures
 from genexp.data.own_videos import own_videos
 from genexp.inference.editing import square
 from genexp.sampling.conditions import AtLevels, ClassShares, Conditions, Given, as_in_training, noised
-from genexp.terminal import counted
+from genexp.terminal import counted, nearest
 
 if TYPE_CHECKING:
     from genexp.data.source import Split
@@ -23,6 +23,30 @@ if TYPE_CHECKING:
 
 LEVEL = "_level"
 """End of the name by which the level of the noise on a picture is typed: `condition.low_res_level=0.1`."""
+
+
+def settable(conditioning: Conditioning) -> list[str]:
+    """Names by which a person can tell something of the conditions: their own, and those of levels of noise."""
+    noisy = [name for name, kind in conditioning.kinds.items() if isinstance(kind, AtLevels)]
+    return [*conditioning.names, *(f"{name}{LEVEL}" for name in noisy if f"{name}{LEVEL}" not in conditioning.kinds)]
+
+
+def require_settable(typed: Mapping[str, object], names: Collection[str]) -> None:
+    """Check the names of what a person gave of the conditions.
+
+    Args:
+        typed: What a person gave, by name.
+        names: Names that there are.
+
+    Raises:
+        ValueError: a name is none of them.
+    """
+    for name, value in typed.items():
+        if name not in names:
+            keys, close = [f"condition.{each}" for each in names], nearest(name, names)
+            rule = f"one of {', '.join(keys)}" if keys else "null for a model of no conditions"
+            hint = "" if close is None else f"; did you mean condition.{close}?"
+            raise ValueError(f"condition.{name} must be {rule}, got {value}{hint}")
 
 
 def conditions_of(
@@ -70,8 +94,9 @@ def levels_of(conditioning: Conditioning, typed: Mapping[str, object]) -> tuple[
     """What a person gave, without the levels of noise on pictures, and these by the names of the pictures.
 
     Raises:
-        ValueError: a level is no number, or one that the model has not been shown.
+        ValueError: the model has no such condition, or a level is no number, or one that the model has not been shown.
     """
+    require_settable(typed, settable(conditioning))
     known = {f"{name}{LEVEL}": name for name, kind in conditioning.kinds.items() if isinstance(kind, AtLevels)}
     levels: dict[str, float] = {}
     for key in [key for key in typed if key in known and key not in conditioning.kinds]:
