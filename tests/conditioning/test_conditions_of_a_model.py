@@ -1,10 +1,14 @@
 """What a model is told: named conditions, left out by name and by sample."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from genexp.conditioning.base import Conditioning, joined
 from genexp.conditioning.kinds import Classes, Values, Words
+from genexp.data.word_lists import UNKNOWN, WordList
+from genexp.inference.conditions import read_of
 
 COLOURS = Words(["red", "green", "blue"], 2, left_out=0.4)
 BOTH = Conditioning.of(10, {"caption": COLOURS}, left_out=0.2)
@@ -85,3 +89,14 @@ def test_models_are_told_alike_whatever_training_left_out():
     assert Conditioning.of(10) != Conditioning.of(9)
     assert (str(BOTH), str(Conditioning())) == ("10 classes, caption", "no conditions")
     assert (BOTH.optional, Conditioning.of(10).optional) == (("label", "caption"), ())
+
+
+def test_words_of_a_typed_caption_that_are_read_as_unknown_are_told(capsys):
+    run = SimpleNamespace(config=SimpleNamespace(data=SimpleNamespace(shape=[3, 8, 8])))
+    for unknown, words in (("word", ["a", "bird", UNKNOWN]), ("error", ["a", "bird"])):
+        conditioning = Conditioning({"caption": WordList(words, unknown=unknown)})
+        read_of(run, conditioning, {"caption": "a bird"})
+        assert capsys.readouterr().err == ""
+    conditioning = Conditioning({"caption": WordList(["a", "bird", UNKNOWN], unknown="word")})
+    read_of(run, conditioning, {"caption": ["an ostrich", "a magenta bird"]})
+    assert capsys.readouterr().err == "caption     read as unknown: an, ostrich, magenta\n"

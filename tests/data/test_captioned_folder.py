@@ -241,3 +241,25 @@ def test_a_run_keeps_its_words_and_draws_by_them_when_the_captions_have_changed(
     assert torch.equal(before, load_run(run.path).samples(2, caption="a red bird"))
     with pytest.raises(ValueError, match="caption must consist of words of the training captions, got 'green'"):
         opened.samples(1, caption="a green bird")
+
+
+def test_captions_of_all_splits_are_read_before_any_is_shown(folder):
+    """The fault may be in one split alone, and its note says nothing of words that are refused."""
+    beside(folder)
+    source = CaptionedFolder(folder, 8, WordList(length=9), val_share=0.2, test_share=0.2)
+    (folder / source.pictures["test"][0].relative).with_suffix(".txt").write_text("a " * 10)
+    with pytest.raises(ValueError, match=r"caption of \d\d\.png of test must have at most 9 words, got 10"):
+        source.split("train")
+    (folder / source.pictures["val"][0].relative).with_suffix(".txt").write_text("ostrich")
+    again = CaptionedFolder(folder, 8, WordList(length=10), val_share=0.2, test_share=0.2)
+    with pytest.raises(ValueError, match=r"of val must consist of words of the training captions, got 'ostrich'; data"):
+        again.notes(None)
+
+
+def test_texts_that_a_list_goes_before_are_told(folder):
+    beside(folder)
+    assert not any("not read" in line for line in CaptionedFolder(folder, 8, WordList()).notes(None))
+    pictures = sorted(path.name for path in folder.rglob("*.png"))
+    listed(folder, "captions.csv", [{"file_name": name, "text": "a bird"} for name in pictures])
+    told = f"{len(pictures)} texts beside pictures not read, for a list goes before"
+    assert told in CaptionedFolder(folder, 8, WordList()).notes(None)

@@ -56,6 +56,13 @@ def captions_of(folder: Path, pictures: Sequence[ListedPicture]) -> dict[str, st
     return found
 
 
+def texts_unread(folder: Path, pictures: Sequence[ListedPicture]) -> list[Path]:
+    """Texts beside pictures that count for nothing, since a list in the folder goes before them."""
+    listed = any((folder / name).exists() for name in LISTS)
+    texts = [Path(picture.file).with_suffix(".txt") for picture in pictures] if listed else []
+    return [path for path in texts if path.exists()]
+
+
 def require_all(captions: Mapping[str, str], pictures: Sequence[ListedPicture], folder: Path) -> None:
     """Raise ValueError where pictures have no caption, or one without words, naming the first ones."""
     bare = [picture.relative for picture in pictures if not words_of(captions.get(picture.relative, ""))]

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from genexp.conditioning.tokenised import Tokenised
 from genexp.data import caption_files, word_lists
-from genexp.data.caption_files import LISTS, captions_of, require_all
+from genexp.data.caption_files import LISTS, captions_of, require_all, texts_unread
 from genexp.data.folder import Folder
-from genexp.data.listing import Listing
+from genexp.data.listing import ListedPicture, Listing
 from genexp.data.picture_files import ImageFiles, few
 from genexp.data.source import Split, fingerprint
 from genexp.data.word_lists import WordList, words_of
@@ -61,7 +61,7 @@ class CaptionedFolder(Folder):
         """
         own = {}
         for name, listing in self.found.items():
-            folder = self.folders.get(name, self.root)
+            folder = self._folder(name)
             own[name] = captions_of(folder, listing.pictures)
             if self.uncaptioned == "error":
                 require_all(own[name], listing.pictures, folder)
@@ -91,15 +91,29 @@ class CaptionedFolder(Folder):
         Raises:
             ValueError: the split is empty, or a caption cannot be read.
         """
-        rows = []
-        for picture, text in zip(self.chosen(name), self._texts_of(name), strict=True):
-            try:
-                rows.append(self.captions.read(text) if words_of(text) else self.captions.nothing(1, "cpu"))
-            except ValueError as error:
-                strange = self.captions.unknown == "error" and self.captions.strange([text])
-                also = "; data.source.captions.unknown=word reads any" if strange else ""
-                raise ValueError(f"caption of {plain(picture.relative)} of {name} {error}{also}") from error
-        return CaptionedFiles(super().split(name), torch.cat(rows), tuple(self.captions.words))
+        files = super().split(name)
+        return CaptionedFiles(files, self.numbers[name], tuple(self.captions.words))
+
+    @cached_property
+    def numbers(self) -> dict[str, Tensor]:
+        """The captions of every split that has pictures, (N, L), all of which are read before any is shown.
+
+        Raises:
+            ValueError: one cannot be read.
+        """
+        return {
+            name: torch.cat(list(map(self._numbers, pictures, self._texts_of(name), [name] * len(pictures))))
+            for name, pictures in self.pictures.items()
+            if pictures
+        }
+
+    def _numbers(self, picture: ListedPicture, text: str, name: str) -> Tensor:
+        try:
+            return self.captions.read(text) if words_of(text) else self.captions.nothing(1, "cpu")
+        except ValueError as error:
+            strange = self.captions.unknown == "error" and self.captions.strange([text])
+            also = "; data.source.captions.unknown=word reads any" if strange else ""
+            raise ValueError(f"caption of {plain(picture.relative)} of {name} {error}{also}") from error
 
     def find(self, folder: Path, skip: bool) -> Listing:
         """The picture files below a folder; files of captions are not told as passed over."""
@@ -110,19 +124,29 @@ class CaptionedFolder(Folder):
         return found
 
     def notes(self, num_classes: int | None) -> list[str]:
-        """What was found, in lines for a person."""
+        """What was found, in lines for a person.
+
+        Raises:
+            ValueError: a caption cannot be read.
+        """
+        texts = [text for name in self.numbers for text in self._texts_of(name)]
         words = self.captions.words
         most = f"at most {self.captions.length} a picture"
         lines = [f"captions of {counted(len(words), 'word')} ({few(words)}), {most}"]
         if isinstance(self.captions, Tokenised):
             lines = [f"captions in tokens of {plain(self.captions.folder)}, {most}"]
-        strange = self.captions.strange(text for name in self.pictures for text in self._texts_of(name))
+        strange = self.captions.strange(texts)
         if strange:
             named = few([word for word, _ in strange.most_common(5)])
             lines.append(f"{counted(strange.total(), 'word')} of captions read as unknown: {named}")
-        empty = sum(not words_of(text) for name in self.pictures for text in self._texts_of(name))
+        empty = sum(not words_of(text) for text in texts)
         lines += [f"{counted(empty, 'picture')} without caption"] if empty else []
+        unread = sum(len(texts_unread(self._folder(name), found.pictures)) for name, found in self.found.items())
+        lines += [f"{counted(unread, 'text')} beside pictures not read, for a list goes before"] if unread else []
         return super().notes(num_classes) + lines
+
+    def _folder(self, name: str) -> Path:
+        return self.folders.get(name, self.root)
 
     def _texts_of(self, name: str) -> list[str]:
         return [self.texts[name].get(picture.relative, "") for picture in self.pictures[name]]

@@ -12,6 +12,8 @@ from genexp.conditioning.pictures import OfPictures
 from genexp.config.instantiate import build
 from genexp.data.own_pictures import own_pictures
 from genexp.data.own_videos import own_videos
+from genexp.data.picture_files import few
+from genexp.data.word_lists import WordList
 from genexp.inference.editing import square
 from genexp.sampling.conditions import AtLevels, ClassShares, Conditions, Given, as_in_training, noised
 from genexp.terminal import counted, nearest
@@ -87,7 +89,13 @@ def read_of(run: "Run", conditioning: Conditioning, typed: Mapping[str, object])
         ValueError: the model has no such condition, or a value is none.
     """
     shape = run.config.data.shape
-    return conditioning.read({name: _pictures(conditioning, name, value, shape) for name, value in typed.items()})
+    told = conditioning.read({name: _pictures(conditioning, name, value, shape) for name, value in typed.items()})
+    for name, value in typed.items():
+        kind = conditioning.kinds[name]
+        texts = [value] if isinstance(value, str) else value
+        if isinstance(kind, WordList) and isinstance(texts, Sequence) and (strange := kind.strange(map(str, texts))):
+            print(f"{name:<11} read as unknown: {few(list(strange))}", file=sys.stderr)
+    return told
 
 
 def levels_of(conditioning: Conditioning, typed: Mapping[str, object]) -> tuple[dict[str, object], dict[str, float]]:
