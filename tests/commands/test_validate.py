@@ -42,7 +42,7 @@ REFUSED = {
     ("sample", VAE, "sampler=ddim"): "sampler must fit the model of the run: DDIM draws from a Denoiser, got",
     ("sample", TOY, "sampler.num_inference_steps=5"): "sampler.num_inference_steps: is not an argument of",
     ("sample", TOY, "sheet.steps=[5,10]"): "sheet must be empty for a model of points",
-    ("sample", TOY, "condition.label=3"): "label must be null",
+    ("sample", TOY, "condition.label=3"): "condition.label must be null",
     ("sample", TOY, "checkpoint=snapshot"): "checkpoint must be best or last of this run, or a file, got snapshot; ",
     ("sample", GAN, "edit=noised", "images=no.png"): "images must be a picture file or a folder of them, got no.png",
     ("evaluate",): "one of run and generated must be given, got neither; ",

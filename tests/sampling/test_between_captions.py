@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import tiny
 from genexp.conditioning.base import Conditioning
 from genexp.conditioning.kinds import Words
 from genexp.conditioning.tokenised import Tokenised
@@ -14,6 +15,8 @@ from genexp.diffusion.denoiser import NetworkDenoiser
 from genexp.diffusion.prediction import Sample
 from genexp.diffusion.schedules import Cosine
 from genexp.diffusion.weighting import UniformEpsilon
+from genexp.inference.run import load_run
+from genexp.inference.trained import TrainedDenoiser
 from genexp.networks.cross_attention import CrossAttention, lending_maps
 from genexp.networks.dit import DiT
 from genexp.networks.mm_dit import MMDiT
@@ -190,3 +193,24 @@ def test_texts_lie_between_others_only_for_a_model_that_is_asked_alone():
     others = (Autoguidance(model), Refined(model), Interval(inside=Autoguidance(model)))
     assert all(tells_it_alone(sampler) for sampler in alone)
     assert not any(tells_it_alone(DDIM(4, guidance=guidance)) for guidance in others)
+
+
+@pytest.mark.slow  # a short training
+def test_maps_are_swapped_in_the_denoiser_of_another_run(tmp_path):
+    """As a configuration names a guide: by its run."""
+    small = [
+        "data.batch_size=16",
+        "data.limit=64",
+        "training.max_images=16",
+        "model.network.width=8",
+        "data.image_size=16",
+    ]
+    run = tiny.run(["experiment=captions/attended", *small, *tiny.COMMON, f"paths.outputs={tmp_path}"]).path
+    model, guide = load_run(run).model.source(), TrainedDenoiser(str(run))
+    swapped, heard = Swapped({"caption": "a large red circle"}, 1.0)(DDIM(2, guidance=Autoguidance(guide))), set()
+    for name, network in (("model", model.network), ("guide", guide.inner.network)):
+        for module in network.modules():
+            if isinstance(module, CrossAttention):
+                module.register_forward_hook(lambda module, *_, name=name: heard.add((name, module.lends)))
+    draw(model, swapped, range(1), 0, Given(model.conditioning.read({"caption": "a large blue square"})))
+    assert heard == {("model", True), ("guide", True)}

@@ -108,7 +108,7 @@ class TrainedDenoiser(TrainedPart):
     """The denoiser of a finished diffusion run."""
 
     def _begin(self, opened: Run) -> None:
-        self._model = self._source(Denoiser, "a diffusion model")
+        self._model = self.inner = self._source(Denoiser, "a diffusion model")
         self.image_shape, self.conditioning = self._model.image_shape, self._model.conditioning
         self.schedule = self._model.schedule
 

@@ -14,7 +14,7 @@ from genexp.contracts.codecs import codec_of
 from genexp.sampling.base import DiffusionSampler
 from genexp.sampling.conditions import typed_for
 from genexp.sampling.guidance import Unguided
-from genexp.sampling.inversion import inverted, inverting_steps, require_invertible
+from genexp.sampling.inversion import inverted, inverting_evaluations, require_invertible
 from genexp.sampling.levels import Level
 from genexp.sampling.refining import Refined
 from genexp.sampling.walking import Snapshot, Walking
@@ -178,8 +178,8 @@ class Inverted:
     Reference: Song et al., "Denoising Diffusion Implicit Models" (2021), section 4.3.
 
     Args:
-        source: Conditions of the given images, as a person types them, by name; None tells nothing. Of several sample i
-            has number i, and the first again after the last.
+        source: Conditions of the given images, as a person types them, by name; None tells nothing else. Of several
+            sample i has number i, and the first again after the last.
     """
 
     source: Mapping[str, object] | None = None
@@ -215,8 +215,7 @@ class _Inverted(Edited):
         return self.sampler.steps_of(model)
 
     def evaluations_of(self, model: Denoiser) -> int:
-        there = self.sampler.evaluations_in(inverting_steps(self.sampler, model))
-        return there + self.sampler.evaluations(model.schedule)
+        return inverting_evaluations(self.sampler, model) + self.sampler.evaluations(model.schedule)
 
     def walk(
         self, model: Denoiser, start: Tensor, noise: IndexedNoise, condition: Condition = UNCONDITIONAL

@@ -57,6 +57,10 @@ def inverted(
     denoise = sampler.denoise(model, condition)
     first = denoise.level(model.schedule.first)
     require_finds_noise(model, first)
+    if len(rising) < 2 and not _knows_noise(model, first):
+        raise ValueError(
+            "sampler must have a time between images and noise, to be inverted by predicted images, got none"
+        )
     if _knows_noise(model, first):
         x = first.alpha * images
         x_0 = denoise(x, first)
@@ -90,9 +94,10 @@ def require_finds_noise(model: Denoiser, first: Level) -> None:
         )
 
 
-def inverting_steps(sampler: DiffusionSampler, model: Denoiser) -> int:
-    """How many steps a sampler takes from images to noise, with a first one of a single evaluation, if there is one."""
-    return len(_rising(sampler, model)) - 1 + _knows_noise(model, level_at(model.schedule.first, model.schedule))
+def inverting_evaluations(sampler: DiffusionSampler, model: Denoiser) -> int:
+    """How often a denoiser is evaluated from images to noise, of which a first step, if there is one, takes one."""
+    first = level_at(model.schedule.first, model.schedule)
+    return sampler.evaluations_in(len(_rising(sampler, model))) - (not _knows_noise(model, first))
 
 
 def _knows_noise(model: Denoiser, level: Level) -> bool:

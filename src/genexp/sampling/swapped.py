@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -62,6 +63,13 @@ class Swapped:
         return _Swapped(sampler, dict(self.source), self.share)
 
 
+@runtime_checkable
+class _Holds(Protocol):
+    """What stands for the denoiser of another run."""
+
+    inner: Denoiser
+
+
 class _Swapped(Walking):
     def __init__(self, sampler: DiffusionSampler, source: dict[str, object], share: float) -> None:
         self.sampler, self.source, self.share = sampler, source, share
@@ -111,7 +119,8 @@ class _Swapped(Walking):
         told = self._paired(model, condition, noise)
         levels, state = sampler.levels(model.schedule), None
         denoise = sampler.denoise(model, told)
-        asked = [each.network for each in (model, *asked_beside(sampler)) if isinstance(each, Reads)]
+        every = [each.inner if isinstance(each, _Holds) else each for each in (model, *asked_beside(sampler))]
+        asked = [each.network for each in every if isinstance(each, Reads)]
         x_t = start.repeat_interleave(2, 0) * (levels[0].alpha ** 2 + levels[0].sigma ** 2) ** 0.5
         for done, (t, s) in enumerate(pairwise(levels)):
             with lending_maps(asked) if done < swapping else nullcontext():
