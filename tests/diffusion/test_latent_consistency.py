@@ -214,7 +214,7 @@ def test_a_run_teaches_another_which_resumes_bit_for_bit_and_draws_without_it(tm
     typed = ["experiment=lcm/digits", *few, f"model.goal.teacher.run={teacher}", "sampler.steps=2"]
     wrong = problems_of("train", [*typed, "model/prediction@model.prediction.inside=epsilon"], here=True)
     assert wrong == [
-        "model.prediction: must be that of the teacher, Velocity, by itself or inside of bounded, got Epsilon"
+        "model.prediction: must be that of the teacher, Velocity, or one that bounds it, got Epsilon"
     ]
     typed += ["ramp@model.learning_rate=constant"]
     whole = tiny.run([*typed, f"paths.outputs={tmp_path / 'whole'}"])
