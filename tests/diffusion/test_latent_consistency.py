@@ -213,9 +213,7 @@ def test_a_run_teaches_another_which_resumes_bit_for_bit_and_draws_without_it(tm
     teacher = tiny.run(["experiment=lcm/teacher_digits", *few, f"paths.outputs={tmp_path / 'before'}"]).path
     typed = ["experiment=lcm/digits", *few, f"model.goal.teacher.run={teacher}", "sampler.steps=2"]
     wrong = problems_of("train", [*typed, "model/prediction@model.prediction.inside=epsilon"], here=True)
-    assert wrong == [
-        "model.prediction: must be that of the teacher, Velocity, or one that bounds it, got Epsilon"
-    ]
+    assert wrong == ["model.prediction: must be that of the teacher, Velocity, or one that bounds it, got Epsilon"]
     typed += ["ramp@model.learning_rate=constant"]
     whole = tiny.run([*typed, f"paths.outputs={tmp_path / 'whole'}"])
     part = [*typed, f"paths.outputs={tmp_path / 'part'}"]

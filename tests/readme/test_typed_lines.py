@@ -314,6 +314,10 @@ ELSEWHERE = {
         "test_every_experiment trains it on such folders"
     ),
     "genexp train experiment=relativistic/mnist": "test_every_experiment trains it on such files, tiny",
+    "genexp train experiment=relativistic/mnist data=folder data.source.root=<folder> data.image_size=32 "
+    "data.num_classes=10 data.batch_size=32 model.generator.latent_size=64 model.generator.width=48 "
+    "model.critic.discriminator.width=32 training.max_images=600_000 metrics=[fd,precision_recall] "
+    "extractor=cifar_vgg": "needs the 50,000 pictures, for 44 minutes",
     "genexp train experiment=digits_classifier data=mnist data.image_size=32 data.augment=[] "
     "training.max_images=60000": "test_trained_features trains a classifier, of 8 x 8 digits",
     "genexp evaluate run=<run> extractor=trained_classifier extractor.run=<the classifier> "
